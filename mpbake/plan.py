@@ -1,0 +1,121 @@
+"""The plan as it is meant: everything resolved, references are objects, nothing changes any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mpbake.platforms import Platform
+
+
+class Driver(StrEnum):
+    """How a builder's nodes are reached; the names are buildx's."""
+
+    DOCKER = "docker"
+    DOCKER_CONTAINER = "docker-container"
+    KUBERNETES = "kubernetes"
+    REMOTE = "remote"
+    AUTOMATIC = "automatic"
+    """The default builder of a plan: the engine's own, or a container, as the engine's abilities decide."""
+
+
+class Emulation(StrEnum):
+    """What a builder does about a platform that none of its nodes runs natively."""
+
+    FORBID = "forbid"
+    WARN = "warn"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tls:
+    """Files for mutual TLS, as absolute paths."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    servername: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One BuildKit of a builder.
+
+    `endpoint` is empty for the engine that the docker command itself talks to; otherwise a docker context's name or
+    a URL. `platforms` is empty when the plan leaves it to the node to say.
+    """
+
+    builder: str
+    name: str
+    driver: Driver
+    endpoint: str = ""
+    platforms: tuple[Platform, ...] = ()
+    tls: Tls = field(default_factory=Tls)
+    image: str = ""
+    network: str = ""
+
+    @property
+    def id(self) -> str:
+        """`release/linux-amd64`: unique in a plan."""
+        return f"{self.builder}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Builder:
+    """Nodes that serve the same targets; at least one."""
+
+    name: str
+    driver: Driver
+    nodes: tuple[Node, ...]
+    emulation: Emulation = Emulation.WARN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Target:
+    """One image (or other result) to build. Compared by identity: a plan holds each target once.
+
+    `platforms` is empty when the native platform of the builder's first node is meant. `links` maps the names of
+    named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
+    bake's names, with local paths made absolute.
+    """
+
+    name: str
+    builder: Builder
+    platforms: tuple[Platform, ...] = ()
+    tags: tuple[str, ...] = ()
+    push: bool = False
+    load: bool = False
+    outputs: tuple[str, ...] = ()
+    needs: tuple[Target, ...] = ()
+    links: Mapping[str, Target] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+
+    def __repr__(self) -> str:
+        """Short: a target refers to others, which refer to others."""
+        return f"Target({self.name!r})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A name for several targets, in the plan's order."""
+
+    name: str
+    targets: tuple[Target, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from."""
+
+    file: Path
+    root: Path
+    builders: Mapping[str, Builder]
+    groups: Mapping[str, Group]
+    targets: Mapping[str, Target]

@@ -1,0 +1,84 @@
+"""Platforms as `os/architecture[/variant]`, normalised the way containerd does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ALIASES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "i386": ("386", ""),
+    "i486": ("386", ""),
+    "i586": ("386", ""),
+    "i686": ("386", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+}
+_OF_COURSE = {("amd64", "v1"), ("arm64", "v8")}
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Platform:
+    """A normalised platform; `str()` gives the form that Docker prints."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """`linux/arm/v7`."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def parse_platform(text: str) -> Platform:
+    """Read `linux/arm64/v8` as `linux/arm64`, `linux/x86_64` as `linux/amd64`, `linux/arm` as `linux/arm/v7`.
+
+    Raises ValueError with a sentence for people when `text` is no platform.
+    """
+    parts = text.strip().lower().split("/")
+    if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+        msg = f'"{one_line(text)}" is not a platform: write os/architecture[/variant], such as linux/arm64'
+        raise ValueError(msg)
+    system, architecture = parts[:2]
+    variant = parts[2] if len(parts) == 3 else ""
+    architecture, implied = _ALIASES.get(architecture, (architecture, ""))
+    variant = variant or implied
+    if architecture == "arm":
+        variant = f"v{variant.removeprefix('v') or '7'}"
+    if (architecture, variant) in _OF_COURSE:
+        variant = ""
+    return Platform(os=system, architecture=architecture, variant=variant)
+
+
+def runs(hardware: Platform, wanted: Platform) -> bool:
+    """Whether a machine whose own platform is `hardware` executes `wanted` without emulation.
+
+    The same architecture in the same or a lower variant, and linux/386 on amd64. An arm64 machine is not taken to
+    run 32-bit ARM: many cores no longer can, and a node that does can declare it.
+    """
+    if hardware.os != wanted.os:
+        return False
+    if hardware.architecture == "amd64" and wanted.architecture == "386":
+        return True
+    return hardware.architecture == wanted.architecture and _level(hardware) >= _level(wanted)
+
+
+def _level(platform: Platform) -> int:
+    digits = re.sub(r"\D", "", platform.variant)
+    if digits:
+        return int(digits[:3])
+    return 8 if platform.architecture == "arm64" else 1
+
+
+def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """Each of `texts` once, in their order. Raises ValueError as `parse_platform` does."""
+    return tuple(dict.fromkeys(parse_platform(text) for text in texts))

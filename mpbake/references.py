@@ -1,0 +1,65 @@
+"""Image references (`registry/repository:tag`) and BuildKit's comma-separated `key=value` lists."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+
+from mpbake.text import one_line
+
+# The grammar of the distribution project's reference package: host[:port]/path components, then a tag.
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?",
+)
+_REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """A repository with a tag; without one, Docker means `latest`."""
+
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        """`localhost:5000/team/web:1.2`."""
+        return f"{self.repository}:{self.tag}"
+
+    def at(self, digest: str) -> str:
+        """The same repository, by content: `localhost:5000/team/web@sha256:…`."""
+        return f"{self.repository}@{digest}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a name to be given to an image. Raises ValueError with a sentence for people."""
+    found = _REFERENCE.fullmatch(text)
+    if found is None:
+        msg = (
+            f'"{one_line(text)}" is not an image name: write [registry/]repository[:tag], the repository in lower case'
+        )
+        raise ValueError(msg)
+    return Reference(repository=found["repository"], tag=found["tag"] or "latest")
+
+
+def is_local(context: str) -> bool:
+    """Whether a build context is a folder of this machine (not git, http, an image, a layout or a link)."""
+    return not _REMOTE.match(context)
+
+
+def parse_fields(text: str) -> dict[str, str]:
+    """Read `type=local,"dest=a,b"` as BuildKit does; a field without `=` stands for itself with an empty value."""
+    row = next(csv.reader([text], strict=True), [])
+    return {key.strip(): value for key, _, value in (part.partition("=") for part in row)}
+
+
+def format_fields(fields: dict[str, str]) -> str:
+    """The inverse of `parse_fields`."""
+    buffer = io.StringIO()
+    parts = [f"{key}={value}" if value else key for key, value in fields.items()]
+    csv.writer(buffer, lineterminator="").writerow(parts)
+    return buffer.getvalue()

@@ -1,0 +1,88 @@
+"""Groups, and the names that people type."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from mpbake.errors import UsageError
+from mpbake.plan import Group, Plan, Target
+from mpbake.resolve.naming import bad_name, below, ordered, unknown
+from mpbake.spec import NAME, PlanSpec, Problem
+from mpbake.text import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mpbake.resolve.drafts import Draft
+    from mpbake.resolve.rendering import Rendering
+
+
+def resolve_groups(
+    spec: PlanSpec,
+    targets: Mapping[str, Target],
+    drafts: Mapping[str, Draft],
+    rendering: Rendering,
+    scope: Mapping[str, Any],
+) -> dict[str, Group]:
+    """Declared groups, and for each matrix a group of its rows under the table's name."""
+    members: dict[str, list[str]] = {}
+    for draft in drafts.values():
+        if draft.name != draft.table:
+            members.setdefault(draft.table, []).append(draft.name)
+    matrices = set(members)
+    for name, group in spec.groups.items():
+        members[name] = rendering.value(group.targets, scope, below("groups", name))
+    edges = {name: [each for each in listed if each in members] for name, listed in members.items()}
+    groups: dict[str, Group] = {}
+    for name in ordered(edges, below("groups"), rendering.problems):
+        found: dict[str, Target] = {}
+        for index, pattern in enumerate(members[name]):
+            matched = _matching(pattern, targets, groups)
+            if not matched and name not in matrices and pattern not in members:
+                known = [*targets, *members]
+                rendering.problems.append(unknown("target", pattern, known, ("groups", name, index)))
+            found |= {target.name: target for target in matched}
+        description = spec.groups[name].description if name in spec.groups else spec.targets[name].description
+        groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
+    return {name: groups[name] for name in members if name in groups}
+
+
+def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, Group]) -> list[Target]:
+    if pattern in groups:
+        return list(groups[pattern].targets)
+    if pattern in targets:
+        return [targets[pattern]]
+    return [target for name, target in targets.items() if fnmatch.fnmatchcase(name, pattern)]
+
+
+def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Problem]) -> None:
+    """A group needs a name of its own, and one that can be typed."""
+    for name in spec.groups:
+        if name in targets or (name in spec.targets and not name.startswith("_")):
+            problems.append(
+                Problem(key=("groups", name), message=f'"{name}" is a target too', hint="rename one of them")
+            )
+        elif not NAME.fullmatch(name):
+            problems.append(bad_name(("groups", name), name))
+
+
+def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
+    """The targets that `names` (targets, groups, patterns) mean, each once; no name: the group `default`.
+
+    Raises UsageError for a name that means nothing.
+    """
+    if not names and "default" not in plan.groups and "default" not in plan.targets:
+        known = ", ".join([*plan.groups, *plan.targets]) or "none"
+        raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
+    found: dict[str, Target] = {}
+    for name in names or ("default",):
+        matched = _matching(name, plan.targets, plan.groups)
+        if not matched:
+            known_names = [*plan.groups, *plan.targets]
+            raise UsageError(
+                f'no target or group "{one_line(name)}"',
+                hint=did_you_mean(name, known_names, kind="groups and targets"),
+            )
+        found |= {target.name: target for target in matched}
+    return tuple(found.values())

@@ -1,0 +1,179 @@
+"""From drafts to targets that refer to one another as objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.plan import Builder, Target
+from mpbake.platforms import parse_platforms
+from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.resolve.builders import DEFAULT_BUILDER
+from mpbake.resolve.drafts import Draft, pushes
+from mpbake.resolve.naming import ordered, stated, unknown
+from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetSpec
+from mpbake.text import count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mpbake.errors import KeyPath
+
+
+_LINK = "target:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _References:
+    """The names that a draft refers to: what it needs, and the target behind each linked context."""
+
+    needs: tuple[str, ...]
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Linker:
+    """Turns drafts into targets whose builder, needs and links are objects."""
+
+    builders: Mapping[str, Builder]
+    drafts: Mapping[str, Draft]
+    spec: PlanSpec
+    root: Path
+    problems: list[Problem]
+
+    def targets(self) -> dict[str, Target]:
+        """Every target by name, in the plan's order."""
+        rows = self._rows()
+        references = {name: self._references(draft, rows) for name, draft in self.drafts.items()}
+        edges = {name: [*each.needs, *each.links.values()] for name, each in references.items()}
+        done: dict[str, Target] = {}
+        for name in ordered(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
+            done[name] = self._target(self.drafts[name], references[name], done)
+        return {name: done[name] for name in self.drafts}
+
+    def _rows(self) -> dict[str, list[str]]:
+        """The targets that each name means: itself, or the rows of a matrix."""
+        rows: dict[str, list[str]] = {}
+        for draft in self.drafts.values():
+            rows.setdefault(draft.table, []).append(draft.name)
+        return rows | {name: [name] for name in self.drafts}
+
+    def _references(self, draft: Draft, rows: Mapping[str, list[str]]) -> _References:
+        needs: list[str] = []
+        for index, name in enumerate(draft.values.needs):
+            needs += self._known(name, rows, self._where(draft, ("needs", index)))
+        links = {}
+        for context, value in draft.values.contexts.items():
+            if not value.startswith(_LINK):
+                continue
+            key = self._where(draft, ("contexts", context))
+            found = self._known(value.removeprefix(_LINK), rows, key)
+            if len(found) > 1:
+                message = f"links to a matrix of {count(len(found), 'target')}"
+                hint = f"link to one of them: {', '.join(found[:8])}"
+                self.problems.append(Problem(key=key, message=message, hint=hint))
+            elif found:
+                links[context] = found[0]
+        return _References(needs=tuple(dict.fromkeys(needs)), links=links)
+
+    def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
+        if name not in rows:
+            self.problems.append(unknown("target", name, rows, key))
+        return rows.get(name, [])
+
+    def _target(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> Target:
+        values = draft.values
+        pushed = [output for output in values.output if pushes(output)]
+        push = values.push or bool(pushed)
+        if push and not values.tags and not draft.broken:
+            key = self._where(draft, ("push",) if values.push else ("output",))
+            hint = "tags name where the image goes"
+            self.problems.append(Problem(key=key, message="pushes, but has no tags", hint=hint))
+        return Target(
+            name=draft.name,
+            builder=self._builder(draft),
+            platforms=parse_platforms(values.platforms),
+            tags=tuple(dict.fromkeys(str(parse_reference(tag)) for tag in values.tags)),
+            push=push,
+            load=values.load,
+            outputs=tuple(_absolute_fields(each, self.root) for each in values.output if each not in pushed),
+            # A name is missing from `done` only when it lies on a cycle, which has been reported.
+            needs=tuple(done[name] for name in references.needs if name in done),
+            links={context: done[name] for context, name in references.links.items() if name in done},
+            attributes=_attributes(values, self.root),
+            description=values.description,
+        )
+
+    def _builder(self, draft: Draft) -> Builder:
+        name = draft.values.builder or DEFAULT_BUILDER
+        if name not in self.builders:
+            self.problems.append(unknown("builder", name, self.builders, self._where(draft, ("builder",))))
+            return self.builders[DEFAULT_BUILDER]
+        return self.builders[name]
+
+    def _where(self, draft: Draft, path: KeyPath) -> KeyPath:
+        return stated(self.spec, draft.chain, path)
+
+
+def _attributes(values: TargetSpec, root: Path) -> dict[str, Any]:
+    """What is handed to BuildKit as it stands: only what the plan states, local paths absolute, links left out."""
+    found: dict[str, Any] = {"context": str(root)}
+    for name, value in values.written().items():
+        attribute = ATTRIBUTES[name]
+        if attribute.to_bake and value not in ("", [], {}, False):
+            found[name] = _absolute(attribute, value, root)
+    found["contexts"] = {
+        name: each for name, each in found.get("contexts", {}).items() if each and not each.startswith(_LINK)
+    }
+    if not found["contexts"]:
+        del found["contexts"]
+    return found
+
+
+def _absolute(attribute: Attribute, value: Any, root: Path) -> Any:
+    match attribute.paths:
+        case Paths.CONTEXT if isinstance(value, dict):
+            return {name: _absolute_context(each, root) for name, each in value.items()}
+        case Paths.CONTEXT:
+            return _absolute_context(value, root)
+        case Paths.FIELDS:
+            return [_absolute_fields(each, root) for each in value]
+        case Paths.SSH:
+            return [_absolute_ssh(each, root) for each in value]
+        case _:
+            return value
+
+
+def _absolute_context(value: str, root: Path) -> str:
+    return str((root / value).resolve() if value == "." else root / value) if value and is_local(value) else value
+
+
+def _absolute_fields(entry: str, root: Path) -> str:
+    fields = parse_fields(entry)
+    for name in ("src", "source", "dest"):
+        if fields.get(name) and fields[name] != "-":
+            fields[name] = str(root / fields[name])
+    return format_fields(fields)
+
+
+def _absolute_ssh(entry: str, root: Path) -> str:
+    fields = parse_fields(entry)
+    return format_fields({name: str(root / value) if value else "" for name, value in fields.items()})
+
+
+def check_tags(targets: Mapping[str, Target], drafts: Mapping[str, Draft], problems: list[Problem]) -> None:
+    """Two targets that push one tag would overwrite each other."""
+    owners: dict[str, str] = {}
+    for target in targets.values():
+        for tag in target.tags if target.push else ():
+            owner = owners.setdefault(tag, target.name)
+            if owner != target.name:
+                key: KeyPath = ("targets", drafts[target.name].table, "tags")
+                problems.append(
+                    Problem(
+                        key=key,
+                        message=f'"{owner}" and "{target.name}" both push {tag}',
+                        hint="give each target tags of its own",
+                    )
+                )

@@ -1,0 +1,82 @@
+"""Names, cycles and unknown references: problems that every table can have."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+from mpbake.spec import PlanSpec, Problem
+from mpbake.text import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mpbake.errors import KeyPath
+
+
+def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]) -> list[str]:
+    """Names in topological order: what `edges` maps a name to comes before it.
+
+    Each cycle becomes a problem, printed as `a -> b -> a`; the order then leaves its references out of account.
+    """
+    left = {name: set(before) for name, before in edges.items()}
+    while True:
+        try:
+            return list(TopologicalSorter({name: sorted(before) for name, before in left.items()}).static_order())
+        except CycleError as error:
+            path = _from_the_first(cast("list[str]", error.args[1])[:0:-1])
+            message = f"a cycle: {' -> '.join(path)}"
+            problems.append(Problem(key=key(path[0]), message=message, hint="take one of these references away"))
+            for name, before in pairwise(path):
+                left[name].discard(before)
+
+
+def _from_the_first(cycle: list[str]) -> list[str]:
+    """The cycle closed, and turned so that it always starts at the same node."""
+    start = cycle.index(min(cycle))
+    return [*cycle[start:], *cycle[:start], cycle[start]]
+
+
+def below(*key: str) -> Callable[..., KeyPath]:
+    """A function that puts a path (or one name) below `key`."""
+
+    def join(path: KeyPath | str) -> KeyPath:
+        return (*key, path) if isinstance(path, str) else (*key, *path)
+
+    return join
+
+
+def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
+    """The problem of a name that cannot be one; `matrix` says that a template should have made it."""
+    if matrix and not name:
+        return Problem(
+            key=key,
+            message="a matrix needs a name for each of its targets",
+            hint='for example name = "web-{{ version }}"',
+        )
+    return Problem(
+        key=key,
+        message=f'"{one_line(name)}" is no name',
+        hint="use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",
+    )
+
+
+def unknown(kind: str, name: str, known: Iterable[str], key: KeyPath) -> Problem:
+    """The problem of a reference to something that is not there."""
+    visible = [each for each in known if not each.startswith("_")] or []
+    return Problem(
+        key=key, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, visible, kind=f"{kind}s")
+    )
+
+
+def stated(spec: PlanSpec, chain: Sequence[str], path: KeyPath) -> KeyPath:
+    """The table that states the value at `path`: the first of `chain` that has it."""
+    for length in (2, 1):
+        if len(path) < length:
+            continue
+        for table in chain:
+            value: Any = spec.targets[table].written().get(str(path[0]))
+            if value is not None and (length == 1 or (isinstance(value, dict) and path[1] in value)):
+                return ("targets", table, *path)
+    return ("targets", chain[0], *path)

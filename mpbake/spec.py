@@ -1,0 +1,395 @@
+"""The plan as it is written: one model for each table; what an attribute is, is declared here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator
+
+from mpbake.plan import Driver, Emulation
+from mpbake.platforms import parse_platform
+from mpbake.references import parse_fields, parse_reference
+from mpbake.text import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from mpbake.errors import KeyPath
+
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+MARKER = re.compile(r"\{\{|\{%|\{#")
+"""What makes a string a template."""
+
+AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
+"""Validation context for a plan before rendering: a template may stand where any other type belongs."""
+
+
+class Merge(Enum):
+    """How an attribute combines with the inherited one."""
+
+    REPLACE = "the last wins"
+    APPEND = "appended"
+    BY_KEY = "merged by key"
+    BY_FIELD = "merged by a field of each entry"
+    OWN = "not inherited"
+
+
+class Paths(Enum):
+    """Which local paths an attribute holds; they count from the plan's folder."""
+
+    NONE = "none"
+    CONTEXT = "the value, or each value of a table, unless it is remote"
+    FIELDS = "the src, source and dest fields"
+    SSH = "the files after the equals sign"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attribute:
+    """What mpbake must know of a target's attribute besides its type.
+
+    `to_bake`: handed to BuildKit under the same name. `identity`: the field by which BY_FIELD merges.
+    """
+
+    merge: Merge
+    to_bake: bool = False
+    identity: str = ""
+    paths: Paths = Paths.NONE
+
+
+def _template_or(value: Any, handler: Callable[[Any], Any], info: ValidationInfo) -> Any:
+    written = bool(info.context and info.context.get("as_written"))
+    return value if written and isinstance(value, str) and MARKER.search(value) else handler(value)
+
+
+def _text(value: Any) -> Any:
+    """Numbers and booleans are what people write for arguments and labels; TOML's spelling is kept."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _checked(check: Callable[[str], object]) -> BeforeValidator:
+    """A validator that lets `check` raise ValueError on a string that it does not like."""
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, str) and value and not MARKER.search(value):
+            check(value)
+        return value
+
+    return BeforeValidator(validate)
+
+
+def _one_of(names: type[StrEnum]) -> Callable[[str], None]:
+    known = [str(name) for name in names if name is not Driver.AUTOMATIC]
+
+    def check(value: str) -> None:
+        if value not in known:
+            msg = f'unknown value "{one_line(value)}"; {did_you_mean(value, known, kind="values")}'
+            raise ValueError(msg)
+
+    return check
+
+
+def _fields(value: str) -> None:
+    try:
+        parse_fields(value)
+    except Exception as error:
+        msg = f'"{one_line(value)}" is not a list of key=value fields separated by commas'
+        raise ValueError(msg) from error
+
+
+_TEMPLATE = WrapValidator(_template_or)
+Text = Annotated[str, BeforeValidator(_text)]
+Flag = Annotated[bool, _TEMPLATE]
+Texts = Annotated[list[Text], _TEMPLATE]
+TextMap = Annotated[dict[str, Text], _TEMPLATE]
+FieldLists = Annotated[list[Annotated[Text, _checked(_fields)]], _TEMPLATE]
+Platforms = Annotated[list[Annotated[Text, _checked(parse_platform)]], _TEMPLATE]
+Tags = Annotated[list[Annotated[Text, _checked(parse_reference)]], _TEMPLATE]
+DriverName = Annotated[str, _checked(_one_of(Driver))]
+EmulationName = Annotated[str, _checked(_one_of(Emulation))]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Table(BaseModel):
+    """A TOML table: unknown keys are errors, nothing is converted silently."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, alias_generator=_kebab, frozen=True, hide_input_in_errors=True
+    )
+
+    def written(self) -> dict[str, Any]:
+        """Only what the file states, under the file's names."""
+        return {_kebab(name): getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+
+class VariableSpec(_Table):
+    """A variable: its default (which also gives its type), and where else its value may come from."""
+
+    default: str | bool | int | float | list[Any] = Field(
+        description="value when nothing else gives one; its type is the variable's"
+    )
+    env: Text = Field(default="", description="environment variable that may give the value")
+    description: Text = Field(default="", description="for `mpbake list` and reviewers")
+
+
+class TlsSpec(_Table):
+    """Files for mutual TLS with a remote node; relative to the plan's folder."""
+
+    ca: Text = Field(default="", description="certificate authority that signed the node's certificate")
+    cert: Text = Field(default="", description="client certificate")
+    key: Text = Field(default="", description="client key")
+    servername: Text = Field(
+        default="", description="name in the node's certificate, when it is not the endpoint's host"
+    )
+
+
+class NodeSpec(_Table):
+    """One BuildKit of a builder."""
+
+    endpoint: Text = Field(
+        default="", description="docker context, ssh://, tcp:// or unix://; empty: the engine in use"
+    )
+    platforms: Platforms = Field(default_factory=list, description="what this node builds; empty: what it reports")
+    tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a remote node")
+
+
+class BuilderDefaultsSpec(_Table):
+    """What holds for every builder that does not say otherwise, the default builder included."""
+
+    driver: DriverName = Field(default="", description="docker, docker-container, kubernetes or remote")
+    emulation: EmulationName = Field(default="", description="forbid, warn (default) or allow")
+    image: Text = Field(default="", description="BuildKit image of docker-container nodes")
+    network: Text = Field(default="", description="network of docker-container nodes")
+
+
+class BuilderSpec(BuilderDefaultsSpec):
+    """Nodes that serve the same targets."""
+
+    nodes: dict[str, NodeSpec] = Field(default_factory=dict, description="the nodes by name, the preferred first")
+
+
+class DefaultsSpec(_Table):
+    """Defaults for other tables."""
+
+    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="for every builder")
+
+
+class GroupSpec(_Table):
+    """A name for several targets."""
+
+    targets: Texts = Field(description="targets, groups and patterns such as php-*")
+    description: Text = Field(default="", description="for `mpbake list`")
+
+
+def _attribute(merge: Merge, *, identity: str = "", paths: Paths = Paths.NONE, to_bake: bool = True) -> Attribute:
+    return Attribute(merge=merge, identity=identity, paths=paths, to_bake=to_bake)
+
+
+_PASSED = _attribute(Merge.REPLACE)
+_OURS = _attribute(Merge.REPLACE, to_bake=False)
+_OWN = _attribute(Merge.OWN, to_bake=False)
+_LIST = _attribute(Merge.APPEND)
+_MAP = _attribute(Merge.BY_KEY)
+
+
+class TargetSpec(_Table):
+    """One image (or other result) to build; names and merge rules are bake's."""
+
+    inherits: Annotated[list[str], _OWN] = Field(
+        default_factory=list, description="targets and templates whose attributes this one takes over, left to right"
+    )
+    description: Annotated[Text, _OWN] = Field(default="", description="for `mpbake list` and reviewers")
+    matrix: Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OWN] = Field(
+        default_factory=dict, description="variables with several values: one target for each combination"
+    )
+    name: Annotated[Text, _OWN] = Field(default="", description="name of each target that a matrix makes")
+    builder: Annotated[Text, _OURS] = Field(default="", description="builder whose nodes build this target")
+    context: Annotated[Text, _attribute(Merge.REPLACE, paths=Paths.CONTEXT)] = Field(
+        default="", description="folder or URL of the build context; default: the plan's folder"
+    )
+    dockerfile: Annotated[Text, _PASSED] = Field(
+        default="", description="path of the Dockerfile, relative to the context"
+    )
+    dockerfile_inline: Annotated[Text, _PASSED] = Field(
+        default="", description="the Dockerfile itself; wins over `dockerfile`"
+    )
+    contexts: Annotated[TextMap, _attribute(Merge.BY_KEY, paths=Paths.CONTEXT)] = Field(
+        default_factory=dict, description="named contexts; `target:NAME` links to another target"
+    )
+    args: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="build arguments")
+    labels: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="labels of the image")
+    annotations: Annotated[Texts, _LIST] = Field(
+        default_factory=list, description="OCI annotations, such as index:key=value"
+    )
+    tags: Annotated[Tags, _OURS] = Field(default_factory=list, description="names of the image")
+    platforms: Annotated[Platforms, _OURS] = Field(
+        default_factory=list, description="platforms of the image; default: the first node's own"
+    )
+    target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
+    cache_from: Annotated[FieldLists, _attribute(Merge.APPEND, paths=Paths.FIELDS)] = Field(
+        default_factory=list, description="caches to read"
+    )
+    cache_to: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS)] = Field(
+        default_factory=list, description="caches to write"
+    )
+    secret: Annotated[FieldLists, _attribute(Merge.BY_FIELD, identity="id", paths=Paths.FIELDS)] = Field(
+        default_factory=list, description="secrets for RUN --mount=type=secret"
+    )
+    ssh: Annotated[FieldLists, _attribute(Merge.BY_FIELD, paths=Paths.SSH)] = Field(
+        default_factory=list, description="ssh agents or keys for RUN --mount=type=ssh"
+    )
+    attest: Annotated[FieldLists, _attribute(Merge.BY_FIELD, identity="type")] = Field(
+        default_factory=list, description="attestations: provenance, sbom"
+    )
+    output: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS, to_bake=False)] = Field(
+        default_factory=list, description="where results go, as for docker buildx build --output"
+    )
+    push: Annotated[Flag, _OURS] = Field(default=False, description="push all tags to their registries")
+    load: Annotated[Flag, _OURS] = Field(default=False, description="load the image into the engine in use")
+    needs: Annotated[Texts, _attribute(Merge.APPEND, to_bake=False)] = Field(
+        default_factory=list, description="targets that must be wholly done before"
+    )
+    no_cache: Annotated[Flag, _PASSED] = Field(default=False, description="build without the cache")
+    no_cache_filter: Annotated[Texts, _LIST] = Field(
+        default_factory=list, description="stages to build without the cache"
+    )
+    pull: Annotated[Flag, _PASSED] = Field(default=False, description="ask the registry for newer base images")
+    shm_size: Annotated[Text, _PASSED] = Field(default="", description="size of /dev/shm in RUN steps")
+    ulimits: Annotated[Texts, _LIST] = Field(
+        default_factory=list, description="limits of RUN steps, such as nofile=1024:2048"
+    )
+
+
+def _long_form(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"default": value}
+
+
+def _group_form(value: Any) -> Any:
+    return value if isinstance(value, dict) else {"targets": value}
+
+
+class PlanSpec(_Table):
+    """The whole file."""
+
+    version: Literal[1] = Field(description="version of the plan's format")
+    variables: dict[str, Annotated[VariableSpec, BeforeValidator(_long_form)]] = Field(
+        default_factory=dict, description="values for templates"
+    )
+    defaults: DefaultsSpec = Field(default_factory=DefaultsSpec, description="defaults for other tables")
+    builders: dict[str, BuilderSpec] = Field(default_factory=dict, description="builders by name")
+    groups: dict[str, Annotated[GroupSpec, BeforeValidator(_group_form)]] = Field(
+        default_factory=dict, description="groups by name"
+    )
+    targets: dict[str, TargetSpec] = Field(
+        default_factory=dict, description="targets by name; a leading underscore makes a template"
+    )
+
+
+def attributes_of(model: type[BaseModel]) -> dict[str, Attribute]:
+    """The declared attributes of a target's model, under the file's names."""
+    return {_kebab(name): _declared(field) for name, field in model.model_fields.items()}
+
+
+def _declared(field: FieldInfo) -> Attribute:
+    return next(each for each in field.metadata if isinstance(each, Attribute))
+
+
+ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(attributes_of(TargetSpec))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something wrong at `key`, not yet tied to a file."""
+
+    key: KeyPath
+    message: str
+    hint: str = ""
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], prefix: KeyPath = ()) -> list[Problem]:
+    """The findings of pydantic in the words of the people who write plans."""
+    return [_problem(dict(each), model, prefix) for each in error.errors(include_url=False)]
+
+
+_EXPECTED = {
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list in square brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+
+
+def _problem(found: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> Problem:
+    path: KeyPath = tuple(found["loc"])
+    match found["type"]:
+        case "extra_forbidden":
+            return _unknown_key(path, model, prefix)
+        case "missing":
+            return Problem(key=prefix + path[:-1], message=f'"{path[-1]}" is missing', hint=_remedy_for_missing(path))
+        case "value_error":
+            message, _, hint = str(found["ctx"]["error"]).partition("; ")
+            return Problem(key=prefix + path, message=message, hint=hint)
+        case kind:
+            if path[:1] == ("variables",) and len(path) > 3:  # one member of the union of a default's types
+                return Problem(key=path[:3], message=f"a variable cannot hold {_kind(found['input'])}")
+            return Problem(key=prefix + path, message=_wrong_type(kind, found))
+
+
+def _wrong_type(kind: str, found: dict[str, Any]) -> str:
+    if kind == "literal_error":
+        return f"must be {found['ctx']['expected']}"
+    expected = _EXPECTED.get(kind)
+    return f"must be {expected}, not {_kind(found['input'])}" if expected else one_line(found["msg"])
+
+
+def _remedy_for_missing(path: KeyPath) -> str:
+    return "write version = 1 at the top of the file" if path == ("version",) else ""
+
+
+def _unknown_key(path: KeyPath, model: type[BaseModel], prefix: KeyPath) -> Problem:
+    name = str(path[-1])
+    known = [_kebab(each) for each in _model_at(model, path[:-1]).model_fields]
+    kind = "table" if not prefix + path[:-1] else "key"
+    return Problem(
+        key=prefix + path, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, known, kind="keys")
+    )
+
+
+def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
+    """The model that describes the table at `path` below `model`."""
+    parts = list(path)
+    while parts:
+        annotation = model.model_fields[str(parts.pop(0)).replace("-", "_")].annotation
+        if not isinstance(annotation, type) and parts:
+            parts.pop(0)  # a table of tables: skip the user's own name
+        model = _model_in(annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(
+        _model_in(each)
+        for each in reversed(get_args(annotation))
+        if get_args(each) or (isinstance(each, type) and issubclass(each, BaseModel))
+    )
+
+
+def _kind(value: object) -> str:
+    # bool before int: a bool is an int
+    names = ((bool, "true or false"), (str, "text"), ((int, float), "a number"), (list, "a list"), (dict, "a table"))
+    return next((name for types, name in names if isinstance(value, types)), "a date or time")

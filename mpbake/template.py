@@ -1,0 +1,112 @@
+"""Strict, sandboxed Jinja2: the same values always give the same text, and a template cannot leave its box."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mpbake.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MARKER = re.compile(r"\{\{|\{%|\{#")
+_MAX_RESULT = 1_000_000
+_UNSTEADY = ("random", "pprint", "urlize", "xmlattr")
+
+
+class TemplateProblem(ValueError):
+    """A template that cannot be rendered; the text says why, for people."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja's sandbox, with a bound on what one multiplication or power can make."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and (abs(left) > _MAX_RESULT or abs(right) > 64):
+            msg = "a power this large is not allowed"
+            raise SecurityError(msg)
+        for one, other in ((left, right), (right, left)):
+            if hasattr(one, "__len__") and isinstance(other, int) and len(one) * other > _MAX_RESULT:
+                msg = "a repetition this long is not allowed"
+                raise SecurityError(msg)
+        return super().call_binop(context, operator, left, right)
+
+
+class Renderer:
+    """Renders strings over one set of variables at a time; each distinct template is compiled once."""
+
+    def __init__(self) -> None:
+        """Make the environment; nothing is compiled yet."""
+        self._environment = _Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self._environment.globals = {"range": self._environment.globals["range"]}
+        for name in _UNSTEADY:
+            del self._environment.filters[name]
+        self._compiled: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+
+    def render(self, text: str, scope: Mapping[str, Any]) -> Any:
+        """Fill in `text`. One lone `{{ … }}` gives the expression's own value, anything else a string.
+
+        Raises TemplateProblem.
+        """
+        if not _MARKER.search(text):
+            return text
+        try:
+            result = self._template(text)(scope)
+        except UndefinedError as error:
+            raise TemplateProblem(_undefined(error, scope)) from error
+        except (
+            TemplateError,
+            ArithmeticError,
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            RecursionError,
+            MemoryError,
+        ) as error:
+            msg = f"the template cannot be rendered: {error}"
+            raise TemplateProblem(msg) from error
+        if isinstance(result, str) and len(result) > _MAX_RESULT:
+            msg = f"the template renders to more than {_MAX_RESULT} characters"
+            raise TemplateProblem(msg)
+        return result
+
+    def _template(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
+        found = self._compiled.get(text)
+        if found is None:
+            found = self._compiled[text] = self._compile(text)
+        return found
+
+    def _compile(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
+        if self._is_one_expression(text):
+            # A sign that touches the braces is Jinja's white space control, not part of the expression.
+            source = re.sub(r"^[-+]|[-+]$", "", text[2:-2])
+            expression = self._environment.compile_expression(source, undefined_to_none=False)
+            return lambda scope: _defined(expression(scope))
+        return self._environment.from_string(text).render
+
+    def _is_one_expression(self, text: str) -> bool:
+        if not (text.startswith("{{") and text.endswith("}}")):
+            return False
+        body = self._environment.parse(text).body
+        return len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, StrictUndefined):
+        str(value)  # raises UndefinedError with the name
+    return value
+
+
+def _undefined(error: UndefinedError, scope: Mapping[str, Any]) -> str:
+    name = re.fullmatch(r"'(\w+)' is undefined", str(error.message))
+    if name is None:
+        return str(error.message)
+    return f'there is no variable "{name[1]}"; {did_you_mean(name[1], scope, kind="variables")}'

@@ -1,0 +1,78 @@
+"""Text for people: safe to print, aligned, and the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# C0 (without tab and newline), DEL, C1, and the marks that reorder or hide text on a screen.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def printable(text: str) -> str:
+    r"""`text` with every control character shown as `\xNN`; tabs and newlines stay."""
+    return _UNSAFE.sub(lambda found: _escaped(found.group()), text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def one_line(text: str) -> str:
+    """`printable`, with tabs and newlines escaped too: for names and values inside a sentence."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def without_colour(text: str) -> str:
+    """A program's own output as plain text: terminal sequences dropped, what is left made printable."""
+    lines = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")
+    # A carriage return redraws the line: what a person would have seen is what came last.
+    return printable("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """The one of `names` that `name` most likely misspells, or the empty string."""
+    found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+    return found[0] if found else ""
+
+
+def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
+    """A remedy for an unknown `name`: the nearest right one, else all that there are."""
+    known = sorted(names)
+    near = closest(name, known)
+    if near:
+        return f'did you mean "{one_line(near)}"?'
+    if not known:
+        return f"there are no {kind}" if kind else ""
+    shown = ", ".join(one_line(each) for each in known[:12])
+    return f"known {kind or 'names'}: {shown}{', …' if len(known) > 12 else ''}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12.3s`, `4m05s`, `1h02m`."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    return f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 target`, `3 targets`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
+    """`rows` as aligned lines, two spaces between columns, nothing cut off, no trailing blanks."""
+    if not rows:
+        return []
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [(indent + line).rstrip() for line in padded]
