@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a TOML document: `("targets", "web", "tags", 0)`."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +56,15 @@ class Diagnostic:
 
 
 def dotted(key: KeyPath) -> str:
-    """A key path as people write it: `targets.web.tags[0]`."""
+    """A key path as people write it: `targets.web.tags[0]`, `targets.web.labels."a.b"`."""
     text = ""
     for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{one_line(part)}"
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{_quoted(part)}"
     return text
+
+
+def _quoted(part: str) -> str:
+    return part if _BARE_KEY.fullmatch(part) else f'"{one_line(part)}"'
 
 
 class MpbakeError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import tomli
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAMES = ("build.toml", "mpbake.toml")
+_SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +33,19 @@ class Document:
 
     def locate(self, key: KeyPath) -> Location:
         """The place of `key`, or of the nearest table above it that stands in the file."""
+        key = self._as_written(key)
         for length in range(len(key), 0, -1):
             line = self._places.get(key[:length])
             if line is not None:
                 return Location(file=self.shown, line=line, key=key, excerpt=self._lines[line - 1])
         return Location(file=self.shown, key=key)
+
+    def _as_written(self, key: KeyPath) -> KeyPath:
+        """`key`, without the name of the one value that the short form of a table states by itself."""
+        if len(key) < 3 or _SHORT_FORMS.get(key[0]) != key[2]:
+            return key
+        long = isinstance(self.data[str(key[0])][key[1]], dict)
+        return key if long else (*key[:2], *key[3:])
 
     def diagnose(self, problem: Problem) -> Diagnostic:
         """`problem` with its place in this file."""
@@ -116,4 +126,7 @@ def _parse(text: str, shown: str) -> dict[str, Any]:
         location = Location(file=shown, line=line, excerpt=lines[line - 1])
         raise PlanError([Diagnostic(message=f"not valid TOML: {error.msg}", location=location)]) from None
     except RecursionError:
-        raise PlanError([Diagnostic(message="nested too deeply", location=Location(file=shown))]) from None
+        message = "nested too deeply"
+    except ValueError:  # Python's own limit on the digits of a number
+        message = "a number has too many digits"
+    raise PlanError([Diagnostic(message=message, location=Location(file=shown))])

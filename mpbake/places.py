@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_BARE_VALUE = re.compile(r"[^,\]}#\n]*")
+_BARE_VALUE = re.compile(r"[^,\]}#\n]+")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|(.))")
 # Longest first: a multi-line string ends at the last of up to five quotes.
@@ -72,9 +72,9 @@ class _Scanner:
         self._at += 2 if of_array else 1
         if of_array:
             self._arrays[path] = self._arrays.get(path, -1) + 1
-            self._note(path, start)
             path = (*path, self._arrays[path])
-        self._note(path, start)
+        for length in range(1, len(path) + 1):
+            self._note(path[:length], start)
         return path
 
     def _absolute(self, key: tuple[str, ...]) -> KeyPath:
@@ -123,7 +123,7 @@ class _Scanner:
         elif first in "\"'":
             self._string()
         else:
-            self._skip(_BARE_VALUE)
+            self._match(_BARE_VALUE)
 
     def _string(self) -> None:
         long = self._text.startswith(('"""', "'''"), self._at)

@@ -81,7 +81,7 @@ class Target:
 
     `platforms` is empty when the native platform of the builder's first node is meant. `links` maps the names of
     named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
-    bake's names, with local paths made absolute.
+    bake's names, with local paths made absolute. `table` is where it stands in the file.
     """
 
     name: str
@@ -95,6 +95,7 @@ class Target:
     links: Mapping[str, Target] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    table: str = ""
 
     def __repr__(self) -> str:
         """Short: a target refers to others, which refer to others."""

@@ -22,7 +22,7 @@ _ALIASES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
-_OF_COURSE = {("amd64", "v1"), ("arm64", "v8")}
+_OF_COURSE = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 

@@ -52,8 +52,15 @@ def is_local(context: str) -> bool:
 
 
 def parse_fields(text: str) -> dict[str, str]:
-    """Read `type=local,"dest=a,b"` as BuildKit does; a field without `=` stands for itself with an empty value."""
-    row = next(csv.reader([text], strict=True), [])
+    """Read `type=local,"dest=a,b"` as BuildKit does; a field without `=` stands for itself with an empty value.
+
+    Raises ValueError with a sentence for people.
+    """
+    try:
+        row = next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        msg = f'"{one_line(text)}" is not a list of key=value fields separated by commas'
+        raise ValueError(msg) from error
     return {key.strip(): value for key, _, value in (part.partition("=") for part in row)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date, time
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -62,9 +63,13 @@ class Attribute:
     paths: Paths = Paths.NONE
 
 
-def _template_or(value: Any, handler: Callable[[Any], Any], info: ValidationInfo) -> Any:
+def _is_template(value: Any, info: ValidationInfo) -> bool:
     written = bool(info.context and info.context.get("as_written"))
-    return value if written and isinstance(value, str) and MARKER.search(value) else handler(value)
+    return written and isinstance(value, str) and bool(MARKER.search(value))
+
+
+def _template_or(value: Any, handler: Callable[[Any], Any], info: ValidationInfo) -> Any:
+    return value if _is_template(value, info) else handler(value)
 
 
 def _text(value: Any) -> Any:
@@ -75,10 +80,13 @@ def _text(value: Any) -> Any:
 
 
 def _checked(check: Callable[[str], object]) -> BeforeValidator:
-    """A validator that lets `check` raise ValueError on a string that it does not like."""
+    """A validator that lets `check` raise ValueError on a string that it does not like.
 
-    def validate(value: Any) -> Any:
-        if isinstance(value, str) and value and not MARKER.search(value):
+    A second line of the error's text is the remedy.
+    """
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and value and not _is_template(value, info):
             check(value)
         return value
 
@@ -90,18 +98,10 @@ def _one_of(names: type[StrEnum]) -> Callable[[str], None]:
 
     def check(value: str) -> None:
         if value not in known:
-            msg = f'unknown value "{one_line(value)}"; {did_you_mean(value, known, kind="values")}'
+            msg = f'unknown value "{one_line(value)}"\n{did_you_mean(value, known, kind="values")}'
             raise ValueError(msg)
 
     return check
-
-
-def _fields(value: str) -> None:
-    try:
-        parse_fields(value)
-    except Exception as error:
-        msg = f'"{one_line(value)}" is not a list of key=value fields separated by commas'
-        raise ValueError(msg) from error
 
 
 _TEMPLATE = WrapValidator(_template_or)
@@ -109,7 +109,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[str, Text], _TEMPLATE]
-FieldLists = Annotated[list[Annotated[Text, _checked(_fields)]], _TEMPLATE]
+FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields)]], _TEMPLATE]
 Platforms = Annotated[list[Annotated[Text, _checked(parse_platform)]], _TEMPLATE]
 Tags = Annotated[list[Annotated[Text, _checked(parse_reference)]], _TEMPLATE]
 DriverName = Annotated[str, _checked(_one_of(Driver))]
@@ -340,7 +340,7 @@ def _problem(found: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> 
         case "missing":
             return Problem(key=prefix + path[:-1], message=f'"{path[-1]}" is missing', hint=_remedy_for_missing(path))
         case "value_error":
-            message, _, hint = str(found["ctx"]["error"]).partition("; ")
+            message, _, hint = str(found["ctx"]["error"]).partition("\n")
             return Problem(key=prefix + path, message=message, hint=hint)
         case kind:
             if path[:1] == ("variables",) and len(path) > 3:  # one member of the union of a default's types
@@ -391,5 +391,13 @@ def _model_in(annotation: Any) -> type[BaseModel]:
 
 def _kind(value: object) -> str:
     # bool before int: a bool is an int
-    names = ((bool, "true or false"), (str, "text"), ((int, float), "a number"), (list, "a list"), (dict, "a table"))
-    return next((name for types, name in names if isinstance(value, types)), "a date or time")
+    names = (
+        (bool, "true or false"),
+        (str, "text"),
+        ((int, float), "a number"),
+        (list, "a list"),
+        (dict, "a table"),
+        ((date, time), "a date or time"),
+        (type(None), "nothing"),
+    )
+    return next((name for types, name in names if isinstance(value, types)), "something else")

@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined, TemplateError, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mpbake.text import did_you_mean
+from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ _UNSTEADY = ("random", "pprint", "urlize", "xmlattr")
 
 
 class TemplateProblem(ValueError):
-    """A template that cannot be rendered; the text says why, for people."""
+    """A template that cannot be rendered; the text says why, for people, and in a second line what to do."""
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -68,10 +68,11 @@ class Renderer:
             ValueError,
             LookupError,
             AttributeError,
-            RecursionError,
+            RuntimeError,  # a recursion without end
+            SyntaxError,  # nested deeper than Python's compiler takes
             MemoryError,
         ) as error:
-            msg = f"the template cannot be rendered: {error}"
+            msg = f"the template cannot be rendered: {one_line(str(error))}"
             raise TemplateProblem(msg) from error
         if isinstance(result, str) and len(result) > _MAX_RESULT:
             msg = f"the template renders to more than {_MAX_RESULT} characters"
@@ -102,11 +103,14 @@ class Renderer:
 def _defined(value: Any) -> Any:
     if isinstance(value, StrictUndefined):
         str(value)  # raises UndefinedError with the name
+    if isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            _defined(item)
     return value
 
 
 def _undefined(error: UndefinedError, scope: Mapping[str, Any]) -> str:
     name = re.fullmatch(r"'(\w+)' is undefined", str(error.message))
     if name is None:
-        return str(error.message)
-    return f'there is no variable "{name[1]}"; {did_you_mean(name[1], scope, kind="variables")}'
+        return one_line(str(error.message))
+    return f'there is no variable "{name[1]}"\n{did_you_mean(name[1], scope, kind="variables")}'

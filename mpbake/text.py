@@ -56,7 +56,7 @@ def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """`0.4s`, `12.3s`, `4m05s`, `1h02m`."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -16,8 +16,6 @@ from mpbake.resolve.variables import resolve_variables
 from mpbake.template import Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mpbake.loader import Document
     from mpbake.spec import PlanSpec, Problem
 

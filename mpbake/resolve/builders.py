@@ -8,6 +8,7 @@ from mpbake.plan import Builder, Driver, Emulation, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.resolve.naming import bad_name, below
 from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,9 @@ def resolve_builders(spec: PlanSpec, scope: Mapping[str, Any], rendering: Render
     if DEFAULT_BUILDER not in builders:
         where = below("defaults", "builder")
         rendered = rendering.value(spec.defaults.builder.written(), scope, where)
-        builders[DEFAULT_BUILDER] = _default_builder(rendering.table(BuilderSpec, rendered, where))
+        builders[DEFAULT_BUILDER] = default = _default_builder(rendering.table(BuilderSpec, rendered, where))
+        if default.driver is Driver.KUBERNETES:
+            rendering.problems.append(_no_kubernetes(where(())))
     return builders
 
 
@@ -78,13 +81,7 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> list[Problem
     if not NAME.fullmatch(str(key[-1])):
         found.append(bad_name(key, str(key[-1])))
     if driver is Driver.KUBERNETES:
-        found.append(
-            Problem(
-                key=key[:2],
-                message="the kubernetes driver is not supported yet",
-                hint="use docker, docker-container or remote",
-            )
-        )
+        found.append(_no_kubernetes(key[:2]))
     if driver is Driver.REMOTE and not node.endpoint:
         found.append(
             Problem(
@@ -102,13 +99,19 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> list[Problem
     return found
 
 
+def _no_kubernetes(key: KeyPath) -> Problem:
+    return Problem(
+        key=key, message="the kubernetes driver is not supported yet", hint="use docker, docker-container or remote"
+    )
+
+
 def _shared_endpoints(key: KeyPath, nodes: Sequence[Node]) -> list[Problem]:
     """Two nodes on one endpoint, which buildx refuses."""
     seen: dict[str, str] = {}
     found = []
     for node in nodes:
         if node.endpoint in seen:
-            message = f'node "{node.name}" has the same endpoint as "{seen[node.endpoint]}"'
+            message = f'node "{one_line(node.name)}" has the same endpoint as "{one_line(seen[node.endpoint])}"'
             found.append(
                 Problem(
                     key=(*key, "nodes", node.name), message=message, hint="one endpoint serves one node of a builder"

@@ -105,7 +105,10 @@ def _combined(attribute: Attribute, before: Any, value: Any) -> Any:
 
 
 def _identity(attribute: Attribute, entry: str) -> str:
-    fields = parse_fields(entry)
+    try:
+        fields = parse_fields(entry)
+    except ValueError:  # a template that makes sense only when it is rendered
+        return entry
     return fields.get(attribute.identity) or next(iter(fields), "")
 
 
@@ -143,9 +146,18 @@ def _rows(family: _Family, scope: dict[str, Any], rendering: Rendering, override
 
 
 def _matrix(family: _Family, scope: Mapping[str, Any], rendering: Rendering) -> dict[str, list[Any]]:
-    """The matrix with its lists filled in; what is wrong with it becomes problems."""
+    """The matrix with its lists filled in; what is wrong with it becomes problems.
+
+    An empty string is a value like any other here: `suffix = ["", "-debug"]`.
+    """
     key: KeyPath = ("targets", family.table, "matrix")
-    matrix = rendering.value(family.raw.get("matrix", {}), scope, family.where, ("matrix",))
+    matrix = {}
+    for name, values in family.raw.get("matrix", {}).items():
+        path: KeyPath = ("matrix", name)
+        if isinstance(values, list):
+            matrix[name] = [rendering.value(each, scope, family.where, (*path, at)) for at, each in enumerate(values)]
+        else:
+            matrix[name] = rendering.value(values, scope, family.where, path)
     rows = 1
     for name, values in matrix.items():
         if not isinstance(values, list) or not values:

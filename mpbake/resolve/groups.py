@@ -31,8 +31,10 @@ def resolve_groups(
         if draft.name != draft.table:
             members.setdefault(draft.table, []).append(draft.name)
     matrices = set(members)
+    taken = [name for name in members if name in targets and not drafts[name].broken]
+    rendering.problems.extend(_taken(name, drafts[name]) for name in taken)
     for name, group in spec.groups.items():
-        members[name] = rendering.value(group.targets, scope, below("groups", name))
+        members[name] = _members(name, group.targets, scope, rendering)
     edges = {name: [each for each in listed if each in members] for name, listed in members.items()}
     groups: dict[str, Group] = {}
     for name in ordered(edges, below("groups"), rendering.problems):
@@ -41,11 +43,28 @@ def resolve_groups(
             matched = _matching(pattern, targets, groups)
             if not matched and name not in matrices and pattern not in members:
                 known = [*targets, *members]
-                rendering.problems.append(unknown("target", pattern, known, ("groups", name, index)))
+                rendering.problems.append(unknown("target", pattern, known, ("groups", name, "targets", index)))
             found |= {target.name: target for target in matched}
         description = spec.groups[name].description if name in spec.groups else spec.targets[name].description
         groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
     return {name: groups[name] for name in members if name in groups}
+
+
+def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: Rendering) -> list[str]:
+    where = below("groups", name, "targets")
+    before = len(rendering.problems)
+    listed = rendering.value(written, scope, where)
+    if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
+        return listed
+    if len(rendering.problems) == before:
+        rendering.problems.append(Problem(key=where(()), message="must be a list of names"))
+    return []
+
+
+def _taken(name: str, draft: Draft) -> Problem:
+    """The problem of a row that has the name of a whole matrix: the name would mean either."""
+    message = f'"{one_line(name)}" is a target and a whole matrix'
+    return Problem(key=("targets", draft.table), message=message, hint="give each row of the matrix a name of its own")
 
 
 def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, Group]) -> list[Target]:
@@ -61,7 +80,7 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
     for name in spec.groups:
         if name in targets or (name in spec.targets and not name.startswith("_")):
             problems.append(
-                Problem(key=("groups", name), message=f'"{name}" is a target too', hint="rename one of them")
+                Problem(key=("groups", name), message=f'"{one_line(name)}" is a target too', hint="rename one of them")
             )
         elif not NAME.fullmatch(name):
             problems.append(bad_name(("groups", name), name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.plan import Builder, Target
+from mpbake.plan import Builder, Driver, Target
 from mpbake.platforms import parse_platforms
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.resolve.builders import DEFAULT_BUILDER
@@ -97,12 +97,13 @@ class Linker:
             tags=tuple(dict.fromkeys(str(parse_reference(tag)) for tag in values.tags)),
             push=push,
             load=values.load,
-            outputs=tuple(_absolute_fields(each, self.root) for each in values.output if each not in pushed),
+            outputs=tuple(_absolute_output(each, self.root) for each in values.output if each not in pushed),
             # A name is missing from `done` only when it lies on a cycle, which has been reported.
             needs=tuple(done[name] for name in references.needs if name in done),
             links={context: done[name] for context, name in references.links.items() if name in done},
             attributes=_attributes(values, self.root),
             description=values.description,
+            table=draft.table,
         )
 
     def _builder(self, draft: Draft) -> Builder:
@@ -110,7 +111,12 @@ class Linker:
         if name not in self.builders:
             self.problems.append(unknown("builder", name, self.builders, self._where(draft, ("builder",))))
             return self.builders[DEFAULT_BUILDER]
-        return self.builders[name]
+        builder = self.builders[name]
+        if name not in self.spec.builders and builder.driver is Driver.REMOTE:
+            message = "the default driver is remote, but no builder is named"
+            hint = f"name a builder that has nodes, or declare [builders.{name}]"
+            self.problems.append(Problem(key=("targets", draft.table), message=message, hint=hint))
+        return builder
 
     def _where(self, draft: Draft, path: KeyPath) -> KeyPath:
         return stated(self.spec, draft.chain, path)
@@ -151,15 +157,22 @@ def _absolute_context(value: str, root: Path) -> str:
 
 def _absolute_fields(entry: str, root: Path) -> str:
     fields = parse_fields(entry)
-    for name in ("src", "source", "dest"):
-        if fields.get(name) and fields[name] != "-":
-            fields[name] = str(root / fields[name])
-    return format_fields(fields)
+    if fields.get("type") == "env":  # then src names a variable
+        return entry
+    names = [name for name in ("src", "source", "dest") if fields.get(name, "-") not in ("", "-")]
+    return format_fields(fields | {name: str(root / fields[name]) for name in names}) if names else entry
+
+
+def _absolute_output(entry: str, root: Path) -> str:
+    """As `_absolute_fields`; an entry that is only a path means that folder, as with buildx."""
+    if "=" in entry:
+        return _absolute_fields(entry, root)
+    return "type=tar,dest=-" if entry == "-" else format_fields({"type": "local", "dest": str(root / entry)})
 
 
 def _absolute_ssh(entry: str, root: Path) -> str:
-    fields = parse_fields(entry)
-    return format_fields({name: str(root / value) if value else "" for name, value in fields.items()})
+    name, equals, files = entry.partition("=")
+    return name + equals + ",".join(str(root / each) for each in files.split(",") if each)
 
 
 def check_tags(targets: Mapping[str, Target], drafts: Mapping[str, Draft], problems: list[Problem]) -> None:

@@ -26,7 +26,7 @@ def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], p
             return list(TopologicalSorter({name: sorted(before) for name, before in left.items()}).static_order())
         except CycleError as error:
             path = _from_the_first(cast("list[str]", error.args[1])[:0:-1])
-            message = f"a cycle: {' -> '.join(path)}"
+            message = f"a cycle: {one_line(' -> '.join(path))}"
             problems.append(Problem(key=key(path[0]), message=message, hint="take one of these references away"))
             for name, before in pairwise(path):
                 left[name].discard(before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mpbake.errors import KeyPath
 
 Table = TypeVar("Table", BuilderSpec, TargetSpec)
+
+_MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,9 @@ class Rendering:
 
         `where` tells the place in the file of a path below this value.
         """
+        if len(path) > _MAX_DEPTH:
+            self.problems.append(Problem(key=where(path[:2]), message="nested too deeply"))
+            return ""
         match value:
             case str():
                 return self._text(value, scope, where, path)
@@ -47,7 +52,7 @@ class Rendering:
         try:
             return self.renderer.render(text, scope)
         except TemplateProblem as error:
-            message, _, hint = str(error).partition("; ")
+            message, _, hint = str(error).partition("\n")
             self.problems.append(Problem(key=where(path), message=message, hint=hint))
             return ""
 
@@ -56,6 +61,8 @@ class Rendering:
         try:
             return model.model_validate(raw)
         except ValidationError as error:
-            for each in problems_of(error, model):
-                self.problems.append(Problem(key=where(each.key), message=each.message, hint=each.hint))
+            # Where a template could not be rendered, what stands in for its value is no second mistake.
+            known = {each.key for each in self.problems}
+            found = [replace(each, key=where(each.key)) for each in problems_of(error, model)]
+            self.problems.extend(each for each in found if each.key not in known)
             return model()

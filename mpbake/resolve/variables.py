@@ -29,7 +29,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, problems: list[Problem]) -
             try:
                 values[name] = _as_type_of(variable.default, given)
             except ValueError as error:
-                message = f'variable "{name}" cannot take "{one_line(given)}" from {origin}: {error}'
+                message = f'variable "{one_line(name)}" cannot take "{one_line(given)}" from {origin}: {error}'
                 problems.append(Problem(key=("variables", name), message=message))
         if not name.isidentifier():
             hint = "use letters, digits and underscores"
@@ -55,10 +55,18 @@ def _as_type_of(default: object, text: str) -> Any:
             msg = "it is not true or false"
             raise ValueError(msg)
         case int():
-            return int(text)
+            return _number(int, text, "a whole number")
         case float():
-            return float(text)
+            return _number(float, text, "a number")
         case list():
             return [item.strip() for item in text.split(",") if item.strip()]
         case _:
             return text
+
+
+def _number(kind: type[int | float], text: str, name: str) -> int | float:
+    try:
+        return kind(text)
+    except ValueError:
+        msg = f"it is not {name}"
+        raise ValueError(msg) from None

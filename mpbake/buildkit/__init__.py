@@ -1,0 +1,7 @@
+"""Everything that touches Docker, buildx, BuildKit and registries; the only user of python-on-whales."""
+
+from __future__ import annotations
+
+from mpbake.buildkit.runner import BuildKitRunner, open_runner
+
+__all__ = ["BuildKitRunner", "open_runner"]

@@ -1,0 +1,87 @@
+"""What docker, buildx and BuildKit complain of, as the errors of mpbake. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from mpbake.text import one_line, without_colour
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.progress import Failed, Progress
+
+_NO_ANSWER = re.compile(
+    r"connection refused|no such host|i/o timeout|connection reset|network is unreachable|no route to host|"
+    r"TLS handshake timeout|server misbehaving|context deadline exceeded|unexpected EOF|: EOF\b|"
+    r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: ",
+    re.IGNORECASE,
+)
+_NODE_GONE = re.compile(
+    r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
+    r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
+    r"failed to find driver|docker daemon running|no valid drivers|failed to dial",
+    re.IGNORECASE,
+)
+_PUSHING = re.compile(r"failed to push|pushing |server message: insufficient_scope|push access denied", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"unauthorized|forbidden|denied|authentication required|\b40[13]\b|insufficient_scope", re.IGNORECASE
+)
+_RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
+
+
+def build_error(progress: Progress, repeat: str, log: str) -> MpbakeError:
+    """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do."""
+    text = _complaint(progress.text)
+    failed = progress.failed
+    message = _first_line(text)
+    kind, hint = _kind(message, failed)
+    lines = [message]
+    if kind is BuildFailed and failed is not None and failed.tail:
+        lines += [f"output of {one_line(failed.name)}:", *(f"  {line}" for line in failed.tail)]
+    excerpt = _EXCERPT.search(progress.text)
+    if excerpt:
+        lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
+    if progress.moved:
+        lines.append(f"these tags were pushed before it failed: {', '.join(progress.moved)}")
+    lines.append(f"log: {log}")
+    return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
+
+
+def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
+    if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
+        if _REFUSED.search(message):
+            return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
+        if _NO_ANSWER.search(message):
+            return Unreachable, "the registry does not answer the node: is it up, and does the node reach that address?"
+        return BuildFailed, ""
+    if _NODE_GONE.search(message):
+        return Unreachable, "the node went away during the build"
+    if _RESOLVING.search(message):
+        if _REFUSED.search(message):
+            return BuildFailed, "the registry does not give out a base image: check its name and docker login"
+        if _NO_ANSWER.search(message):
+            return Unreachable, "a base image's registry does not answer the node"
+    return BuildFailed, ""
+
+
+def _complaint(text: str) -> str:
+    """The part of buildx's text that says why: from the last ERROR on."""
+    position = text.rfind("ERROR: ")
+    return text[position + len("ERROR: ") :] if position >= 0 else text
+
+
+def _first_line(text: str) -> str:
+    line = next((line for line in text.splitlines() if line.strip()), "the build failed without saying why")
+    return line.removeprefix("failed to solve: ").strip()
+
+
+def registry_error(what: str, complaint: str) -> MpbakeError:
+    """Why a registry request failed: 5 when nobody answered, 1 when the answer was no."""
+    message = f"{what}: {without_colour(complaint)}"
+    if _REFUSED.search(complaint):
+        return BuildFailed(message, hint="check docker login and the repository's rights")
+    if _NO_ANSWER.search(complaint):
+        return Unreachable(message, hint="is the registry up and reachable from this machine?")
+    return BuildFailed(message)

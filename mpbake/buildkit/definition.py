@@ -1,0 +1,175 @@
+"""The bake definition of one piece: its target and, below it, just the targets it links to. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from mpbake.graph import linked
+from mpbake.placement import link_platforms
+from mpbake.plan import Driver
+from mpbake.platforms import parse_platform
+from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.steps import BuildPiece, Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from mpbake.plan import Target
+    from mpbake.platforms import Platform
+
+_ANNOTATION = re.compile(r"(?P<levels>[a-z,\[\]/0-9-]+):(?P<rest>[^=]+=.*)", re.DOTALL)
+_LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manifest)(?:\[(?P<platform>[^\]]+)\])?")
+# With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
+_PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
+
+
+def bake_definition(piece: BuildPiece, driver: Driver, built: Collection[Target] = ()) -> dict[str, Any]:
+    """What buildx is told for `piece` on a node of `driver`.
+
+    `built` are links that this run has already built on the node: they are taken from its cache even if they say
+    `no-cache` or `pull`.
+    """
+    platforms = tuple(each.platform for each in piece.platforms)
+    targets = {piece.target.name: _main(piece, driver, platforms)}
+    for target in linked(piece.target):
+        targets[target.name] = _link(target, _wanted(target, piece, platforms), built)
+    return {"target": targets}
+
+
+def dump(definition: dict[str, Any]) -> str:
+    """`definition` as JSON in which bake finds no template of its own."""
+    return json.dumps(_escaped(definition), ensure_ascii=False)
+
+
+def _escaped(value: Any) -> Any:
+    """Bake reads `${` and `%{` in JSON strings as templates; doubling the first character takes that away."""
+    match value:
+        case str():
+            return re.sub(r"([$%])\{", r"\1\1{", value)
+        case dict():
+            return {_escaped(key): _escaped(each) for key, each in value.items()}
+        case list():
+            return [_escaped(each) for each in value]
+        case _:
+            return value
+
+
+def _main(piece: BuildPiece, driver: Driver, platforms: Iterable[Platform]) -> dict[str, Any]:
+    target = piece.target
+    found = _common(target, platforms)
+    found["output"] = ["type=cacheonly"] if piece.shared else outputs(piece, driver)
+    if piece.shared:
+        found.pop("cache-to", None)
+    elif driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
+        found["tags"] = list(target.tags)
+    if piece.of > 1:
+        found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
+        found["annotations"] = annotations_of_part(target, tuple(platforms))
+    return found
+
+
+def _link(target: Target, platforms: Iterable[Platform], built: Collection[Target]) -> dict[str, Any]:
+    """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
+    found = _common(target, platforms) | {"output": ["type=cacheonly"]}
+    for name in ("cache-to", *(("no-cache", "pull") if target in built else ())):
+        found.pop(name, None)
+    return found
+
+
+def _common(target: Target, platforms: Iterable[Platform]) -> dict[str, Any]:
+    found = dict(target.attributes)
+    contexts = {**found.get("contexts", {}), **{name: f"target:{link.name}" for name, link in target.links.items()}}
+    if contexts:
+        found["contexts"] = contexts
+    names = [str(each) for each in platforms]
+    return found | ({"platforms": names} if names else {})
+
+
+def _wanted(target: Target, piece: BuildPiece, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    return link_platforms(target, platforms) if piece.platforms else target.platforms
+
+
+def outputs(piece: BuildPiece, driver: Driver) -> list[str]:
+    """Where the results of a piece go."""
+    target = piece.target
+    found = []
+    if piece.delivery is Delivery.TAGS:
+        found.append("type=image,push=true")
+    elif piece.delivery is Delivery.UNTAGGED:
+        found.append("type=image" if driver is Driver.DOCKER else _by_digest(target))
+    if target.load:
+        names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
+        found.append(format_fields({"type": "docker"} | ({"name": names} if names else {})))
+    return [*found, *target.outputs] or ["type=cacheonly"]
+
+
+def _by_digest(target: Target) -> str:
+    fields = {"type": "image", "name": ",".join(repositories(target)), "push": "true"}
+    return format_fields(fields | {"push-by-digest": "true", "name-canonical": "true"})
+
+
+def repositories(target: Target) -> list[str]:
+    """The repositories that the tags of `target` name, each once, in their order."""
+    return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
+
+
+def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
+    """The annotations that a piece of several can carry: those of manifests, for its own platforms."""
+    found = []
+    for entry in target.attributes.get("annotations", ()):
+        levels, rest = _levels(entry)
+        own = [level for level in levels if not level.startswith("index") and _is_for(level, platforms)]
+        if own:
+            found.append(f"{','.join(own)}:{rest}")
+    return found
+
+
+def annotations_of_index(target: Target) -> list[str]:
+    """The annotations of the index that joins the pieces, as `imagetools create` takes them."""
+    found = []
+    for entry in target.attributes.get("annotations", ()):
+        levels, rest = _levels(entry)
+        own = [level for level in levels if level.startswith("index")]
+        if own:
+            found.append(f"{','.join(own)}:{rest}")
+    return found
+
+
+def _levels(entry: str) -> tuple[list[str], str]:
+    """Split `index,manifest[linux/arm64]:key=value`; without levels an annotation is the manifest's."""
+    found = _ANNOTATION.fullmatch(entry)
+    levels = found["levels"].split(",") if found else []
+    if found and all(_LEVEL.fullmatch(level) for level in levels):
+        return levels, found["rest"]
+    return ["manifest"], entry
+
+
+def _is_for(level: str, platforms: tuple[Platform, ...]) -> bool:
+    found = _LEVEL.fullmatch(level)
+    return not (found and found["platform"]) or parse_platform(found["platform"]) in platforms
+
+
+def grants(definition: dict[str, Any]) -> list[str]:
+    """The `--allow` values that newer buildx asks for: exactly the paths that the plan names."""
+    found: dict[str, None] = {}
+    for target in definition["target"].values():
+        contexts = [target["context"], *target.get("contexts", {}).values()]
+        found |= {f"fs.read={path}": None for path in contexts if is_local(path)}
+        for name in ("secret", "cache-from"):
+            found |= {f"fs.read={path}": None for path in _paths(target.get(name, ()))}
+        for name in ("output", "cache-to"):
+            found |= {f"fs.write={path}": None for path in _paths(target.get(name, ()))}
+        for entry in target.get("ssh", ()):
+            found |= {f"fs.read={path}": None for path in parse_fields(entry).values() if path}
+            found["ssh"] = None
+        if str(target.get("dockerfile", "")).startswith("/"):
+            found[f"fs.read={target['dockerfile']}"] = None
+    return list(found)
+
+
+def _paths(entries: Iterable[str]) -> Iterable[str]:
+    for entry in entries:
+        fields = parse_fields(entry)
+        yield from (fields[name] for name in ("src", "source", "dest") if fields.get(name))

@@ -1,0 +1,199 @@
+"""The docker command, through python-on-whales, with what it lacks: flags, streams, deadlines and cancelling.
+
+python-on-whales finds the command, its host, context and configuration; this module adds arguments and runs them in a
+process group of their own. There is no other way to Docker in mpbake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from python_on_whales import ClientNotFoundError, DockerClient
+
+from mpbake.buildkit import watchdog
+from mpbake.errors import Cancelled, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+# Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
+_LAUNCH = 'echo "+$$" >>"$0" && exec "$@"'
+_KILL_AFTER = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """How a docker command ended. `stderr` is empty when it was streamed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def error(self) -> str:
+        """The last line of its complaint, without the word ERROR."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return lines[-1].removeprefix("ERROR: ") if lines else f"exit code {self.returncode}"
+
+
+class Docker:
+    """Runs docker commands; safe to use from several threads.
+
+    `environment` is all that a command gets to see. `scratch` is a folder for the register of running children.
+    """
+
+    def __init__(self, environment: Mapping[str, str], scratch: Path) -> None:
+        self._environment = dict(environment)
+        self._register = scratch / "children"
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._cancelled = 0
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
+
+    def client(self, endpoint: str = "") -> DockerClient:
+        """python-on-whales for the engine in use, or for that of a docker context or URL."""
+        if not endpoint:
+            return DockerClient()
+        return DockerClient(host=endpoint) if "://" in endpoint else DockerClient(context=endpoint)
+
+    def run(  # noqa: PLR0913 - each is one facet of one process
+        self,
+        arguments: Sequence[str],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        given: str = "",
+        timeout: float | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+    ) -> Completed:
+        """Run `docker ARGUMENTS` and wait for it; `given` is its standard input, `timeout` is in seconds.
+
+        With `on_stderr`, what it writes there is handed over as it comes. Raises Cancelled when `cancel` was called,
+        Unreachable when there is no docker command.
+        """
+        if self._cancelled:
+            raise Cancelled("cancelled")
+        command = [*self._head(endpoint), *arguments]
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
+            stdin.write(given.encode())
+            stdin.seek(0)
+            child = self._start(command, {**self._environment, **(environment or {})}, (stdin, stdout), cwd)
+            stderr, timed_out = self._follow(child, on_stderr, timeout)
+            if self._cancelled:
+                raise Cancelled("cancelled")
+            stdout.seek(0)
+            return Completed(
+                returncode=child.returncode,
+                stdout=stdout.read().decode(errors="replace"),
+                stderr=stderr.decode(errors="replace"),
+                timed_out=timed_out,
+            )
+
+    def cancel(self) -> None:
+        """Ask every running command to cancel itself, and kill it if it does not; a second call kills at once."""
+        self._cancelled += 1
+        if self._cancelled > 1:
+            self._signal_all(signal.SIGKILL)
+            return
+        self._signal_all(signal.SIGINT)
+        killer = threading.Timer(_KILL_AFTER, self._signal_all, [signal.SIGKILL])
+        killer.daemon = True
+        killer.start()
+
+    def close(self) -> None:
+        """Let the watchdog go; nothing may be running any more."""
+        if self._watchdog is not None and self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
+            self._watchdog.wait()
+            self._watchdog = None
+
+    def _head(self, endpoint: str) -> list[str]:
+        try:
+            return [str(part) for part in self.client(endpoint).client_config.docker_cmd]
+        except ClientNotFoundError:
+            raise Unreachable(
+                "the docker command was not found",
+                hint="install Docker (https://docs.docker.com/get-docker/), or put docker on the PATH",
+            ) from None
+
+    def _start(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        streams: tuple[IO[bytes], IO[bytes]],
+        cwd: Path | None,
+    ) -> subprocess.Popen[bytes]:
+        with self._starting:
+            self._guard()
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _LAUNCH, str(self._register), *command],
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self._children[child.pid] = child
+        if self._cancelled:  # it may have been missed by the signal
+            self._signal_all(signal.SIGINT)
+        return child
+
+    def _follow(
+        self, child: subprocess.Popen[bytes], on_stderr: Callable[[bytes], None] | None, timeout: float | None
+    ) -> tuple[bytes, bool]:
+        """Read standard error to its end, then wait; returns it (unless handed over), and whether time ran out."""
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            _kill(child.pid, signal.SIGKILL)
+
+        timer = threading.Timer(timeout, expire) if timeout else None
+        if timer:
+            timer.daemon = True
+            timer.start()
+        kept = bytearray()
+        assert child.stderr is not None  # noqa: S101 - it was asked for
+        with child.stderr:
+            while chunk := os.read(child.stderr.fileno(), 65536):
+                (on_stderr or kept.extend)(chunk)
+        child.wait()
+        if timer:
+            timer.cancel()
+        del self._children[child.pid]
+        with self._register.open("a", encoding="ascii") as register:
+            register.write(f"-{child.pid}\n")
+        return bytes(kept), expired.is_set()
+
+    def _guard(self) -> None:
+        """Start the watchdog, once, before the first child."""
+        if self._watchdog is None:
+            self._register.touch()
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(watchdog.__file__), str(self._register)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in tuple(self._children):
+            _kill(pid, number)
+
+
+def _kill(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

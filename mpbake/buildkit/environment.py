@@ -1,0 +1,77 @@
+"""Which environment variables reach docker: a list, since the rest changes builds behind the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.references import parse_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.plan import Target
+
+# What finds programs, files, the engine, credentials and the network; kept in step with docs/environment.md by a test.
+PASSED = (
+    "ACTIONS_CACHE_URL",
+    "ACTIONS_RESULTS_URL",
+    "ACTIONS_RUNTIME_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "CLOUDSDK_CONFIG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_API_VERSION",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GPG_TTY",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "KUBECONFIG",
+    "LANG",
+    "LOGNAME",
+    "NO_PROXY",
+    "PASSWORD_STORE_DIR",
+    "PATH",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+
+def child_environment(environment: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
+    """The part of `environment` that docker gets: the list above, and what the secrets of `targets` name."""
+    names = {*PASSED, *(name for target in targets for name in secret_variables(target))}
+    return {name: value for name, value in environment.items() if name in names}
+
+
+def secret_variables(target: Target) -> list[str]:
+    """The environment variables from which the secrets of `target` and of what it links to may come."""
+    names = [_variable(parse_fields(entry)) for entry in target.attributes.get("secret", ())]
+    for link in target.links.values():
+        names += secret_variables(link)
+    return [name for name in names if name]
+
+
+def _variable(fields: Mapping[str, str]) -> str:
+    """As buildx does: `env`, or the id itself when neither variable nor file is named."""
+    if fields.get("env"):
+        return fields["env"]
+    return "" if fields.get("src") or fields.get("source") else fields.get("id", "")

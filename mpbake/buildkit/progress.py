@@ -1,0 +1,167 @@
+"""BuildKit's progress as `buildx --progress rawjson` prints it: JSON objects over several lines, then plain text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mpbake.text import duration, without_colour
+
+_TAIL = 30
+_FRACTION = re.compile(r"\.(\d{1,6})\d*")
+_MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
+_WITH_DOCKER = re.compile(r"pushing (\S+) with docker")
+
+
+@dataclass(kw_only=True, slots=True)
+class _Vertex:
+    """One operation of a build, as far as it has been heard of."""
+
+    name: str
+    started: bool = False
+    over: bool = False
+    error: str = ""
+    unfinished: str = ""
+    tail: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Update:
+    """News from a build: `said` are whole lines for the log, `activity` what it works on now, if that changed."""
+
+    said: tuple[str, ...] = ()
+    activity: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The operation that failed: its name, BuildKit's error, and the last lines of its own output."""
+
+    name: str
+    error: str
+    tail: tuple[str, ...]
+
+
+class Progress:
+    """Follows one build. Feed it the bytes of standard error as they come."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+        self._object: list[str] = []
+        self._vertexes: dict[str, _Vertex] = {}
+        self._moved: dict[str, None] = {}
+        self._text: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What was no JSON: buildx's own complaint, with the lines of the Dockerfile."""
+        return "\n".join([*self._text, *self._object])
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """The tags that have been pushed so far."""
+        return tuple(self._moved)
+
+    @property
+    def failed(self) -> Failed | None:
+        """The first operation that failed by itself, not because others did."""
+        for vertex in self._vertexes.values():
+            if vertex.error and "context canceled" not in vertex.error:
+                tail = [*vertex.tail, vertex.unfinished] if vertex.unfinished else vertex.tail
+                return Failed(name=vertex.name, error=vertex.error, tail=tuple(tail))
+        return None
+
+    def feed(self, data: bytes) -> Update:
+        """Take in the next bytes and say what is new in them."""
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        said: list[str] = []
+        activity = ""
+        for status in self._objects(line.decode(errors="replace") for line in lines):
+            activity = self._vertexes_of(status, said) or activity
+            self._statuses_of(status)
+            self._logs_of(status, said)
+        return Update(said=tuple(said), activity=activity)
+
+    def close(self) -> Update:
+        """Nothing more comes: what was incomplete is taken as it is."""
+        update = self.feed(b"\n") if self._pending else Update()
+        rest = tuple(f"  {vertex.unfinished}" for vertex in self._vertexes.values() if vertex.unfinished)
+        return Update(said=(*update.said, *rest), activity=update.activity)
+
+    def _objects(self, lines: Any) -> Any:
+        """The JSON objects among `lines`; other lines are kept as text."""
+        for line in lines:
+            if self._object or line.startswith("{"):
+                self._object.append(line)
+                if line == "}" or (len(self._object) == 1 and line.endswith("}")):
+                    source, self._object = "\n".join(self._object), []
+                    yield from self._parsed(source)
+            elif line.strip():
+                self._text.append(without_colour(line))
+
+    def _parsed(self, source: str) -> Any:
+        try:
+            found = json.loads(source)
+        except ValueError:
+            self._text.append(without_colour(source))
+            return
+        yield found
+
+    def _vertexes_of(self, status: dict[str, Any], said: list[str]) -> str:
+        activity = ""
+        for each in status.get("vertexes") or ():
+            vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=_name(each.get("name", ""))))
+            if each.get("started") and not vertex.started:
+                vertex.started = True
+                said.append(f"=> {vertex.name}")
+                activity = vertex.name
+            if each.get("error"):
+                vertex.error = without_colour(each["error"])
+            if each.get("completed") and not vertex.over:
+                vertex.over = True
+                said.append(f"=> {vertex.name}: {_ending(each)}")
+                self._note_push(_WITH_DOCKER, vertex.name, done=not vertex.error)
+        return activity
+
+    def _statuses_of(self, status: dict[str, Any]) -> None:
+        for each in status.get("statuses") or ():
+            self._note_push(_MANIFEST, each.get("id", ""), done=bool(each.get("completed")))
+
+    def _note_push(self, pattern: re.Pattern[str], text: str, *, done: bool) -> None:
+        found = pattern.match(text)
+        if found and done:
+            self._moved[found[1]] = None
+
+    def _logs_of(self, status: dict[str, Any], said: list[str]) -> None:
+        for each in status.get("logs") or ():
+            vertex = self._vertexes.setdefault(each["vertex"], _Vertex(name=""))
+            text = vertex.unfinished + base64.b64decode(each.get("data") or "").decode(errors="replace")
+            *lines, vertex.unfinished = text.split("\n")
+            shown = [without_colour(line) for line in lines]
+            vertex.tail = [*vertex.tail, *shown][-_TAIL:]
+            said += [f"  {line}" for line in shown]
+
+
+def _name(text: str) -> str:
+    return " ".join(without_colour(text).split())
+
+
+def _ending(vertex: dict[str, Any]) -> str:
+    if vertex.get("error"):
+        return f"ERROR {_name(vertex['error'])}"
+    if vertex.get("cached"):
+        return "cached"
+    return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
+
+
+def _seconds(started: str, completed: str) -> float:
+    return (_moment(completed) - _moment(started)).total_seconds()
+
+
+def _moment(text: str) -> datetime:
+    """Go prints up to nine digits of a second; Python reads six."""
+    return datetime.fromisoformat(_FRACTION.sub(lambda found: f".{found[1]:0<6}", text))

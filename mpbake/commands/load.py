@@ -1,0 +1,87 @@
+"""What every command begins with: the plan read and resolved, the targets selected, the graph made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.errors import PlanError, UsageError
+from mpbake.graph import BuildGraph, build_graph
+from mpbake.loader import Document, find_plan, read_plan
+from mpbake.placement import place
+from mpbake.platforms import parse_platform
+from mpbake.resolve import Inputs, Overrides, resolve
+from mpbake.spec import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mpbake.options import Options, World
+    from mpbake.placement import NodeFacts
+    from mpbake.plan import Plan, Target
+
+
+def load(options: Options, world: World) -> tuple[Document, Plan]:
+    """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
+    folder = (world.folder / options.directory).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {options.directory}")
+    path = (folder / options.file).absolute() if options.file else find_plan(folder)
+    document, spec = read_plan(path, shown=_shown(path, world.folder))
+    return document, resolve(document, spec, inputs(options, world))
+
+
+def inputs(options: Options, world: World) -> Inputs:
+    """The values and overrides of the command line. Raises UsageError."""
+    return Inputs(
+        variables=dict(_assignment(each) for each in options.variables),
+        environment=world.environment,
+        overrides=Overrides(
+            push=options.push,
+            load=options.load,
+            no_cache=options.no_cache,
+            pull=options.pull,
+            platforms=tuple(_platform(name) for each in options.platforms for name in each.split(",") if name),
+            builder=options.builder,
+        ),
+    )
+
+
+def graph_of(
+    document: Document, targets: Sequence[Target], facts: Mapping[str, NodeFacts]
+) -> tuple[BuildGraph, tuple[str, ...]]:
+    """The graph of a run of `targets`, and the warnings of their placement. Raises PlanError."""
+    placements = {target: place(target, facts) for target in targets}
+    problems = [each for placement in placements.values() for each in placement.problems]
+    if problems:
+        raise PlanError(
+            document.diagnose(
+                Problem(
+                    key=("targets", each.target.table, "platforms"),
+                    message=f"{each.target.name}: {each.message}",
+                    hint=each.hint,
+                )
+            )
+            for each in problems
+        )
+    graph = build_graph(targets, {target: placement.pieces for target, placement in placements.items()})
+    return graph, tuple(each for placement in placements.values() for each in placement.warnings)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """How messages call the plan: relative to where the user is, when it is below."""
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f'--var "{text}" is not NAME=VALUE')
+    return name, value
+
+
+def _platform(text: str) -> str:
+    try:
+        return str(parse_platform(text))
+    except ValueError as error:
+        raise UsageError(f"--platform: {error}") from None

@@ -1,0 +1,18 @@
+"""`mpbake list`: what can be built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.commands.load import load
+from mpbake.render import list_text
+
+if TYPE_CHECKING:
+    from mpbake.options import Options, World
+
+
+def main(options: Options, world: World) -> int:
+    """Print groups and targets."""
+    _, plan = load(options, world)
+    world.stdout.write(list_text(plan))
+    return 0

@@ -1,0 +1,22 @@
+"""`mpbake plan`: what a run would do, for review. Touches neither Docker nor the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.commands.load import graph_of, load
+from mpbake.graph import needed
+from mpbake.render import plan_text
+from mpbake.resolve import select
+
+if TYPE_CHECKING:
+    from mpbake.options import Options, World
+
+
+def main(options: Options, world: World) -> int:
+    """Print the plan of `options.names`."""
+    document, plan = load(options, world)
+    targets = needed(select(plan, options.names))
+    graph, warnings = graph_of(document, targets, {})
+    world.stdout.write(plan_text(graph, warnings))
+    return 0

@@ -1,0 +1,138 @@
+"""`mpbake run`: the main job. Builds, publishes and verifies on real nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit import open_runner
+from mpbake.commands import plan as dry_run
+from mpbake.commands.load import graph_of, load
+from mpbake.errors import MpbakeError
+from mpbake.events import Preparing, RunFinished, Warned
+from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.graph import needed
+from mpbake.placement import to_probe
+from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
+from mpbake.resolve import select
+from mpbake.schedule import Schedule
+from mpbake.state import open_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from mpbake.buildkit import BuildKitRunner
+    from mpbake.events import Event, Reporter
+    from mpbake.graph import BuildGraph
+    from mpbake.loader import Document
+    from mpbake.options import Options, World
+    from mpbake.plan import Target
+
+
+def main(options: Options, world: World) -> int:
+    """Run `options.names`, and all that they need; with `--dry-run`, print the plan instead."""
+    if options.dry_run:
+        return dry_run.main(options, world)
+    document, plan = load(options, world)
+    targets = needed(select(plan, options.names))
+    stop = StopRequest()
+    with _stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
+        try:
+            with open_runner(targets, state, plan.root, world.environment, repeat_command(options)) as runner:
+                stop.then(runner.cancel)
+                run = _Run(options=options, world=world, stop=stop, runner=runner)
+                return run.execute(run.prepare(document, targets))
+        except MpbakeError:
+            if stop.signal:  # whatever failed, failed because it was stopped
+                return exit_code((), stop.signal)
+            raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What the parts of one run share."""
+
+    options: Options
+    world: World
+    stop: StopRequest
+    runner: BuildKitRunner
+
+    def prepare(self, document: Document, targets: Sequence[Target]) -> tuple[BuildGraph, _Reporting]:
+        """Ask what only nodes can tell, and place everything."""
+        reporting = _Reporting(_reporter(self.options, self.world))
+        self.runner.settle_default(targets)
+        nodes = to_probe(targets)
+        if nodes:
+            reporting.handle(Preparing(nodes=nodes))
+        graph, warnings = graph_of(document, targets, self.runner.probe(nodes))
+        for warning in warnings:
+            reporting.handle(Warned(message=warning))
+        return graph, reporting
+
+    def execute(self, prepared: tuple[BuildGraph, _Reporting]) -> int:
+        """Run the graph, then say what came of it: the table to standard output, errors last."""
+        graph, reporting = prepared
+        Executor(
+            graph=graph,
+            schedule=Schedule(graph),
+            runner=self.runner,
+            reporter=reporting,
+            clock=self.world.clock,
+            stop=self.stop,
+        ).execute()
+        finished = reporting.finished
+        if not self.options.quiet:
+            self.world.stdout.write(summary_text(graph, finished))
+            self.world.stdout.flush()
+        self.world.stderr.write(errors_text(finished))
+        return exit_code(finished.results, finished.signal)
+
+
+class _Reporting:
+    """Passes events on, and keeps the last one: how it all ended."""
+
+    finished: RunFinished
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, RunFinished):
+            self.finished = event
+        self._reporter.handle(event)
+
+
+def _reporter(options: Options, world: World) -> Reporter:
+    if world.live and not options.quiet:
+        colour = not options.no_color
+        return LiveReporter(world.stderr, world.clock, verbose=options.verbose, colour=colour)
+    return PlainReporter(world.stderr, world.clock, verbose=options.verbose, quiet=options.quiet)
+
+
+def repeat_command(options: Options) -> list[str]:
+    """The words of a command that runs the same plan with the same values, without its targets."""
+    words = ["mpbake", "run"]
+    for flag, value in (("-C", options.directory), ("-f", options.file), ("--builder", options.builder)):
+        words += [flag, value] if value else []
+    return words + [word for each in options.variables for word in ("--var", each)]
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: StopRequest) -> Iterator[None]:
+    """Ctrl-C, a terminated job and a closed terminal end the run in order; the first of them gives the exit code."""
+
+    def request(number: int, _: FrameType | None) -> None:
+        stop(number)
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            before[number] = signal.signal(number, request)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

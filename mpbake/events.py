@@ -1,0 +1,81 @@
+"""What can happen in a run, as frozen types, and who is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from mpbake.graph import BuildGraph
+    from mpbake.plan import Node
+    from mpbake.steps import Step, StepResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preparing:
+    """Before anything can be placed, `nodes` are asked what they build; those that do not exist are made."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStarted:
+    """Everything is planned; the first step is about to start."""
+
+    graph: BuildGraph
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepStarted:
+    """A step has begun."""
+
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepAdvanced:
+    """A step works on something new; `activity` is one line such as `[2/4] RUN make`."""
+
+    step: Step
+    activity: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSaid:
+    """A step's own output: whole lines, safe to print."""
+
+    step: Step
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned:
+    """Something that a person should know and that stops nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepFinished:
+    """A step is over, or will never start."""
+
+    result: StepResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """Nothing more will happen; results are in the graph's order. `signal` is what ended the run early, else 0."""
+
+    results: tuple[StepResult, ...]
+    seconds: float
+    signal: int = 0
+
+
+Event = Preparing | RunStarted | StepStarted | StepAdvanced | StepSaid | Warned | StepFinished | RunFinished
+
+
+class Reporter(Protocol):
+    """Told of every event, possibly from several threads at once."""
+
+    def handle(self, event: Event) -> None:
+        """Take note of `event`; must not raise."""

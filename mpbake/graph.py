@@ -1,0 +1,184 @@
+"""The build graph: a DAG of steps, made by small transforms and validated once. The only user of networkx."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from mpbake.placement import link_platforms
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Placed, Publish, Step, Verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mpbake.plan import Node, Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildGraph:
+    """Steps in an order in which they can run, and what must come before each."""
+
+    targets: tuple[Target, ...]
+    steps: tuple[Step, ...]
+    before: Mapping[Step, tuple[Step, ...]]
+    after: Mapping[Step, tuple[Step, ...]]
+
+    def of(self, target: Target) -> tuple[Step, ...]:
+        """The steps that build and publish `target`, without those that only serve its links."""
+        return tuple(step for step in self.steps if not isinstance(step, BootstrapNode) and step.target is target)
+
+
+def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
+    """`targets` and all that they need, each after what it needs. Links are not followed: they are built within."""
+    found: dict[Target, None] = {}
+    stack: list[tuple[Target, Iterator[Target]]] = []
+    for root in targets:
+        stack.append((root, iter(root.needs)))
+        while stack:
+            _target, rest = stack[-1]
+            following = next((each for each in rest if each not in found), None)
+            if following is None:
+                found.setdefault(stack.pop()[0])
+            else:
+                stack.append((following, iter(following.needs)))
+    return tuple(found)
+
+
+def linked(target: Target) -> tuple[Target, ...]:
+    """Every target that is built within `target`, nearest first."""
+    found: dict[Target, None] = {}
+    queue = list(target.links.values())
+    for each in queue:
+        if each not in found:
+            found[each] = None
+            queue += each.links.values()
+    return tuple(found)
+
+
+def build_graph(targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]]) -> BuildGraph:
+    """The graph of a run. `targets` as `needed` gives them; `pieces` holds the placement of each."""
+    draft = _Draft(targets=tuple(targets), pieces=pieces, graph=nx.DiGraph(), verifies={})
+    for transform in _TRANSFORMS:
+        transform(draft)
+    order = _order(draft)
+    return BuildGraph(
+        targets=draft.targets,
+        steps=order,
+        before={step: tuple(draft.graph.predecessors(step)) for step in order},
+        after={step: tuple(draft.graph.successors(step)) for step in order},
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Draft:
+    """The graph while it is being made. Nodes are steps; an edge means "must happen after"."""
+
+    targets: tuple[Target, ...]
+    pieces: Mapping[Target, Sequence[BuildPiece]]
+    graph: nx.DiGraph[Step]
+    verifies: dict[Target, Verify]
+
+    def build_pieces(self) -> list[BuildPiece]:
+        return [step for step in self.graph if isinstance(step, BuildPiece)]
+
+    def last_steps(self, target: Target) -> Sequence[Step]:
+        """What has to be over for `target` to be wholly done."""
+        return [self.verifies[target]] if target in self.verifies else self.pieces[target]
+
+
+def _add_pieces(draft: _Draft) -> None:
+    for target in draft.targets:
+        draft.graph.add_nodes_from(draft.pieces[target])
+
+
+def _add_shared_links(draft: _Draft) -> None:
+    """A target that several pieces of a node link to is built there first, once: none of them builds it again."""
+    users: dict[tuple[Target, Node], list[BuildPiece]] = {}
+    for piece in draft.build_pieces():
+        for target in linked(piece.target):
+            users.setdefault((target, piece.node), []).append(piece)
+    for (target, node), pieces in users.items():
+        own = [piece for piece in draft.pieces.get(target, ()) if piece.node == node]
+        if own:
+            draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
+        elif len(pieces) > 1:
+            shared = _shared_piece(target, pieces)
+            draft.graph.add_edges_from((shared, piece) for piece in pieces)
+    _order_shared_links(draft)
+
+
+def _shared_piece(target: Target, users: Sequence[BuildPiece]) -> BuildPiece:
+    placed = dict.fromkeys(each for piece in users for each in _of_link(target, piece.platforms))
+    return BuildPiece(target=target, nodes=users[0].nodes[:1], platforms=tuple(placed), shared=True)
+
+
+def _of_link(target: Target, placed: Iterable[Placed]) -> list[Placed]:
+    """The platforms in which a linked target is built for a piece."""
+    by_platform = {each.platform: each for each in placed}
+    wanted = link_platforms(target, tuple(by_platform))
+    return [by_platform.get(platform, Placed(platform=platform, how=How.UNKNOWN)) for platform in wanted]
+
+
+def _order_shared_links(draft: _Draft) -> None:
+    shared = [piece for piece in draft.build_pieces() if piece.shared]
+    at = {(piece.target, piece.node): piece for piece in shared}
+    for piece in shared:
+        for target in linked(piece.target):
+            if (target, piece.node) in at:
+                draft.graph.add_edge(at[target, piece.node], piece)
+
+
+def _add_bootstraps(draft: _Draft) -> None:
+    """Only nodes that are used, each before the first piece on it."""
+    for piece in draft.build_pieces():
+        draft.graph.add_edge(BootstrapNode(node=piece.node), piece)
+
+
+def _add_publishing(draft: _Draft) -> None:
+    for target in draft.targets:
+        pieces = draft.pieces[target]
+        if not target.push:
+            continue
+        ends: Sequence[Step] = pieces
+        if any(piece.delivery is Delivery.UNTAGGED for piece in pieces):
+            publish = Publish(target=target)
+            draft.graph.add_edges_from((piece, publish) for piece in pieces)
+            ends = [publish]
+        verify = draft.verifies[target] = Verify(target=target)
+        draft.graph.add_edges_from((end, verify) for end in ends)
+
+
+def _add_needs(draft: _Draft) -> None:
+    """A target starts when all that it needs is wholly done, verification included."""
+    ends = {target: draft.last_steps(target) for target in {need for each in draft.targets for need in each.needs}}
+    for target in draft.targets:
+        for need in target.needs:
+            draft.graph.add_edges_from((end, piece) for end in ends[need] for piece in draft.pieces[target])
+
+
+_TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (
+    _add_pieces,
+    _add_shared_links,
+    _add_bootstraps,
+    _add_publishing,
+    _add_needs,
+)
+
+
+def _order(draft: _Draft) -> tuple[Step, ...]:
+    """Topological; ties are broken as a reviewer reads: nodes first, then target by target in the plan's order.
+
+    Raises networkx.NetworkXUnfeasible on a cycle, which resolving has made impossible.
+    """
+    rank = {target: index for index, target in enumerate(draft.targets)}
+    kinds = (BuildPiece, Publish, Verify)
+
+    def reading_order(step: Step) -> tuple[int, int, int]:
+        if isinstance(step, BootstrapNode):
+            return (0, 0, 0)
+        return (1, rank.get(step.target, -1), kinds.index(type(step)))
+
+    place = {step: index for index, step in enumerate(sorted(draft.graph, key=reading_order))}
+    return tuple(nx.lexicographical_topological_sort(draft.graph, key=place.__getitem__))

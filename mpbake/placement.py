@@ -1,0 +1,250 @@
+"""Which platforms of a target are built on which nodes, and why. Pure: what only a node can tell comes in as facts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.plan import Driver, Emulation
+from mpbake.platforms import runs
+from mpbake.steps import BuildPiece, Delivery, How, Placed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mpbake.plan import Builder, Node, Target
+    from mpbake.platforms import Platform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFacts:
+    """What a node said of itself. `platforms` is in its own order: the first is what its hardware is."""
+
+    driver: Driver
+    platforms: tuple[Platform, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """What the engine in use said of itself. The classic image store holds one platform of an image at a time."""
+
+    platform: Platform
+    containerd_store: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unplaceable:
+    """A platform that no node builds, or that may only be emulated where the plan forbids it."""
+
+    target: Target
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """The pieces of one target, and what is to be said of them."""
+
+    pieces: tuple[BuildPiece, ...]
+    problems: tuple[Unplaceable, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def place(target: Target, facts: Mapping[str, NodeFacts]) -> Placement:
+    """Give every platform of `target` to the nodes of its builder that build it best.
+
+    A node that declares a platform comes first, then one that runs it natively, then one that emulates it. `facts`
+    maps node ids to what is known; a node that is not in it has not been asked.
+    """
+    nodes_of: dict[tuple[Node, ...], list[Placed]] = {}
+    problems = [*_unlinkable(target)]
+    wanted = target.platforms or own_platform(target.builder, facts)
+    if not wanted:
+        return Placement(pieces=(_piece(target, target.builder.nodes[:1], []),))
+    for platform in wanted:
+        how, nodes = _best_nodes(target.builder, platform, facts)
+        if not nodes:
+            problems.append(_no_node(target, platform, facts))
+        elif how is How.EMULATED and target.builder.emulation is Emulation.FORBID:
+            problems.append(_forbidden(target, platform, facts))
+        else:
+            nodes_of.setdefault(_by_preference(target, nodes), []).append(Placed(platform=platform, how=how))
+    pieces = tuple(_piece(target, nodes, placed, of=len(nodes_of)) for nodes, placed in nodes_of.items())
+    if target.load and len(pieces) > 1:
+        problems.append(_not_loadable(target, pieces))
+    return Placement(pieces=pieces, problems=tuple(problems), warnings=tuple(_emulation_warnings(target, pieces)))
+
+
+def to_probe(targets: Iterable[Target]) -> tuple[Node, ...]:
+    """The nodes that must be asked before `targets` can be placed: those of builders that leave something open."""
+    found: dict[Node, None] = {}
+    for target in targets:
+        pieces = place(target, {}).pieces
+        open_ = any(not piece.platforms or any(each.how is How.UNKNOWN for each in piece.platforms) for piece in pieces)
+        if open_ or not pieces:
+            found |= dict.fromkeys(target.builder.nodes)
+    return tuple(found)
+
+
+def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
+    """The native platform of a builder's first node, or nothing while it is not known."""
+    first = builder.nodes[0]
+    return first.platforms[:1] or (facts[first.id].platforms[:1] if first.id in facts else ())
+
+
+def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> How | None:
+    """How `node` builds `platform`; None when it cannot. A declaration counts as native."""
+    if any(runs(declared, platform) for declared in node.platforms):
+        return How.NATIVE
+    known = facts.get(node.id)
+    if known is None:
+        return How.UNKNOWN
+    if any(runs(own, platform) for own in known.platforms[:1]):
+        return How.NATIVE
+    return How.EMULATED if any(runs(each, platform) for each in known.platforms) else None
+
+
+def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, list[Node]]:
+    """The equal nodes that build `platform` best; none when nobody does."""
+    ranked: dict[int, list[tuple[How, Node]]] = {}
+    for node in builder.nodes:
+        how = how_built(node, platform, facts)
+        if how is not None:
+            ranked.setdefault(_rank(node, how), []).append((how, node))
+    if not ranked:
+        return How.UNKNOWN, []
+    best = ranked[min(ranked)]
+    how, first = best[0]
+    return how, [node for _, node in best if _abilities(node, facts) == _abilities(first, facts)]
+
+
+def _rank(node: Node, how: How) -> int:
+    match how:
+        case How.NATIVE:
+            return 0 if node.platforms else 1
+        case How.EMULATED:
+            return 3
+        case How.UNKNOWN:
+            return 2
+
+
+def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform]:
+    known = facts[node.id].platforms if node.id in facts else ()
+    return frozenset(node.platforms or known)
+
+
+def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Rendezvous hashing: each target has a node of its own choice, and a new node moves few of them."""
+
+    def weight(node: Node) -> bytes:
+        return hashlib.sha256(f"{target.name}\0{node.id}".encode()).digest()
+
+    return tuple(sorted(nodes, key=weight))
+
+
+def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: int = 1) -> BuildPiece:
+    delivery = Delivery.KEEP
+    if target.push:
+        repositories = {tag.rpartition(":")[0] for tag in target.tags}
+        delivery = Delivery.TAGS if of == 1 and len(repositories) == 1 else Delivery.UNTAGGED
+    return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
+
+
+def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[str]:
+    if target.builder.emulation is Emulation.ALLOW:
+        return
+    for piece in pieces:
+        emulated = [str(each.platform) for each in piece.platforms if each.how is How.EMULATED]
+        if emulated:
+            yield f"{target.name}: {', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
+
+
+def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Unplaceable:
+    builder = target.builder
+    hint = "add a node for it, take the platform away, or have a node emulate it (QEMU, registered with binfmt_misc)"
+    message = f'no node of builder "{builder.name}" builds {platform} ({_what_each_builds(builder, facts)})'
+    return Unplaceable(target=target, message=message, hint=hint)
+
+
+def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Unplaceable:
+    builder = target.builder
+    message = (
+        f'builder "{builder.name}" forbids emulation, and none of its nodes builds {platform} natively '
+        f"({_what_each_builds(builder, facts)})"
+    )
+    return Unplaceable(target=target, message=message, hint='add a native node, or set emulation = "warn"')
+
+
+def _not_loadable(target: Target, pieces: Sequence[BuildPiece]) -> Unplaceable:
+    nodes = ", ".join(piece.node.name for piece in pieces)
+    message = f"cannot be loaded into the engine: its platforms are built on several nodes ({nodes})"
+    return Unplaceable(target=target, message=message, hint="load one of them: --load --no-push --platform OS/ARCH")
+
+
+def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
+    def known(node: Node) -> str:
+        reported = facts[node.id].platforms if node.id in facts else ()
+        return ", ".join(str(each) for each in node.platforms or reported) or "not known"
+
+    return "; ".join(f"{node.name}: {known(node)}" for node in builder.nodes)
+
+
+def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform, ...]:
+    """The platforms in which a linked `target` is built for those who want `wanted`.
+
+    One that declares none is built in all of them; one that declares a single one serves all with it (files that do
+    not depend on the platform are commonly made so).
+    """
+    if len(target.platforms) <= 1:
+        return target.platforms or tuple(wanted)
+    return tuple(each for each in target.platforms if any(each == other or runs(other, each) for other in wanted))
+
+
+def _unlinkable(target: Target) -> Iterable[Unplaceable]:
+    """Links to targets that lack a platform which `target` needs."""
+    for context, link in target.links.items():
+        missing = [each for each in target.platforms if not link_platforms(link, (each,))]
+        if missing:
+            message = (
+                f'links to "{link.name}" (context {context}), which is not built for {", ".join(map(str, missing))}'
+            )
+            yield Unplaceable(target=target, message=message, hint=f"add the platform to {link.name}")
+
+
+def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:
+    """What a node's own word says against its declaration: those of `platforms` that it does not run natively."""
+    if not node.platforms or not facts.platforms:
+        return ()
+    own = facts.platforms[0]
+    declared = [each for each in platforms if any(runs(one, each) for one in node.platforms)]
+    wrong = [each for each in declared if not runs(own, each)]
+    if not wrong:
+        return ()
+    emulated = all(any(runs(each, platform) for each in facts.platforms) for platform in wrong)
+    what = "they are emulated there" if len(wrong) > 1 else "it is emulated there"
+    consequence = f"{what}, 5 to 10 times slower" if emulated else "such builds will fail there"
+    return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {own}: {consequence}",)
+
+
+def default_driver(targets: Iterable[Target], engine: EngineFacts) -> Driver:
+    """The driver of the default builder: the engine's own where it can do all that `targets` ask for.
+
+    With the containerd image store it can; with the classic one it builds one platform at a time, its own, and has no
+    cache export and no archive of an OCI layout.
+    """
+    if engine.containerd_store or all(_is_simple(target, engine.platform) for target in targets):
+        return Driver.DOCKER
+    return Driver.DOCKER_CONTAINER
+
+
+def _is_simple(target: Target, platform: Platform) -> bool:
+    caches = target.attributes.get("cache-to", ())
+    return (
+        all(runs(platform, each) for each in target.platforms)
+        and len(target.platforms) <= 1
+        and not any("type=oci" in output for output in target.outputs)
+        and all(cache == "type=inline" for cache in caches)
+        and not (target.push and target.outputs)
+    )

@@ -1,0 +1,154 @@
+"""A plan as text for people who review it: deterministic, aligned, safe to print. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from mpbake.graph import linked
+from mpbake.plan import Driver
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Publish, Verify, platform_list
+from mpbake.text import columns, count, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.graph import BuildGraph
+    from mpbake.plan import Node, Plan, Target
+    from mpbake.steps import Step
+
+_AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
+
+
+def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
+    """Every step of a run in the order in which they can happen, and the nodes that they use."""
+    nodes = [step.node for step in graph.steps if isinstance(step, BootstrapNode)]
+    lines = [
+        f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
+        "",
+        "nodes",
+        *columns([_node_row(node) for node in nodes], indent="  "),
+        "",
+        "steps",
+        *columns([row for number, step in enumerate(graph.steps, 1) for row in _step_rows(number, step)], indent="  "),
+    ]
+    if warnings:
+        lines += ["", *(f"warning: {one_line(each)}" for each in warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def _node_row(node: Node) -> list[str]:
+    if node.driver is Driver.AUTOMATIC:
+        return [node.id, _AUTOMATIC, "", ""]
+    platforms = ", ".join(map(str, node.platforms)) or "platforms: what the node reports"
+    return [node.id, str(node.driver), one_line(node.endpoint) or "the engine in use", platforms]
+
+
+def _step_rows(number: int, step: Step) -> list[list[str]]:
+    """One row for a step; further tags, outputs and notes stand in rows of their own below it."""
+    first, *rest = _details(step)
+    rows = [[f"{number:>3}", verb(step), subject(step), first]]
+    return rows + [["", "", "", each] for each in rest]
+
+
+def verb(step: Step) -> str:
+    """What a step does, in one word."""
+    match step:
+        case BootstrapNode():
+            return "bootstrap"
+        case BuildPiece():
+            return "build"
+        case Publish():
+            return "publish"
+        case Verify():
+            return "verify"
+        case _:
+            assert_never(step)
+
+
+def subject(step: Step) -> str:
+    """What a step does it to."""
+    return step.node.id if isinstance(step, BootstrapNode) else step.target.name
+
+
+def _details(step: Step) -> list[str]:
+    match step:
+        case BootstrapNode():
+            return ["create or start it if needed"]
+        case BuildPiece():
+            return _piece_details(step)
+        case Publish():
+            return [f"tag {tag}" for tag in step.target.tags]
+        case Verify():
+            platforms = count(len(step.target.platforms), "platform") if step.target.platforms else "its platform"
+            return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
+        case _:
+            assert_never(step)
+
+
+def _piece_details(piece: BuildPiece) -> list[str]:
+    where = " or ".join(node.id for node in piece.nodes)
+    lines = [f"{_placed(piece)} on {where}"]
+    links = linked(piece.target)
+    if links:
+        lines.append(f"with {', '.join(link.name for link in links)} (linked)")
+    if piece.shared:
+        return [*lines, "into the node's cache, for those who link to it"]
+    return [*lines, *_results(piece)]
+
+
+def _placed(piece: BuildPiece) -> str:
+    if not piece.platforms:
+        return "the node's own platform"
+    ways = {each.how for each in piece.platforms}
+    if len(ways) == 1:
+        return f"{platform_list(piece).replace(',', ', ')} {_way(ways.pop())}"
+    return ", ".join(f"{each.platform} {_way(each.how)}" for each in piece.platforms)
+
+
+def _way(how: How) -> str:
+    match how:
+        case How.NATIVE:
+            return "native"
+        case How.EMULATED:
+            return "EMULATED"
+        case How.UNKNOWN:
+            return "(native or emulated: not known yet)"
+
+
+def _results(piece: BuildPiece) -> list[str]:
+    target = piece.target
+    lines = []
+    if piece.delivery is Delivery.TAGS:
+        lines += [f"push {tag}" for tag in target.tags]
+    elif piece.delivery is Delivery.UNTAGGED:
+        lines.append("push by digest, without a tag")
+    if target.load:
+        lines.append("load into the engine in use")
+    lines += [f"output {one_line(each)}" for each in target.outputs]
+    return lines or ["no output: stays in the build cache (push, load or output would keep it)"]
+
+
+def list_text(plan: Plan) -> str:
+    """Groups and targets with what they are."""
+    groups = [
+        [f"{group.name}", _first_line(group.description) or _names(group.targets)] for group in plan.groups.values()
+    ]
+    targets = [[target.name, _about(target)] for target in plan.targets.values()]
+    lines = []
+    if groups:
+        lines += ["groups", *columns(groups, indent="  "), ""]
+    lines += ["targets", *columns(targets, indent="  ")] if targets else ["no targets"]
+    return "\n".join(lines) + "\n"
+
+
+def _names(targets: Sequence[Target]) -> str:
+    return ", ".join(target.name for target in targets)
+
+
+def _about(target: Target) -> str:
+    platforms = ", ".join(map(str, target.platforms)) or "the node's own platform"
+    return _first_line(target.description) or f"{platforms} on {target.builder.name}"
+
+
+def _first_line(text: str) -> str:
+    return one_line(text.strip().partition("\n")[0])

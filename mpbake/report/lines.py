@@ -1,0 +1,56 @@
+"""One line for each thing that happens; the words that every reporter uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.render import subject, verb
+from mpbake.steps import BuildPiece, How, Publish, StepStatus, Verify, platform_list
+from mpbake.text import count, duration
+
+if TYPE_CHECKING:
+    from mpbake.steps import Step, StepResult
+
+
+def label(step: Step) -> str:
+    """`build web linux/arm64 on release/linux-arm64`."""
+    if isinstance(step, BuildPiece):
+        return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
+    return f"{verb(step)} {subject(step)}"
+
+
+def short_label(step: Step) -> str:
+    """`web linux/arm64`: enough to tell whose output a line is."""
+    return f"{step.target.name} {platform_list(step)}" if isinstance(step, BuildPiece) else subject(step)
+
+
+def starting(step: Step) -> str:
+    """A step that begins, and how, where that is worth a word."""
+    emulated = isinstance(step, BuildPiece) and [each.platform for each in step.platforms if each.how is How.EMULATED]
+    return f"{label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else label(step)
+
+
+def finished(result: StepResult) -> str:
+    """How a step ended."""
+    match result.status:
+        case StepStatus.DONE:
+            note = _note(result)
+            return f"{label(result.step)}: done in {duration(result.seconds)}{f', {note}' if note else ''}"
+        case StepStatus.FAILED:
+            return f"{label(result.step)}: FAILED after {duration(result.seconds)}"
+        case StepStatus.SKIPPED:
+            cause = f", since {label(result.blame)} failed" if result.blame is not None else ""
+            return f"{label(result.step)}: not started{cause}"
+        case StepStatus.CANCELLED:
+            return f"{label(result.step)}: cancelled"
+
+
+def _note(result: StepResult) -> str:
+    outcome = result.outcome
+    match result.step:
+        case Publish():
+            return f"gave {count(len(outcome.tags), 'tag')}"
+        case Verify():
+            return f"{count(len(outcome.platforms), 'platform')}, {count(len(outcome.tags), 'tag')}, {outcome.digest}"
+        case _:
+            return outcome.note

@@ -1,0 +1,90 @@
+"""A live view for terminals: what runs and for how long, below lines for what is over."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from mpbake.events import Preparing, RunFinished, RunStarted, StepAdvanced, StepFinished, StepSaid, StepStarted, Warned
+from mpbake.report import lines
+from mpbake.steps import StepStatus
+from mpbake.text import count, duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from mpbake.events import Event
+    from mpbake.steps import Step
+
+_STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
+_REFRESH = 8
+
+
+class LiveReporter:
+    """Redraws the running steps in place; `verbose` prints builds' own output above them. Ends with the run."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float], *, verbose: bool, colour: bool) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 50 ms that a log or pipe does not need
+        from rich.live import Live  # noqa: PLC0415
+
+        self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
+        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
+        self._clock = clock
+        self._verbose = verbose
+        self._lock = threading.RLock()
+        self._running: dict[Step, tuple[float, str]] = {}
+        self._over = 0
+        self._steps = 0
+
+    def handle(self, event: Event) -> None:
+        """Take note, and print what is to stay on the screen."""
+        with self._lock:
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Preparing():
+                self._console.print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
+            case RunStarted():
+                self._steps = len(event.graph.steps)
+                self._live.start()
+            case StepStarted():
+                self._running[event.step] = (self._clock(), "")
+            case StepAdvanced():
+                began, _ = self._running.get(event.step, (self._clock(), ""))
+                self._running[event.step] = (began, event.activity)
+            case StepSaid():
+                if self._verbose:
+                    prefix = lines.short_label(event.step)
+                    self._console.print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
+            case Warned():
+                self._console.print(f"warning: {one_line(event.message)}", style="yellow")
+            case StepFinished():
+                self._over += 1
+                self._running.pop(event.result.step, None)
+                if event.result.status is not StepStatus.CANCELLED:
+                    self._console.print(lines.finished(event.result), style=_STYLES.get(event.result.status, ""))
+            case RunFinished():
+                self._live.stop()
+            case _:
+                assert_never(event)
+
+    def _view(self) -> RenderableType:
+        """The running steps, cut to the screen: one line each."""
+        from rich.console import Group  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        with self._lock:
+            now = self._clock()
+            room = max(self._console.height - 3, 1)
+            shown = list(self._running.items())[:room]
+            rows = [self._row(step, now - began, activity) for step, (began, activity) in shown]
+            hidden = len(self._running) - len(shown)
+            head = f"{self._over} of {count(self._steps, 'step')} done, {len(self._running)} running"
+        texts = [head, *rows, *([f"  … and {hidden} more"] if hidden else [])]
+        return Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in texts))
+
+    def _row(self, step: Step, seconds: float, activity: str) -> str:
+        return f"  {duration(seconds):>7}  {lines.starting(step)}{f'  {activity}' if activity else ''}"

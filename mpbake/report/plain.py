@@ -1,0 +1,64 @@
+"""Plain lines, for logs and pipes: everything stays readable, nothing is redrawn."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from mpbake.events import Preparing, RunFinished, RunStarted, StepAdvanced, StepFinished, StepSaid, StepStarted, Warned
+from mpbake.report import lines
+from mpbake.steps import StepStatus
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.events import Event
+
+
+class PlainReporter:
+    """Writes a line for each event to `stream`, with the seconds since the start. `verbose` adds builds' own output."""
+
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float], *, verbose: bool = False, quiet: bool = False
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._verbose = verbose
+        self._quiet = quiet
+        self._began = clock()
+        self._lock = threading.Lock()
+
+    def handle(self, event: Event) -> None:
+        """Write what is worth a line."""
+        if self._quiet:
+            return
+        for line in self._lines(event):
+            self._write(line)
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case StepStarted():
+                return [lines.starting(event.step)]
+            case StepAdvanced():
+                return [] if self._verbose else [f"{lines.short_label(event.step)}: {event.activity}"]
+            case StepSaid():
+                prefix = lines.short_label(event.step)
+                return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
+            case Warned():
+                return [f"warning: {one_line(event.message)}"]
+            case StepFinished():
+                quiet = event.result.status is StepStatus.CANCELLED
+                return [] if quiet else [lines.finished(event.result)]
+            case Preparing():
+                return [f"asking {', '.join(node.id for node in event.nodes)} what can be built there"]
+            case RunStarted() | RunFinished():
+                return []
+            case _:
+                assert_never(event)
+
+    def _write(self, line: str) -> None:
+        seconds = self._clock() - self._began
+        with self._lock:
+            self._stream.write(f"{seconds:7.1f}s  {line}\n")
+            self._stream.flush()

@@ -1,0 +1,84 @@
+"""What a run came to: a row for each target, then the errors, which are what people read last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.report import lines
+from mpbake.steps import BuildPiece, StepResult, StepStatus, Verify
+from mpbake.text import columns, count, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.events import RunFinished
+    from mpbake.graph import BuildGraph
+    from mpbake.plan import Target
+
+_HEAD = ["target", "result", "platforms", "digest", "time", "nodes"]
+
+
+def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
+    """The table of targets and how many of them are done."""
+    by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
+    for result in finished.results:
+        if isinstance(result.step, BuildPiece | Verify) and result.step.target in by_target:
+            by_target[result.step.target].append(result)
+    rows = [_HEAD, *(_row(target, results, finished.results) for target, results in by_target.items())]
+    return "\n".join(["", *columns(rows), "", _closing(by_target, finished)]) + "\n"
+
+
+def _row(target: Target, results: Sequence[StepResult], everything: Sequence[StepResult]) -> list[str]:
+    pieces = [result for result in results if isinstance(result.step, BuildPiece)]
+    platforms = [str(each) for result in pieces for each in result.outcome.platforms or _planned(result)]
+    digest = next((result.outcome.digest for result in reversed(results) if result.outcome.digest), "")
+    nodes = dict.fromkeys(result.step.node.id for result in pieces if isinstance(result.step, BuildPiece))
+    return [
+        target.name,
+        status_of(target, everything),
+        ",".join(platforms) or "native",
+        digest.removeprefix("sha256:")[:12] or "-",
+        duration(_seconds(target, everything)),
+        ", ".join(nodes),
+    ]
+
+
+def _planned(result: StepResult) -> list[object]:
+    return [each.platform for each in result.step.platforms] if isinstance(result.step, BuildPiece) else []
+
+
+def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
+    """How the whole of `target` ended: the worst of its steps."""
+    found = {result.status for result in results if getattr(result.step, "target", None) is target}
+    order = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
+    return next((status for status in order if status in found), StepStatus.DONE)
+
+
+def _seconds(target: Target, results: Sequence[StepResult]) -> float:
+    """Pieces run side by side: the longest counts, and what comes after it."""
+    own = [result for result in results if getattr(result.step, "target", None) is target]
+    pieces = [result.seconds for result in own if isinstance(result.step, BuildPiece)]
+    return max(pieces, default=0.0) + sum(each.seconds for each in own if not isinstance(each.step, BuildPiece))
+
+
+def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> str:
+    statuses = [status_of(target, finished.results) for target in targets]
+    parts = [
+        f"{statuses.count(status)} {status}"
+        for status in StepStatus
+        if statuses.count(status) or status is StepStatus.DONE
+    ]
+    early = ", interrupted" if finished.signal else ""
+    return f"{count(len(statuses), 'target')}: {', '.join(parts)} in {duration(finished.seconds)}{early}"
+
+
+def errors_text(finished: RunFinished) -> str:
+    """What was not started and why, then every error; empty when all went well."""
+    found = []
+    for result in finished.results:
+        if result.status is StepStatus.SKIPPED and isinstance(result.step, BuildPiece):
+            found += ["", lines.finished(result)]
+    for result in finished.results:
+        if result.error is not None:
+            found += ["", f"error: {lines.label(result.step)}: {result.error}"]
+    return "\n".join([*found, ""]) if found else ""

@@ -1,0 +1,91 @@
+"""`.mpbake/` beside the plan: the run lock, a folder for each run, and mpbake's own one-node builder instances.
+
+A checkout may bring such a folder along, so nothing in it is followed as a symlink and nothing is trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.errors import LockHeld, MpbakeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+FOLDER = ".mpbake"
+KEPT_RUNS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """The folders of one run, all of them existing and private to this user."""
+
+    nodes: Path
+    run: Path
+
+    def log(self, name: str) -> Path:
+        """A file in the run's folder for the log of the step called `name`."""
+        return self.run / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-')[:100]}.log"
+
+
+@contextlib.contextmanager
+def open_state(root: Path, now: datetime) -> Iterator[State]:
+    """Lock the plan in `root` and make the folder of a new run.
+
+    Raises LockHeld when another run works on it, UsageError when the folder cannot be had.
+    """
+    try:
+        folder = _real_folder(root / FOLDER)
+        _write_new(folder / ".gitignore", "*\n")
+        with _locked(folder / "lock"):
+            nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
+            _forget_old(runs)
+            run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
+            yield State(nodes=nodes, run=run)
+    except OSError as error:
+        hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
+        raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+
+
+def _real_folder(path: Path) -> Path:
+    """`path` as a folder that is no symlink, made if missing."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise UsageError(f"{path} is not a folder", hint="remove it: mpbake makes its own")
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _write_new(path: Path, text: str) -> None:
+    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = re.sub(r"\D", "", lock.read(20))
+            who = f" (process {owner})" if owner else ""
+            raise LockHeld(f"another run works on this plan{who}", hint="wait for it, or end it") from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _forget_old(runs: Path) -> None:
+    """Make room: the newest runs stay."""
+    for path in sorted(runs.iterdir())[: -KEPT_RUNS + 1]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)

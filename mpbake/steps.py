@@ -1,0 +1,146 @@
+"""The steps of a run, as frozen types; what happened to one is a `StepResult`, never a field of the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpbake.errors import MpbakeError
+    from mpbake.plan import Node, Target
+    from mpbake.platforms import Platform
+
+
+class How(StrEnum):
+    """How a node builds a platform."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    UNKNOWN = "not known yet"
+    """Only the engine or node can say, and it has not been asked."""
+
+
+class Delivery(Enum):
+    """What a piece does with its image."""
+
+    KEEP = "nothing is pushed"
+    TAGS = "pushed with its tags"
+    UNTAGGED = "pushed without a tag; `Publish` gives the tags"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A platform and how the nodes of its piece build it."""
+
+    platform: Platform
+    how: How
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BootstrapNode:
+    """Make sure that a node exists, is the declared one, and answers."""
+
+    node: Node
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
+        return f"bootstrap {self.node.id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BuildPiece:
+    """Build some platforms of a target in one solve.
+
+    `nodes` are equal, the preferred first; `of` is the number of pieces of the target. Without `platforms` the node's
+    own is meant. A piece that exists only for those who link to the target is `shared`.
+    """
+
+    target: Target
+    nodes: tuple[Node, ...]
+    platforms: tuple[Placed, ...] = ()
+    delivery: Delivery = Delivery.KEEP
+    of: int = 1
+    shared: bool = False
+
+    @property
+    def node(self) -> Node:
+        """The preferred node."""
+        return self.nodes[0]
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
+        return f"build {self.target.name} {platform_list(self)} on {self.node.id}{' (shared)' if self.shared else ''}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Publish:
+    """Join the pieces of a target and give it its tags."""
+
+    target: Target
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
+        return f"publish {self.target.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Verify:
+    """Read back what the registry serves and compare it with the plan."""
+
+    target: Target
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
+        return f"verify {self.target.name}"
+
+
+Step = BootstrapNode | BuildPiece | Publish | Verify
+
+
+def platform_list(piece: BuildPiece) -> str:
+    """`linux/amd64,linux/arm64`, or `native` where the node decides."""
+    return ",".join(str(each.platform) for each in piece.platforms) or "native"
+
+
+class StepStatus(StrEnum):
+    """How a step ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Never started, since something it depends on did not succeed."""
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a runner reports of a step that succeeded.
+
+    `digest` is what the registry serves, or what was built; `node` the node that did it; `tags` what has been
+    published; `platforms` what was built, or read back; `log` the step's log file.
+    """
+
+    digest: str = ""
+    node: str = ""
+    tags: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    note: str = ""
+    log: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepResult:
+    """How a step ended, and how long it took in seconds. `blame` is the failed step that a skipped one waited for."""
+
+    step: Step
+    status: StepStatus
+    seconds: float = 0.0
+    outcome: Outcome = field(default_factory=Outcome)
+    error: MpbakeError | None = None
+    blame: Step | None = None
