@@ -31,7 +31,7 @@ def find_places(text: str) -> dict[KeyPath, int]:
     """
     scanner = _Scanner(text.replace("\r\n", "\n"))
     # A partial map is better than none: the caller falls back to the nearest parent key.
-    with contextlib.suppress(IndexError, ValueError, RecursionError):
+    with contextlib.suppress(IndexError, ValueError, OverflowError, RecursionError):
         scanner.document()
     return scanner.lines()
 

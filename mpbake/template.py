@@ -44,7 +44,9 @@ class Renderer:
 
     def __init__(self) -> None:
         """Make the environment; nothing is compiled yet."""
-        self._environment = _Sandbox(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self._environment = _Sandbox(
+            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_defined
+        )
         self._environment.globals = {"range": self._environment.globals["range"]}
         for name in _UNSTEADY:
             del self._environment.filters[name]
@@ -101,6 +103,7 @@ class Renderer:
 
 
 def _defined(value: Any) -> Any:
+    """`value`, unless it is undefined or holds something undefined: then UndefinedError."""
     if isinstance(value, StrictUndefined):
         str(value)  # raises UndefinedError with the name
     if isinstance(value, list | tuple | dict):

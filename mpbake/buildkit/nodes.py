@@ -316,12 +316,12 @@ def _unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachab
 
 
 def _remedy(node: Node, said: str) -> str:
+    if "resolve reference" in said or "pull access" in said or "manifest unknown" in said:
+        return 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
     if node.endpoint.startswith("ssh://"):
         return f"try: docker -H {one_line(node.endpoint)} version"
     if "daemon" in said.lower():
         return "is the Docker engine running, and may this user use it? try: docker info"
-    if "image" in said.lower() or "pull" in said.lower() or "resolve reference" in said:
-        return 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
     if node.driver is Driver.REMOTE:
         return "check the address, and that the certificates belong together and have not expired"
     return ""

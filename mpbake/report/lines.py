@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from mpbake.steps import Step, StepResult
 
 
+def short_digest(digest: str) -> str:
+    """As many digits of a digest as people compare; the verified one stands in full in the registry."""
+    return digest.removeprefix("sha256:")[:12] or "-"
+
+
 def label(step: Step) -> str:
     """`build web linux/arm64 on release/linux-arm64`."""
     if isinstance(step, BuildPiece):
@@ -51,6 +56,7 @@ def _note(result: StepResult) -> str:
         case Publish():
             return f"gave {count(len(outcome.tags), 'tag')}"
         case Verify():
-            return f"{count(len(outcome.platforms), 'platform')}, {count(len(outcome.tags), 'tag')}, {outcome.digest}"
+            numbers = f"{count(len(outcome.platforms), 'platform')}, {count(len(outcome.tags), 'tag')}"
+            return f"{numbers}, {short_digest(outcome.digest)}"
         case _:
             return outcome.note

@@ -30,13 +30,14 @@ class LiveReporter:
         from rich.live import Live  # noqa: PLC0415
 
         self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
-        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
         self._clock = clock
         self._verbose = verbose
         self._lock = threading.RLock()
         self._running: dict[Step, tuple[float, str]] = {}
         self._over = 0
         self._steps = 0
+        # Last: it asks for the view at once.
+        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
 
     def handle(self, event: Event) -> None:
         """Take note, and print what is to stay on the screen."""

@@ -37,7 +37,7 @@ def _row(target: Target, results: Sequence[StepResult], everything: Sequence[Ste
         target.name,
         status_of(target, everything),
         ",".join(platforms) or "native",
-        digest.removeprefix("sha256:")[:12] or "-",
+        lines.short_digest(digest),
         duration(_seconds(target, everything)),
         ", ".join(nodes),
     ]

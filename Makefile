@@ -1,0 +1,47 @@
+# Everything a contributor types; `make` alone lists it.
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+PYTEST := $(PYTHON) -m pytest
+
+# The pure core, whose line coverage is held up.
+COVERED := spec plan resolve placement graph schedule
+COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
+
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+
+.PHONY: help demo demo-clean test test-unit test-long lint lock clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and run the main job on them
+	@$(PYTHON) scripts/demo.py
+
+demo-clean: $(VENV)/.installed ## end what the demo started and remove what it made
+	@$(PYTHON) scripts/demo.py --clean
+
+test: lint ## every check there is, on a real engine that it sets up
+	$(PYTEST) -m "not long" $(COVERAGE) tests
+
+test-unit: $(VENV)/.installed ## what needs no engine, in seconds
+	$(PYTEST) -m "not long" tests/unit
+
+test-long: $(VENV)/.installed ## what takes longer: fuzzing, kill loops
+	$(PYTEST) -m long --timeout 3600 tests
+
+lint: $(VENV)/.installed ## ruff, mypy and import-linter
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+lock: ## bring requirements.lock up to date with pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
+		--no-header --output-file requirements.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist
+
+$(VENV)/.installed: requirements.lock pyproject.toml scripts/make-venv
+	@echo "making the virtual environment $(VENV)"
+	@scripts/make-venv $(VENV)

@@ -1,0 +1,43 @@
+"""How long `mpbake --help` takes, as a whole process, against an empty Python in the same run.
+
+    .venv/bin/python benchmarks/startup.py [RUNS]
+
+Prints medians in milliseconds and their ratio. The goal: under 150 ms where an empty Python takes about 20.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+COMMANDS = {
+    "python -c pass": [sys.executable, "-c", "pass"],
+    "mpbake --help": [sys.executable, "-m", "mpbake", "--help"],
+    "mpbake run --help": [sys.executable, "-m", "mpbake", "run", "--help"],
+}
+
+
+def milliseconds(command: list[str]) -> float:
+    """The wall time of one run of `command`."""
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    """Run the commands in turn, so that a slow moment of the machine hits all of them."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(runs):
+        for name, command in COMMANDS.items():
+            times[name].append(milliseconds(command))
+    base = statistics.median(times["python -c pass"])
+    for name, measured in times.items():
+        median = statistics.median(measured)
+        print(f"{name:20} median of {runs}: {median:6.1f} ms   ratio {median / base:4.1f}")
+
+
+if __name__ == "__main__":
+    main()

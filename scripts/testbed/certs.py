@@ -1,0 +1,102 @@
+"""Keys and certificates for BuildKit nodes that let in nobody without one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_VALID = dt.timedelta(days=365)
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Authority:
+    """A certificate authority that exists only while it signs."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @classmethod
+    def create(cls) -> Authority:
+        """A new one that signs itself."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name("mpbake testbed CA")
+        only_signs = x509.BasicConstraints(ca=True, path_length=0)
+        certificate = _builder(name, name, key).add_extension(only_signs, critical=True)
+        return cls(key=key, certificate=certificate.sign(key, hashes.SHA256()))
+
+    def issue(self, name: str, usage: x509.ObjectIdentifier) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """A key and its certificate for localhost, good for that one extended usage."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        here = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")))
+        certificate = (
+            _builder(_name(name), self.certificate.subject, key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(here), critical=False)
+        )
+        return key, certificate.sign(self.key, hashes.SHA256())
+
+
+def ensure_certificates(folder: Path) -> None:
+    """Write ca.crt, server.crt, server.key, client.crt and client.key, unless good ones are there."""
+    last = folder / "client.crt"  # to be written
+    if last.exists() and _still_valid(last):
+        return
+    authority = Authority.create()
+    _write_certificate(folder / "ca.crt", authority.certificate)
+    for name, usage in (
+        ("server", ExtendedKeyUsageOID.SERVER_AUTH),
+        ("client", ExtendedKeyUsageOID.CLIENT_AUTH),
+    ):
+        key, certificate = authority.issue(name, usage)
+        _write_key(folder / f"{name}.key", key)
+        _write_certificate(folder / f"{name}.crt", certificate)
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + _VALID)
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _still_valid(file: Path) -> bool:
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    return certificate.not_valid_after_utc > dt.datetime.now(dt.UTC) + _DAY
+
+
+def _write_certificate(file: Path, certificate: x509.Certificate) -> None:
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        opened.write(pem)

@@ -1,0 +1,112 @@
+"""Which Docker engine the testbed works with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from testbed.clients import users_client
+from testbed.errors import TestbedError
+from testbed.packages import tool_path
+from testbed.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.place import Place
+
+Store = Literal["containerd", "classic"]
+
+BUILDKIT_IMAGE = "moby/buildkit:buildx-stable-1"
+_PROBE_SECONDS = 20  # an engine behind ssh may take its time, or never answer
+_PULL_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """An engine that answers.
+
+    `own` says whether this testbed started it, `local` whether the ports of 127.0.0.1 are the same for it as
+    for us, as they are not for an engine in a virtual machine. `client` holds the variables that lead a
+    docker command to it, to be laid over `environ`.
+    """
+
+    host: str
+    store: Store
+    own: bool
+    local: bool
+    client: Mapping[str, str]
+    environ: Mapping[str, str]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The whole environment of a docker command."""
+        return {**self.environ, **self.client}
+
+    @property
+    def socket(self) -> Path | None:
+        """The unix socket on which it listens; None for an engine elsewhere."""
+        scheme, _, path = self.host.partition("://")
+        return Path(path) if scheme == "unix" else None
+
+    def docker(self, *args: str, timeout: float = 120) -> str:
+        """What `docker ARGS` prints; TestbedError when it fails."""
+        return run(("docker", *args), env=self.env, timeout=timeout).decode().strip()
+
+    def has_image(self, reference: str) -> bool:
+        """Whether the image is in its store."""
+        return bool(self.docker("image", "ls", "--quiet", reference))
+
+    def save(self, file: Path) -> None:
+        """Write down which engine this is, for the next process."""
+        what = {name: getattr(self, name) for name in ("host", "store", "own", "local", "client")}
+        file.write_text(json.dumps(what))
+
+    @classmethod
+    def load(cls, file: Path, environ: Mapping[str, str]) -> Engine | None:
+        """The engine that was written down; None when none was."""
+        return cls(environ=environ, **json.loads(file.read_text())) if file.exists() else None
+
+
+def find_engine(place: Place) -> Engine | None:
+    """The engine to which the user's settings lead, whatever its store; None when none answers."""
+    if tool_path("docker", place.environ) is None or tool_path("docker-buildx", place.environ) is None:
+        return None
+    client = users_client(place)
+    env = {**place.environ, **client}
+    context = ("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    try:
+        info = json.loads(run(("docker", "info", "--format", "{{json .}}"), env=env, timeout=_PROBE_SECONDS))
+        host = run(context, env=env).decode().strip()
+    except TestbedError:
+        return None
+    if not info.get("ServerVersion"):  # without an engine `docker info` succeeds all the same
+        return None
+    return Engine(
+        host=host,
+        store="containerd" if "io.containerd.snapshotter.v1" in str(info["DriverStatus"]) else "classic",
+        own=False,
+        local=info["Name"] == platform.node() and "rootless" not in str(info["SecurityOptions"]),
+        client=client,
+        environ=place.environ,
+    )
+
+
+def obtains_buildkit(engine: Engine) -> bool:
+    """Whether the engine has BuildKit's image, or can pull it now."""
+    if engine.has_image(BUILDKIT_IMAGE):
+        return True
+    try:
+        engine.docker("pull", "--quiet", BUILDKIT_IMAGE, timeout=_PULL_SECONDS)
+    except TestbedError:
+        return False
+    return True
+
+
+def is_root_on_linux() -> bool:
+    """Whether an engine of one's own can be started here."""
+    return os.uname().sysname == "Linux" and os.getuid() == 0

@@ -1,0 +1,52 @@
+"""The choice between the engine that is there and one of the testbed's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.dockerd import start_engine
+from testbed.engine import BUILDKIT_IMAGE, Engine, find_engine, is_root_on_linux, obtains_buildkit
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.place import Place
+
+
+def ensure_engine(place: Place) -> Engine:
+    """The engine of this testbed, running.
+
+    The one that the user's settings lead to, if it can build for several platforms: by its containerd image
+    store, or by a BuildKit container. Else one of our own, where that is possible. The choice is kept.
+    """
+    kept = Engine.load(engine_file(place), place.environ)
+    engine = start_engine(place, "containerd") if kept is not None and kept.own else _choose(place)
+    engine.save(engine_file(place))
+    return engine
+
+
+def engine_file(place: Place) -> Path:
+    """Where the choice is written down."""
+    return place.root / "engine.json"
+
+
+def _choose(place: Place) -> Engine:
+    found = find_engine(place)
+    if found is not None and (found.store == "containerd" or obtains_buildkit(found)):
+        place.say(f"using the engine at {found.host}, which has the {found.store} image store")
+        return found
+    if is_root_on_linux():
+        place.say("starting an engine of the testbed's own")
+        return start_engine(place, "containerd")
+    if found is None:
+        message = (
+            "No Docker engine answers, and only root on Linux can start one.\n"
+            "Start Docker, or set DOCKER_HOST, so that `docker info` succeeds."
+        )
+        raise TestbedError(message)
+    message = (
+        f"The engine at {found.host} has the classic image store and can not pull {BUILDKIT_IMAGE}.\n"
+        "Switch on its containerd image store, or load that image into it."
+    )
+    raise TestbedError(message)

@@ -1,0 +1,152 @@
+"""The images that builds of the testbed start from, made of Debian's packages where that is possible."""
+
+from __future__ import annotations
+
+import io
+import platform
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.engine import BUILDKIT_IMAGE, is_root_on_linux, obtains_buildkit
+from testbed.errors import TestbedError
+from testbed.network import ensure_bridge
+from testbed.oci import Image, Tree, build_image, push_image, push_index
+from testbed.packages import can_fetch, ensure_tools, fetch, tool_path
+from testbed.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from testbed.engine import Engine
+    from testbed.place import Place
+    from testbed.registry_client import RegistryClient
+
+_BASE, _NODE = "base:1", "mpbake-node:1"
+_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+_PLATFORMS = {"amd64": "linux/amd64", "arm64": "linux/arm64"}
+_PULLED_BASE = "busybox:1.37"
+_NODE_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "dockerd", "runc")
+_NODE_FILES = Path(__file__).parent / "node_image"
+
+
+def base_packages(place: Place) -> dict[str, Path]:
+    """Debian's packages of the base image for each architecture, fetched once; none on other systems."""
+    return fetch(place, "busybox-static", tuple(_PLATFORMS)) if can_fetch(place) else {}
+
+
+def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[str, Path]) -> None:
+    """See to it that the registry has `base:1`: a busybox for linux/amd64 and linux/arm64."""
+    if registry.has(_BASE):
+        return
+    if packages:
+        repository, _, tag = _BASE.partition(":")
+        push_index(registry, repository, tag, _busybox_images(engine.environ, packages))
+    else:
+        copy = ("buildx", "imagetools", "create", "--tag", f"{registry.host}/{_BASE}", _PULLED_BASE)
+        engine.docker(*copy, timeout=300)
+
+
+def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None:
+    """See to it that the node image of that name can be pulled."""
+    if name != BUILDKIT_IMAGE and not registry.has(name):
+        repository, _, tag = _NODE.partition(":")
+        push_image(registry, repository, tag, _build_node_image(place))
+        place.note("image", name)  # which buildx will pull into the engine
+
+
+def choose_node_image(engine: Engine, registry: RegistryClient) -> str:
+    """The name of the image from which buildx makes docker-container nodes here.
+
+    An own engine gets one of dockerd, which holds the real BuildKit and can be had offline; a found engine
+    rather uses BuildKit's own, if it can be had.
+    """
+    if not engine.own and (not is_root_on_linux() or obtains_buildkit(engine)):
+        return BUILDKIT_IMAGE
+    return f"{registry.host}/{_NODE}"
+
+
+def _busybox_images(environ: Mapping[str, str], packages: Mapping[str, Path]) -> list[Image]:
+    programs = {name: _busybox(package, environ) for name, package in packages.items()}
+    commands = _commands(programs[_architecture()], environ)
+    run_part = {"Env": [_PATH], "Cmd": ["sh"]}
+    return [
+        build_image(_PLATFORMS[name], _busybox_tree(program, commands), run_part, compress=True)
+        for name, program in programs.items()
+    ]
+
+
+def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
+    """The program in Debian's package."""
+    tar = run(("dpkg-deb", "--fsys-tarfile", str(package)), env=environ)
+    with tarfile.open(fileobj=io.BytesIO(tar)) as files:
+        member = next(entry for entry in files if entry.name.endswith("bin/busybox"))
+        opened = files.extractfile(member)
+        if opened is None:
+            message = f"{package} holds no program"
+            raise TestbedError(message)
+        return opened.read()
+
+
+def _commands(busybox: bytes, environ: Mapping[str, str]) -> list[str]:
+    """The names by which that busybox, one for this machine, can be called."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "busybox"
+        program.write_bytes(busybox)
+        program.chmod(0o755)
+        return run((str(program), "--list"), env=environ).decode().split()
+
+
+def _busybox_tree(busybox: bytes, commands: Iterable[str]) -> Tree:
+    links = {f"bin/{command}": "busybox" for command in commands if command != "busybox"}
+    return Tree(
+        files={"bin/busybox": busybox, "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n"},
+        links=links,
+        folders=("bin", "etc", "root", "tmp"),
+    )
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
+
+def _build_node_image(place: Place) -> Image:
+    ensure_tools(place, "containerd", "dockerd", "docker-buildx")
+    bridge = ensure_bridge(place, "n")
+    busybox = _busybox(base_packages(place)[_architecture()], place.environ)
+    commands = _commands(busybox, place.environ)
+    programs = _node_programs(place)
+    ours = {
+        path: (_NODE_FILES / Path(path).name).read_bytes().replace(b"@BRIDGE@", bridge.encode())
+        for path in ("etc/docker/daemon.json", "usr/bin/buildctl", "usr/bin/buildkitd")
+    }
+    base = _busybox_tree(busybox, commands)
+    tree = Tree(
+        files={**base.files, **programs, **ours},
+        links={**base.links, "var/run": "/run"},
+        folders=(*base.folders, "etc/docker", "run", "usr", "usr/bin", "var", "var/lib"),
+    )
+    run_part = {"Env": [_PATH], "Entrypoint": ["buildkitd"], "Volumes": {"/var/lib/docker": {}}}
+    return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
+
+
+def _node_programs(place: Place) -> dict[str, bytes]:
+    """What a node runs, with every shared library, at the paths where the loader looks."""
+    found = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
+    libraries = {library for program in found for library in _libraries(place, program)}
+    programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in found}
+    return programs | {path.lstrip("/"): Path(path).read_bytes() for path in sorted(libraries)}
+
+
+def _must_find(place: Place, name: str) -> str:
+    environ = {key: value for key, value in place.environ.items() if key != "MPBAKE_TEST_BUILDX"}
+    if (found := tool_path(name, environ)) is None:
+        message = f"The node image needs {name}, which this machine does not have."
+        raise TestbedError(message)
+    return found
+
+
+def _libraries(place: Place, program: str) -> set[str]:
+    words = run(("ldd", program), env=place.environ).decode().split()
+    return {word for word in words if word.startswith("/")}

@@ -1,0 +1,46 @@
+"""Bridges for engines of the testbed, each with a network that nothing else on the machine uses."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import TYPE_CHECKING
+
+from testbed.errors import TestbedError
+from testbed.processes import run, succeeds
+
+if TYPE_CHECKING:
+    from testbed.place import Place
+
+
+def ensure_bridge(place: Place, suffix: str) -> str:
+    """The name of this testbed's bridge of that (short) suffix, up and with an address of its own."""
+    name = f"mpb{place.key}{suffix}"  # a network device's name has at most 15 characters
+    if succeeds(("ip", "link", "show", name), env=place.environ):
+        return name
+    place.note("bridge", name)
+    network = _free_network(place)
+    for command in (
+        ("ip", "link", "add", name, "type", "bridge"),
+        ("ip", "addr", "add", f"{network[1]}/{network.prefixlen}", "dev", name),
+        ("ip", "link", "set", name, "up"),
+    ):
+        run(command, env=place.environ)
+    return name
+
+
+def remove_bridge(place: Place, name: str) -> None:
+    """Remove the bridge if it is there."""
+    if succeeds(("ip", "link", "show", name), env=place.environ):
+        run(("ip", "link", "del", name), env=place.environ)
+
+
+def _free_network(place: Place) -> ipaddress.IPv4Network:
+    routes = json.loads(run(("ip", "-j", "-4", "route", "show", "table", "all"), env=place.environ))
+    used = [ipaddress.IPv4Network(route["dst"], strict=False) for route in routes if route["dst"][0].isdigit()]
+    for second in range(200, 250):
+        network = ipaddress.IPv4Network(f"10.{second}.0.0/16")
+        if not any(network.overlaps(other) for other in used):
+            return network
+    message = "Every network from 10.200.0.0/16 to 10.249.0.0/16 is in use on this machine."
+    raise TestbedError(message)

@@ -1,0 +1,175 @@
+"""A BuildKit node: a port, or a socket, that leads to the BuildKit of an engine and notes what is built.
+
+Run as `python -m testbed.node_proxy SETTINGS.json`; `nodes.py` writes the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import signal
+import ssl
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from testbed.node_settings import Settings
+from testbed.witness import FrameReader, MessageReader, pose, solve_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 1 << 18
+# How Docker's engine hands a connection over to the BuildKit inside it.
+_UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes) -> None:
+        """Write, later if need be."""
+
+    async def drain(self) -> None:
+        """Wait until there is room again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Witness:
+    """The file in which a node notes each connection and each build, one JSON object a line."""
+
+    file: Path
+
+    def note(self, event: str, connection: int, **more: object) -> None:
+        """Add one line; a line of this size is written as a whole."""
+        entry = {"event": event, "connection": connection, "time": time.time(), **more}
+        with self.file.open("a") as opened:
+            opened.write(json.dumps(entry) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """Serves connections, each in a task of its own."""
+
+    settings: Settings
+    witness: Witness
+    numbers: itertools.count[int]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first byte until either side ends it."""
+        number = next(self.numbers)
+        self.witness.note("connected", number)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await self._connect(number, reader, writer)
+        finally:
+            self.witness.note("closed", number)
+            writer.transport.abort()
+
+    async def _connect(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.settings.command:
+            await self._through_command(number, reader, writer)
+            return
+        engine_reader, engine_writer = await asyncio.open_unix_connection(self.settings.engine_socket, limit=_CHUNK)
+        try:
+            engine_writer.write(_UPGRADE)
+            head = await engine_reader.readuntil(b"\r\n\r\n")
+            if b" 101 " not in head.partition(b"\r\n")[0]:
+                raise ConnectionError(head.decode(errors="replace"))
+            await self._exchange(number, (reader, writer), (engine_reader, engine_writer))
+        finally:
+            engine_writer.transport.abort()
+
+    async def _through_command(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *self.settings.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_CHUNK,
+        )
+        streams = cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", (process.stdout, process.stdin))
+        try:
+            await self._exchange(number, (reader, writer), streams)
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+    async def _exchange(
+        self,
+        number: int,
+        client: tuple[asyncio.StreamReader, Sink],
+        engine: tuple[asyncio.StreamReader, Sink],
+    ) -> None:
+        """Copy both ways until one side ends: then the other must learn of it, or a build would go on."""
+        copies = [
+            asyncio.ensure_future(_copy(client[0], engine[1], self._watch(number))),
+            asyncio.ensure_future(_copy(engine[0], client[1], self._posed())),
+        ]
+        try:
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for copy in copies:
+                copy.cancel()
+            await asyncio.gather(*copies, return_exceptions=True)
+
+    def _watch(self, number: int) -> Callable[[bytes], bytes]:
+        """Passes bytes on as they are, and notes the builds that they ask for."""
+        messages = MessageReader()
+
+        def watch(data: bytes) -> bytes:
+            for message in messages.feed(data):
+                if (attributes := solve_attributes(message)) is not None:
+                    self.witness.note("build", number, attributes=attributes)
+            return data
+
+        return watch
+
+    def _posed(self) -> Callable[[bytes], bytes]:
+        """Passes bytes on, frame by frame where the node poses as another machine than it is."""
+        platform = self.settings.poses_as
+        if not platform:
+            return lambda data: data
+        frames = FrameReader()
+        return lambda data: b"".join(pose(frame.raw, platform) for frame in frames.feed(data))
+
+
+async def _copy(source: asyncio.StreamReader, sink: Sink, through: Callable[[bytes], bytes]) -> None:
+    while data := await source.read(_CHUNK):
+        sink.write(through(data))
+        await sink.drain()
+
+
+def _tls(certificates: Path) -> ssl.SSLContext:
+    """Only clients with a certificate of our authority, and HTTP/2 only, as gRPC wants it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
+    context.load_verify_locations(certificates / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+async def _listen(settings: Settings, node: Node) -> asyncio.Server:
+    if settings.socket:
+        return await asyncio.start_unix_server(node.serve, settings.socket, limit=_CHUNK)
+    tls = _tls(Path(settings.certificates))
+    return await asyncio.start_server(node.serve, "127.0.0.1", settings.port, ssl=tls, limit=_CHUNK, backlog=200)
+
+
+async def _main(settings: Settings) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    witness = Witness(file=Path(settings.witness))
+    node = Node(settings=settings, witness=witness, numbers=itertools.count(1))
+    server = await _listen(settings, node)
+    await ended.wait()
+    server.close()  # the end of the loop cancels the connections
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Settings(**json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,0 +1,27 @@
+"""What a node's process is told by those who start it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What one node does.
+
+    It listens on `port` of 127.0.0.1 with the certificates in `certificates`, or on the unix socket
+    `socket` without any. It leads to the BuildKit of the engine behind `engine_socket`, or to the standard
+    streams of `command`. `poses_as` is the platform that it lists first.
+    """
+
+    witness: str
+    port: int = 0
+    socket: str = ""
+    certificates: str = ""
+    engine_socket: str = ""
+    command: Sequence[str] = ()
+    poses_as: str = ""

@@ -1,0 +1,149 @@
+"""BuildKit nodes as the rest of the testbed, and tests, see them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.node_settings import Settings
+from testbed.place import is_free
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.place import Place
+    from testbed.processes import Daemon
+
+_SOURCES = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upstream:
+    """The BuildKit to which nodes lead: that in the engine behind a socket, or a command's streams.
+
+    `env` is the environment of the command.
+    """
+
+    engine_socket: str = ""
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """A build that a node was asked for.
+
+    `platforms` is empty when the client left the choice to the node. `attributes` are those of BuildKit's
+    frontend: `filename`, `target`, `build-arg:NAME`, `label:NAME` and so on. Builds over one `connection`
+    belong to one run of buildx.
+    """
+
+    time: float
+    platforms: tuple[str, ...]
+    attributes: Mapping[str, str]
+    connection: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """A BuildKit node in a background process of its own."""
+
+    name: str
+    endpoint: str
+    settings: Settings
+    daemon: Daemon
+    env: Mapping[str, str]
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        file = self.daemon.folder / f"{self.daemon.name}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(asdict(self.settings)))
+        if self.settings.socket and self.daemon.pid() is None:
+            Path(self.settings.socket).unlink(missing_ok=True)  # else it would seem to listen at once
+        env = {**self.env, "PYTHONPATH": str(_SOURCES)}
+        argv = (sys.executable, "-m", "testbed.node_proxy", str(file))
+        self.daemon.start(argv, env=env, ready=self._listens)
+
+    def stop(self) -> None:
+        """End it with every connection: a dead node, which refuses new ones."""
+        self.daemon.stop()
+
+    def pause(self) -> None:
+        """Freeze it: a hanging node, which takes connections and never answers."""
+        self.daemon.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self.daemon.resume()
+
+    def builds(self) -> list[Build]:
+        """Every build that it was asked for since it was made or last told to forget, in order."""
+        return [_build(event) for event in self._events() if event["event"] == "build"]
+
+    def connections(self) -> int:
+        """How many connections it took, those of mere questions included."""
+        return len([event for event in self._events() if event["event"] == "connected"])
+
+    def open_connections(self) -> int:
+        """How many of them have not ended."""
+        events = [event["event"] for event in self._events()]
+        return events.count("connected") - events.count("closed")
+
+    def forget(self) -> None:
+        """Start a new witness' note."""
+        Path(self.settings.witness).unlink(missing_ok=True)
+
+    def _events(self) -> list[dict[str, Any]]:
+        file = Path(self.settings.witness)
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def _listens(self) -> bool:
+        """Asked without connecting, so that the witness has nothing to note but what clients do."""
+        if self.settings.socket:
+            return Path(self.settings.socket).exists()
+        return not is_free(self.settings.port)
+
+
+def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
+    """A node on a port of its own that lets in only holders of the testbed's client certificate."""
+    port = place.port(f"node-{name}")
+    certificates = str(place.folder("certs"))
+    settings = _settings(place, name, upstream, port=port, certificates=certificates, poses_as=poses_as)
+    return _node(place, name, f"tcp://127.0.0.1:{port}", settings, upstream)
+
+
+def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
+    """A node on a unix socket, open to whoever may open the socket."""
+    path = str(place.sockets / f"{name}.sock")
+    settings = _settings(place, name, upstream, socket=path, poses_as=poses_as)
+    return _node(place, name, f"unix://{path}", settings, upstream)
+
+
+def _settings(place: Place, name: str, upstream: Upstream, **where: Any) -> Settings:
+    return Settings(
+        witness=str(place.folder("witness") / f"{name}.jsonl"),
+        engine_socket=upstream.engine_socket,
+        command=upstream.command,
+        **where,
+    )
+
+
+def _node(place: Place, name: str, endpoint: str, settings: Settings, upstream: Upstream) -> Node:
+    daemon = place.daemon(f"node-{name}")
+    place.note("daemon", daemon.name)
+    return Node(name=name, endpoint=endpoint, settings=settings, daemon=daemon, env=upstream.env)
+
+
+def _build(event: Mapping[str, Any]) -> Build:
+    attributes: dict[str, str] = event["attributes"]
+    platforms = attributes.get("platform", "")
+    return Build(
+        time=event["time"],
+        platforms=tuple(platforms.split(",")) if platforms else (),
+        attributes=attributes,
+        connection=event["connection"],
+    )

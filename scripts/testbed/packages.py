@@ -1,0 +1,156 @@
+"""Debian packages: installing what is missing, and fetching single ones without installing them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.errors import TestbedError
+from testbed.processes import find_tool, run, succeeds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from testbed.place import Place
+
+# For each tool the packages that may hold it, in the names of the newest Debian first.
+_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "containerd": ("containerd",),
+    "docker": ("docker-cli", "docker.io"),
+    "docker-buildx": ("docker-buildx",),
+    "docker-registry": ("docker-registry",),
+    "dockerd": ("docker.io",),
+    "ip": ("iproute2",),
+    "mount": ("mount",),
+    "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
+    "qemu-x86_64": ("qemu-user-binfmt", "qemu-user-static"),
+    "ssh": ("openssh-client",),
+    "ssh-keygen": ("openssh-client",),
+    "sshd": ("openssh-server",),
+}
+# Debian starts these at once, and at every boot: not on a machine that has an init system to do so.
+_BRING_A_SERVICE = frozenset({"docker-registry", "sshd"})
+_PLUGIN_FOLDERS = (
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
+_APT_TIMEOUT = 600
+
+
+def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
+    """Where the tool is on this machine; `docker-buildx` is looked for where docker keeps plugins."""
+    if name == "docker-buildx":
+        return _buildx_path(environ)
+    if name.startswith("qemu-"):
+        found = Path(f"/usr/lib/binfmt.d/{name}.conf")
+        return str(found) if found.exists() else None
+    return find_tool(name, environ.get("PATH"))
+
+
+def ensure_tools(place: Place, *names: str) -> None:
+    """Install the packages of the tools that are missing.
+
+    Raises TestbedError, which names the packages, where that is not possible or not wanted.
+    """
+    missing = [name for name in names if tool_path(name, place.environ) is None]
+    if not missing:
+        return
+    if reason := _why_not_install(missing):
+        message = f"Missing: {', '.join(missing)}. {reason}\nInstall {_wanted(missing)}."
+        raise TestbedError(message)
+    _install(place, missing)
+    if left := [name for name in missing if tool_path(name, place.environ) is None]:
+        message = f"Still missing after the installation: {', '.join(left)}. Install it by hand."
+        raise TestbedError(message)
+
+
+def fetch(place: Place, package: str, architectures: Sequence[str]) -> dict[str, Path]:
+    """Download the package for each architecture, once; the machine's own package lists stay as they are."""
+    kept = place.folder("packages")
+    if not all(_downloaded(kept, package, architecture) for architecture in architectures):
+        with tempfile.TemporaryDirectory(dir=place.root) as folder:
+            _download(Path(folder), kept, [f"{package}:{name}" for name in architectures], place.environ)
+    return {architecture: _downloaded(kept, package, architecture)[0] for architecture in architectures}
+
+
+def can_fetch(place: Place) -> bool:
+    """Whether this is a Debian or one of its children."""
+    return all(tool_path(name, place.environ) for name in ("apt-get", "dpkg-deb"))
+
+
+def _buildx_path(environ: Mapping[str, str]) -> str | None:
+    if named := environ.get("MPBAKE_TEST_BUILDX"):
+        return named if os.access(named, os.X_OK) else None
+    own = environ.get("DOCKER_CONFIG", f"{environ.get('HOME', '')}/.docker")
+    files = (Path(folder) / "docker-buildx" for folder in (f"{own}/cli-plugins", *_PLUGIN_FOLDERS))
+    return next((str(file) for file in files if os.access(file, os.X_OK)), None)
+
+
+def _why_not_install(missing: Sequence[str]) -> str:
+    """Why the testbed does not install these tools itself; empty when it does."""
+    if tool_path("apt-get", {}) is None:
+        return "They are installed without asking on Debian only."
+    if os.getuid() != 0:
+        return "Only root can install them."
+    if Path("/run/systemd/system").is_dir() and (services := _BRING_A_SERVICE.intersection(missing)):
+        return f"Installing {', '.join(sorted(services))} would start a service on this machine."
+    return ""
+
+
+def _wanted(missing: Sequence[str]) -> str:
+    names = dict.fromkeys(_PACKAGES[tool][0] for tool in missing)
+    return f"the packages {', '.join(names)} (so Debian names them)"
+
+
+def _install(place: Place, missing: Sequence[str]) -> None:
+    env = {**place.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    place.say("apt-get update")
+    run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
+    names = tuple(dict.fromkeys(_available(tool, env) for tool in missing))
+    place.say(f"apt-get install {' '.join(names)}")
+    install = ("apt-get", "install", "-q", "-y", "--no-install-recommends")
+    run((*install, *names), env=env, timeout=_APT_TIMEOUT)
+
+
+def _available(tool: str, env: Mapping[str, str]) -> str:
+    for package in _PACKAGES[tool]:
+        if succeeds(("apt-cache", "show", package), env=env):
+            return package
+    message = f"No package source of this machine has {' or '.join(_PACKAGES[tool])}, needed for {tool}."
+    raise TestbedError(message)
+
+
+def _downloaded(folder: Path, package: str, architecture: str) -> list[Path]:
+    return sorted(folder.glob(f"{package}_*_{architecture}.deb"))
+
+
+def _download(scratch: Path, target: Path, packages: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Download the packages, each named PACKAGE:ARCHITECTURE, into the target."""
+    for name in ("lists/partial", "archives/partial", "state"):
+        (scratch / name).mkdir(parents=True)
+    (scratch / "status").touch()
+    config = scratch / "apt.conf"
+    config.write_text(_private_apt(scratch, [name.partition(":")[2] for name in packages]))
+    env = {**environ, "APT_CONFIG": str(config)}
+    run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
+    # It downloads into the current folder, whatever its configuration says.
+    download = 'cd "$1" && shift && exec apt-get -q download "$@"'
+    run(("sh", "-c", download, "sh", str(target), *packages), env=env, timeout=_APT_TIMEOUT)
+
+
+def _private_apt(folder: Path, architectures: Sequence[str]) -> str:
+    """A configuration whose lists, cache and idea of what is installed are in the folder."""
+    listed = "".join(f' "{name}";' for name in architectures)
+    return (
+        f'Dir::State "{folder}/state";\n'
+        f'Dir::State::lists "{folder}/lists";\n'
+        f'Dir::State::status "{folder}/status";\n'
+        f'Dir::Cache "{folder}";\n'
+        f"APT::Architectures {{{listed} }};\n"
+        'Acquire::Languages "none";\n'
+        'APT::Sandbox::User "root";\n'
+    )

@@ -1,0 +1,178 @@
+"""Commands that end by themselves, and daemons that outlive the Python process which started them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_POLL_SECONDS = 0.02
+_LOG_LINES_SHOWN = 15
+_START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing parenthesis
+
+
+def find_tool(name: str, path: str | None = None) -> str | None:
+    """The program's absolute path, searched for where a plain user's PATH often does not look, too."""
+    searched = path if path is not None else os.environ.get("PATH", "")
+    return shutil.which(name, path=f"{searched}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+
+
+def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", timeout: float = 120) -> bytes:
+    """What the command prints on standard output.
+
+    Raises TestbedError with the command and what it said when it can not run, fails or takes too long.
+    """
+    command = " ".join(argv)
+    try:
+        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        message = f"{command}: {error}"
+        raise TestbedError(message) from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        message = f"{command}: exit code {done.returncode}: {said}"
+        raise TestbedError(message)
+    return done.stdout
+
+
+def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30) -> bool:
+    """Whether the command ends with exit code 0 in time."""
+    try:
+        run(argv, env=env, timeout=timeout)
+    except TestbedError:
+        return False
+    return True
+
+
+def wait_until(ready: Callable[[], bool], *, seconds: float) -> bool:
+    """Whether it became ready in that time; it is asked at least once."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Daemon:
+    """A background process, known by a file that holds its number and the moment it started."""
+
+    name: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """Where everything it prints is appended."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+    def pid(self) -> int | None:
+        """Its process number while it runs; a later process that got the same number is not it."""
+        try:
+            number, _, born = self._pid_file.read_text().partition(" ")
+        except FileNotFoundError:
+            return None
+        pid = int(number)
+        return pid if born and _birth(pid) == born else None
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        ready: Callable[[], bool],
+        seconds: float = 30,
+    ) -> None:
+        """Start it unless it runs, and wait until it is ready; TestbedError shows the end of its log."""
+        if self.pid() is None:
+            self._spawn(argv, env)
+        ended_or_ready = wait_until(lambda: self.pid() is None or ready(), seconds=seconds)
+        if self.pid() is None:
+            message = f"{self.name} ended at once: {' '.join(argv)}\n{self.log_end()}"
+            raise TestbedError(message)
+        if not ended_or_ready:
+            message = f"{self.name} did not get ready in {seconds:.0f} s\n{self.log_end()}"
+            raise TestbedError(message)
+
+    def stop(self, *, seconds: float = 20) -> None:
+        """End it, gracefully if it can in that time; nothing happens when it does not run."""
+        if (pid := self.pid()) is not None:
+            for number in (signal.SIGCONT, signal.SIGTERM):  # a paused process hears nothing else
+                _send(pid, number)
+            if not wait_until(lambda: self.pid() is None, seconds=seconds):
+                _send(pid, signal.SIGKILL)
+                wait_until(lambda: self.pid() is None, seconds=seconds)
+        self._pid_file.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Freeze it: its port still takes connections, and nothing ever answers."""
+        if (pid := self.pid()) is not None:
+            _send(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused one go on."""
+        if (pid := self.pid()) is not None:
+            _send(pid, signal.SIGCONT)
+
+    def log_end(self) -> str:
+        """The last lines of its log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-_LOG_LINES_SHOWN:])
+
+    def _spawn(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        program = find_tool(argv[0])
+        if program is None:
+            message = f"{self.name}: there is no program {argv[0]}"
+            raise TestbedError(message)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        # Not subprocess.Popen: that one minds a process still running when its object goes away.
+        pid = os.posix_spawn(
+            program,
+            list(argv),
+            env,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), append, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ),
+            setsid=True,
+        )
+        self._pid_file.write_text(f"{pid} {_birth(pid)}")
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _birth(pid: int) -> str:
+    """A stamp that no other process of this number has; empty when the process has ended."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    if not sys.platform.startswith("linux"):
+        asked = ("ps", "-o", "lstart=", "-p", str(pid))
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "" if fields[0] in "ZX" else f"{boot}/{fields[_START_TIME_FIELD]}"

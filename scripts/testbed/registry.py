@@ -1,0 +1,176 @@
+"""A registry on this machine, kept in the testbed's folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.errors import TestbedError
+from testbed.packages import ensure_tools
+from testbed.processes import succeeds, wait_until
+from testbed.registry_client import RegistryClient
+
+if TYPE_CHECKING:
+    from testbed.engine import Engine
+    from testbed.place import Place
+    from testbed.processes import Daemon
+
+USER, PASSWORD = "tester", "push-allowed"
+# The registry knows no other hash than bcrypt, which neither Python nor every machine can make.
+_HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuJI6OJygcGQ7LLZLdLIriLpYnp3gciPa\n"
+_IMAGE = "registry:2"
+_SECONDS = 20
+
+
+class Registry(Protocol):
+    """A registry that can be stopped and started again with what it holds."""
+
+    @property
+    def host(self) -> str:
+        """What stands before the first slash of its references."""
+
+    @property
+    def client(self) -> RegistryClient:
+        """A way to ask it what it holds."""
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+
+
+def find_registry(place: Place, engine: Engine) -> Registry:
+    """The testbed's registry, not started yet.
+
+    A process if the engine reaches this machine's ports and the program can be had; else a container.
+    """
+    if engine.local:
+        with suppress(TestbedError):
+            ensure_tools(place, "docker-registry")
+            return ProcessRegistry(place=place, name="registry")
+    return ContainerRegistry(place=place, engine=engine, name="registry")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessRegistry:
+    """Debian's docker-registry as a background process; with `password` it lets nobody in without it."""
+
+    place: Place
+    name: str
+    password: bool = False
+
+    @property
+    def host(self) -> str:
+        """What stands before the first slash of its references."""
+        return f"localhost:{self.place.port(self.name)}"
+
+    @property
+    def client(self) -> RegistryClient:
+        """A way to ask it what it holds."""
+        return RegistryClient(host=self.host, login=(USER, PASSWORD) if self.password else None)
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+        ensure_tools(self.place, "docker-registry")
+        config = self.place.folder(self.name) / "config.json"
+        config.write_text(json.dumps(self._config()))  # it reads YAML, and JSON is YAML
+        self.place.note("daemon", self.name)
+        argv = ("docker-registry", "serve", str(config))
+        self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.host))
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+        self._daemon.stop()
+
+    def pause(self) -> None:
+        """Freeze it: it takes connections and never answers."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._daemon.resume()
+
+    @property
+    def _daemon(self) -> Daemon:
+        return self.place.daemon(self.name)
+
+    def _config(self) -> dict[str, object]:
+        storage = {"rootdirectory": str(self.place.folder(f"{self.name}/storage"))}
+        config: dict[str, object] = {
+            "version": "0.1",
+            "storage": {"filesystem": storage, "delete": {"enabled": True}},
+            "http": {"addr": f"127.0.0.1:{self.place.port(self.name)}"},
+        }
+        if self.password:
+            passwords = self.place.folder(self.name) / "htpasswd"
+            passwords.write_text(_HTPASSWD)
+            config["auth"] = {"htpasswd": {"realm": "testbed", "path": str(passwords)}}
+        return config
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerRegistry:
+    """The image registry:2 in an engine that publishes its port on this machine."""
+
+    place: Place
+    engine: Engine
+    name: str
+
+    @property
+    def host(self) -> str:
+        """What stands before the first slash of its references."""
+        return f"localhost:{self.place.port(self.name)}"
+
+    @property
+    def client(self) -> RegistryClient:
+        """A way to ask it what it holds."""
+        return RegistryClient(host=self.host, login=None)
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+        if answers(self.host):
+            return
+        if succeeds(("docker", "container", "inspect", self._container), env=self.engine.env):
+            self.engine.docker("start", self._container)
+        else:
+            self._create()
+        if not wait_until(lambda: answers(self.host), seconds=_SECONDS):
+            message = f"{self._container} does not answer:\n{self.engine.docker('logs', self._container)}"
+            raise TestbedError(message)
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+        self.engine.docker("stop", self._container)
+
+    @property
+    def _container(self) -> str:
+        return f"mpbake-{self.place.key}-{self.name}"
+
+    def _create(self) -> None:
+        self.place.note("container", self._container)
+        port = f"127.0.0.1:{self.place.port(self.name)}:5000"
+        deletes = "REGISTRY_STORAGE_DELETE_ENABLED=true"
+        try:
+            self.engine.docker(
+                "run", "--detach", "--name", self._container, "--publish", port, "--env", deletes, _IMAGE,
+                timeout=300,
+            )  # fmt: skip
+        except TestbedError as error:
+            message = f"No registry: install Debian's docker-registry, or let the engine pull.\n{error}"
+            raise TestbedError(message) from error
+
+
+def answers(host: str) -> bool:
+    """Whether a registry answers there, if only that one must log in."""
+    connection = http.client.HTTPConnection(host.replace("localhost", "127.0.0.1"), timeout=2)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status in {200, 401}
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,68 @@
+"""Changes of the machine that several testbeds use at once: made by the first, undone by the last.
+
+Which testbeds use them is written in one file for the whole machine. What was there before any testbed
+came is nobody's, and stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_RUN = Path("/run")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """One such change."""
+
+    name: str
+    exists: Callable[[], bool]
+    make: Callable[[], object]
+    undo: Callable[[], object]
+
+    def join(self, root: Path) -> None:
+        """Make it unless it exists, and count this testbed among its users if a testbed made it."""
+        with _users() as users:
+            if not self.exists():
+                self.make()
+                users[self.name] = []
+            if self.name in users and str(root) not in users[self.name]:
+                users[self.name].append(str(root))
+
+    def leave(self, root: Path) -> None:
+        """Take this testbed off the list, and undo the change when no living testbed is left on it."""
+        with _users() as users:
+            if self.name not in users:
+                return
+            others = [user for user in users[self.name] if user != str(root) and Path(user).exists()]
+            users[self.name] = others
+            if not others:
+                del users[self.name]
+                self.undo()
+
+
+@contextmanager
+def _users() -> Iterator[dict[str, list[str]]]:
+    """The machine's list, name of the change to roots of its users, locked while it is looked at."""
+    file = _RUN / "mpbake-testbeds.json"
+    lock = os.open(_RUN, os.O_RDONLY)  # the folder, so that no lock file stays behind
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        users: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
+        before = json.dumps(users)
+        yield users
+        if not users:
+            file.unlink(missing_ok=True)
+        elif json.dumps(users) != before:
+            file.write_text(json.dumps(users))
+    finally:
+        os.close(lock)

@@ -1,0 +1,137 @@
+"""A machine behind ssh: a server on this one, with keys of its own, that leads to the testbed's engine."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.packages import ensure_tools, tool_path
+from testbed.processes import find_tool, run
+from testbed.shared import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.place import Place
+    from testbed.processes import Daemon
+
+ALIAS = "mpbake-node"
+_PRIVILEGES = Path("/run/sshd")
+
+
+def privilege_folder() -> Shared:
+    """The folder that sshd wants to exist when root starts it."""
+    return Shared(name=str(_PRIVILEGES), exists=_PRIVILEGES.is_dir, make=_PRIVILEGES.mkdir, undo=_PRIVILEGES.rmdir)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SshNode:
+    """The server, and what a client needs to reach it as `mpbake-node` or `mpbake-node-ANYTHING`."""
+
+    place: Place
+    client: Mapping[str, str]
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint for buildx; a suffix to it, as in `…-2`, makes one more of the same machine."""
+        return f"ssh://{ALIAS}"
+
+    @property
+    def bin(self) -> Path:
+        """A folder for the front of PATH: the `ssh` in it reads the testbed's configuration alone."""
+        return self.place.root / "bin"
+
+    @property
+    def client_path(self) -> str:
+        """A PATH with that folder at its front."""
+        return f"{self.bin}:{self._path_without_ours()}"
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        ensure_tools(self.place, "sshd", "ssh", "ssh-keygen")
+        self._ensure_keys()
+        server = self._folder / "sshd_config"
+        server.write_text(self._server_config())
+        self._write_client()
+        if os.getuid() == 0:
+            self.place.note("shared", privilege_folder().name)
+            privilege_folder().join(self.place.root)
+        self.place.note("daemon", "sshd")
+        program = tool_path("sshd", self.place.environ) or "sshd"  # it insists on an absolute path
+        argv = (program, "-D", "-e", "-f", str(server))
+        self._daemon.start(argv, env=self.place.environ, ready=self._listens)
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+        self._daemon.stop()
+
+    def pause(self) -> None:
+        """Freeze it: it takes connections and never answers."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._daemon.resume()
+
+    @property
+    def _folder(self) -> Path:
+        return self.place.folder("ssh")
+
+    @property
+    def _daemon(self) -> Daemon:
+        return self.place.daemon("sshd")
+
+    @property
+    def _port(self) -> int:
+        return self.place.port("sshd")
+
+    def _path_without_ours(self) -> str:
+        """The PATH of the environment, which may be one that this testbed set."""
+        folders = self.place.environ.get("PATH", os.defpath).split(os.pathsep)
+        return os.pathsep.join(folder for folder in folders if folder != str(self.bin))
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe, suppress(OSError):
+            probe.connect(("127.0.0.1", self._port))
+            return True
+        return False
+
+    def _ensure_keys(self) -> None:
+        for name in ("host_key", "user_key"):
+            if not (self._folder / name).exists():
+                keygen = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self._folder / name))
+                run(keygen, env=self.place.environ)
+
+    def _server_config(self) -> str:
+        """Its own keys, no passwords, and an environment in which `docker` finds the testbed's engine."""
+        env = {**self.client, "PATH": self._path_without_ours()}
+        variables = " ".join(f'"{name}={value}"' for name, value in env.items())
+        return (
+            f"ListenAddress 127.0.0.1\nPort {self._port}\n"
+            f"HostKey {self._folder}/host_key\nPidFile none\n"
+            f"AuthorizedKeysFile {self._folder}/user_key.pub\n"
+            "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nUsePAM no\n"
+            "StrictModes no\n"  # the folder may be below /tmp, which is everybody's
+            "MaxStartups 100\nMaxSessions 100\n"
+            f"SetEnv {variables}\n"
+        )
+
+    def _write_client(self) -> None:
+        known = self._folder / "known_hosts"
+        host_key = (self._folder / "host_key.pub").read_text()
+        known.write_text(f"[127.0.0.1]:{self._port} {host_key}")
+        config = self._folder / "config"
+        config.write_text(
+            f"Host {ALIAS} {ALIAS}-*\n  HostName 127.0.0.1\n  Port {self._port}\n"
+            f"  User {getpass.getuser()}\n  IdentityFile {self._folder}/user_key\n  IdentitiesOnly yes\n"
+            f"  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
+        )
+        self.bin.mkdir(exist_ok=True)
+        program = find_tool("ssh", self._path_without_ours())
+        (self.bin / "ssh").write_text(f'#!/bin/sh\nexec "{program}" -F "{config}" "$@"\n')
+        (self.bin / "ssh").chmod(0o755)

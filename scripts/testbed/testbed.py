@@ -1,0 +1,194 @@
+"""The whole testbed: an engine, a registry, nodes of every driver, and how to reach them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from testbed.buildkit import check_platforms, start_buildkit, upstream
+from testbed.certs import ensure_certificates
+from testbed.cleanup import undo_all
+from testbed.dockerd import start_engine
+from testbed.emulation import ensure_emulation
+from testbed.engine import Engine, is_root_on_linux
+from testbed.engine_choice import engine_file, ensure_engine
+from testbed.errors import TestbedError
+from testbed.images import base_packages, choose_node_image, ensure_node_image, push_base_image
+from testbed.nodes import mtls_node, unix_node
+from testbed.place import Place
+from testbed.registry import ProcessRegistry, find_registry
+from testbed.sshd import SshNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from testbed.nodes import Node, Upstream
+    from testbed.registry import Registry
+
+Extra = Literal["node-image", "ssh"]
+
+AMD64, ARM64 = "linux-amd64", "linux-arm64"
+_MARK = "mpbake-testbed"
+
+
+def tell(message: str) -> None:
+    """Print what the testbed is doing, apart from what its command prints as a result."""
+    print(f"testbed: {message}", file=sys.stderr, flush=True)
+
+
+class Testbed:
+    """One testbed: all that it is can be read from its folder, so any number of objects may stand for it.
+
+    `up` and `down` may be called at any time. The rest needs an `up` before it, by whatever process.
+    """
+
+    __test__: ClassVar[bool] = False  # its name begins as pytest's test classes do
+
+    def __init__(
+        self, root: Path, *, environ: Mapping[str, str] = os.environ, say: Callable[[str], None] = tell
+    ) -> None:
+        self.place = Place(root=root.resolve(), environ=environ, say=say)
+
+    def up(self, extras: Collection[Extra] = ()) -> None:
+        """Start what does not run yet; TestbedError says what is missing and how to get it."""
+        self._claim()
+        with self._locked(), ThreadPoolExecutor() as pool:
+            packages = pool.submit(base_packages, self.place)
+            if is_root_on_linux():
+                ensure_emulation(self.place)
+            engine = ensure_engine(self.place)
+            if not is_root_on_linux():
+                check_platforms(engine)
+            self.registry.start()
+            start_buildkit(self.place, engine)
+            ensure_certificates(self.place.folder("certs"))
+            for name in (AMD64, ARM64):
+                self.node(name).start()
+            if not self._node_image_file.exists():
+                self._node_image_file.write_text(choose_node_image(engine, self.registry.client))
+            push_base_image(engine, self.registry.client, packages.result())
+        if "node-image" in extras:
+            self.node_image()
+        if "ssh" in extras:
+            self.ssh.start()
+
+    def down(self) -> None:
+        """End and undo all of it; nothing happens where there is no testbed."""
+        if not self.place.root.exists():
+            return
+        self._claim()
+        with self._locked():
+            undo_all(self.place, Engine.load(engine_file(self.place), self.place.environ))
+
+    def env(self) -> dict[str, str]:
+        """The variables that lead docker, buildx and the example plans to this testbed."""
+        env = {
+            **self.engine.client,
+            "REGISTRY": self.registry.host,
+            "BASE_IMAGE": f"{self.registry.host}/base:1",
+            "NODE_AMD64": self.node(AMD64).endpoint,
+            "NODE_ARM64": self.node(ARM64).endpoint,
+            "CERTS": str(self.certificates),
+            "BUILDKIT_IMAGE": self._node_image_file.read_text(),
+            "BUILDKIT_NETWORK": "host",
+        }
+        if self.ssh.bin.exists():
+            env["SSH_NODE"] = self.ssh.endpoint
+            env["PATH"] = self.ssh.client_path
+        return env
+
+    @property
+    def engine(self) -> Engine:
+        """The engine it works with."""
+        engine = Engine.load(engine_file(self.place), self.place.environ)
+        if engine is None:
+            message = f"There is no testbed in {self.place.root}: start it first."
+            raise TestbedError(message)
+        return engine
+
+    @property
+    def registry(self) -> Registry:
+        """The registry that holds the base image and takes what is pushed."""
+        return find_registry(self.place, self.engine)
+
+    @property
+    def certificates(self) -> Path:
+        """The folder of ca.crt, client.crt and client.key."""
+        return self.place.root / "certs"
+
+    @property
+    def ssh(self) -> SshNode:
+        """The machine behind ssh; it runs after `up` with the extra "ssh", or its own `start`."""
+        return SshNode(place=self.place, client=self.engine.client)
+
+    def node(self, name: str) -> Node:
+        """The mTLS node of that name; those that are always there are linux-amd64 and linux-arm64.
+
+        A node named after a platform poses as a machine of that platform: it lists it first, though it is
+        emulated.
+        """
+        poses_as = {AMD64: "linux/amd64", ARM64: "linux/arm64"}.get(name, "")
+        return mtls_node(self.place, name, self._upstream, poses_as=poses_as)
+
+    def add_node(self, name: str, *, poses_as: str = "") -> Node:
+        """One more mTLS node, started; `poses_as` is the platform that it lists first."""
+        node = mtls_node(self.place, name, self._upstream, poses_as=poses_as)
+        node.start()
+        return node
+
+    def add_unix_node(self, name: str, *, poses_as: str = "") -> Node:
+        """A node on a unix socket, started."""
+        node = unix_node(self.place, name, self._upstream, poses_as=poses_as)
+        node.start()
+        return node
+
+    def node_image(self) -> str:
+        """An image for docker-container nodes, made if need be."""
+        name = self._node_image_file.read_text()
+        with self._locked():
+            ensure_node_image(self.place, name, self.registry.client)
+        return name
+
+    def classic_engine(self) -> Engine:
+        """A second engine, of the testbed's own, that has the classic image store."""
+        with self._locked():
+            return start_engine(self.place, "classic")
+
+    def password_registry(self) -> ProcessRegistry:
+        """A second registry, started, that answers 401 to whoever does not log in as USER, PASSWORD."""
+        registry = ProcessRegistry(place=self.place, name="password-registry", password=True)
+        registry.start()
+        return registry
+
+    @property
+    def _node_image_file(self) -> Path:
+        """The name of the node image: to choose it may take a while."""
+        return self.place.root / "node-image"
+
+    @property
+    def _upstream(self) -> Upstream:
+        return upstream(self.place, self.engine)
+
+    def _claim(self) -> None:
+        """Make the folder a testbed's, unless it is somebody else's: its end removes it."""
+        root = self.place.root
+        if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
+            message = f"{root} holds something else than a testbed: choose another folder."
+            raise TestbedError(message)
+        self.place.prepare()
+        (root / _MARK).touch()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time starts or ends things."""
+        lock = os.open(self.place.root, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)

@@ -1,0 +1,164 @@
+"""What passes between buildx and a BuildKit node: HTTP/2 frames, gRPC messages, and Solve requests in them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME_HEADER, _GRPC_HEADER = 9, 5
+_DATA, _RST_STREAM = 0x0, 0x3
+_END_STREAM, _PADDED = 0x1, 0x8
+
+# Where requests name the frontend, and where they hold its attributes: that of the gateway, by which buildx
+# builds, and BuildKit's own, by which other clients do.
+_FRONTEND_AND_ATTRIBUTES = ((2, 3), (6, 7))
+_FRONTENDS = frozenset({b"dockerfile.v0", b"gateway.v0"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One HTTP/2 frame, and its bytes as they came."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+    raw: bytes
+
+
+@dataclass(kw_only=True, slots=True)
+class FrameReader:
+    """Cuts bytes that come in any pieces into frames; `preface` is what a client sends before them."""
+
+    _rest: bytearray = field(default_factory=bytearray)
+    _expects_preface: bool = False
+
+    @classmethod
+    def of_client(cls) -> FrameReader:
+        """A reader of what a client sends."""
+        return cls(_expects_preface=True)
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that these bytes complete."""
+        self._rest += data
+        if self._expects_preface and len(self._rest) >= len(_PREFACE):
+            self._expects_preface = False
+            del self._rest[: len(_PREFACE)]
+        while not self._expects_preface and (size := self._complete_size()):
+            raw = bytes(self._rest[:size])
+            del self._rest[:size]
+            yield Frame(
+                kind=raw[3],
+                flags=raw[4],
+                stream=int.from_bytes(raw[5:9], "big"),
+                payload=raw[_FRAME_HEADER:],
+                raw=raw,
+            )
+
+    def _complete_size(self) -> int:
+        """The size of the first frame with its header; 0 while it is not all there."""
+        if len(self._rest) < _FRAME_HEADER:
+            return 0
+        size = _FRAME_HEADER + int.from_bytes(self._rest[:3], "big")
+        return size if len(self._rest) >= size else 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageReader:
+    """Puts the gRPC messages together that a client sends on its streams."""
+
+    _frames: FrameReader = field(default_factory=FrameReader.of_client)
+    _streams: dict[int, bytearray] = field(default_factory=dict)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The messages that these bytes complete."""
+        for frame in self._frames.feed(data):
+            if frame.kind == _DATA:
+                yield from self._data(frame)
+            if frame.kind == _RST_STREAM or (frame.kind <= 1 and frame.flags & _END_STREAM):
+                self._streams.pop(frame.stream, None)
+
+    def _data(self, frame: Frame) -> Iterator[bytes]:
+        rest = self._streams.setdefault(frame.stream, bytearray())
+        rest += _unpadded(frame)
+        while len(rest) >= _GRPC_HEADER:
+            size = _GRPC_HEADER + int.from_bytes(rest[1:_GRPC_HEADER], "big")
+            if len(rest) < size:
+                return
+            yield bytes(rest[_GRPC_HEADER:size])
+            del rest[:size]
+
+
+def solve_attributes(message: bytes) -> dict[str, str] | None:
+    """The frontend's attributes when the message asks to build a Dockerfile; None for any other."""
+    with contextlib.suppress(ValueError, IndexError):  # most messages are something else
+        fields = list(_fields(message))
+        for frontend, attributes in _FRONTEND_AND_ATTRIBUTES:
+            if any(number == frontend and value in _FRONTENDS for number, value in fields):
+                return dict(_map_entry(value) for number, value in fields if number == attributes)
+    return None
+
+
+def pose(raw: bytes, platform: str) -> bytes:
+    """The frame as a machine of that platform would send it.
+
+    A node lists the platforms it builds with its own first. One that emulates arm64 lists amd64 before it;
+    where the frame is such a list, and another platform than the wanted one comes first, the two change
+    places, which changes no length.
+    """
+    if b"org.mobyproject.buildkit.worker." not in raw:
+        return raw
+    # The length before the name leaves out entries that have a variant, as linux/amd64/v2 does.
+    amd64, arm64 = b"\x0e\x0a\x05amd64\x12\x05linux", b"\x0e\x0a\x05arm64\x12\x05linux"
+    wanted = arm64 if platform == "linux/arm64" else amd64
+    other = amd64 if wanted == arm64 else arm64
+    first, second = raw.find(other), raw.find(wanted)
+    if -1 in {first, second} or second < first:
+        return raw
+    parts = (part.replace(wanted, other) for part in raw.split(other))
+    return wanted.join(parts)
+
+
+def _unpadded(frame: Frame) -> bytes:
+    if not frame.flags & _PADDED:
+        return frame.payload
+    return frame.payload[1 : len(frame.payload) - frame.payload[0]]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of a protobuf message that hold bytes, with their numbers; ValueError if it is none."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        match tag & 7:
+            case 0:
+                _, at = _varint(message, at)
+            case 1:
+                at += 8
+            case 2:
+                size, at = _varint(message, at)
+                yield tag >> 3, message[at : at + size]
+                at += size
+            case 5:
+                at += 4
+            case _:
+                raise ValueError(tag)
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """The number that begins there, and where it ends."""
+    value = shift = 0
+    while message[at] & 0x80:
+        value |= (message[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return value | message[at] << shift, at + 1
+
+
+def _map_entry(entry: bytes) -> tuple[str, str]:
+    parts = dict(_fields(entry))
+    return parts.get(1, b"").decode(), parts.get(2, b"").decode()

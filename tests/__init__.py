@@ -1,0 +1,1 @@
+"""Tests: `unit` touches nothing outside the process, `engine` works with a real Docker engine."""

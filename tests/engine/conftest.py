@@ -1,0 +1,115 @@
+"""A testbed for the session, and ways to use it. Without an engine these tests fail: they are never skipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from testbed.testbed import Testbed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.registry import Registry
+
+_CHECKOUT = Path(__file__).parent.parent.parent
+_SECONDS = 240
+
+
+class RunMpbake(Protocol):
+    """Runs mpbake as a user of the testbed would; `env` is laid over the testbed's."""
+
+    def __call__(
+        self, args: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, whatever its exit code."""
+
+
+class Docker(Protocol):
+    """Runs docker against the testbed."""
+
+    def __call__(self, *args: str) -> str:
+        """Give what it prints, both streams together; the test fails when it fails."""
+
+
+@pytest.fixture(scope="session")
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """The session's testbed, everything in it started."""
+    bed = Testbed(tmp_path_factory.mktemp("testbed"))
+    try:
+        bed.up(("node-image", "ssh"))
+        yield bed
+    finally:
+        bed.down()
+
+
+@pytest.fixture(scope="session")
+def testbed_env(testbed: Testbed) -> dict[str, str]:
+    """A whole environment that leads docker, buildx and the example plans to the testbed."""
+    return {**os.environ, **testbed.env()}
+
+
+@pytest.fixture
+def registry(testbed: Testbed) -> Iterator[Registry]:
+    """The testbed's registry; a test may stop it."""
+    yield testbed.registry
+    testbed.registry.start()
+
+
+@pytest.fixture
+def unique(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses, good for a repository, a builder or a node."""
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return f"{test[:30].rstrip('-')}-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture
+def repository(testbed: Testbed, unique: str) -> str:
+    """A repository in the testbed's registry that no other test uses."""
+    return f"{testbed.registry.host}/{unique}"
+
+
+@pytest.fixture
+def docker(testbed_env: dict[str, str]) -> Docker:
+    """A way to run docker against the testbed."""
+
+    def run(*args: str) -> str:
+        done = subprocess.run(
+            ("docker", *args),
+            env=testbed_env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
+    """A way to run mpbake, in the test's own folder unless told otherwise."""
+
+    def run(
+        args: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            (sys.executable, "-m", "mpbake", *args),
+            cwd=cwd or tmp_path,
+            env={**testbed_env, "PYTHONPATH": str(_CHECKOUT), **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+
+    return run

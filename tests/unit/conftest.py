@@ -1,0 +1,46 @@
+"""What every unit test gets: no process leaves it, and generated cases are the same in every run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+settings.register_profile("mpbake", deadline=None, derandomize=True, database=None, print_blob=True)
+settings.load_profile("mpbake")
+
+_STARTERS = (
+    "system",
+    "fork",
+    "forkpty",
+    "posix_spawn",
+    "posix_spawnp",
+    *(name for name in dir(os) if name.startswith(("exec", "spawn"))),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_subprocess(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Make every way to start a process fail the test, unless it is marked `allow_subprocess`."""
+    if request.node.get_closest_marker("allow_subprocess"):
+        yield
+        return
+    # Not the fixture `monkeypatch`: hypothesis would take it for one that a property forgot to reset.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", _refusal("subprocess.Popen"))
+        for name in _STARTERS:
+            patch.setattr(os, name, _refusal(f"os.{name}"), raising=False)
+        yield
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse(*arguments: object, **options: object) -> NoReturn:
+        pytest.fail(f"a unit test starts a process: {name} with {arguments[-1:]} {options}")
+
+    return refuse

@@ -1,0 +1,264 @@
+"""From a file's bytes to the plan as written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.errors import Location, PlanError
+from mpbake.loader import find_plan, read_plan
+from tests.unit.plans import problems_of_text, read_text, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpbake.errors import KeyPath
+
+PLAN = "version = 1\n"
+FOREIGN = '[build-system]\nrequires = ["hatchling"]\n'
+
+
+def problems_of_bytes(folder: Path, content: bytes) -> str:
+    path = folder / "build.toml"
+    path.write_bytes(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan(path, shown="build.toml")
+    return str(caught.value)
+
+
+def test_the_plan_of_the_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    assert find_plan(tmp_path) == tmp_path / "build.toml"
+
+
+def test_the_nearest_plan_above(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    assert find_plan(tmp_path / "a" / "b" / "c") == tmp_path / "a" / "mpbake.toml"
+
+
+@pytest.mark.parametrize("own", ["version = 2\n", "[targets.web]\n", "[builders.x]\n", "[groups]\n", "[targets"])
+def test_what_may_be_a_plan_is_taken_even_when_it_is_wrong(tmp_path: Path, own: str) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(own)
+    assert find_plan(tmp_path / "a") == tmp_path / "a" / "build.toml"
+
+
+def test_what_is_not_utf8_is_taken_and_complained_of_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_bytes(b"\xff")
+    assert find_plan(tmp_path) == tmp_path / "build.toml"
+
+
+@pytest.mark.parametrize("foreign", [FOREIGN, "", "# nothing\n", "[variables]\na = 1\n"])
+def test_the_file_of_another_tool_is_passed_over(tmp_path: Path, foreign: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(foreign)
+    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "build.toml").write_text(PLAN)
+    assert find_plan(tmp_path / "a") == tmp_path / "a" / "mpbake.toml"
+    (tmp_path / "a" / "mpbake.toml").unlink()
+    assert find_plan(tmp_path / "a") == tmp_path / "build.toml"
+
+
+def test_folders_and_dangling_links_are_no_plans(tmp_path: Path) -> None:
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "a" / "build.toml").mkdir(parents=True)
+    (tmp_path / "a" / "mpbake.toml").symlink_to("nowhere")
+    assert find_plan(tmp_path / "a") == tmp_path / "mpbake.toml"
+
+
+def test_no_plan_anywhere(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path)
+    assert str(caught.value) == (
+        f"no build.toml or mpbake.toml in {tmp_path} or any folder above it\n"
+        "  = write one (the README shows it), or name a plan with -f FILE"
+    )
+
+
+def test_no_plan_but_files_of_other_tools(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FOREIGN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(FOREIGN)
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path / "a")
+    assert str(caught.value) == (
+        f"no build.toml or mpbake.toml in {tmp_path}/a or any folder above it"
+        " (passed over, since it has neither version nor targets:"
+        f" {tmp_path}/a/build.toml, {tmp_path}/build.toml)\n"
+        "  = write one (the README shows it), or name a plan with -f FILE"
+    )
+
+
+def test_a_plan_and_its_document(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text("version = 1\n[targets.web]\ncontext = 'web'\n")
+    document, spec = read_plan(path, shown="./build.toml")
+    assert (document.path, document.shown) == (path, "./build.toml")
+    assert document.data == {"version": 1, "targets": {"web": {"context": "web"}}}
+    assert spec.written().keys() == {"version", "targets"}
+    assert spec.targets["web"].written() == {"context": "web"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"version = 1\n# \xff\n", "build.toml: is not UTF-8 text (byte 14)"),
+        ("version = 1".encode("utf-16"), "build.toml: is not UTF-8 text (byte 0)"),
+        (b"", 'build.toml: "version" is missing\n  = write version = 1 at the top of the file'),
+        (b"x = " + b"9" * 5000, "build.toml: a number has too many digits"),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, "build.toml: nested too deeply"),
+        (b"x" + b".x" * 5000 + b" = 1", "build.toml: nested too deeply"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, content: bytes, problem: str) -> None:
+    assert problems_of_bytes(tmp_path, content) == problem
+
+
+def test_a_folder_is_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        read_plan(tmp_path, shown="plans/")
+    assert str(caught.value) == "plans/: is a folder, not a plan"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").symlink_to("nowhere")
+    with pytest.raises(PlanError) as caught:
+        read_plan(tmp_path / "build.toml", shown="build.toml")
+    assert str(caught.value) == "build.toml: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            "version = 1\n\n[targets.web\ncontext = 'x'\n",
+            """
+            build.toml:3: not valid TOML: Expected ']' at the end of a table declaration
+                [targets.web
+            """,
+        ),
+        (
+            "version = 1\n[targets.web]\ncontext = unquoted\n",
+            """
+            build.toml:3: not valid TOML: Invalid value
+                context = unquoted
+            """,
+        ),
+        (
+            "version = 1\r\n[targets.web]\r\n[targets.web]\r\n",
+            """
+            build.toml:3: not valid TOML: Cannot declare ('targets', 'web') twice
+                [targets.web]
+            """,
+        ),
+        (
+            "version = 1\na\0b = 1\n",
+            r"""
+            build.toml:2: not valid TOML: Expected '=' after a key in a key/value pair
+                a\x00b = 1
+            """,
+        ),
+        (
+            "version = 1\nx = '''\n",
+            """
+            build.toml:3: not valid TOML: Expected "'''"
+            """,
+        ),
+    ],
+)
+def test_a_mistake_of_syntax_has_its_line(tmp_path: Path, content: str, problem: str) -> None:
+    assert problems_of_bytes(tmp_path, content.encode()) == text(problem)
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (("version",), 1),
+        (("targets",), 2),
+        (("targets", "web", "tags", 1), 5),
+        (("targets", "web", "tags", 9), 3),
+        (("targets", "web", "nothing", "of", "the", "kind"), 2),
+        (("groups", "short", "targets"), 9),
+        (("groups", "short", "targets", 0), 9),
+        (("groups", "long", "targets", 0), 11),
+        (("variables", "short", "default"), 13),
+        (("variables", "long", "default"), 15),
+        (("nowhere",), 0),
+        ((), 0),
+    ],
+)
+def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None:
+    document, _ = read_text("""
+        [targets.web]
+        tags = [
+            "a",
+            "b",
+        ]
+        [targets."#"]
+        [groups]
+        short = ["web"]
+        [groups.long]
+        targets = ["web"]
+        [variables]
+        short = 1
+        [variables.long]
+        default = 1
+        """)
+    found = document.locate(key)
+    assert found.line == line
+    assert found.excerpt == (document.text.split("\n")[line - 1] if line else "")
+    short = key[1:2] == ("short",)
+    assert found.key == ((*key[:2], *key[3:]) if short else key)
+
+
+def test_a_key_that_stands_nowhere_has_only_a_file() -> None:
+    document, _ = read_text("")
+    assert document.locate(("defaults", "builder")) == Location(file="build.toml", key=("defaults", "builder"))
+
+
+def test_control_characters_in_names_are_escaped() -> None:
+    assert problems_of_text(r"""
+        ["tar\u0000gets\u001b[31m"]
+        [targets."a\nb"]
+        contxt = "x"
+        """) == text(r"""
+        build.toml:2: "tar\x00gets\x1b[31m": unknown table "tar\x00gets\x1b[31m"
+            ["tar\u0000gets\u001b[31m"]
+          = did you mean "targets"?
+        build.toml:4: targets."a\nb".contxt: unknown key "contxt"
+            contxt = "x"
+          = did you mean "context"?
+        """)
+
+
+def test_every_problem_of_the_shape_at_once_in_the_order_of_lines() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        contxt = "web"
+        push = "yes"
+        [groups]
+        all = "web"
+        [builders.release.nodes.one]
+        platforms = ["linux"]
+        tsl = {}
+        """) == text("""
+        build.toml:3: targets.web.contxt: unknown key "contxt"
+            contxt = "web"
+          = did you mean "context"?
+        build.toml:4: targets.web.push: must be true or false, not text
+            push = "yes"
+        build.toml:6: groups.all: must be a list in square brackets, not text
+            all = "web"
+        build.toml:8: builders.release.nodes.one.platforms[0]: "linux" is not a platform: write \
+os/architecture[/variant], such as linux/arm64
+            platforms = ["linux"]
+        build.toml:9: builders.release.nodes.one.tsl: unknown key "tsl"
+            tsl = {}
+          = did you mean "tls"?
+        """)

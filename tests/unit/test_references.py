@@ -1,0 +1,139 @@
+"""Image references and lists of fields."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpbake.references import Reference, format_fields, is_local, parse_fields, parse_reference
+
+
+@pytest.mark.parametrize(
+    ("written", "repository", "tag"),
+    [
+        ("web", "web", "latest"),
+        ("web:1.2", "web", "1.2"),
+        ("team/web", "team/web", "latest"),
+        ("localhost:5000/team/web:1.2-rc_1", "localhost:5000/team/web", "1.2-rc_1"),
+        ("localhost:5000/web", "localhost:5000/web", "latest"),
+        ("Registry.Example.COM/team/web:A", "Registry.Example.COM/team/web", "A"),
+        ("[::1]:5000/web:1", "[::1]:5000/web", "1"),
+        ("a__b/c-d/e--f/g.h", "a__b/c-d/e--f/g.h", "latest"),
+        ("web:" + "t" * 128, "web", "t" * 128),
+    ],
+)
+def test_a_reference(written: str, repository: str, tag: str) -> None:
+    found = parse_reference(written)
+    assert found == Reference(repository=repository, tag=tag)
+    assert str(found) == f"{repository}:{tag}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "Web",
+        "team/Web",
+        "web:",
+        "web:-1",
+        "web:a b",
+        "web:a:b",
+        "/web",
+        "web/",
+        "a//b",
+        "a___b",
+        "a..b",
+        "-a",
+        "https://registry.example.com/web",
+        "web@sha256:" + "0" * 64,
+        "web:" + "t" * 129,
+        "web\n",
+    ],
+)
+def test_what_is_no_name_for_an_image(written: str) -> None:
+    with pytest.raises(ValueError, match="is not an image name: write"):
+        parse_reference(written)
+
+
+def test_the_sentence_about_a_bad_name() -> None:
+    with pytest.raises(ValueError, match="image name") as caught:
+        parse_reference("Team/Web:1\x00")
+    assert str(caught.value) == (
+        r'"Team/Web:1\x00" is not an image name: write [registry/]repository[:tag], the repository in lower case'
+    )
+
+
+@pytest.mark.parametrize("hard", ["a" * 50_000 + "!", "a-" * 25_000 + "!", "a." * 25_000 + "!", "a/" * 25_000 + "!"])
+def test_a_long_bad_name_costs_no_time(hard: str) -> None:
+    with pytest.raises(ValueError, match="is not an image name"):
+        parse_reference(hard)
+
+
+def test_a_reference_by_content() -> None:
+    assert parse_reference("localhost:5000/web:1").at("sha256:abc") == "localhost:5000/web@sha256:abc"
+
+
+@pytest.mark.parametrize(
+    ("context", "local"),
+    [
+        (".", True),
+        ("web", True),
+        ("../web", True),
+        ("/srv/web", True),
+        ("github.company/web", True),
+        ("http.d", True),
+        ("https://github.com/org/repo.git#main", False),
+        ("HTTP://example.com/x.tar.gz", False),
+        ("git://example.com/x", False),
+        ("ssh://git@example.com/x", False),
+        ("git@github.com:org/repo", False),
+        ("github.com/org/repo", False),
+        ("docker-image://alpine:3.20", False),
+        ("oci-layout://./layout", False),
+        ("target:base", False),
+    ],
+)
+def test_which_contexts_are_folders(context: str, *, local: bool) -> None:
+    assert is_local(context) is local
+
+
+@pytest.mark.parametrize(
+    ("written", "fields"),
+    [
+        ("", {}),
+        ("type=local,dest=out", {"type": "local", "dest": "out"}),
+        ('type=local,"dest=a,b"', {"type": "local", "dest": "a,b"}),
+        ('type=local,"dest=say ""hi"""', {"type": "local", "dest": 'say "hi"'}),
+        ("id=token, src = x", {"id": "token", "src": " x"}),
+        ("default", {"default": ""}),
+        ("a=b=c", {"a": "b=c"}),
+        ("out", {"out": ""}),
+    ],
+)
+def test_fields(written: str, fields: dict[str, str]) -> None:
+    assert parse_fields(written) == fields
+
+
+@pytest.mark.parametrize("written", ['"type=local', '"type=local"x', "a\nb", "x" * 200_000])
+def test_what_is_no_list_of_fields(written: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a list of key=value fields separated by commas$"):
+        parse_fields(written)
+
+
+@pytest.mark.parametrize(
+    ("fields", "written"),
+    [
+        ({}, ""),
+        ({"type": "local", "dest": "a,b"}, 'type=local,"dest=a,b"'),
+        ({"default": ""}, "default"),
+        ({"dest": 'say "hi"'}, '"dest=say ""hi"""'),
+    ],
+)
+def test_fields_are_written_as_buildkit_reads_them(fields: dict[str, str], written: str) -> None:
+    assert format_fields(fields) == written
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z.-]{0,8}", fullmatch=True), st.text("ab ,\"'=/\\", max_size=8)))
+def test_written_fields_read_as_themselves(fields: dict[str, str]) -> None:
+    assert parse_fields(format_fields(fields)) == fields

@@ -1,0 +1,295 @@
+"""The plan as written: what a table may hold, and how mistakes are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mpbake.spec import AS_WRITTEN, ATTRIBUTES, Merge, Paths, PlanSpec, TargetSpec
+from tests.unit.plans import problems_of_text, read_text, text
+
+RULES = {
+    "inherits": Merge.OWN,
+    "description": Merge.OWN,
+    "matrix": Merge.OWN,
+    "name": Merge.OWN,
+    "builder": Merge.REPLACE,
+    "context": Merge.REPLACE,
+    "dockerfile": Merge.REPLACE,
+    "dockerfile-inline": Merge.REPLACE,
+    "contexts": Merge.BY_KEY,
+    "args": Merge.BY_KEY,
+    "labels": Merge.BY_KEY,
+    "annotations": Merge.APPEND,
+    "tags": Merge.REPLACE,
+    "platforms": Merge.REPLACE,
+    "target": Merge.REPLACE,
+    "cache-from": Merge.APPEND,
+    "cache-to": Merge.REPLACE,
+    "secret": Merge.BY_FIELD,
+    "ssh": Merge.BY_FIELD,
+    "attest": Merge.BY_FIELD,
+    "output": Merge.REPLACE,
+    "push": Merge.REPLACE,
+    "load": Merge.REPLACE,
+    "needs": Merge.APPEND,
+    "no-cache": Merge.REPLACE,
+    "no-cache-filter": Merge.APPEND,
+    "pull": Merge.REPLACE,
+    "shm-size": Merge.REPLACE,
+    "ulimits": Merge.APPEND,
+}
+KEPT_FROM_BUILDKIT = {
+    *("inherits", "description", "matrix", "name", "builder", "tags", "platforms", "output", "push", "load", "needs")
+}
+
+
+def test_every_attribute_has_its_rule() -> None:
+    assert {name: attribute.merge for name, attribute in ATTRIBUTES.items()} == RULES
+
+
+def test_what_is_not_handed_to_buildkit_as_it_stands() -> None:
+    assert {name for name, attribute in ATTRIBUTES.items() if not attribute.to_bake} == KEPT_FROM_BUILDKIT
+
+
+def test_which_attributes_hold_paths() -> None:
+    assert {name: each.paths for name, each in ATTRIBUTES.items() if each.paths is not Paths.NONE} == {
+        "context": Paths.CONTEXT,
+        "contexts": Paths.CONTEXT,
+        "cache-from": Paths.FIELDS,
+        "cache-to": Paths.FIELDS,
+        "secret": Paths.FIELDS,
+        "ssh": Paths.SSH,
+        "output": Paths.FIELDS,
+    }
+
+
+def test_every_attribute_is_described() -> None:
+    assert all(field.description for field in TargetSpec.model_fields.values())
+
+
+def target(toml: str) -> dict[str, Any]:
+    """What a target states, as it is written."""
+    _, spec = read_text(f"\n[targets.web]\n{toml}")
+    return spec.targets["web"].written()
+
+
+@pytest.mark.parametrize(
+    ("written", "stated"),
+    [
+        ("", {}),
+        (
+            "args = { A = 1, B = true, C = 0.5, D = 'x', E = 0x10 }",
+            {"args": dict(A="1", B="true", C="0.5", D="x", E="16")},
+        ),
+        ("description = 7", {"description": "7"}),
+        ("no-cache = true", {"no-cache": True}),
+        ("push = '{{ release }}'", {"push": "{{ release }}"}),
+        ("platforms = '{{ platforms }}'", {"platforms": "{{ platforms }}"}),
+        ("platforms = ['{% if x %}linux/arm{% endif %}', '{# no #}']", None),
+        ("tags = ['{{ Registry }}/WEB']", {"tags": ["{{ Registry }}/WEB"]}),
+        ("tags = ['']", {"tags": [""]}),
+        ("args = '{{ args }}'", {"args": "{{ args }}"}),
+        ("matrix = { a = [1, 'b', 0.5, true, [1], { c = 1 }] }", {"matrix": {"a": [1, "b", 0.5, True, [1], {"c": 1}]}}),
+        ("matrix = { a = '{{ versions }}' }", {"matrix": {"a": "{{ versions }}"}}),
+        ("secret = ['{{ \"x }}']", {"secret": ['{{ "x }}']}),
+    ],
+)
+def test_what_a_target_states(written: str, stated: dict[str, Any] | None) -> None:
+    assert stated is None or target(written) == stated
+    target(written)
+
+
+def test_only_what_is_stated_counts_as_written() -> None:
+    assert target("push = false\ntags = []") == {"push": False, "tags": []}
+
+
+def test_short_forms() -> None:
+    _, spec = read_text("""
+        [variables]
+        tag = "dev"
+        ports = [80, 443]
+        debug = false
+        n = 1
+        x = 0.5
+        long = { default = "dev", env = "TAG", description = "image tag" }
+        [groups]
+        short = ["web"]
+        template = "{{ all }}"
+        long = { targets = ["web"], description = "the site" }
+        """)
+    assert {name: each.default for name, each in spec.variables.items()} == {
+        "tag": "dev",
+        "ports": [80, 443],
+        "debug": False,
+        "n": 1,
+        "x": 0.5,
+        "long": "dev",
+    }
+    assert (spec.variables["long"].env, spec.variables["long"].description) == ("TAG", "image tag")
+    assert {name: each.targets for name, each in spec.groups.items()} == {
+        "short": ["web"],
+        "template": "{{ all }}",
+        "long": ["web"],
+    }
+    assert spec.groups["long"].description == "the site"
+
+
+@pytest.mark.parametrize(
+    ("written", "stated"),
+    [
+        ("", {}),
+        ("driver = '{{ driver }}'\nemulation = '{{ e }}'", {"driver": "{{ driver }}", "emulation": "{{ e }}"}),
+        ("driver = 'docker'\nimage = 'x'\nnetwork = 'host'", {"driver": "docker", "image": "x", "network": "host"}),
+    ],
+)
+def test_what_a_builder_states(written: str, stated: dict[str, Any]) -> None:
+    _, spec = read_text(f"\n[builders.release]\n{written}")
+    assert spec.builders["release"].written() == stated
+
+
+PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/arm64"
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("context = []", "context: must be text in quotes, not a list"),
+        ("context = 1979-05-27", "context: must be text in quotes, not a date or time"),
+        ("context = 07:32:00", "context: must be text in quotes, not a date or time"),
+        ("context = { a = 1 }", "context: must be text in quotes, not a table"),
+        ("push = 1", "push: must be true or false, not a number"),
+        ("push = 'true'", "push: must be true or false, not text"),
+        ("tags = 'web'", "tags: must be a list in square brackets, not text"),
+        (
+            "tags = ['Web']",
+            'tags[0]: "Web" is not an image name: write [registry/]repository[:tag], the repository in lower case',
+        ),
+        (
+            "tags = ['a; b']",
+            'tags[0]: "a; b" is not an image name: write [registry/]repository[:tag], the repository in lower case',
+        ),
+        ("tags = [['web']]", "tags[0]: must be text in quotes, not a list"),
+        ("args = ['A=1']", "args: must be a table, not a list"),
+        ("args = { A = ['x'] }", "args.A: must be text in quotes, not a list"),
+        ("labels = { 'a.b' = {} }", 'labels."a.b": must be text in quotes, not a table'),
+        ("platforms = ['linux']", f'platforms[0]: "linux" {PLATFORM}'),
+        ("platforms = [5]", f'platforms[0]: "5" {PLATFORM}'),
+        ("platforms = true", "platforms: must be a list in square brackets, not true or false"),
+        ("secret = ['\"id=x']", 'secret[0]: ""id=x" is not a list of key=value fields separated by commas'),
+        ('output = ["a\\nb"]', r'output[0]: "a\nb" is not a list of key=value fields separated by commas'),
+        ("matrix = { a = 'x' }", "matrix.a: must be a list in square brackets, not text"),
+        ("matrix = ['a']", "matrix: must be a table, not a list"),
+        ("inherits = 'base'", "inherits: must be a list in square brackets, not text"),
+        ("inherits = [1]", "inherits[0]: must be text in quotes, not a number"),
+    ],
+)
+def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\n{written}") == f"build.toml:3: targets.web.{problem}\n    {written}"
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("targets = 1", "targets: must be a table, not a number"),
+        ("targets = { a = 1 }", "targets.a: must be a table, not a number"),
+        ("targets = { a = { contxt = 1 } }", 'targets.a.contxt: unknown key "contxt"\n  = did you mean "context"?'),
+        (
+            "targets = { a = { no_cache = true } }",
+            'targets.a.no_cache: unknown key "no_cache"\n  = did you mean "no-cache"?',
+        ),
+        ("builders = []", "builders: must be a table, not a list"),
+        ("builders = { a = 1 }", "builders.a: must be a table, not a number"),
+        ("builders = { a = { drivr = 'x' } }", 'builders.a.drivr: unknown key "drivr"\n  = did you mean "driver"?'),
+        (
+            "builders = { a = { nodes = { b = { tls = { kez = 'x' } } } } }",
+            'builders.a.nodes.b.tls.kez: unknown key "kez"\n  = did you mean "key"?',
+        ),
+        (
+            "builders = { a = { nodes = { b = { zzz = 'x' } } } }",
+            'builders.a.nodes.b.zzz: unknown key "zzz"\n  = known keys: endpoint, platforms, tls',
+        ),
+        (
+            "builders = { a = { driver = 'dokker' } }",
+            'builders.a.driver: unknown value "dokker"\n  = did you mean "docker"?',
+        ),
+        (
+            "builders = { a = { driver = 'automatic' } }",
+            'builders.a.driver: unknown value "automatic"\n  = known values: docker, docker-container, kubernetes, remote',
+        ),
+        (
+            "builders = { a = { emulation = 'x; y' } }",
+            'builders.a.emulation: unknown value "x; y"\n  = known values: allow, forbid, warn',
+        ),
+        ("defaults = { bilder = {} }", 'defaults.bilder: unknown key "bilder"\n  = did you mean "builder"?'),
+        (
+            "defaults = { builder = { nodes = {} } }",
+            'defaults.builder.nodes: unknown key "nodes"\n  = known keys: driver, emulation, image, network',
+        ),
+        ("variables = { a = 1979-05-27 }", "variables.a: a variable cannot hold a date or time"),
+        ("variables = { a = { default = {} } }", "variables.a.default: a variable cannot hold a table"),
+        ("variables = { a = { env = 'X' } }", 'variables.a: "default" is missing'),
+        ("variables = { a = { default = 1, env = [] } }", "variables.a.env: must be text in quotes, not a list"),
+        (
+            "variables = { a = { default = 1, defalt = 1 } }",
+            'variables.a.defalt: unknown key "defalt"\n  = did you mean "default"?',
+        ),
+        ("variables = 1", "variables: must be a table, not a number"),
+        ("groups = { a = 1 }", "groups.a: must be a list in square brackets, not a number"),
+        ("groups = { a = { description = 'x' } }", 'groups.a: "targets" is missing'),
+        ("groups = { a = ['x', {}] }", "groups.a[1]: must be text in quotes, not a table"),
+        ("groups = { a = { targets = 1 } }", "groups.a.targets: must be a list in square brackets, not a number"),
+        (
+            "groups = { a = { targets = [], target = [] } }",
+            'groups.a.target: unknown key "target"\n  = did you mean "targets"?',
+        ),
+        ("target = {}", 'target: unknown table "target"\n  = did you mean "targets"?'),
+        (
+            "zzz = 1",
+            'zzz: unknown table "zzz"\n  = known keys: builders, defaults, groups, targets, variables, version',
+        ),
+    ],
+)
+def test_a_wrong_table(written: str, problem: str) -> None:
+    message, _, hint = problem.partition("\n")
+    expected = f"build.toml:2: {message}\n    {written}" + (f"\n{hint}" if hint else "")
+    assert problems_of_text(f"\n{written}") == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("version = 2", "build.toml:1: version: must be 1\n    version = 2"),
+        ("version = '1'", "build.toml:1: version: must be 1\n    version = '1'"),
+        ("version = []", "build.toml:1: version: must be 1\n    version = []"),
+        ("[targets.web]", 'build.toml: "version" is missing\n  = write version = 1 at the top of the file'),
+    ],
+)
+def test_the_version(written: str, problem: str) -> None:
+    assert problems_of_text(written, version=False) == problem
+
+
+def test_an_empty_plan_has_everything_empty() -> None:
+    spec = PlanSpec.model_validate({"version": 1}, context=dict(AS_WRITTEN))
+    assert (spec.targets, spec.builders, spec.groups, spec.variables) == ({}, {}, {}, {})
+    assert spec.written() == {"version": 1}
+
+
+def test_a_number_too_long_to_print() -> None:
+    digits = "f" * 5000
+    assert problems_of_text(f"\n[targets.web]\nargs = {{ A = 0x{digits} }}").startswith(
+        "build.toml:3: targets.web.args.A: Exceeds the limit (4300 digits) for integer string conversion\n"
+    )
+
+
+def test_a_misspelt_attribute_without_a_near_one_lists_the_first_dozen() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        zzz = 1
+        """) == text("""
+        build.toml:3: targets.web.zzz: unknown key "zzz"
+            zzz = 1
+          = known keys: annotations, args, attest, builder, cache-from, cache-to, context, contexts, description, \
+dockerfile, dockerfile-inline, inherits, …
+        """)

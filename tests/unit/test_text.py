@@ -1,0 +1,126 @@
+"""Text for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.text import closest, columns, count, did_you_mean, duration, one_line, printable, without_colour
+
+RED = "\x1b[31m"
+PLAIN = "\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain ä 漢 🐳", "plain ä 漢 🐳"),
+        ("a\tb\nc", "a\tb\nc"),
+        ("a\x00b", r"a\x00b"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("back\rspace\x08", r"back\x0dspace\x08"),
+        ("\x7f\x80\x9f", r"\x7f\x80\x9f"),
+        ("bidi \u202eevil\u2066", r"bidi \u202eevil\u2066"),
+        ("zero\u200bwidth\ufeff", r"zero\u200bwidth\ufeff"),
+        ("line\u2028separator", r"line\u2028separator"),
+        ("lone \ud800 surrogate", r"lone \ud800 surrogate"),
+        ("", ""),
+    ],
+)
+def test_printable_shows_what_a_screen_would_hide_or_obey(given: str, shown: str) -> None:
+    assert printable(given) == shown
+
+
+def test_one_line_escapes_tabs_and_newlines_too() -> None:
+    assert one_line("a\tb\nc\x00") == r"a\tb\nc\x00"
+
+
+@pytest.mark.parametrize(
+    ("output", "seen"),
+    [
+        (f"{RED}error{PLAIN}: no", "error: no"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b(Bnot all sequences", r"\x1b(Bnot all sequences"),
+        ("10 %\r50 %\rdone", "done"),
+        ("windows\r\nline\r\n", "windows\nline\n"),
+        ("waiting\r", "waiting"),
+        ("one\nten %\rall\nthree", "one\nall\nthree"),
+        ("bell\x07", r"bell\x07"),
+    ],
+)
+def test_without_colour_keeps_what_a_person_would_have_seen(output: str, seen: str) -> None:
+    assert without_colour(output) == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "near"),
+    [
+        ("relase", ["release", "debug"], "release"),
+        ("web", ["web"], "web"),
+        ("zzz", ["release", "debug"], ""),
+        ("anything", [], ""),
+        ("wep", ["web", "wet"], "wet"),
+    ],
+)
+def test_closest(name: str, names: list[str], near: str) -> None:
+    assert closest(name, names) == near
+    assert closest(name, reversed(names)) == near
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "kind", "remedy"),
+    [
+        ("relase", ["release"], "groups", 'did you mean "release"?'),
+        ("x", ["b", "a"], "", "known names: a, b"),
+        ("x", ["b", "a"], "groups", "known groups: a, b"),
+        ("x", [], "groups", "there are no groups"),
+        ("x", [], "", ""),
+        (
+            "x",
+            [f"t{number:02}" for number in range(13)],
+            "targets",
+            "known targets: t00, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, …",
+        ),
+        ("a\nb", ["a\nc"], "", r'did you mean "a\nc"?'),
+        ("x", ["\x00"], "", r"known names: \x00"),
+    ],
+)
+def test_did_you_mean(name: str, names: list[str], kind: str, remedy: str) -> None:
+    assert did_you_mean(name, names, kind=kind) == remedy
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0s"),
+        (0.44, "0.4s"),
+        (12.34, "12.3s"),
+        (59.94, "59.9s"),
+        (59.96, "1m00s"),
+        (60, "1m00s"),
+        (245.4, "4m05s"),
+        (3599.4, "59m59s"),
+        (3599.6, "1h00m"),
+        (3720, "1h02m"),
+        (100_000, "27h46m"),
+    ],
+)
+def test_duration(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0 targets"), (1, "1 target"), (2, "2 targets")])
+def test_count(number: int, shown: str) -> None:
+    assert count(number, "target") == shown
+
+
+def test_columns_are_aligned_without_trailing_blanks() -> None:
+    rows = [("web", "linux/amd64", ""), ("a-longer-name", "x", "native")]
+    assert columns(rows, indent="  ") == [
+        "  web            linux/amd64",
+        "  a-longer-name  x            native",
+    ]
+
+
+def test_columns_of_nothing() -> None:
+    assert columns([]) == []
