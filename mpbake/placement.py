@@ -59,8 +59,8 @@ def place(target: Target, facts: Mapping[str, NodeFacts]) -> Placement:
     maps node ids to what is known; a node that is not in it has not been asked.
     """
     nodes_of: dict[tuple[Node, ...], list[Placed]] = {}
-    problems = [*_unlinkable(target)]
     wanted = target.platforms or own_platform(target.builder, facts)
+    problems = [*_unlinkable(target, wanted)]
     if not wanted:
         return Placement(pieces=(_piece(target, target.builder.nodes[:1], []),))
     for platform in wanted:
@@ -195,17 +195,18 @@ def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform
     """The platforms in which a linked `target` is built for those who want `wanted`.
 
     One that declares none is built in all of them; one that declares a single one serves all with it (files that do
-    not depend on the platform are commonly made so).
+    not depend on the platform are commonly made so). One that declares several serves just these: for any other,
+    BuildKit takes the context's name for that of an image.
     """
     if len(target.platforms) <= 1:
         return target.platforms or tuple(wanted)
-    return tuple(each for each in target.platforms if any(each == other or runs(other, each) for other in wanted))
+    return tuple(each for each in target.platforms if each in wanted)
 
 
-def _unlinkable(target: Target) -> Iterable[Unplaceable]:
-    """Links to targets that lack a platform which `target` needs."""
+def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Unplaceable]:
+    """Links to targets that lack a platform of those `wanted` of `target`."""
     for context, link in target.links.items():
-        missing = [each for each in target.platforms if not link_platforms(link, (each,))]
+        missing = [each for each in wanted if not link_platforms(link, (each,))]
         if missing:
             message = (
                 f'links to "{link.name}" (context {context}), which is not built for {", ".join(map(str, missing))}'

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import socket
 import threading
@@ -37,6 +38,7 @@ MARK = "MPBAKE_NODE"
 _CONNECT_TIMEOUT = 5.0
 _INSPECT_TIMEOUT = 60.0
 _BOOT_TIMEOUT = 600.0  # an image may have to be pulled
+_NO_IMAGE = re.compile(r"resolve reference|pull access|manifest unknown|https?://\S+/v2/|No such image")
 _CONFIG = "buildkitd.default.toml"
 
 
@@ -316,7 +318,7 @@ def _unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachab
 
 
 def _remedy(node: Node, said: str) -> str:
-    if "resolve reference" in said or "pull access" in said or "manifest unknown" in said:
+    if node.driver is Driver.DOCKER_CONTAINER and _NO_IMAGE.search(said):
         return 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
     if node.endpoint.startswith("ssh://"):
         return f"try: docker -H {one_line(node.endpoint)} version"

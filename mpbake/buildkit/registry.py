@@ -112,7 +112,8 @@ def compare(served: Served, wanted: set[Platform], digest: str) -> list[str]:
 def parse_served(data: dict[str, Any]) -> Served:
     """Read `imagetools inspect --format '{{json .}}'`, of an index or of a single image."""
     manifest, image = data["manifest"], data.get("image") or {}
-    configs = list(image.values()) if "manifests" in manifest else [image]
+    # buildx maps platforms to configs only where there are several; one stands by itself.
+    configs = [image] if "architecture" in image else list(image.values())
     configured = tuple(_platform(config) for config in configs)
     if "manifests" not in manifest:
         return Served(digest=manifest["digest"], platforms=configured, configured=configured)

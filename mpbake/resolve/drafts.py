@@ -86,7 +86,7 @@ def _merge(parents: Iterable[Mapping[str, Any]], own: Mapping[str, Any]) -> dict
 
 
 def _combined(attribute: Attribute, before: Any, value: Any) -> Any:
-    if before is None or type(before) is not type(value):  # the other one is a template: it replaces
+    if isinstance(value, str) or type(before) is not type(value):  # one of them is a template: it replaces
         return value
     match attribute.merge:
         case Merge.APPEND:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.engine import Store
     from testbed.place import Place
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _RUN_FOLDERS = tuple(Path("/run") / name for name in ("containerd", "containerd/s", "docker", "docker/plugins", "runc"))
 _BRIDGE_SUFFIXES: Mapping[Store, str] = {"containerd": "e", "classic": "c"}

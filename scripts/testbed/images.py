@@ -127,7 +127,7 @@ def _build_node_image(place: Place) -> Image:
         links={**base.links, "var/run": "/run"},
         folders=(*base.folders, "etc/docker", "run", "usr", "usr/bin", "var", "var/lib"),
     )
-    run_part = {"Env": [_PATH], "Entrypoint": ["buildkitd"], "Volumes": {"/var/lib/docker": {}}}
+    run_part = {"Env": [_PATH], "Entrypoint": ["buildkitd"], "Volumes": {"/var/lib/buildkit": {}}}
     return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
 
 

@@ -68,7 +68,7 @@ class Node:
                 await self._connect(number, reader, writer)
         finally:
             self.witness.note("closed", number)
-            writer.transport.abort()
+            writer.close()
 
     async def _connect(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.settings.command:
@@ -158,7 +158,9 @@ async def _listen(settings: Settings, node: Node) -> asyncio.Server:
     if settings.socket:
         return await asyncio.start_unix_server(node.serve, settings.socket, limit=_CHUNK)
     tls = _tls(Path(settings.certificates))
-    return await asyncio.start_server(node.serve, "127.0.0.1", settings.port, ssl=tls, limit=_CHUNK, backlog=200)
+    return await asyncio.start_server(
+        node.serve, "127.0.0.1", settings.port, ssl=tls, ssl_shutdown_timeout=1, limit=_CHUNK, backlog=200
+    )
 
 
 async def _main(settings: Settings) -> None:

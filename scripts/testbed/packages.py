@@ -48,7 +48,7 @@ def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
     if name.startswith("qemu-"):
         found = Path(f"/usr/lib/binfmt.d/{name}.conf")
         return str(found) if found.exists() else None
-    return find_tool(name, environ.get("PATH"))
+    return find_tool(name, environ.get("PATH", ""))
 
 
 def ensure_tools(place: Place, *names: str) -> None:
@@ -84,7 +84,10 @@ def can_fetch(place: Place) -> bool:
 
 def _buildx_path(environ: Mapping[str, str]) -> str | None:
     if named := environ.get("MPBAKE_TEST_BUILDX"):
-        return named if os.access(named, os.X_OK) else None
+        if not os.access(named, os.X_OK):
+            message = f"MPBAKE_TEST_BUILDX names {named}, which is no program."
+            raise TestbedError(message)
+        return named
     own = environ.get("DOCKER_CONFIG", f"{environ.get('HOME', '')}/.docker")
     files = (Path(folder) / "docker-buildx" for folder in (f"{own}/cli-plugins", *_PLUGIN_FOLDERS))
     return next((str(file) for file in files if os.access(file, os.X_OK)), None)

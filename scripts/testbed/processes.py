@@ -23,10 +23,9 @@ _LOG_LINES_SHOWN = 15
 _START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing parenthesis
 
 
-def find_tool(name: str, path: str | None = None) -> str | None:
-    """The program's absolute path, searched for where a plain user's PATH often does not look, too."""
-    searched = path if path is not None else os.environ.get("PATH", "")
-    return shutil.which(name, path=f"{searched}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+def find_tool(name: str, path: str) -> str | None:
+    """The program's absolute path, searched for in PATH and where a plain user's PATH often does not look."""
+    return shutil.which(name, path=f"{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", timeout: float = 120) -> bytes:
@@ -136,7 +135,7 @@ class Daemon:
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
     def _spawn(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        program = find_tool(argv[0])
+        program = find_tool(argv[0], env.get("PATH", ""))
         if program is None:
             message = f"{self.name}: there is no program {argv[0]}"
             raise TestbedError(message)

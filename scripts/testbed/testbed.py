@@ -129,8 +129,7 @@ class Testbed:
     def node(self, name: str) -> Node:
         """The mTLS node of that name; those that are always there are linux-amd64 and linux-arm64.
 
-        A node named after a platform poses as a machine of that platform: it lists it first, though it is
-        emulated.
+        Those two pose as machines of their platform: they list it first, though one of them emulates it.
         """
         poses_as = {AMD64: "linux/amd64", ARM64: "linux/arm64"}.get(name, "")
         return mtls_node(self.place, name, self._upstream, poses_as=poses_as)

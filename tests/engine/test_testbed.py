@@ -157,6 +157,18 @@ def test_container_node_boots_builds_and_pushes(
     assert platforms_of(index) == ["linux/amd64", "linux/arm64"]
 
 
+def test_container_node_keeps_its_cache(
+    testbed: Testbed, docker: Docker, builder: str, unique: str, context: Path
+) -> None:
+    options = f"image={testbed.node_image()},network=host"
+    create = ("buildx", "create", "--name", builder, "--driver", "docker-container", "--driver-opt", options)
+    for expected in (False, True):
+        docker(*create, "--bootstrap", "--node", unique)
+        assert ("CACHED" in _build(docker, testbed, builder, context)) is expected
+        docker("buildx", "rm", "--keep-state", builder)
+    docker(*create, "--node", unique)  # with which the state can be removed, too
+
+
 def test_ssh_node_boots_and_builds(
     testbed: Testbed, docker: Docker, builder: str, repository: str, context: Path
 ) -> None:

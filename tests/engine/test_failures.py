@@ -1,0 +1,335 @@
+"""What goes wrong is said, costs only what depends on it, and leaves nothing running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import RunMpbake
+
+CHECKOUT = Path(__file__).parent.parent.parent
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+
+def simple_plan(testbed: Testbed, lines: str = "") -> str:
+    return f"""
+version = 1
+[targets.web]
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+{lines}
+'''
+platforms = ["linux/amd64"]
+"""
+
+
+def path_with_docker(folder: Path, script: str) -> str:
+    """A PATH on which `docker` is `script`, and nothing else is but a shell."""
+    folder.mkdir()
+    (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "docker").chmod(0o755)
+    return str(folder)
+
+
+def test_no_docker_command(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    (tmp_path / "empty").mkdir()
+    done = run_mpbake(["run", "web"], env={"PATH": str(tmp_path / "empty")})
+    assert done.returncode == 5
+    assert done.stderr == (
+        "error: the docker command was not found\n"
+        "  = install Docker (https://docs.docker.com/get-docker/), or put docker on the PATH\n"
+    )
+
+
+def test_engine_down(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    done = run_mpbake(["run", "web"], env=NOWHERE)
+    assert done.returncode == 5
+    assert done.stderr.startswith("error: the Docker engine does not answer: ")
+    assert "try: docker info" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo \"docker: 'buildx' is not a docker command.\" >&2; exit 1", "docker buildx is not installed"),
+        (
+            "echo github.com/docker/buildx v0.12.1 30feaa1a915b869ebc2eea6328624b49facd4bfb",
+            "docker buildx 0.12 is too old",
+        ),
+    ],
+)
+def test_buildx_missing_or_too_old(
+    script: str, message: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    done = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", script)})
+    assert done.returncode == 5
+    assert f"error: {message}\n  = install" in done.stderr
+
+
+def test_wrong_plan_touches_nothing(run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatfroms = []\n")
+    marker = tmp_path / "called"
+    done = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", f"touch {marker}")})
+    assert done.returncode == 3
+    assert 'build.toml:3: targets.web.platfroms: unknown key "platfroms"' in done.stderr
+    assert 'did you mean "platforms"?' in done.stderr
+    assert not marker.exists()
+    assert not (tmp_path / ".mpbake").exists()
+
+
+def test_failing_dockerfile_costs_only_what_depends_on_it(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "broken.Dockerfile").write_text(
+        f"FROM {base}\nRUN echo about to fail && \\\n    printf '\\033[31mred\\007\\n' && exit 3\n"
+    )
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[groups]
+default = ["broken", "after", "linked", "good"]
+[targets._image]
+platforms = ["linux/amd64"]
+push = true
+[targets.broken]
+inherits = ["_image"]
+dockerfile = "broken.Dockerfile"
+tags = ["{repository}:broken"]
+[targets.after]
+inherits = ["_image"]
+dockerfile-inline = "FROM {base}"
+needs = ["broken"]
+tags = ["{repository}:after"]
+[targets.linked]
+inherits = ["_image"]
+dockerfile-inline = "FROM broken"
+contexts = {{ broken = "target:broken" }}
+tags = ["{repository}:linked"]
+[targets.good]
+inherits = ["_image"]
+dockerfile-inline = "FROM {base}"
+tags = ["{repository}:good"]
+""")
+
+    done = run_mpbake(["run"])
+
+    assert done.returncode == 1
+    assert testbed.registry.client.tags(repository.partition("/")[2]) == ["good"]
+    assert "build after linux/amd64 on default/local: not started, since build broken" in done.stderr
+    error = done.stderr[done.stderr.index("error: build broken") :]
+    assert "exit code: 3" in error
+    assert "  about to fail\n  red\\x07\n" in error
+    assert "in broken.Dockerfile:2:" in error
+    assert "\x1b" not in done.stderr + done.stdout
+    log = Path(error.partition("log: ")[2].partition("\n")[0])
+    assert "about to fail" in log.read_text()
+    assert error.rstrip().endswith("repeat with: mpbake run broken")
+    assert "4 targets: 1 done, 1 failed, 2 skipped" in done.stdout
+
+
+@pytest.fixture
+def slow(testbed: Testbed, unique: str, tmp_path: Path) -> Path:
+    """A folder with a plan whose targets each take a minute and have just begun to when they say so."""
+    (tmp_path / "build.toml").write_text(
+        simple_plan(testbed, f"RUN echo {unique} started; sleep 60")
+        + f"""
+[targets.other]
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN echo {unique} other; sleep 61
+'''
+platforms = ["linux/amd64"]
+"""
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def running(slow: Path, testbed_env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Mpbake in the middle of two builds."""
+    process = start(slow, testbed_env)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def start(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    output = (folder / "output").open("w")
+    with output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpbake", "run", "web", "other"],
+            cwd=folder,
+            env={**env, "PYTHONPATH": str(CHECKOUT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A shell starts background jobs with SIGINT ignored; a user's mpbake has it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
+        )
+    wait_for(lambda: (folder / "output").read_text().count("sleep 6") >= 2, seconds=60)
+    return process
+
+
+def wait_for(condition: object, *, seconds: float) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def descendants(folder: Path) -> list[str]:
+    """The command lines of every process that works on the plan in `folder`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(folder) in command:
+                found.append(command)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
+)
+def test_signal_cancels_everything(
+    number: signal.Signals, code: int, running: subprocess.Popen[str], slow: Path
+) -> None:
+    assert descendants(slow)
+    running.send_signal(number)
+    assert running.wait(timeout=10) == code
+    assert descendants(slow) == []
+    output = (slow / "output").read_text()
+    assert "2 cancelled" in output
+    assert "interrupted" in output
+    assert "Traceback" not in output
+
+
+def test_kill_leaves_no_child(running: subprocess.Popen[str], slow: Path) -> None:
+    assert descendants(slow)
+    running.kill()
+    running.wait()
+    wait_for(lambda: descendants(slow) == [], seconds=5)
+
+
+@pytest.mark.long
+def test_kill_at_any_moment_leaves_no_child(slow: Path, testbed_env: dict[str, str]) -> None:
+    for attempt in range(40):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpbake", "run", "web", "other"],
+            cwd=slow,
+            env={**testbed_env, "PYTHONPATH": str(CHECKOUT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(0.2 + attempt * 0.05)
+        process.kill()
+        process.wait()
+        wait_for(lambda: descendants(slow) == [], seconds=5)
+
+
+def test_second_run_is_told_to_wait(running: subprocess.Popen[str], slow: Path, run_mpbake: RunMpbake) -> None:
+    done = run_mpbake(["run", "web"], cwd=slow)
+    assert done.returncode == 4
+    assert f"another run works on this plan (process {running.pid})" in done.stderr
+
+
+def test_state_folder_that_is_a_symlink(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".mpbake").symlink_to(tmp_path / "elsewhere")
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 3
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_instance_that_came_with_a_checkout_is_not_trusted(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    mine, other = testbed.add_unix_node(f"a{unique[-6:]}"), testbed.add_unix_node(f"b{unique[-6:]}")
+    plan = f"""
+version = 1
+[builders.b]
+driver = "remote"
+[builders.b.nodes.n]
+endpoint = "{other.endpoint}"
+platforms = ["linux/amd64"]
+[targets.web]
+builder = "b"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64"]
+"""
+    (tmp_path / "build.toml").write_text(plan)
+    assert run_mpbake(["run", "web"]).returncode == 0
+    (tmp_path / "build.toml").write_text(plan.replace(other.endpoint, mine.endpoint))
+    other.forget()
+    try:
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        assert len(mine.builds()) == 1
+        assert other.builds() == []
+    finally:
+        mine.stop()
+        other.stop()
+
+
+def fill(file: Path) -> None:
+    """Write to `file` until its disk is full."""
+    with contextlib.suppress(OSError), file.open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+
+
+def test_full_disk_is_no_traceback(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    """A tiny file system of its own stands in for a full disk."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+    try:
+        (folder / "build.toml").write_text(simple_plan(testbed))
+        fill(folder / "filler")
+        done = run_mpbake(["run", "web"], cwd=folder)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert done.returncode not in {0, -signal.SIGKILL}
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "report this as a bug" not in done.stderr
+
+
+def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path) -> None:
+    targets = "".join(f"[targets.t{number}]\n" for number in range(5000))
+    (tmp_path / "build.toml").write_text(f"version = 1\n{targets}")
+    command = f"{sys.executable} -m mpbake list | head -1"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=tmp_path,
+        env={**testbed_env, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "targets\n"
+    assert done.stderr == ""

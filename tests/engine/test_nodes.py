@@ -1,0 +1,288 @@
+"""Nodes of every driver: made when missing, started when stopped, left alone when right, never taken over."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+
+@pytest.fixture
+def builder(docker: Docker, unique: str) -> Iterator[str]:
+    """A builder's name; the container of its node `local` is removed after the test."""
+    name = f"b-{unique}"
+    yield name
+    docker("rm", "--force", "--volumes", container_of(name))
+
+
+def container_of(builder: str) -> str:
+    return f"buildx_buildkit_{builder}-local"
+
+
+def container_plan(testbed: Testbed, builder: str, node: str = "", more: str = "") -> str:
+    """One target on a container node, which goes nowhere."""
+    return f"""
+version = 1
+[builders.{builder}]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+{more}
+[builders.{builder}.nodes.local]
+{node}
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64"]
+"""
+
+
+def test_container_node_is_made_then_left_alone_then_started(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, builder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, builder, 'platforms = ["linux/amd64"]'))
+
+    assert f"bootstrap {builder}/local: done in" in _bootstrap_line(run_mpbake, "created")
+    identity = docker("inspect", "--format", "{{.Id}}", container_of(builder))
+    _bootstrap_line(run_mpbake, "running")
+    docker("stop", "--time", "1", container_of(builder))
+    _bootstrap_line(run_mpbake, "started")
+
+    assert docker("inspect", "--format", "{{.Id}}", container_of(builder)) == identity
+
+
+def _bootstrap_line(run_mpbake: RunMpbake, ending: str) -> str:
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 0, done.stderr
+    (line,) = [each for each in done.stderr.splitlines() if "bootstrap" in each and "done in" in each]
+    assert line.endswith(ending)
+    return line
+
+
+def test_another_checkout_recognises_the_container(
+    testbed: Testbed, run_mpbake: RunMpbake, builder: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "build.toml").write_text(container_plan(testbed, builder))
+    assert run_mpbake(["run", "web"], cwd=tmp_path / "one").returncode == 0
+    done = run_mpbake(["run", "web"], cwd=tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert f"bootstrap {builder}/local: done in 0.0s, running" in done.stderr
+
+
+def test_drift_is_a_warning(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, builder: str, tmp_path: Path
+) -> None:
+    plan = container_plan(testbed, builder)
+    (tmp_path / "build.toml").write_text(plan)
+    assert run_mpbake(["run", "web"]).returncode == 0
+    identity = docker("inspect", "--format", "{{.Id}}", container_of(builder))
+    docker("tag", testbed.node_image(), "other-image:1")
+    (tmp_path / "build.toml").write_text(plan.replace(testbed.node_image(), "other-image:1"))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert f"warning: {builder}/local runs with other options than the plan declares" in done.stderr
+    assert docker("inspect", "--format", "{{.Id}}", container_of(builder)) == identity
+
+
+def test_foreign_container_is_never_taken_over(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, builder: str, tmp_path: Path
+) -> None:
+    docker("create", "--name", container_of(builder), testbed.env()["BASE_IMAGE"], "true")
+    before = docker("inspect", container_of(builder))
+    (tmp_path / "build.toml").write_text(container_plan(testbed, builder))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 3, done.stderr
+    assert f"a container {container_of(builder)} exists that mpbake did not make" in done.stderr
+    assert docker("inspect", container_of(builder)) == before
+
+
+def test_container_node_on_a_docker_context(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, builder: str, unique: str, tmp_path: Path
+) -> None:
+    docker("context", "create", unique, "--docker", f"host={testbed.engine.host}")
+    try:
+        (tmp_path / "build.toml").write_text(container_plan(testbed, builder, f'endpoint = "{unique}"'))
+        done = run_mpbake(["run", "web"])
+    finally:
+        docker("context", "rm", unique)
+    assert done.returncode == 0, done.stderr
+
+
+def test_engine_of_a_docker_context(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    docker("context", "create", unique, "--docker", f"host={testbed.engine.host}")
+    try:
+        (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.b]
+driver = "docker"
+[builders.b.nodes.far]
+endpoint = "{unique}"
+[targets.web]
+builder = "b"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+""")
+        done = run_mpbake(["run", "web"], env={"DOCKER_HOST": ""})
+    finally:
+        docker("context", "rm", unique)
+    assert done.returncode == 0, done.stderr
+    assert "linux/amd64" in done.stdout
+
+
+def test_remote_node_on_a_unix_socket(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
+    node = testbed.add_unix_node(unique)
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.b]
+driver = "remote"
+[builders.b.nodes.local]
+endpoint = "{node.endpoint}"
+[targets.web]
+builder = "b"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/arm64"]
+""")
+    try:
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        assert [build.platforms for build in node.builds()] == [("linux/arm64",)]
+        assert "linux/arm64 emulated on b/local" in done.stderr
+    finally:
+        node.stop()
+
+
+def test_dead_node(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
+    node = testbed.add_node(unique)
+    node.stop()
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.b]
+driver = "remote"
+[builders.b.nodes.far]
+endpoint = "{node.endpoint}"
+platforms = ["linux/amd64"]
+tls = {{ ca = "{testbed.certificates}/ca.crt" }}
+[targets.web]
+builder = "b"
+dockerfile-inline = "FROM scratch"
+platforms = ["linux/amd64"]
+""")
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 5, done.stderr
+    assert f"node b/far does not answer at {node.endpoint}" in done.stderr
+    assert "build web linux/amd64 on b/far: not started, since bootstrap b/far failed" in done.stderr
+
+
+def test_platform_that_no_node_builds(run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[targets.web]
+dockerfile-inline = "FROM scratch"
+platforms = ["linux/riscv64"]
+""")
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 3, done.stderr
+    assert 'build.toml:5: targets.web.platforms: web: no node of builder "default" builds linux/riscv64' in done.stderr
+
+
+def test_contradicted_node_is_an_error_when_emulation_is_forbidden(
+    testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(
+        f"""
+version = 1
+[targets.web]
+builder = "two"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64", "linux/arm64"]
+"""
+        + _two_nodes(testbed).replace('driver = "remote"', 'driver = "remote"\nemulation = "forbid"')
+    )
+    done = run_mpbake(["run", "web"])
+    assert "two/linux-arm64 declares linux/arm64 but is itself linux/amd64" in done.stderr
+    assert done.returncode == 3, done.stderr
+
+
+def test_users_own_docker_is_left_as_it_is(
+    testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, docker: Docker, builder: str, tmp_path: Path
+) -> None:
+    docker("buildx", "create", "--name", f"users-{builder}", "--driver", "remote", "tcp://127.0.0.1:9")
+    docker("buildx", "use", f"users-{builder}")
+    folders = [Path(testbed_env["BUILDX_CONFIG"]), Path(testbed_env["DOCKER_CONFIG"])]
+    before = _contents(folders)
+    try:
+        (tmp_path / "build.toml").write_text(container_plan(testbed, builder))
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        assert _contents(folders) == before
+    finally:
+        docker("buildx", "rm", f"users-{builder}")
+
+
+def _contents(folders: list[Path]) -> dict[str, str]:
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_classic_engine_gets_a_container_only_when_it_must(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    engine = testbed.classic_engine()
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[defaults.builder]
+image = "no-such-image:{unique}"
+[targets.one]
+dockerfile-inline = "FROM scratch"
+platforms = ["linux/amd64"]
+[targets.two]
+inherits = ["one"]
+platforms = ["linux/amd64", "linux/arm64"]
+""")
+
+    simple = run_mpbake(["run", "one"], env=dict(engine.client))
+    assert simple.returncode == 0, simple.stderr
+
+    # Two platforms are beyond the classic store: BuildKit's image is asked for, which does not exist here.
+    both = run_mpbake(["run", "two"], env=dict(engine.client))
+    assert both.returncode == 5, both.stderr
+    assert "node default/local (docker-container, the engine in use) cannot be used" in both.stderr
+    assert 'name a BuildKit image that can be had with image = "…"' in both.stderr
+
+
+def test_classic_engine_with_a_buildkit_image(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    engine = testbed.classic_engine()
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[defaults.builder]
+image = "{testbed.node_image()}"
+network = "host"
+[targets.two]
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{repository}:1"]
+push = true
+""")
+    done = run_mpbake(["run", "two"], env=dict(engine.client))
+    assert done.returncode == 0, done.stderr
+    assert "two     done    linux/amd64,linux/arm64" in done.stdout

@@ -1,0 +1,108 @@
+"""Every plan under plans/ runs on real nodes, and what it leaves in the registry is what it promised."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.registry_client import platforms_of
+from testbed.testbed import AMD64, ARM64
+
+if TYPE_CHECKING:
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+PLANS = Path(__file__).parent.parent.parent / "plans"
+BOTH = ["linux/amd64", "linux/arm64"]
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a plan leaves in the registry: references without the host, and their platforms."""
+
+    plan: str
+    images: tuple[str, ...]
+    platforms: tuple[str, ...] = tuple(BOTH)
+
+
+EXPECTED = [
+    Expected(plan="quickstart", images=("quickstart/base:1", "quickstart/app:1", "quickstart/app:latest")),
+    Expected(plan="qemu", images=("qemu/report:1",)),
+    Expected(plan="native", images=("native/web:1.0", "native/web:latest", "native/worker:1.0")),
+    Expected(plan="ssh", images=("ssh/tool:1",), platforms=("linux/amd64",)),
+    Expected(
+        plan="matrix",
+        images=tuple(f"matrix/php:{version}-{flavour}" for version in ("8.1", "8.2") for flavour in ("cli", "fpm")),
+    ),
+]
+
+
+def copy_of(plan: str, folder: Path) -> Path:
+    """The plan's folder in a place of the test's own: no state is left in the checkout."""
+    target = folder / plan
+    shutil.copytree(PLANS / plan, target, ignore=shutil.ignore_patterns(".mpbake"))
+    return target
+
+
+def test_every_plan_is_expected_here() -> None:
+    assert sorted(each.plan for each in EXPECTED) == sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda each: each.plan)
+def test_plan_runs_and_publishes(
+    expected: Expected, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, tmp_path: Path
+) -> None:
+    folder = copy_of(expected.plan, tmp_path)
+
+    done = run_mpbake(["run", "release"], cwd=folder)
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    for image in expected.images:
+        digest, index = testbed.registry.client.manifest(image)
+        assert platforms_of(index) == list(expected.platforms)
+        for platform in expected.platforms:
+            reference = f"{testbed.registry.host}/{image.partition(':')[0]}@{digest}"
+            said = docker("run", "--rm", "--quiet", "--platform", platform, reference, "uname", "-m")
+            assert said.strip().splitlines()[-1] == MACHINES[platform]
+
+
+def test_native_plan_builds_each_platform_on_its_node(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    nodes = {name: testbed.node(name) for name in (AMD64, ARM64)}
+    for node in nodes.values():
+        node.forget()
+
+    done = run_mpbake(["run", "release"], cwd=copy_of("native", tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    # By the nodes' own account: what came over the wire to each, never what mpbake says of it.
+    built = {name: {build.platforms for build in node.builds()} for name, node in nodes.items()}
+    assert built == {AMD64: {("linux/amd64",)}, ARM64: {("linux/arm64",)}}
+    assert "release/linux-arm64 declares linux/arm64 but is itself linux/amd64" in done.stderr
+
+
+def test_second_run_changes_no_builder(run_mpbake: RunMpbake, docker: Docker, tmp_path: Path) -> None:
+    folder = copy_of("qemu", tmp_path)
+    assert run_mpbake(["run"], cwd=folder).returncode == 0
+    instance = folder / ".mpbake/nodes/laptop-local/instances/laptop-local"
+    before = (docker("ps", "--quiet", "--no-trunc", "--filter", "name=laptop-local"), instance.stat().st_mtime_ns)
+
+    done = run_mpbake(["run"], cwd=folder)
+
+    assert done.returncode == 0, done.stderr
+    assert "bootstrap laptop/local: done in 0.0s, running" in done.stderr
+    after = (docker("ps", "--quiet", "--no-trunc", "--filter", "name=laptop-local"), instance.stat().st_mtime_ns)
+    assert after == before
+
+
+def test_shared_base_is_not_built_twice_on_a_node(run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    folder = copy_of("native", tmp_path)
+    done = run_mpbake(["run", "release", "--no-cache"], cwd=folder)
+    assert done.returncode == 0, done.stderr
+    logs = "".join(path.read_text() for path in sorted((folder / ".mpbake/runs").glob("*/build-w*.log")))
+    assert "uname -m > /etc/runtime: cached" in logs
+    assert "uname -m > /etc/runtime: done" not in logs

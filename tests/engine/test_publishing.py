@@ -1,0 +1,143 @@
+"""Tags, repositories and registries: what is served is whole, and what did not move is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.registry_client import platforms_of
+
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.registry import Registry
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+BOTH = ["linux/amd64", "linux/arm64"]
+
+
+def plan_of(testbed: Testbed, builder: str, tags: list[str], more: str = "") -> str:
+    """A plan with one pushed target `web` of two platforms."""
+    base = testbed.env()["BASE_IMAGE"]
+    return f"""
+version = 1
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = '''
+FROM {base}
+RUN uname -m > /machine
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+tags = {tags}
+push = true
+{more}
+[builders.box]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+""" + _two_nodes(testbed)
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_all_tags_in_all_repositories_have_one_digest(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    tags = [f"{repository}:1", f"{repository}:latest", f"{repository}/copy:1"]
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, tags))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    served = [testbed.registry.client.manifest(tag) for tag in tags]
+    assert len({digest for digest, _ in served}) == 1
+    assert platforms_of(served[0][1]) == BOTH
+    assert served[0][0].removeprefix("sha256:")[:12] in done.stdout
+
+
+def test_only_planned_platforms_when_restricted(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1"]))
+    done = run_mpbake(["run", "web", "--platform", "linux/arm64"])
+    assert done.returncode == 0, done.stderr
+    assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/arm64"]
+
+
+def test_no_push_leaves_the_registry_alone(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1"]))
+    done = run_mpbake(["run", "web", "--no-push"])
+    assert done.returncode == 0, done.stderr
+    assert not testbed.registry.client.has(f"{repository}:1")
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_registry_out_of_reach(
+    builder: str, testbed: Testbed, registry: Registry, run_mpbake: RunMpbake, tmp_path: Path, unique: str
+) -> None:
+    nowhere = f"localhost:9/{unique}"
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [f"{nowhere}:1", f"{nowhere}:2"]))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 5, done.stderr
+    assert "the registry does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert registry.client.tags(unique) == []
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_registry_says_no(builder: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path, unique: str) -> None:
+    locked = testbed.password_registry()
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [f"{locked.host}/{unique}:1"]))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    assert "the registry refuses the push: check docker login" in done.stderr
+
+
+def test_one_registry_of_two_says_no(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path, unique: str
+) -> None:
+    locked = testbed.password_registry()
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1", f"{locked.host}/{unique}:1"]))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    # By digest first, everywhere: no tag has moved anywhere.
+    assert not testbed.registry.client.has(f"{repository}:1")
+
+
+def test_needed_target_is_published_before(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, repository: str, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[targets.first]
+dockerfile-inline = '''
+FROM {base}
+RUN echo first > /who
+'''
+platforms = ["linux/amd64"]
+tags = ["{repository}:first"]
+push = true
+[targets.second]
+dockerfile-inline = "FROM {repository}:first"
+needs = ["first"]
+platforms = ["linux/amd64"]
+tags = ["{repository}:second"]
+push = true
+""")
+
+    done = run_mpbake(["run", "second"])
+
+    assert done.returncode == 0, done.stderr
+    assert docker("run", "--rm", "--quiet", f"{repository}:second", "cat", "/who").strip() == "first"

@@ -1,0 +1,245 @@
+"""What the plan says arrives in the image as written."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.registry_client import platforms_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+AWKWARD = [
+    "${PATH}",
+    "$${PATH}",
+    "$$${PATH}",
+    "%{x}",
+    "%%{ if true }",
+    '${upper("abc")}',
+    "single ' and double \" quotes",
+    "back\\slash \\n",
+    "first line\nsecond line",
+    "tab\there",
+    "Grüße aus Zürich, 你好, 🚢",
+    "a,b=c;d",
+    "trailing space ",
+]
+
+
+def config_of(testbed: Testbed, reference: str, platform: str = "linux/amd64") -> dict[str, dict[str, str]]:
+    """The image's configuration for `platform`, read from the registry over HTTP."""
+    client = testbed.registry.client
+    repository = reference.removeprefix(f"{testbed.registry.host}/").rpartition(":")[0]
+    _, index = client.manifest(reference)
+    entries = json.loads(index)["manifests"]
+    (entry,) = [each for each in entries if f"{each['platform']['os']}/{each['platform']['architecture']}" == platform]
+    _, manifest = client.manifest(f"{repository}@{entry['digest']}")
+    config: dict[str, dict[str, str]] = json.loads(client.blob(repository, json.loads(manifest)["config"]["digest"]))
+    return config
+
+
+@pytest.mark.parametrize("builder", ["default", "two"])
+def test_awkward_values_arrive_as_written(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, repository: str, tmp_path: Path
+) -> None:
+    expected = AWKWARD
+    plan = {
+        "version": 1,
+        "targets": {
+            "awkward": {
+                "builder": builder,
+                "context": "empty",
+                "dockerfile-inline": _dockerfile(len(expected)),
+                "args": {"BASE": testbed.env()["BASE_IMAGE"]} | {f"V{n}": value for n, value in enumerate(expected)},
+                "labels": {f"label.{n}": value for n, value in enumerate(expected)} | {"a${b}": "key"},
+                "tags": [f"{repository}:1"],
+                "platforms": ["linux/amd64", "linux/arm64"],
+                "push": True,
+            }
+        },
+    }
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "build.toml").write_text(_toml(plan) + _two_nodes(testbed))
+
+    done = run_mpbake(["run", "awkward"])
+
+    assert done.returncode == 0, done.stderr
+    labels = config_of(testbed, f"{repository}:1")["config"]["Labels"]
+    assert isinstance(labels, dict)
+    assert [labels[f"label.{n}"] for n in range(len(expected))] == expected
+    assert labels["a${b}"] == "key"
+    files = docker("run", "--rm", "--quiet", f"{repository}:1", "cat", "/values", "/inline")
+    assert files == "".join(f"[{value}]\n" for value in expected) + "inline ${PATH} %{x} 'quoted' Zürich\n"
+
+
+def _dockerfile(values: int) -> str:
+    lines = ["ARG BASE", "FROM ${BASE}"]
+    lines += [f"ARG V{n}" for n in range(values)]
+    lines += [f"RUN printf '[%s]\\n' \"$V{n}\" >> /values" for n in range(values)]
+    lines += ["COPY <<'END' /inline", "inline ${PATH} %{x} 'quoted' Zürich", "END"]
+    return "\n".join(lines) + "\n"
+
+
+def _two_nodes(testbed: Testbed) -> str:
+    nodes = ""
+    for name, platform in (("linux-amd64", "linux/amd64"), ("linux-arm64", "linux/arm64")):
+        tls = ", ".join(f'{key} = "{testbed.certificates}/{file}"' for key, file in _FILES.items())
+        nodes += f'[builders.two.nodes.{name}]\nendpoint = "{testbed.node(name).endpoint}"\n'
+        nodes += f'platforms = ["{platform}"]\ntls = {{ {tls} }}\n'
+    return f'\n[builders.two]\ndriver = "remote"\n{nodes}'
+
+
+_FILES = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
+
+
+def _toml(value: object, prefix: str = "") -> str:
+    """`value` as TOML; JSON's strings, lists and booleans are TOML's too."""
+    assert isinstance(value, dict)
+    plain = [
+        f"{_key(key)} = {json.dumps(each, ensure_ascii=False)}"
+        for key, each in value.items()
+        if not isinstance(each, dict)
+    ]
+    tables = [
+        f"\n[{prefix}{_key(key)}]\n{_toml(each, f'{prefix}{_key(key)}.')}"
+        for key, each in value.items()
+        if isinstance(each, dict)
+    ]
+    return "\n".join([*plain, *tables]) + "\n"
+
+
+def _key(name: str) -> str:
+    return json.dumps(name)
+
+
+def test_annotations_of_a_split_target(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(
+        f"""
+version = 1
+[targets.web]
+builder = "two"
+dockerfile-inline = "FROM {base}"
+platforms = ["linux/amd64", "linux/arm64"]
+annotations = ["index:of.index=1", "manifest[linux/arm64]:of.arm=2", "manifest:of.all=3", "plain=4"]
+tags = ["{repository}:1"]
+push = true
+"""
+        + _two_nodes(testbed)
+    )
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    client = testbed.registry.client
+    _, index = client.manifest(f"{repository}:1")
+    assert platforms_of(index) == ["linux/amd64", "linux/arm64"]
+    assert json.loads(index)["annotations"] == {"of.index": "1"}
+    name = repository.partition("/")[2]
+    found = {}
+    for entry in json.loads(index)["manifests"]:
+        if entry["platform"]["os"] != "unknown":
+            _, manifest = client.manifest(f"{name}@{entry['digest']}")
+            found[entry["platform"]["architecture"]] = json.loads(manifest).get("annotations")
+    assert found == {
+        "amd64": {"of.all": "3", "plain": "4"},
+        "arm64": {"of.arm": "2", "of.all": "3", "plain": "4"},
+    }
+
+
+def test_secret_from_the_environment_and_from_a_file(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, docker: Docker, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "token").write_text("from a file")
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[targets.web]
+dockerfile-inline = '''
+FROM {base}
+RUN --mount=type=secret,id=one --mount=type=secret,id=two wc -c < /run/secrets/one > /sizes && \\
+    wc -c < /run/secrets/two >> /sizes
+'''
+secret = ["id=one,env=MY_TOKEN", "id=two,src=token"]
+platforms = ["linux/amd64"]
+tags = ["{repository}:1"]
+push = true
+""")
+
+    done = run_mpbake(["run", "web", "-v"], env={"MY_TOKEN": "hunter2-hunter2"})
+
+    assert done.returncode == 0, done.stderr
+    assert docker("run", "--rm", "--quiet", f"{repository}:1", "cat", "/sizes").split() == ["15", "11"]
+    assert "hunter2" not in done.stderr + done.stdout
+
+
+def test_outputs_land_by_platform(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(
+        f"""
+version = 1
+[targets.files]
+builder = "two"
+dockerfile-inline = '''
+FROM {base} AS build
+RUN uname -m > /machine
+FROM scratch
+COPY --from=build /machine /machine
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+output = ["type=local,dest=out"]
+"""
+        + _two_nodes(testbed)
+    )
+
+    done = run_mpbake(["run", "files"])
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/linux_amd64/machine").read_text() == "x86_64\n"
+    assert (tmp_path / "out/linux_arm64/machine").read_text() == "aarch64\n"
+
+
+def test_load_puts_the_image_into_the_engine(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[targets.web]
+dockerfile-inline = "FROM {base}"
+platforms = ["linux/amd64"]
+tags = ["{unique}:1"]
+""")
+
+    done = run_mpbake(["run", "web", "--load"])
+
+    assert done.returncode == 0, done.stderr
+    assert docker("image", "inspect", "--format", "{{.Architecture}}", f"{unique}:1").strip() == "amd64"
+
+
+def test_cache_is_written_and_read(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[targets.web]
+dockerfile-inline = '''
+FROM {base}
+RUN uname -m > /machine
+'''
+platforms = ["linux/amd64"]
+cache-to = ["type=local,dest=cache"]
+cache-from = ["type=local,src=cache"]
+""")
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cache/index.json").is_file()

@@ -1,0 +1,68 @@
+"""Plans as text in, placements and graphs as people would sketch them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.graph import build_graph, needed
+from mpbake.placement import NodeFacts, place
+from mpbake.plan import Driver
+from mpbake.platforms import parse_platforms
+from mpbake.resolve import select
+from mpbake.steps import BuildPiece
+from tests.unit.plans import resolve_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.graph import BuildGraph
+    from mpbake.plan import Target
+    from mpbake.steps import Step
+
+TWO_NODES = """
+[builders.release]
+driver = "remote"
+nodes.intel = { endpoint = "tcp://intel:1234", platforms = ["linux/amd64", "linux/386"] }
+nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"] }
+"""
+"""A builder of one Intel and one ARM node, for the end of a plan."""
+
+
+def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAINER) -> dict[str, NodeFacts]:
+    """What nodes said, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first."""
+    return {
+        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()))
+        for node, platforms in reported.items()
+    }
+
+
+def graph_of(targets: Iterable[Target], facts: Mapping[str, str] | None = None) -> BuildGraph:
+    """The graph of a run of `targets` on nodes that reported `facts`."""
+    everything = needed(targets)
+    known = facts_of(facts or {})
+    return build_graph(everything, {target: place(target, known).pieces for target in everything})
+
+
+def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None) -> BuildGraph:
+    """The graph of a run of the plan's targets called `names`, or of all of them."""
+    plan = resolve_text(toml)
+    return graph_of(select(plan, names) if names else plan.targets.values(), facts)
+
+
+def sketch(graph: BuildGraph) -> str:
+    """A line for each step: its key, and the keys of those that it waits for."""
+    return "\n".join(
+        step.key + "".join(f"\n  after {before.key}" for before in sorted_steps(graph, graph.before[step]))
+        for step in graph.steps
+    )
+
+
+def sorted_steps(graph: BuildGraph, steps: Iterable[Step]) -> list[Step]:
+    """`steps` in the graph's order."""
+    place_of = {step: index for index, step in enumerate(graph.steps)}
+    return sorted(steps, key=place_of.__getitem__)
+
+
+def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
+    """The first piece of a target."""
+    return next(step for step in graph.steps if isinstance(step, BuildPiece) and step.target.name == target)

@@ -1,0 +1,284 @@
+"""Builders and nodes as meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.plan import Builder, Driver, Emulation, Node, Tls
+from mpbake.platforms import Platform
+from mpbake.resolve import DEFAULT_BUILDER
+from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
+
+AMD64 = Platform(os="linux", architecture="amd64")
+I386 = Platform(os="linux", architecture="386")
+ARM64 = Platform(os="linux", architecture="arm64")
+
+
+def test_a_remote_builder_with_everything() -> None:
+    plan = resolve_text("""
+        [variables]
+        port = 1234
+        [builders.release]
+        driver = "remote"
+        emulation = "forbid"
+        [builders.release.nodes.amd64]
+        endpoint = "tcp://10.0.0.5:{{ port }}"
+        platforms = ["linux/amd64", "linux/386", "linux/x86_64"]
+        tls = { ca = "certs/ca.crt", cert = "certs/client.crt", key = "/etc/client.key", servername = "build" }
+        [builders.release.nodes.arm64]
+        endpoint = "tcp://10.0.0.6:{{ port }}"
+        """)
+    tls = Tls(
+        ca=ROOT / "certs/ca.crt",
+        cert=ROOT / "certs/client.crt",
+        key=ROOT.joinpath("/etc/client.key"),
+        servername="build",
+    )
+    amd64 = Node(
+        builder="release",
+        name="amd64",
+        driver=Driver.REMOTE,
+        endpoint="tcp://10.0.0.5:1234",
+        platforms=(AMD64, I386),
+        tls=tls,
+    )
+    arm64 = Node(builder="release", name="arm64", driver=Driver.REMOTE, endpoint="tcp://10.0.0.6:1234")
+    assert plan.builders["release"] == Builder(
+        name="release", driver=Driver.REMOTE, nodes=(amd64, arm64), emulation=Emulation.FORBID
+    )
+    assert amd64.id == "release/amd64"
+
+
+def test_a_builder_without_nodes_is_one_container_of_the_engine_in_use() -> None:
+    plan = resolve_text("""
+        [builders.ci]
+        image = "moby/buildkit:v0.20.0"
+        network = "host"
+        """)
+    node = Node(
+        builder="ci",
+        name="local",
+        driver=Driver.DOCKER_CONTAINER,
+        image="moby/buildkit:v0.20.0",
+        network="host",
+    )
+    assert plan.builders["ci"] == Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(node,))
+
+
+@pytest.mark.parametrize(
+    ("defaults", "driver", "emulation"),
+    [
+        ("", Driver.AUTOMATIC, Emulation.WARN),
+        ('driver = "docker"', Driver.DOCKER, Emulation.WARN),
+        ('driver = "docker-container"\nemulation = "allow"', Driver.DOCKER_CONTAINER, Emulation.ALLOW),
+        ("driver = \"{{ 'docker' }}\"", Driver.DOCKER, Emulation.WARN),
+    ],
+)
+def test_the_builder_of_targets_that_name_none(defaults: str, driver: Driver, emulation: Emulation) -> None:
+    plan = resolve_text(f"\n[targets.web]\n[defaults.builder]\n{defaults}")
+    node = Node(builder="default", name="local", driver=driver)
+    builder = Builder(name="default", driver=driver, nodes=(node,), emulation=emulation)
+    assert plan.builders == {DEFAULT_BUILDER: builder}
+    assert plan.targets["web"].builder is plan.builders["default"]
+
+
+def test_a_plan_may_declare_the_default_builder_itself() -> None:
+    plan = resolve_text("""
+        [builders.default]
+        driver = "docker-container"
+        nodes = { one = { endpoint = "ssh://one" }, two = { endpoint = "ssh://two" } }
+        [targets.web]
+        """)
+    assert [node.id for node in plan.targets["web"].builder.nodes] == ["default/one", "default/two"]
+
+
+def test_defaults_hold_for_every_builder_that_does_not_say_otherwise() -> None:
+    plan = resolve_text("""
+        [defaults.builder]
+        driver = "docker-container"
+        emulation = "forbid"
+        image = "moby/buildkit:v1"
+        network = "host"
+        [builders.a]
+        [builders.b]
+        emulation = "allow"
+        image = "other"
+        [builders.c]
+        driver = "docker"
+        """)
+    found = {name: (each.driver, each.emulation, each.nodes[0].image) for name, each in plan.builders.items()}
+    assert found == {
+        "a": (Driver.DOCKER_CONTAINER, Emulation.FORBID, "moby/buildkit:v1"),
+        "b": (Driver.DOCKER_CONTAINER, Emulation.ALLOW, "other"),
+        "c": (Driver.DOCKER, Emulation.FORBID, "moby/buildkit:v1"),
+        "default": (Driver.DOCKER_CONTAINER, Emulation.FORBID, "moby/buildkit:v1"),
+    }
+    assert {each.nodes[0].network for each in plan.builders.values()} == {"host"}
+
+
+def test_nodes_keep_the_order_of_the_file() -> None:
+    plan = resolve_text("""
+        [builders.x.nodes]
+        zeta = { endpoint = "1" }
+        alpha = { endpoint = "2" }
+        """)
+    assert [node.name for node in plan.builders["x"].nodes] == ["zeta", "alpha"]
+
+
+def test_platforms_of_a_node_may_come_from_a_list() -> None:
+    plan = resolve_text("""
+        [variables]
+        own = ["linux/arm64"]
+        [builders.x.nodes.y]
+        platforms = "{{ own }}"
+        """)
+    assert plan.builders["x"].nodes[0].platforms == (ARM64,)
+
+
+REMOTE = "a remote node needs an endpoint"
+REMEDY = 'for example endpoint = "tcp://10.0.0.5:1234"'
+
+
+def test_a_remote_node_needs_an_endpoint() -> None:
+    assert problems_of_text("""
+        [builders.a]
+        driver = "remote"
+        [builders.b]
+        driver = "remote"
+        [builders.b.nodes.one]
+        [builders.c]
+        driver = "remote"
+        nodes.one.endpoint = "{{ '' }}"
+        """) == text(f"""
+        build.toml:2: builders.a.nodes.local: {REMOTE}
+            [builders.a]
+          = {REMEDY}
+        build.toml:6: builders.b.nodes.one: {REMOTE}
+            [builders.b.nodes.one]
+          = {REMEDY}
+        build.toml:9: builders.c.nodes.one: {REMOTE}
+            nodes.one.endpoint = "{{{{ '' }}}}"
+          = {REMEDY}
+        """)
+
+
+def test_the_default_driver_may_be_remote_when_every_target_names_a_builder() -> None:
+    plan = """
+        [defaults.builder]
+        driver = "remote"
+        [builders.release]
+        nodes.one.endpoint = "tcp://one:1234"
+        [targets.web]
+        builder = "release"
+        """
+    assert resolve_text(plan).targets["web"].builder.driver is Driver.REMOTE
+    assert problems_of_text(plan.replace('builder = "release"', "")) == text("""
+        build.toml:6: targets.web: the default driver is remote, but no builder is named
+            [targets.web]
+          = name a builder that has nodes, or declare [builders.default]
+        """)
+
+
+def test_kubernetes_is_refused_wherever_it_stands() -> None:
+    assert problems_of_text("""
+        [builders.cluster]
+        driver = "kubernetes"
+        nodes = { one = { endpoint = "a" }, two = { endpoint = "b" } }
+        [defaults.builder]
+        driver = "kubernetes"
+        """) == text("""
+        build.toml:2: builders.cluster: the kubernetes driver is not supported yet
+            [builders.cluster]
+          = use docker, docker-container or remote
+        build.toml:5: defaults.builder: the kubernetes driver is not supported yet
+            [defaults.builder]
+          = use docker, docker-container or remote
+        """)
+
+
+@pytest.mark.parametrize(
+    ("driver", "tls", "problem"),
+    [
+        ("remote", 'cert = "c"', "cert and key belong together\n  = give both, or neither"),
+        ("remote", 'ca = "a", key = "k"', "cert and key belong together\n  = give both, or neither"),
+        (
+            "docker-container",
+            'ca = "a"',
+            'the docker-container driver takes no tls\n  = it belongs to driver = "remote"',
+        ),
+        ("docker", 'servername = ""', 'the docker driver takes no tls\n  = it belongs to driver = "remote"'),
+    ],
+)
+def test_tls(driver: str, tls: str, problem: str) -> None:
+    message, _, hint = problem.partition("\n")
+    plan = f"""
+        [builders.x]
+        driver = "{driver}"
+        [builders.x.nodes.y]
+        endpoint = "tcp://y"
+        tls = {{ {tls} }}
+        """
+    assert problems_of_text(plan) == f"build.toml:6: builders.x.nodes.y.tls: {message}\n    tls = {{ {tls} }}\n{hint}"
+
+
+def test_one_endpoint_serves_one_node_of_a_builder() -> None:
+    assert problems_of_text("""
+        [builders.x.nodes]
+        one = { endpoint = "ssh://a" }
+        two = { endpoint = "ssh://b" }
+        three = { endpoint = "ssh://a" }
+        [builders.y.nodes]
+        one = {}
+        "t\\nwo" = {}
+        [builders.z.nodes]
+        one = { endpoint = "ssh://a" }
+        """) == text(r"""
+        build.toml:5: builders.x.nodes.three: node "three" has the same endpoint as "one"
+            three = { endpoint = "ssh://a" }
+          = one endpoint serves one node of a builder
+        build.toml:8: builders.y.nodes."t\nwo": "t\nwo" is no name
+            "t\nwo" = {}
+          = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
+        build.toml:8: builders.y.nodes."t\nwo": node "t\nwo" has the same endpoint as "one"
+            "t\nwo" = {}
+          = one endpoint serves one node of a builder
+        """)
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "a/b", "", "ä", "a\u0000", "a\n"])
+def test_names_that_are_none(name: str) -> None:
+    quoted = '"' + name.replace("\x00", "\\u0000").replace("\n", "\\n") + '"'
+    shown = name.replace("\x00", "\\x00").replace("\n", "\\n")
+    hint = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+    assert problems_of_text(f"\n[builders.{quoted}]\n[builders.x.nodes.{quoted}]") == (
+        f'build.toml:2: builders."{shown}": "{shown}" is no name\n    [builders.{quoted}]\n  = {hint}\n'
+        f'build.toml:3: builders.x.nodes."{shown}": "{shown}" is no name\n    [builders.x.nodes.{quoted}]\n  = {hint}'
+    )
+
+
+def test_templates_of_a_builder_are_checked_after_rendering() -> None:
+    assert problems_of_text("""
+        [variables]
+        driver = "dokker"
+        [builders.x]
+        driver = "{{ driver }}"
+        emulation = "{{ nope }}"
+        [builders.x.nodes.y]
+        endpoint = "{{ {'a': 1} }}"
+        platforms = ["{{ driver }}", "{{ '{{' }}"]
+        """) == text("""
+        build.toml:5: builders.x.driver: unknown value "dokker"
+            driver = "{{ driver }}"
+          = did you mean "docker"?
+        build.toml:6: builders.x.emulation: there is no variable "nope"
+            emulation = "{{ nope }}"
+          = known variables: driver
+        build.toml:8: builders.x.nodes.y.endpoint: must be text in quotes, not a table
+            endpoint = "{{ {'a': 1} }}"
+        build.toml:9: builders.x.nodes.y.platforms[0]: "dokker" is not a platform: write \
+os/architecture[/variant], such as linux/arm64
+            platforms = ["{{ driver }}", "{{ '{{' }}"]
+        build.toml:9: builders.x.nodes.y.platforms[1]: "{{" is not a platform: write \
+os/architecture[/variant], such as linux/arm64
+            platforms = ["{{ driver }}", "{{ '{{' }}"]
+        """)

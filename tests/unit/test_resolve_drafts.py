@@ -1,0 +1,621 @@
+"""Targets with their own values known: inheritance, matrix, overrides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.resolve import drafts
+from mpbake.resolve.drafts import pushes
+from mpbake.spec import ATTRIBUTES, Merge
+from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
+
+if TYPE_CHECKING:
+    from mpbake.plan import Target
+
+
+def seen(target: Target, attribute: str) -> Any:
+    """What became of an attribute, wherever it is kept; None when nothing did."""
+    match attribute:
+        case "builder":
+            return target.builder.name
+        case "platforms":
+            return [str(each) for each in target.platforms]
+        case "output":
+            return list(target.outputs)
+        case "needs":
+            return [each.name for each in target.needs]
+        case "tags":
+            return list(target.tags)
+        case "push" | "load" | "description":
+            return getattr(target, attribute)
+        case _:
+            return target.attributes.get(attribute)
+
+
+# attribute, what the parent states, what the target itself states, what it has when only the parent states it, and both
+INHERITED: list[tuple[str, str, str, Any, Any]] = [
+    ("builder", '"one"', '"two"', "one", "two"),
+    ("context", '"a"', '"b"', "/plan/a", "/plan/b"),
+    ("dockerfile", '"a"', '"b"', "a", "b"),
+    ("dockerfile-inline", '"FROM a"', '"FROM b"', "FROM a", "FROM b"),
+    (
+        "contexts",
+        '{ x = "docker-image://a", y = "docker-image://b" }',
+        '{ y = "docker-image://c", z = "docker-image://d" }',
+        {"x": "docker-image://a", "y": "docker-image://b"},
+        {"x": "docker-image://a", "y": "docker-image://c", "z": "docker-image://d"},
+    ),
+    ("args", "{ A = 1, B = 1 }", "{ B = 2, C = 2 }", {"A": "1", "B": "1"}, {"A": "1", "B": "2", "C": "2"}),
+    ("labels", "{ a = 1, b = 1 }", "{ b = 2 }", {"a": "1", "b": "1"}, {"a": "1", "b": "2"}),
+    ("annotations", '["a=1", "b=1"]', '["b=1"]', ["a=1", "b=1"], ["a=1", "b=1", "b=1"]),
+    ("tags", '["a"]', '["b", "c"]', ["a:latest"], ["b:latest", "c:latest"]),
+    ("platforms", '["linux/amd64"]', '["linux/arm64"]', ["linux/amd64"], ["linux/arm64"]),
+    ("target", '"a"', '"b"', "a", "b"),
+    ("cache-from", '["type=gha"]', '["user/app"]', ["type=gha"], ["type=gha", "user/app"]),
+    ("cache-to", '["type=gha"]', '["type=inline"]', ["type=gha"], ["type=inline"]),
+    (
+        "secret",
+        '["id=a,env=A", "id=b,env=A"]',
+        '["id=b,env=B", "env=C,id=c"]',
+        ["id=a,env=A", "id=b,env=A"],
+        ["id=a,env=A", "id=b,env=B", "env=C,id=c"],
+    ),
+    ("ssh", '["default", "k=/a"]', '["k=/b", "l=/c"]', ["default", "k=/a"], ["default", "k=/b", "l=/c"]),
+    (
+        "attest",
+        '["type=sbom", "type=provenance,mode=min"]',
+        '["mode=max,type=provenance"]',
+        ["type=sbom", "type=provenance,mode=min"],
+        ["type=sbom", "mode=max,type=provenance"],
+    ),
+    ("output", '["type=local,dest=/a"]', '["type=tar,dest=-"]', ["type=local,dest=/a"], ["type=tar,dest=-"]),
+    ("push", "true", "false", True, False),
+    ("load", "true", "false", True, False),
+    ("needs", '["other"]', '["another", "other"]', ["other"], ["other", "another"]),
+    ("no-cache", "true", "false", True, None),
+    ("no-cache-filter", '["a"]', '["b"]', ["a"], ["a", "b"]),
+    ("pull", "true", "false", True, None),
+    ("shm-size", '"1g"', '"2g"', "1g", "2g"),
+    ("ulimits", '["nofile=1:2"]', '["nofile=3:4"]', ["nofile=1:2"], ["nofile=1:2", "nofile=3:4"]),
+]
+
+AROUND = """
+[builders.one]
+[builders.two]
+[targets.other]
+[targets.another]
+"""
+
+
+def test_the_table_has_every_attribute_that_is_inherited() -> None:
+    assert [row[0] for row in INHERITED] == [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN]
+
+
+@pytest.mark.parametrize(("attribute", "parent", "own", "inherited", "merged"), INHERITED)
+def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, inherited: Any, merged: Any) -> None:
+    common = f'{AROUND}[targets._p]\ntags = ["t"]\n'
+    if attribute == "tags":
+        common = f"{AROUND}[targets._p]\n"
+    child = f'{common}{attribute} = {parent}\n[targets.web]\ninherits = ["_p"]\n'
+    assert seen(target_of_text(child), attribute) == inherited
+    assert seen(target_of_text(f"{child}{attribute} = {own}"), attribute) == merged
+    # what only the target itself states is as if a parent had stated it
+    alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
+    assert seen(target_of_text(alone), attribute) == inherited
+
+
+def test_what_is_not_inherited() -> None:
+    plan = resolve_text("""
+        [targets.base]
+        description = "the base"
+        matrix = { v = ["1", "2"] }
+        name = "base-{{ v }}"
+        context = "base"
+        [targets.middle]
+        inherits = ["base"]
+        [targets.web]
+        inherits = ["middle"]
+        """)
+    assert list(plan.targets) == ["base-1", "base-2", "middle", "web"]
+    assert plan.targets["base-1"].description == "the base"
+    assert plan.targets["web"].description == ""
+    assert plan.targets["web"].attributes == {"context": "/plan/base"}
+
+
+def test_parents_count_from_left_to_right_and_the_own_value_last() -> None:
+    plan = """
+        [targets._a]
+        context = "a"
+        args = { ALL = "a", AB = "a", A = "a" }
+        ulimits = ["a"]
+        [targets._b]
+        context = "b"
+        args = { ALL = "b", AB = "b", B = "b" }
+        ulimits = ["b"]
+        [targets.web]
+        inherits = ["_a", "_b"]
+        args = { ALL = "web", WEB = "web" }
+        ulimits = ["web"]
+        """
+    assert target_of_text(plan).attributes == {
+        "context": "/plan/b",
+        "args": {"ALL": "web", "AB": "b", "A": "a", "B": "b", "WEB": "web"},
+        "ulimits": ["a", "b", "web"],
+    }
+    swapped = target_of_text(plan.replace('["_a", "_b"]', '["_b", "_a"]'))
+    assert swapped.attributes["context"] == "/plan/a"
+    assert swapped.attributes["args"]["AB"] == "a"
+    assert swapped.attributes["ulimits"] == ["b", "a", "web"]
+
+
+def test_inheritance_goes_through_several_generations_in_any_order_of_the_file() -> None:
+    plan = """
+        [targets.web]
+        inherits = ["_child"]
+        [targets._child]
+        inherits = ["_parent"]
+        args = { C = 1 }
+        [targets._parent]
+        args = { P = 1, C = 0 }
+        """
+    assert target_of_text(plan).attributes["args"] == {"P": "1", "C": "1"}
+
+
+def test_an_empty_value_of_the_target_replaces_the_inherited_one() -> None:
+    plan = """
+        [targets._p]
+        context = "x"
+        dockerfile = "x"
+        tags = ["x"]
+        output = ["type=local,dest=x"]
+        [targets.web]
+        inherits = ["_p"]
+        context = ""
+        dockerfile = ""
+        tags = []
+        output = []
+        """
+    target = target_of_text(plan)
+    assert target.attributes == {"context": "/plan"}
+    assert (target.tags, target.outputs) == ((), ())
+
+
+def test_a_template_for_a_whole_list_or_table_replaces() -> None:
+    plan = """
+        [variables]
+        more = ["c=3"]
+        [targets._p]
+        annotations = ["a=1"]
+        ulimits = "{{ more }}"
+        args = { A = 1 }
+        [targets.web]
+        inherits = ["_p"]
+        annotations = "{{ more }}"
+        ulimits = ["b=2"]
+        args = "{{ {'B': '2'} }}"
+        """
+    attributes = target_of_text(plan).attributes
+    assert (attributes["annotations"], attributes["ulimits"]) == (["c=3"], ["b=2"])
+    assert attributes["args"] == {"B": "2"}
+
+
+def test_a_template_replaces_a_template_too() -> None:
+    plan = """
+        [variables]
+        one = ["a=1"]
+        two = ["b=2"]
+        [targets._p]
+        annotations = "{{ one }}"
+        args = "{{ {'A': '1'} }}"
+        secret = "{{ one }}"
+        [targets.web]
+        inherits = ["_p"]
+        annotations = "{{ two }}"
+        args = "{{ {'B': '2'} }}"
+        secret = "{{ two }}"
+        """
+    attributes = target_of_text(plan).attributes
+    assert (attributes["annotations"], attributes["args"], attributes["secret"]) == (["b=2"], {"B": "2"}, ["b=2"])
+
+
+@pytest.mark.parametrize(
+    ("parent", "own", "merged"),
+    [
+        ('["id={{ v }},env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
+        ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=A", "id=1,env=B"]),
+        ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
+        # quotes that close only when the template is filled in
+        (
+            """['''"{{ 'id=1,env=A"' }}''']""",
+            """['''"{{ 'id=1,env=B"' }}''']""",
+            ['"id=1,env=A"', '"id=1,env=B"'],
+        ),
+        ('["src=/a"]', '["src=/b"]', ["src=/b"]),
+        ('[""]', '["id=1,env=A"]', ["id=1,env=A"]),
+    ],
+)
+def test_the_identity_of_an_entry_is_what_is_written(parent: str, own: str, merged: list[str]) -> None:
+    plan = f"[variables]\nv = 1\n[targets._p]\nsecret = {parent}\n[targets.web]\ninherits = ['_p']\nsecret = {own}"
+    assert target_of_text(plan).attributes["secret"] == merged
+
+
+def test_templates_of_a_parent_are_filled_in_for_each_child() -> None:
+    plan = resolve_text("""
+        [targets._p]
+        args = { V = "{{ v }}" }
+        [targets.web]
+        inherits = ["_p"]
+        matrix = { v = ["1", "2"] }
+        name = "web-{{ v }}"
+        [targets.db]
+        inherits = ["_p"]
+        matrix = { v = ["x"] }
+        name = "db-{{ v }}"
+        """)
+    values = {name: target.attributes["args"]["V"] for name, target in plan.targets.items()}
+    assert values == {"web-1": "1", "web-2": "2", "db-x": "x"}
+
+
+def test_an_unknown_parent() -> None:
+    assert problems_of_text("""
+        [targets._image]
+        [targets.base]
+        [targets.web]
+        inherits = ["_image", "_imag", "bsae"]
+        """) == text("""
+        build.toml:5: targets.web.inherits[1]: unknown target "_imag"
+            inherits = ["_image", "_imag", "bsae"]
+          = known targets: base, web
+        build.toml:5: targets.web.inherits[2]: unknown target "bsae"
+            inherits = ["_image", "_imag", "bsae"]
+          = did you mean "base"?
+        """)
+
+
+@pytest.mark.parametrize("order", [("a", "b", "c"), ("c", "b", "a"), ("b", "c", "a"), ("c", "a", "b")])
+def test_a_cycle_of_parents_is_always_told_from_the_same_one(order: tuple[str, ...]) -> None:
+    parents = {"a": "b", "b": "c", "c": "a"}
+    plan = "\n" + "".join(f'[targets.{name}]\ninherits = ["{parents[name]}"]\n' for name in order)
+    line = 3 + 2 * order.index("a")
+    assert problems_of_text(plan) == (
+        f"build.toml:{line}: targets.a.inherits: a cycle: a -> b -> c -> a\n"
+        '    inherits = ["b"]\n'
+        "  = take one of these references away"
+    )
+
+
+def test_several_cycles_are_all_told() -> None:
+    assert problems_of_text("""
+        [targets.self]
+        inherits = ["self"]
+        [targets._x]
+        inherits = ["_y"]
+        [targets._y]
+        inherits = ["_x"]
+        [targets.fine]
+        inherits = ["_x"]
+        """) == text("""
+        build.toml:3: targets.self.inherits: a cycle: self -> self
+            inherits = ["self"]
+          = take one of these references away
+        build.toml:5: targets._x.inherits: a cycle: _x -> _y -> _x
+            inherits = ["_y"]
+          = take one of these references away
+        """)
+
+
+def test_a_matrix_makes_a_target_for_each_combination_in_order() -> None:
+    plan = resolve_text("""
+        [targets.before]
+        [targets.php]
+        matrix = { php = ["8.1", "8.10"], os = ["alpine", "debian"] }
+        name = "php-{{ php | replace('.', '-') }}-{{ os }}"
+        description = "PHP {{ php }}"
+        args = { PHP = "{{ php }}" }
+        [targets.after]
+        """)
+    assert list(plan.targets) == [
+        "before",
+        "php-8-1-alpine",
+        "php-8-1-debian",
+        "php-8-10-alpine",
+        "php-8-10-debian",
+        "after",
+    ]
+    assert plan.targets["php-8-10-debian"].attributes["args"] == {"PHP": "8.10"}
+    assert plan.targets["php-8-10-debian"].description == "PHP 8.10"
+
+
+def test_values_of_a_matrix_keep_their_type_and_may_be_tables_or_empty() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        matrix = { v = [{ tag = "1", push = true }, { tag = "2", push = false }], suffix = ["", "-debug"] }
+        name = "web{{ v.tag }}{{ suffix }}"
+        tags = ["web:{{ v.tag }}"]
+        platforms = ["{{ '' if suffix else 'linux/arm64' }}"]
+        push = "{{ v.push and not suffix }}"
+        """)
+    found = {name: (target.push, [str(each) for each in target.platforms]) for name, target in plan.targets.items()}
+    assert found == {
+        "web1": (True, ["linux/arm64"]),
+        "web1-debug": (False, []),
+        "web2": (False, ["linux/arm64"]),
+        "web2-debug": (False, []),
+    }
+
+
+def test_a_matrix_may_come_from_a_variable() -> None:
+    plan = """
+        [variables]
+        versions = ["1", "2"]
+        extra = "3"
+        [targets.web]
+        matrix = { v = "{{ versions }}", w = ["{{ extra }}", "4"] }
+        name = "web-{{ v }}-{{ w }}"
+        """
+    assert list(resolve_text(plan).targets) == ["web-1-3", "web-1-4", "web-2-3", "web-2-4"]
+    assert list(resolve_text(plan, variables={"versions": "9"}).targets) == ["web-9-3", "web-9-4"]
+
+
+def test_a_matrix_of_one_row_may_have_the_name_of_its_table() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        matrix = { v = ["1"] }
+        name = "web"
+        """)
+    assert (list(plan.targets), list(plan.groups)) == (["web"], [])
+
+
+def test_an_empty_matrix_table_is_no_matrix() -> None:
+    plan = "\n[targets.web]\nmatrix = {}\n"
+    assert list(resolve_text(plan).targets) == ["web"]
+
+
+NO_NAME = """: a matrix needs a name for each of its targets
+    {excerpt}
+  = for example name = "web-{{{{ version }}}}\""""
+
+
+def test_a_matrix_needs_names() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        matrix = { v = ["1", "2"] }
+        """) == "build.toml:2: targets.web" + NO_NAME.format(excerpt="[targets.web]")
+
+
+def test_a_name_that_comes_out_empty() -> None:
+    name = """name = "{{ '' if v == '2' else v }}\""""
+    assert problems_of_text(f"""
+        [targets.web]
+        matrix = {{ v = ["1", "2"] }}
+        {name}
+        """) == "build.toml:2: targets.web" + NO_NAME.format(excerpt="[targets.web]")
+
+
+def test_a_name_that_is_none() -> None:
+    assert problems_of_text("""
+        [targets.php]
+        matrix = { php = ["8.1", "8.2"] }
+        name = "php-{{ php }}"
+        """) == text("""
+        build.toml:4: targets.php.name: "php-8.1" is no name
+            name = "php-{{ php }}"
+          = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
+        build.toml:4: targets.php.name: "php-8.2" is no name
+            name = "php-{{ php }}"
+          = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
+        """)
+
+
+def test_two_rows_of_one_name() -> None:
+    assert problems_of_text("""
+        [targets.php]
+        matrix = { php = ["8.1", "8.1"], os = ["a", "b"] }
+        name = "php-{{ os }}"
+        """) == text("""
+        build.toml:2: targets.php: two targets are called "php-a"
+            [targets.php]
+          = give each row of the matrix a name of its own
+        build.toml:2: targets.php: two targets are called "php-b"
+            [targets.php]
+          = give each row of the matrix a name of its own
+        """)
+
+
+@pytest.mark.parametrize("first", ["web-1", "web"])
+def test_a_row_with_the_name_of_another_target(first: str) -> None:
+    assert problems_of_text(f"""
+        [targets.{first}]
+        [targets.matrix]
+        matrix = {{ v = ["{first}", "other"] }}
+        name = "{{{{ v }}}}"
+        """) == text(f"""
+        build.toml:3: targets.matrix: two targets are called "{first}"
+            [targets.matrix]
+          = give each row of the matrix a name of its own
+        """)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "problem"),
+    [
+        ("{ v = [] }", "v: must be a list with at least one value"),
+        ('{ v = "{{ [] }}" }', "v: must be a list with at least one value"),
+        ("{ v = \"{{ 'text' }}\" }", "v: must be a list with at least one value"),
+        ('{ v = "{{ 7 }}" }', "v: must be a list with at least one value"),
+        ("{ taken = [1] }", 'taken: "taken" is a variable too\n  = rename one of them'),
+        ('{ v = ["{{ w }}"], w = [1] }', 'v[0]: there is no variable "w"\n  = known variables: taken'),
+        ('{ v = "{{ nope }}" }', 'v: there is no variable "nope"\n  = known variables: taken'),
+    ],
+)
+def test_a_wrong_matrix(matrix: str, problem: str) -> None:
+    message, _, hint = problem.partition("\n")
+    found = problems_of_text(f"""
+        [variables]
+        taken = 1
+        [targets.web]
+        name = "x{{{{ v }}}}{{{{ nothing }}}}"
+        matrix = {matrix}
+        """)
+    expected = f"build.toml:6: targets.web.matrix.{message}\n    matrix = {matrix}" + (f"\n{hint}" if hint else "")
+    assert found.startswith(expected)
+    assert "nothing" not in found.replace(expected, "")
+
+
+def test_everything_wrong_with_a_matrix_at_once() -> None:
+    assert problems_of_text("""
+        [variables]
+        a = 1
+        [targets.web.matrix]
+        a = [1]
+        b = []
+        c = [1, "{{ nope }}"]
+        """) == text("""
+        build.toml:5: targets.web.matrix.a: "a" is a variable too
+            a = [1]
+          = rename one of them
+        build.toml:6: targets.web.matrix.b: must be a list with at least one value
+            b = []
+        build.toml:7: targets.web.matrix.c[1]: there is no variable "nope"
+            c = [1, "{{ nope }}"]
+          = did you mean "a"?
+        """).replace('did you mean "a"?', "known variables: a")
+
+
+def test_a_broken_matrix_draws_no_further_complaints() -> None:
+    assert problems_of_text("""
+        [targets.php]
+        matrix = { v = [] }
+        name = "php-{{ v }}"
+        push = true
+        [targets.web]
+        needs = ["php"]
+        contexts = { base = "target:php" }
+        [groups]
+        all = ["php", "web"]
+        """) == text("""
+        build.toml:3: targets.php.matrix.v: must be a list with at least one value
+            matrix = { v = [] }
+        """)
+
+
+def test_a_matrix_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = """
+        [targets.web]
+        matrix = { a = [1, 2, 3], b = [1, 2] }
+        name = "web-{{ a }}-{{ b }}"
+        """
+    monkeypatch.setattr(drafts, "MAX_ROWS", 6)
+    assert len(resolve_text(plan).targets) == 6
+    monkeypatch.setattr(drafts, "MAX_ROWS", 5)
+    assert problems_of_text(plan) == text("""
+        build.toml:3: targets.web.matrix: makes 6 targets; at most 5 are allowed
+            matrix = { a = [1, 2, 3], b = [1, 2] }
+        """)
+
+
+def test_a_huge_matrix_is_refused_before_it_is_made() -> None:
+    axes = ", ".join(f'a{number} = "{{{{ range(100000) | list }}}}"' for number in range(3))
+    assert problems_of_text(f"\n[targets.web]\nmatrix = {{ {axes} }}").startswith(
+        f"build.toml:3: targets.web.matrix: makes {100_000**3} targets; at most 100000 are allowed\n"
+    )
+
+
+def test_a_nested_matrix_has_a_largest_depth() -> None:
+    deep = "[" * 300 + "]" * 300
+    assert problems_of_text(f"\n[targets.web]\nmatrix = {{ v = [{deep}] }}") == (
+        f"build.toml:3: targets.web.matrix.v: nested too deeply\n    matrix = {{ v = [{deep}] }}"
+    )
+
+
+PLAN = """
+    [builders.big]
+    [targets.web]
+    tags = ["web:1"]
+    platforms = ["linux/amd64"]
+    push = true
+    output = ["type=registry", "type=image,push=true", "type=local,dest=/out"]
+    [targets.tool]
+    output = ["type=local,dest=/out"]
+    """
+
+
+@pytest.mark.parametrize(
+    ("overrides", "web", "tool"),
+    [
+        ({}, (True, ("type=local,dest=/out",)), (False, ("type=local,dest=/out",))),
+        ({"push": True}, (True, ("type=local,dest=/out",)), (False, ("type=local,dest=/out",))),
+        ({"push": False}, (False, ("type=local,dest=/out",)), (False, ("type=local,dest=/out",))),
+    ],
+)
+def test_push_overridden(overrides: dict[str, Any], web: Any, tool: Any) -> None:
+    targets = resolve_text(PLAN, **overrides).targets
+    assert (targets["web"].push, targets["web"].outputs) == web
+    assert (targets["tool"].push, targets["tool"].outputs) == tool
+
+
+def test_push_turns_on_what_has_tags_and_does_not_push_yet() -> None:
+    plan = """
+        [targets.tagged]
+        tags = ["tagged"]
+        [targets.plain]
+        """
+    pushed = {name: target.push for name, target in resolve_text(plan, push=True).targets.items()}
+    assert pushed == {"tagged": True, "plain": False}
+
+
+@pytest.mark.parametrize("name", ["load", "no_cache", "pull"])
+def test_flags_overridden(name: str) -> None:
+    attribute = name.replace("_", "-")
+    flag: dict[str, Any] = {name: True}
+    before = resolve_text(PLAN).targets.values()
+    after = resolve_text(PLAN, **flag).targets.values()
+    assert not any(seen(target, attribute) for target in before)
+    assert all(seen(target, attribute) is True for target in after)
+
+
+def test_a_flag_that_the_plan_sets_stays_set() -> None:
+    target = target_of_text("\n[targets.web]\nload = true\nno-cache = true\npull = true\n")
+    assert (target.load, target.attributes["no-cache"], target.attributes["pull"]) == (True, True, True)
+
+
+def test_platforms_overridden() -> None:
+    targets = resolve_text(PLAN, platforms=("linux/arm64", "linux/x86_64")).targets
+    assert {name: seen(target, "platforms") for name, target in targets.items()} == {
+        "web": ["linux/arm64", "linux/amd64"],
+        "tool": ["linux/arm64", "linux/amd64"],
+    }
+
+
+def test_the_builder_overridden() -> None:
+    targets = resolve_text(PLAN, builder="big").targets
+    assert {target.builder.name for target in targets.values()} == {"big"}
+
+
+def test_an_unknown_builder_given() -> None:
+    assert problems_of_text(PLAN, builder="bgi") == text("""
+        build.toml:3: targets.web.builder: unknown builder "bgi"
+            [targets.web]
+          = did you mean "big"?
+        build.toml:8: targets.tool.builder: unknown builder "bgi"
+            [targets.tool]
+          = did you mean "big"?
+        """)
+
+
+@pytest.mark.parametrize(
+    ("output", "does"),
+    [
+        ("type=registry", True),
+        ("type=image,push=true", True),
+        ("push=true,type=image,name=x", True),
+        ("type=image", False),
+        ("type=image,push=false", False),
+        ("type=local,dest=registry", False),
+        ("registry", False),
+    ],
+)
+def test_which_outputs_push(output: str, *, does: bool) -> None:
+    assert pushes(output) is does

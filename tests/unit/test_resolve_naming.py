@@ -1,0 +1,143 @@
+"""Order, cycles, and the place of a value."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpbake.resolve.naming import bad_name, below, ordered, stated, unknown
+from mpbake.spec import Problem
+from tests.unit.plans import read_text
+
+if TYPE_CHECKING:
+    from mpbake.errors import KeyPath
+
+
+def key(name: str) -> KeyPath:
+    return ("key", name)
+
+
+@pytest.mark.parametrize(
+    ("edges", "order"),
+    [
+        ({}, []),
+        ({"a": [], "b": []}, ["a", "b"]),
+        ({"b": [], "a": []}, ["b", "a"]),
+        ({"a": ["b"], "b": ["c"], "c": []}, ["c", "b", "a"]),
+        ({"a": ["c", "b", "c"], "b": [], "c": []}, ["b", "c", "a"]),
+    ],
+)
+def test_what_is_referred_to_comes_first(edges: dict[str, list[str]], order: list[str]) -> None:
+    problems: list[Problem] = []
+    assert ordered(edges, key, problems) == order
+    assert not problems
+
+
+@pytest.mark.parametrize("names", list(itertools.permutations("abc")))
+def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tuple[str, ...]) -> None:
+    edges = {name: {"a": ["c"], "b": ["a"], "c": ["b"]}[name] for name in names} | {"d": ["a"]}
+    problems: list[Problem] = []
+    assert set(ordered(edges, key, problems)) == {"a", "b", "c", "d"}
+    assert problems == [
+        Problem(key=("key", "a"), message="a cycle: a -> c -> b -> a", hint="take one of these references away")
+    ]
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"))))
+def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
+    edges = {name: [each for each in before if each in graph] for name, before in graph.items()}
+    problems: list[Problem] = []
+    order = ordered(edges, key, problems)
+    assert sorted(order) == sorted(edges)
+    cut = set()
+    for problem in problems:
+        path = problem.message.removeprefix("a cycle: ").split(" -> ")
+        assert problem.key == ("key", path[0])
+        assert (path[0], min(path)) == (path[-1], path[0])
+        steps = list(itertools.pairwise(path))
+        assert all(after in edges[name] for name, after in steps)
+        cut |= set(steps)
+    for name, before in edges.items():
+        assert all(order.index(each) < order.index(name) for each in before if (name, each) not in cut)
+    again: list[Problem] = []
+    assert ordered(edges, key, again) == order
+    assert again == problems
+
+
+def test_control_characters_of_a_cycle_are_escaped() -> None:
+    problems: list[Problem] = []
+    ordered({"a\nb": ["\x00"], "\x00": ["a\nb"]}, key, problems)
+    assert problems[0].message == r"a cycle: \x00 -> a\nb -> \x00"
+
+
+def test_below_takes_a_name_or_a_path() -> None:
+    where = below("builders", "release")
+    assert where("driver") == ("builders", "release", "driver")
+    assert where(("nodes", "a", 0)) == ("builders", "release", "nodes", "a", 0)
+    assert where(()) == ("builders", "release")
+
+
+NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+
+
+@pytest.mark.parametrize(
+    ("name", "matrix", "message", "hint"),
+    [
+        ("8.1", False, '"8.1" is no name', NAME_HINT),
+        ("8.1", True, '"8.1" is no name', NAME_HINT),
+        ("", False, '"" is no name', NAME_HINT),
+        ("", True, "a matrix needs a name for each of its targets", 'for example name = "web-{{ version }}"'),
+        ("\x1b\n", False, r'"\x1b\n" is no name', NAME_HINT),
+    ],
+)
+def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None:
+    assert bad_name(("x",), name, matrix=matrix) == Problem(key=("x",), message=message, hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("known", "hint"),
+    [
+        (["web", "_web"], 'did you mean "web"?'),
+        (["_wep"], "there are no targets"),
+        ([], "there are no targets"),
+        (["db"], "known targets: db"),
+    ],
+)
+def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
+    assert unknown("target", "wep", known, ("x",)) == Problem(key=("x",), message='unknown target "wep"', hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        (("context",), "web"),
+        (("args", "A"), "web"),
+        (("args", "B"), "_near"),
+        (("args", "C"), "_far"),
+        (("args", "D"), "web"),
+        (("args",), "web"),
+        (("tags", 0), "_near"),
+        (("labels", "x"), "_far"),
+        (("dockerfile",), "web"),
+        ((), "web"),
+    ],
+)
+def test_a_value_stands_in_the_nearest_table_that_states_it(path: KeyPath, table: str) -> None:
+    _, spec = read_text("""
+        [targets._far]
+        context = "far"
+        args = { A = 1, B = 1, C = 1 }
+        tags = ["far"]
+        labels = { x = 1 }
+        [targets._near]
+        args = { A = 2, B = 2 }
+        tags = ["near"]
+        [targets.web]
+        context = ""
+        args = { A = 3 }
+        """)
+    assert stated(spec, ("web", "_near", "_far"), path) == ("targets", table, *path)
