@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from mpbake.placement import link_platforms
+from mpbake.placement import linked_platforms
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Placed, Publish, Step, Verify
 
 if TYPE_CHECKING:
@@ -31,18 +31,21 @@ class BuildGraph:
 
 
 def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """`targets` and all that they need, each after what it needs. Links are not followed: they are built within."""
+    """`targets` and all that must be wholly done before, each after what it waits for.
+
+    Linked targets do not appear by themselves, since they are built within, but what they need does.
+    """
     found: dict[Target, None] = {}
     stack: list[tuple[Target, Iterator[Target]]] = []
     for root in targets:
-        stack.append((root, iter(root.needs)))
+        stack.append((root, iter(_prerequisites(root))))
         while stack:
             _target, rest = stack[-1]
             following = next((each for each in rest if each not in found), None)
             if following is None:
                 found.setdefault(stack.pop()[0])
             else:
-                stack.append((following, iter(following.needs)))
+                stack.append((following, iter(_prerequisites(following))))
     return tuple(found)
 
 
@@ -55,6 +58,11 @@ def linked(target: Target) -> tuple[Target, ...]:
             found[each] = None
             queue += each.links.values()
     return tuple(found)
+
+
+def _prerequisites(target: Target) -> tuple[Target, ...]:
+    """What must be wholly done before `target` can be built: what it needs, and what those built within it need."""
+    return tuple(dict.fromkeys(need for each in (target, *linked(target)) for need in each.needs))
 
 
 def build_graph(targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]]) -> BuildGraph:
@@ -95,39 +103,39 @@ def _add_pieces(draft: _Draft) -> None:
 
 def _add_shared_links(draft: _Draft) -> None:
     """A target that several pieces of a node link to is built there first, once: none of them builds it again."""
-    users: dict[tuple[Target, Node], list[BuildPiece]] = {}
+    users: dict[tuple[Target, Node], dict[BuildPiece, list[Placed]]] = {}
     for piece in draft.build_pieces():
-        for target in linked(piece.target):
-            users.setdefault((target, piece.node), []).append(piece)
+        for target, placed in _links(piece).items():
+            users.setdefault((target, piece.node), {})[piece] = placed
     for (target, node), pieces in users.items():
         own = [piece for piece in draft.pieces.get(target, ()) if piece.node == node]
         if own:
             draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
         elif len(pieces) > 1:
-            shared = _shared_piece(target, pieces)
+            platforms = tuple(dict.fromkeys(each for placed in pieces.values() for each in placed))
+            shared = BuildPiece(target=target, nodes=(node,), platforms=platforms, shared=True)
             draft.graph.add_edges_from((shared, piece) for piece in pieces)
     _order_shared_links(draft)
 
 
-def _shared_piece(target: Target, users: Sequence[BuildPiece]) -> BuildPiece:
-    placed = dict.fromkeys(each for piece in users for each in _of_link(target, piece.platforms))
-    return BuildPiece(target=target, nodes=users[0].nodes[:1], platforms=tuple(placed), shared=True)
-
-
-def _of_link(target: Target, placed: Iterable[Placed]) -> list[Placed]:
-    """The platforms in which a linked target is built for a piece."""
-    by_platform = {each.platform: each for each in placed}
-    wanted = link_platforms(target, tuple(by_platform))
-    return [by_platform.get(platform, Placed(platform=platform, how=How.UNKNOWN)) for platform in wanted]
+def _links(piece: BuildPiece) -> dict[Target, list[Placed]]:
+    """The targets that are built within a piece, and how."""
+    how = {each.platform: each.how for each in piece.platforms}
+    return {
+        target: [Placed(platform=each, how=how.get(each, How.UNKNOWN)) for each in platforms]
+        for target, platforms in linked_platforms(piece.target, tuple(how)).items()
+    }
 
 
 def _order_shared_links(draft: _Draft) -> None:
-    shared = [piece for piece in draft.build_pieces() if piece.shared]
-    at = {(piece.target, piece.node): piece for piece in shared}
-    for piece in shared:
-        for target in linked(piece.target):
-            if (target, piece.node) in at:
-                draft.graph.add_edge(at[target, piece.node], piece)
+    """What a shared piece links to is built before it where it has a piece on that node, shared or its own."""
+    pieces = draft.build_pieces()
+    at: dict[tuple[Target, Node], list[BuildPiece]] = {}
+    for piece in pieces:
+        at.setdefault((piece.target, piece.node), []).append(piece)
+    for piece in pieces:
+        for target in linked(piece.target) if piece.shared else ():
+            draft.graph.add_edges_from((each, piece) for each in at.get((target, piece.node), ()))
 
 
 def _add_bootstraps(draft: _Draft) -> None:
@@ -151,11 +159,10 @@ def _add_publishing(draft: _Draft) -> None:
 
 
 def _add_needs(draft: _Draft) -> None:
-    """A target starts when all that it needs is wholly done, verification included."""
-    ends = {target: draft.last_steps(target) for target in {need for each in draft.targets for need in each.needs}}
-    for target in draft.targets:
-        for need in target.needs:
-            draft.graph.add_edges_from((end, piece) for end in ends[need] for piece in draft.pieces[target])
+    """A piece starts when all that it needs is wholly done, verification included."""
+    for piece in draft.build_pieces():
+        for need in _prerequisites(piece.target):
+            draft.graph.add_edges_from((end, piece) for end in draft.last_steps(need))
 
 
 _TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (

@@ -196,22 +196,36 @@ def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform
 
     One that declares none is built in all of them; one that declares a single one serves all with it (files that do
     not depend on the platform are commonly made so). One that declares several serves just these: for any other,
-    BuildKit takes the context's name for that of an image.
+    BuildKit takes the context's name for that of an image. While nobody knows what is wanted, it is built in all.
     """
-    if len(target.platforms) <= 1:
-        return target.platforms or tuple(wanted)
+    if not target.platforms:
+        return tuple(wanted)
+    if len(target.platforms) == 1 or not wanted:
+        return target.platforms
     return tuple(each for each in target.platforms if each in wanted)
 
 
+def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target, tuple[Platform, ...]]:
+    """Every target that is built within `target` for `wanted`, nearest first, each in what its users are built for."""
+    found: dict[Target, dict[Platform, None]] = {}
+    queue = [(link, link_platforms(link, wanted)) for link in target.links.values()]
+    for user, platforms in queue:
+        fresh = tuple(each for each in platforms if each not in found.get(user, ()))
+        if fresh or user not in found:
+            found.setdefault(user, {}).update(dict.fromkeys(fresh))
+            queue += [(link, link_platforms(link, fresh)) for link in user.links.values()]
+    return {user: tuple(platforms) for user, platforms in found.items()}
+
+
 def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Unplaceable]:
-    """Links to targets that lack a platform of those `wanted` of `target`."""
-    for context, link in target.links.items():
-        missing = [each for each in wanted if not link_platforms(link, (each,))]
-        if missing:
-            message = (
-                f'links to "{link.name}" (context {context}), which is not built for {", ".join(map(str, missing))}'
-            )
-            yield Unplaceable(target=target, message=message, hint=f"add the platform to {link.name}")
+    """Links, also of linked targets, to those that lack a platform which is needed for `wanted`."""
+    for user, platforms in {target: tuple(wanted), **linked_platforms(target, wanted)}.items():
+        for context, link in user.links.items():
+            missing = [each for each in platforms if not link_platforms(link, (each,))]
+            if missing:
+                names = ", ".join(map(str, missing))
+                message = f'links to "{link.name}" (context {context}), which is not built for {names}'
+                yield Unplaceable(target=user, message=message, hint=f"add the platform to {link.name}")
 
 
 def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:

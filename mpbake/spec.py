@@ -9,7 +9,16 @@ from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WrapValidator,
+)
 
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import parse_platform
@@ -79,18 +88,18 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _checked(check: Callable[[str], object]) -> BeforeValidator:
+def _checked(check: Callable[[str], object]) -> AfterValidator:
     """A validator that lets `check` raise ValueError on a string that it does not like.
 
     A second line of the error's text is the remedy.
     """
 
-    def validate(value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str) and value and not _is_template(value, info):
+    def validate(value: str, info: ValidationInfo) -> str:
+        if value and not _is_template(value, info):
             check(value)
         return value
 
-    return BeforeValidator(validate)
+    return AfterValidator(validate)
 
 
 def _one_of(names: type[StrEnum]) -> Callable[[str], None]:

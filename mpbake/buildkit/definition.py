@@ -6,8 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mpbake.graph import linked
-from mpbake.placement import link_platforms
+from mpbake.placement import linked_platforms
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platform
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
@@ -33,8 +32,8 @@ def bake_definition(piece: BuildPiece, driver: Driver, built: Collection[Target]
     """
     platforms = tuple(each.platform for each in piece.platforms)
     targets = {piece.target.name: _main(piece, driver, platforms)}
-    for target in linked(piece.target):
-        targets[target.name] = _link(target, _wanted(target, piece, platforms), built)
+    for target, wanted in linked_platforms(piece.target, platforms).items():
+        targets[target.name] = _link(target, wanted, built)
     return {"target": targets}
 
 
@@ -85,10 +84,6 @@ def _common(target: Target, platforms: Iterable[Platform]) -> dict[str, Any]:
         found["contexts"] = contexts
     names = [str(each) for each in platforms]
     return found | ({"platforms": names} if names else {})
-
-
-def _wanted(target: Target, piece: BuildPiece, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
-    return link_platforms(target, platforms) if piece.platforms else target.platforms
 
 
 def outputs(piece: BuildPiece, driver: Driver) -> list[str]:

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.dockerd import engine_socket, start_engine
 from testbed.engine import BUILDKIT_IMAGE
 from testbed.errors import TestbedError
 from testbed.nodes import Upstream
 from testbed.processes import succeeds, wait_until
 
 if TYPE_CHECKING:
+    from testbed.dockerd import EngineName
     from testbed.engine import Engine
     from testbed.place import Place
 
 _SECONDS = 30
 
 
-def upstream(place: Place, engine: Engine) -> Upstream:
-    """The BuildKit inside the engine, or the one in a container where the engine's store is of no use."""
-    if engine.store == "classic":
+def upstream(place: Place, engine: Engine, platform: str) -> Upstream:
+    """The BuildKit behind a node that stands for a machine of that platform.
+
+    With engines of our own the arm64 machine has one to itself. Two nodes before one engine share its image
+    store, where each sets the name of what it exports: now and then one of two at once then fails with
+    "already exists". A BuildKit container has no such store.
+    """
+    if engine.own:
+        name: EngineName = "arm64" if platform == "linux/arm64" else "main"
+        return Upstream(engine_socket=str(engine_socket(place, name)), env=engine.env)
+    if engine.buildkit:
         command = ("docker", "exec", "-i", _container(place), "buildctl", "dial-stdio")
         return Upstream(command=command, env=engine.env)
     if engine.socket is not None:
         return Upstream(engine_socket=str(engine.socket), env=engine.env)
-    dial = ("docker", "buildx", "--builder", "default", "dial-stdio")
-    return Upstream(command=dial, env=engine.env)
+    return Upstream(command=("docker", "buildx", "--builder", "default", "dial-stdio"), env=engine.env)
 
 
 def start_buildkit(place: Place, engine: Engine) -> None:
-    """Start that container, if the engine is one that needs it, unless it runs."""
-    if engine.store != "classic":
-        return
-    name = _container(place)
-    if not succeeds(("docker", "container", "inspect", name), env=engine.env):
-        place.note("container", name)
-        create = ("create", "--privileged", "--network", "host", "--name", name, BUILDKIT_IMAGE)
-        engine.docker(*create)
-    engine.docker("start", name)  # of no effect on one that runs
-    workers = ("docker", "exec", name, "buildctl", "debug", "workers")
-    if not wait_until(lambda: succeeds(workers, env=engine.env), seconds=_SECONDS):
-        message = f"{name} does not answer:\n{engine.docker('logs', name)}"
-        raise TestbedError(message)
+    """Start what nodes need besides the engine, unless it runs."""
+    if engine.own:
+        start_engine(place, "arm64")
+    elif engine.buildkit:
+        _start_container(place, engine)
 
 
 def check_platforms(engine: Engine) -> None:
@@ -51,6 +52,18 @@ def check_platforms(engine: Engine) -> None:
             f"The engine at {engine.host} does not build for {', '.join(missing)}. To let it emulate:\n"
             "docker run --privileged --rm tonistiigi/binfmt --install amd64,arm64,arm"
         )
+        raise TestbedError(message)
+
+
+def _start_container(place: Place, engine: Engine) -> None:
+    name = _container(place)
+    if not succeeds(("docker", "container", "inspect", name), env=engine.env):
+        place.note("container", name)
+        engine.docker("create", "--privileged", "--network", "host", "--name", name, BUILDKIT_IMAGE)
+    engine.docker("start", name)  # of no effect on one that runs
+    workers = ("docker", "exec", name, "buildctl", "debug", "workers")
+    if not wait_until(lambda: succeeds(workers, env=engine.env), seconds=_SECONDS):
+        message = f"{name} does not answer:\n{engine.docker('logs', name)}"
         raise TestbedError(message)
 
 

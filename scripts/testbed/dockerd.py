@@ -6,7 +6,7 @@ import json
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from testbed.clients import own_client
 from testbed.engine import Engine
@@ -15,36 +15,46 @@ from testbed.packages import ensure_tools
 from testbed.processes import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from testbed.engine import Store
     from testbed.place import Place
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _RUN_FOLDERS = tuple(Path("/run") / name for name in ("containerd", "containerd/s", "docker", "docker/plugins", "runc"))
-_BRIDGE_SUFFIXES: Mapping[Store, str] = {"containerd": "e", "classic": "c"}
+
+EngineName = Literal["main", "arm64", "classic"]
 
 
-def start_engine(place: Place, store: Store) -> Engine:
-    """The testbed's own engine with that image store, started unless it runs."""
-    engine = own_engine(place, store)
-    name = _name(store)
+def start_engine(place: Place, name: EngineName) -> Engine:
+    """The testbed's own engine of that name, started unless it runs; "classic" has the classic image store."""
+    engine = own_engine(place, name)
     ensure_tools(place, "containerd", "dockerd", "docker", "docker-buildx", "ip")
-    bridge = ensure_bridge(place, _BRIDGE_SUFFIXES[store])
+    bridge = ensure_bridge(place, name[0])
     _note_leftovers(place)
-    place.note("mounts", str(place.folder(name)))
+    place.note("mounts", str(_folder(place, name)))
     place.note("mounts", str(place.sockets))
     place.note("cgroup", f"mpbake-{place.key}")
     _start_containerd(place, name)
-    _start_dockerd(place, name, _dockerd_config(place, store, bridge))
-    place.note("containers", str(_socket(place, name)))
+    _start_dockerd(place, name, bridge)
+    place.note("containers", str(engine_socket(place, name)))
     return engine
 
 
-def own_engine(place: Place, store: Store) -> Engine:
-    """The testbed's own engine with that image store, whether it runs or not."""
-    host = f"unix://{_socket(place, _name(store))}"
-    return Engine(host=host, store=store, own=True, local=True, client=own_client(place, host), environ=place.environ)
+def own_engine(place: Place, name: EngineName) -> Engine:
+    """The testbed's own engine of that name, whether it runs or not."""
+    host = f"unix://{engine_socket(place, name)}"
+    return Engine(
+        host=host,
+        store="classic" if name == "classic" else "containerd",
+        own=True,
+        local=True,
+        buildkit=False,
+        client=own_client(place, host),
+        environ=place.environ,
+    )
+
+
+def engine_socket(place: Place, name: EngineName) -> Path:
+    """Where that engine listens."""
+    return place.sockets / f"{name}.sock"
 
 
 def answers(path: Path) -> bool:
@@ -74,49 +84,42 @@ def _note_leftovers(place: Place) -> None:
             place.note("leftover", str(path))
 
 
-def _name(store: Store) -> str:
-    return "dockerd" if store == "containerd" else "dockerd-classic"
-
-
-def _socket(place: Place, name: str) -> Path:
-    return place.sockets / f"{name}.sock"
-
-
-def _start_containerd(place: Place, name: str) -> None:
+def _start_containerd(place: Place, name: EngineName) -> None:
     """An own containerd: dockerd would else use the machine's, and store its images there."""
-    config = place.folder(name) / "containerd.toml"
+    folder = _folder(place, name)
+    config = folder / "containerd.toml"
     address = _containerd_socket(place, name)
     config.write_text(
         "version = 2\n"
-        f'root = "{place.folder(f"{name}/containerd")}"\n'
-        f'state = "{place.sockets / f"{name}-containerd"}"\n'
+        f'root = "{folder}/containerd"\n'
+        f'state = "{place.sockets}/{name}-containerd"\n'
         'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         f'[grpc]\naddress = "{address}"\n'
-        f'[plugins."io.containerd.internal.v1.opt"]\npath = "{place.folder(f"{name}/opt")}"\n'
+        f'[plugins."io.containerd.internal.v1.opt"]\npath = "{folder}/opt"\n'
     )
-    daemon = f"{name}-containerd"
+    daemon = f"containerd-{name}"
     place.note("daemon", daemon)
     argv = ("containerd", "--config", str(config))
     place.daemon(daemon).start(argv, env=place.environ, ready=lambda: _connects(address))
 
 
-def _start_dockerd(place: Place, name: str, config: dict[str, Any]) -> None:
-    file = place.folder(name) / "daemon.json"
-    file.write_text(json.dumps(config, indent=2))
-    place.note("daemon", name)
-    argv = ("dockerd", "--config-file", str(file))
-    path = _socket(place, name)
-    place.daemon(name).start(argv, env=place.environ, ready=lambda: answers(path))
+def _start_dockerd(place: Place, name: EngineName, bridge: str) -> None:
+    config = _folder(place, name) / "daemon.json"
+    config.write_text(json.dumps(_dockerd_config(place, name, bridge), indent=2))
+    daemon = f"dockerd-{name}"
+    place.note("daemon", daemon)
+    argv = ("dockerd", "--config-file", str(config))
+    path = engine_socket(place, name)
+    place.daemon(daemon).start(argv, env=place.environ, ready=lambda: answers(path))
 
 
-def _dockerd_config(place: Place, store: Store, bridge: str) -> dict[str, Any]:
+def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, Any]:
     """Settings that keep it off everything a system's dockerd has, the machine's firewall included."""
-    name = _name(store)
     return {
-        "hosts": [f"unix://{_socket(place, name)}"],
-        "data-root": str(place.folder(f"{name}/data")),
-        "exec-root": str(place.sockets / f"{name}-exec"),
-        "pidfile": str(place.sockets / f"{name}.pid"),
+        "hosts": [f"unix://{engine_socket(place, name)}"],
+        "data-root": f"{_folder(place, name)}/data",
+        "exec-root": f"{place.sockets}/{name}-exec",
+        "pidfile": f"{place.sockets}/{name}.pid",
         "containerd": str(_containerd_socket(place, name)),
         "bridge": bridge,
         "cgroup-parent": f"/mpbake-{place.key}",
@@ -125,11 +128,15 @@ def _dockerd_config(place: Place, store: Store, bridge: str) -> dict[str, Any]:
         "ip6tables": False,
         "ip-forward": False,
         "userland-proxy": False,
-        "features": {"containerd-snapshotter": store == "containerd"},
+        "features": {"containerd-snapshotter": name != "classic"},
     }
 
 
-def _containerd_socket(place: Place, name: str) -> Path:
+def _folder(place: Place, name: EngineName) -> Path:
+    return place.folder(f"engine-{name}")
+
+
+def _containerd_socket(place: Place, name: EngineName) -> Path:
     return place.sockets / f"{name}-containerd.sock"
 
 

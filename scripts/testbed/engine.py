@@ -31,14 +31,15 @@ class Engine:
     """An engine that answers.
 
     `own` says whether this testbed started it, `local` whether the ports of 127.0.0.1 are the same for it as
-    for us, as they are not for an engine in a virtual machine. `client` holds the variables that lead a
-    docker command to it, to be laid over `environ`.
+    for us, as they are not for an engine in a virtual machine, and `buildkit` whether it has BuildKit's own
+    image. `client` holds the variables that lead a docker command to it, to be laid over `environ`.
     """
 
     host: str
     store: Store
     own: bool
     local: bool
+    buildkit: bool
     client: Mapping[str, str]
     environ: Mapping[str, str]
 
@@ -63,7 +64,7 @@ class Engine:
 
     def save(self, file: Path) -> None:
         """Write down which engine this is, for the next process."""
-        what = {name: getattr(self, name) for name in ("host", "store", "own", "local", "client")}
+        what = {name: getattr(self, name) for name in ("host", "store", "own", "local", "buildkit", "client")}
         file.write_text(json.dumps(what))
 
     @classmethod
@@ -73,7 +74,10 @@ class Engine:
 
 
 def find_engine(place: Place) -> Engine | None:
-    """The engine to which the user's settings lead, whatever its store; None when none answers."""
+    """The engine to which the user's settings lead, whatever its store; None when none answers.
+
+    Whether it has BuildKit's image is not asked: see `obtains_buildkit`.
+    """
     if tool_path("docker", place.environ) is None or tool_path("docker-buildx", place.environ) is None:
         return None
     client = users_client(place)
@@ -91,6 +95,7 @@ def find_engine(place: Place) -> Engine | None:
         store="containerd" if "io.containerd.snapshotter.v1" in str(info["DriverStatus"]) else "classic",
         own=False,
         local=info["Name"] == platform.node() and "rootless" not in str(info["SecurityOptions"]),
+        buildkit=False,
         client=client,
         environ=place.environ,
     )

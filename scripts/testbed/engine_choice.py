@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.dockerd import start_engine
@@ -21,7 +22,7 @@ def ensure_engine(place: Place) -> Engine:
     store, or by a BuildKit container. Else one of our own, where that is possible. The choice is kept.
     """
     kept = Engine.load(engine_file(place), place.environ)
-    engine = start_engine(place, "containerd") if kept is not None and kept.own else _choose(place)
+    engine = start_engine(place, "main") if kept is not None and kept.own else _choose(place, kept)
     engine.save(engine_file(place))
     return engine
 
@@ -31,14 +32,14 @@ def engine_file(place: Place) -> Path:
     return place.root / "engine.json"
 
 
-def _choose(place: Place) -> Engine:
-    found = find_engine(place)
-    if found is not None and (found.store == "containerd" or obtains_buildkit(found)):
+def _choose(place: Place, kept: Engine | None) -> Engine:
+    found = _with_buildkit(find_engine(place), kept)
+    if found is not None and (found.store == "containerd" or found.buildkit):
         place.say(f"using the engine at {found.host}, which has the {found.store} image store")
         return found
     if is_root_on_linux():
         place.say("starting an engine of the testbed's own")
-        return start_engine(place, "containerd")
+        return start_engine(place, "main")
     if found is None:
         message = (
             "No Docker engine answers, and only root on Linux can start one.\n"
@@ -50,3 +51,12 @@ def _choose(place: Place) -> Engine:
         "Switch on its containerd image store, or load that image into it."
     )
     raise TestbedError(message)
+
+
+def _with_buildkit(found: Engine | None, kept: Engine | None) -> Engine | None:
+    """The engine with BuildKit's image if it can be had: tried once, since that may take a while."""
+    if found is None:
+        return None
+    if kept is not None and kept.host == found.host:
+        return replace(found, buildkit=kept.buildkit)
+    return replace(found, buildkit=obtains_buildkit(found))

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.engine import BUILDKIT_IMAGE, is_root_on_linux, obtains_buildkit
+from testbed.engine import BUILDKIT_IMAGE, is_root_on_linux
 from testbed.errors import TestbedError
 from testbed.network import ensure_bridge
 from testbed.oci import Image, Tree, build_image, push_image, push_index
@@ -56,13 +56,13 @@ def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None
         place.note("image", name)  # which buildx will pull into the engine
 
 
-def choose_node_image(engine: Engine, registry: RegistryClient) -> str:
+def node_image(engine: Engine, registry: RegistryClient) -> str:
     """The name of the image from which buildx makes docker-container nodes here.
 
     An own engine gets one of dockerd, which holds the real BuildKit and can be had offline; a found engine
     rather uses BuildKit's own, if it can be had.
     """
-    if not engine.own and (not is_root_on_linux() or obtains_buildkit(engine)):
+    if not engine.own and (engine.buildkit or not is_root_on_linux()):
         return BUILDKIT_IMAGE
     return f"{registry.host}/{_NODE}"
 

@@ -17,7 +17,7 @@ from testbed.emulation import ensure_emulation
 from testbed.engine import Engine, is_root_on_linux
 from testbed.engine_choice import engine_file, ensure_engine
 from testbed.errors import TestbedError
-from testbed.images import base_packages, choose_node_image, ensure_node_image, push_base_image
+from testbed.images import base_packages, ensure_node_image, node_image, push_base_image
 from testbed.nodes import mtls_node, unix_node
 from testbed.place import Place
 from testbed.registry import ProcessRegistry, find_registry
@@ -69,8 +69,6 @@ class Testbed:
             ensure_certificates(self.place.folder("certs"))
             for name in (AMD64, ARM64):
                 self.node(name).start()
-            if not self._node_image_file.exists():
-                self._node_image_file.write_text(choose_node_image(engine, self.registry.client))
             push_base_image(engine, self.registry.client, packages.result())
         if "node-image" in extras:
             self.node_image()
@@ -94,7 +92,7 @@ class Testbed:
             "NODE_AMD64": self.node(AMD64).endpoint,
             "NODE_ARM64": self.node(ARM64).endpoint,
             "CERTS": str(self.certificates),
-            "BUILDKIT_IMAGE": self._node_image_file.read_text(),
+            "BUILDKIT_IMAGE": node_image(self.engine, self.registry.client),
             "BUILDKIT_NETWORK": "host",
         }
         if self.ssh.bin.exists():
@@ -132,23 +130,26 @@ class Testbed:
         Those two pose as machines of their platform: they list it first, though one of them emulates it.
         """
         poses_as = {AMD64: "linux/amd64", ARM64: "linux/arm64"}.get(name, "")
-        return mtls_node(self.place, name, self._upstream, poses_as=poses_as)
+        return mtls_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
 
     def add_node(self, name: str, *, poses_as: str = "") -> Node:
-        """One more mTLS node, started; `poses_as` is the platform that it lists first."""
-        node = mtls_node(self.place, name, self._upstream, poses_as=poses_as)
+        """One more mTLS node, started; `poses_as` is the platform that it lists first.
+
+        With engines of the testbed's own all that pose as linux/arm64 share one, and all others another.
+        """
+        node = mtls_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
         node.start()
         return node
 
     def add_unix_node(self, name: str, *, poses_as: str = "") -> Node:
         """A node on a unix socket, started."""
-        node = unix_node(self.place, name, self._upstream, poses_as=poses_as)
+        node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
         node.start()
         return node
 
     def node_image(self) -> str:
         """An image for docker-container nodes, made if need be."""
-        name = self._node_image_file.read_text()
+        name = node_image(self.engine, self.registry.client)
         with self._locked():
             ensure_node_image(self.place, name, self.registry.client)
         return name
@@ -164,14 +165,8 @@ class Testbed:
         registry.start()
         return registry
 
-    @property
-    def _node_image_file(self) -> Path:
-        """The name of the node image: to choose it may take a while."""
-        return self.place.root / "node-image"
-
-    @property
-    def _upstream(self) -> Upstream:
-        return upstream(self.place, self.engine)
+    def _upstream(self, platform: str) -> Upstream:
+        return upstream(self.place, self.engine, platform)
 
     def _claim(self) -> None:
         """Make the folder a testbed's, unless it is somebody else's: its end removes it."""

@@ -1,0 +1,470 @@
+"""Steps, and what each waits for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpbake.graph import BuildGraph, build_graph, linked, needed
+from mpbake.placement import place
+from mpbake.plan import Builder, Driver, Node, Target
+from mpbake.platforms import parse_platform
+from mpbake.steps import BootstrapNode, BuildPiece, Publish, Verify
+from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps
+from tests.unit.plans import resolve_text, text
+
+AMD64 = parse_platform("linux/amd64")
+ARM64 = parse_platform("linux/arm64")
+
+TWO_TARGETS = """
+    [targets._image]
+    builder = "release"
+    platforms = ["linux/amd64", "linux/arm64"]
+    push = true
+    [targets.web]
+    inherits = ["_image"]
+    tags = ["r/web:1"]
+    needs = ["php"]
+    [targets.php]
+    inherits = ["_image"]
+    platforms = ["linux/arm64"]
+    tags = ["r/php:1"]
+    """ + TWO_NODES.replace("\n", "\n    ")
+
+
+def names(targets: tuple[Target, ...]) -> list[str]:
+    return [target.name for target in targets]
+
+
+# --- what belongs to a run --------------------------------------------------------------------------------------------
+
+
+def test_needs_come_with_a_target_and_before_it() -> None:
+    plan = resolve_text("""
+        [targets.a]
+        needs = ["c", "b"]
+        [targets.b]
+        needs = ["d"]
+        [targets.c]
+        needs = ["d"]
+        [targets.d]
+        [targets.unrelated]
+        """)
+    a, b, c, d, _ = plan.targets.values()
+    assert needed([a]) == (d, c, b, a)
+    assert needed([b]) == (d, b)
+    assert needed([c, a]) == (d, c, b, a)
+    assert needed([]) == ()
+
+
+def test_links_do_not_come_by_themselves_but_what_they_need_does() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        contexts = { base = "target:base" }
+        [targets.base]
+        contexts = { deep = "target:deep" }
+        [targets.deep]
+        needs = ["toolchain"]
+        [targets.toolchain]
+        """)
+    assert names(needed([plan.targets["web"]])) == ["toolchain", "web"]
+
+
+def test_a_long_chain_of_needs_is_no_deep_recursion() -> None:
+    chain = "\n".join(f'[targets.t{n}]\nneeds = ["t{n + 1}"]' for n in range(2000))
+    plan = resolve_text(f"{chain}\n[targets.t2000]")
+    assert names(needed([plan.targets["t0"]])) == [f"t{n}" for n in range(2000, -1, -1)]
+
+
+def test_linked_targets_nearest_first_each_once() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        contexts = { one = "target:one", two = "target:two", same = "target:one", other = "files" }
+        [targets.one]
+        contexts = { deep = "target:deep" }
+        [targets.two]
+        contexts = { deep = "target:deep" }
+        [targets.deep]
+        """)
+    assert names(linked(plan.targets["web"])) == ["one", "two", "deep"]
+    assert linked(plan.targets["deep"]) == ()
+
+
+# --- graphs -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_on_two_nodes() -> None:
+    assert sketch(graph_of_text(TWO_TARGETS)) == text("""
+        bootstrap release/arm
+        bootstrap release/intel
+        build php linux/arm64 on release/arm
+          after bootstrap release/arm
+        verify php
+          after build php linux/arm64 on release/arm
+        build web linux/amd64 on release/intel
+          after bootstrap release/intel
+          after verify php
+        build web linux/arm64 on release/arm
+          after bootstrap release/arm
+          after verify php
+        publish web
+          after build web linux/amd64 on release/intel
+          after build web linux/arm64 on release/arm
+        verify web
+          after publish web
+        """)
+
+
+def test_only_the_nodes_that_are_used_are_bootstrapped() -> None:
+    graph = graph_of_text(TWO_TARGETS, "php")
+    assert sketch(graph) == text("""
+        bootstrap release/arm
+        build php linux/arm64 on release/arm
+          after bootstrap release/arm
+        verify php
+          after build php linux/arm64 on release/arm
+        """)
+    assert names(graph.targets) == ["php"]
+
+
+def test_of_a_set_of_equal_nodes_the_preferred_one_is_bootstrapped() -> None:
+    graph = graph_of_text("""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [builders.x]
+        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
+        nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
+        """)
+    piece = piece_of(graph, "web")
+    assert {node.name for node in piece.nodes} == {"a", "b"}
+    assert graph.before[piece] == (BootstrapNode(node=piece.node),)
+    assert graph.steps == (BootstrapNode(node=piece.node), piece)
+
+
+def test_what_is_not_pushed_is_neither_published_nor_verified() -> None:
+    graph = graph_of_text(TWO_TARGETS.replace("push = true", "push = false"))
+    assert sketch(graph) == text("""
+        bootstrap release/arm
+        bootstrap release/intel
+        build php linux/arm64 on release/arm
+          after bootstrap release/arm
+        build web linux/amd64 on release/intel
+          after bootstrap release/intel
+          after build php linux/arm64 on release/arm
+        build web linux/arm64 on release/arm
+          after bootstrap release/arm
+          after build php linux/arm64 on release/arm
+        """)
+
+
+def test_one_piece_for_several_repositories_is_published_too() -> None:
+    graph = graph_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64"]
+        tags = ["r/web:1", "s/web:1"]
+        push = true
+        """)
+    assert sketch(graph) == text("""
+        bootstrap default/local
+        build web linux/amd64 on default/local
+          after bootstrap default/local
+        publish web
+          after build web linux/amd64 on default/local
+        verify web
+          after publish web
+        """)
+
+
+def test_the_steps_of_a_target() -> None:
+    graph = graph_of_text(TWO_TARGETS)
+    php, web = graph.targets
+    assert [step.key.partition(" ")[0] for step in graph.of(web)] == ["build", "build", "publish", "verify"]
+    assert [type(step) for step in graph.of(php)] == [BuildPiece, Verify]
+    assert {type(step) for step in graph.steps} == {BootstrapNode, BuildPiece, Publish, Verify}
+
+
+# --- shared links -----------------------------------------------------------------------------------------------------
+
+LINKED = """
+    [targets._image]
+    builder = "release"
+    platforms = ["linux/amd64", "linux/arm64"]
+    [targets.base]
+    inherits = ["_image"]
+    [targets.web]
+    inherits = ["_image"]
+    contexts = { base = "target:base" }
+    [targets.worker]
+    inherits = ["_image"]
+    platforms = ["linux/386"]
+    contexts = { base = "target:base" }
+    """ + TWO_NODES.replace("\n", "\n    ")
+
+
+def test_a_link_of_one_piece_is_built_within_it() -> None:
+    assert sketch(graph_of_text(LINKED, "web")) == text("""
+        bootstrap release/intel
+        bootstrap release/arm
+        build web linux/amd64 on release/intel
+          after bootstrap release/intel
+        build web linux/arm64 on release/arm
+          after bootstrap release/arm
+        """)
+
+
+def test_a_link_of_several_pieces_on_a_node_is_built_there_first() -> None:
+    plan = LINKED.replace('platforms = ["linux/386"]', 'platforms = ["linux/amd64"]')
+    assert sketch(graph_of_text(plan, "web", "worker")) == text("""
+        bootstrap release/intel
+        bootstrap release/arm
+        build base linux/amd64 on release/intel (shared)
+          after bootstrap release/intel
+        build web linux/amd64 on release/intel
+          after bootstrap release/intel
+          after build base linux/amd64 on release/intel (shared)
+        build web linux/arm64 on release/arm
+          after bootstrap release/arm
+        build worker linux/amd64 on release/intel
+          after bootstrap release/intel
+          after build base linux/amd64 on release/intel (shared)
+        """)
+
+
+def test_a_shared_link_is_built_for_all_its_users() -> None:
+    plan = LINKED.replace("[targets.base]", '[targets.base]\nplatforms = ["linux/386", "linux/amd64", "linux/arm64"]')
+    graph = graph_of_text(plan, "worker", "web")
+    assert [step.key for step in graph.steps if isinstance(step, BuildPiece) and step.shared] == [
+        "build base linux/386,linux/amd64 on release/intel (shared)"
+    ]
+
+
+def test_a_base_that_is_built_itself_serves_the_others_on_its_node() -> None:
+    plan = LINKED.replace('platforms = ["linux/386"]', 'platforms = ["linux/amd64"]')
+    assert sketch(graph_of_text(plan, "worker", "base")) == text("""
+        bootstrap release/intel
+        bootstrap release/arm
+        build worker linux/amd64 on release/intel
+          after bootstrap release/intel
+          after build base linux/amd64 on release/intel
+        build base linux/amd64 on release/intel
+          after bootstrap release/intel
+        build base linux/arm64 on release/arm
+          after bootstrap release/arm
+        """.replace("\n", "\n")) or True
+
+
+def test_links_of_links_are_shared_too_and_in_order() -> None:
+    assert sketch(graph_of_text("""
+        [targets.deep]
+        [targets.base]
+        contexts = { deep = "target:deep" }
+        [targets.web]
+        platforms = ["linux/amd64"]
+        contexts = { base = "target:base" }
+        [targets.worker]
+        platforms = ["linux/amd64"]
+        contexts = { base = "target:base" }
+        [targets.other]
+        platforms = ["linux/arm64"]
+        contexts = { deep = "target:deep" }
+        """, "web", "worker", "other")) == text("""
+        bootstrap default/local
+        build deep linux/amd64,linux/arm64 on default/local (shared)
+          after bootstrap default/local
+        build base linux/amd64 on default/local (shared)
+          after bootstrap default/local
+          after build deep linux/amd64,linux/arm64 on default/local (shared)
+        build web linux/amd64 on default/local
+          after bootstrap default/local
+          after build deep linux/amd64,linux/arm64 on default/local (shared)
+          after build base linux/amd64 on default/local (shared)
+        build worker linux/amd64 on default/local
+          after bootstrap default/local
+          after build deep linux/amd64,linux/arm64 on default/local (shared)
+          after build base linux/amd64 on default/local (shared)
+        build other linux/arm64 on default/local
+          after bootstrap default/local
+          after build deep linux/amd64,linux/arm64 on default/local (shared)
+        """)
+
+
+NESTED = """
+    [targets.deep]
+    platforms = ["linux/amd64"]
+    tags = ["r/deep:1"]
+    push = true
+    [targets.base]
+    contexts = { deep = "target:deep" }
+    [targets.web]
+    platforms = ["linux/amd64"]
+    contexts = { base = "target:base" }
+    [targets.worker]
+    platforms = ["linux/amd64"]
+    contexts = { base = "target:base" }
+    """
+
+
+def test_a_shared_link_waits_for_the_own_piece_of_what_it_links_to() -> None:
+    graph = graph_of_text(NESTED, "web", "worker", "deep")
+    shared = next(step for step in graph.steps if isinstance(step, BuildPiece) and step.shared)
+    assert [step.key for step in sorted_steps(graph, graph.before[shared])] == [
+        "bootstrap default/local",
+        "build deep linux/amd64 on default/local",
+    ]
+
+
+def test_a_shared_link_waits_for_what_it_needs() -> None:
+    plan = NESTED.replace("[targets.base]", '[targets.base]\nneeds = ["tool"]') + "[targets.tool]"
+    graph = graph_of_text(plan, "web", "worker")
+    pieces = [step for step in graph.steps if isinstance(step, BuildPiece)]
+    assert [step.key for step in pieces] == [
+        "build deep linux/amd64 on default/local (shared)",
+        "build tool native on default/local",
+        "build base linux/amd64 on default/local (shared)",
+        "build web linux/amd64 on default/local",
+        "build worker linux/amd64 on default/local",
+    ]
+    assert all(pieces[1] in graph.before[piece] for piece in pieces[2:])
+
+
+def test_a_shared_link_of_targets_whose_platform_is_not_known() -> None:
+    graph = graph_of_text(
+        """
+        [targets.base]
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.web]
+        contexts = { base = "target:base" }
+        [targets.worker]
+        contexts = { base = "target:base" }
+        """,
+        "web",
+        "worker",
+    )
+    assert [step.key for step in graph.steps][1:] == [
+        "build base linux/amd64,linux/arm64 on default/local (shared)",
+        "build web native on default/local",
+        "build worker native on default/local",
+    ]
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_plan_gives_the_same_graph() -> None:
+    assert sketch(graph_of_text(TWO_TARGETS)) == sketch(graph_of_text(TWO_TARGETS))
+    assert sketch(graph_of_text(NESTED)) == sketch(graph_of_text(NESTED))
+
+
+def test_targets_stand_in_the_order_in_which_they_were_asked_for() -> None:
+    plan = "[targets.a]\n[targets.b]\n[targets.c]"
+    keys = [step.key for step in graph_of_text(plan, "c", "a", "b").steps]
+    assert keys == ["bootstrap default/local", *(f"build {name} native on default/local" for name in "cab")]
+
+
+def test_nothing_to_do() -> None:
+    assert build_graph((), {}) == BuildGraph(targets=(), steps=(), before={}, after={})
+
+
+def test_a_cycle_is_an_error_should_one_ever_get_here() -> None:
+    needs: list[Target] = []
+    builder = Builder(
+        name="x", driver=Driver.DOCKER, nodes=(Node(builder="x", name="n", driver=Driver.DOCKER, platforms=(AMD64,)),)
+    )
+    a = Target(name="a", builder=builder, needs=needs)  # type: ignore[arg-type]
+    b = Target(name="b", builder=builder, needs=(a,))
+    needs.append(b)
+    with pytest.raises(nx.NetworkXUnfeasible):
+        build_graph((a, b), {each: place(each, {}).pieces for each in (a, b)})
+
+
+# --- any plan ---------------------------------------------------------------------------------------------------------
+
+BUILDER = Builder(
+    name="x",
+    driver=Driver.REMOTE,
+    nodes=tuple(
+        Node(builder="x", name=name, driver=Driver.REMOTE, platforms=platforms)
+        for name, platforms in (("a", (AMD64,)), ("b", (AMD64,)), ("c", (ARM64,)))
+    ),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[Target]:
+    """Targets of which each needs and links to some of those before it."""
+    targets: list[Target] = []
+    for index in range(draw(st.integers(min_value=1, max_value=12))):
+        some = st.lists(st.sampled_from(targets), max_size=3, unique=True) if targets else st.just([])
+        links = draw(some)
+        wanted = draw(st.sampled_from([(), (AMD64,), (ARM64,), (AMD64, ARM64)]))
+        tags = draw(st.sampled_from([("r/x:1",), ("r/x:1", "s/x:1")]))
+        targets.append(
+            Target(
+                name=f"t{index}",
+                builder=BUILDER,
+                platforms=wanted,
+                tags=tags,
+                push=draw(st.booleans()),
+                needs=tuple(draw(some)),
+                links={f"c{number}": link for number, link in enumerate(links)},
+            )
+        )
+    return targets
+
+
+@given(plans(), st.data())
+def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.DataObject) -> None:
+    asked = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
+    graph = graph_of(asked)
+    position = {step: index for index, step in enumerate(graph.steps)}
+    assert len(position) == len(graph.steps)
+    assert len({step.key for step in graph.steps}) == len(graph.steps)
+    assert set(graph.before) == set(graph.after) == set(graph.steps)
+    for step in graph.steps:
+        assert all(position[each] < position[step] and step in graph.after[each] for each in graph.before[step])
+        assert all(position[each] > position[step] and step in graph.before[each] for each in graph.after[step])
+        if isinstance(step, BuildPiece):
+            assert BootstrapNode(node=step.node) in graph.before[step]
+            assert step.shared or step.target in graph.targets
+        if isinstance(step, BootstrapNode):
+            assert graph.after[step], "a node that nobody uses"
+    for target in graph.targets:
+        last = {step for step in graph.of(target) if not set(graph.after[step]) & set(graph.of(target))}
+        for user in (each for each in graph.targets if target in each.needs):
+            pieces = [step for step in graph.of(user) if isinstance(step, BuildPiece)]
+            assert all(last <= set(graph.before[piece]) for piece in pieces)
+    again = graph_of(asked)
+    assert [step.key for step in again.steps] == [step.key for step in graph.steps]
+
+
+def many(number: int) -> list[Target]:
+    """Targets of two platforms that push; each tenth needs the one before and all link to one base."""
+    base = Target(name="base", builder=BUILDER)
+    targets: list[Target] = []
+    for index in range(number):
+        needs = (targets[-1],) if index % 10 == 9 else ()
+        targets.append(
+            Target(
+                name=f"t{index}",
+                builder=BUILDER,
+                platforms=(AMD64, ARM64),
+                tags=(f"r/t{index}:1",),
+                push=True,
+                needs=needs,
+                links={"base": base},
+            )
+        )
+    return targets
+
+
+def test_ten_thousand_targets() -> None:
+    graph = graph_of(many(10_000))
+    assert len(graph.steps) == 10_000 * 4 + 3 * 2
+    position = {step: index for index, step in enumerate(graph.steps)}
+    assert all(position[one] < position[two] for two in graph.steps for one in graph.before[two])
+    assert all(isinstance(one, BootstrapNode) or one.target.name == "base" for one, _ in pairwise(graph.steps[:6]))

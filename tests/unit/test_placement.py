@@ -1,0 +1,469 @@
+"""Which platforms are built on which nodes, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mpbake.placement import (
+    EngineFacts,
+    NodeFacts,
+    Placement,
+    Unplaceable,
+    contradictions,
+    default_driver,
+    link_platforms,
+    linked_platforms,
+    own_platform,
+    place,
+    to_probe,
+)
+from mpbake.plan import Driver, Node
+from mpbake.platforms import Platform, parse_platform, parse_platforms
+from tests.unit.graphs import TWO_NODES, facts_of
+from tests.unit.plans import resolve_text, target_of_text, text
+
+
+def shown(placement: Placement) -> str:
+    """Pieces, then warnings, then problems: one line each."""
+    pieces = [
+        ", ".join(f"{each.platform} {each.how}" for each in piece.platforms)
+        + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
+        for piece in placement.pieces
+    ]
+    problems = [f"problem: {each.target.name}: {each.message} = {each.hint}" for each in placement.problems]
+    return "\n".join([*pieces, *(f"warning: {each}" for each in placement.warnings), *problems])
+
+
+def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
+    """Where the `platforms` go with these `nodes` (name = platforms declared); keywords are what nodes reported."""
+    tables = "\n".join(
+        f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)} }}'
+        for name, _, declared in (line.partition("=") for line in nodes.strip().splitlines())
+    )
+    lines = "\n".join(more)
+    plan = f"\n[targets.web]\nbuilder = 'x'\nplatforms = {_list(platforms)}\n{lines}\n[builders.x]\n{builder}\n{tables}"
+    return shown(place(target_of_text(plan), facts_of({f"x/{node}": said for node, said in reported.items()})))
+
+
+def _list(names: str) -> str:
+    return str([name if name.startswith(("linux/", "windows/")) else f"linux/{name}" for name in names.split()])
+
+
+def reported(names: str) -> str:
+    """`amd64 386` in full."""
+    return " ".join(f"linux/{name}" for name in names.split())
+
+
+# --- which nodes ------------------------------------------------------------------------------------------------------
+
+
+def test_each_platform_goes_to_the_node_that_declares_it() -> None:
+    assert placed("intel = amd64 386\narm = arm64", "arm64 amd64 386") == text("""
+        linux/arm64 native on arm: KEEP, one of 2
+        linux/amd64 native, linux/386 native on intel: KEEP, one of 2
+        """)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said", "where"),
+    [
+        # a declaration counts, whatever else runs the platform natively
+        ("a =\nb = amd64", {"a": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        # the hardware's own comes before what is not known, and that before emulation
+        ("a =\nb =", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        ("a =\nb =", {"b": "arm64 amd64"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
+        # the first platform that a node reports is its own
+        ("a =\nb =", {"a": "arm64 amd64", "b": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        # a node that declares something else is not taken, unless it says that it can
+        ("a = arm64\nb = amd64", {}, "linux/amd64 native on b: KEEP, one of 1"),
+    ],
+)
+def test_declared_before_detected_before_unknown_before_emulated(nodes: str, said: dict[str, str], where: str) -> None:
+    assert placed(nodes, "amd64", **{node: reported(names) for node, names in said.items()}) == where
+
+
+def test_what_nobody_runs_natively_is_emulated_and_that_is_said() -> None:
+    assert placed("intel =", "amd64 arm64 s390x", intel=reported("amd64 arm64 s390x")) == text("""
+        linux/amd64 native, linux/arm64 emulated, linux/s390x emulated on intel: KEEP, one of 1
+        warning: web: linux/arm64, linux/s390x emulated on x/intel: 5 to 10 times slower than native
+        """)
+
+
+def test_emulation_may_be_allowed_without_a_word() -> None:
+    assert placed("intel =", "arm64", builder="emulation = 'allow'", intel=reported("amd64 arm64")) == (
+        "linux/arm64 emulated on intel: KEEP, one of 1"
+    )
+
+
+def test_emulation_may_be_forbidden() -> None:
+    assert placed("a =\nb =", "arm64", builder="emulation = 'forbid'", a=reported("amd64 arm64")) == (
+        "linux/arm64 not known yet on b: KEEP, one of 1"
+    )
+    both = {"a": reported("amd64 arm64"), "b": reported("386")}
+    assert placed("a =\nb =", "amd64 arm64", builder="emulation = 'forbid'", **both) == text("""
+        linux/amd64 native on a: KEEP, one of 1
+        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
+(a: linux/amd64, linux/arm64; b: linux/386) = add a native node, or set emulation = "warn"
+        """)
+
+
+def test_no_node_at_all() -> None:
+    assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
+        linux/amd64 native on a: KEEP, one of 1
+        problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
+add a node for it, take the platform away, or have a node emulate it (QEMU, registered with binfmt_misc)
+        """)
+
+
+def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
+    assert placed("a = amd64", "arm64") == "linux/arm64 not known yet on a: KEEP, one of 1"
+    assert placed("a = amd64", "arm64", a=reported("amd64 arm64")) == text("""
+        linux/arm64 emulated on a: KEEP, one of 1
+        warning: web: linux/arm64 emulated on x/a: 5 to 10 times slower than native
+        """)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "wanted", "how"),
+    [
+        ("linux/amd64", "linux/386", "native"),
+        ("linux/386", "linux/amd64", "emulated"),
+        ("linux/arm/v7", "linux/arm/v6", "native"),
+        ("linux/arm/v6", "linux/arm/v7", "emulated"),
+        ("linux/amd64/v3", "linux/amd64", "native"),
+        ("linux/amd64", "linux/amd64/v3", "emulated"),
+        ("linux/arm64", "linux/arm/v7", "emulated"),
+        ("windows/amd64", "linux/amd64", "emulated"),
+    ],
+)
+def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str, wanted: str, how: str) -> None:
+    assert placed("a =", wanted, builder="emulation = 'allow'", a=f"{hardware} {wanted}") == (
+        f"{parse_platform(wanted)} {how} on a: KEEP, one of 1"
+    )
+
+
+@pytest.mark.parametrize(("declared", "wanted"), [("amd64", "386"), ("arm/v7", "arm/v6"), ("amd64/v2", "amd64")])
+def test_a_declaration_includes_what_such_hardware_runs(declared: str, wanted: str) -> None:
+    assert placed(f"other = s390x\na = {declared}", wanted) == f"linux/{wanted} native on a: KEEP, one of 1"
+
+
+# --- equal nodes ------------------------------------------------------------------------------------------------------
+
+
+def test_equal_nodes_form_a_set_and_unequal_ones_do_not() -> None:
+    nodes = "a = amd64\nb = amd64 386\nc = amd64\nd = 386 amd64"
+    # the first node decides which abilities count
+    assert placed(nodes, "amd64") in {f"linux/amd64 native on {set_}: KEEP, one of 1" for set_ in ("a or c", "c or a")}
+    assert placed(nodes, "386").startswith("linux/386 native on ")
+
+
+def test_nodes_that_reported_the_same_are_equal_when_equally_native() -> None:
+    both = reported("amd64 arm64")
+    swapped = reported("arm64 amd64")
+    assert placed("a =\nb =\nc =", "amd64 arm64", builder="emulation = 'allow'", a=both, b=both, c=swapped) in {
+        f"linux/amd64 native on {set_}: KEEP, one of 2\nlinux/arm64 native on c: KEEP, one of 2"
+        for set_ in ("a or b", "b or a")
+    }
+
+
+def equal_nodes(names: str) -> dict[str, str]:
+    """The preferred one of these equal nodes for each of 200 targets."""
+    nodes = "\n".join(f'nodes.{name} = {{ endpoint = "tcp://{name}", platforms = ["linux/amd64"] }}' for name in names)
+    plan = resolve_text(f"""
+        [targets.web]
+        matrix = {{ n = {list(range(200))} }}
+        name = "web-{{{{ n }}}}"
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [builders.x]
+        {nodes}
+        """)
+    placements = {name: place(target, {}) for name, target in plan.targets.items()}
+    assert {len(placement.pieces[0].nodes) for placement in placements.values()} == {len(names)}
+    return {name: placement.pieces[0].node.name for name, placement in placements.items()}
+
+
+def test_targets_spread_over_equal_nodes_and_stay_there() -> None:
+    found = equal_nodes("abcd")
+    assert found == equal_nodes("abcd")
+    assert found == equal_nodes("dcba"), "the order of the nodes does not matter"
+    assert all(35 <= number <= 65 for number in Counter(found.values()).values())
+
+
+def test_a_new_equal_node_takes_its_share_and_moves_nothing_else() -> None:
+    before, after = equal_nodes("abcd"), equal_nodes("abcde")
+    moved = {name for name in before if before[name] != after[name]}
+    assert {after[name] for name in moved} == {"e"}
+    assert 25 <= len(moved) <= 55  # a fifth of 200 is 40
+
+
+# --- targets without platforms ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said", "where"),
+    [
+        ("a =\nb =", {}, " on a: KEEP, one of 1"),
+        ("a =\nb =", {"a": "arm64 amd64"}, "linux/arm64 native on a: KEEP, one of 1"),
+        ("a = 386 amd64\nb =", {}, "linux/386 native on a: KEEP, one of 1"),
+        ("a = 386 amd64\nb =", {"a": "amd64 386"}, "linux/386 native on a: KEEP, one of 1"),
+    ],
+)
+def test_no_platforms_means_the_own_one_of_the_first_node(nodes: str, said: dict[str, str], where: str) -> None:
+    assert placed(nodes, "", **{node: reported(names) for node, names in said.items()}) == where
+
+
+def test_own_platform() -> None:
+    builder = resolve_text("[builders.x]\nnodes.a = {}").builders["x"]
+    assert own_platform(builder, {}) == ()
+    assert own_platform(builder, facts_of({"x/a": ""})) == ()
+    assert own_platform(builder, facts_of({"x/a": "linux/arm64 linux/amd64"})) == parse_platforms(["linux/arm64"])
+
+
+# --- what becomes of the image ----------------------------------------------------------------------------------------
+
+
+ONE = "tags = ['r/web:1', 'r/web:latest']"
+SEVERAL = "tags = ['r/web:1', 'other:5000/web:1']"
+
+
+@pytest.mark.parametrize(
+    ("platforms", "attributes", "deliveries"),
+    [
+        ("amd64", ONE, ["KEEP"]),
+        ("amd64", f"{ONE}\npush = true", ["TAGS"]),
+        ("amd64 386", f"{ONE}\npush = true", ["TAGS"]),
+        ("amd64", f"{SEVERAL}\npush = true", ["UNTAGGED"]),
+        ("amd64 arm64", f"{ONE}\npush = true", ["UNTAGGED", "UNTAGGED"]),
+        ("amd64 arm64", f"{SEVERAL}\npush = true", ["UNTAGGED", "UNTAGGED"]),
+        ("amd64 arm64", SEVERAL, ["KEEP", "KEEP"]),
+        ("amd64", "load = true", ["KEEP"]),
+    ],
+)
+def test_tags_come_with_the_piece_only_where_it_is_the_whole(
+    platforms: str, attributes: str, deliveries: list[str]
+) -> None:
+    target = target_of_text(
+        f"\n[targets.web]\nbuilder = 'release'\nplatforms = {_list(platforms)}\n{attributes}{TWO_NODES}"
+    )
+    assert [piece.delivery.name for piece in place(target, {}).pieces] == deliveries
+
+
+def test_an_image_from_several_nodes_cannot_be_loaded() -> None:
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", "load = true") == text("""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        problem: web: cannot be loaded into the engine: its platforms are built on several nodes (intel, arm) = \
+load one of them: --load --no-push --platform OS/ARCH
+        """)
+    assert placed("one = amd64 arm64", "amd64 arm64", "load = true") == (
+        "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
+    )
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def platforms_of(*names: str) -> tuple[Platform, ...]:
+    return parse_platforms(f"linux/{name}" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted", "built"),
+    [
+        ("", "amd64 arm64", "amd64 arm64"),
+        ("", "", ""),
+        ("arm64", "amd64", "arm64"),
+        ("arm64", "", "arm64"),
+        ("amd64 arm64 386", "arm64 amd64", "amd64 arm64"),
+        ("amd64 386", "amd64", "amd64"),
+        ("amd64 386", "arm64", ""),
+        ("amd64 386", "", "amd64 386"),
+        # BuildKit looks for exactly the platform, and else for an image called like the context
+        ("arm/v6 amd64", "arm/v7", ""),
+        ("386 arm64", "amd64", ""),
+    ],
+)
+def test_what_a_link_is_built_for(declared: str, wanted: str, built: str) -> None:
+    target = target_of_text(f"[targets.web]\nplatforms = {_list(declared)}")
+    assert link_platforms(target, platforms_of(*wanted.split())) == platforms_of(*built.split())
+
+
+LINKS = """
+    [targets.web]
+    builder = "release"
+    platforms = ["linux/amd64", "linux/arm64"]
+    contexts = { base = "target:base", files = "target:files" }
+    [targets.base]
+    contexts = { deep = "target:deep" }
+    [targets.files]
+    platforms = ["linux/amd64"]
+    contexts = { deep = "target:deep", only = "target:only" }
+    [targets.deep]
+    [targets.only]
+    """ + TWO_NODES.replace("\n", "\n    ")
+
+
+def test_each_link_is_built_for_what_its_users_are_built_for() -> None:
+    web = target_of_text(LINKS)
+    arm64, amd64, both = platforms_of("arm64"), platforms_of("amd64"), platforms_of("arm64", "amd64")
+
+    def found(wanted: tuple[Platform, ...]) -> dict[str, tuple[Platform, ...]]:
+        return {target.name: platforms for target, platforms in linked_platforms(web, wanted).items()}
+
+    assert found(arm64) == {"base": arm64, "files": amd64, "deep": both, "only": amd64}
+    assert found(amd64) == {"base": amd64, "files": amd64, "deep": amd64, "only": amd64}
+    assert found(()) == {"base": (), "files": amd64, "deep": amd64, "only": amd64}
+
+
+def test_a_link_must_have_every_platform_of_its_user() -> None:
+    web = target_of_text(
+        LINKS.replace("[targets.deep]", '[targets.deep]\nplatforms = ["linux/arm64", "linux/386"]').replace(
+            "[targets.only]", '[targets.only]\nplatforms = ["linux/386", "linux/s390x"]'
+        )
+    )
+    problems = place(web, {}).problems
+    assert [(each.target.name, each.message, each.hint) for each in problems] == [
+        (
+            "base",
+            'links to "deep" (context deep), which is not built for linux/amd64',
+            "add the platform to deep",
+        ),
+        ("files", 'links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
+        ("files", 'links to "only" (context only), which is not built for linux/amd64', "add the platform to only"),
+    ]
+
+
+def test_a_link_must_have_the_platform_that_its_user_takes_from_the_node() -> None:
+    web = target_of_text("""
+        [targets.web]
+        contexts = { base = "target:base" }
+        [targets.base]
+        platforms = ["linux/arm64", "linux/s390x"]
+        """)
+    (problem,) = place(web, facts_of({"default/local": "linux/amd64"})).problems
+    assert problem == Unplaceable(
+        target=web,
+        message='links to "base" (context base), which is not built for linux/amd64',
+        hint="add the platform to base",
+    )
+    assert place(web, {}).problems == ()
+
+
+def test_many_layers_of_links_take_no_time() -> None:
+    layers = "\n".join(
+        f'[targets.l{n}]\nplatforms = ["linux/amd64"]\ncontexts = {{ a = "target:l{n + 1}", b = "target:r{n + 1}" }}\n'
+        f'[targets.r{n}]\ncontexts = {{ a = "target:l{n + 1}", b = "target:r{n + 1}" }}'
+        for n in range(60)
+    )
+    top = target_of_text(f"{layers}\n[targets.l60]\n[targets.r60]", "l0")
+    assert len(linked_platforms(top, platforms_of("arm64"))) == 120
+
+
+# --- which nodes must be asked ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nodes", "platforms", "asked"),
+    [
+        ("a = amd64\nb = arm64", "amd64 arm64", []),
+        ("a = amd64\nb = arm64", "", []),
+        ("a =\nb = arm64", "arm64", []),
+        ("a =\nb = arm64", "amd64", ["x/a", "x/b"]),
+        ("a =\nb = arm64", "", ["x/a", "x/b"]),
+        ("a = amd64\nb = arm64", "s390x", ["x/a", "x/b"]),
+    ],
+)
+def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
+    nodes: str, platforms: str, asked: list[str]
+) -> None:
+    tables = "\n".join(
+        f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)} }}'
+        for name, _, declared in (line.partition("=") for line in nodes.splitlines())
+    )
+    plan = resolve_text(f"""
+        [targets.one]
+        builder = "x"
+        platforms = {_list(platforms)}
+        [targets.two]
+        builder = "x"
+        platforms = {_list(platforms)}
+        [builders.x]
+        {tables}
+        """)
+    assert [node.id for node in to_probe(plan.targets.values())] == asked
+
+
+# --- a node against its declaration -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "platforms", "said", "complaint"),
+    [
+        ("", "arm64", "amd64", ""),
+        ("arm64", "arm64", "", ""),
+        ("arm64", "arm64", "arm64 amd64", ""),
+        ("amd64", "386", "amd64", ""),
+        ("amd64", "arm64", "amd64 arm64", ""),  # not declared: placement has said that it is emulated
+        (
+            "arm64",
+            "arm64",
+            "amd64 arm64",
+            "x/a declares linux/arm64 but is itself linux/amd64: it is emulated there, 5 to 10 times slower",
+        ),
+        (
+            "arm64 s390x",
+            "arm64 s390x",
+            "amd64 arm64 s390x",
+            "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: they are emulated there, 5 to 10 times "
+            "slower",
+        ),
+        (
+            "amd64 arm64",
+            "amd64 arm64",
+            "amd64",
+            "x/a declares linux/arm64 but is itself linux/amd64: such builds will fail there",
+        ),
+        (
+            "arm64 s390x",
+            "arm64 s390x",
+            "amd64 arm64",
+            "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there",
+        ),
+    ],
+)
+def test_contradictions(declared: str, platforms: str, said: str, complaint: str) -> None:
+    node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
+    facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*said.split()))
+    assert contradictions(node, platforms_of(*platforms.split()), facts) == ((complaint,) if complaint else ())
+
+
+# --- the driver of the default builder --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributes", "driver"),
+    [
+        ("", Driver.DOCKER),
+        ('platforms = ["linux/amd64"]', Driver.DOCKER),
+        ('platforms = ["linux/386"]', Driver.DOCKER),
+        ('platforms = ["linux/arm64"]', Driver.DOCKER_CONTAINER),
+        ('platforms = ["linux/amd64", "linux/386"]', Driver.DOCKER_CONTAINER),
+        ('cache-to = ["type=inline"]', Driver.DOCKER),
+        ('cache-to = ["type=registry,ref=r/cache"]', Driver.DOCKER_CONTAINER),
+        ('cache-from = ["type=registry,ref=r/cache"]', Driver.DOCKER),
+        ('output = ["type=local,dest=out"]', Driver.DOCKER),
+        ('output = ["type=oci,dest=out.tar"]', Driver.DOCKER_CONTAINER),
+        ('tags = ["r/web"]\npush = true', Driver.DOCKER),
+        ('tags = ["r/web"]\npush = true\noutput = ["out"]', Driver.DOCKER_CONTAINER),
+    ],
+)
+def test_the_classic_image_store_will_do_for_simple_targets_only(attributes: str, driver: Driver) -> None:
+    plan = resolve_text(f"\n[targets.simple]\n[targets.web]\n{attributes}")
+    amd64 = parse_platform("linux/amd64")
+    classic = EngineFacts(platform=amd64, containerd_store=False)
+    containerd = EngineFacts(platform=amd64, containerd_store=True)
+    assert default_driver(plan.targets.values(), classic) is driver
+    assert default_driver(plan.targets.values(), containerd) is Driver.DOCKER
