@@ -11,6 +11,8 @@ from mpbake.text import count, one_line, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_EXCERPT = 160
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a TOML document: `("targets", "web", "tags", 0)`."""
 
@@ -49,10 +51,14 @@ class Diagnostic:
             key = dotted(self.location.key)
             lines[0] = f"{self.location}: {key + ': ' if key else ''}{lines[0]}"
             if self.location.excerpt:
-                lines.append(f"    {one_line(self.location.excerpt.strip())}")
+                lines.append(f"    {_shortened(one_line(self.location.excerpt.strip()))}")
         if self.hint:
             lines.append(f"  = {printable(self.hint)}")
         return "\n".join(lines)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}…"
 
 
 def dotted(key: KeyPath) -> str:

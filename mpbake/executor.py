@@ -91,8 +91,11 @@ class _Run:
 
     def take(self, result: StepResult) -> None:
         self._tell([result])
-        skipped = self._executor.schedule.finish(result.step, result.status)
-        self._tell(StepResult(step=step, status=StepStatus.SKIPPED, blame=result.step) for step in skipped)
+        given_up = self._executor.schedule.finish(result.step, result.status)
+        if result.status is StepStatus.CANCELLED:
+            self._tell(StepResult(step=step, status=StepStatus.CANCELLED) for step in given_up)
+        else:
+            self._tell(StepResult(step=step, status=StepStatus.SKIPPED, blame=result.step) for step in given_up)
 
     def _tell(self, results: Iterable[StepResult]) -> None:
         for result in results:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.graph import build_graph, needed
+from hypothesis import strategies as st
+
+from mpbake.graph import BuildGraph, build_graph, needed
 from mpbake.placement import NodeFacts, place
-from mpbake.plan import Driver
+from mpbake.plan import Builder, Driver, Node, Target
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import select
-from mpbake.steps import BuildPiece
+from mpbake.steps import BuildPiece, Publish, Step
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from mpbake.graph import BuildGraph
-    from mpbake.plan import Target
-    from mpbake.steps import Step
 
 TWO_NODES = """
 [builders.release]
@@ -66,3 +64,20 @@ def sorted_steps(graph: BuildGraph, steps: Iterable[Step]) -> list[Step]:
 def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
     """The first piece of a target."""
     return next(step for step in graph.steps if isinstance(step, BuildPiece) and step.target.name == target)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> BuildGraph:
+    """Any graph of pieces on two nodes and of steps that need none: each waits for some of those before it."""
+    nodes = tuple(Node(builder="x", name=name, driver=Driver.DOCKER) for name in ("a", "b"))
+    builder = Builder(name="x", driver=Driver.DOCKER, nodes=nodes)
+    steps: list[Step] = []
+    before: dict[Step, tuple[Step, ...]] = {}
+    for index in range(draw(st.integers(min_value=0, max_value=15))):
+        target = Target(name=f"t{index}", builder=builder)
+        node = draw(st.sampled_from([*nodes, None]))
+        step = BuildPiece(target=target, nodes=(node,)) if node else Publish(target=target)
+        before[step] = tuple(draw(st.lists(st.sampled_from(steps), max_size=3, unique=True))) if steps else ()
+        steps.append(step)
+    after = {step: tuple(each for each in steps if step in before[each]) for step in steps}
+    return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after)

@@ -70,6 +70,12 @@ def test_diagnostic(diagnostic: Diagnostic, shown: str) -> None:
     assert str(diagnostic) == shown
 
 
+@pytest.mark.parametrize(("length", "shown"), [(160, "x" * 160), (161, "x" * 160 + "…"), (9000, "x" * 160 + "…")])
+def test_a_long_source_line_is_cut(length: int, shown: str) -> None:
+    diagnostic = Diagnostic(message="wrong", location=Location(file="b", line=1, excerpt="x" * length))
+    assert str(diagnostic) == f"b:1: wrong\n    {shown}"
+
+
 def test_plan_error_sorts_by_place_and_drops_what_was_found_twice() -> None:
     late = Diagnostic(message="late", location=Location(file="b.toml", line=20))
     early = Diagnostic(message="early", location=Location(file="b.toml", line=3))

@@ -1,0 +1,358 @@
+"""The loop, with a runner that does as it is told."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpbake.errors import BuildFailed, Cancelled, LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepStarted, Warned
+from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.schedule import Schedule
+from mpbake.steps import BuildPiece, Outcome, StepResult, StepStatus
+from tests.unit.graphs import graph_of_text, graphs
+from tests.unit.plans import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mpbake.events import Reporter
+    from mpbake.graph import BuildGraph
+    from mpbake.steps import Step
+
+DONE, FAILED, SKIPPED, CANCELLED = StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED
+
+CHAIN = """
+    [targets.a]
+    tags = ["r/a:1", "s/a:1"]
+    push = true
+    [targets.b]
+    needs = ["a"]
+    [targets.c]
+    """
+
+
+class FakeRunner:
+    """Ends each step as `script` says by its key: with an outcome, an error to raise, or what a function does."""
+
+    def __init__(self, script: Mapping[str, Outcome | Exception | Callable[[], Outcome]] | None = None) -> None:
+        self.script = script or {}
+        self.inputs: dict[str, dict[str, StepStatus]] = {}
+        self.cancelled = threading.Event()
+
+    def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
+        self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
+        reporter.handle(StepAdvanced(step=step, activity="working"))
+        found = self.script.get(step.key, Outcome())
+        if isinstance(found, Exception):
+            raise found
+        return found if isinstance(found, Outcome) else found()
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+    def until_cancelled(self) -> Outcome:
+        assert self.cancelled.wait(timeout=60)
+        raise Cancelled("cancelled")
+
+
+class Recorder:
+    """Keeps what it is told, as lines and as events."""
+
+    def __init__(self, also: Callable[[Event], None] | None = None) -> None:
+        self.events: list[Event] = []
+        self.lines: list[str] = []
+        self._also = also or (lambda _: None)
+
+    def handle(self, event: Event) -> None:
+        self.events.append(event)
+        match event:
+            case RunStarted():
+                self.lines.append("run started")
+            case StepStarted():
+                self.lines.append(f"started {event.step.key}")
+            case StepFinished():
+                self.lines.append(told(event.result))
+            case Warned():
+                self.lines.append(f"warning: {event.message}")
+            case RunFinished():
+                self.lines.append(f"run finished after {event.seconds:g}s, signal {event.signal}")
+            case _:
+                pass
+        self._also(event)
+
+
+def told(result: StepResult) -> str:
+    blame = f" since {result.blame.key}" if result.blame is not None else ""
+    error = f": {result.error}" if result.error is not None else ""
+    return f"{result.status} {result.step.key}{blame}{error}"
+
+
+def executed(
+    graph: BuildGraph, runner: FakeRunner, reporter: Recorder, *, stop: StopRequest | None = None
+) -> list[str]:
+    """The results of an execution, one piece at a time, with a clock that gains a second at each look."""
+    results = Executor(
+        graph=graph,
+        schedule=Schedule(graph, {"default/local": 1}),
+        runner=runner,
+        reporter=reporter,
+        clock=map(float, itertools.count()).__next__,
+        stop=stop or StopRequest(),
+    ).execute()
+    assert tuple(result.step for result in results) == graph.steps, "one result for each step, in the graph's order"
+    (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
+    assert finished.results == results
+    assert finished is reporter.events[-1]
+    return [told(result) for result in results]
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_steps_run_in_order_with_the_results_of_those_before_them() -> None:
+    runner, reporter = FakeRunner(), Recorder()
+    results = executed(graph_of_text(CHAIN.replace("[targets.c]", "")), runner, reporter)
+    assert results == text("""
+        done bootstrap default/local
+        done build a native on default/local
+        done publish a
+        done verify a
+        done build b native on default/local
+        """).split("\n")
+    assert reporter.lines == text("""
+        run started
+        started bootstrap default/local
+        done bootstrap default/local
+        started build a native on default/local
+        done build a native on default/local
+        started publish a
+        done publish a
+        started verify a
+        done verify a
+        started build b native on default/local
+        done build b native on default/local
+        run finished after 11s, signal 0
+        """).split("\n")
+    assert runner.inputs == {
+        "bootstrap default/local": {},
+        "build a native on default/local": {"bootstrap default/local": DONE},
+        "publish a": {"build a native on default/local": DONE},
+        "verify a": {"publish a": DONE},
+        "build b native on default/local": {"bootstrap default/local": DONE, "verify a": DONE},
+    }
+
+
+def test_a_run_of_nothing() -> None:
+    reporter = Recorder()
+    assert executed(graph_of_text(""), FakeRunner(), reporter) == []
+    assert reporter.lines == ["run started", "run finished after 1s, signal 0"]
+
+
+def test_what_a_step_found_is_in_its_result_and_its_warnings_come_before_it() -> None:
+    outcome = Outcome(digest="sha256:1", note="created", warnings=("slow", "old"))
+    reporter = Recorder()
+    graph = graph_of_text("[targets.a]")
+    executed(graph, FakeRunner({"bootstrap default/local": outcome}), reporter)
+    finished = reporter.events[-1]
+    assert isinstance(finished, RunFinished)
+    assert finished.results[0] == StepResult(step=graph.steps[0], status=DONE, seconds=1.0, outcome=outcome)
+    assert reporter.lines[:5] == text("""
+        run started
+        started bootstrap default/local
+        warning: slow
+        warning: old
+        done bootstrap default/local
+        """).split("\n")
+
+
+def test_a_failure_costs_only_what_waits_for_it() -> None:
+    failure = Unreachable("the registry is down", hint="start it")
+    runner = FakeRunner({"publish a": failure})
+    assert executed(graph_of_text(CHAIN), runner, Recorder()) == [
+        "done bootstrap default/local",
+        "done build a native on default/local",
+        "failed publish a: the registry is down\n  = start it",
+        "skipped verify a since publish a",
+        "skipped build b native on default/local since publish a",
+        "done build c native on default/local",
+    ]
+    assert "verify a" not in runner.inputs
+
+
+def test_a_node_that_cannot_be_had_takes_all_that_is_placed_on_it() -> None:
+    graph = graph_of_text("""
+        [targets.a]
+        [targets.b]
+        builder = "other"
+        [builders.other]
+        """)
+    assert executed(graph, FakeRunner({"bootstrap default/local": Unreachable("gone")}), Recorder()) == [
+        "failed bootstrap default/local: gone",
+        "done bootstrap other/local",
+        "skipped build a native on default/local since bootstrap default/local",
+        "done build b native on other/local",
+    ]
+
+
+def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
+    assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": KeyError("x")}), Recorder()) == [
+        "failed bootstrap default/local: mpbake itself failed: KeyError: 'x'\n  = please report this as a bug",
+        "skipped build a native on default/local since bootstrap default/local",
+    ]
+
+
+def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> None:
+    runner = FakeRunner({"build a native on default/local": Cancelled("cancelled")})
+    assert executed(graph_of_text(CHAIN), runner, Recorder()) == [
+        "done bootstrap default/local",
+        "cancelled build a native on default/local",
+        "cancelled publish a",
+        "cancelled verify a",
+        "cancelled build b native on default/local",
+        "done build c native on default/local",
+    ]
+
+
+# --- the end before the end -------------------------------------------------------------------------------------------
+
+
+def test_a_stop_request_ends_what_runs_and_starts_nothing_more() -> None:
+    runner, stop = FakeRunner(), StopRequest()
+    runner.script = {"build a native on default/local": runner.until_cancelled}
+    stop.then(runner.cancel)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, StepAdvanced) and event.step.key == "build a native on default/local":
+            stop(signal.SIGTERM)
+
+    reporter = Recorder(also=interrupt)
+    assert executed(graph_of_text(CHAIN), runner, reporter, stop=stop) == [
+        "done bootstrap default/local",
+        "cancelled build a native on default/local",
+        "cancelled publish a",
+        "cancelled verify a",
+        "cancelled build b native on default/local",
+        "cancelled build c native on default/local",
+    ]
+    assert reporter.lines[-1] == "run finished after 5s, signal 15"
+
+
+def test_a_stop_request_before_the_start_starts_nothing() -> None:
+    stop = StopRequest()
+    stop(signal.SIGINT)
+    reporter = Recorder()
+    graph = graph_of_text(CHAIN)
+    assert executed(graph, FakeRunner(), reporter, stop=stop) == [f"cancelled {step.key}" for step in graph.steps]
+    assert not any(line.startswith("started") for line in reporter.lines)
+
+
+def test_what_still_comes_to_its_end_after_a_stop_request_counts() -> None:
+    stop = StopRequest()
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, StepAdvanced):
+            stop(signal.SIGHUP)
+
+    assert executed(graph_of_text("[targets.a]"), FakeRunner(), Recorder(also=interrupt), stop=stop) == [
+        "done bootstrap default/local",
+        "cancelled build a native on default/local",
+    ]
+
+
+def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
+    stop, calls = StopRequest(), list[str]()
+    stop.then(lambda: calls.append("one"))
+    assert (stop.signal, calls) == (0, [])
+    stop(signal.SIGTERM)
+    stop(signal.SIGINT)
+    assert (stop.signal, calls) == (signal.SIGTERM, ["one", "one"])
+    stop.then(lambda: calls.append("late"))
+    assert calls == ["one", "one", "late"], "whoever comes late is told at once"
+
+
+# --- any graph --------------------------------------------------------------------------------------------------------
+
+ENDINGS: list[Outcome | Exception] = [
+    Outcome(),
+    Outcome(),
+    Outcome(),
+    BuildFailed("no"),
+    Cancelled("stop"),
+    ValueError("bug"),
+]
+
+
+@settings(max_examples=50)
+@given(graphs(), st.data())
+def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataObject) -> None:
+    script = {step.key: data.draw(st.sampled_from(ENDINGS)) for step in graph.steps}
+    runner, reporter = FakeRunner(script), Recorder()
+    results = executed(graph, runner, reporter)
+    assert len(results) == len(graph.steps)
+    finished = [event.result.step for event in reporter.events if isinstance(event, StepFinished)]
+    assert sorted(step.key for step in finished) == sorted(step.key for step in graph.steps)
+    for step, line in zip(graph.steps, results, strict=True):
+        ran = step.key in runner.inputs
+        assert ran or line.startswith(("skipped ", "cancelled "))
+        assert ran is all(results[graph.steps.index(each)].startswith("done ") for each in graph.before[step])
+    for inputs in runner.inputs.values():
+        assert set(inputs.values()) <= {DONE}
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> Iterable[StepResult]:
+    """A result for each error, of steps of one kind; None is success."""
+    step = next(each for each in graph_of_text(CHAIN).steps if isinstance(each, kind))
+    return [StepResult(step=step, status=FAILED if error else DONE, error=error) for error in errors]
+
+
+FAILURE, GONE, WRONG, LOCKED = BuildFailed(""), Unreachable(""), UsageError(""), LockHeld("")
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ((), 0),
+        ((None, None), 0),
+        ((FAILURE,), 1),
+        ((MpbakeError("mpbake itself failed"),), 1),
+        ((GONE,), 5),
+        ((WRONG,), 3),
+        ((GONE, WRONG), 3),
+        ((FAILURE, GONE), 5),
+        ((FAILURE, GONE, WRONG), 3),
+        # others were built, and one target's own build failed
+        ((None, FAILURE), 1),
+        ((None, FAILURE, GONE), 1),
+        ((None, FAILURE, GONE, WRONG), 1),
+        ((None, GONE), 5),
+        ((None, GONE, WRONG), 3),
+    ],
+)
+def test_exit_codes(errors: tuple[MpbakeError | None, ...], code: int) -> None:
+    assert exit_code(results_of(*errors)) == code
+    assert exit_code(iter(results_of(*errors))) == code
+    assert exit_code(results_of(*errors), signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_is_the_exit_code(number: int, code: int) -> None:
+    assert exit_code((), number) == code
+
+
+def test_what_was_not_started_or_cancelled_is_no_error_of_its_own() -> None:
+    step = graph_of_text(CHAIN).steps[1]
+    ends = [StepResult(step=step, status=SKIPPED), StepResult(step=step, status=CANCELLED)]
+    assert exit_code(ends) == 0
+    assert exit_code([*ends, *results_of(GONE)]) == 5
