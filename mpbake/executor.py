@@ -77,6 +77,7 @@ class _Run:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self.results: dict[Step, StepResult] = {}
+        self._told: set[str] = set()
         self.mailbox: queue.SimpleQueue[StepResult] = queue.SimpleQueue()
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
@@ -101,7 +102,9 @@ class _Run:
         for result in results:
             self.results[result.step] = result
             for message in result.outcome.warnings:
-                self._executor.reporter.handle(Warned(message=message))
+                if message not in self._told:  # every piece on a node finds what is wrong with the node
+                    self._told.add(message)
+                    self._executor.reporter.handle(Warned(message=message))
             self._executor.reporter.handle(StepFinished(result=result))
 
     def _work(self, step: Step) -> None:

@@ -80,10 +80,13 @@ def find_plan(folder: Path) -> Path:
 def _is_foreign(path: Path) -> bool:
     """Readable TOML without `version` and without any table of ours; what cannot be read is reported later."""
     try:
-        data = tomli.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "version" in text:  # ours, as likely as not: it is parsed once, later
+            return False
+        data = tomli.loads(text)
     except (OSError, ValueError, RecursionError):
         return False
-    return "version" not in data and not {"targets", "builders", "groups"} & data.keys()
+    return not {"targets", "builders", "groups"} & data.keys()
 
 
 def _no_plan(folder: Path, foreign: Iterable[Path]) -> Diagnostic:

@@ -64,6 +64,11 @@ class Node:
         """`release/linux-amd64`: unique in a plan."""
         return f"{self.builder}/{self.name}"
 
+    @property
+    def buildx_name(self) -> str:
+        """Its name in buildx, which names its container too: the builder's name keeps projects apart."""
+        return f"{self.builder}-{self.name}".lower()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:

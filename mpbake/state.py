@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +35,10 @@ class State:
 
     def log(self, name: str) -> Path:
         """A file in the run's folder for the log of the step called `name`."""
-        return self.run / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-')[:100]}.log"
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")
+        if len(plain) > _LONGEST_NAME:  # cut short it might be another step's
+            plain = f"{plain[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        return self.run / f"{plain}.log"
 
 
 @contextlib.contextmanager
@@ -50,6 +55,8 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
             _forget_old(runs)
             run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
             yield State(nodes=nodes, run=run)
+    except BrokenPipeError:  # nobody reads our output any more: that is not about this folder
+        raise
     except OSError as error:
         hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
         raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error

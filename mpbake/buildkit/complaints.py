@@ -9,6 +9,8 @@ from mpbake.errors import BuildFailed, MpbakeError, Unreachable
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from mpbake.buildkit.progress import Failed, Progress
 
 _NO_ANSWER = re.compile(
@@ -31,8 +33,11 @@ _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
-def build_error(progress: Progress, repeat: str, log: str) -> MpbakeError:
-    """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do."""
+def build_error(progress: Progress, tags: Sequence[str], repeat: str, log: str) -> MpbakeError:
+    """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do.
+
+    `tags` are those that the build was to push: the error says which of them have moved.
+    """
     text = _complaint(progress.text)
     failed = progress.failed
     message = _first_line(text)
@@ -43,10 +48,16 @@ def build_error(progress: Progress, repeat: str, log: str) -> MpbakeError:
     excerpt = _EXCERPT.search(progress.text)
     if excerpt:
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
-    if progress.moved:
-        lines.append(f"these tags were pushed before it failed: {', '.join(progress.moved)}")
+    if tags:
+        lines.append(moved_text(tags, progress.moved))
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
+
+
+def moved_text(tags: Sequence[str], moved: Collection[str]) -> str:
+    """Which of `tags` name the new image by now, and which do not."""
+    rest = [tag for tag in tags if tag not in moved]
+    return f"moved: {', '.join(tag for tag in tags if tag in moved) or 'none'}; not moved: {', '.join(rest) or 'none'}"
 
 
 def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:

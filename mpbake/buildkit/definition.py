@@ -102,7 +102,8 @@ def outputs(piece: BuildPiece, driver: Driver) -> list[str]:
 
 def _by_digest(target: Target) -> str:
     fields = {"type": "image", "name": ",".join(repositories(target)), "push": "true"}
-    return format_fields(fields | {"push-by-digest": "true", "name-canonical": "true"})
+    # An engine's own image store would name the image too, and refuse when two pieces do so at once.
+    return format_fields(fields | {"push-by-digest": "true", "name-canonical": "true", "store": "false"})
 
 
 def repositories(target: Target) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.graph import linked
 from mpbake.references import parse_fields
 
 if TYPE_CHECKING:
@@ -64,10 +65,8 @@ def child_environment(environment: Mapping[str, str], targets: Iterable[Target])
 
 def secret_variables(target: Target) -> list[str]:
     """The environment variables from which the secrets of `target` and of what it links to may come."""
-    names = [_variable(parse_fields(entry)) for entry in target.attributes.get("secret", ())]
-    for link in target.links.values():
-        names += secret_variables(link)
-    return [name for name in names if name]
+    entries = [entry for each in (target, *linked(target)) for entry in each.attributes.get("secret", ())]
+    return [name for name in (_variable(parse_fields(entry)) for entry in entries) if name]
 
 
 def _variable(fields: Mapping[str, str]) -> str:

@@ -139,7 +139,7 @@ class Nodes:
 
     def _container_node(self, node: Node) -> Ready:
         """A BuildKit container, on whichever engine: known by its mark, made when missing."""
-        container = f"buildx_buildkit_{_name(node)}"
+        container = f"buildx_buildkit_{node.buildx_name}"
         found = self._docker.run(
             ["container", "inspect", "--format", "{{json .Config.Env}}\n{{.State.Status}}", container],
             endpoint=node.endpoint,
@@ -173,7 +173,7 @@ class Nodes:
         ready = Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
-            builder=_name(node),
+            builder=node.buildx_name,
             store=self._folder_of(node),
             note=note,
         )
@@ -236,7 +236,7 @@ class Nodes:
             raise _unreachable(ready.node, found)
 
     def _folder_of(self, node: Node) -> Path:
-        path = self._folder / _name(node)
+        path = self._folder / node.buildx_name
         if path.is_symlink():
             path.unlink()
         path.mkdir(mode=0o700, exist_ok=True)
@@ -255,11 +255,6 @@ class Nodes:
         platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         return NodeFacts(driver=ready.node.driver, platforms=platforms, version=version)
-
-
-def _name(node: Node) -> str:
-    """The buildx name of a node and of its instance. A container is named after it, so it carries the builder's."""
-    return f"{node.builder}-{node.name}".lower()
 
 
 def _options(node: Node) -> dict[str, str]:

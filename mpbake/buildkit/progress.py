@@ -26,7 +26,7 @@ class _Vertex:
     started: bool = False
     over: bool = False
     error: str = ""
-    unfinished: str = ""
+    unfinished: bytes = b""
     tail: list[str] = field(default_factory=list)
 
 
@@ -72,7 +72,7 @@ class Progress:
         """The first operation that failed by itself, not because others did."""
         for vertex in self._vertexes.values():
             if vertex.error and "context canceled" not in vertex.error:
-                tail = [*vertex.tail, vertex.unfinished] if vertex.unfinished else vertex.tail
+                tail = [*vertex.tail, _line(vertex.unfinished)] if vertex.unfinished else vertex.tail
                 return Failed(name=vertex.name, error=vertex.error, tail=tuple(tail))
         return None
 
@@ -90,7 +90,7 @@ class Progress:
     def close(self) -> Update:
         """Nothing more comes: what was incomplete is taken as it is."""
         update = self.feed(b"\n") if self._pending else Update()
-        rest = tuple(f"  {vertex.unfinished}" for vertex in self._vertexes.values() if vertex.unfinished)
+        rest = tuple(f"  {_line(vertex.unfinished)}" for vertex in self._vertexes.values() if vertex.unfinished)
         return Update(said=(*update.said, *rest), activity=update.activity)
 
     def _objects(self, lines: Any) -> Any:
@@ -140,11 +140,15 @@ class Progress:
     def _logs_of(self, status: dict[str, Any], said: list[str]) -> None:
         for each in status.get("logs") or ():
             vertex = self._vertexes.setdefault(each["vertex"], _Vertex(name=""))
-            text = vertex.unfinished + base64.b64decode(each.get("data") or "").decode(errors="replace")
-            *lines, vertex.unfinished = text.split("\n")
-            shown = [without_colour(line) for line in lines]
+            data = vertex.unfinished + base64.b64decode(each.get("data") or "")
+            *lines, vertex.unfinished = data.split(b"\n")
+            shown = [_line(line) for line in lines]
             vertex.tail = [*vertex.tail, *shown][-_TAIL:]
             said += [f"  {line}" for line in shown]
+
+
+def _line(data: bytes) -> str:
+    return without_colour(data.decode(errors="replace"))
 
 
 def _name(text: str) -> str:

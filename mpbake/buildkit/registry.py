@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.complaints import registry_error
+from mpbake.buildkit.complaints import moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index
 from mpbake.errors import BuildFailed
 from mpbake.platforms import Platform, parse_platform
@@ -62,9 +62,7 @@ class Registry:
         )
         if not found.returncode:
             return
-        moved = [*moved, *(tag for tag in _PUSHED.findall(found.stderr) if tag in target.tags)]
-        rest = [tag for tag in target.tags if tag not in moved]
-        what = f"moved: {', '.join(moved) or 'none'}; not moved: {', '.join(rest)}"
+        what = moved_text(target.tags, {*moved, *_PUSHED.findall(found.stderr)})
         raise registry_error(f"the tags could not be given ({what})", found.error)
 
     def served(self, tag: str) -> Served:

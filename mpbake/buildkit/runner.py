@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
@@ -24,7 +23,7 @@ from mpbake.plan import Driver, Emulation
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, Step, Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit.nodes import Ready
@@ -44,14 +43,14 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 class BuildKitRunner:
     """A StepRunner for real builds.
 
-    `root` is the plan's folder, `repeat` the user's own command without its targets.
+    `root` is the plan's folder; `repeat` gives the command that does a piece again.
     """
 
     docker: Docker
     nodes: Nodes
     state: State
     root: Path
-    repeat: Sequence[str]
+    repeat: Callable[[BuildPiece], str]
     buildx: tuple[int, int]
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
@@ -110,7 +109,8 @@ class BuildKitRunner:
                 on_stderr=follower.feed,
             )
         if found.returncode:
-            raise build_error(follower.progress, self._repeat(piece), str(log))
+            tags = piece.target.tags if piece.delivery is Delivery.TAGS else ()
+            raise build_error(follower.progress, tags, self.repeat(piece), str(log))
         platforms = tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1]
         return Outcome(
             digest=_digest(metadata, piece.target.name),
@@ -127,13 +127,6 @@ class BuildKitRunner:
         if found and piece.target.builder.emulation is Emulation.FORBID:
             raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
         return found
-
-    def _repeat(self, piece: BuildPiece) -> str:
-        """A command that does this piece again. A part of an image must not be pushed as if it were the whole."""
-        part = []
-        if piece.of > 1:
-            part = [word for each in piece.platforms for word in ("--platform", str(each.platform))] + ["--no-push"]
-        return shlex.join([*self.repeat, piece.target.name, *part])
 
     # --- publish and verify ---------------------------------------------------------------------------------------
 
@@ -225,7 +218,11 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def open_runner(
-    targets: Sequence[Target], state: State, root: Path, environment: Mapping[str, str], repeat: Sequence[str]
+    targets: Sequence[Target],
+    state: State,
+    root: Path,
+    environment: Mapping[str, str],
+    repeat: Callable[[BuildPiece], str],
 ) -> Iterator[BuildKitRunner]:
     """A runner for `targets`; no process of it is left when the block is left."""
     docker = Docker(child_environment(environment, targets), state.run)

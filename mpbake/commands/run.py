@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mpbake.loader import Document
     from mpbake.options import Options, World
     from mpbake.plan import Target
+    from mpbake.steps import BuildPiece
 
 
 def main(options: Options, world: World) -> int:
@@ -41,7 +44,7 @@ def main(options: Options, world: World) -> int:
     stop = StopRequest()
     with _stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
-            with open_runner(targets, state, plan.root, world.environment, repeat_command(options)) as runner:
+            with open_runner(targets, state, plan.root, world.environment, partial(repeat_command, options)) as runner:
                 stop.then(runner.cancel)
                 run = _Run(options=options, world=world, stop=stop, runner=runner)
                 return run.execute(run.prepare(document, targets))
@@ -112,12 +115,19 @@ def _reporter(options: Options, world: World) -> Reporter:
     return PlainReporter(world.stderr, world.clock, verbose=options.verbose, quiet=options.quiet)
 
 
-def repeat_command(options: Options) -> list[str]:
-    """The words of a command that runs the same plan with the same values, without its targets."""
+def repeat_command(options: Options, piece: BuildPiece) -> str:
+    """A command that does `piece` again, with the same plan and the same values.
+
+    A part of an image must not be pushed as if it were the whole.
+    """
     words = ["mpbake", "run"]
     for flag, value in (("-C", options.directory), ("-f", options.file), ("--builder", options.builder)):
         words += [flag, value] if value else []
-    return words + [word for each in options.variables for word in ("--var", each)]
+    words += [word for each in options.variables for word in ("--var", each)]
+    words.append(piece.target.name)
+    if piece.of > 1 or options.platforms:
+        words += [word for each in piece.platforms for word in ("--platform", str(each.platform))]
+    return shlex.join([*words, *(["--no-push"] if piece.of > 1 or options.push is False else [])])
 
 
 @contextlib.contextmanager

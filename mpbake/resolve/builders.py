@@ -11,7 +11,7 @@ from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.errors import KeyPath
@@ -30,6 +30,7 @@ def resolve_builders(spec: PlanSpec, scope: Mapping[str, Any], rendering: Render
         rendered = rendering.value(raw, scope, where)
         table = rendering.table(BuilderSpec, rendered, where)
         builders[name] = _builder(name, table, root, rendering.problems)
+    rendering.problems.extend(_shared_names(builders.values()))
     if DEFAULT_BUILDER not in builders:
         where = below("defaults", "builder")
         rendered = rendering.value(spec.defaults.builder.written(), scope, where)
@@ -51,6 +52,8 @@ def _builder(name: str, table: BuilderSpec, root: Path, problems: list[Problem])
     driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
     if not NAME.fullmatch(name):
         problems.append(bad_name(key, name))
+    elif not name[0].isalpha():
+        problems.append(Problem(key=key, message="a builder's name begins with a letter", hint="buildx takes no other"))
     nodes = []
     for node_name, node in (table.nodes or {"local": NodeSpec()}).items():
         node_key: KeyPath = (*key, "nodes", node_name)
@@ -103,6 +106,17 @@ def _no_kubernetes(key: KeyPath) -> Problem:
     return Problem(
         key=key, message="the kubernetes driver is not supported yet", hint="use docker, docker-container or remote"
     )
+
+
+def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:
+    """Nodes whose buildx name, and so whose container, would be the same."""
+    seen: dict[str, Node] = {}
+    for node in (node for builder in builders for node in builder.nodes):
+        other = seen.setdefault(node.buildx_name, node)
+        if other is not node:
+            key: KeyPath = ("builders", node.builder, "nodes", node.name)
+            message = f"{node.id} and {other.id} are both {node.buildx_name} to buildx"
+            yield Problem(key=key, message=message, hint="rename one of them")
 
 
 def _shared_endpoints(key: KeyPath, nodes: Sequence[Node]) -> list[Problem]:

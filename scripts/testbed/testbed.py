@@ -127,10 +127,9 @@ class Testbed:
     def node(self, name: str) -> Node:
         """The mTLS node of that name; those that are always there are linux-amd64 and linux-arm64.
 
-        Those two pose as machines of their platform: they list it first, though one of them emulates it.
+        Each tells the truth of itself: on one machine, one of the two emulates its platform.
         """
-        poses_as = {AMD64: "linux/amd64", ARM64: "linux/arm64"}.get(name, "")
-        return mtls_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
+        return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
     def add_node(self, name: str, *, poses_as: str = "") -> Node:
         """One more mTLS node, started; `poses_as` is the platform that it lists first.

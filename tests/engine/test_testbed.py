@@ -100,10 +100,12 @@ def test_both_platforms_really_run(testbed: Testbed, docker: Docker, builder: st
     assert (out / "linux_arm64/machine").read_text() == "aarch64\n"
 
 
-def test_node_named_after_a_platform_lists_it_first(testbed: Testbed, docker: Docker, builder: str) -> None:
-    _create_remote(docker, testbed, builder, testbed.node(ARM64))
-    _create_remote(docker, testbed, builder, testbed.node(AMD64), "--append")
+def test_node_may_pose_as_another_machine(testbed: Testbed, docker: Docker, builder: str, unique: str) -> None:
+    posing = testbed.add_node(unique, poses_as="linux/arm64")
+    _create_remote(docker, testbed, builder, posing)
+    _create_remote(docker, testbed, builder, testbed.node(ARM64), "--append")
     inspected = docker("buildx", "inspect", "--bootstrap", builder).splitlines()
+    posing.stop()
     listed = [line.split(":")[1].strip() for line in inspected if line.startswith("Platforms:")]
     assert listed[0].startswith("linux/arm64, ")
     assert listed[1].startswith("linux/amd64, ")

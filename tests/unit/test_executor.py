@@ -202,7 +202,9 @@ def test_a_node_that_cannot_be_had_takes_all_that_is_placed_on_it() -> None:
 
 
 def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
-    assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": KeyError("x")}), Recorder()) == [
+    assert executed(
+        graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": KeyError("x")}), Recorder()
+    ) == [
         "failed bootstrap default/local: mpbake itself failed: KeyError: 'x'\n  = please report this as a bug",
         "skipped build a native on default/local since bootstrap default/local",
     ]
@@ -344,9 +346,7 @@ def test_exit_codes(errors: tuple[MpbakeError | None, ...], code: int) -> None:
     assert exit_code(results_of(*errors), signal.SIGINT) == 130
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_the_exit_code(number: int, code: int) -> None:
     assert exit_code((), number) == code
 

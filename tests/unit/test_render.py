@@ -122,7 +122,9 @@ def test_how_a_platform_is_built_is_said_once_where_it_is_the_same() -> None:
         [builders.x]
         """
     unknown, mixed, emulated = (
-        printed(plan), printed(plan, x="linux/amd64 linux/arm64"), printed(plan, x="linux/s390x linux/amd64 linux/arm64")
+        printed(plan),
+        printed(plan, x="linux/amd64 linux/arm64"),
+        printed(plan, x="linux/s390x linux/amd64 linux/arm64"),
     )
     assert "linux/amd64, linux/386, linux/arm64 (native or emulated: not known yet) on x/local\n" in unknown
     assert "linux/amd64 native, linux/386 native, linux/arm64 EMULATED on x/local\n" in mixed
@@ -146,7 +148,8 @@ def test_nodes() -> None:
         [builders.c]
         nodes.one = { endpoint = "one" }
         """
-    assert printed(plan).startswith(text("""
+    assert printed(plan).startswith(
+        text("""
         plan: 3 targets, 3 nodes, 7 steps
 
         nodes
@@ -155,7 +158,8 @@ def test_nodes() -> None:
           c/one    docker-container  one                platforms: what the node reports
 
         steps
-        """))
+        """)
+    )
     assert printed(plan).endswith("verify     c        its platform, 1 tag, one digest")
 
 
@@ -231,7 +235,9 @@ def test_list() -> None:
         [builders.x]
         """)
     assert plan.root == ROOT
-    assert list_text(plan) == text(r"""
+    assert (
+        list_text(plan)
+        == text(r"""
         groups
           php      php-1, php-2
           release  all that is published
@@ -243,7 +249,9 @@ def test_list() -> None:
           php-1    linux/amd64, linux/arm64 on x
           php-2    linux/amd64, linux/arm64 on x
           escaped  \x1b[31m
-        """) + "\n"
+        """)
+        + "\n"
+    )
 
 
 def test_list_of_next_to_nothing() -> None:

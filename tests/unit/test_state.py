@@ -1,0 +1,174 @@
+"""The folder beside the plan."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.errors import LockHeld, MpbakeError, UsageError
+from mpbake.state import KEPT_RUNS, State, open_state
+from tests.unit.worlds import NOON
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_what_a_run_finds(tmp_path: Path) -> None:
+    with open_state(tmp_path, NOON) as state:
+        run = f"20260801T120000-{os.getpid()}"
+        assert state == State(nodes=tmp_path / ".mpbake/nodes", run=tmp_path / ".mpbake/runs" / run)
+        assert listed(tmp_path / ".mpbake") == [".gitignore", "lock", "nodes", "runs", f"runs/{run}"]
+        assert (tmp_path / ".mpbake/.gitignore").read_text() == "*\n"
+        assert (tmp_path / ".mpbake/lock").read_text() == f"{os.getpid()}\n"
+        for folder in (tmp_path / ".mpbake", state.nodes, state.run):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_second_run_finds_what_the_first_left(tmp_path: Path) -> None:
+    with open_state(tmp_path, NOON) as first:
+        (first.nodes / "release-amd64").mkdir()
+        first.log("build web").write_text("log")
+    (tmp_path / ".mpbake/.gitignore").write_text("mine\n")
+    with open_state(tmp_path, NOON + timedelta(seconds=1)) as second:
+        assert (second.nodes / "release-amd64").is_dir()
+        assert first.log("build web").read_text() == "log"
+        assert second.run != first.run
+    assert (tmp_path / ".mpbake/.gitignore").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("verify web", "verify-web.log"),
+        (
+            "build web linux/amd64,linux/arm/v7 on release/linux-amd64 (shared)",
+            "build-web-linux-amd64-linux-arm-v7-on-release-linux-amd64-shared.log",
+        ),
+        ("../../etc/passwd", "..-..-etc-passwd.log"),
+    ],
+)
+def test_a_log_is_called_as_its_step(tmp_path: Path, name: str, file: str) -> None:
+    assert State(nodes=tmp_path, run=tmp_path).log(name) == tmp_path / file
+
+
+def test_steps_with_long_names_keep_logs_of_their_own(tmp_path: Path) -> None:
+    state = State(nodes=tmp_path, run=tmp_path)
+    logs = [state.log(f"build {'x' * 300} linux/{platform} on release/n") for platform in ("amd64", "arm64")]
+    assert logs[0] != logs[1]
+    for log in logs:
+        log.write_text("it is short enough for a file's name")
+
+
+# --- the lock ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):
+        pass
+    assert str(caught.value) == (f"another run works on this plan (process {os.getpid()})\n  = wait for it, or end it")
+    with open_state(tmp_path, NOON):
+        pass
+
+
+def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / ".mpbake").mkdir()
+    lock = tmp_path / ".mpbake/lock"
+    lock.write_bytes(b"\xff\x1b[2J")
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):
+            pass
+    assert str(caught.value) == "another run works on this plan (process 2)\n  = wait for it, or end it"
+    lock.write_text("not a number")
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(LockHeld, match=r"^another run works on this plan\n"), open_state(tmp_path, NOON):
+            pass
+
+
+def test_the_lock_of_a_run_that_died_is_free(tmp_path: Path) -> None:
+    (tmp_path / ".mpbake").mkdir()
+    (tmp_path / ".mpbake/lock").write_text("123456789\n")
+    with open_state(tmp_path, NOON):
+        assert (tmp_path / ".mpbake/lock").read_text() == f"{os.getpid()}\n"
+
+
+# --- a folder that came with the checkout -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [".mpbake", ".mpbake/nodes", ".mpbake/runs"])
+def test_folders_that_are_links_are_not_followed(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    root = tmp_path / "plan"
+    (root / name).parent.mkdir(parents=True)
+    (root / name).symlink_to(elsewhere)
+    with pytest.raises(UsageError) as caught, open_state(root, NOON):
+        pass
+    assert str(caught.value) == f"{root / name} is not a folder\n  = remove it: mpbake makes its own"
+    assert listed(elsewhere) == []
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / ".mpbake").write_text("")
+    with pytest.raises(UsageError, match="is not a folder"), open_state(tmp_path, NOON):
+        pass
+
+
+def test_files_that_are_links_are_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    (tmp_path / ".mpbake").mkdir()
+    (tmp_path / ".mpbake/.gitignore").symlink_to(tmp_path / "made")
+    (tmp_path / ".mpbake/lock").symlink_to(target)
+    with pytest.raises(MpbakeError) as caught, open_state(tmp_path, NOON):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path}/.mpbake/lock: Too many levels of symbolic links\n"
+        "  = mpbake keeps its logs and locks there: free some space, or make the folder writable"
+    )
+    assert target.read_text() == "precious"
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_that_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(MpbakeError) as caught, open_state(tmp_path / "nowhere", NOON):
+        pass
+    assert str(caught.value).startswith(f"{tmp_path}/nowhere/.mpbake: No such file or directory\n")
+
+
+def test_what_breaks_off_the_output_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), open_state(tmp_path, NOON):
+        raise BrokenPipeError
+    with pytest.raises(MpbakeError, match="No space left"), open_state(tmp_path, NOON):
+        raise OSError(28, "No space left on device")
+
+
+# --- old runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_newest_runs_are_kept(tmp_path: Path) -> None:
+    runs = tmp_path / ".mpbake/runs"
+    runs.mkdir(parents=True)
+    for number in range(KEPT_RUNS + 5):
+        (runs / f"20250101T0000{number:02d}-1").mkdir()
+        (runs / f"20250101T0000{number:02d}-1/build.log").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    (runs / "20240101T000000-1").symlink_to(elsewhere)
+    (runs / "20240101T000000-2").touch()
+    with open_state(tmp_path, NOON) as state:
+        kept = sorted(path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
+    assert kept == [*(f"20250101T0000{number:02d}-1" for number in range(6, KEPT_RUNS + 5)), state.run.name]
+    assert len(kept) == KEPT_RUNS
+    assert listed(elsewhere) == ["file"]
