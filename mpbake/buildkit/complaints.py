@@ -16,20 +16,25 @@ if TYPE_CHECKING:
 _NO_ANSWER = re.compile(
     r"connection refused|no such host|i/o timeout|connection reset|network is unreachable|no route to host|"
     r"TLS handshake timeout|server misbehaving|context deadline exceeded|unexpected EOF|: EOF\b|"
-    r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: ",
+    r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: |no answer in time",
     re.IGNORECASE,
 )
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
     r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
-    r"failed to find driver|docker daemon running|no valid drivers|failed to dial",
+    r"failed to find driver|docker daemon running|no valid drivers|failed to dial|^context deadline exceeded$",
     re.IGNORECASE,
 )
-_PUSHING = re.compile(r"failed to push|pushing |server message: insufficient_scope|push access denied", re.IGNORECASE)
+_OWN_FAULT = re.compile(r"did not complete successfully: exit code: \d+$")
+_PUSHING = re.compile(r"failed to push|pushing |push access denied", re.IGNORECASE)
+_NOT_PUSHED = re.compile(r"failed to push (\S+): ")
 _REFUSED = re.compile(
-    r"unauthorized|forbidden|denied|authentication required|\b40[13]\b|insufficient_scope", re.IGNORECASE
+    r"unauthorized|forbidden|denied|authentication required|authorization failed|no basic auth credentials|"
+    r"\b40[13]\b|insufficient_scope",
+    re.IGNORECASE,
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
@@ -49,18 +54,28 @@ def build_error(progress: Progress, tags: Sequence[str], repeat: str, log: str) 
     if excerpt:
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
-        lines.append(moved_text(tags, progress.moved))
+        # BuildKit calls the push of a manifest complete also when it was refused.
+        lines.append(moved_text(tags, set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))))
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
 
 
 def moved_text(tags: Sequence[str], moved: Collection[str]) -> str:
     """Which of `tags` name the new image by now, and which do not."""
-    rest = [tag for tag in tags if tag not in moved]
-    return f"moved: {', '.join(tag for tag in tags if tag in moved) or 'none'}; not moved: {', '.join(rest) or 'none'}"
+    known = {_familiar(each) for each in moved}
+    done = [tag for tag in tags if _familiar(tag) in known]
+    rest = [tag for tag in tags if tag not in done]
+    return f"moved: {', '.join(done) or 'none'}; not moved: {', '.join(rest) or 'none'}"
+
+
+def _familiar(tag: str) -> str:
+    """BuildKit and buildx put in full what people leave out of names on Docker Hub."""
+    return tag.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
+    if _OWN_FAULT.search(message):
+        return BuildFailed, ""
     if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
@@ -79,8 +94,8 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
 
 def _complaint(text: str) -> str:
     """The part of buildx's text that says why: from the last ERROR on."""
-    position = text.rfind("ERROR: ")
-    return text[position + len("ERROR: ") :] if position >= 0 else text
+    *_, last = ("", *_ERROR.split(text))
+    return last
 
 
 def _first_line(text: str) -> str:

@@ -42,6 +42,8 @@ class Completed:
     @property
     def error(self) -> str:
         """The last line of its complaint, without the word ERROR."""
+        if self.timed_out:
+            return "no answer in time"
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         return lines[-1].removeprefix("ERROR: ") if lines else f"exit code {self.returncode}"
 

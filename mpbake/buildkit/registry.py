@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mpbake.plan import Target
 
 _TIMEOUT = 300.0
-_PUSHED = re.compile(r"^#\d+ pushing (\S+?)(?:@sha256:[0-9a-f]+)? .*done$", re.MULTILINE)
+_PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
+_DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ class Registry:
         )
         if not found.returncode:
             return
-        what = moved_text(target.tags, {*moved, *_PUSHED.findall(found.stderr)})
+        what = moved_text(target.tags, {*moved, *_pushed(found.stderr)})
         raise registry_error(f"the tags could not be given ({what})", found.error)
 
     def served(self, tag: str) -> Served:
@@ -90,6 +91,12 @@ class Registry:
                 hint="somebody else may have pushed the same tag meanwhile; run again",
             )
         return digest
+
+
+def _pushed(progress: str) -> set[str]:
+    """The tags that `imagetools create` has given, from its progress in plain text."""
+    done = set(_DONE.findall(progress))
+    return {tag for number, tag in _PUSHING.findall(progress) if number in done}
 
 
 def compare(served: Served, wanted: set[Platform], digest: str) -> list[str]:

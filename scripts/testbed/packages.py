@@ -25,6 +25,7 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "ip": ("iproute2",),
     "mount": ("mount",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
+    "qemu-arm": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-x86_64": ("qemu-user-binfmt", "qemu-user-static"),
     "ssh": ("openssh-client",),
     "ssh-keygen": ("openssh-client",),
