@@ -94,8 +94,7 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
 
 def _complaint(text: str) -> str:
     """The part of buildx's text that says why: from the last ERROR on."""
-    *_, last = ("", *_ERROR.split(text))
-    return last
+    return _ERROR.split(text)[-1]
 
 
 def _first_line(text: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.plan import Target
     from mpbake.platforms import Platform
 
-_ANNOTATION = re.compile(r"(?P<levels>[a-z,\[\]/0-9-]+):(?P<rest>[^=]+=.*)", re.DOTALL)
+_ANNOTATION = re.compile(r"(?P<levels>[A-Za-z0-9_,\[\]/-]+):(?P<rest>[^=]+=.*)", re.DOTALL)
 _LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manifest)(?:\[(?P<platform>[^\]]+)\])?")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
@@ -158,7 +158,7 @@ def grants(definition: dict[str, Any]) -> list[str]:
         for name in ("output", "cache-to"):
             found |= {f"fs.write={path}": None for path in _paths(target.get(name, ()))}
         for entry in target.get("ssh", ()):
-            found |= {f"fs.read={path}": None for path in parse_fields(entry).values() if path}
+            found |= {f"fs.read={path}": None for path in entry.partition("=")[2].split(",") if path}
             found["ssh"] = None
         if str(target.get("dockerfile", "")).startswith("/"):
             found[f"fs.read={target['dockerfile']}"] = None
@@ -168,4 +168,5 @@ def grants(definition: dict[str, Any]) -> list[str]:
 def _paths(entries: Iterable[str]) -> Iterable[str]:
     for entry in entries:
         fields = parse_fields(entry)
-        yield from (fields[name] for name in ("src", "source", "dest") if fields.get(name))
+        names = ("src", "source", "dest") if fields.get("type") != "env" else ()  # then src names a variable
+        yield from (fields[name] for name in names if fields.get(name, "-") not in ("", "-"))
