@@ -112,8 +112,11 @@ def _wanted(missing: Sequence[str]) -> str:
 
 def _install(place: Place, missing: Sequence[str]) -> None:
     env = {**place.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    place.say("apt-get update")
-    run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
+    updated = place.root / "apt-updated"
+    if not updated.exists():
+        place.say("apt-get update")
+        run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
+        updated.touch()
     names = tuple(dict.fromkeys(_available(tool, env) for tool in missing))
     place.say(f"apt-get install {' '.join(names)}")
     install = ("apt-get", "install", "-q", "-y", "--no-install-recommends")

@@ -91,15 +91,19 @@ def test_a_link_to_a_matrix_of_one_row() -> None:
     assert plan.targets["web"].links == {"base": plan.targets["php-1"]}
 
 
-def test_a_link_to_a_matrix_of_several_rows() -> None:
+@pytest.mark.parametrize(("rows", "shown"), [(2, 2), (8, 8), (9, 8)])
+def test_a_link_to_a_matrix_of_several_rows(rows: int, shown: int) -> None:
+    names = ", ".join(f"php-{number}" for number in range(shown))
     assert problems_of_text(f"""
-        {MATRIX}
+        [targets.php]
+        matrix = {{ v = "{{{{ range({rows}) | list }}}}" }}
+        name = "php-{{{{ v }}}}"
         [targets.web]
         contexts = {{ base = "target:php" }}
-        """) == text("""
-        build.toml:8: targets.web.contexts.base: links to a matrix of 3 targets
-            contexts = { base = "target:php" }
-          = link to one of them: php-1, php-2, php-3
+        """) == text(f"""
+        build.toml:6: targets.web.contexts.base: links to a matrix of {rows} targets
+            contexts = {{ base = "target:php" }}
+          = link to one of them: {names}
         """)
 
 

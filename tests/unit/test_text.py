@@ -122,5 +122,9 @@ def test_columns_are_aligned_without_trailing_blanks() -> None:
     ]
 
 
+def test_columns_of_one_row() -> None:
+    assert columns([("a", "b")]) == ["a  b"]
+
+
 def test_columns_of_nothing() -> None:
     assert columns([]) == []
