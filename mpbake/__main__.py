@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -24,15 +23,11 @@ def _exit_code() -> int:
         return _fail(str(error), error.exit_code)
     except click.UsageError as error:
         context = f"; try: {error.ctx.command_path} --help" if error.ctx else ""
-        return _fail(f"{printable(error.format_message())}{context}", 3)
+        return _fail(f"{printable(error.format_message()).rstrip('.')}{context}", 3)
     except click.ClickException as error:
         return _fail(printable(error.format_message()), 3)
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
-        # Whoever read us has had enough; keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as bug:  # noqa: BLE001 - the last line of defence
         return _fail(
             f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}\n  = please report this as a bug", 1

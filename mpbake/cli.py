@@ -18,8 +18,6 @@ from mpbake.options import Options, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_Command = "Callable[..., Any]"
-
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """An option that can also be given as `MPBAKE_NAME` in the environment."""
@@ -59,7 +57,7 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="mpbake", message="%(prog)s %(version)s")
 def cli() -> None:
     """Build images for several platforms from one plan.
@@ -74,7 +72,7 @@ def cli() -> None:
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
 def run(**given: Any) -> None:
     """Build, publish and verify targets; without a name, the group "default"."""
-    _call("run", given)
+    _call("plan" if given["dry_run"] else "run", given)
 
 
 @cli.command()
@@ -93,7 +91,14 @@ def list_(**given: Any) -> None:
 
 def _call(module: str, given: dict[str, Any]) -> None:
     command = importlib.import_module(f"mpbake.commands.{module}")
-    sys.exit(command.main(Options(**given), _world()))
+    try:
+        code = command.main(Options(**given), _world())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has had enough; click would call that 1, and Python complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
 
 
 def _world() -> World:

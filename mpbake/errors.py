@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mpbake.text import count, one_line, printable
+from mpbake.text import count, one_line, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,14 +51,10 @@ class Diagnostic:
             key = dotted(self.location.key)
             lines[0] = f"{self.location}: {key + ': ' if key else ''}{lines[0]}"
             if self.location.excerpt:
-                lines.append(f"    {_shortened(one_line(self.location.excerpt.strip()))}")
+                lines.append(f"    {shortened(one_line(self.location.excerpt.strip()), _EXCERPT)}")
         if self.hint:
             lines.append(f"  = {printable(self.hint)}")
         return "\n".join(lines)
-
-
-def _shortened(line: str) -> str:
-    return line if len(line) <= _EXCERPT else f"{line[:_EXCERPT]}…"
 
 
 def dotted(key: KeyPath) -> str:

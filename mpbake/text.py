@@ -29,6 +29,11 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def shortened(line: str, length: int) -> str:
+    """`line`, cut off where it is longer than `length` characters."""
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
 def without_colour(text: str) -> str:
     """A program's own output as plain text: terminal sequences dropped, what is left made printable."""
     lines = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")

@@ -70,7 +70,8 @@ def secret_variables(target: Target) -> list[str]:
 
 
 def _variable(fields: Mapping[str, str]) -> str:
-    """As buildx does: `env`, or the id itself when neither variable nor file is named."""
-    if fields.get("env"):
-        return fields["env"]
-    return "" if fields.get("src") or fields.get("source") else fields.get("id", "")
+    """As buildx does: `env`, or `src` of the type env, or the id itself when neither variable nor file is named."""
+    source = fields.get("src") or fields.get("source", "")
+    if fields.get("env") or fields.get("type") == "env":
+        return fields.get("env") or source or fields.get("id", "")
+    return "" if source else fields.get("id", "")

@@ -293,8 +293,8 @@ def _check_files(node: Node) -> None:
 
 def _check_connection(node: Node) -> None:
     """Fail at once where nobody listens: buildx would try for 20 seconds and not say why."""
-    url = urlsplit(node.endpoint)
     try:
+        url = urlsplit(node.endpoint)
         if url.scheme == "tcp" and url.hostname:
             socket.create_connection((url.hostname, url.port or 1234), timeout=_CONNECT_TIMEOUT).close()
         elif url.scheme == "unix":

@@ -84,13 +84,14 @@ class BuildKitRunner:
 
     def _bootstrap(self, step: BootstrapNode) -> Outcome:
         ready = self.nodes.ready(step.node)
-        return Outcome(node=step.node.id, note=ready.note, warnings=ready.warnings)
+        warnings = contradictions(step.node, step.node.platforms, ready.facts)
+        return Outcome(node=step.node.id, note=ready.note, warnings=(*ready.warnings, *warnings))
 
     # --- build ----------------------------------------------------------------------------------------------------
 
     def _build(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         ready = self.nodes.ready(piece.node)
-        warnings = self._contradictions(piece, ready)
+        _check_emulation(piece, ready)
         built = [step.target for step in inputs if isinstance(step, BuildPiece)]
         definition = bake_definition(piece, ready.facts.driver, built)
         log = self.state.log(piece.key)
@@ -118,15 +119,7 @@ class BuildKitRunner:
             tags=piece.target.tags if piece.delivery is Delivery.TAGS else (),
             platforms=platforms,
             log=str(log),
-            warnings=warnings,
         )
-
-    def _contradictions(self, piece: BuildPiece, ready: Ready) -> tuple[str, ...]:
-        """What the node says against its declaration, for the platforms of this piece."""
-        found = contradictions(piece.node, (each.platform for each in piece.platforms), ready.facts)
-        if found and piece.target.builder.emulation is Emulation.FORBID:
-            raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
-        return found
 
     # --- publish and verify ---------------------------------------------------------------------------------------
 
@@ -148,6 +141,13 @@ class BuildKitRunner:
         platforms = _platforms(inputs)
         digest = registry.verify(step.target, platforms, before.outcome.digest)
         return Outcome(digest=digest, tags=step.target.tags, platforms=platforms)
+
+
+def _check_emulation(piece: BuildPiece, ready: Ready) -> None:
+    """Raise UsageError where the node would have to emulate what its builder forbids to emulate."""
+    found = contradictions(piece.node, [each.platform for each in piece.platforms], ready.facts)
+    if found and piece.target.builder.emulation is Emulation.FORBID:
+        raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
 
 
 def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
-from mpbake.commands import plan as dry_run
 from mpbake.commands.load import graph_of, load
 from mpbake.errors import MpbakeError
 from mpbake.events import Preparing, RunFinished, Warned
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
 
 
 def main(options: Options, world: World) -> int:
-    """Run `options.names`, and all that they need; with `--dry-run`, print the plan instead."""
-    if options.dry_run:
-        return dry_run.main(options, world)
+    """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
     targets = needed(select(plan, options.names))
     stop = StopRequest()
@@ -110,7 +107,7 @@ class _Reporting:
 
 def _reporter(options: Options, world: World) -> Reporter:
     if world.live and not options.quiet:
-        colour = not options.no_color
+        colour = not options.no_color and not world.environment.get("NO_COLOR")
         return LiveReporter(world.stderr, world.clock, verbose=options.verbose, colour=colour)
     return PlainReporter(world.stderr, world.clock, verbose=options.verbose, quiet=options.quiet)
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TextIO, assert_never
 from mpbake.events import Preparing, RunFinished, RunStarted, StepAdvanced, StepFinished, StepSaid, StepStarted, Warned
 from mpbake.report import lines
 from mpbake.steps import StepStatus
-from mpbake.text import one_line
+from mpbake.text import one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mpbake.events import Event
+
+_ACTIVITY = 100
 
 
 class PlainReporter:
@@ -41,7 +43,11 @@ class PlainReporter:
             case StepStarted():
                 return [lines.starting(event.step)]
             case StepAdvanced():
-                return [] if self._verbose else [f"{lines.short_label(event.step)}: {event.activity}"]
+                return (
+                    []
+                    if self._verbose
+                    else [shortened(f"{lines.short_label(event.step)}: {event.activity}", _ACTIVITY)]
+                )
             case StepSaid():
                 prefix = lines.short_label(event.step)
                 return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from mpbake.spec import PlanSpec, Problem
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]) -> list[str]:
     """Names in topological order: what `edges` maps a name to comes before it.
 
-    Each cycle becomes a problem, printed as `a -> b -> a`; the order then leaves its references out of account.
+    Of names that are all on cycles with one another, one cycle becomes a problem, printed as `a -> b -> a` (a matrix
+    that needs itself has millions); the order then leaves the references between these names out of account.
     """
     left = {name: set(before) for name, before in edges.items()}
     while True:
@@ -28,14 +28,35 @@ def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], p
             path = _from_the_first(cast("list[str]", error.args[1])[:0:-1])
             message = f"a cycle: {one_line(' -> '.join(path))}"
             problems.append(Problem(key=key(path[0]), message=message, hint="take one of these references away"))
-            for name, before in pairwise(path):
-                left[name].discard(before)
+            tangle = _reachable(left, path[0]) & _reachable(_turned(left), path[0])
+            for name in tangle:
+                left[name] -= tangle
 
 
 def _from_the_first(cycle: list[str]) -> list[str]:
     """The cycle closed, and turned so that it always starts at the same node."""
     start = cycle.index(min(cycle))
     return [*cycle[start:], *cycle[:start], cycle[start]]
+
+
+def _reachable(edges: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += edges[name]
+    return found
+
+
+def _turned(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """The edges the other way round."""
+    turned: dict[str, list[str]] = {name: [] for name in edges}
+    for name, before in edges.items():
+        for each in before:
+            turned[each].append(name)
+    return turned
 
 
 def below(*key: str) -> Callable[..., KeyPath]:

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 _VALID = dt.timedelta(days=365)
 _DAY = dt.timedelta(days=1)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +44,12 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("mpbake testbed CA")
         only_signs = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = _builder(name, name, key).add_extension(only_signs, critical=True)
+        certificate = (
+            _builder(name, name, key)
+            .add_extension(only_signs, critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
         return cls(key=key, certificate=certificate.sign(key, hashes.SHA256()))
 
     def issue(self, name: str, usage: x509.ObjectIdentifier) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -45,6 +61,8 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(here), critical=False)
+            # Python 3.13 refuses a certificate that does not say whose key signed it.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         return key, certificate.sign(self.key, hashes.SHA256())
 

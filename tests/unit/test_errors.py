@@ -70,7 +70,7 @@ def test_diagnostic(diagnostic: Diagnostic, shown: str) -> None:
     assert str(diagnostic) == shown
 
 
-@pytest.mark.parametrize(("length", "shown"), [(160, "x" * 160), (161, "x" * 160 + "…"), (9000, "x" * 160 + "…")])
+@pytest.mark.parametrize(("length", "shown"), [(160, "x" * 160), (161, "x" * 159 + "…"), (9000, "x" * 159 + "…")])
 def test_a_long_source_line_is_cut(length: int, shown: str) -> None:
     diagnostic = Diagnostic(message="wrong", location=Location(file="b", line=1, excerpt="x" * length))
     assert str(diagnostic) == f"b:1: wrong\n    {shown}"

@@ -200,27 +200,46 @@ def test_a_cycle_over_needs_and_links_and_a_target_that_needs_itself() -> None:
         needs = ["db"]
         [targets.db]
         contexts = { x = "target:web" }
-        needs = ["db"]
         [targets.fine]
         needs = ["web"]
+        [targets.self]
+        needs = ["self", "fine"]
         """) == text("""
         build.toml:4: targets.db: a cycle: db -> web -> db
             [targets.db]
           = take one of these references away
-        build.toml:4: targets.db: a cycle: db -> db
-            [targets.db]
+        build.toml:8: targets.self: a cycle: self -> self
+            [targets.self]
           = take one of these references away
         """)
 
 
-def test_a_matrix_that_needs_itself() -> None:
-    assert problems_of_text("""
+@pytest.mark.parametrize("rows", [1, 2, 200])
+def test_a_matrix_that_needs_itself_is_told_once(rows: int) -> None:
+    assert problems_of_text(f"""
         [targets.php]
-        matrix = { v = ["1", "2"] }
-        name = "php-{{ v }}"
-        needs = ["php-1"]
+        matrix = {{ v = "{{{{ range({rows}) | list }}}}" }}
+        name = "php-{{{{ v }}}}"
+        needs = ["php"]
         """) == text("""
-        build.toml:2: targets.php: a cycle: php-1 -> php-1
+        build.toml:2: targets.php: a cycle: php-0 -> php-0
+            [targets.php]
+          = take one of these references away
+        """)
+
+
+def test_two_matrices_that_need_each_other() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        matrix = { v = "{{ range(60) | list }}" }
+        name = "web-{{ v }}"
+        needs = ["php"]
+        [targets.php]
+        matrix = { v = "{{ range(60) | list }}" }
+        name = "php-{{ v }}"
+        needs = ["web"]
+        """) == text("""
+        build.toml:6: targets.php: a cycle: php-0 -> web-0 -> php-0
             [targets.php]
           = take one of these references away
         """)

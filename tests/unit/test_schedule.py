@@ -184,7 +184,7 @@ def test_other_steps_need_no_room() -> None:
         for step in schedule.ready():
             schedule.start(step)
             schedule.finish(step, DONE)
-    assert [key.partition(" ")[0] for key in start_all(schedule)][0] == "publish"
+    assert next(key.partition(" ")[0] for key in start_all(schedule)) == "publish"
 
 
 # --- any graph --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,61 @@
+"""A docker command that only pretends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.docker import Completed, Docker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+Answer = "Completed | Callable[[Mapping[str, str]], Completed]"
+
+
+def done(stdout: str = "", stderr: str = "") -> Completed:
+    """A command that succeeded."""
+    return Completed(returncode=0, stdout=stdout, stderr=stderr)
+
+
+def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Completed:
+    """A command that failed."""
+    return Completed(returncode=1, stdout=stdout, stderr=stderr, timed_out=timed_out)
+
+
+class FakeDocker(Docker):
+    """Answers each command as `answers` says by its first words, and keeps what it was asked.
+
+    An answer may be a function of the environment of the command. `engine` is what python-on-whales would be.
+    """
+
+    def __init__(self, answers: Mapping[str, Any], engine: Any = None) -> None:
+        self.answers = dict(answers)
+        self.commands: list[str] = []
+        self.settings: list[dict[str, Any]] = []
+        self._engine = engine
+
+    def client(self, endpoint: str = "") -> Any:
+        assert endpoint == ""
+        return self._engine
+
+    def run(  # noqa: PLR0913 - as it is
+        self,
+        arguments: Sequence[str],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        given: str = "",
+        timeout: float | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+    ) -> Completed:
+        command = " ".join(arguments)
+        self.commands.append(command)
+        self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
+        assert (given, cwd, on_stderr) == ("", None, None)
+        answer = next((each for words, each in self.answers.items() if command.startswith(words)), None)
+        assert answer is not None, f"nobody expected: docker {command}"
+        found = answer if isinstance(answer, Completed) else answer(environment or {})
+        assert isinstance(found, Completed)
+        return found

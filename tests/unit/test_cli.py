@@ -1,0 +1,332 @@
+"""The command line: words in, options, messages and exit codes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import mpbake.commands.names
+import mpbake.commands.plan
+import mpbake.commands.run
+from mpbake import __main__, __version__
+from mpbake.cli import cli
+from mpbake.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
+from mpbake.options import Options, World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
+
+
+class Called:
+    """Stands for every command: keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.options = Options()
+        self.world: World | None = None
+
+    def main(self, options: Options, world: World) -> int:
+        self.options, self.world = options, world
+        return 7
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*(name for name in os.environ if name.startswith("MPBAKE_")), "NO_COLOR"]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> Called:
+    found = Called()
+    for module in (mpbake.commands.names, mpbake.commands.plan, mpbake.commands.run):
+        monkeypatch.setattr(module, "main", found.main)
+    return found
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of `mpbake WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["mpbake", *words])
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("plan", Options()),
+        ("plan web php-*", Options(names=("web", "php-*"))),
+        ("plan -f a.toml -C dir", Options(file="a.toml", directory="dir")),
+        ("plan --file=a.toml --directory=dir", Options(file="a.toml", directory="dir")),
+        ("plan --var a=1 --var b=2", Options(variables=("a=1", "b=2"))),
+        (
+            "plan --platform linux/amd64 --platform linux/arm64,linux/386",
+            Options(platforms=("linux/amd64", "linux/arm64,linux/386")),
+        ),
+        ("plan --push", Options(push=True)),
+        ("plan --no-push", Options(push=False)),
+        (
+            "plan --load --no-cache --pull --builder b --no-color",
+            Options(load=True, no_cache=True, pull=True, builder="b", no_color=True),
+        ),
+        ("run --dry-run -q -v web", Options(names=("web",), dry_run=True, quiet=True, verbose=True)),
+        ("run -- --web", Options(names=("--web",))),
+        ("list -C dir --no-color", Options(directory="dir", no_color=True)),
+    ],
+)
+def test_words_become_options(monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: Options) -> None:
+    assert typed(monkeypatch, *words.split()) == 7
+    assert called.options == options
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    return [each for each in command.params if isinstance(each, click.Option) and each.name != "help"]
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "list"])
+def test_every_option_has_its_variable(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(Options)}
+    options = options_of(cli.commands[name])
+    assert len(options) >= 4
+    for option in options:
+        (long,) = (each for each in option.opts if each.startswith("--"))
+        assert option.envvar == f"MPBAKE_{long[2:].upper().replace('-', '_')}"
+        assert option.name in fields
+        assert option.help
+        assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "options"),
+    [
+        ("MPBAKE_FILE", "a b.toml", Options(file="a b.toml")),
+        ("MPBAKE_DIRECTORY", "dir", Options(directory="dir")),
+        ("MPBAKE_VAR", "a=1 b=2", Options(variables=("a=1", "b=2"))),
+        ("MPBAKE_PLATFORM", "linux/amd64 linux/arm64", Options(platforms=("linux/amd64", "linux/arm64"))),
+        ("MPBAKE_BUILDER", "ci", Options(builder="ci")),
+        ("MPBAKE_PUSH", "1", Options(push=True)),
+        ("MPBAKE_PUSH", "false", Options(push=False)),
+        ("MPBAKE_PUSH", "", Options()),
+        ("MPBAKE_LOAD", "yes", Options(load=True)),
+        ("MPBAKE_LOAD", "0", Options()),
+        ("MPBAKE_NO_CACHE", "true", Options(no_cache=True)),
+        ("MPBAKE_PULL", "on", Options(pull=True)),
+        ("MPBAKE_NO_COLOR", "1", Options(no_color=True)),
+        ("MPBAKE_DRY_RUN", "1", Options(dry_run=True)),
+        ("MPBAKE_QUIET", "1", Options(quiet=True)),
+        ("MPBAKE_VERBOSE", "1", Options(verbose=True)),
+        ("MPBAKE_UNKNOWN", "1", Options()),
+    ],
+)
+def test_variables_become_options(
+    monkeypatch: pytest.MonkeyPatch, called: Called, variable: str, value: str, options: Options
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert typed(monkeypatch, "run") == 7
+    assert called.options == options
+
+
+def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
+    for variable, value in (("MPBAKE_PUSH", "1"), ("MPBAKE_FILE", "a.toml"), ("MPBAKE_VAR", "a=1")):
+        monkeypatch.setenv(variable, value)
+    typed(monkeypatch, "plan", "--no-push", "-f", "b.toml", "--var", "b=2")
+    assert called.options == Options(push=False, file="b.toml", variables=("b=2",))
+
+
+def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOME", "thing")
+    typed(monkeypatch, "list")
+    world = called.world
+    assert world is not None
+    assert world.folder == tmp_path
+    assert world.environment["SOME"] == "thing"
+    assert (world.stdout, world.stderr) == (sys.stdout, sys.stderr)
+    assert world.clock() <= world.clock()
+    assert world.now().tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "live"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (False, {"TERM": "xterm"}, False),
+        (True, {"TERM": "dumb"}, False),
+        (True, {"TERM": "xterm", "CI": "true"}, False),
+    ],
+)
+def test_live_only_where_a_person_watches(
+    monkeypatch: pytest.MonkeyPatch, called: Called, environment: dict[str, str], *, terminal: bool, live: bool
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    typed(monkeypatch, "run")
+    assert called.world is not None
+    assert called.world.live is live
+
+
+# --- wrong command lines ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", ["error: Missing command; try: mpbake --help\n"]),
+        ("plam", ["error: No such command 'plam'", "; try: mpbake --help\n"]),
+        ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", "; try: mpbake run --help\n"]),
+        ("list --dryrun", ["error: No such option", "--dryrun", "; try: mpbake list --help\n"]),
+        ("list web", ["error: Got unexpected extra argument (web); try: mpbake list --help\n"]),
+        ("plan --var", ["error: Option '--var' requires an argument"]),
+        ("run --push=1", ["error: Option '--push' does not take a value"]),
+        ("run \x1b[2J --nope\x07", ["--nope\\x07"]),
+    ],
+)
+def test_wrong_command_lines(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    called: Called,
+    words: str,
+    said: Sequence[str],
+) -> None:
+    assert typed(monkeypatch, *words.split()) == 3
+    assert called.world is None
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert all(part in err for part in said)
+    assert err.count("\n") == 1
+    assert "\x1b" not in err
+
+
+def test_a_variable_that_is_no_boolean(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called
+) -> None:
+    monkeypatch.setenv("MPBAKE_LOAD", "maybe")
+    assert typed(monkeypatch, "run") == 3
+    assert called.world is None
+    assert "'maybe' is not a valid boolean" in capsys.readouterr().err
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("no such thing", hint="use another"), 3, "error: no such thing\n  = use another\n"),
+        (PlanError([]), 3, "error: \n"),
+        (BuildFailed("no"), 1, "error: no\n"),
+        (LockHeld("held"), 4, "error: held\n"),
+        (Unreachable("gone\x1b[2J"), 5, "error: gone\\x1b[2J\n"),
+        (MpbakeError("bad"), 1, "error: bad\n"),
+        (click.FileError("x", "gone"), 3, "error: Could not open file 'x': gone\n"),
+        (click.Abort(), 130, ""),
+        (KeyboardInterrupt(), 130, "\n"),
+        (
+            ValueError("b\x07ug"),
+            1,
+            "error: mpbake itself failed: ValueError: b\\x07ug\n  = please report this as a bug\n",
+        ),
+    ],
+)
+def test_errors_are_one_message_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
+    def fail(_: Options, __: World) -> int:
+        raise error
+
+    monkeypatch.setattr(mpbake.commands.plan, "main", fail)
+    assert typed(monkeypatch, "plan") == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as stdout:
+
+        def write(_: Options, __: World) -> int:
+            raise BrokenPipeError
+
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr(mpbake.commands.plan, "main", write)
+        assert typed(monkeypatch, "plan") == 141
+        stdout.write("this goes nowhere")
+    assert (tmp_path / "out").read_text() == ""
+
+
+@pytest.mark.parametrize("words", ["--help", "-h", "run --help", "plan -h", "list --help", "--version", "-V"])
+def test_help_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called, words: str
+) -> None:
+    assert typed(monkeypatch, *words.split()) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"mpbake {__version__}\n" if "V" in words.upper() else "Usage: mpbake")
+    assert called.world is None
+
+
+def test_the_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
+    assert typed(monkeypatch, "list") == 7
+    assert called.world is not None
+
+
+# --- as a process -----------------------------------------------------------------------------------------------------
+
+
+def python(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, env=environment, cwd=cwd
+    )
+
+
+@pytest.mark.allow_subprocess
+def test_help_imports_nothing_heavy() -> None:
+    script = f"""
+import sys, contextlib, io
+from mpbake import __main__
+for words in (["--help"], ["run", "--help"], ["--version"]):
+    sys.argv = ["mpbake", *words]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        __main__.main()
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+    assert python("-c", script).stdout == "[]\n"
+
+
+@pytest.mark.allow_subprocess
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    version = python("-m", "mpbake", "--version")
+    assert (version.returncode, version.stdout, version.stderr) == (0, f"mpbake {__version__}\n", "")
+    wrong = python("-m", "mpbake", "plan", cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (3, "")
+    assert wrong.stderr.startswith(f"error: no build.toml or mpbake.toml in {tmp_path} or any folder above it\n")
+
+
+@pytest.mark.allow_subprocess
+def test_a_pipe_that_is_closed_early(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "mpbake", "plan", "web"]
+    try:
+        found = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
+    finally:
+        os.close(writer)
+    assert (found.returncode, found.stderr) == (141, b"")

@@ -1,0 +1,390 @@
+"""Commands on real files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake import __main__
+from mpbake.commands import names, plan, run
+from mpbake.commands.load import graph_of, inputs, load
+from mpbake.commands.run import repeat_command
+from mpbake.errors import MpbakeError, PlanError, UsageError
+from mpbake.events import Warned
+from mpbake.options import Options
+from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
+from tests.unit.plans import text
+from tests.unit.test_report import Terminal
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.options import World
+
+ROOT = Path(__file__).parents[2]
+
+PLAN = """\
+version = 1
+[variables]
+tag = { default = "dev", env = "TAG" }
+[groups]
+default = ["web"]
+[targets.web]
+description = "the front end"
+platforms = ["linux/amd64"]
+tags = ["r/web:{{ tag }}"]
+[targets.tool]
+needs = ["web"]
+"""
+
+WEB = """\
+plan: 1 target, 1 node, 2 steps
+
+nodes
+  default/local  the engine's own builder, or a local docker-container: decided at run
+
+steps
+    1  bootstrap  default/local  create or start it if needed
+    2  build      web            linux/amd64 (native or emulated: not known yet) on default/local
+                                 no output: stays in the build cache (push, load or output would keep it)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a plan, and an empty folder below it."""
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "below").mkdir()
+    return tmp_path
+
+
+def said(command: Callable[[Options, World], int], here: World, **options: Any) -> str:
+    """What a command that succeeds prints."""
+    assert command(Options(**options), here) == 0
+    assert written(here.stderr) == ""
+    return written(here.stdout)
+
+
+# --- plan and list ----------------------------------------------------------------------------------------------------
+
+
+def test_plan(folder: Path) -> None:
+    assert said(plan.main, world(folder)) == WEB
+    assert said(plan.main, world(folder), names=("web",)) == WEB
+    assert said(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
+
+
+def test_list(folder: Path) -> None:
+    assert (
+        said(names.main, world(folder))
+        == text("""
+        groups
+          default  web
+
+        targets
+          web   the front end
+          tool  the node's own platform on default
+        """)
+        + "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "options"),
+    [
+        ("below", {}),
+        (".", {"directory": "below"}),
+        ("below", {"directory": ".."}),
+        ("below", {"file": "../build.toml"}),
+        (".", {"directory": "below", "file": "../build.toml"}),
+    ],
+)
+def test_where_the_plan_is(folder: Path, where: str, options: dict[str, str]) -> None:
+    assert said(plan.main, world(folder / where), **options) == WEB
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "shown"),
+    [
+        (".", {}, "build.toml"),
+        (".", {"file": "build.toml"}, "build.toml"),
+        (".", {"directory": "below"}, "build.toml"),
+        ("below", {}, "{folder}/build.toml"),
+        ("below", {"file": "../build.toml"}, "../build.toml"),
+        ("below", {"file": "{folder}/build.toml"}, "{folder}/build.toml"),
+    ],
+)
+def test_messages_call_the_plan_as_seen_from_where_people_are(
+    folder: Path, where: str, options: dict[str, str], shown: str
+) -> None:
+    (folder / "build.toml").write_text("version = 2\n")
+    given: dict[str, Any] = {name: value.format(folder=folder) for name, value in options.items()}
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(**given), world(folder / where))
+    assert str(caught.value).startswith(f"{shown.format(folder=folder)}:1: version: must be 1\n")
+
+
+def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
+    document, found = load(Options(), world(folder / "below"))
+    assert (document.path, found.root) == (folder / "build.toml", folder)
+    assert found.targets["web"].attributes["context"] == str(folder)
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"^no build\.toml or mpbake\.toml in "):
+        plan.main(Options(), world(tmp_path))
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(file="other.toml"), world(tmp_path))
+    assert str(caught.value) == "other.toml: cannot be read: No such file or directory"
+    with pytest.raises(UsageError) as missing:
+        plan.main(Options(directory="nowhere"), world(tmp_path))
+    assert str(missing.value) == "there is no folder nowhere"
+
+
+def test_a_name_that_means_nothing(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(names=("wen",)), world(folder))
+    assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "environment", "tag"),
+    [
+        ((), {}, "dev"),
+        ((), {"TAG": "env"}, "env"),
+        (("tag=1.0",), {"TAG": "env"}, "1.0"),
+        (("tag=1", "tag=2"), {}, "2"),
+        (("tag=a",), {"tag": "x"}, "a"),
+    ],
+)
+def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[str, str], tag: str) -> None:
+    assert f"    push r/web:{tag}\n" in "".join(
+        f"    {line.strip()}\n"
+        for line in said(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
+    )
+
+
+@pytest.mark.parametrize("assignment", ["tag", "=x", "", "\x1b[31m"])
+def test_a_variable_without_a_value(assignment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(variables=(assignment,)), world(Path("/")))
+    shown = assignment.replace("\x1b", "\\x1b")
+    assert str(caught.value) == f'--var "{shown}" is not NAME=VALUE'
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert inputs(Options(variables=("a=b=c", "d=")), world(Path("/"))).variables == {"a": "b=c", "d": ""}
+
+
+def test_overrides() -> None:
+    given = Options(
+        push=False,
+        load=True,
+        no_cache=True,
+        pull=True,
+        platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"),
+        builder="ci",
+    )
+    found = inputs(given, world(Path("/"), {"A": "1"}))
+    assert found.environment == {"A": "1"}
+    assert dataclasses.asdict(found.overrides) == {
+        "push": False,
+        "load": True,
+        "no_cache": True,
+        "pull": True,
+        "platforms": ("linux/amd64", "linux/arm64", "linux/arm64"),
+        "builder": "ci",
+    }
+    assert inputs(Options(), world(Path("/"))).overrides.platforms == ()
+
+
+def test_a_platform_that_is_none() -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(platforms=("amd64",)), world(Path("/")))
+    assert str(caught.value) == (
+        '--platform: "amd64" is not a platform: write os/architecture[/variant], such as linux/arm64'
+    )
+
+
+def test_platforms_of_the_command_line(folder: Path) -> None:
+    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",))
+    assert "build      web            linux/arm64 (native or emulated: not known yet) on default/local\n" in shown
+
+
+# --- what cannot be placed --------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(
+        "version = 1\n"
+        + text("""
+        [targets._image]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        load = true
+        [targets.web]
+        inherits = ["_image"]
+        [targets.php]
+        inherits = ["_image"]
+        matrix = { v = ["1", "2"] }
+        name = "php-{{ v }}"
+        platforms = [
+            "linux/arm64",
+            "linux/amd64",
+        ]
+        """)
+        + TWO_NODES
+    )
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(names=("*",)), world(tmp_path))
+    problem = "cannot be loaded into the engine: its platforms are built on several nodes"
+    hint = "load one of them: --load --no-push --platform OS/ARCH"
+    assert str(caught.value) == text(f"""
+        build.toml:6: targets.web.platforms: web: {problem} (intel, arm)
+            [targets.web]
+          = {hint}
+        build.toml:12: targets.php.platforms: php-1: {problem} (arm, intel)
+            platforms = [
+          = {hint}
+        build.toml:12: targets.php.platforms: php-2: {problem} (arm, intel)
+            platforms = [
+          = {hint}
+        """)
+
+
+def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
+    document, found = load(Options(), world(tmp_path))
+    facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
+    graph, warnings = graph_of(document, tuple(found.targets.values()), facts)
+    assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
+    assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
+
+
+# --- run, as far as it needs no engine --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "piece", "words"),
+    [
+        ({}, "web linux/amd64", "mpbake run web --platform linux/amd64 --no-push"),
+        ({}, "tool", "mpbake run tool"),
+        (
+            {"directory": "a dir", "file": "b.toml", "builder": "ci", "variables": ("a=b c", "d=")},
+            "tool",
+            "mpbake run -C 'a dir' -f b.toml --builder ci --var 'a=b c' --var d= tool",
+        ),
+        ({"platforms": ("linux/amd64",)}, "tool", "mpbake run tool --platform linux/amd64"),
+        ({"push": False}, "tool", "mpbake run tool --no-push"),
+    ],
+)
+def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str, words: str) -> None:
+    graph = graph_of_text(f"""
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.tool]
+        builder = "release"
+        platforms = ["linux/amd64"]
+        {TWO_NODES}
+        """)
+    found = piece_of(graph, piece.partition(" ")[0])
+    assert repeat_command(Options(**options), found) == words
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "coloured"),
+    [
+        ({}, {}, True),
+        ({}, {"no_color": True}, False),
+        ({"NO_COLOR": "1"}, {}, False),
+        ({"NO_COLOR": ""}, {}, True),
+    ],
+)
+def test_colours(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], options: dict[str, Any], *, coloured: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = Terminal()
+    here = dataclasses.replace(world(Path("/"), environment, live=True), stderr=terminal)
+    run._reporter(Options(**options), here).handle(Warned(message="slow"))
+    assert ("\x1b[33m" in terminal.getvalue()) is coloured
+    assert terminal.screen() == "warning: slow"
+
+
+@pytest.mark.parametrize(
+    ("live", "quiet", "said"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
+)
+def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, said: str) -> None:
+    here = world(Path("/"), live=live)
+    run._reporter(Options(quiet=quiet), here).handle(Warned(message="slow"))
+    assert written(here.stderr) == said
+
+
+# --- through the command line -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        ("plan -C {folder} web", {}),
+        ("plan -f {folder}/build.toml", {}),
+        ("run --dry-run -C {folder}", {}),
+        ("run", {"MPBAKE_DRY_RUN": "1", "MPBAKE_DIRECTORY": "{folder}"}),
+        ("plan", {"MPBAKE_FILE": "{folder}/build.toml", "TAG": "x"}),
+    ],
+)
+def test_in_words_and_variables(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    words: str,
+    environment: dict[str, str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("MPBAKE_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(folder=folder))
+    monkeypatch.setattr(sys, "argv", ["mpbake", *words.format(folder=folder).split()])
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == 0
+    assert capsys.readouterr() == (WEB, "")
+
+
+@pytest.mark.allow_subprocess
+def test_a_plan_needs_no_docker(folder: Path) -> None:
+    script = """
+import sys, contextlib
+from mpbake import __main__
+for words in (["list"], ["plan"], ["run", "--dry-run"]):
+    sys.argv = ["mpbake", *words]
+    with contextlib.suppress(SystemExit):
+        __main__.main()
+print([name for name in ("python_on_whales", "rich") if name in sys.modules])
+"""
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
+    )
+    listed = said(names.main, world(folder))
+    assert found.stdout == f"{listed}{WEB}{WEB}[]\n"
+
+
+def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:
+    (folder / ".mpbake").write_text("")
+    with pytest.raises(MpbakeError, match="is not a folder"):
+        run.main(Options(), world(folder))

@@ -1,0 +1,214 @@
+"""What docker, buildx and BuildKit complain of. The texts are theirs, only shortened."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.buildkit.complaints import build_error, moved_text, registry_error
+from mpbake.buildkit.progress import Progress
+from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from tests.unit.plans import text
+from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, raw, status, vertex
+
+PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
+PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
+NODE_GONE = "the node went away during the build"
+BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
+BASE_UNANSWERED = "a base image's registry does not answer the node"
+
+
+def error_of(output: bytes, *tags: str) -> MpbakeError:
+    progress = Progress()
+    progress.feed(output)
+    progress.close()
+    return build_error(progress, tags, "mpbake run web", "/plan/web.log")
+
+
+def hint_of(error: MpbakeError) -> str:
+    """The hint without the command to repeat the build, which is in every one."""
+    assert error.hint.endswith("repeat with: mpbake run web")
+    return error.hint.removesuffix("repeat with: mpbake run web").removesuffix("; ")
+
+
+COMPLAINTS = {
+    (BuildFailed, PUSH_REFUSED): """
+        failed to push localhost:5001/web:1: unexpected status from HEAD request to http://localhost:5001/v2/web/\
+blobs/sha256:be8d: 401 Unauthorized
+        failed to push r.example.com/web:1: unexpected status from POST request to https://r.example.com/v2/web/\
+blobs/uploads/: 403 Forbidden
+        failed to push team/web:1: push access denied, repository does not exist or may require authorization: \
+server message: insufficient_scope: authorization failed
+        failed to push ghcr.io/team/web:1: failed to authorize: failed to fetch oauth token: unexpected status from \
+GET request to https://ghcr.io/token: 403 Forbidden
+        failed to push localhost:5001/web:1: no basic auth credentials
+        """,
+    (Unreachable, PUSH_UNANSWERED): """
+        failed to push localhost:1/web:1: failed to do request: Head "https://localhost:1/v2/web": dial tcp \
+127.0.0.1:1: connect: connection refused
+        failed to push r.invalid/web:1: failed to do request: Head "https://r.invalid/v2/": dial tcp: lookup \
+r.invalid on 10.0.0.1:53: no such host
+        failed to push r/web:1: failed to do request: Head "https://r/v2/": tls: failed to verify certificate: x509: \
+certificate signed by unknown authority
+        failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 503 \
+Service Unavailable
+        """,
+    (Unreachable, NODE_GONE): """
+        failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF
+        context deadline exceeded
+        Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+        listing workers for Build: failed to list workers: Unavailable: connection error: desc = "transport: Error \
+while dialing: dial tcp 127.0.0.1:1234: connect: connection refused"
+        """,
+    (BuildFailed, BASE_REFUSED): """
+        localhost:5001/base:1: failed to resolve source metadata for localhost:5001/base:1: unexpected status from \
+HEAD request to http://localhost:5001/v2/base/manifests/1: 401 Unauthorized
+        nosuch/image: failed to resolve source metadata for docker.io/nosuch/image:latest: pull access denied, \
+repository does not exist or may require authorization: server message: insufficient_scope: authorization failed
+        """,
+    (Unreachable, BASE_UNANSWERED): """
+        localhost:1/base:1: failed to resolve source metadata for localhost:1/base:1: failed to do request: Head \
+"https://localhost:1/v2/base/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused
+        """,
+    (BuildFailed, ""): """
+        failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 400 Bad Request
+        localhost:5000/nothing:1: failed to resolve source metadata for localhost:5000/nothing:1: \
+localhost:5000/nothing:1: not found
+        process "/bin/sh -c echo ERROR: hello; exit 3" did not complete successfully: exit code: 3
+        process "/bin/sh -c ./pushing --all # connection refused, 401, code = Unavailable" did not complete \
+successfully: exit code: 1
+        dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)
+        failed to compute cache key: "/missing": not found
+        """,
+}
+"""Complaints by what becomes of them: one line each."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint", "complaint"),
+    [(*outcome, complaint) for outcome, complaints in COMPLAINTS.items() for complaint in text(complaints).split("\n")],
+)
+def test_whose_fault_it_is(kind: type[MpbakeError], hint: str, complaint: str) -> None:
+    error = error_of(raw(f"ERROR: failed to solve: {complaint}\n"))
+    assert type(error) is kind
+    assert error.exit_code == (5 if kind is Unreachable else 1)
+    assert hint_of(error) == hint
+    assert error.message == f"{complaint}\nlog: /plan/web.log"
+
+
+def test_a_push_by_the_engine_itself() -> None:
+    error = error_of(
+        raw(
+            vertex(
+                1, "pushing localhost:5001/web:1 with docker", "1", "2", error="unauthorized: authentication required"
+            ),
+            "ERROR: unauthorized: authentication required\n",
+        )
+    )
+    assert (type(error), hint_of(error)) == (BuildFailed, PUSH_REFUSED)
+
+
+def test_a_build_failure_in_full() -> None:
+    assert str(error_of(FAILED)) == text(f"""
+        {PROCESS}
+        output of [2/3] RUN echo ERROR: hello; exit 3:
+          ERROR: hello
+          last 漢
+        in Dockerfile:2:
+             1 |     FROM localhost:5000/base:1
+             2 | >>> RUN echo ERROR: hello; exit 3
+             3 |     RUN true
+        log: /plan/web.log
+          = repeat with: mpbake run web
+        """)
+
+
+def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
+    output = FAILED.replace(b'"error"', b'"errors"') + b"\nERROR: context deadline exceeded\n"
+    assert str(error_of(output)).startswith("context deadline exceeded\nin Dockerfile:2:\n")
+
+
+def test_a_failure_of_a_linked_target_names_it() -> None:
+    error = error_of(raw(EXCERPT, f"ERROR: target web: failed to solve: {PROCESS}\n", "View build details: x\n"))
+    assert error.message.split("\n")[0] == f"target web: failed to solve: {PROCESS}"
+
+
+def test_buildx_may_say_nothing_or_something_else() -> None:
+    assert str(error_of(b"")) == text("""
+        the build failed without saying why
+        log: /plan/web.log
+          = repeat with: mpbake run web
+        """)
+    assert error_of(b"\nunknown flag: --metadata-file\n").message.startswith("unknown flag: --metadata-file\n")
+    assert error_of(b"ERROR: one\nERROR: two\nthree\n").message.startswith("two\nlog: ")
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def test_tags_that_were_pushed_before_it_failed() -> None:
+    output = raw(
+        vertex(1, "exporting to image", "1"),
+        status(1, "pushing manifest for r/web:1@sha256:1", completed="2"),
+        # BuildKit calls it complete, whatever came of it
+        status(1, "pushing manifest for r/web:2@sha256:1", completed="3"),
+        vertex(1, "exporting to image", "1", "3", error="failed to push r/web:2: 403 Forbidden"),
+        "ERROR: failed to solve: failed to push r/web:2: 403 Forbidden\n",
+    )
+    assert error_of(output, "r/web:1", "r/web:2", "r/web:3").message.split("\n")[1:] == [
+        "moved: r/web:1; not moved: r/web:2, r/web:3",
+        "log: /plan/web.log",
+    ]
+    assert error_of(output).message.split("\n")[1:] == ["log: /plan/web.log"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "moved", "said"),
+    [
+        ([], [], "moved: none; not moved: none"),
+        (["r/a:1", "r/a:2"], [], "moved: none; not moved: r/a:1, r/a:2"),
+        (["r/a:1", "r/a:2"], ["r/a:2"], "moved: r/a:2; not moved: r/a:1"),
+        (["r/a:1"], ["r/a:1", "r/b:1"], "moved: r/a:1; not moved: none"),
+        (["team/a:1", "b:1"], ["docker.io/team/a:1", "docker.io/library/b:1"], "moved: team/a:1, b:1; not moved: none"),
+        (
+            ["docker.io/team/a:1", "docker.io/b:1"],
+            ["docker.io/team/a:1"],
+            "moved: docker.io/team/a:1; not moved: docker.io/b:1",
+        ),
+    ],
+)
+def test_moved_text(tags: list[str], moved: list[str], said: str) -> None:
+    assert moved_text(tags, moved) == said
+
+
+# --- registries -------------------------------------------------------------------------------------------------------
+
+REGISTRY_REFUSED = "check docker login and the repository's rights"
+REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
+
+
+@pytest.mark.parametrize(
+    ("complaint", "kind", "hint"),
+    [
+        ("authorization failed: no basic auth credentials", BuildFailed, REGISTRY_REFUSED),
+        ("denied: requested access to the resource is denied", BuildFailed, REGISTRY_REFUSED),
+        (
+            "unexpected status from PUT request to http://r/v2/web/manifests/1: 403 Forbidden",
+            BuildFailed,
+            REGISTRY_REFUSED,
+        ),
+        (
+            'failed to do request: Head "http://localhost:1/v2/k": dial tcp 127.0.0.1:1: connect: connection refused',
+            Unreachable,
+            REGISTRY_UNANSWERED,
+        ),
+        ("no answer in time", Unreachable, REGISTRY_UNANSWERED),
+        ('Get "https://r/v2/": net/http: TLS handshake timeout', Unreachable, REGISTRY_UNANSWERED),
+        ("localhost:5000/web:1: not found", BuildFailed, ""),
+        ("\x1b[31mmanifest invalid", BuildFailed, ""),
+    ],
+)
+def test_registry_errors(complaint: str, kind: type[MpbakeError], hint: str) -> None:
+    error = registry_error("r/web:1 could not be read back", complaint)
+    assert type(error) is kind
+    assert error.message == f"r/web:1 could not be read back: {complaint.removeprefix(chr(27) + '[31m')}"
+    assert error.hint == hint

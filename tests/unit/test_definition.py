@@ -1,0 +1,399 @@
+"""What buildx is told for a piece."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit.definition import (
+    annotations_of_index,
+    annotations_of_part,
+    bake_definition,
+    dump,
+    grants,
+    outputs,
+    repositories,
+)
+from mpbake.plan import Driver
+from mpbake.platforms import parse_platforms
+from mpbake.steps import BuildPiece
+from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
+from tests.unit.plans import target_of_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONTAINER, ENGINE = Driver.DOCKER_CONTAINER, Driver.DOCKER
+
+
+def pieces_of(attributes: str, *more: str) -> list[BuildPiece]:
+    """The pieces of a target `web` on an Intel and an ARM node."""
+    rest = "\n".join(more)
+    plan = f"\n[targets.web]\nbuilder = 'release'\n{attributes}\n{rest}\n{TWO_NODES}"
+    return [step for step in graph_of_text(plan, "web").steps if isinstance(step, BuildPiece) and not step.shared]
+
+
+def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The definition of a piece by target; `built` names links."""
+    links = {link.name: link for link in piece.target.links.values()}
+    definition = bake_definition(piece, driver, [links[name] for name in built])
+    assert list(definition) == ["target"]
+    found: dict[str, dict[str, Any]] = definition["target"]
+    return found
+
+
+# --- the target itself ------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_target_in_one_piece() -> None:
+    (piece,) = pieces_of("""
+        context = "web"
+        dockerfile = "Dockerfile.prod"
+        args = { A = "1", B = "" }
+        labels = { "a.b" = "c" }
+        platforms = ["linux/amd64", "linux/386"]
+        tags = ["r/web:1", "r/web:latest"]
+        push = true
+        no-cache = true
+        cache-to = ["type=local,dest=cache"]
+        annotations = ["index:a=b", "manifest[linux/386]:c=d"]
+        """)
+    assert targets_of(piece) == {
+        "web": {
+            "context": "/plan/web",
+            "dockerfile": "Dockerfile.prod",
+            "args": {"A": "1", "B": ""},
+            "labels": {"a.b": "c"},
+            "platforms": ["linux/amd64", "linux/386"],
+            "tags": ["r/web:1", "r/web:latest"],
+            "no-cache": True,
+            "cache-to": ["type=local,dest=/plan/cache"],
+            "annotations": ["index:a=b", "manifest[linux/386]:c=d"],
+            "output": ["type=image,push=true"],
+        }
+    }
+
+
+def test_a_target_of_which_nothing_is_said() -> None:
+    (piece,) = [step for step in graph_of_text("[targets.web]").steps if isinstance(step, BuildPiece)]
+    assert targets_of(piece) == {"web": {"context": "/plan", "output": ["type=cacheonly"], "tags": []}}
+
+
+def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
+    amd64, arm64 = pieces_of("""
+        platforms = ["linux/amd64", "linux/arm64"]
+        tags = ["r/web:1"]
+        push = true
+        args = { A = "1" }
+        annotations = [
+            "plain=1",
+            "index:title=web",
+            "manifest[linux/arm64]:arm=1",
+            "index,manifest:both=1",
+            "manifest[linux/amd64],manifest-descriptor[linux/arm64]:split=1",
+        ]
+        """)
+    by_digest = "type=image,name=r/web,push=true,push-by-digest=true,name-canonical=true,store=false"
+    assert targets_of(amd64) == {
+        "web": {
+            "context": "/plan",
+            "args": {"A": "1", "BUILDKIT_MULTI_PLATFORM": "1"},
+            "platforms": ["linux/amd64"],
+            "annotations": ["manifest:plain=1", "manifest:both=1", "manifest[linux/amd64]:split=1"],
+            "output": [by_digest],
+        }
+    }
+    assert targets_of(arm64)["web"]["annotations"] == [
+        "manifest:plain=1",
+        "manifest[linux/arm64]:arm=1",
+        "manifest:both=1",
+        "manifest-descriptor[linux/arm64]:split=1",
+    ]
+    assert annotations_of_index(amd64.target) == ["index:title=web", "index:both=1"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "part", "index"),
+    [
+        ("org.example=1", ["manifest:org.example=1"], []),
+        ("index:a=1", [], ["index:a=1"]),
+        ("index-descriptor:a=1", [], ["index-descriptor:a=1"]),
+        ("index,index-descriptor:a=1", [], ["index,index-descriptor:a=1"]),
+        ("manifest:a=b:c=d", ["manifest:a=b:c=d"], []),
+        ("manifest[linux/arm64/v8]:a=1", ["manifest[linux/arm64/v8]:a=1"], []),
+        ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], []),
+        ("manifest[linux/x86_64]:a=1", [], []),
+        ("manifest[linux/amd64],index:a=1", [], ["index:a=1"]),
+        # what is no level is a part of the key
+        ("https://x:y=1", ["manifest:https://x:y=1"], []),
+        ("other:a=1", ["manifest:other:a=1"], []),
+        ("index,other:a=1", ["manifest:index,other:a=1"], []),
+        ("manifest:a=two\nlines", ["manifest:a=two\nlines"], []),
+    ],
+)
+def test_annotations_go_where_they_belong(annotation: str, part: list[str], index: list[str]) -> None:
+    target = target_of_text(f"[targets.web]\nannotations = {json.dumps([annotation])}")
+    assert annotations_of_part(target, parse_platforms(["linux/arm64"])) == part
+    assert annotations_of_index(target) == index
+
+
+def test_repositories_each_once() -> None:
+    target = target_of_text("[targets.web]\ntags = ['r/b:1', 'localhost:5000/a', 'r/b:2', 'c']")
+    assert repositories(target) == ["r/b", "localhost:5000/a", "c"]
+
+
+# --- where the results go ---------------------------------------------------------------------------------------------
+
+SEVERAL = "tags = ['r/web:1', 's:5000/web:1']"
+BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,name-canonical=true,store=false'
+
+
+@pytest.mark.parametrize(
+    ("driver", "attributes", "output", "tags"),
+    [
+        (CONTAINER, "", ["type=cacheonly"], []),
+        (CONTAINER, "tags = ['r/web:1']", ["type=cacheonly"], ["r/web:1"]),
+        (CONTAINER, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (CONTAINER, f"{SEVERAL}\npush = true", [BY_DIGEST], None),
+        # the docker driver cannot push by digest: it keeps the image under its tags, which are pushed after
+        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        (CONTAINER, "tags = ['r/web:1']\nload = true", ["type=docker"], ["r/web:1"]),
+        (
+            CONTAINER,
+            "tags = ['r/web:1']\nload = true\npush = true",
+            ["type=image,push=true", "type=docker"],
+            ["r/web:1"],
+        ),
+        (
+            CONTAINER,
+            f"{SEVERAL}\nload = true\npush = true",
+            [BY_DIGEST, 'type=docker,"name=r/web:1,s:5000/web:1"'],
+            None,
+        ),
+        (
+            CONTAINER,
+            "output = ['out', 'type=oci,dest=web.tar']",
+            ["type=local,dest=/plan/out", "type=oci,dest=/plan/web.tar"],
+            [],
+        ),
+        (
+            CONTAINER,
+            "tags = ['r/web:1']\npush = true\noutput = ['-']",
+            ["type=image,push=true", "type=tar,dest=-"],
+            ["r/web:1"],
+        ),
+    ],
+)
+def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], tags: list[str] | None) -> None:
+    (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}")
+    assert outputs(piece, driver) == output
+    found = targets_of(piece, driver)["web"]
+    assert (found["output"], found.get("tags")) == (output, tags)
+
+
+def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
+    (piece,) = pieces_of("platforms = ['linux/amd64']\ntags = ['r/web:1']\noutput = ['type=registry', 'out']")
+    assert outputs(piece, CONTAINER) == ["type=image,push=true", "type=local,dest=/plan/out"]
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+LINKS = """
+    [targets.base]
+    context = "base"
+    platforms = ["linux/arm64", "linux/amd64"]
+    contexts = { deep = "target:deep", files = "files", image = "docker-image://alpine" }
+    tags = ["r/base:1"]
+    push = true
+    no-cache = true
+    pull = true
+    cache-to = ["type=local,dest=cache"]
+    cache-from = ["type=local,src=cache"]
+    output = ["out"]
+    [targets.deep]
+    context = "deep"
+    [targets.files]
+    context = "files"
+    platforms = ["linux/amd64"]
+    """
+
+
+def test_links_are_built_within_and_leave_nothing_behind() -> None:
+    _, arm64 = pieces_of(
+        """
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:base", again = "target:base", files = "target:files", own = "own" }
+        """,
+        LINKS,
+    )
+    assert targets_of(arm64) == {
+        "web": {
+            "context": "/plan",
+            "contexts": {"own": "/plan/own", "base": "target:base", "again": "target:base", "files": "target:files"},
+            "platforms": ["linux/arm64"],
+            "args": {"BUILDKIT_MULTI_PLATFORM": "1"},
+            "annotations": [],
+            "tags": [],
+            "output": ["type=cacheonly"],
+        },
+        "base": {
+            "context": "/plan/base",
+            "contexts": {"files": "/plan/files", "image": "docker-image://alpine", "deep": "target:deep"},
+            "platforms": ["linux/arm64"],
+            "no-cache": True,
+            "pull": True,
+            "cache-from": ["type=local,src=/plan/cache"],
+            "output": ["type=cacheonly"],
+        },
+        "files": {"context": "/plan/files", "platforms": ["linux/amd64"], "output": ["type=cacheonly"]},
+        "deep": {"context": "/plan/deep", "platforms": ["linux/arm64"], "output": ["type=cacheonly"]},
+    }
+
+
+def test_a_link_that_this_run_has_built_is_taken_from_the_cache() -> None:
+    (piece,) = pieces_of("platforms = ['linux/arm64']\nno-cache = true\ncontexts = { base = 'target:base' }", LINKS)
+    before, after = targets_of(piece), targets_of(piece, built=["base"])
+    assert before["base"]["no-cache"] is before["base"]["pull"] is True
+    assert {"no-cache", "pull"}.isdisjoint(after["base"])
+    assert after["web"]["no-cache"] is True
+
+
+def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:
+    (piece,) = [
+        step
+        for step in graph_of_text(f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web").steps
+        if isinstance(step, BuildPiece)
+    ]
+    found = targets_of(piece, ENGINE)
+    assert [found[name].get("platforms") for name in ("web", "base", "deep")] == [
+        None,
+        ["linux/arm64", "linux/amd64"],
+        ["linux/arm64", "linux/amd64"],
+    ]
+
+
+def test_a_shared_piece_stays_in_the_cache() -> None:
+    graph = graph_of_text(
+        f"""
+        [targets.web]
+        platforms = ["linux/amd64"]
+        contexts = {{ base = "target:base" }}
+        [targets.worker]
+        platforms = ["linux/amd64"]
+        contexts = {{ base = "target:base" }}
+        {LINKS}
+        """,
+        "web",
+        "worker",
+    )
+    found = targets_of(piece_of(graph, "base"))
+    assert found["base"] == {
+        "context": "/plan/base",
+        "contexts": {"files": "/plan/files", "image": "docker-image://alpine", "deep": "target:deep"},
+        "platforms": ["linux/amd64"],
+        "no-cache": True,
+        "pull": True,
+        "cache-from": ["type=local,src=/plan/cache"],
+        "output": ["type=cacheonly"],
+    }
+    assert list(found) == ["base", "deep"]
+
+
+def test_a_definition_changes_nothing_of_its_target() -> None:
+    pieces = pieces_of("platforms = ['linux/amd64', 'linux/arm64']\nargs = { A = '1' }\nannotations = ['index:a=b']")
+    first = [targets_of(piece) for piece in pieces]
+    assert [targets_of(piece) for piece in pieces] == first
+    assert pieces[0].target.attributes["args"] == {"A": "1"}
+
+
+# --- as JSON ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("${PATH}", "$${PATH}"),
+        ("%{ if true }x%{ endif }", "%%{ if true }x%%{ endif }"),
+        ("$${x}", "$$${x}"),
+        ("$PATH 100% $(id) {}", "$PATH 100% $(id) {}"),
+        ('ä 漢 " \\ \n', 'ä 漢 " \\ \n'),
+    ],
+)
+def test_bake_finds_no_template_of_its_own(text: str, escaped: str) -> None:
+    definition = {"target": {"web": {text: [text, {text: text}], "no-cache": True, "other": None}}}
+    assert json.loads(dump(definition)) == {
+        "target": {"web": {escaped: [escaped, {escaped: escaped}], "no-cache": True, "other": None}}
+    }
+
+
+def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
+    (piece,) = pieces_of(r"""
+        platforms = ["linux/amd64"]
+        args = { "A${x}" = "${y}" }
+        dockerfile-inline = "ENV A=${PATH}"
+        context = "%{x}"
+        """)
+    found = dump(bake_definition(piece, CONTAINER))
+    assert [found.count(each) for each in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
+    assert found.count("${") == 3
+
+
+# --- what newer buildx must be allowed --------------------------------------------------------------------------------
+
+
+def granted(attributes: str, *more: str) -> list[str]:
+    (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", *more)
+    return grants(bake_definition(piece, CONTAINER))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "allowed"),
+    [
+        ("", ["fs.read=/plan"]),
+        ("context = 'web'", ["fs.read=/plan/web"]),
+        ("context = '../other'", ["fs.read=/plan/../other"]),
+        ("context = 'https://example.com/repo.git'", []),
+        ("context = 'git@example.com:repo.git'", []),
+        (
+            "contexts = { a = 'files', b = 'docker-image://alpine', c = 'oci-layout:///x' }",
+            ["fs.read=/plan", "fs.read=/plan/files"],
+        ),
+        ("dockerfile = 'Dockerfile.prod'", ["fs.read=/plan"]),
+        ("dockerfile = '/etc/Dockerfile'", ["fs.read=/plan", "fs.read=/etc/Dockerfile"]),
+        ("secret = ['id=a,src=a.txt', 'id=b,env=B', 'id=c']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
+        ("secret = ['type=file,id=a,source=a.txt']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
+        ("secret = ['type=env,id=a,src=HOME']", ["fs.read=/plan"]),
+        ("ssh = ['default']", ["fs.read=/plan", "ssh"]),
+        (
+            "ssh = ['default=one.pem,two.pem', 'other=/run/agent']",
+            ["fs.read=/plan", "fs.read=/plan/one.pem", "fs.read=/plan/two.pem", "ssh", "fs.read=/run/agent"],
+        ),
+        (
+            (
+                "cache-from = ['type=local,src=cache', 'type=registry,ref=r/cache']\n"
+                "cache-to = ['type=local,dest=cache,mode=max', 'type=inline']"
+            ),
+            ["fs.read=/plan", "fs.read=/plan/cache", "fs.write=/plan/cache"],
+        ),
+        (
+            "output = ['out', 'type=tar,dest=x.tar', '-']",
+            ["fs.read=/plan", "fs.write=/plan/out", "fs.write=/plan/x.tar"],
+        ),
+        ("tags = ['r/web:1']\npush = true", ["fs.read=/plan"]),
+    ],
+)
+def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[str]) -> None:
+    assert granted(attributes) == allowed
+
+
+def test_links_are_granted_theirs() -> None:
+    assert granted("contexts = { base = 'target:base' }", LINKS) == [
+        "fs.read=/plan",
+        "fs.read=/plan/base",
+        "fs.read=/plan/files",
+        "fs.read=/plan/cache",
+        "fs.read=/plan/deep",
+    ]
