@@ -119,6 +119,9 @@ class _Run:
             status = StepStatus.CANCELLED
         except MpbakeError as failure:
             status, error = StepStatus.FAILED, failure
+        except OSError as failure:
+            status = StepStatus.FAILED
+            error = MpbakeError(f"{failure.filename or 'the log'}: {failure.strerror}", hint="is the disk full?")
         except Exception as bug:  # noqa: BLE001 - a worker that dies silently would hang the run
             status = StepStatus.FAILED
             error = MpbakeError(

@@ -86,7 +86,8 @@ class Target:
 
     `platforms` is empty when the native platform of the builder's first node is meant. `links` maps the names of
     named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
-    bake's names, with local paths made absolute. `table` is where it stands in the file.
+    bake's names, with local paths made absolute. `push_options` are what
+    BuildKit's image exporter is told besides, such as a compression. `table` is where it stands in the file.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Target:
     tags: tuple[str, ...] = ()
     push: bool = False
     load: bool = False
+    push_options: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     needs: tuple[Target, ...] = ()
     links: Mapping[str, Target] = field(default_factory=dict)

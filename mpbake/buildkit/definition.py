@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ANNOTATION = re.compile(r"(?P<levels>[A-Za-z0-9_,\[\]/-]+):(?P<rest>[^=]+=.*)", re.DOTALL)
 _LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manifest)(?:\[(?P<platform>[^\]]+)\])?")
+_IN_THE_STORE = {"type": "image"}
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
@@ -91,19 +92,20 @@ def outputs(piece: BuildPiece, driver: Driver) -> list[str]:
     target = piece.target
     found = []
     if piece.delivery is Delivery.TAGS:
-        found.append("type=image,push=true")
+        found.append(format_fields({"type": "image", "push": "true", **target.push_options}))
     elif piece.delivery is Delivery.UNTAGGED:
-        found.append("type=image" if driver is Driver.DOCKER else _by_digest(target))
+        fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(target)
+        found.append(format_fields({**fields, **target.push_options}))
     if target.load:
         names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
         found.append(format_fields({"type": "docker"} | ({"name": names} if names else {})))
     return [*found, *target.outputs] or ["type=cacheonly"]
 
 
-def _by_digest(target: Target) -> str:
+def _by_digest(target: Target) -> dict[str, str]:
     fields = {"type": "image", "name": ",".join(repositories(target)), "push": "true"}
     # An engine's own image store would name the image too, and refuse when two pieces do so at once.
-    return format_fields(fields | {"push-by-digest": "true", "name-canonical": "true", "store": "false"})
+    return fields | {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
 
 
 def repositories(target: Target) -> list[str]:

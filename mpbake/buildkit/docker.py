@@ -168,16 +168,25 @@ class Docker:
             timer.start()
         kept = bytearray()
         assert child.stderr is not None  # noqa: S101 - it was asked for
-        with child.stderr:
-            while chunk := os.read(child.stderr.fileno(), 65536):
-                (on_stderr or kept.extend)(chunk)
-        child.wait()
-        if timer:
-            timer.cancel()
-        del self._children[child.pid]
-        with self._register.open("a", encoding="ascii") as register:
-            register.write(f"-{child.pid}\n")
+        try:
+            with child.stderr:
+                while chunk := os.read(child.stderr.fileno(), 65536):
+                    (on_stderr or kept.extend)(chunk)
+        except BaseException:
+            _kill(child.pid, signal.SIGKILL)
+            raise
+        finally:
+            child.wait()
+            if timer:
+                timer.cancel()
+            self._forget(child.pid)
         return bytes(kept), expired.is_set()
+
+    def _forget(self, pid: int) -> None:
+        """The child is over: nobody is to signal its number again."""
+        del self._children[pid]
+        with contextlib.suppress(OSError), self._register.open("a", encoding="ascii") as register:
+            register.write(f"-{pid}\n")
 
     def _guard(self) -> None:
         """Start the watchdog, once, before the first child."""

@@ -103,6 +103,11 @@ class Nodes:
                 self._ready[node.id] = self._make_ready(node)
             return self._ready[node.id]
 
+    def tidy(self) -> None:
+        """Remove what buildx writes down of each build, which nobody reads in a private store."""
+        for ready in self._ready.values():
+            shutil.rmtree(ready.store / "refs", ignore_errors=True)
+
     def _make_ready(self, declared: Node) -> Ready:
         node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
         match node.driver:

@@ -15,7 +15,7 @@ _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
 _MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
-_WITH_DOCKER = re.compile(r"pushing (\S+) with docker")
+_WITH_DOCKER = re.compile(r"(?:\[[^\]]+\] )?pushing (\S+) with docker")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -194,6 +194,7 @@ class _Follower:
         if update.said:
             text = "\n".join(update.said)
             self._log.write(text + "\n")
+            self._log.flush()  # people follow it, and a full disk is to be noticed now
             self._reporter.handle(StepSaid(step=self._piece, text=text))
         if update.activity:
             self._reporter.handle(StepAdvanced(step=self._piece, activity=update.activity))
@@ -226,10 +227,11 @@ def open_runner(
 ) -> Iterator[BuildKitRunner]:
     """A runner for `targets`; no process of it is left when the block is left."""
     docker = Docker(child_environment(environment, targets), state.run)
+    nodes = Nodes(docker, state.nodes, environment)
     try:
         yield BuildKitRunner(
             docker=docker,
-            nodes=Nodes(docker, state.nodes, environment),
+            nodes=nodes,
             state=state,
             root=root,
             repeat=repeat,
@@ -237,3 +239,4 @@ def open_runner(
         )
     finally:
         docker.close()
+        nodes.tidy()

@@ -15,7 +15,7 @@ from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetS
 from mpbake.text import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mpbake.errors import KeyPath
@@ -96,6 +96,7 @@ class Linker:
             platforms=parse_platforms(values.platforms),
             tags=tuple(dict.fromkeys(str(parse_reference(tag)) for tag in values.tags)),
             push=push,
+            push_options=self._push_options(draft, pushed),
             load=values.load,
             outputs=tuple(_absolute_output(each, self.root) for each in values.output if each not in pushed),
             # A name is missing from `done` only when it lies on a cycle, which has been reported.
@@ -105,6 +106,16 @@ class Linker:
             description=values.description,
             table=draft.table,
         )
+
+    def _push_options(self, draft: Draft, pushed: Iterable[str]) -> dict[str, str]:
+        """What `output` entries that push say besides: `compression=zstd` and the like, but no names."""
+        options: dict[str, str] = {}
+        for entry in pushed:
+            options |= {key: value for key, value in parse_fields(entry).items() if key not in {"type", "push"}}
+        if "name" in options:
+            hint = "give the names as tags"
+            self.problems.append(Problem(key=self._where(draft, ("output",)), message="names the image", hint=hint))
+        return options
 
     def _builder(self, draft: Draft) -> Builder:
         name = draft.values.builder or DEFAULT_BUILDER

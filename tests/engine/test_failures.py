@@ -312,11 +312,27 @@ def test_full_disk_is_no_traceback(testbed: Testbed, run_mpbake: RunMpbake, tmp_
         fill(folder / "filler")
         done = run_mpbake(["run", "web"], cwd=folder)
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
     assert done.returncode not in {0, -signal.SIGKILL}
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "report this as a bug" not in done.stderr
+
+
+def test_disk_that_fills_up_during_a_build(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", folder], check=True)
+    try:
+        (folder / "build.toml").write_text(simple_plan(testbed, "RUN while true; do echo a line of output; done"))
+        done = run_mpbake(["run", "web"], cwd=folder)
+        left = descendants(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "report this as a bug" not in done.stderr
+    assert left == []
 
 
 def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path) -> None:

@@ -182,13 +182,17 @@ def test_live_only_where_a_person_watches(
     assert called.world.live is live
 
 
+def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(monkeypatch) == 0
+    assert capsys.readouterr().out.startswith("Usage: mpbake [OPTIONS] COMMAND [ARGS]...\n")
+
+
 # --- wrong command lines ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", ["error: Missing command; try: mpbake --help\n"]),
         ("plam", ["error: No such command 'plam'", "; try: mpbake --help\n"]),
         ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", "; try: mpbake run --help\n"]),
         ("list --dryrun", ["error: No such option", "--dryrun", "; try: mpbake list --help\n"]),

@@ -210,6 +210,14 @@ def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
     ]
 
 
+@pytest.mark.parametrize(("file", "said"), [("/logs/web.log", "/logs/web.log"), (None, "the log")])
+def test_a_full_disk_is_no_bug(file: str | None, said: str) -> None:
+    full = OSError(28, "No space left on device", file)
+    assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
+        f"failed bootstrap default/local: {said}: No space left on device\n  = is the disk full?"
+    )
+
+
 def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> None:
     runner = FakeRunner({"build a native on default/local": Cancelled("cancelled")})
     assert executed(graph_of_text(CHAIN), runner, Recorder()) == [

@@ -307,6 +307,16 @@ def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, said: str
     assert caught.value.message == f"node default/local (docker, the engine in use) cannot be used: {said}"
 
 
+def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> None:
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
+    store = nodes.ready(ENGINE).store
+    (store / "refs/default").mkdir(parents=True)
+    (store / "instances").mkdir()
+    nodes.tidy()
+    nodes.tidy()
+    assert [path.name for path in store.iterdir()] == ["instances"]
+
+
 # --- containers -------------------------------------------------------------------------------------------------------
 
 

@@ -208,6 +208,7 @@ def test_objects_without_any_of_it() -> None:
         ([status(1, "pushing layers", completed="2")], ()),
         ([vertex(1, "pushing r/web:1 with docker", "1")], ()),
         ([vertex(1, "pushing r/web:1 with docker", "1", "2")], ("r/web:1",)),
+        ([vertex(1, "[web] pushing r/web:1 with docker", "1", "2")], ("r/web:1",)),
         ([vertex(1, "pushing r/web:1 with docker", "1", "2", error="denied")], ()),
         (
             [

@@ -256,6 +256,28 @@ def test_names_that_are_none(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["1", "8-1", "_ci", "-x"])
+def test_the_name_of_a_builder_begins_with_a_letter(name: str) -> None:
+    assert problems_of_text(f"\n[builders.{name}]\n[builders.x.nodes.{name}]") == text(f"""
+        build.toml:2: builders.{name}: a builder's name begins with a letter
+            [builders.{name}]
+          = buildx takes no other
+        """)
+
+
+def test_two_nodes_of_one_name_to_buildx() -> None:
+    assert problems_of_text("""
+        [builders.a.nodes.b-c]
+        [builders.a-b.nodes.c]
+        [builders.a-b.nodes.d]
+        endpoint = "ssh://d"
+        """) == text("""
+        build.toml:3: builders.a-b.nodes.c: a-b/c and a/b-c are both a-b-c to buildx
+            [builders.a-b.nodes.c]
+          = rename one of them
+        """)
+
+
 def test_templates_of_a_builder_are_checked_after_rendering() -> None:
     assert problems_of_text("""
         [variables]

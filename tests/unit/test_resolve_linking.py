@@ -389,3 +389,27 @@ def test_two_rows_push_one_tag() -> None:
 )
 def test_what_buildkit_is_handed(written: str, attributes: dict[str, Any]) -> None:
     assert target_of_text(f"\n[targets.o]\n[targets.web]\n{written}").attributes == attributes
+
+
+def test_options_of_an_output_that_pushes_are_kept() -> None:
+    target = target_of_text("""
+        [targets.web]
+        tags = ["r/web:1"]
+        output = ["type=registry,compression=zstd", "type=local,dest=out"]
+    """)
+    assert target.push
+    assert target.push_options == {"compression": "zstd"}
+    assert target.outputs == ("type=local,dest=/plan/out",)
+
+
+def test_an_output_that_pushes_takes_no_name() -> None:
+    found = problems_of_text("""
+        [targets.web]
+        tags = ["r/web:1"]
+        output = ["type=image,name=r/other:1,push=true"]
+    """)
+    assert found == (
+        "build.toml:4: targets.web.output: names the image\n"
+        '    output = ["type=image,name=r/other:1,push=true"]\n'
+        "  = give the names as tags"
+    )
