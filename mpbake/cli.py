@@ -59,6 +59,7 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 @click.group(
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="mpbake", message="%(prog)s %(version)s")
