@@ -10,7 +10,7 @@ from mpbake.platforms import parse_platforms
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.resolve.builders import DEFAULT_BUILDER
 from mpbake.resolve.drafts import Draft, pushes
-from mpbake.resolve.naming import ordered, stated, unknown
+from mpbake.resolve.naming import ordered, unknown
 from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetSpec
 from mpbake.text import count
 
@@ -62,12 +62,12 @@ class Linker:
     def _references(self, draft: Draft, rows: Mapping[str, list[str]]) -> _References:
         needs: list[str] = []
         for index, name in enumerate(draft.values.needs):
-            needs += self._known(name, rows, self._where(draft, ("needs", index)))
+            needs += self._known(name, rows, draft.family.where(("needs", index)))
         links = {}
         for context, value in draft.values.contexts.items():
             if not value.startswith(_LINK):
                 continue
-            key = self._where(draft, ("contexts", context))
+            key = draft.family.where(("contexts", context))
             found = self._known(value.removeprefix(_LINK), rows, key)
             if len(found) > 1:
                 message = f"links to a matrix of {count(len(found), 'target')}"
@@ -87,7 +87,7 @@ class Linker:
         pushed = [output for output in values.output if pushes(output)]
         push = values.push or bool(pushed)
         if push and not values.tags and not draft.broken:
-            key = self._where(draft, ("push",) if values.push else ("output",))
+            key = draft.family.where(("push",) if values.push else ("output",))
             hint = "tags name where the image goes"
             self.problems.append(Problem(key=key, message="pushes, but has no tags", hint=hint))
         return Target(
@@ -114,13 +114,13 @@ class Linker:
             options |= {key: value for key, value in parse_fields(entry).items() if key not in {"type", "push"}}
         if "name" in options:
             hint = "give the names as tags"
-            self.problems.append(Problem(key=self._where(draft, ("output",)), message="names the image", hint=hint))
+            self.problems.append(Problem(key=draft.family.where(("output",)), message="names the image", hint=hint))
         return options
 
     def _builder(self, draft: Draft) -> Builder:
         name = draft.values.builder or DEFAULT_BUILDER
         if name not in self.builders:
-            self.problems.append(unknown("builder", name, self.builders, self._where(draft, ("builder",))))
+            self.problems.append(unknown("builder", name, self.builders, draft.family.where(("builder",))))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
         if name not in self.spec.builders and builder.driver is Driver.REMOTE:
@@ -128,9 +128,6 @@ class Linker:
             hint = f"name a builder that has nodes, or declare [builders.{name}]"
             self.problems.append(Problem(key=("targets", draft.table), message=message, hint=hint))
         return builder
-
-    def _where(self, draft: Draft, path: KeyPath) -> KeyPath:
-        return stated(self.spec, draft.chain, path)
 
 
 def _attributes(values: TargetSpec, root: Path) -> dict[str, Any]:

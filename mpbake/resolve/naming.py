@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from mpbake.spec import PlanSpec, Problem
+from mpbake.spec import Problem
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from mpbake.errors import KeyPath
 
@@ -89,15 +89,3 @@ def unknown(kind: str, name: str, known: Iterable[str], key: KeyPath) -> Problem
     return Problem(
         key=key, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, visible, kind=f"{kind}s")
     )
-
-
-def stated(spec: PlanSpec, chain: Sequence[str], path: KeyPath) -> KeyPath:
-    """The table that states the value at `path`: the first of `chain` that has it."""
-    for length in (2, 1):
-        if len(path) < length:
-            continue
-        for table in chain:
-            value: Any = spec.targets[table].written().get(str(path[0]))
-            if value is not None and (length == 1 or (isinstance(value, dict) and path[1] in value)):
-                return ("targets", table, *path)
-    return ("targets", chain[0], *path)

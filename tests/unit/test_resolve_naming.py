@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.resolve.naming import bad_name, below, ordered, stated, unknown
+from mpbake.resolve.naming import bad_name, below, ordered, unknown
 from mpbake.spec import Problem
-from tests.unit.plans import read_text
 
 if TYPE_CHECKING:
     from mpbake.errors import KeyPath
@@ -121,35 +120,3 @@ def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None
 )
 def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
     assert unknown("target", "wep", known, ("x",)) == Problem(key=("x",), message='unknown target "wep"', hint=hint)
-
-
-@pytest.mark.parametrize(
-    ("path", "table"),
-    [
-        (("context",), "web"),
-        (("args", "A"), "web"),
-        (("args", "B"), "_near"),
-        (("args", "C"), "_far"),
-        (("args", "D"), "web"),
-        (("args",), "web"),
-        (("tags", 0), "_near"),
-        (("labels", "x"), "_far"),
-        (("dockerfile",), "web"),
-        ((), "web"),
-    ],
-)
-def test_a_value_stands_in_the_nearest_table_that_states_it(path: KeyPath, table: str) -> None:
-    _, spec = read_text("""
-        [targets._far]
-        context = "far"
-        args = { A = 1, B = 1, C = 1 }
-        tags = ["far"]
-        labels = { x = 1 }
-        [targets._near]
-        args = { A = 2, B = 2 }
-        tags = ["near"]
-        [targets.web]
-        context = ""
-        args = { A = 3 }
-        """)
-    assert stated(spec, ("web", "_near", "_far"), path) == ("targets", table, *path)
