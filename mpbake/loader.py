@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli
 from pydantic import ValidationError
@@ -17,6 +17,23 @@ from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+
+class WrittenFloat(float):
+    """A number that is text again as it was written: version 8.10 is not 8.1."""
+
+    def __new__(cls, text: str) -> Self:
+        """Read `text`, a float of TOML."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        """As written."""
+        return self.text
+
 
 FILE_NAMES = ("build.toml", "mpbake.toml")
 _SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
@@ -110,7 +127,7 @@ def read_plan(path: Path, *, shown: str) -> tuple[Document, PlanSpec]:
 
 def _read_text(path: Path, shown: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text (byte {error.start})"
     except IsADirectoryError:
@@ -122,7 +139,7 @@ def _read_text(path: Path, shown: str) -> str:
 
 def _parse(text: str, shown: str) -> dict[str, Any]:
     try:
-        return tomli.loads(text)
+        return tomli.loads(text, parse_float=WrittenFloat)
     except tomli.TOMLDecodeError as error:
         lines = text.split("\n")
         line = min(error.lineno, len(lines))

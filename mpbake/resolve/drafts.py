@@ -71,6 +71,10 @@ def _rows(family: Family, scope: dict[str, Any], rendering: Rendering, overrides
         rendered = rendering.value(raw, scope | row, family.where)
         values = _overridden(rendering.table(TargetSpec, rendered, family.where), overrides)
         name = values.name if matrix else family.table
+        if values.name and not matrix:
+            hint = "a target is called by its table; take the name away"
+            message = "only a matrix names its targets"
+            rendering.problems.append(Problem(key=family.where(("name",)), message=message, hint=hint))
         if not NAME.fullmatch(name) and len(rendering.problems) == before:
             key = family.where(("name",)) if values.name else ("targets", family.table)
             rendering.problems.append(bad_name(key, name, matrix=bool(matrix)))
@@ -98,6 +102,10 @@ def _matrix(family: Family, scope: Mapping[str, Any], rendering: Rendering) -> d
             rendering.problems.append(Problem(key=(*key, name), message=message))
             continue
         rows *= len(values)
+        if not name.isidentifier():
+            message = f'"{one_line(name)}" is no variable name'
+            hint = "use letters, digits and underscores"
+            rendering.problems.append(Problem(key=(*key, name), message=message, hint=hint))
         if name in scope:
             message = f'"{one_line(name)}" is a variable too'
             rendering.problems.append(Problem(key=(*key, name), message=message, hint="rename one of them"))

@@ -45,9 +45,15 @@ def resolve_groups(
                 known = [*targets, *members]
                 rendering.problems.append(unknown("target", pattern, known, ("groups", name, "targets", index)))
             found |= {target.name: target for target in matched}
-        description = spec.groups[name].description if name in spec.groups else spec.targets[name].description
+        description = _description(name, spec, scope, rendering)
         groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
     return {name: groups[name] for name in members if name in groups}
+
+
+def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], rendering: Rendering) -> str:
+    if name not in spec.groups:
+        return spec.targets[name].description
+    return str(rendering.value(spec.groups[name].description, scope, below("groups", name, "description")))
 
 
 def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: Rendering) -> list[str]:

@@ -12,7 +12,7 @@ from mpbake.resolve.builders import DEFAULT_BUILDER
 from mpbake.resolve.drafts import Draft, pushes
 from mpbake.resolve.naming import ordered, unknown
 from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetSpec
-from mpbake.text import count
+from mpbake.text import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,6 +75,10 @@ class Linker:
                 self.problems.append(Problem(key=key, message=message, hint=hint))
             elif found:
                 links[context] = found[0]
+        context_key = draft.family.where(("context",))
+        if draft.values.context.startswith(_LINK):
+            hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
+            self.problems.append(Problem(key=context_key, message="a target cannot be the main context", hint=hint))
         return _References(needs=tuple(dict.fromkeys(needs)), links=links)
 
     def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
@@ -160,7 +164,7 @@ def _absolute(attribute: Attribute, value: Any, root: Path) -> Any:
 
 
 def _absolute_context(value: str, root: Path) -> str:
-    return str((root / value).resolve() if value == "." else root / value) if value and is_local(value) else value
+    return str(root / value) if value and is_local(value) else value
 
 
 def _absolute_fields(entry: str, root: Path) -> str:

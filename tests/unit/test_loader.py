@@ -262,3 +262,17 @@ os/architecture[/variant], such as linux/arm64
             tsl = {}
           = did you mean "tls"?
         """)
+
+
+@pytest.mark.parametrize("version", ["true", "1.0", '"1"', "2"])
+def test_the_version_is_a_number(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text(f"version = {version}\n")
+    with pytest.raises(PlanError, match=r"^build.toml:1: version: must be 1"):
+        read_plan(path, shown="build.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_bytes(b"\xef\xbb\xbfversion = 1\n")
+    assert read_plan(path, shown="build.toml")[1].version == 1

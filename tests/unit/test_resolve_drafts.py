@@ -619,3 +619,25 @@ def test_an_unknown_builder_given() -> None:
 )
 def test_which_outputs_push(output: str, *, does: bool) -> None:
     assert pushes(output) is does
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ('name = "other"', "build.toml:3: targets.web.name: only a matrix names its targets"),
+        ('matrix = { "a-b" = [1] }\nname = "x"', 'build.toml:3: targets.web.matrix.a-b: "a-b" is no variable name'),
+        ('context = "target:base"', "build.toml:3: targets.web.context: a target cannot be the main context"),
+    ],
+)
+def test_what_looks_right_and_is_not(lines: str, found: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\n{lines}").startswith(found)
+
+
+def test_a_number_is_text_as_it_was_written() -> None:
+    target = target_of_text("""
+        [variables]
+        python = 3.10
+        [targets.web]
+        args = { A = 8.10, B = 1e3, C = "{{ python }}", D = "py{{ python }}", E = 0x10 }
+    """)
+    assert target.attributes["args"] == {"A": "8.10", "B": "1e3", "C": "3.10", "D": "py3.10", "E": "16"}
