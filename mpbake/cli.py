@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mpbake import __version__
 from mpbake.options import Options, World
@@ -31,6 +32,7 @@ _COMMON = (
     ),
     _option("-C", "--directory", default="", metavar="DIR", help="Work as if started in DIR."),
     _option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable of the plan."),
+    _option("--var-file", "var_files", multiple=True, metavar="FILE", help="TOML file with values of variables."),
     _option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
 )
 _SELECTION = (
@@ -41,6 +43,9 @@ _SELECTION = (
     _option("--builder", default="", metavar="NAME", help="Build all targets on this builder of the plan."),
     _option("--no-cache", is_flag=True, help="Build without the cache."),
     _option("--pull", is_flag=True, help="Ask for newer base images."),
+)
+_FORMAT = _option(
+    "--format", type=click.Choice(["text", "json"]), default="text", help="How the plan is printed: text or json."
 )
 _TELLING = (
     _option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
@@ -77,13 +82,17 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @_with(*_SELECTION, *_COMMON, *_TELLING)
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
-def run(**given: Any) -> None:
+@_FORMAT
+@click.pass_context
+def run(context: click.Context, **given: Any) -> None:
     """Build, publish and verify targets; without a name, the group "default"."""
+    if not given["dry_run"] and context.get_parameter_source("format") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--format goes with --dry-run", context)
     _call("plan" if given["dry_run"] else "run", given)
 
 
 @cli.command()
-@_with(*_SELECTION, *_COMMON)
+@_with(*_SELECTION, *_COMMON, _FORMAT)
 def plan(**given: Any) -> None:
     """Print what a run would do, for review; touches nothing."""
     _call("plan", given)

@@ -150,3 +150,16 @@ def _parse(text: str, shown: str) -> dict[str, Any]:
     except ValueError:  # Python's own limit on the digits of a number
         message = "a number has too many digits"
     raise PlanError([Diagnostic(message=message, location=Location(file=shown))])
+
+
+def read_value(text: str) -> Any:
+    """One value as TOML writes it; None when `text` is no such value."""
+    try:
+        return tomli.loads(f"value = {text}", parse_float=WrittenFloat).get("value")
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_values(path: Path, *, shown: str) -> dict[str, Any]:
+    """The values of a `--var-file`: a TOML file of variables. Raises PlanError."""
+    return _parse(_read_text(path, shown), shown)

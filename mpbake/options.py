@@ -19,6 +19,7 @@ class Options:
     file: str = ""
     directory: str = ""
     variables: tuple[str, ...] = ()
+    var_files: tuple[str, ...] = ()
     push: bool | None = None
     load: bool = False
     no_cache: bool = False
@@ -26,6 +27,7 @@ class Options:
     platforms: tuple[str, ...] = ()
     builder: str = ""
     dry_run: bool = False
+    format: str = "text"
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False

@@ -40,6 +40,17 @@ AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
 """Validation context for a plan before rendering: a template may stand where any other type belongs."""
 
 
+class VariableType(StrEnum):
+    """What a variable holds."""
+
+    STRING = "string"
+    INT = "int"
+    FLOAT = "float"
+    BOOL = "bool"
+    LIST = "list"
+    MAP = "map"
+
+
 class Merge(Enum):
     """How an attribute combines with the inherited one."""
 
@@ -122,6 +133,7 @@ FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields)]], _TEMPLATE]
 Platforms = Annotated[list[Annotated[Text, _checked(parse_platform)]], _TEMPLATE]
 Tags = Annotated[list[Annotated[Text, _checked(parse_reference)]], _TEMPLATE]
 DriverName = Annotated[str, _checked(_one_of(Driver))]
+VariableTypeName = Annotated[str, _checked(_one_of(VariableType))]
 EmulationName = Annotated[str, _checked(_one_of(Emulation))]
 
 
@@ -142,7 +154,7 @@ class _Table(BaseModel):
 
 
 def _variable_value(value: Any) -> Any:
-    if not isinstance(value, str | bool | int | float | list):
+    if not isinstance(value, str | bool | int | float | list | dict):
         msg = f"a variable cannot hold {_kind(value)}"
         raise ValueError(msg)  # noqa: TRY004 - pydantic collects ValueError
     return value
@@ -152,10 +164,18 @@ class VariableSpec(_Table):
     """A variable: its default (which also gives its type), and where else its value may come from."""
 
     default: Annotated[Any, AfterValidator(_variable_value)] = Field(
-        description="value when nothing else gives one; its type is the variable's"
+        default=None, description="value when nothing else gives one; may refer to other variables"
+    )
+    type: VariableTypeName = Field(
+        default="", description="string, int, float, bool, list or map; without it, the type of the default"
     )
     env: Text = Field(default="", description="environment variable that may give the value")
     description: Text = Field(default="", description="for `mpbake list` and reviewers")
+    required: bool = Field(default=False, description="the value must not be empty")
+    choices: list[Any] = Field(default_factory=list, description="the only values allowed")
+    pattern: Text = Field(default="", description="regular expression (RE2) that the text must match somewhere")
+    min: int | float | None = Field(default=None, description="smallest number allowed")
+    max: int | float | None = Field(default=None, description="largest number allowed")
 
 
 class TlsSpec(_Table):

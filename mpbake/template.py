@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -51,6 +51,13 @@ class Renderer:
         for name in _UNSTEADY:
             del self._environment.filters[name]
         self._compiled: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+
+    def names(self, text: str) -> frozenset[str]:
+        """The variables that `text` refers to; none where it cannot be read, which rendering will tell."""
+        try:
+            return frozenset(meta.find_undeclared_variables(self._environment.parse(text)))
+        except TemplateError:
+            return frozenset()
 
     def render(self, text: str, scope: Mapping[str, Any]) -> Any:
         """Fill in `text`. One lone `{{ … }}` gives the expression's own value, anything else a string.

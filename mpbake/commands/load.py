@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import PlanError, UsageError
 from mpbake.graph import BuildGraph, build_graph
-from mpbake.loader import Document, find_plan, read_plan
+from mpbake.loader import Document, find_plan, read_plan, read_values
 from mpbake.placement import place
 from mpbake.platforms import parse_platform
 from mpbake.resolve import Inputs, Overrides, resolve
@@ -35,6 +35,7 @@ def inputs(options: Options, world: World) -> Inputs:
     """The values and overrides of the command line. Raises UsageError."""
     return Inputs(
         variables=dict(_assignment(each) for each in options.variables),
+        values=_values(options, world),
         environment=world.environment,
         overrides=Overrides(
             push=options.push,
@@ -45,6 +46,14 @@ def inputs(options: Options, world: World) -> Inputs:
             builder=options.builder,
         ),
     )
+
+
+def _values(options: Options, world: World) -> dict[str, Any]:
+    """What `--var-file` gives; a later file wins. Paths count from where the user is, or works with -C."""
+    values: dict[str, Any] = {}
+    for name in options.var_files:
+        values |= read_values(world.folder / options.directory / name, shown=name)
+    return values
 
 
 def graph_of(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.commands.load import graph_of, load
 from mpbake.graph import needed
 from mpbake.render import plan_text
+from mpbake.render_json import plan_json
 from mpbake.resolve import select
 
 if TYPE_CHECKING:
@@ -18,5 +19,6 @@ def main(options: Options, world: World) -> int:
     document, plan = load(options, world)
     targets = needed(select(plan, options.names))
     graph, warnings = graph_of(document, targets, {})
-    world.stdout.write(plan_text(graph, warnings))
+    printed = plan_json if options.format == "json" else plan_text
+    world.stdout.write(printed(graph, warnings))
     return 0

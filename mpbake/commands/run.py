@@ -121,6 +121,7 @@ def repeat_command(options: Options, piece: BuildPiece) -> str:
     for flag, value in (("-C", options.directory), ("-f", options.file), ("--builder", options.builder)):
         words += [flag, value] if value else []
     words += [word for each in options.variables for word in ("--var", each)]
+    words += [word for each in options.var_files for word in ("--var-file", each)]
     words.append(piece.target.name)
     if piece.of > 1 or options.platforms:
         words += [word for each in piece.platforms for word in ("--platform", str(each.platform))]

@@ -25,8 +25,8 @@ __all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "resolve", "select"]
 def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     """Resolve a plan. Pure; raises PlanError with every problem found."""
     problems: list[Problem] = []
-    scope = resolve_variables(spec, inputs, problems)
     rendering = Rendering(renderer=Renderer(), problems=problems)
+    scope = resolve_variables(spec, inputs, rendering)
     root = document.path.parent
     builders = resolve_builders(spec, scope, rendering, root)
     drafts = draft_targets(spec, scope, rendering, inputs.overrides)

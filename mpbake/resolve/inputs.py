@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,12 @@ class Overrides:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """What comes from outside the file: `--var` values by name, the environment, and the overrides."""
+    """What comes from outside the file.
+
+    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them.
+    """
 
     variables: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)

@@ -46,11 +46,17 @@ def resolve_text(
     *,
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    values: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Plan:
     """The plan that a literal means, in `/plan`, with these `--var`s, this environment and these overrides."""
     document, spec = read_text(toml)
-    inputs = Inputs(variables=variables or {}, environment=environment or {}, overrides=Overrides(**overrides))
+    inputs = Inputs(
+        variables=variables or {},
+        values=values or {},
+        environment=environment or {},
+        overrides=Overrides(**overrides),
+    )
     return resolve(document, spec, inputs)
 
 

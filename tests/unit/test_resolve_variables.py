@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpbake.errors import UsageError
+from mpbake.errors import PlanError, UsageError
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
 
@@ -151,9 +151,122 @@ def test_a_name_that_no_template_could_use(written: str, key: str) -> None:
 
 def test_a_bad_name_with_a_bad_value() -> None:
     assert problems_of_text('\n[variables]\n"a\\nb" = 1', variables={"a\nb": "x"}) == text(r"""
-        build.toml:3: variables."a\nb": variable "a\nb" cannot take "x" from --var: it is not a whole number
-            "a\nb" = 1
         build.toml:3: variables."a\nb": "a\nb" is no variable name
             "a\nb" = 1
           = use letters, digits and underscores
         """)
+
+
+# --- types and limits ---
+
+
+def shown(variable: str, **inputs: Any) -> str:
+    """The value of `v`, declared as `variable`, as a template prints it; or what is wrong with it."""
+    plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
+    try:
+        return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])
+    except PlanError as error:
+        (problem,) = error.diagnostics
+        return f"{problem.message}{f'; {problem.hint}' if problem.hint else ''}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "value"),
+    [
+        ('{ type = "string" }', "x", "x"),
+        ('{ type = "int", default = 1 }', "7", "7"),
+        ('{ type = "float", default = 1 }', "0.5", "0.5"),
+        ('{ type = "bool" }', "yes", "True"),
+        ('{ type = "list" }', "a,b", "['a', 'b']"),
+        ('{ type = "list" }', '["a,b", "c"]', "['a,b', 'c']"),
+        ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', "{'a': 1, 'b.c': 'x'}"),
+        ('{ type = "int" }', "x", 'variable "v" cannot take "x" from --var: it is not a whole number'),
+        ('{ type = "list" }', "[1", 'variable "v" cannot take "[1" from --var: it is not a list'),
+        ('{ type = "map" }', "a=1", 'variable "v" cannot take "a=1" from --var: it is not a table'),
+        ('{ type = "map" }', "{", 'variable "v" cannot take "{" from --var: it is not a table'),
+        ('{ choices = ["a", "b"] }', "a", "a"),
+        ('{ choices = ["a", "b"] }', "c", 'variable "v" cannot take "c" from --var: it must be one of a, b'),
+        ("{ default = 1, choices = [1, 2] }", "2", "2"),
+        ("{ default = 1, min = 1, max = 3 }", "3", "3"),
+        ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
+        ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),
+        ('{ default = "a", min = 1 }', "b", 'variable "v" cannot take "b" from --var: min and max are for numbers'),
+        ('{ pattern = "^[a-z]+$" }', "abc", "abc"),
+        ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v" cannot take "abc1" from --var: it does not match ^[a-z]+$'),
+        ('{ default = 1, pattern = "1" }', "1", 'variable "v" cannot take "1" from --var: pattern is for text'),
+        (
+            '{ pattern = "(" }',
+            "a",
+            'variable "v" cannot take "a" from --var: the pattern ( cannot be read: missing ): (',
+        ),
+        ('{ pattern = "(a+)+$" }', "a" * 5000 + "b", None),
+        ("{ required = true }", "", 'variable "v" cannot take "" from --var: it must not be empty'),
+        ('{ required = true, default = "" }', "x", "x"),
+    ],
+)
+def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str | None) -> None:
+    found = shown(variable, variables={"v": given})
+    assert found == value if value is not None else "does not match" in found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ('{ type = "string" }', 'variable "v" has no value; give it with --var v=…'),
+        ('{ type = "string", env = "V" }', 'variable "v" has no value; give it with --var v=…, or set V'),
+        ('{ required = true, default = "" }', 'variable "v" cannot take "" from its default: it must not be empty'),
+        ('{ default = "c", choices = ["a"] }', 'variable "v" cannot take "c" from its default: it must be one of a'),
+        ('{ default = [1], type = "string" }', 'variable "v" cannot take "[1]" from its default: it is not text'),
+        ('{ default = true, type = "string" }', "true"),
+        ('{ default = 3.10, type = "string" }', "3.10"),
+        ('{ default = 3, type = "float" }', "3"),
+        (
+            '{ default = true, type = "int" }',
+            'variable "v" cannot take "True" from its default: it is not a whole number',
+        ),
+        ("{ default = { a = 1 } }", "{'a': 1}"),
+        ('{ type = "number" }', 'unknown value "number"; known values: bool, float, int, list, map, string'),
+    ],
+)
+def test_types_and_limits_of_the_default(variable: str, value: str) -> None:
+    assert shown(variable) == value
+
+
+def test_a_file_of_values_wins_over_the_environment_and_keeps_its_types() -> None:
+    variable = '{ default = "d", env = "V" }'
+    assert shown(variable, environment={"V": "env"}, values={"v": "file"}) == "file"
+    assert shown(variable, environment={"V": "env"}, values={"v": "file"}, variables={"v": "var"}) == "var"
+    assert shown("{ default = [] }", values={"v": [1, "a,b"]}) == "[1, 'a,b']"
+    assert shown("{ default = 1 }", values={"v": [1]}) == (
+        'variable "v" cannot take "[1]" from --var-file: it is not a whole number'
+    )
+    with pytest.raises(UsageError, match='--var-file: the plan has no variable "w"'):
+        shown(variable, values={"w": 1})
+
+
+def test_a_default_may_refer_to_other_variables_in_any_order() -> None:
+    target = target_of_text(
+        """
+        [variables]
+        image = "{{ registry }}/{{ team }}/web"
+        team = { default = "core" }
+        registry = "r.example.com"
+        all = ["{{ image }}", "{{ n + 1 }}"]
+        n = 3
+        [targets.web]
+        args = { A = "{{ image }}", B = "{{ all | join(' ') }}" }
+        """,
+        variables={"team": "{{ not a template }}"},
+    )
+    image = "r.example.com/{{ not a template }}/web"
+    assert target.attributes["args"] == {"A": image, "B": f"{image} 4"}
+
+
+def test_variables_that_refer_to_one_another_in_a_circle() -> None:
+    found = problems_of_text("""
+        [variables]
+        a = "{{ b }}"
+        b = "{{ c }}"
+        c = "{{ a }}"
+        """)
+    assert "build.toml:3: variables.a: a cycle: a -> b -> c -> a" in found

@@ -231,8 +231,10 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
             'defaults.builder.nodes: unknown key "nodes"\n  = known keys: driver, emulation, image, network',
         ),
         ("variables = { a = 1979-05-27 }", "variables.a: a variable cannot hold a date or time"),
-        ("variables = { a = { default = {} } }", "variables.a.default: a variable cannot hold a table"),
-        ("variables = { a = { env = 'X' } }", 'variables.a: "default" is missing'),
+        (
+            "variables = { a = { env = 'X' } }",
+            'variables.a: variable "a" has no value\n  = give it with --var a=…, or set X',
+        ),
         ("variables = { a = { default = 1, env = [] } }", "variables.a.env: must be text in quotes, not a list"),
         (
             "variables = { a = { default = 1, defalt = 1 } }",

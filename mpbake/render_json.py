@@ -1,0 +1,126 @@
+"""A plan as JSON for programs: what the text says and more, under the names that `docs/plan-json.md` lists. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, assert_never
+
+from mpbake.graph import linked
+from mpbake.render import verb
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mpbake.graph import BuildGraph
+    from mpbake.plan import Builder, Node, Target
+    from mpbake.platforms import Platform
+    from mpbake.steps import Step
+
+FORMAT = 1
+"""Rises when a field goes away or changes its meaning; further fields may come at any time."""
+
+_OF_THEIR_OWN = ("args", "labels", "contexts")
+"""Attributes that stand beside a target's other fields rather than below `attributes`."""
+
+
+def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
+    """Builders, targets and every step of a run in the order in which they can happen, each on a line of its own."""
+    keys = {step: step.key for step in graph.steps}
+    lists: dict[str, Iterable[Any]] = {
+        "builders": _builders(graph),
+        "targets": _targets(graph),
+        "steps": (_step(step, [keys[each] for each in graph.before[step]]) for step in graph.steps),
+        "warnings": warnings,
+    }
+    fields = [f'"format": {FORMAT}', *(f'"{name}": {_lines(items)}' for name, items in lists.items())]
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def _lines(items: Iterable[Any]) -> str:
+    """A JSON list. A line for each item makes differences readable; only ASCII, so nothing can control a screen."""
+    text = ",\n".join(map(json.dumps, items))
+    return f"[\n{text}\n]" if text else "[]"
+
+
+def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
+    """The builders of a run in the order of their steps, each with the nodes that it uses."""
+    of = {target.builder.name: target.builder for target in graph.targets}
+    used: dict[str, list[Node]] = {}
+    for step in graph.steps:
+        if isinstance(step, BootstrapNode):
+            used.setdefault(step.node.builder, []).append(step.node)
+    return (_builder(of[name], nodes) for name, nodes in used.items())
+
+
+def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
+    return {
+        "name": builder.name,
+        "driver": builder.driver,
+        "emulation": builder.emulation,
+        "nodes": [{"id": node.id, "endpoint": node.endpoint, "platforms": _names(node.platforms)} for node in nodes],
+    }
+
+
+def _targets(graph: BuildGraph) -> Iterator[dict[str, Any]]:
+    """The targets of a run, then those that are only built within others."""
+    own = dict.fromkeys(graph.targets)
+    within = dict.fromkeys(each for target in own for each in linked(target) if each not in own)
+    for target in (*own, *within):
+        yield _target(target, only_linked=target in within)
+
+
+def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
+    attributes = target.attributes
+    links = {name: f"target:{link.name}" for name, link in target.links.items()}
+    return {
+        "name": target.name,
+        "description": target.description,
+        "builder": target.builder.name,
+        "platforms": _names(target.platforms),
+        "tags": target.tags,
+        "args": attributes.get("args", {}),
+        "labels": attributes.get("labels", {}),
+        "contexts": {**attributes.get("contexts", {}), **links},
+        "attributes": {name: value for name, value in attributes.items() if name not in _OF_THEIR_OWN},
+        "push": target.push,
+        "push_options": target.push_options,
+        "load": target.load,
+        "outputs": target.outputs,
+        "needs": [each.name for each in target.needs],
+        "only_linked": only_linked,
+    }
+
+
+def _step(step: Step, after: Sequence[str]) -> dict[str, Any]:
+    return {"key": step.key, "kind": verb(step), **_details(step), "after": after}
+
+
+def _details(step: Step) -> dict[str, Any]:
+    match step:
+        case BootstrapNode():
+            return {"node": step.node.id}
+        case BuildPiece():
+            return _piece(step)
+        case Publish():
+            return {"target": step.target.name, "tags": step.target.tags}
+        case Verify():
+            target = step.target
+            return {"target": target.name, "platforms": _names(target.platforms), "tags": target.tags}
+        case _:
+            assert_never(step)
+
+
+def _piece(piece: BuildPiece) -> dict[str, Any]:
+    return {
+        "target": piece.target.name,
+        "nodes": [node.id for node in piece.nodes],
+        "platforms": [{"platform": str(each.platform), "how": each.how.name.lower()} for each in piece.platforms],
+        "delivery": piece.delivery.name.lower(),
+        "tags": piece.target.tags if piece.delivery is Delivery.TAGS else (),
+        "shared": piece.shared,
+    }
+
+
+def _names(platforms: Iterable[Platform]) -> list[str]:
+    return [str(each) for each in platforms]
