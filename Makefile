@@ -9,7 +9,7 @@ COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=ter
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help demo demo-clean test test-unit test-long lint lock clean
+.PHONY: help demo demo-clean test test-unit test-long lint docs lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -34,6 +34,10 @@ lint: $(VENV)/.installed ## ruff, mypy and import-linter
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: $(VENV)/.installed ## write anew what is made from the code: docs/build.schema.json and docs/reference.md
+	$(PYTHON) -m mpbake schema > docs/build.schema.json
+	$(PYTHON) -m mpbake schema --format markdown > docs/reference.md
 
 lock: ## bring requirements.lock up to date with pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \

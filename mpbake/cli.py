@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from mpbake import __version__
+from mpbake.memory import no_garbage
 from mpbake.options import Options, World
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def cli(context: click.Context) -> None:
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
 @_FORMAT
 @click.pass_context
-def run(context: click.Context, **given: Any) -> None:
+def run(context: click.Context, /, **given: Any) -> None:
     """Build, publish and verify targets; without a name, the group "default"."""
     if not given["dry_run"] and context.get_parameter_source("format") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--format goes with --dry-run", context)
@@ -105,8 +106,18 @@ def list_(**given: Any) -> None:
     _call("names", given)
 
 
+@cli.command()
+@click.option(  # without MPBAKE_FORMAT, which is the format of plans
+    "--format", type=click.Choice(["json", "markdown"]), default="json", help="The schema, or a page for people."
+)
+def schema(**given: Any) -> None:
+    """Print the JSON Schema of build.toml, for editors and validators."""
+    _call("schema", given)
+
+
 def _call(module: str, given: dict[str, Any]) -> None:
-    command = importlib.import_module(f"mpbake.commands.{module}")
+    with no_garbage():
+        command = importlib.import_module(f"mpbake.commands.{module}")
     try:
         code = command.main(Options(**given), _world())
         sys.stdout.flush()

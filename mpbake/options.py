@@ -27,10 +27,10 @@ class Options:
     platforms: tuple[str, ...] = ()
     builder: str = ""
     dry_run: bool = False
-    format: str = "text"
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    format: str = "text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -88,6 +88,7 @@ class Target:
     named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
     bake's names, with local paths made absolute. `push_options` are what
     BuildKit's image exporter is told besides, such as a compression. `table` is where it stands in the file.
+    `timeout` is in seconds; 0 is none.
     """
 
     name: str
@@ -101,6 +102,8 @@ class Target:
     needs: tuple[Target, ...] = ()
     links: Mapping[str, Target] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 0.0
+    retries: int = 0
     description: str = ""
     table: str = ""
 
@@ -120,10 +123,14 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from."""
+    """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from.
+
+    `disabled` are the names of targets whose `enabled` is false.
+    """
 
     file: Path
     root: Path
     builders: Mapping[str, Builder]
     groups: Mapping[str, Group]
     targets: Mapping[str, Target]
+    disabled: tuple[str, ...] = ()

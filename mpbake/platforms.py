@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mpbake.text import one_line
@@ -39,6 +40,7 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
+@lru_cache(maxsize=1024)  # a plan names the same few again and again
 def parse_platform(text: str) -> Platform:
     """Read `linux/arm64/v8` as `linux/arm64`, `linux/x86_64` as `linux/amd64`, `linux/arm` as `linux/arm/v7`.
 

@@ -26,11 +26,10 @@ _OF_THEIR_OWN = ("args", "labels", "contexts")
 
 def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
     """Builders, targets and every step of a run in the order in which they can happen, each on a line of its own."""
-    keys = {step: step.key for step in graph.steps}
     lists: dict[str, Iterable[Any]] = {
         "builders": _builders(graph),
         "targets": _targets(graph),
-        "steps": (_step(step, [keys[each] for each in graph.before[step]]) for step in graph.steps),
+        "steps": _steps(graph),
         "warnings": warnings,
     }
     fields = [f'"format": {FORMAT}', *(f'"{name}": {_lines(items)}' for name, items in lists.items())]
@@ -92,8 +91,12 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
     }
 
 
-def _step(step: Step, after: Sequence[str]) -> dict[str, Any]:
-    return {"key": step.key, "kind": verb(step), **_details(step), "after": after}
+def _steps(graph: BuildGraph) -> Iterator[dict[str, Any]]:
+    place = {step: index for index, step in enumerate(graph.steps)}
+    keys = [step.key for step in graph.steps]
+    for step, key in zip(graph.steps, keys, strict=True):
+        before = sorted(place[each] for each in graph.before[step])
+        yield {"key": key, "kind": verb(step), **_details(step), "after": [keys[at] for at in before]}
 
 
 def _details(step: Step) -> dict[str, Any]:

@@ -17,17 +17,19 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     WrapValidator,
 )
 
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import did_you_mean, one_line, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.fields import FieldInfo
 
     from mpbake.errors import KeyPath
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 MARKER = re.compile(r"\{\{|\{%|\{#")
 """What makes a string a template."""
+
+TEMPLATE_SCHEMA: Mapping[str, str] = MappingProxyType({"type": "string", "pattern": MARKER.pattern})
+"""A template, as JSON Schema knows it."""
 
 AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
 """Validation context for a plan before rendering: a template may stand where any other type belongs."""
@@ -92,6 +97,16 @@ def _template_or(value: Any, handler: Callable[[Any], Any], info: ValidationInfo
     return value if _is_template(value, info) else handler(value)
 
 
+def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
+    """A matrix may list its rows instead of the values of each variable."""
+    if not isinstance(value, list):
+        return handler(value)
+    if not all(isinstance(row, dict) for row in value):
+        msg = "each row must be a table"
+        raise ValueError(msg)
+    return value
+
+
 def _text(value: Any) -> Any:
     """Numbers and booleans are what people write for arguments and labels; TOML's spelling is kept."""
     if isinstance(value, bool):
@@ -99,22 +114,26 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _checked(check: Callable[[str], object]) -> AfterValidator:
+def _checked(check: Callable[[str], object], *, templates: bool = True) -> AfterValidator:
     """A validator that lets `check` raise ValueError on a string that it does not like.
 
     A second line of the error's text is the remedy.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
-        if value and not _is_template(value, info):
+        if value and not (templates and _is_template(value, info)):
             check(value)
         return value
 
     return AfterValidator(validate)
 
 
+def _known(names: type[StrEnum]) -> list[str]:
+    return [str(name) for name in names if name is not Driver.AUTOMATIC]
+
+
 def _one_of(names: type[StrEnum]) -> Callable[[str], None]:
-    known = [str(name) for name in names if name is not Driver.AUTOMATIC]
+    known = _known(names)
 
     def check(value: str) -> None:
         if value not in known:
@@ -124,17 +143,67 @@ def _one_of(names: type[StrEnum]) -> Callable[[str], None]:
     return check
 
 
-_TEMPLATE = WrapValidator(_template_or)
-Text = Annotated[str, BeforeValidator(_text)]
+class _OrTemplate(WrapValidator):
+    """A type in whose place a template may stand."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), dict(TEMPLATE_SCHEMA)]}
+
+
+class _OrRows(WrapValidator):
+    """A table instead of which a list of tables may stand."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "array", "items": {"type": "object"}}]}
+
+
+@dataclass(frozen=True, slots=True)
+class _ShortForm:
+    """A table instead of which the value of one of its keys may stand."""
+
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return BeforeValidator(self._long_form).__get_pydantic_core_schema__(source, handler)
+
+    def _long_form(self, value: Any) -> Any:
+        return value if isinstance(value, dict) else {self.key: value}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        table = handler(schema)
+        value = handler.resolve_ref_schema(table)["properties"][self.key]
+        if isinstance(value.get("type"), list):  # a table is the long form
+            value = value | {"type": [each for each in value["type"] if each != "object"]}
+        return {"anyOf": [{name: value[name] for name in ("type", "items", "anyOf") if name in value}, table]}
+
+
+def _choice_schema(names: type[StrEnum], *, templates: bool = True) -> WithJsonSchema:
+    choice: dict[str, Any] = {"type": "string", "enum": _known(names)}
+    return WithJsonSchema({"anyOf": [choice, dict(TEMPLATE_SCHEMA)]} if templates else choice)
+
+
+def _text_schema(*examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": list(examples)})
+
+
+_TEMPLATE = _OrTemplate(_template_or)
+_PLATFORM = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
+_TAG = _text_schema("registry.example.com/team/web:1.0")
+_VALUE = WithJsonSchema({"type": ["string", "number", "boolean", "array", "object"]})
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[str, Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields)]], _TEMPLATE]
-Platforms = Annotated[list[Annotated[Text, _checked(parse_platform)]], _TEMPLATE]
-Tags = Annotated[list[Annotated[Text, _checked(parse_reference)]], _TEMPLATE]
-DriverName = Annotated[str, _checked(_one_of(Driver))]
-VariableTypeName = Annotated[str, _checked(_one_of(VariableType))]
-EmulationName = Annotated[str, _checked(_one_of(Emulation))]
+Platforms = Annotated[list[Annotated[Text, _checked(parse_platform), _PLATFORM]], _TEMPLATE]
+Tags = Annotated[list[Annotated[Text, _checked(parse_reference), _TAG]], _TEMPLATE]
+Matrix = Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OrRows(_rows_or)]
+Duration = Annotated[Text, _checked(parse_duration)]
+DriverName = Annotated[str, _checked(_one_of(Driver)), _choice_schema(Driver)]
+VariableTypeName = Annotated[
+    str, _checked(_one_of(VariableType), templates=False), _choice_schema(VariableType, templates=False)
+]
+EmulationName = Annotated[str, _checked(_one_of(Emulation)), _choice_schema(Emulation)]
 
 
 def _kebab(name: str) -> str:
@@ -150,7 +219,8 @@ class _Table(BaseModel):
 
     def written(self) -> dict[str, Any]:
         """Only what the file states, under the file's names."""
-        return {_kebab(name): getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        stated = self.model_fields_set
+        return {_kebab(name): getattr(self, name) for name in type(self).model_fields if name in stated}
 
 
 def _variable_value(value: Any) -> Any:
@@ -163,7 +233,7 @@ def _variable_value(value: Any) -> Any:
 class VariableSpec(_Table):
     """A variable: its default (which also gives its type), and where else its value may come from."""
 
-    default: Annotated[Any, AfterValidator(_variable_value)] = Field(
+    default: Annotated[Any, AfterValidator(_variable_value), _VALUE] = Field(
         default=None, description="value when nothing else gives one; may refer to other variables"
     )
     type: VariableTypeName = Field(
@@ -202,8 +272,14 @@ class NodeSpec(_Table):
 class BuilderDefaultsSpec(_Table):
     """What holds for every builder that does not say otherwise, the default builder included."""
 
-    driver: DriverName = Field(default="", description="docker, docker-container, kubernetes or remote")
-    emulation: EmulationName = Field(default="", description="forbid, warn (default) or allow")
+    driver: DriverName = Field(
+        default="", description="how nodes are reached; default of a declared builder: docker-container"
+    )
+    emulation: EmulationName = Field(
+        default="",
+        description="what to do about a platform that no node runs natively",
+        json_schema_extra={"default": "warn"},
+    )
     image: Text = Field(default="", description="BuildKit image of docker-container nodes")
     network: Text = Field(default="", description="network of docker-container nodes")
 
@@ -245,8 +321,11 @@ class TargetSpec(_Table):
         default_factory=list, description="targets and templates whose attributes this one takes over, left to right"
     )
     description: Annotated[Text, _OWN] = Field(default="", description="for `mpbake list` and reviewers")
-    matrix: Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OWN] = Field(
+    matrix: Annotated[Matrix, _OWN] = Field(
         default_factory=dict, description="variables with several values: one target for each combination"
+    )
+    exclude: Annotated[list[dict[str, Any]], _OWN] = Field(
+        default_factory=list, description="rows to leave out: those that have all the values of an entry"
     )
     name: Annotated[Text, _OWN] = Field(default="", description="name of each target that a matrix makes")
     builder: Annotated[Text, _OURS] = Field(default="", description="builder whose nodes build this target")
@@ -295,6 +374,13 @@ class TargetSpec(_Table):
     needs: Annotated[Texts, _attribute(Merge.APPEND, to_bake=False)] = Field(
         default_factory=list, description="targets that must be wholly done before"
     )
+    enabled: Annotated[Flag, _OURS] = Field(default=True, description="false: as if the target were not in the plan")
+    timeout: Annotated[Duration, _OURS] = Field(
+        default="", description="longest time that a build of the target may take, such as 30m"
+    )
+    retries: Annotated[Annotated[int, Field(ge=0, le=10), _TEMPLATE], _OURS] = Field(
+        default=0, description="how often a failed build is tried again"
+    )
     no_cache: Annotated[Flag, _PASSED] = Field(default=False, description="build without the cache")
     no_cache_filter: Annotated[Texts, _LIST] = Field(
         default_factory=list, description="stages to build without the cache"
@@ -311,24 +397,16 @@ def _whole_number(value: Any) -> Any:
     return value if type(value) is int else str(value)
 
 
-def _long_form(value: Any) -> Any:
-    return value if isinstance(value, dict) else {"default": value}
-
-
-def _group_form(value: Any) -> Any:
-    return value if isinstance(value, dict) else {"targets": value}
-
-
 class PlanSpec(_Table):
-    """The whole file."""
+    """A whole plan: variables, builders and their nodes, groups and targets."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan's format")
-    variables: dict[str, Annotated[VariableSpec, BeforeValidator(_long_form)]] = Field(
+    variables: dict[str, Annotated[VariableSpec, _ShortForm("default")]] = Field(
         default_factory=dict, description="values for templates"
     )
     defaults: DefaultsSpec = Field(default_factory=DefaultsSpec, description="defaults for other tables")
     builders: dict[str, BuilderSpec] = Field(default_factory=dict, description="builders by name")
-    groups: dict[str, Annotated[GroupSpec, BeforeValidator(_group_form)]] = Field(
+    groups: dict[str, Annotated[GroupSpec, _ShortForm("targets")]] = Field(
         default_factory=dict, description="groups by name"
     )
     targets: dict[str, TargetSpec] = Field(

@@ -69,6 +69,19 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse_duration(text: str) -> float:
+    """The seconds of `90s`, `30m`, `1h` or `1h30m`. Raises ValueError with a sentence for people."""
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        msg = f'"{one_line(text)}" is not a duration: write 90s, 30m, 1h or 1h30m'
+        raise ValueError(msg)
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
 def count(number: int, noun: str) -> str:
     """`1 target`, `3 targets`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

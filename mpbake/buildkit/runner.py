@@ -16,11 +16,12 @@ from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.progress import Progress, Update
 from mpbake.buildkit.registry import Registry
-from mpbake.errors import Unreachable, UsageError
-from mpbake.events import StepAdvanced, StepSaid
+from mpbake.errors import BuildFailed, Unreachable, UsageError
+from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.placement import contradictions, default_driver
 from mpbake.plan import Driver, Emulation
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, Step, Verify
+from mpbake.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,6 +91,17 @@ class BuildKitRunner:
     # --- build ----------------------------------------------------------------------------------------------------
 
     def _build(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
+        """Build, as often as the target's retries allow; what it costs is told each time."""
+        attempts = piece.target.retries + 1
+        for attempt in range(1, attempts):
+            try:
+                return self._attempt(piece, inputs, reporter)
+            except (BuildFailed, Unreachable) as failure:
+                what = f"{piece.key}: attempt {attempt} of {attempts} failed: {failure.message.partition(chr(10))[0]}"
+                reporter.handle(Warned(message=what))
+        return self._attempt(piece, inputs, reporter)
+
+    def _attempt(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         ready = self.nodes.ready(piece.node)
         _check_emulation(piece, ready)
         built = [step.target for step in inputs if isinstance(step, BuildPiece)]
@@ -107,8 +119,12 @@ class BuildKitRunner:
                 environment=ready.environment,
                 given=dump(definition),
                 cwd=self.root,
+                timeout=piece.target.timeout or None,
                 on_stderr=follower.feed,
             )
+        if found.timed_out:
+            limit = duration(piece.target.timeout)
+            raise BuildFailed(f"took longer than its timeout of {limit}\nlog: {log}", hint=self.repeat(piece))
         if found.returncode:
             tags = piece.target.tags if piece.delivery is Delivery.TAGS else ()
             raise build_error(follower.progress, tags, self.repeat(piece), str(log))

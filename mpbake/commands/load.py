@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.errors import PlanError, UsageError
 from mpbake.graph import BuildGraph, build_graph
 from mpbake.loader import Document, find_plan, read_plan, read_values
+from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.platforms import parse_platform
 from mpbake.resolve import Inputs, Overrides, resolve
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mpbake.plan import Plan, Target
 
 
+@no_garbage()
 def load(options: Options, world: World) -> tuple[Document, Plan]:
     """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
     folder = (world.folder / options.directory).absolute()
@@ -56,6 +58,7 @@ def _values(options: Options, world: World) -> dict[str, Any]:
     return values
 
 
+@no_garbage()
 def graph_of(
     document: Document, targets: Sequence[Target], facts: Mapping[str, NodeFacts]
 ) -> tuple[BuildGraph, tuple[str, ...]]:

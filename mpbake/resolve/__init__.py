@@ -36,4 +36,5 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     check_tags(targets, drafts, problems)
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
-    return Plan(file=document.path, root=root, builders=builders, groups=groups, targets=targets)
+    disabled = tuple(name for name in drafts if name not in targets)
+    return Plan(file=document.path, root=root, builders=builders, groups=groups, targets=targets, disabled=disabled)

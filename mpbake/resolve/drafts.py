@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mpbake.references import parse_fields
 from mpbake.resolve.inheritance import Family, families
+from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name
 from mpbake.spec import NAME, PlanSpec, Problem, TargetSpec
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Overrides
     from mpbake.resolve.rendering import Rendering
 
 
-MAX_ROWS = 100_000
+# They make the rows, and are no part of one.
+_NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,63 +60,38 @@ def draft_targets(
 
 
 def _rows(family: Family, scope: dict[str, Any], rendering: Rendering, overrides: Overrides) -> Iterable[Draft]:
-    before = len(rendering.problems)
-    matrix = _matrix(family, scope, rendering)
-    if len(rendering.problems) > before:
-        yield Draft(name=family.table, family=family, values=TargetSpec(), broken=True)
+    """One draft for each row of the family's matrix; without a matrix, one."""
+    if not family.raw.get("matrix"):
+        yield _draft(family, scope, rendering, overrides)
         return
-    raw = {name: value for name, value in family.raw.items() if name not in {"inherits", "matrix"}}
-    for row in _combinations(matrix):
-        before = len(rendering.problems)
-        rendered = rendering.value(raw, scope | row, family.where)
-        values = _overridden(rendering.table(TargetSpec, rendered, family.where), overrides)
-        name = values.name if matrix else family.table
-        if values.name and not matrix:
-            hint = "a target is called by its table; take the name away"
-            message = "only a matrix names its targets"
-            rendering.problems.append(Problem(key=family.where(("name",)), message=message, hint=hint))
-        if not NAME.fullmatch(name) and len(rendering.problems) == before:
-            key = family.where(("name",)) if values.name else ("targets", family.table)
-            rendering.problems.append(bad_name(key, name, matrix=bool(matrix)))
-        broken = len(rendering.problems) > before
-        yield Draft(name=name or family.table, family=family, values=values, broken=broken)
+    rows = matrix_rows(family, scope, rendering)
+    if not rows:
+        yield Draft(name=family.table, family=family, values=TargetSpec(), broken=True)
+    for row in rows:
+        yield _draft(family, scope | row, rendering, overrides)
 
 
-def _matrix(family: Family, scope: Mapping[str, Any], rendering: Rendering) -> dict[str, list[Any]]:
-    """The matrix with its lists filled in; what is wrong with it becomes problems.
-
-    An empty string is a value like any other here: `suffix = ["", "-debug"]`.
-    """
-    key: KeyPath = ("targets", family.table, "matrix")
-    matrix = {}
-    for name, values in family.raw.get("matrix", {}).items():
-        path: KeyPath = ("matrix", name)
-        if isinstance(values, list):
-            matrix[name] = [rendering.value(each, scope, family.where, (*path, at)) for at, each in enumerate(values)]
-        else:
-            matrix[name] = rendering.value(values, scope, family.where, path)
-    rows = 1
-    for name, values in matrix.items():
-        if not isinstance(values, list) or not values:
-            message = "must be a list with at least one value"
-            rendering.problems.append(Problem(key=(*key, name), message=message))
-            continue
-        rows *= len(values)
-        if not name.isidentifier():
-            message = f'"{one_line(name)}" is no variable name'
-            hint = "use letters, digits and underscores"
-            rendering.problems.append(Problem(key=(*key, name), message=message, hint=hint))
-        if name in scope:
-            message = f'"{one_line(name)}" is a variable too'
-            rendering.problems.append(Problem(key=(*key, name), message=message, hint="rename one of them"))
-    if rows > MAX_ROWS:
-        message = f"makes {rows} targets; at most {MAX_ROWS} are allowed"
-        rendering.problems.append(Problem(key=key, message=message))
-    return cast("dict[str, list[Any]]", matrix)
+def _draft(family: Family, scope: dict[str, Any], rendering: Rendering, overrides: Overrides) -> Draft:
+    before = len(rendering.problems)
+    raw = {name: value for name, value in family.raw.items() if name not in _NOT_OF_A_ROW}
+    rendered = rendering.value(raw, scope, family.where)
+    values = _overridden(rendering.table(TargetSpec, rendered, family.where), overrides)
+    name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
+    broken = len(rendering.problems) > before
+    return Draft(name=name or family.table, family=family, values=values, broken=broken)
 
 
-def _combinations(matrix: Mapping[str, list[Any]]) -> Iterable[dict[str, Any]]:
-    return (dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values()))
+def _name(family: Family, values: TargetSpec, problems: list[Problem]) -> str:
+    """What a target is called: as its table, or as a matrix says. What is wrong with that becomes a problem."""
+    matrix = bool(family.raw.get("matrix"))
+    if values.name and not matrix:
+        message, hint = "only a matrix names its targets", "a target is called by its table; take the name away"
+        problems.append(Problem(key=family.where(("name",)), message=message, hint=hint))
+    name = values.name if matrix else family.table
+    if not NAME.fullmatch(name):
+        key = family.where(("name",)) if values.name else ("targets", family.table)
+        problems.append(bad_name(key, name, matrix=matrix))
+    return name
 
 
 def _overridden(values: TargetSpec, overrides: Overrides) -> TargetSpec:

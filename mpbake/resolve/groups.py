@@ -31,6 +31,8 @@ def resolve_groups(
         if draft.name != draft.table:
             members.setdefault(draft.table, []).append(draft.name)
     matrices = set(members)
+    # A group may list what is not enabled today: it is simply not in it.
+    disabled = {draft.name for draft in drafts.values() if not draft.values.enabled}
     taken = [name for name in members if name in targets and not drafts[name].broken]
     rendering.problems.extend(_taken(name, drafts[name]) for name in taken)
     for name, group in spec.groups.items():
@@ -41,7 +43,7 @@ def resolve_groups(
         found: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
-            if not matched and name not in matrices and pattern not in members:
+            if not matched and name not in matrices and pattern not in members and pattern not in disabled:
                 known = [*targets, *members]
                 rendering.problems.append(unknown("target", pattern, known, ("groups", name, "targets", index)))
             found |= {target.name: target for target in matched}
@@ -93,21 +95,41 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
 
 
 def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
-    """The targets that `names` (targets, groups, patterns) mean, each once; no name: the group `default`.
+    """The targets that `names` mean, each once, in their order.
 
-    Raises UsageError for a name that means nothing.
+    A name is a target, a group or a pattern; with `!` before it, what it means is left out. Without a name that takes
+    something in, the group `default` is meant. Raises UsageError for a name that means nothing.
     """
-    if not names and "default" not in plan.groups and "default" not in plan.targets:
+    wanted = [name for name in names if not name.startswith("!")]
+    found = _meant(plan, wanted) if wanted else _default(plan)
+    for name in _meant(plan, [each[1:] for each in names if each.startswith("!")]):
+        found.pop(name, None)
+    if not found:
+        raise UsageError(
+            "nothing is left to build", hint="what is named is left out again with !, or is an empty group"
+        )
+    return tuple(found.values())
+
+
+def _default(plan: Plan) -> dict[str, Target]:
+    if "default" not in plan.groups and "default" not in plan.targets:
         known = ", ".join([*plan.groups, *plan.targets]) or "none"
         raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
+    return _meant(plan, ["default"])
+
+
+def _meant(plan: Plan, names: Sequence[str]) -> dict[str, Target]:
+    """The targets that each of `names` means, by name."""
     found: dict[str, Target] = {}
-    for name in names or ("default",):
+    for name in names:
         matched = _matching(name, plan.targets, plan.groups)
-        if not matched:
-            known_names = [*plan.groups, *plan.targets]
+        if name in plan.disabled:
             raise UsageError(
-                f'no target or group "{one_line(name)}"',
-                hint=did_you_mean(name, known_names, kind="groups and targets"),
+                f'target "{name}" is disabled', hint="its `enabled` says so, with the variables as they are"
             )
+        if not matched and name not in plan.groups:
+            known = [*plan.groups, *plan.targets]
+            hint = did_you_mean(name, known, kind="groups and targets")
+            raise UsageError(f'no target or group "{one_line(name)}"', hint=hint)
         found |= {target.name: target for target in matched}
-    return tuple(found.values())
+    return found

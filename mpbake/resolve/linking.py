@@ -12,7 +12,7 @@ from mpbake.resolve.builders import DEFAULT_BUILDER
 from mpbake.resolve.drafts import Draft, pushes
 from mpbake.resolve.naming import ordered, unknown
 from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetSpec
-from mpbake.text import count, one_line
+from mpbake.text import count, one_line, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,12 +45,13 @@ class Linker:
     def targets(self) -> dict[str, Target]:
         """Every target by name, in the plan's order."""
         rows = self._rows()
-        references = {name: self._references(draft, rows) for name, draft in self.drafts.items()}
+        enabled = {name: draft for name, draft in self.drafts.items() if draft.values.enabled}
+        references = {name: self._references(draft, rows) for name, draft in enabled.items()}
         edges = {name: [*each.needs, *each.links.values()] for name, each in references.items()}
         done: dict[str, Target] = {}
         for name in ordered(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
             done[name] = self._target(self.drafts[name], references[name], done)
-        return {name: done[name] for name in self.drafts}
+        return {name: done[name] for name in enabled}
 
     def _rows(self) -> dict[str, list[str]]:
         """The targets that each name means: itself, or the rows of a matrix."""
@@ -84,7 +85,12 @@ class Linker:
     def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
         if name not in rows:
             self.problems.append(unknown("target", name, rows, key))
-        return rows.get(name, [])
+            return []
+        enabled = [each for each in rows[name] if self.drafts[each].values.enabled]
+        if not enabled:
+            hint = "enable it under the same condition as this one, or take the reference away"
+            self.problems.append(Problem(key=key, message=f'target "{one_line(name)}" is disabled', hint=hint))
+        return enabled
 
     def _target(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> Target:
         values = draft.values
@@ -107,6 +113,8 @@ class Linker:
             needs=tuple(done[name] for name in references.needs if name in done),
             links={context: done[name] for context, name in references.links.items() if name in done},
             attributes=_attributes(values, self.root),
+            timeout=parse_duration(values.timeout) if values.timeout else 0.0,
+            retries=values.retries,
             description=values.description,
             table=draft.table,
         )

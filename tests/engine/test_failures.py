@@ -144,6 +144,27 @@ tags = ["{repository}:good"]
     assert "4 targets: 1 done, 1 failed, 2 skipped" in done.stdout
 
 
+def test_a_build_that_takes_too_long(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(simple_plan(testbed, "RUN echo waiting; sleep 60") + 'timeout = "2s"\n')
+    began = time.monotonic()
+    done = run_mpbake(["run", "web"])
+    assert time.monotonic() - began < 20
+    assert done.returncode == 1
+    assert "took longer than its timeout of 2.0s" in done.stderr
+    assert descendants(tmp_path) == []
+
+
+def test_a_failed_build_is_tried_again(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path, unique: str) -> None:
+    """The cache mount remembers that it was tried before."""
+    again = "if [ -e /seen/it ]; then echo well; else touch /seen/it; exit 1; fi"
+    plan = simple_plan(testbed, f"RUN --mount=type=cache,id={unique},target=/seen {again}")
+    (tmp_path / "build.toml").write_text(plan + "retries = 2\n")
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("attempt 1 of 3 failed") == 1
+    assert "attempt 2 of 3" not in done.stderr
+
+
 @pytest.fixture
 def slow(testbed: Testbed, unique: str, tmp_path: Path) -> Path:
     """A folder with a plan whose targets each take a minute and have just begun to when they say so."""

@@ -9,10 +9,12 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from mpbake.errors import PlanError
 from mpbake.loader import Document, read_plan
 from mpbake.resolve import Inputs, Overrides, resolve
+from mpbake.schema import plan_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path("/plan")
 """The folder in which every plan of the tests pretends to lie."""
+_SCHEMA = Draft7Validator(plan_schema())
 
 
 def text(literal: str) -> str:
@@ -38,7 +41,15 @@ def read_text(toml: str, *, version: bool = True) -> tuple[Document, PlanSpec]:
         file.write(written.encode("utf-8", "surrogatepass"))
         file.flush()
         document, spec = read_plan(Path(file.name), shown="build.toml")
+    # What mpbake takes, the schema that editors use must take too.
+    assert refusals(document.data) == []
     return dataclasses.replace(document, path=ROOT / "build.toml"), spec
+
+
+def refusals(data: Mapping[str, Any]) -> list[str]:
+    """What an independent validator has against a plan, given the published schema: the key, and why."""
+    found = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
+    return [f"{error.json_path}: {error.message}" for error in found]
 
 
 def resolve_text(

@@ -16,6 +16,7 @@ import pytest
 import mpbake.commands.names
 import mpbake.commands.plan
 import mpbake.commands.run
+import mpbake.commands.schema
 from mpbake import __main__, __version__
 from mpbake.cli import cli
 from mpbake.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
@@ -49,7 +50,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
     found = Called()
-    for module in (mpbake.commands.names, mpbake.commands.plan, mpbake.commands.run):
+    for module in (mpbake.commands.names, mpbake.commands.plan, mpbake.commands.run, mpbake.commands.schema):
         monkeypatch.setattr(module, "main", found.main)
     return found
 
@@ -85,8 +86,12 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
             Options(load=True, no_cache=True, pull=True, builder="b", no_color=True),
         ),
         ("run --dry-run -q -v web", Options(names=("web",), dry_run=True, quiet=True, verbose=True)),
+        ("plan --format json", Options(format="json")),
+        ("run --dry-run --format json", Options(dry_run=True, format="json")),
         ("run -- --web", Options(names=("--web",))),
         ("list -C dir --no-color", Options(directory="dir", no_color=True)),
+        ("schema", Options(format="json")),
+        ("schema --format markdown", Options(format="markdown")),
     ],
 )
 def test_words_become_options(monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: Options) -> None:
@@ -128,6 +133,7 @@ def test_every_option_has_its_variable(name: str) -> None:
         ("MPBAKE_PULL", "on", Options(pull=True)),
         ("MPBAKE_NO_COLOR", "1", Options(no_color=True)),
         ("MPBAKE_DRY_RUN", "1", Options(dry_run=True)),
+        ("MPBAKE_FORMAT", "json", Options(format="json")),
         ("MPBAKE_QUIET", "1", Options(quiet=True)),
         ("MPBAKE_VERBOSE", "1", Options(verbose=True)),
         ("MPBAKE_UNKNOWN", "1", Options()),
@@ -198,6 +204,8 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         ("list --dryrun", ["error: No such option", "--dryrun", "; try: mpbake list --help\n"]),
         ("list web", ["error: Got unexpected extra argument (web); try: mpbake list --help\n"]),
         ("plan --var", ["error: Option '--var' requires an argument"]),
+        ("plan --format yaml", ["error: Invalid value for '--format'", "'text', 'json'"]),
+        ("run --format json", ["error: --format goes with --dry-run; try: mpbake run --help\n"]),
         ("run --push=1", ["error: Option '--push' does not take a value"]),
         ("run \x1b[2J --nope\x07", ["--nope\\x07"]),
     ],
@@ -304,7 +312,7 @@ def test_help_imports_nothing_heavy() -> None:
     script = f"""
 import sys, contextlib, io
 from mpbake import __main__
-for words in (["--help"], ["run", "--help"], ["--version"]):
+for words in (["--help"], ["run", "--help"], ["schema", "--help"], ["--version"]):
     sys.argv = ["mpbake", *words]
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         __main__.main()

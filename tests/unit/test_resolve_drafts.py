@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.resolve import drafts
+from mpbake.resolve import matrix
 from mpbake.resolve.drafts import pushes
 from mpbake.spec import ATTRIBUTES, Merge
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
@@ -28,7 +28,7 @@ def seen(target: Target, attribute: str) -> Any:
             return [each.name for each in target.needs]
         case "tags":
             return list(target.tags)
-        case "push" | "load" | "description":
+        case "push" | "load" | "description" | "timeout" | "retries":
             return getattr(target, attribute)
         case _:
             return target.attributes.get(attribute)
@@ -74,6 +74,9 @@ INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("push", "true", "false", True, False),
     ("load", "true", "false", True, False),
     ("needs", '["other"]', '["another", "other"]', ["other"], ["other", "another"]),
+    ("enabled", "true", '"{{ 1 == 1 }}"', None, None),
+    ("timeout", '"30m"', '"1h30m"', 1800.0, 5400.0),
+    ("retries", "1", '"{{ 1 + 1 }}"', 1, 2),
     ("no-cache", "true", "false", True, None),
     ("no-cache-filter", '["a"]', '["b"]', ["a"], ["a", "b"]),
     ("pull", "true", "false", True, None),
@@ -507,9 +510,9 @@ def test_a_matrix_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
         matrix = { a = [1, 2, 3], b = [1, 2] }
         name = "web-{{ a }}-{{ b }}"
         """
-    monkeypatch.setattr(drafts, "MAX_ROWS", 6)
+    monkeypatch.setattr(matrix, "MAX_ROWS", 6)
     assert len(resolve_text(plan).targets) == 6
-    monkeypatch.setattr(drafts, "MAX_ROWS", 5)
+    monkeypatch.setattr(matrix, "MAX_ROWS", 5)
     assert problems_of_text(plan) == text("""
         build.toml:3: targets.web.matrix: makes 6 targets; at most 5 are allowed
             matrix = { a = [1, 2, 3], b = [1, 2] }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mpbake.errors import UsageError
@@ -223,3 +225,79 @@ def test_nothing_typed_for_a_plan_without_targets() -> None:
     with pytest.raises(UsageError) as caught:
         select(resolve_text(""), [])
     assert caught.value.hint == "groups and targets: none"
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["php-*", "!php-2"], ["php-1", "php-3"]),
+        (["!php-2", "php-*"], ["php-1", "php-3"]),
+        (["!php-*"], ["web"]),
+        (["php", "web", "!all-but-web"], ["web"]),
+        (["web", "!php-9*"], 'no target or group "php-9*"'),
+        (["web", "!web"], "nothing is left to build"),
+        (["empty"], "nothing is left to build"),
+    ],
+)
+def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str) -> None:
+    plan = resolve_text("""
+        [groups]
+        default = ["*"]
+        all-but-web = ["php"]
+        empty = []
+        [targets.php]
+        matrix = { v = ["1", "2", "3"] }
+        name = "php-{{ v }}"
+        [targets.web]
+        """)
+    if isinstance(found, list):
+        assert [target.name for target in select(plan, names)] == found
+    else:
+        with pytest.raises(UsageError, match=re.escape(found)):
+            select(plan, names)
+
+
+def test_what_is_disabled_is_not_in_the_plan() -> None:
+    plan = """
+        [variables]
+        debug = false
+        [groups]
+        default = ["web", "debug", "php"]
+        [targets.web]
+        [targets.debug]
+        enabled = "{{ debug }}"
+        [targets.php]
+        matrix = { v = ["1", "2"] }
+        name = "php-{{ v }}"
+        enabled = "{{ debug or v == '2' }}"
+        """
+    resolved = resolve_text(plan)
+    assert list(resolved.targets) == ["web", "php-2"]
+    assert [target.name for target in select(resolved, [])] == ["web", "php-2"]
+    with pytest.raises(UsageError, match='target "debug" is disabled'):
+        select(resolved, ["debug"])
+    assert list(resolve_text(plan, variables={"debug": "yes"}).targets) == ["web", "debug", "php-1", "php-2"]
+
+
+def test_a_reference_to_a_disabled_target() -> None:
+    assert problems_of_text("""
+        [targets.base]
+        enabled = false
+        [targets.web]
+        needs = ["base"]
+        contexts = { base = "target:base" }
+        """) == text("""
+        build.toml:5: targets.web.needs[0]: target "base" is disabled
+            needs = ["base"]
+          = enable it under the same condition as this one, or take the reference away
+        build.toml:6: targets.web.contexts.base: target "base" is disabled
+            contexts = { base = "target:base" }
+          = enable it under the same condition as this one, or take the reference away
+        """)
+
+
+def test_enabled_is_true_or_false() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        enabled = "{{ 'yes' }}"
+        """).startswith("build.toml:3: targets.web.enabled: must be true or false, not text")

@@ -13,6 +13,7 @@ RULES = {
     "inherits": Merge.OWN,
     "description": Merge.OWN,
     "matrix": Merge.OWN,
+    "exclude": Merge.OWN,
     "name": Merge.OWN,
     "builder": Merge.REPLACE,
     "context": Merge.REPLACE,
@@ -34,6 +35,9 @@ RULES = {
     "push": Merge.REPLACE,
     "load": Merge.REPLACE,
     "needs": Merge.APPEND,
+    "enabled": Merge.REPLACE,
+    "timeout": Merge.REPLACE,
+    "retries": Merge.REPLACE,
     "no-cache": Merge.REPLACE,
     "no-cache-filter": Merge.APPEND,
     "pull": Merge.REPLACE,
@@ -41,7 +45,8 @@ RULES = {
     "ulimits": Merge.APPEND,
 }
 KEPT_FROM_BUILDKIT = {
-    *("inherits", "description", "matrix", "name", "builder", "tags", "platforms", "output", "push", "load", "needs")
+    *("inherits", "description", "matrix", "exclude", "name", "builder", "tags", "platforms", "output", "push", "load"),
+    *("needs", "enabled", "timeout", "retries"),
 }
 
 
@@ -180,7 +185,8 @@ PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/ar
         ("secret = ['\"id=x']", 'secret[0]: ""id=x" is not a list of key=value fields separated by commas'),
         ('output = ["a\\nb"]', r'output[0]: "a\nb" is not a list of key=value fields separated by commas'),
         ("matrix = { a = 'x' }", "matrix.a: must be a list in square brackets, not text"),
-        ("matrix = ['a']", "matrix: must be a table, not a list"),
+        ("matrix = ['a']", "matrix: each row must be a table"),
+        ("matrix = 'a'", "matrix: must be a table, not text"),
         ("inherits = 'base'", "inherits: must be a list in square brackets, not text"),
         ("inherits = [1]", "inherits[0]: must be text in quotes, not a number"),
     ],
@@ -296,5 +302,5 @@ def test_a_misspelt_attribute_without_a_near_one_lists_the_first_dozen() -> None
         build.toml:3: targets.web.zzz: unknown key "zzz"
             zzz = 1
           = known keys: annotations, args, attest, builder, cache-from, cache-to, context, contexts, description, \
-dockerfile, dockerfile-inline, inherits, …
+dockerfile, dockerfile-inline, enabled, …
         """)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mpbake.loader import WrittenFloat
 from mpbake.template import Renderer, TemplateProblem
 
 SCOPE: dict[str, Any] = {
@@ -239,3 +242,51 @@ def test_one_renderer_serves_many_scopes() -> None:
     assert [renderer.render("n{{ n }}", {"n": n}) for n in (1, "one")] == ["n1", "none"]
     with pytest.raises(TemplateProblem):
         renderer.render("{{ n }}", {})
+
+
+# --- bare names, which Jinja does not see -----------------------------------------------------------------------------
+
+NAMES = (
+    *("tag", "n", "_x", "nope", "range", "é", "context", "environment", "import", "__debug__"),
+    *("self", "super", "loop", "caller", "varargs", "kwargs", "not", "if", "else", "in", "is", "and", "or"),
+    *("true", "True", "false", "False", "none", "None"),
+)
+PIECES = ("{{", "}}", "{", "}", "{%", "%}", "{#", "#}", "-", " ", "\t", "\n", "\r\n", "\r", "a", "'", "$", "<&>", "0")
+BARE = st.builds(
+    "{{{{{}{}{}}}}}".format, st.sampled_from(("", " ", "\t ")), st.sampled_from(NAMES), st.sampled_from((" ", ""))
+)
+TEMPLATES = st.lists(BARE | st.sampled_from((*PIECES, *NAMES)), max_size=6).map("".join)
+VALUES = st.sampled_from(
+    ("1.2", "", "{{ n }}", "é\r\n", 5, 10**5000, 0.5, WrittenFloat("8.10"), True, None, ["a", 1], {"a": "b"})
+)
+SCOPES = st.dictionaries(st.sampled_from(NAMES), VALUES) | st.fixed_dictionaries(dict.fromkeys(NAMES, VALUES))
+
+
+@given(TEMPLATES, SCOPES)
+@settings(max_examples=1000)
+def test_bare_names_are_filled_in_as_jinja_does(template: str, scope: dict[str, Any]) -> None:
+    found = outcome(template, scope)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpbake.template._plain", lambda _: None)
+        assert outcome(template, scope) == found
+
+
+def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
+    """What a template gives, and of which type; or why it cannot be rendered."""
+    try:
+        value = Renderer().render(template, scope)
+    except TemplateProblem as problem:
+        return "problem", str(problem)
+    return type(value).__name__, value if isinstance(value, str | int | float | list | dict) else repr(value)
+
+
+def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renderer, "_by_jinja", lambda *_: pytest.fail("compiled"))
+    renderer = Renderer()
+    assert renderer.render("{{tag}}-{{ n }}{ }} %}", SCOPE) == "1.2-5{ }} %}"
+    assert renderer.render("{{ platforms }}", SCOPE) is SCOPE["platforms"]
+
+
+def test_a_bare_name_must_not_grow_without_bound() -> None:
+    with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
+        Renderer().render("{{ a }}{{ a }}", {"a": "a" * 600_000})

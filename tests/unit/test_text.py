@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.text import closest, columns, count, did_you_mean, duration, one_line, printable, without_colour
+from mpbake.text import (
+    closest,
+    columns,
+    count,
+    did_you_mean,
+    duration,
+    one_line,
+    parse_duration,
+    printable,
+    without_colour,
+)
 
 RED = "\x1b[31m"
 PLAIN = "\x1b[0m"
@@ -128,3 +138,17 @@ def test_columns_of_one_row() -> None:
 
 def test_columns_of_nothing() -> None:
     assert columns([]) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90s", 90), ("30m", 1800), ("1h", 3600), ("1h30m", 5400), ("2h0m0.5s", 7200.5), ("0s", 0)],
+)
+def test_a_duration(written: str, seconds: float) -> None:
+    assert parse_duration(written) == seconds
+
+
+@pytest.mark.parametrize("written", ["", "30", "m", "30 m", "1m1h", "-1s", "1d", "1e3s"])
+def test_what_is_no_duration(written: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration: write 90s, 30m, 1h or 1h30m"):
+        parse_duration(written)

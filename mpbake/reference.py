@@ -1,0 +1,161 @@
+"""The reference of `build.toml` in Markdown, made from its schema and the declared attributes of targets. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from mpbake.schema import TEMPLATE, plan_schema, table_name, table_of
+from mpbake.spec import Merge, Paths, PlanSpec, attributes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mpbake.spec import Attribute
+
+_INTRODUCTION = """\
+# Reference of build.toml
+
+Every table of a plan with its keys, made by `mpbake schema --format markdown` from what mpbake itself checks plans
+with. Editors get the same from [build.schema.json](build.schema.json).
+
+- *text* may be written as a number or as `true` and `false` too: it is taken as TOML writes it.
+- *template* means that one template, `"{{ … }}"`, may stand for the whole value. Inside of text a template may stand
+  anywhere, except in `inherits` and in what a variable says beside its default.
+- Unknown keys are errors. Local paths count from the folder of the plan, a Dockerfile's from its context.
+"""
+_INHERITANCE = """\
+*Inherited* says what becomes of a value when a target takes over another with `inherits`: the parents from left to
+right, own values last. An empty string in a list is dropped.
+"""
+_TYPES = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "whole number",
+    "number": "number",
+    "array": "list",
+    "object": "table",
+}
+_PLURALS = {"list": "lists", "table": "tables"}
+_TEXT = ["string", "number", "boolean"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Section:
+    """One table of the plan: how its header is written, and its schema."""
+
+    header: str
+    table: Mapping[str, Any]
+
+
+def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
+    """Every table with its keys, in the model's order."""
+    schema = plan_schema(model)
+    target, attributes = _targets(model)
+    parts = [_INTRODUCTION]
+    for section in _sections("", schema, schema["definitions"]):
+        is_target = section.table["title"] == target
+        parts += [
+            f"## {f'[{section.header}]' if section.header else 'The top of the file'}\n",
+            f"{section.table['description']}\n",
+            *([_INHERITANCE] if is_target else []),
+            _rows(section.table, attributes if is_target else {}, schema),
+        ]
+    return "\n".join(parts)
+
+
+def _targets(model: type[PlanSpec]) -> tuple[str, dict[str, Attribute]]:
+    """What the schema calls the table of a target, and its attributes."""
+    target = get_args(model.model_fields["targets"].annotation)[-1]
+    return table_name(target.__name__), attributes_of(target)
+
+
+def _sections(
+    header: str, table: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]]
+) -> Iterator[_Section]:
+    """`table` and all below it; what the user names is written in capitals: `targets.NAME`."""
+    yield _Section(header=header, table=table)
+    for key, value in table["properties"].items():
+        below = f"{header}.{key}" if header else key
+        for schema, name in ((value, below), (value.get("additionalProperties"), f"{below}.NAME")):
+            title = _table_in(schema)
+            if title:
+                yield from _sections(name, definitions[title], definitions)
+
+
+def _table_in(schema: Any) -> str:
+    """The name of the table that a value is, or may be; empty for none."""
+    if not isinstance(schema, dict):
+        return ""
+    references = (each.get("$ref", "") for each in (schema, *schema.get("anyOf", ())) if each != TEMPLATE)
+    return next((each.rpartition("/")[2] for each in references if each), "")
+
+
+def _rows(table: Mapping[str, Any], attributes: Mapping[str, Attribute], root: Mapping[str, Any]) -> str:
+    columns = ["key", "type", "default", *(["inherited"] if attributes else []), "meaning"]
+    rows = [columns, ["---"] * len(columns)]
+    for key, schema in table["properties"].items():
+        default = "required" if key in table.get("required", ()) else _code(schema.get("default"))
+        inherited = [_inherited(attributes[key])] if attributes else []
+        rows.append(
+            [f"`{key}`", _type(schema), default, *inherited, _meaning(table_of(schema, root), attributes.get(key))]
+        )
+    return "".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |\n" for row in rows)
+
+
+def _code(value: Any) -> str:
+    return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """What a value may be, in words."""
+    match schema:
+        case {"anyOf": choices}:
+            return " or ".join(dict.fromkeys(_type(each) for each in choices))
+        case {"$ref": _}:
+            return "template" if schema == TEMPLATE else "table"
+        case {"const": _} | {"enum": _}:
+            return ", ".join(_code(each) for each in schema.get("enum", [schema.get("const")]))
+        case {"items": dict(items)} if items:
+            return f"list of {_several(items)}"
+        case {"additionalProperties": dict(values)}:
+            return f"table of {_several(values)}"
+        case {"type": "integer", "minimum": low, "maximum": high}:
+            return f"whole number from {low} to {high}"
+        case {"type": list(types)}:
+            return "text" if types == _TEXT else ", ".join(_TYPES[name] for name in types)
+        case {"type": str(name)}:
+            return _TYPES.get(name, name)
+        case _:
+            return "any value"
+
+
+def _several(schema: Mapping[str, Any]) -> str:
+    """`_type` of what a list or table holds."""
+    found = _type(schema)
+    return f"({found})" if " or " in found else _PLURALS.get(found, found)
+
+
+def _inherited(attribute: Attribute) -> str:
+    if attribute.merge is Merge.BY_FIELD:
+        return f"merged by {attribute.identity or 'name'}"
+    return str(attribute.merge.value)
+
+
+def _meaning(schema: Mapping[str, Any], attribute: Attribute | None) -> str:
+    """The description, with examples and what in the value is a path."""
+    found = str(schema.get("description", ""))
+    examples = ", ".join(map(_code, _examples(schema)))
+    if examples:
+        found += f"; for example {examples}"
+    if attribute and attribute.paths is not Paths.NONE:
+        found += f". Local paths: {attribute.paths.value}"
+    return found
+
+
+def _examples(schema: Mapping[str, Any]) -> list[Any]:
+    inner = [schema, *schema.get("anyOf", ())]
+    return [
+        example for each in inner for example in (*each.get("examples", ()), *each.get("items", {}).get("examples", ()))
+    ]

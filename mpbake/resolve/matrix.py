@@ -1,0 +1,106 @@
+"""The rows of a matrix: every combination of its lists, or the rows as listed, without those that are excluded."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.spec import Problem
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpbake.errors import KeyPath
+    from mpbake.resolve.inheritance import Family
+    from mpbake.resolve.rendering import Rendering
+
+MAX_ROWS = 100_000
+
+Row = dict[str, Any]
+"""The values of a matrix's variables for one target."""
+
+
+def matrix_rows(family: Family, scope: Mapping[str, Any], rendering: Rendering) -> list[Row]:
+    """The rows of a family's matrix, in order. What is wrong with it becomes problems; then there are none."""
+    matrix = _Matrix(family=family, scope=scope, rendering=rendering)
+    before = len(rendering.problems)
+    rows = matrix.listed() if isinstance(family.raw["matrix"], list) else matrix.combined()
+    if len(rendering.problems) == before:
+        rows = matrix.without_excluded(rows)
+    return rows if len(rendering.problems) == before else []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Matrix:
+    family: Family
+    scope: Mapping[str, Any]
+    rendering: Rendering
+
+    def listed(self) -> list[Row]:
+        """The rows of a matrix that lists them."""
+        rows = [self._rendered(row, ("matrix", at)) for at, row in enumerate(self.family.raw["matrix"])]
+        for at, row in enumerate(rows):
+            for name in row:
+                self._check_name(("matrix", at, name))
+        if not rows:
+            self._report(("matrix",), "must have at least one row")
+        return rows
+
+    def combined(self) -> list[Row]:
+        """Every combination of the values of a matrix that lists these, the last variable changing fastest."""
+        lists: dict[str, list[Any]] = {}
+        count = 1
+        for name, written in self.family.raw["matrix"].items():
+            values = self._values(written, ("matrix", name))
+            if not isinstance(values, list) or not values:
+                self._report(("matrix", name), "must be a list with at least one value")
+                continue
+            self._check_name(("matrix", name))
+            lists[name] = values
+            count *= len(values)
+        if count > MAX_ROWS:
+            self._report(("matrix",), f"makes {count} targets; at most {MAX_ROWS} are allowed")
+            return []
+        return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+
+    def without_excluded(self, rows: list[Row]) -> list[Row]:
+        """The rows that have, of no entry of `exclude`, all the values."""
+        excluded = [self._rendered(each, ("exclude", at)) for at, each in enumerate(self.family.raw.get("exclude", ()))]
+        known = {name for row in rows for name in row}
+        for at, entry in enumerate(excluded):
+            for name in entry.keys() - known:
+                self._report(("exclude", at, name), f'the matrix has no variable "{one_line(name)}"')
+        left = [row for row in rows if not any(_is_part(entry, row) for entry in excluded)]
+        if not left:
+            self._report(("exclude",), "leaves no row of the matrix")
+        return left
+
+    def _values(self, written: Any, path: KeyPath) -> Any:
+        """A list of values; an empty string is one like any other here: `suffix = ["", "-debug"]`."""
+        if not isinstance(written, list):
+            return self.rendering.value(written, self.scope, self.family.where, path)
+        return [
+            self.rendering.value(each, self.scope, self.family.where, (*path, at)) for at, each in enumerate(written)
+        ]
+
+    def _rendered(self, row: Mapping[str, Any], path: KeyPath) -> Row:
+        return {
+            name: self.rendering.value(value, self.scope, self.family.where, (*path, name))
+            for name, value in row.items()
+        }
+
+    def _check_name(self, path: KeyPath) -> None:
+        name = str(path[-1])
+        if not name.isidentifier():
+            self._report(path, f'"{one_line(name)}" is no variable name', "use letters, digits and underscores")
+        if name in self.scope:
+            self._report(path, f'"{one_line(name)}" is a variable too', "rename one of them")
+
+    def _report(self, path: KeyPath, message: str, hint: str = "") -> None:
+        self.rendering.problems.append(Problem(key=self.family.where(path), message=message, hint=hint))
+
+
+def _is_part(entry: Row, row: Row) -> bool:
+    return all(name in row and row[name] == value for name, value in entry.items())
