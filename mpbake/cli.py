@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class _Lines(click.Option):
+    """An option that may be given several times: its environment variable holds a value on each line."""
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The lines; click would split at every blank."""
+        value = self.resolve_envvar_value(ctx)
+        return value.splitlines() if value and self.multiple else super().value_from_envvar(ctx)
+
+
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """An option that can also be given as `MPBAKE_NAME` in the environment."""
     name = next(each for each in names if each.startswith("--")).partition("/")[0]
-    return click.option(*names, envvar=f"MPBAKE_{name[2:].replace('-', '_').upper()}", show_envvar=True, **settings)
+    return click.option(
+        *names, envvar=f"MPBAKE_{name[2:].replace('-', '_').upper()}", show_envvar=True, cls=_Lines, **settings
+    )
 
 
 _COMMON = (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.plan import Node, Target
+    from mpbake.platforms import Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +64,34 @@ def linked(target: Target) -> tuple[Target, ...]:
 def _prerequisites(target: Target) -> tuple[Target, ...]:
     """What must be wholly done before `target` can be built: what it needs, and what those built within it need."""
     return tuple(dict.fromkeys(need for each in (target, *linked(target)) for need in each.needs))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """What a run is to build: targets with all that they need, in order.
+
+    `only` holds the platforms of those that are not to be built in all of theirs.
+    """
+
+    targets: tuple[Target, ...]
+    only: Mapping[Target, tuple[Platform, ...]]
+    warnings: tuple[str, ...] = ()
+
+
+def selection(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> Selection:
+    """`chosen` and all that they need; with `platforms`, `chosen` in these only.
+
+    What they need or link to stays whole.
+    """
+    only = dict.fromkeys(chosen, tuple(platforms)) if platforms else {}
+    partial = {target: [each for each in target.platforms if each not in platforms] for target in only if target.push}
+    warnings = (_partial(target, left_out) for target, left_out in partial.items() if left_out)
+    return Selection(targets=needed(chosen), only=only, warnings=tuple(warnings))
+
+
+def _partial(target: Target, left_out: Sequence[Platform]) -> str:
+    names, tags = ", ".join(map(str, left_out)), ", ".join(target.tags)
+    return f"{target.name}: --platform leaves out {names}: {tags} will be without (or: --no-push)"
 
 
 def build_graph(targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]]) -> BuildGraph:
@@ -154,8 +183,12 @@ def _add_publishing(draft: _Draft) -> None:
             publish = Publish(target=target)
             draft.graph.add_edges_from((piece, publish) for piece in pieces)
             ends = [publish]
-        verify = draft.verifies[target] = Verify(target=target)
+        verify = draft.verifies[target] = Verify(target=target, platforms=_planned(pieces))
         draft.graph.add_edges_from((end, verify) for end in ends)
+
+
+def _planned(pieces: Iterable[BuildPiece]) -> tuple[Platform, ...]:
+    return tuple(placed.platform for piece in pieces for placed in piece.platforms)
 
 
 def _add_needs(draft: _Draft) -> None:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import runs
+from mpbake.references import parse_fields
 from mpbake.steps import BuildPiece, Delivery, How, Placed
+from mpbake.text import one_line
+
+_ONE_FILE = ("tar", "oci", "docker")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,14 +56,15 @@ class Placement:
     warnings: tuple[str, ...] = ()
 
 
-def place(target: Target, facts: Mapping[str, NodeFacts]) -> Placement:
+def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> Placement:
     """Give every platform of `target` to the nodes of its builder that build it best.
 
     A node that declares a platform comes first, then one that runs it natively, then one that emulates it. `facts`
-    maps node ids to what is known; a node that is not in it has not been asked.
+    maps node ids to what is known; a node that is not in it has not been asked. `only`, if given, stands in for the
+    platforms of the target.
     """
     nodes_of: dict[tuple[Node, ...], list[Placed]] = {}
-    wanted = target.platforms or own_platform(target.builder, facts)
+    wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     problems = [*_unlinkable(target, wanted)]
     if not wanted:
         return Placement(pieces=(_piece(target, target.builder.nodes[:1], []),))
@@ -72,16 +77,21 @@ def place(target: Target, facts: Mapping[str, NodeFacts]) -> Placement:
         else:
             nodes_of.setdefault(_by_preference(target, nodes), []).append(Placed(platform=platform, how=how))
     pieces = tuple(_piece(target, nodes, placed, of=len(nodes_of)) for nodes, placed in nodes_of.items())
-    if target.load and len(pieces) > 1:
-        problems.append(_not_loadable(target, pieces))
-    return Placement(pieces=pieces, problems=tuple(problems), warnings=tuple(_emulation_warnings(target, pieces)))
+    warnings = [*_emulation_warnings(target, pieces)]
+    if len(pieces) > 1:
+        problems += _not_splittable(target, pieces)
+        warnings += _overwritten_caches(target)
+    return Placement(pieces=pieces, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def to_probe(targets: Iterable[Target]) -> tuple[Node, ...]:
-    """The nodes that must be asked before `targets` can be placed: those of builders that leave something open."""
+def to_probe(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> tuple[Node, ...]:
+    """The nodes that must be asked before `targets` can be placed: those of builders that leave something open.
+
+    `only` holds platforms that stand in for those of a target.
+    """
     found: dict[Node, None] = {}
     for target in targets:
-        pieces = place(target, {}).pieces
+        pieces = place(target, {}, only.get(target, ())).pieces
         open_ = any(not piece.platforms or any(each.how is How.UNKNOWN for each in piece.platforms) for piece in pieces)
         if open_ or not pieces:
             found |= dict.fromkeys(target.builder.nodes)
@@ -96,7 +106,7 @@ def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Plat
 
 def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> How | None:
     """How `node` builds `platform`; None when it cannot. A declaration counts as native."""
-    if any(runs(declared, platform) for declared in node.platforms):
+    if declares(node, platform):
         return How.NATIVE
     known = facts.get(node.id)
     if known is None:
@@ -106,13 +116,18 @@ def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) ->
     return How.EMULATED if any(runs(each, platform) for each in known.platforms) else None
 
 
+def declares(node: Node, platform: Platform) -> bool:
+    """Whether the plan says of `node` that it runs `platform`, itself or as part of what it runs."""
+    return any(runs(declared, platform) for declared in node.platforms)
+
+
 def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, list[Node]]:
     """The equal nodes that build `platform` best; none when nobody does."""
     ranked: dict[int, list[tuple[How, Node]]] = {}
     for node in builder.nodes:
         how = how_built(node, platform, facts)
         if how is not None:
-            ranked.setdefault(_rank(node, how), []).append((how, node))
+            ranked.setdefault(_rank(node, platform, how), []).append((how, node))
     if not ranked:
         return How.UNKNOWN, []
     best = ranked[min(ranked)]
@@ -120,10 +135,10 @@ def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFa
     return how, [node for _, node in best if _abilities(node, facts) == _abilities(first, facts)]
 
 
-def _rank(node: Node, how: How) -> int:
+def _rank(node: Node, platform: Platform, how: How) -> int:
     match how:
         case How.NATIVE:
-            return 0 if node.platforms else 1
+            return 0 if declares(node, platform) else 1
         case How.EMULATED:
             return 3
         case How.UNKNOWN:
@@ -175,6 +190,26 @@ def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts
         f"({_what_each_builds(builder, facts)})"
     )
     return Unplaceable(target=target, message=message, hint='add a native node, or set emulation = "warn"')
+
+
+def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Unplaceable]:
+    """What cannot be done with a target whose platforms are built on several nodes."""
+    if target.load:
+        yield _not_loadable(target, pieces)
+    for output in target.outputs:
+        if parse_fields(output).get("type") in _ONE_FILE:
+            nodes = ", ".join(piece.node.name for piece in pieces)
+            message = (
+                f"its output {one_line(output)} is one file, but its platforms are built on several nodes ({nodes})"
+            )
+            hint = "use type=local, which writes a folder for each platform, or build one with --platform"
+            yield Unplaceable(target=target, message=message, hint=hint)
+
+
+def _overwritten_caches(target: Target) -> Iterable[str]:
+    for entry in target.attributes.get("cache-to", ()):
+        if parse_fields(entry).get("type") != "inline":
+            yield f"{target.name}: its nodes all write the cache {one_line(entry)}; what the last of them wrote stays"
 
 
 def _not_loadable(target: Target, pieces: Sequence[BuildPiece]) -> Unplaceable:
@@ -233,7 +268,7 @@ def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) 
     if not node.platforms or not facts.platforms:
         return ()
     own = facts.platforms[0]
-    declared = [each for each in platforms if any(runs(one, each) for one in node.platforms)]
+    declared = [each for each in platforms if declares(node, each)]
     wrong = [each for each in declared if not runs(own, each)]
     if not wrong:
         return ()

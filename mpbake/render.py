@@ -79,7 +79,7 @@ def _details(step: Step) -> list[str]:
         case Publish():
             return [f"tag {tag}" for tag in step.target.tags]
         case Verify():
-            platforms = count(len(step.target.platforms), "platform") if step.target.platforms else "its platform"
+            platforms = count(len(step.platforms), "platform") if step.platforms else "its platform"
             return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
         case _:
             assert_never(step)

@@ -109,7 +109,7 @@ def _details(step: Step) -> dict[str, Any]:
             return {"target": step.target.name, "tags": step.target.tags}
         case Verify():
             target = step.target
-            return {"target": target.name, "platforms": _names(target.platforms), "tags": target.tags}
+            return {"target": target.name, "platforms": _names(step.platforms), "tags": target.tags}
         case _:
             assert_never(step)
 

@@ -89,9 +89,13 @@ class Publish:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Verify:
-    """Read back what the registry serves and compare it with the plan."""
+    """Read back what the registry serves and compare it with the plan.
+
+    Without `platforms` the node's own is meant.
+    """
 
     target: Target
+    platforms: tuple[Platform, ...] = ()
 
     @property
     def key(self) -> str:

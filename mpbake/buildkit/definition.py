@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from mpbake.references import format_fields, is_local, parse_fields, parse_refer
 from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from mpbake.plan import Target
     from mpbake.platforms import Platform
@@ -66,8 +67,14 @@ def _main(piece: BuildPiece, driver: Driver, platforms: Iterable[Platform]) -> d
         found["tags"] = list(target.tags)
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
+    if piece.of > 1 or _is_plain(piece):
         found["annotations"] = annotations_of_part(target, tuple(platforms))
     return found
+
+
+def _is_plain(piece: BuildPiece) -> bool:
+    """Whether the result is one image without an index around it, which refuses annotations of an index."""
+    return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
 def _link(target: Target, platforms: Iterable[Platform], built: Collection[Target]) -> dict[str, Any]:
@@ -149,22 +156,38 @@ def _is_for(level: str, platforms: tuple[Platform, ...]) -> bool:
     return not (found and found["platform"]) or parse_platform(found["platform"]) in platforms
 
 
-def grants(definition: dict[str, Any]) -> list[str]:
-    """The `--allow` values that newer buildx asks for: exactly the paths that the plan names."""
+def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[str]:
+    """The `--allow` values that newer buildx asks for: exactly what the plan names.
+
+    `existing` gives the nearest folder that exists of a path that may not: buildx resolves what is granted.
+    """
     found: dict[str, None] = {}
     for target in definition["target"].values():
-        contexts = [target["context"], *target.get("contexts", {}).values()]
-        found |= {f"fs.read={path}": None for path in contexts if is_local(path)}
-        for name in ("secret", "cache-from"):
-            found |= {f"fs.read={path}": None for path in _paths(target.get(name, ()))}
+        found |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_by(target))
         for name in ("output", "cache-to"):
-            found |= {f"fs.write={path}": None for path in _paths(target.get(name, ()))}
-        for entry in target.get("ssh", ()):
-            found |= {f"fs.read={path}": None for path in entry.partition("=")[2].split(",") if path}
+            found |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target.get(name, ())))
+        # buildx forwards the agent by itself for contexts such as git@github.com:team/web.git
+        if target.get("ssh") or any(str(each).startswith("git@") for each in _contexts(target)):
             found["ssh"] = None
-        if str(target.get("dockerfile", "")).startswith("/"):
-            found[f"fs.read={target['dockerfile']}"] = None
     return list(found)
+
+
+def _contexts(target: dict[str, Any]) -> list[str]:
+    return [target["context"], *target.get("contexts", {}).values()]
+
+
+def _read_by(target: dict[str, Any]) -> Iterator[str]:
+    """The local paths that a build of `target` reads."""
+    yield from (path for path in _contexts(target) if is_local(path))
+    for name in ("secret", "cache-from"):
+        yield from _paths(target.get(name, ()))
+    for entry in target.get("ssh", ()):
+        yield from (path for path in entry.partition("=")[2].split(",") if path)
+    dockerfile = str(target.get("dockerfile", ""))
+    if dockerfile and is_local(dockerfile) and is_local(target["context"]):
+        path = posixpath.normpath(posixpath.join(target["context"], dockerfile))
+        if not path.startswith(f"{target['context'].rstrip('/')}/"):
+            yield path
 
 
 def _paths(entries: Iterable[str]) -> Iterable[str]:

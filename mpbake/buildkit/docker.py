@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,9 @@ class Docker:
     """
 
     def __init__(self, environment: Mapping[str, str], scratch: Path) -> None:
-        self._environment = dict(environment)
+        # buildx leaves each inline Dockerfile behind in its temporary folder: this one goes when all is done.
+        self._temporary = _short_folder(environment.get("TMPDIR", ""))
+        self._environment = {**environment, "TMPDIR": self._temporary}
         self._register = scratch / "children"
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._cancelled = 0
@@ -114,7 +117,8 @@ class Docker:
         killer.start()
 
     def close(self) -> None:
-        """Let the watchdog go; nothing may be running any more."""
+        """Let the watchdog go, and what was temporary; nothing may be running any more."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
             self._watchdog.wait()
@@ -203,6 +207,16 @@ class Docker:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in tuple(self._children):
             _kill(pid, number)
+
+
+def _short_folder(preferred: str) -> str:
+    """A new temporary folder whose name leaves room for the sockets that docker makes in it (100 characters)."""
+    usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
+    folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
+    if len(folder) <= 50:
+        return folder
+    os.rmdir(folder)  # noqa: PTH106 - a name, not a Path, all through
+    return tempfile.mkdtemp(prefix="mpb", dir="/tmp")
 
 
 def _kill(group: int, number: signal.Signals) -> None:

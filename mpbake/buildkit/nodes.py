@@ -11,31 +11,28 @@ import hashlib
 import json
 import re
 import shutil
-import socket
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from python_on_whales import DockerException
-
-from mpbake.errors import Unreachable, UsageError
-from mpbake.placement import EngineFacts, NodeFacts
+from mpbake.buildkit.connection import check_connection
+from mpbake.buildkit.engine import ask_engine, current_context
+from mpbake.errors import Cancelled, MpbakeError, Unreachable, UsageError
+from mpbake.placement import NodeFacts, default_driver
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platform
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
-    from mpbake.plan import Node
+    from mpbake.plan import Node, Target
 
 MARK = "MPBAKE_NODE"
 """Environment variable of a node's container: a fingerprint of its declaration, so that every machine knows it."""
 
-_CONNECT_TIMEOUT = 5.0
 _INSPECT_TIMEOUT = 60.0
 _BOOT_TIMEOUT = 600.0  # an image may have to be pulled
 _NO_IMAGE = re.compile(r"resolve reference|pull access|manifest unknown|https?://\S+/v2/|No such image")
@@ -72,50 +69,56 @@ class Nodes:
         self._folder = folder
         self._environment = environment
         self._automatic = Driver.DOCKER
-        self._ready: dict[str, Ready] = {}
+        self._no_engine: Unreachable | None = None
+        self._ready: dict[str, Ready | MpbakeError] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def engine(self) -> EngineFacts:
-        """Ask the engine in use what it can do. Raises Unreachable."""
-        try:
-            info = self._docker.client().system.info()
-        except DockerException as error:
-            raise _no_engine(error.stderr or "") from None
-        status = [pair[-1] for pair in info.driver_status or [] if pair]
-        if not info.os_type or not info.architecture:
-            raise _no_engine("")
-        return EngineFacts(
-            platform=parse_platform(f"{info.os_type}/{info.architecture}"),
-            containerd_store=any(str(each).startswith("io.containerd.snapshotter") for each in status),
-        )
+    def settle_default(self, targets: Sequence[Target]) -> None:
+        """Decide which driver the default builder of `targets` has, where the plan leaves it to the engine.
 
-    def settle(self, driver: Driver) -> None:
-        """Say which driver the default builder has, where the plan leaves it to the engine."""
-        self._automatic = driver
+        Where the engine does not answer, its node will say so: what does not need it goes on.
+        """
+        try:
+            self._automatic = default_driver(targets, ask_engine(self._docker))
+        except Unreachable as error:
+            self._no_engine = error
 
     def ready(self, node: Node) -> Ready:
         """Make sure that `node` exists and answers. Raises Unreachable, or UsageError when it is somebody else's."""
         with self._lock:
             lock = self._locks.setdefault(node.id, threading.Lock())
         with lock:
-            if node.id not in self._ready:
-                self._ready[node.id] = self._make_ready(node)
-            return self._ready[node.id]
+            found = self._ready.get(node.id) or self._try(node)
+            if isinstance(found, MpbakeError):
+                raise found
+            return found
+
+    def _try(self, node: Node) -> Ready | MpbakeError:
+        """What became of `node`; what failed once is not tried again in this run."""
+        try:
+            self._ready[node.id] = self._make_ready(node)
+        except Cancelled:
+            raise
+        except MpbakeError as error:
+            self._ready[node.id] = error
+        return self._ready[node.id]
 
     def tidy(self) -> None:
         """Remove what buildx writes down of each build, which nobody reads in a private store."""
         for ready in self._ready.values():
-            shutil.rmtree(ready.store / "refs", ignore_errors=True)
+            if isinstance(ready, Ready):
+                shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
     def _make_ready(self, declared: Node) -> Ready:
+        if declared.driver is Driver.AUTOMATIC and self._no_engine is not None:
+            raise self._no_engine
         node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
         match node.driver:
             case Driver.DOCKER:
                 return self._engine_node(node)
             case Driver.REMOTE:
-                _check_files(node)
-                _check_connection(node)
+                check_connection(node)
                 return self._instance_node(node, note="running")
             case _:
                 return self._container_node(node)
@@ -123,7 +126,9 @@ class Nodes:
     # --- the engine's own builder ---------------------------------------------------------------------------------
 
     def _engine_node(self, node: Node) -> Ready:
-        builder = node.endpoint or self._current_context()
+        """The builder that every engine has. Its store is always made anew: it may have come with a checkout."""
+        builder = node.endpoint or current_context(self._docker, self._environment)
+        shutil.rmtree(self._folder_of(node))
         ready = Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
@@ -131,14 +136,6 @@ class Nodes:
             store=self._folder_of(node),
         )
         return replace(ready, facts=self._inspect(ready))
-
-    def _current_context(self) -> str:
-        if self._environment.get("DOCKER_HOST"):
-            return "default"
-        try:
-            return str(self._docker.client().context.inspect(None).name)
-        except DockerException as error:
-            raise _no_engine(error.stderr or "") from None
 
     # --- containers -----------------------------------------------------------------------------------------------
 
@@ -189,7 +186,7 @@ class Nodes:
 
     def _own_endpoint(self) -> str:
         """The engine in use, by name or URL, so that an instance does not follow the user to another one."""
-        return self._environment.get("DOCKER_HOST") or self._current_context()
+        return self._environment.get("DOCKER_HOST") or current_context(self._docker, self._environment)
 
     def _is_right(self, ready: Ready, endpoint: str) -> bool:
         """Whether the instance on disk says just what the plan says; it may have come with a checkout."""
@@ -288,29 +285,6 @@ def _parse_inspect(text: str) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, colon, value in pairs if colon}
 
 
-def _check_files(node: Node) -> None:
-    for name, path in (("ca", node.tls.ca), ("cert", node.tls.cert), ("key", node.tls.key)):
-        if path is not None and not path.is_file():
-            raise UsageError(
-                f"{node.id}: tls.{name}: there is no file {path}", hint="paths count from the plan's folder"
-            )
-
-
-def _check_connection(node: Node) -> None:
-    """Fail at once where nobody listens: buildx would try for 20 seconds and not say why."""
-    try:
-        url = urlsplit(node.endpoint)
-        if url.scheme == "tcp" and url.hostname:
-            socket.create_connection((url.hostname, url.port or 1234), timeout=_CONNECT_TIMEOUT).close()
-        elif url.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(_CONNECT_TIMEOUT)
-                connection.connect(url.path)
-    except (OSError, ValueError) as error:
-        message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {error}"
-        raise Unreachable(message, hint="is buildkitd running there, and is the port open to this machine?") from None
-
-
 def _unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
     said = without_colour(complaint or found.error) if not found.timed_out else "no answer in time"
     where = one_line(node.endpoint) or "the engine in use"
@@ -327,11 +301,3 @@ def _remedy(node: Node, said: str) -> str:
     if node.driver is Driver.REMOTE:
         return "check the address, and that the certificates belong together and have not expired"
     return ""
-
-
-def _no_engine(said: str) -> Unreachable:
-    line = without_colour(said).strip().splitlines()[-1:] or ["the engine gave no answer"]
-    return Unreachable(
-        f"the Docker engine does not answer: {line[0]}",
-        hint="start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -42,15 +43,30 @@ class Registry:
     docker: Docker
     through: Ready
 
-    def join(self, target: Target, digests: Sequence[str]) -> None:
-        """Give the tags of `target` to one index of all manifests behind `digests`. Raises BuildFailed, Unreachable."""
+    def join(self, target: Target, digests: Sequence[str]) -> str:
+        """Give the tags of `target` to one index of all manifests behind `digests`; returns its digest.
+
+        Raises BuildFailed, Unreachable.
+        """
         source = parse_reference(target.tags[0])
         command = ["buildx", "imagetools", "create", "--builder", self.through.builder, "--progress", "plain"]
         for annotation in annotations_of_index(target):
             command += ["--annotation", annotation]
         for tag in target.tags:
             command += ["--tag", tag]
-        self._move(target, [*command, *(source.at(digest) for digest in digests)])
+        command += [source.at(digest) for digest in digests]
+        digest = self._digest_of([*command, "--dry-run"])
+        self._move(target, command)
+        return digest
+
+    def _digest_of(self, dry_run: Sequence[str]) -> str:
+        """The digest of what `imagetools create` would push: what is read back later must be just that."""
+        found = self.docker.run(
+            dry_run, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
+        )
+        if found.returncode:
+            raise registry_error("the index of all platforms cannot be made", found.error)
+        return f"sha256:{hashlib.sha256(found.stdout.removesuffix(chr(10)).encode()).hexdigest()}"
 
     def push(self, target: Target) -> None:
         """Push each tag of `target` from the engine's own store. Raises BuildFailed, Unreachable."""
@@ -122,7 +138,7 @@ def parse_served(data: dict[str, Any]) -> Served:
     configured = tuple(_platform(config) for config in configs)
     if "manifests" not in manifest:
         return Served(digest=manifest["digest"], platforms=configured, configured=configured)
-    entries = [each["platform"] for each in manifest["manifests"] if not _is_attestation(each)]
+    entries = [each.get("platform") or {} for each in manifest["manifests"] if not _is_attestation(each)]
     return Served(digest=manifest["digest"], platforms=tuple(map(_platform, entries)), configured=configured)
 
 

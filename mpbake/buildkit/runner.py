@@ -7,6 +7,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from mpbake.buildkit.complaints import build_error
@@ -16,16 +17,15 @@ from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.progress import Progress, Update
 from mpbake.buildkit.registry import Registry
-from mpbake.errors import BuildFailed, Unreachable, UsageError
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid, Warned
-from mpbake.placement import contradictions, default_driver
+from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, Step, Verify
 from mpbake.text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from mpbake.buildkit.nodes import Ready
     from mpbake.events import Reporter
@@ -73,15 +73,27 @@ class BuildKitRunner:
         self.docker.cancel()
 
     def probe(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
-        """Make `nodes` ready, side by side, and tell what they are, by node id. Raises what the first of them does."""
+        """Make `nodes` ready, side by side, and tell what they are, by node id.
+
+        A node that fails is left out: its own step will fail, and with it only what needs it.
+        """
         with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as workers:
-            return {ready.node.id: ready.facts for ready in workers.map(self.nodes.ready, nodes)}
+            found = workers.map(self._facts, nodes)
+        return {node.id: facts for node, facts in zip(nodes, found, strict=True) if facts is not None}
+
+    def _facts(self, node: Node) -> NodeFacts | None:
+        try:
+            return self.nodes.ready(node).facts
+        except Cancelled:
+            raise
+        except MpbakeError:
+            return None
 
     def settle_default(self, targets: Sequence[Target]) -> None:
         """Decide which driver the default builder has, where `targets` use it."""
         automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
         if automatic:
-            self.nodes.settle(default_driver(automatic, self.nodes.engine()))
+            self.nodes.settle_default(automatic)
 
     def _bootstrap(self, step: BootstrapNode) -> Outcome:
         ready = self.nodes.ready(step.node)
@@ -111,7 +123,7 @@ class BuildKitRunner:
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(metadata)]
         if self.buildx >= _WITH_GRANTS:
-            command += [part for grant in grants(definition) for part in ("--allow", grant)]
+            command += [part for grant in grants(definition, _existing) for part in ("--allow", grant)]
         with _Follower(piece, reporter, log).open() as follower:
             found = self.docker.run(
                 [*command, piece.target.name],
@@ -145,9 +157,10 @@ class BuildKitRunner:
         registry = Registry(docker=self.docker, through=ready)
         if ready.facts.driver is Driver.DOCKER:
             registry.push(step.target)
+            digest = inputs[pieces[0]].outcome.digest
         else:
-            registry.join(step.target, [inputs[piece].outcome.digest for piece in pieces])
-        return Outcome(tags=step.target.tags, platforms=_platforms(inputs), node=pieces[0].node.id)
+            digest = registry.join(step.target, [inputs[piece].outcome.digest for piece in pieces])
+        return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(inputs), node=pieces[0].node.id)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
         before = next(iter(inputs.values()))
@@ -164,6 +177,14 @@ def _check_emulation(piece: BuildPiece, ready: Ready) -> None:
     found = contradictions(piece.node, [each.platform for each in piece.platforms], ready.facts)
     if found and piece.target.builder.emulation is Emulation.FORBID:
         raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
+
+
+def _existing(path: str) -> str:
+    """`path`, or the nearest folder above it that exists."""
+    found = Path(path)
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    return str(found)
 
 
 def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:

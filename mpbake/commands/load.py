@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import PlanError, UsageError
-from mpbake.graph import BuildGraph, build_graph
+from mpbake.graph import BuildGraph, Selection, build_graph, selection
 from mpbake.loader import Document, find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.platforms import parse_platform
-from mpbake.resolve import Inputs, Overrides, resolve
+from mpbake.resolve import Inputs, Overrides, resolve, select
 from mpbake.spec import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
-    from mpbake.plan import Plan, Target
+    from mpbake.plan import Plan
+    from mpbake.platforms import Platform
 
 
 @no_garbage()
@@ -44,7 +45,6 @@ def inputs(options: Options, world: World) -> Inputs:
             load=options.load,
             no_cache=options.no_cache,
             pull=options.pull,
-            platforms=tuple(_platform(name) for each in options.platforms for name in each.split(",") if name),
             builder=options.builder,
         ),
     )
@@ -58,12 +58,19 @@ def _values(options: Options, world: World) -> dict[str, Any]:
     return values
 
 
+def selected(plan: Plan, options: Options) -> Selection:
+    """What `options` ask to build, and all that it needs. Raises UsageError."""
+    names = (name for each in options.platforms for name in each.split(",") if name)
+    platforms = tuple(dict.fromkeys(map(_platform, names)))
+    return selection(select(plan, options.names), platforms)
+
+
 @no_garbage()
 def graph_of(
-    document: Document, targets: Sequence[Target], facts: Mapping[str, NodeFacts]
+    document: Document, chosen: Selection, facts: Mapping[str, NodeFacts]
 ) -> tuple[BuildGraph, tuple[str, ...]]:
-    """The graph of a run of `targets`, and the warnings of their placement. Raises PlanError."""
-    placements = {target: place(target, facts) for target in targets}
+    """The graph of a run of what was `chosen`, and the warnings of that. Raises PlanError."""
+    placements = {target: place(target, facts, chosen.only.get(target, ())) for target in chosen.targets}
     problems = [each for placement in placements.values() for each in placement.problems]
     if problems:
         raise PlanError(
@@ -76,8 +83,9 @@ def graph_of(
             )
             for each in problems
         )
-    graph = build_graph(targets, {target: placement.pieces for target, placement in placements.items()})
-    return graph, tuple(each for placement in placements.values() for each in placement.warnings)
+    graph = build_graph(chosen.targets, {target: placement.pieces for target, placement in placements.items()})
+    placing = (each for placement in placements.values() for each in placement.warnings)
+    return graph, (*chosen.warnings, *placing)
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -92,8 +100,8 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _platform(text: str) -> str:
+def _platform(text: str) -> Platform:
     try:
-        return str(parse_platform(text))
+        return parse_platform(text)
     except ValueError as error:
         raise UsageError(f"--platform: {error}") from None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.commands.load import graph_of, load
-from mpbake.graph import needed
+from mpbake.commands.load import graph_of, load, selected
 from mpbake.render import plan_text
 from mpbake.render_json import plan_json
-from mpbake.resolve import select
 
 if TYPE_CHECKING:
     from mpbake.options import Options, World
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 def main(options: Options, world: World) -> int:
     """Print the plan of `options.names`."""
     document, plan = load(options, world)
-    targets = needed(select(plan, options.names))
-    graph, warnings = graph_of(document, targets, {})
+    graph, warnings = graph_of(document, selected(plan, options), {})
     printed = plan_json if options.format == "json" else plan_text
     world.stdout.write(printed(graph, warnings))
     return 0

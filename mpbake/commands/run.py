@@ -10,41 +10,42 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
-from mpbake.commands.load import graph_of, load
+from mpbake.commands.load import graph_of, load, selected
+from mpbake.commands.paths import check_paths
 from mpbake.errors import MpbakeError
 from mpbake.events import Preparing, RunFinished, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
-from mpbake.graph import needed
 from mpbake.placement import to_probe
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
-from mpbake.resolve import select
 from mpbake.schedule import Schedule
 from mpbake.state import open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from types import FrameType
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.events import Event, Reporter
-    from mpbake.graph import BuildGraph
+    from mpbake.graph import BuildGraph, Selection
     from mpbake.loader import Document
     from mpbake.options import Options, World
-    from mpbake.plan import Target
     from mpbake.steps import BuildPiece
 
 
 def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
-    targets = needed(select(plan, options.names))
+    chosen = selected(plan, options)
+    check_paths(document, chosen.targets)
     stop = StopRequest()
     with _stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
-            with open_runner(targets, state, plan.root, world.environment, partial(repeat_command, options)) as runner:
+            with open_runner(
+                chosen.targets, state, plan.root, world.environment, partial(repeat_command, options)
+            ) as runner:
                 stop.then(runner.cancel)
                 run = _Run(options=options, world=world, stop=stop, runner=runner)
-                return run.execute(run.prepare(document, targets))
+                return run.execute(run.prepare(document, chosen))
         except MpbakeError:
             if stop.signal:  # whatever failed, failed because it was stopped
                 return exit_code((), stop.signal)
@@ -60,14 +61,14 @@ class _Run:
     stop: StopRequest
     runner: BuildKitRunner
 
-    def prepare(self, document: Document, targets: Sequence[Target]) -> tuple[BuildGraph, _Reporting]:
+    def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
         reporting = _Reporting(_reporter(self.options, self.world))
-        self.runner.settle_default(targets)
-        nodes = to_probe(targets)
+        self.runner.settle_default(chosen.targets)
+        nodes = to_probe(chosen.targets, chosen.only)
         if nodes:
             reporting.handle(Preparing(nodes=nodes))
-        graph, warnings = graph_of(document, targets, self.runner.probe(nodes))
+        graph, warnings = graph_of(document, chosen, self.runner.probe(nodes))
         for warning in warnings:
             reporting.handle(Warned(message=warning))
         return graph, reporting
@@ -123,9 +124,13 @@ def repeat_command(options: Options, piece: BuildPiece) -> str:
     words += [word for each in options.variables for word in ("--var", each)]
     words += [word for each in options.var_files for word in ("--var-file", each)]
     words.append(piece.target.name)
-    if piece.of > 1 or options.platforms:
+    partly = piece.of > 1 or piece.shared
+    if partly or options.platforms:
         words += [word for each in piece.platforms for word in ("--platform", str(each.platform))]
-    return shlex.join([*words, *(["--no-push"] if piece.of > 1 or options.push is False else [])])
+    flags = {"--no-cache": options.no_cache, "--pull": options.pull, "--load": options.load and not partly}
+    words += [flag for flag, given in flags.items() if given]
+    words += {True: ["--push"], False: ["--no-push"], None: []}[False if partly else options.push]
+    return shlex.join(words)
 
 
 @contextlib.contextmanager

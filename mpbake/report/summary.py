@@ -31,11 +31,14 @@ def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
 def _row(target: Target, results: Sequence[StepResult], everything: Sequence[StepResult]) -> list[str]:
     pieces = [result for result in results if isinstance(result.step, BuildPiece)]
     platforms = [str(each) for result in pieces for each in result.outcome.platforms or _planned(result)]
-    digest = next((result.outcome.digest for result in reversed(results) if result.outcome.digest), "")
+    status = status_of(target, everything)
+    # The digest of one part is not that of the image, and what was not verified is not served.
+    whole = status is StepStatus.DONE and (len(pieces) == 1 or len(results) > len(pieces))
+    digest = next((each.outcome.digest for each in reversed(results) if each.outcome.digest), "") if whole else ""
     nodes = dict.fromkeys(result.step.node.id for result in pieces if isinstance(result.step, BuildPiece))
     return [
         target.name,
-        status_of(target, everything),
+        status,
         ",".join(platforms) or "native",
         lines.short_digest(digest),
         duration(_seconds(target, everything)),

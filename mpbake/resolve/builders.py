@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mpbake.plan import Builder, Driver, Emulation, Node, Tls
 from mpbake.platforms import parse_platforms
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.rendering import Rendering
 
 DEFAULT_BUILDER = "default"
+CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def resolve_builders(spec: PlanSpec, scope: Mapping[str, Any], rendering: Rendering, root: Path) -> dict[str, Builder]:
@@ -85,6 +88,7 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> list[Problem
         found.append(bad_name(key, str(key[-1])))
     if driver is Driver.KUBERNETES:
         found.append(_no_kubernetes(key[:2]))
+    found += _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
     if driver is Driver.REMOTE and not node.endpoint:
         found.append(
             Problem(
@@ -106,6 +110,45 @@ def _no_kubernetes(key: KeyPath) -> Problem:
     return Problem(
         key=key, message="the kubernetes driver is not supported yet", hint="use docker, docker-container or remote"
     )
+
+
+_SCHEMES = {
+    Driver.REMOTE: ("tcp", "unix", "docker-container", "kube-pod"),
+    Driver.DOCKER: ("ssh", "tcp", "unix"),
+    Driver.DOCKER_CONTAINER: ("ssh", "tcp", "unix"),
+}
+
+
+def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[Problem]:
+    """What is no address of a node of this driver. A name without `://` is a docker context's."""
+    schemes = _SCHEMES.get(driver, ())
+    scheme, colon, rest = endpoint.partition("://")
+    if not endpoint or not schemes:
+        return
+    if not colon:
+        if driver is Driver.REMOTE:
+            hint = f"write {one_line(f'tcp://{endpoint}')}"
+            yield Problem(key=key, message="is no URL", hint=hint)
+        elif not CONTEXT_NAME.fullmatch(endpoint):
+            yield Problem(key=key, message=f'"{one_line(endpoint)}" is neither a URL nor the name of a docker context')
+    elif scheme not in schemes:
+        known = ", ".join(f"{each}://" for each in schemes)
+        yield Problem(
+            key=key, message=f"a {driver} node is not reached by {one_line(scheme)}://", hint=f"known: {known}"
+        )
+    elif scheme == "unix" and not rest.startswith("/"):
+        yield Problem(key=key, message="the path of a unix socket must be absolute", hint="unix:///run/buildkitd.sock")
+    elif scheme in {"tcp", "ssh"} and not _has_host(endpoint):
+        yield Problem(key=key, message="has no valid host and port", hint=f"for example {scheme}://10.0.0.5:1234")
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        url = urlsplit(endpoint)
+        host = url.hostname or ""
+        return host[:1] not in ("", "-") and (url.port is None or url.port > 0)
+    except ValueError:
+        return False
 
 
 def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:

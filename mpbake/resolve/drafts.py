@@ -100,8 +100,6 @@ def _overridden(values: TargetSpec, overrides: Overrides) -> TargetSpec:
         changes["push"] = overrides.push and bool(values.tags)
         if not overrides.push:
             changes["output"] = [each for each in values.output if not pushes(each)]
-    if overrides.platforms:
-        changes["platforms"] = list(overrides.platforms)
     if overrides.builder:
         changes["builder"] = overrides.builder
     changes |= {name: True for name in ("load", "no_cache", "pull") if getattr(overrides, name)}

@@ -17,7 +17,6 @@ class Overrides:
     load: bool = False
     no_cache: bool = False
     pull: bool = False
-    platforms: tuple[str, ...] = ()
     builder: str = ""
 
 

@@ -85,7 +85,8 @@ def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
 
 def unknown(kind: str, name: str, known: Iterable[str], key: KeyPath) -> Problem:
     """The problem of a reference to something that is not there."""
-    visible = [each for each in known if not each.startswith("_")] or []
+    # A template is no answer where a target is asked for; where one was meant, it is.
+    visible = [each for each in known if not each.startswith("_") or name.startswith("_")]
     return Problem(
         key=key, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, visible, kind=f"{kind}s")
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,9 +61,100 @@ def test_engine_down(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) ->
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     done = run_mpbake(["run", "web"], env=NOWHERE)
     assert done.returncode == 5
-    assert done.stderr.startswith("error: the Docker engine does not answer: ")
+    assert "error: bootstrap default/local: the Docker engine does not answer: Cannot connect to" in done.stderr
     assert "try: docker info" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_hanging_engine_is_left_at_the_first_signal(testbed_env: dict[str, str], tmp_path: Path) -> None:
+    """A socket that takes connections and never answers, as a stopped engine's does."""
+    (tmp_path / "build.toml").write_text('version = 1\n[targets.web]\ndockerfile-inline = "FROM scratch"\n')
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpbake", "run", "web"],
+            cwd=tmp_path,
+            env={**testbed_env, "PYTHONPATH": str(CHECKOUT), "DOCKER_HOST": f"unix://{tmp_path}/s"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert "Traceback" not in errors
+    assert descendants(tmp_path) == []
+
+
+def test_one_dead_node_costs_only_its_own_targets(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    base = testbed.env()["BASE_IMAGE"]
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.dead]
+driver = "remote"
+[builders.dead.nodes.far]
+endpoint = "tcp://127.0.0.1:9"
+[targets.lost]
+builder = "dead"
+dockerfile-inline = "FROM scratch"
+[targets.good]
+dockerfile-inline = "FROM {base}"
+platforms = ["linux/amd64"]
+tags = ["{repository}:1"]
+push = true
+""")
+    done = run_mpbake(["run", "good", "lost"])
+    assert done.returncode == 5, done.stderr
+    assert "2 targets: 1 done, 1 skipped" in done.stdout
+    assert testbed.registry.client.has(f"{repository}:1")
+
+
+def test_missing_files_are_told_before_anything_starts(run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[targets.web]
+context = "nowhere"
+[targets.api]
+dockerfile = "Other.Dockerfile"
+secret = ["id=a,src=none"]
+""")
+    done = run_mpbake(["run", "*"], env=NOWHERE)
+    assert done.returncode == 3
+    assert f"build.toml:4: targets.web.context: web: there is no folder {tmp_path}/nowhere" in done.stderr
+    assert (
+        f"build.toml:6: targets.api.dockerfile: api: there is no Dockerfile {tmp_path}/Other.Dockerfile" in done.stderr
+    )
+    assert f"build.toml:7: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
+    assert not (tmp_path / ".mpbake").exists()
+
+
+def test_store_of_the_engines_builder_that_came_with_a_checkout_is_not_trusted(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    spy = testbed.add_unix_node(f"s{unique[-6:]}")
+    planted = tmp_path / ".mpbake/nodes/default-local/instances"
+    planted.mkdir(parents=True)
+    node = {"Name": "default0", "Endpoint": spy.endpoint, "Platforms": None, "DriverOpts": None, "Flags": None}
+    instance = {"Name": "default", "Driver": "remote", "Nodes": [{**node, "Files": None}], "Dynamic": False}
+    (planted / "default").write_text(json.dumps(instance))
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    try:
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        assert spy.connections() == 0
+    finally:
+        spy.stop()
+
+
+def test_nothing_is_left_in_the_temporary_folder(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "build.toml").write_text(simple_plan(testbed))
+    done = run_mpbake(["run", "web"], env={"TMPDIR": str(tmp_path / "t")})
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "t").iterdir()) == []
 
 
 @pytest.mark.parametrize(

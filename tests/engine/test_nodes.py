@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from testbed.certs import ensure_certificates
 
 from tests.engine.test_values import _two_nodes
 
@@ -189,6 +191,44 @@ platforms = ["linux/amd64"]
     assert done.returncode == 5, done.stderr
     assert f"node b/far does not answer at {node.endpoint}" in done.stderr
     assert "build web linux/amd64 on b/far: not started, since bootstrap b/far failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ('ca = "ca.crt"', "the certificate of node b/far is not accepted: "),
+        ('ca = "{certs}/ca.crt"', "node b/far "),
+        (
+            'ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "client.key"',
+            "the certificates for node b/far",
+        ),
+        ('ca = "{certs}/ca.crt", servername = "elsewhere"', "the certificate of node b/far is not accepted: "),
+        ('ca = "missing.crt"', "b/far: tls.ca: there is no file"),
+    ],
+    ids=["other CA", "no client certificate", "key of another", "other name", "missing"],
+)
+def test_wrong_certificates_are_told_at_once(
+    tls: str, message: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    ensure_certificates(tmp_path)  # of another authority
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.b]
+driver = "remote"
+[builders.b.nodes.far]
+endpoint = "{testbed.node("linux-amd64").endpoint}"
+platforms = ["linux/amd64"]
+tls = {{ {tls.format(certs=testbed.certificates)} }}
+[targets.web]
+builder = "b"
+dockerfile-inline = "FROM scratch"
+platforms = ["linux/amd64"]
+""")
+    began = time.monotonic()
+    done = run_mpbake(["run", "web"])
+    assert time.monotonic() - began < 10
+    assert done.returncode == 3, done.stderr
+    assert message in done.stderr
 
 
 def test_platform_that_no_node_builds(run_mpbake: RunMpbake, tmp_path: Path) -> None:

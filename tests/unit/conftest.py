@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import settings
+from testbed.certs import ensure_certificates
+
+from tests.unit.tls import Certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +40,14 @@ def no_subprocess(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in _STARTERS:
             patch.setattr(os, name, _refusal(f"os.{name}"), raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates of a node and of who may use it."""
+    folder = tmp_path_factory.mktemp("certificates")
+    ensure_certificates(folder)
+    return Certificates(folder=folder)
 
 
 def _refusal(name: str) -> Callable[..., NoReturn]:

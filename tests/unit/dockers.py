@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
 
 from mpbake.buildkit.docker import Completed, Docker
 
@@ -24,20 +26,18 @@ def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Complet
 
 
 class FakeDocker(Docker):
-    """Answers each command as `answers` says by its first words, and keeps what it was asked.
+    """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
-    An answer may be a function of the environment of the command. `engine` is what python-on-whales would be.
+    An answer may be a function of the environment of the command, or an error to raise.
     """
 
-    def __init__(self, answers: Mapping[str, Any], engine: Any = None) -> None:
+    def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
-        self._engine = engine
 
-    def client(self, endpoint: str = "") -> Any:
-        assert endpoint == ""
-        return self._engine
+    def client(self, endpoint: str = "") -> NoReturn:
+        pytest.fail(f"somebody asks python-on-whales about {endpoint!r}")
 
     def run(  # noqa: PLR0913 - as it is
         self,
@@ -54,8 +54,13 @@ class FakeDocker(Docker):
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         assert (given, cwd, on_stderr) == ("", None, None)
-        answer = next((each for words, each in self.answers.items() if command.startswith(words)), None)
+        answer = next(
+            (each for words, each in self.answers.items() if words in (command[: len(words)], command[-len(words) :])),
+            None,
+        )
         assert answer is not None, f"nobody expected: docker {command}"
+        if isinstance(answer, Exception):
+            raise answer
         found = answer if isinstance(answer, Completed) else answer(environment or {})
         assert isinstance(found, Completed)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import pytest
 
 from mpbake import __main__
 from mpbake.commands import names, plan, run
-from mpbake.commands.load import graph_of, inputs, load
+from mpbake.commands.load import graph_of, inputs, load, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
 from mpbake.events import Warned
+from mpbake.graph import selection
 from mpbake.options import Options
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import text
@@ -193,7 +195,6 @@ def test_overrides() -> None:
         load=True,
         no_cache=True,
         pull=True,
-        platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"),
         builder="ci",
     )
     found = inputs(given, world(Path("/"), {"A": "1"}))
@@ -203,15 +204,22 @@ def test_overrides() -> None:
         "load": True,
         "no_cache": True,
         "pull": True,
-        "platforms": ("linux/amd64", "linux/arm64", "linux/arm64"),
         "builder": "ci",
     }
-    assert inputs(Options(), world(Path("/"))).overrides.platforms == ()
 
 
-def test_a_platform_that_is_none() -> None:
+def test_platforms_are_read_once_each(folder: Path) -> None:
+    options = Options(platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"))
+    chosen = selected(load(options, world(folder))[1], options)
+    (web,) = chosen.targets
+    assert (web.name, list(map(str, chosen.only[web]))) == ("web", ["linux/amd64", "linux/arm64"])
+    assert chosen.warnings == ()
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main])
+def test_a_platform_that_is_none(folder: Path, command: Callable[[Options, World], int]) -> None:
     with pytest.raises(UsageError) as caught:
-        inputs(Options(platforms=("amd64",)), world(Path("/")))
+        command(Options(platforms=("amd64",)), world(folder))
     assert str(caught.value) == (
         '--platform: "amd64" is not a platform: write os/architecture[/variant], such as linux/arm64'
     )
@@ -220,6 +228,22 @@ def test_a_platform_that_is_none() -> None:
 def test_platforms_of_the_command_line(folder: Path) -> None:
     shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",))
     assert "build      web            linux/arm64 (native or emulated: not known yet) on default/local\n" in shown
+
+
+def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
+    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
+    assert "build      web            linux/amd64 (native or emulated" in shown
+    assert "build      tool           linux/arm64 (native or emulated" in shown
+
+
+def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> None:
+    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), push=True)
+    warning = "web: --platform leaves out linux/amd64: r/web:dev will be without (or: --no-push)"
+    assert warning in " ".join(shown.split())
+    data = json.loads(
+        said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), push=True, format="json")
+    )
+    assert data["warnings"] == [warning]
 
 
 # --- what cannot be placed --------------------------------------------------------------------------------------------
@@ -267,7 +291,7 @@ def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
     document, found = load(Options(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
-    graph, warnings = graph_of(document, tuple(found.targets.values()), facts)
+    graph, warnings = graph_of(document, selection(tuple(found.targets.values())), facts)
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
 
@@ -287,18 +311,41 @@ def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
         ),
         ({"platforms": ("linux/amd64",)}, "tool", "mpbake run tool --platform linux/amd64"),
         ({"push": False}, "tool", "mpbake run tool --no-push"),
+        ({"push": True}, "tool", "mpbake run tool --push"),
+        (
+            {"no_cache": True, "pull": True, "load": True, "push": True},
+            "tool",
+            "mpbake run tool --no-cache --pull --load --push",
+        ),
+        # a part is neither pushed nor loaded as if it were the whole
+        (
+            {"no_cache": True, "pull": True, "load": True, "push": True, "var_files": ("a b",)},
+            "web",
+            "mpbake run --var-file 'a b' web --platform linux/amd64 --no-cache --pull --no-push",
+        ),
+        # and so is what was only built for others
+        ({"push": True, "load": True}, "base", "mpbake run base --platform linux/amd64 --no-push"),
     ],
 )
 def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str, words: str) -> None:
-    graph = graph_of_text(f"""
+    graph = graph_of_text(
+        f"""
         [targets.web]
         builder = "release"
         platforms = ["linux/amd64", "linux/arm64"]
+        contexts = {{ base = "target:base" }}
         [targets.tool]
         builder = "release"
         platforms = ["linux/amd64"]
+        contexts = {{ base = "target:base" }}
+        [targets.base]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
         {TWO_NODES}
-        """)
+        """,
+        "web",
+        "tool",
+    )
     found = piece_of(graph, piece.partition(" ")[0])
     assert repeat_command(Options(**options), found) == words
 
@@ -386,5 +433,17 @@ print([name for name in ("python_on_whales", "rich") if name in sys.modules])
 
 def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:
     (folder / ".mpbake").write_text("")
+    (folder / "Dockerfile").write_text("")
     with pytest.raises(MpbakeError, match="is not a folder"):
         run.main(Options(), world(folder))
+
+
+def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        run.main(Options(), world(folder))
+    assert str(caught.value) == text(f"""
+        build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
+            [targets.web]
+          = paths count from the plan's folder, that of a Dockerfile from its context
+        """)
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

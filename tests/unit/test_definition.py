@@ -81,6 +81,26 @@ def test_a_target_of_which_nothing_is_said() -> None:
     assert targets_of(piece) == {"web": {"context": "/plan", "output": ["type=cacheonly"], "tags": []}}
 
 
+ANNOTATIONS = ["index:a=b", "manifest:c=d", "index,manifest:e=f", "manifest[linux/386]:g=h"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "annotations"),
+    [
+        # one image without an index: annotations of an index would be refused
+        ("platforms = ['linux/amd64']", ["manifest:c=d", "manifest:e=f"]),
+        ("platforms = ['linux/amd64']\ntags = ['r/web:1']\nload = true", ["manifest:c=d", "manifest:e=f"]),
+        ("platforms = ['linux/386']\noutput = ['type=oci,dest=x']", ["manifest:c=d", "manifest:e=f", ANNOTATIONS[3]]),
+        # these have an index
+        ("platforms = ['linux/amd64', 'linux/386']", ANNOTATIONS),
+        ("platforms = ['linux/amd64']\ntags = ['r/web:1']\npush = true", ANNOTATIONS),
+    ],
+)
+def test_annotations_of_an_index_only_where_there_is_one(attributes: str, annotations: list[str]) -> None:
+    (piece,) = pieces_of(f"{attributes}\nannotations = {json.dumps(ANNOTATIONS)}")
+    assert targets_of(piece)["web"]["annotations"] == annotations
+
+
 def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
     amd64, arm64 = pieces_of("""
         platforms = ["linux/amd64", "linux/arm64"]
@@ -297,6 +317,7 @@ def test_a_shared_piece_stays_in_the_cache() -> None:
         "no-cache": True,
         "pull": True,
         "cache-from": ["type=local,src=/plan/cache"],
+        "annotations": [],
         "output": ["type=cacheonly"],
     }
     assert list(found) == ["base", "deep"]
@@ -346,7 +367,7 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
 
 def granted(attributes: str, *more: str) -> list[str]:
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", *more)
-    return grants(bake_definition(piece, CONTAINER))
+    return grants(bake_definition(piece, CONTAINER), lambda path: path)
 
 
 @pytest.mark.parametrize(
@@ -356,20 +377,32 @@ def granted(attributes: str, *more: str) -> list[str]:
         ("context = 'web'", ["fs.read=/plan/web"]),
         ("context = '../other'", ["fs.read=/plan/../other"]),
         ("context = 'https://example.com/repo.git'", []),
-        ("context = 'git@example.com:repo.git'", []),
+        # buildx forwards the agent by itself for these
+        ("context = 'git@example.com:repo.git'", ["ssh"]),
+        ("contexts = { a = 'git@example.com:repo.git' }", ["fs.read=/plan", "ssh"]),
+        ("context = 'git@example.com:repo.git'\nssh = ['default']", ["ssh"]),
+        ("context = 'ssh://git@example.com/repo.git'", []),
         (
             "contexts = { a = 'files', b = 'docker-image://alpine', c = 'oci-layout:///x' }",
             ["fs.read=/plan", "fs.read=/plan/files"],
         ),
         ("dockerfile = 'Dockerfile.prod'", ["fs.read=/plan"]),
+        ("dockerfile = './sub/../Dockerfile.prod'", ["fs.read=/plan"]),
+        ("context = 'web/'\ndockerfile = 'sub/Dockerfile'", ["fs.read=/plan/web"]),
         ("dockerfile = '/etc/Dockerfile'", ["fs.read=/plan", "fs.read=/etc/Dockerfile"]),
+        ("context = '/'\ndockerfile = '/etc/Dockerfile'", ["fs.read=/"]),
+        ("dockerfile = '/plan/Dockerfile'", ["fs.read=/plan"]),
+        ("context = 'web'\ndockerfile = '../Dockerfile'", ["fs.read=/plan/web", "fs.read=/plan/Dockerfile"]),
+        ("context = 'web'\ndockerfile = '../webs/Dockerfile'", ["fs.read=/plan/web", "fs.read=/plan/webs/Dockerfile"]),
+        ("dockerfile = 'https://example.com/Dockerfile'", ["fs.read=/plan"]),
+        ("context = 'https://example.com/repo.git'\ndockerfile = '../Dockerfile'", []),
         ("secret = ['id=a,src=a.txt', 'id=b,env=B', 'id=c']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
         ("secret = ['type=file,id=a,source=a.txt']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
         ("secret = ['type=env,id=a,src=HOME']", ["fs.read=/plan"]),
         ("ssh = ['default']", ["fs.read=/plan", "ssh"]),
         (
             "ssh = ['default=one.pem,two.pem', 'other=/run/agent']",
-            ["fs.read=/plan", "fs.read=/plan/one.pem", "fs.read=/plan/two.pem", "ssh", "fs.read=/run/agent"],
+            ["fs.read=/plan", "fs.read=/plan/one.pem", "fs.read=/plan/two.pem", "fs.read=/run/agent", "ssh"],
         ),
         (
             (
@@ -387,6 +420,44 @@ def granted(attributes: str, *more: str) -> list[str]:
 )
 def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[str]) -> None:
     assert granted(attributes) == allowed
+
+
+def test_the_nearest_folder_that_exists_is_granted() -> None:
+    (piece,) = pieces_of("""
+        platforms = ["linux/amd64"]
+        cache-from = ["type=local,src=cache/old"]
+        cache-to = ["type=local,dest=cache/new"]
+        output = ["out/a", "out/b"]
+        secret = ["id=a,src=secrets/a"]
+        ssh = ["default=agent/socket"]
+        dockerfile = "/files/Dockerfile"
+        """)
+    asked = []
+
+    def parent(path: str) -> str:
+        asked.append(path)
+        return path.rpartition("/")[0] or path
+
+    assert grants(bake_definition(piece, CONTAINER), parent) == [
+        "fs.read=/plan",
+        "fs.read=/plan/secrets",
+        "fs.read=/plan/cache",
+        "fs.read=/plan/agent",
+        "fs.read=/files",
+        "fs.write=/plan/out",
+        "fs.write=/plan/cache",
+        "ssh",
+    ]
+    assert asked == [
+        "/plan",
+        "/plan/secrets/a",
+        "/plan/cache/old",
+        "/plan/agent/socket",
+        "/files/Dockerfile",
+        "/plan/out/a",
+        "/plan/out/b",
+        "/plan/cache/new",
+    ]
 
 
 def test_links_are_granted_theirs() -> None:

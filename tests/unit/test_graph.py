@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.graph import BuildGraph, build_graph, linked, needed
+from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, selection
 from mpbake.placement import place
 from mpbake.plan import Builder, Driver, Node, Target
-from mpbake.platforms import parse_platform
+from mpbake.platforms import Platform, parse_platform
 from mpbake.steps import BootstrapNode, BuildPiece, Publish, Verify
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps
 from tests.unit.plans import resolve_text, text
@@ -90,6 +90,88 @@ def test_linked_targets_nearest_first_each_once() -> None:
         """)
     assert names(linked(plan.targets["web"])) == ["one", "two", "deep"]
     assert linked(plan.targets["deep"]) == ()
+
+
+# --- for some platforms only ------------------------------------------------------------------------------------------
+
+NARROW = """
+    [targets._image]
+    platforms = ["linux/amd64", "linux/arm64"]
+    [targets.tool]
+    inherits = ["_image"]
+    [targets.base]
+    inherits = ["_image"]
+    needs = ["tool"]
+    [targets.web]
+    inherits = ["_image"]
+    contexts = { base = "target:base" }
+    tags = ["r/web:1", "r/web:2"]
+    push = true
+    [targets.test]
+    inherits = ["_image"]
+    needs = ["web"]
+    [targets.native]
+    """
+
+
+def chosen_from(names: tuple[str, ...], platforms: tuple[Platform, ...] = (ARM64,)) -> Selection:
+    plan = resolve_text(NARROW)
+    return selection([plan.targets[name] for name in names], platforms)
+
+
+def narrow(*names: str, platforms: tuple[Platform, ...] = (ARM64,)) -> dict[str, str]:
+    """What is built for which platforms when these are chosen."""
+    chosen = chosen_from(names, platforms)
+    pieces = {each: place(each, {}, chosen.only.get(each, ())).pieces for each in chosen.targets}
+    return {
+        target.name: " ".join(placed.platform.architecture for piece in found for placed in piece.platforms)
+        for target, found in pieces.items()
+    }
+
+
+def test_without_platforms_nothing_is_narrowed() -> None:
+    assert chosen_from(("web", "test"), ()).only == {}
+    assert chosen_from(("web", "test"), ()).warnings == ()
+
+
+def test_only_what_was_chosen_is_narrowed() -> None:
+    assert narrow("test") == {"tool": "amd64 arm64", "web": "amd64 arm64", "test": "arm64"}
+    assert narrow("tool", "test") == {"tool": "arm64", "web": "amd64 arm64", "test": "arm64"}
+    assert narrow("web", "test") == {"tool": "amd64 arm64", "web": "arm64", "test": "arm64"}
+    assert narrow("test", "web") == {"tool": "amd64 arm64", "web": "arm64", "test": "arm64"}
+    assert narrow("native") == {"native": "arm64"}
+    assert narrow("native", platforms=(ARM64, AMD64)) == {"native": "arm64 amd64"}
+
+
+def graph_of_chosen(*names: str) -> BuildGraph:
+    chosen = chosen_from(names)
+    return build_graph(
+        chosen.targets, {each: place(each, {}, chosen.only.get(each, ())).pieces for each in chosen.targets}
+    )
+
+
+def test_who_needs_a_narrowed_target_waits_for_it() -> None:
+    graph = graph_of_chosen("web", "test")
+    (verify,) = [step for step in graph.steps if isinstance(step, Verify)]
+    assert verify.target.name == "web"
+    assert verify.platforms == (ARM64,)
+    assert verify in graph.before[piece_of(graph, "test")]
+    assert verify.target.platforms == (AMD64, ARM64), "the plan itself stays as it is"
+
+
+def test_a_chosen_target_that_is_linked_to_as_well_is_built_once() -> None:
+    graph = graph_of_chosen("web", "base")
+    assert "build base linux/arm64 on default/local" in {step.key for step in graph.before[piece_of(graph, "web")]}
+    assert [step.key for step in graph.steps].count("build base linux/arm64 on default/local") == 1
+
+
+def test_platforms_that_a_push_leaves_out_are_warned_of() -> None:
+    warning = "web: --platform leaves out {}: r/web:1, r/web:2 will be without (or: --no-push)"
+    assert chosen_from(("web", "tool")).warnings == (warning.format("linux/amd64"),)
+    both = warning.format("linux/amd64, linux/arm64")
+    assert chosen_from(("web",), (parse_platform("linux/s390x"),)).warnings == (both,)
+    assert chosen_from(("web",), (ARM64, AMD64)).warnings == ()
+    assert chosen_from(("test", "tool")).warnings == (), "what is needed is pushed whole"
 
 
 # --- graphs -----------------------------------------------------------------------------------------------------------

@@ -5,37 +5,34 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from python_on_whales import DockerException
 
 from mpbake.buildkit.nodes import (
     MARK,
     Nodes,
     Ready,
-    _check_connection,
     _fingerprint,
     _option,
     _options,
     _parse_inspect,
     _remedy,
 )
-from mpbake.errors import MpbakeError, Unreachable, UsageError
-from mpbake.placement import EngineFacts, NodeFacts
+from mpbake.errors import Cancelled, Unreachable, UsageError
+from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node, Tls
-from mpbake.platforms import parse_platform, parse_platforms
+from mpbake.platforms import parse_platforms
 from tests.unit.dockers import FakeDocker, done, failed
-from tests.unit.plans import text
+from tests.unit.plans import target_of_text, text
+from tests.unit.tls import Certificates, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mpbake.buildkit.docker import Completed
 
@@ -183,56 +180,12 @@ def test_remedies(node: Node, said: str, remedy: str) -> None:
 # --- the engine -------------------------------------------------------------------------------------------------------
 
 
-def engine(**info: Any) -> SimpleNamespace:
-    """python-on-whales' client of an engine that says this of itself."""
-    said = SimpleNamespace(**{"os_type": "linux", "architecture": "x86_64", "driver_status": None} | info)
-    context = SimpleNamespace(inspect=lambda _: SimpleNamespace(name="desktop"))
-    return SimpleNamespace(system=SimpleNamespace(info=lambda: said), context=context)
-
-
-def raising(stderr: bytes) -> SimpleNamespace:
-    def fail(*_: object) -> None:
-        raise DockerException(["docker"], 1, None, stderr)
-
-    return SimpleNamespace(system=SimpleNamespace(info=fail), context=SimpleNamespace(inspect=fail))
-
-
 def nodes_with(
-    folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None, client: Any = None
+    folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
-    docker = FakeDocker(answers, client or engine())
+    """Nodes of somebody whose docker context is called desktop."""
+    docker = FakeDocker({**answers, "context show": answers.get("context show", done("desktop\n"))})
     return Nodes(docker, folder, environment or {"HOME": str(folder)}), docker
-
-
-@pytest.mark.parametrize(
-    ("status", "containerd"),
-    [
-        (None, False),
-        ([["Backing Filesystem", "extfs"], ["Supports d_type", "true"]], False),
-        ([[], ["driver-type", "io.containerd.snapshotter.v1"]], True),
-    ],
-)
-def test_what_an_engine_can_do(tmp_path: Path, status: list[list[str]] | None, *, containerd: bool) -> None:
-    nodes, _ = nodes_with(tmp_path, {}, client=engine(driver_status=status, architecture="aarch64"))
-    assert nodes.engine() == EngineFacts(platform=parse_platform("linux/arm64"), containerd_store=containerd)
-
-
-@pytest.mark.parametrize(
-    ("client", "said"),
-    [
-        (raising(b"ERROR: one\nCannot connect\x1b[31m\n"), "Cannot connect"),
-        (raising(b""), "the engine gave no answer"),
-        (engine(os_type=None), "the engine gave no answer"),
-    ],
-)
-def test_an_engine_that_does_not_answer(tmp_path: Path, client: Any, said: str) -> None:
-    nodes, _ = nodes_with(tmp_path, {}, client=client)
-    with pytest.raises(Unreachable) as caught:
-        nodes.engine()
-    assert str(caught.value) == (
-        f"the Docker engine does not answer: {said}\n  = start it (Docker Desktop, or: sudo systemctl start docker), "
-        "or set DOCKER_HOST; try: docker info"
-    )
 
 
 @pytest.mark.parametrize(
@@ -249,8 +202,9 @@ def test_the_engines_own_builder(
 ) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)}, environment)
     ready = nodes.ready(node)
-    assert docker.commands == [f"buildx inspect {builder}"]
-    assert docker.settings[0]["endpoint"] == ready.endpoint == endpoint
+    asked = [] if node.endpoint or environment else ["context show"]
+    assert docker.commands == [*asked, f"buildx inspect {builder}"]
+    assert docker.settings[-1]["endpoint"] == ready.endpoint == endpoint
     assert ready == Ready(
         node=node,
         facts=NodeFacts(
@@ -264,18 +218,105 @@ def test_the_engines_own_builder(
     assert ready.environment == {"BUILDX_CONFIG": str(tmp_path / "default-local")}
 
 
-def test_the_default_builder_is_what_it_was_settled_to_be(tmp_path: Path) -> None:
-    nodes, docker = nodes_with(tmp_path, {"container inspect": failed("No such container"), "buildx": done(INSPECTED)})
-    nodes.settle(Driver.DOCKER_CONTAINER)
-    ready = nodes.ready(replace(ENGINE, driver=Driver.AUTOMATIC))
-    assert ready.node.driver is Driver.DOCKER_CONTAINER
-    assert docker.commands[1].startswith("buildx create --name default-local --node default-local --driver docker-cont")
+AUTOMATIC = replace(ENGINE, driver=Driver.AUTOMATIC)
+CLASSIC = '{"OSType":"linux","Architecture":"x86_64","DriverStatus":[["Backing Filesystem","extfs"]]}\n'
+
+
+@pytest.mark.parametrize(
+    ("platforms", "status", "driver"),
+    [
+        ("['linux/amd64']", "", Driver.DOCKER),
+        ("['linux/amd64', 'linux/arm64']", "", Driver.DOCKER_CONTAINER),
+        ("['linux/amd64', 'linux/arm64']", "io.containerd.snapshotter.v1", Driver.DOCKER),
+    ],
+)
+def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
+    tmp_path: Path, platforms: str, status: str, driver: Driver
+) -> None:
+    answers = {
+        "system info": done(CLASSIC.replace("extfs", status)),
+        "container inspect": failed("No such container"),
+        "buildx": done(INSPECTED),
+    }
+    nodes, docker = nodes_with(tmp_path, answers)
+    nodes.settle_default([target_of_text(f"[targets.web]\nplatforms = {platforms}")])
+    assert docker.commands == ["system info --format {{json .}}"]
+    assert nodes.ready(AUTOMATIC).node.driver is driver
+    created = [each for each in docker.commands if each.startswith("buildx create")]
+    assert [each.partition(" --driver-opt ")[0] for each in created] == (
+        ["buildx create --name default-local --node default-local --driver docker-container"]
+        if driver is Driver.DOCKER_CONTAINER
+        else []
+    )
+
+
+def test_only_the_default_node_fails_where_the_engine_does_not_answer(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    nodes, docker = nodes_with(tmp_path, {"system info": failed("Cannot connect"), "buildx": done(INSPECTED)})
+    nodes.settle_default([target_of_text("[targets.web]")])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(path))
+        server.listen()
+        assert nodes.ready(replace(REMOTE, tls=Tls(), endpoint=f"unix://{path}")).note == "running"
+    asked = list(docker.commands)
+    for _ in range(2):
+        with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: Cannot connect\n"):
+            nodes.ready(AUTOMATIC)
+    assert docker.commands == asked, "it is not asked again"
 
 
 def test_a_context_that_cannot_be_asked_for(tmp_path: Path) -> None:
-    nodes, _ = nodes_with(tmp_path, {}, client=raising(b"context is broken"))
+    nodes, _ = nodes_with(tmp_path, {"context show": failed("context is broken")})
     with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: context is broken\n"):
         nodes.ready(ENGINE)
+
+
+@pytest.mark.parametrize("node", [ENGINE, replace(ENGINE, endpoint="ssh://far")])
+def test_the_store_of_the_engines_own_builder_is_made_anew(tmp_path: Path, node: Node) -> None:
+    planted = tmp_path / "default-local/instances/default"
+    planted.parent.mkdir(parents=True)
+    planted.write_text(json.dumps({"Name": "default", "Driver": "remote", "Nodes": [{"Endpoint": "tcp://evil:1"}]}))
+
+    def inspected(environment: Mapping[str, str]) -> Completed:
+        assert environment["BUILDX_CONFIG"] == str(tmp_path / "default-local")
+        assert not list((tmp_path / "default-local").iterdir())
+        return done(INSPECTED)
+
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": inspected})
+    assert nodes.ready(node).store == tmp_path / "default-local"
+    assert not planted.exists()
+
+
+def test_a_link_in_place_of_the_store_of_the_engines_own_builder_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (tmp_path / "default-local").symlink_to(elsewhere)
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
+    store = nodes.ready(ENGINE).store
+    assert store.is_dir()
+    assert not store.is_symlink()
+    assert (elsewhere / "kept").exists()
+
+
+def test_a_node_that_failed_is_not_tried_again(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": failed("ERROR: no")})
+    errors = []
+    for _ in range(3):
+        with pytest.raises(Unreachable, match="cannot be used: no") as caught:
+            nodes.ready(ENGINE)
+        errors.append(caught.value)
+    assert docker.commands == ["context show", "buildx inspect desktop"]
+    assert errors[0] is errors[1] is errors[2]
+    nodes.tidy()  # which has nothing to tidy up there
+
+
+def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": Cancelled("cancelled")})
+    with pytest.raises(Cancelled):
+        nodes.ready(ENGINE)
+    docker.answers["buildx inspect"] = done(INSPECTED)
+    assert nodes.ready(ENGINE).builder == "desktop"
 
 
 def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
@@ -286,7 +327,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(docker.commands) == 1
+    assert docker.commands == ["context show", "buildx inspect desktop"]
     assert len(found) == 8
     assert all(each is found[0] for each in found)
 
@@ -336,14 +377,15 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         },
     )
     assert nodes.ready(CONTAINER).note == "created"
-    inspect, create, bootstrap = docker.commands
+    inspect, context, create, bootstrap = docker.commands
+    assert context == "context show"
     assert inspect == "container inspect --format {{json .Config.Env}}\n{{.State.Status}} buildx_buildkit_ci-local"
     assert create == (
         "buildx create --name ci-local --node ci-local --driver docker-container --driver-opt image=moby/buildkit:v1 "
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={_fingerprint(CONTAINER)} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[1:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -493,75 +535,34 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(
 ) -> None:
     nodes, docker = nodes_with(tmp_path, {"container inspect": container(), "buildx": done(INSPECTED)}, environment)
     nodes.ready(CONTAINER)
-    assert docker.commands[1].endswith(f" {endpoint}")
+    (create,) = (command for command in docker.commands if command.startswith("buildx create"))
+    assert create.endswith(f" {endpoint}")
 
 
 # --- remote nodes -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def listening() -> Iterator[str]:
-    """The address of somebody who takes connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_remote_node_that_listens(tmp_path: Path, listening: str) -> None:
-    files = {name: tmp_path / name for name in ("ca", "cert", "key")}
-    for file in files.values():
-        file.touch()
-    node = replace(REMOTE, endpoint=f"tcp://{listening}", tls=Tls(servername="build", **files))
-    nodes, docker = nodes_with(tmp_path, {"buildx": done(INSPECTED)})
-    assert nodes.ready(node).note == "running"
+def test_a_remote_node_that_listens(tmp_path: Path, certificates: Certificates) -> None:
+    with serving(certificates.server()) as port:
+        node = replace(REMOTE, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(servername="localhost"))
+        nodes, docker = nodes_with(tmp_path, {"buildx": done(INSPECTED)})
+        assert nodes.ready(node).note == "running"
     assert docker.commands == [
         (
-            f"buildx create --name release-arm --node release-arm --driver remote --driver-opt cacert={tmp_path}/ca "
-            f"--driver-opt cert={tmp_path}/cert --driver-opt key={tmp_path}/key --driver-opt servername=build "
-            f"tcp://{listening}"
+            "buildx create --name release-arm --node release-arm --driver remote "
+            f"--driver-opt cacert={certificates.folder}/ca.crt --driver-opt cert={certificates.folder}/client.crt "
+            f"--driver-opt key={certificates.folder}/client.key --driver-opt servername=localhost "
+            f"tcp://127.0.0.1:{port}"
         ),
         "buildx inspect release-arm --bootstrap",
     ]
 
 
-def test_a_certificate_that_is_missing(tmp_path: Path) -> None:
-    nodes, _ = nodes_with(tmp_path, {})
+def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {})
     with pytest.raises(UsageError) as caught:
         nodes.ready(REMOTE)
     assert str(caught.value) == (
         "release/arm: tls.ca: there is no file /c/ca.crt\n  = paths count from the plan's folder"
     )
-
-
-def test_nobody_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    nodes, _ = nodes_with(tmp_path, {})
-    with pytest.raises(Unreachable) as caught:
-        nodes.ready(replace(REMOTE, tls=Tls(), endpoint=f"tcp://127.0.0.1:{port}"))
-    assert re.fullmatch(
-        rf"node release/arm does not answer at tcp://127\.0\.0\.1:{port}: \[Errno \d+\] Connection refused\n"
-        r"  = is buildkitd running there, and is the port open to this machine\?",
-        str(caught.value),
-    )
-
-
-def test_a_node_on_a_socket(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    node = replace(REMOTE, endpoint=f"unix://{path}")
-    with pytest.raises(Unreachable, match="does not answer at unix://"):
-        _check_connection(node)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.fspath(path))
-        server.listen()
-        _check_connection(node)
-
-
-@pytest.mark.parametrize("endpoint", ["docker-container://x", "kube-pod://x", "tcp://"])
-def test_other_endpoints_are_left_to_buildx(endpoint: str) -> None:
-    _check_connection(replace(REMOTE, endpoint=endpoint))
-
-
-@pytest.mark.parametrize("endpoint", ["tcp://x:99999", "tcp://[::1", "tcp://x:y"])
-def test_an_address_that_is_none(endpoint: str) -> None:
-    with pytest.raises(MpbakeError, match=r"^node release/arm does not answer at "):
-        _check_connection(replace(REMOTE, endpoint=endpoint))
+    assert docker.commands == []

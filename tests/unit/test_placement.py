@@ -12,6 +12,7 @@ from mpbake.placement import (
     Placement,
     Unplaceable,
     contradictions,
+    declares,
     default_driver,
     link_platforms,
     linked_platforms,
@@ -78,6 +79,15 @@ def test_each_platform_goes_to_the_node_that_declares_it() -> None:
         ("a =\nb =", {"a": "arm64 amd64", "b": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
         # a node that declares something else is not taken, unless it says that it can
         ("a = arm64\nb = amd64", {}, "linux/amd64 native on b: KEEP, one of 1"),
+        # whatever it says: the plan as printed, before anybody was asked, is the plan that is run
+        ("a = arm64\nb = amd64", {"a": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        ("a = arm64\nb = amd64", {"a": "amd64 arm64", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        # it is as good as one that declares nothing: the order of the plan decides
+        ("a = arm64\nb =", {"a": "amd64", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
+        ("a =\nb = arm64", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
+        ("a = arm64\nb =", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
+        # and better than one that is not known
+        ("a =\nb = arm64", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
     ],
 )
 def test_declared_before_detected_before_unknown_before_emulated(nodes: str, said: dict[str, str], where: str) -> None:
@@ -263,6 +273,51 @@ load one of them: --load --no-push --platform OS/ARCH
     )
 
 
+@pytest.mark.parametrize("kind", ["tar", "oci", "docker"])
+def test_an_output_of_one_file_cannot_come_from_several_nodes(kind: str) -> None:
+    output = f"output = ['type={kind},dest=web.tar', 'out']"
+    message = f"its output type={kind},dest=/plan/web.tar is one file, but its platforms are built on several nodes"
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", output) == text(f"""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        problem: web: {message} (intel, arm) = use type=local, which writes a folder for each platform, \
+or build one with --platform
+        """)
+    assert placed("one = amd64 arm64", "amd64 arm64", output) == (
+        "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
+    )
+    assert placed("intel = amd64\narm = arm64", "arm64", output) == "linux/arm64 native on arm: KEEP, one of 1"
+
+
+def test_folders_may_come_from_several_nodes() -> None:
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", "output = ['out', 'type=local,dest=x']") == text("""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        """)
+
+
+def test_nodes_that_write_the_same_cache_are_warned_of() -> None:
+    caches = "cache-to = ['type=registry,ref=r/cache', 'type=inline', 'type=local,dest=cache']"
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", caches) == text("""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        warning: web: its nodes all write the cache type=registry,ref=r/cache; what the last of them wrote stays
+        warning: web: its nodes all write the cache type=local,dest=/plan/cache; what the last of them wrote stays
+        """)
+    assert placed("one = amd64 arm64", "amd64 arm64", caches) == (
+        "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "platform", "does"),
+    [("amd64", "amd64", True), ("amd64", "386", True), ("386", "amd64", False), ("", "amd64", False)],
+)
+def test_what_a_node_declares(declared: str, platform: str, *, does: bool) -> None:
+    node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
+    assert declares(node, parse_platform(f"linux/{platform}")) is does
+
+
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
@@ -393,7 +448,7 @@ def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
         [builders.x]
         {tables}
         """)
-    assert [node.id for node in to_probe(plan.targets.values())] == asked
+    assert [node.id for node in to_probe(plan.targets.values(), {})] == asked
 
 
 # --- a node against its declaration -----------------------------------------------------------------------------------

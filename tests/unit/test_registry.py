@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ MANY = index(
 ONE = index(entry("amd64"), attestation(), image=config("amd64"))
 """One image beside its attestations: buildx then gives its config itself."""
 
+UNKNOWN = parse_platforms(["unknown/unknown"])
 PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "image": config("arm", "v7")}
 
 
@@ -69,6 +71,14 @@ PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "im
         (index(entry("arm", "v6"), image=config("arm64")), platforms("arm/v6"), platforms("arm64")),
         (index(image={}), (), ()),
         (index(entry("amd64"), image=None), platforms("amd64"), ()),
+        # an entry need not say for which platform it is
+        (index({"digest": "sha256:b2cf"}, image=config("amd64")), UNKNOWN, platforms("amd64")),
+        (index({"digest": "sha256:b2cf", "platform": None}, image=config("amd64")), UNKNOWN, platforms("amd64")),
+        (
+            index({"digest": "x", "platform": {"architecture": "arm64"}}, image=None),
+            parse_platforms(["unknown/arm64"]),
+            (),
+        ),
     ],
 )
 def test_what_a_registry_serves(
@@ -122,18 +132,55 @@ def registry(docker: FakeDocker) -> Registry:
 
 
 def test_pieces_become_one_index_under_all_tags() -> None:
-    docker = FakeDocker({"buildx imagetools create": done()})
+    docker = FakeDocker({"--dry-run": done("{}\n"), "buildx imagetools create": done()})
     target = web("annotations = ['index:a=b', 'manifest:c=d', 'manifest,index-descriptor:e=f']")
-    registry(docker).join(target, ["sha256:1", "sha256:2"])
-    assert docker.commands == [
+    digest = registry(docker).join(target, ["sha256:1", "sha256:2"])
+    create = (
+        "buildx imagetools create --builder x-n --progress plain --annotation index:a=b --annotation "
+        "index-descriptor:e=f --tag r/web:1 --tag r/web:latest --tag s:5000/web:1 r/web@sha256:1 r/web@sha256:2"
+    )
+    assert docker.commands == [f"{create} --dry-run", create]
+    assert (
+        docker.settings
+        == [
+            {"endpoint": "", "environment": {"BUILDX_CONFIG": "/nodes/x-n"}, "timeout": 300.0},
+        ]
+        * 2
+    )
+    assert digest == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+@pytest.mark.parametrize(
+    ("printed", "index"),
+    [
+        ("{}\n", b"{}"),
+        ("{}", b"{}"),
+        ("{}\n\n", b"{}\n"),
+        ('{\n  "a": "ä"\n}\n', '{\n  "a": "ä"\n}'.encode()),
+    ],
+)
+def test_the_digest_of_an_index_is_that_of_its_bytes(printed: str, index: bytes) -> None:
+    docker = FakeDocker({"--dry-run": done(printed, "warning"), "buildx imagetools create": done("other")})
+    assert registry(docker).join(web(), ["sha256:1"]) == f"sha256:{hashlib.sha256(index).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        (failed("ERROR: r/web@sha256:1: not found\n"), BuildFailed, "r/web@sha256:1: not found"),
         (
-            "buildx imagetools create --builder x-n --progress plain --annotation index:a=b --annotation "
-            "index-descriptor:e=f --tag r/web:1 --tag r/web:latest --tag s:5000/web:1 r/web@sha256:1 r/web@sha256:2"
-        )
-    ]
-    assert docker.settings == [
-        {"endpoint": "", "environment": {"BUILDX_CONFIG": "/nodes/x-n"}, "timeout": 300.0},
-    ]
+            failed("", timed_out=True),
+            Unreachable,
+            "no answer in time\n  = is the registry up and reachable from this machine?",
+        ),
+    ],
+)
+def test_an_index_that_cannot_be_made_gives_no_tag(answer: Completed, kind: type[Exception], told: str) -> None:
+    docker = FakeDocker({"--dry-run": answer})
+    with pytest.raises(kind) as caught:
+        registry(docker).join(web(), ["sha256:1"])
+    assert str(caught.value) == f"the index of all platforms cannot be made: {told}"
+    assert len(docker.commands) == 1
 
 
 HALF = text("""
@@ -156,7 +203,7 @@ HALF = text("""
 
 
 def test_it_is_told_exactly_which_tags_have_moved() -> None:
-    docker = FakeDocker({"buildx imagetools create": failed(HALF)})
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": failed(HALF)})
     with pytest.raises(BuildFailed) as caught:
         registry(docker).join(web(), ["sha256:1"])
     assert str(caught.value) == text("""
@@ -168,7 +215,10 @@ no basic auth credentials
 
 def test_names_on_docker_hub_are_known_in_full() -> None:
     docker = FakeDocker(
-        {"buildx imagetools create": failed("#1 [internal] pushing docker.io/team/web:1\n#1 DONE 0.1s\n")}
+        {
+            "--dry-run": done("{}"),
+            "buildx imagetools create": failed("#1 [internal] pushing docker.io/team/web:1\n#1 DONE 0.1s\n"),
+        }
     )
     target = target_of_text("[targets.web]\ntags = ['team/web:1', 'team/web:2']")
     with pytest.raises(BuildFailed, match=r"\(moved: team/web:1; not moved: team/web:2\)"):
@@ -176,7 +226,7 @@ def test_names_on_docker_hub_are_known_in_full() -> None:
 
 
 def test_a_registry_that_does_not_answer() -> None:
-    docker = FakeDocker({"buildx imagetools create": failed("", timed_out=True)})
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": failed("", timed_out=True)})
     with pytest.raises(Unreachable) as caught:
         registry(docker).join(web(), ["sha256:1"])
     assert str(caught.value) == text("""

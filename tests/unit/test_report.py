@@ -391,6 +391,36 @@ def test_the_summary_of_a_bad_run() -> None:
     )
 
 
+DIGESTS = {"build web linux/amd64": "sha256:aaaa", "build web linux/arm64": "sha256:bbbb", "build tool": "sha256:cccc"}
+
+
+def digests_of(run: Run, *special: StepResult) -> list[str]:
+    """The column of digests, where each build gave one, and what is `special` is so."""
+    built = [run.result(start, outcome=Outcome(digest=digest)) for start, digest in DIGESTS.items()]
+    given = {each.step: each for each in (*built, *special)}
+    head, *rows = summary_text(run.graph, run.finished(*given.values())).strip().split("\n\n")[0].split("\n")
+    column = head.index("digest")
+    return [row[column:].split()[0] for row in rows]
+
+
+def test_a_digest_is_that_of_a_whole_target() -> None:
+    run = release()
+    publish = run.result("publish", outcome=Outcome(digest="sha256:dddd"))
+    verify = run.result("verify", outcome=Outcome(digest="sha256:eeee"))
+    assert digests_of(run, publish, verify) == ["eeee", "cccc"]
+    failed = run.result("verify", FAILED, error=BuildFailed("no"))
+    assert digests_of(run, publish, failed) == ["-", "cccc"]
+    assert digests_of(run, run.result("publish", FAILED), run.result("verify", SKIPPED)) == ["-", "cccc"]
+    assert digests_of(run, run.result("build web linux/arm64", FAILED), publish, verify) == ["-", "cccc"]
+    broken = run.result("build tool", FAILED, outcome=Outcome(digest="sha256:cccc"))
+    assert digests_of(run, publish, verify, broken) == ["eeee", "-"]
+
+
+def test_parts_of_what_is_not_pushed_have_no_digest_of_the_whole() -> None:
+    run = Run(graph_of_text(RELEASE.replace("push = true", "")))
+    assert digests_of(run) == ["-", "cccc"]
+
+
 def test_the_summary_of_a_run_that_was_interrupted() -> None:
     run = release()
     finished = run.finished(

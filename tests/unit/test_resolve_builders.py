@@ -304,3 +304,86 @@ os/architecture[/variant], such as linux/arm64
 os/architecture[/variant], such as linux/arm64
             platforms = ["{{ driver }}", "{{ '{{' }}"]
         """)
+
+
+# --- endpoints --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("driver", "endpoint"),
+    [
+        ("remote", "tcp://10.0.0.5:1234"),
+        ("remote", "tcp://build.example.com"),
+        ("remote", "tcp://[::1]:1234"),
+        ("remote", "unix:///run/buildkitd.sock"),
+        ("remote", "docker-container://buildkitd"),
+        ("remote", "kube-pod://buildkitd?namespace=ci"),
+        ("docker", "ssh://me@far"),
+        ("docker", "desktop-linux"),
+        ("docker-container", "ssh://me@far:2222"),
+        ("docker-container", "tcp://far:2376"),
+        ("docker-container", "unix:///var/run/docker.sock"),
+        ("docker-container", "my.context_1+x"),
+        ("docker-container", ""),
+    ],
+)
+def test_endpoints(driver: str, endpoint: str) -> None:
+    plan = resolve_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'")
+    assert plan.builders["x"].nodes[0].endpoint == endpoint
+
+
+REMOTE_SCHEMES = "known: tcp://, unix://, docker-container://, kube-pod://"
+ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
+
+
+@pytest.mark.parametrize(
+    ("driver", "endpoint", "problem"),
+    [
+        ("remote", "10.0.0.5:1234", "is no URL\n  = write tcp://10.0.0.5:1234"),
+        ("remote", "ssh://far", f"a remote node is not reached by ssh://\n  = {REMOTE_SCHEMES}"),
+        ("remote", "://far", f"a remote node is not reached by ://\n  = {REMOTE_SCHEMES}"),
+        ("remote", "TCP://far", f"a remote node is not reached by TCP://\n  = {REMOTE_SCHEMES}"),
+        (
+            "docker-container",
+            "docker-container://x",
+            f"a docker-container node is not reached by docker-container://\n  = {ENGINE_SCHEMES}",
+        ),
+        ("docker", "http://far", f"a docker node is not reached by http://\n  = {ENGINE_SCHEMES}"),
+        *(
+            (driver, f"tcp://{host}", "has no valid host and port\n  = for example tcp://10.0.0.5:1234")
+            for driver in ("remote", "docker-container")
+            for host in ("", ":1234", "far:0", "far:99999", "far:port", "[::1", "-far", "me@:1")
+        ),
+        ("docker", "ssh://-oProxyCommand=x", "has no valid host and port\n  = for example ssh://10.0.0.5:1234"),
+        ("docker", "ssh://me@-oProxyCommand=x", "has no valid host and port\n  = for example ssh://10.0.0.5:1234"),
+        *(
+            ("remote", f"unix://{path}", "the path of a unix socket must be absolute\n  = unix:///run/buildkitd.sock")
+            for path in ("", "buildkitd.sock")
+        ),
+        *(
+            (driver, name, f'"{name}" is neither a URL nor the name of a docker context')
+            for driver in ("docker", "docker-container")
+            for name in ("-c", "far:1234", "a b", "a/b", "--tls")
+        ),
+    ],
+)
+def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> None:
+    message, _, hint = problem.partition("\n")
+    found = problems_of_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'")
+    assert found == "\n".join(
+        part
+        for part in (
+            f"build.toml:4: builders.x.nodes.y.endpoint: {message}",
+            f"    nodes.y.endpoint = '{endpoint}'",
+            hint,
+        )
+        if part
+    )
+
+
+def test_an_endpoint_of_control_characters_is_escaped() -> None:
+    for driver in ("remote", "docker", "docker-container"):
+        for start in ("", "x://", "tcp://-", "unix://"):
+            found = problems_of_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = \"{start}\\u001b[2J\"")
+            assert found.startswith("build.toml:4: builders.x.nodes.y.endpoint: ")
+            assert "\x1b" not in found

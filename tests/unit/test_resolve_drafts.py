@@ -270,7 +270,7 @@ def test_an_unknown_parent() -> None:
         """) == text("""
         build.toml:5: targets.web.inherits[1]: unknown target "_imag"
             inherits = ["_image", "_imag", "bsae"]
-          = known targets: base, web
+          = did you mean "_image"?
         build.toml:5: targets.web.inherits[2]: unknown target "bsae"
             inherits = ["_image", "_imag", "bsae"]
           = did you mean "base"?
@@ -582,14 +582,6 @@ def test_flags_overridden(name: str) -> None:
 def test_a_flag_that_the_plan_sets_stays_set() -> None:
     target = target_of_text("\n[targets.web]\nload = true\nno-cache = true\npull = true\n")
     assert (target.load, target.attributes["no-cache"], target.attributes["pull"]) == (True, True, True)
-
-
-def test_platforms_overridden() -> None:
-    targets = resolve_text(PLAN, platforms=("linux/arm64", "linux/x86_64")).targets
-    assert {name: seen(target, "platforms") for name, target in targets.items()} == {
-        "web": ["linux/arm64", "linux/amd64"],
-        "tool": ["linux/arm64", "linux/amd64"],
-    }
 
 
 def test_the_builder_overridden() -> None:

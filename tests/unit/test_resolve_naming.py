@@ -120,3 +120,15 @@ def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None
 )
 def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
     assert unknown("target", "wep", known, ("x",)) == Problem(key=("x",), message='unknown target "wep"', hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("known", "hint"),
+    [
+        (["web", "_web"], 'did you mean "_web"?'),
+        (["_db", "db"], "known targets: _db, db"),
+        ([], "there are no targets"),
+    ],
+)
+def test_a_hidden_name_is_compared_with_everything(known: list[str], hint: str) -> None:
+    assert unknown("target", "_wep", known, ("x",)) == Problem(key=("x",), message='unknown target "_wep"', hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from mpbake.loader import WrittenFloat
 from mpbake.template import Renderer, TemplateProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCOPE: dict[str, Any] = {
     "tag": "1.2",
@@ -184,6 +187,11 @@ def test_a_template_cannot_leave_its_box(template: str) -> None:
     assert repr(SCOPE) == before
 
 
+_ROUNDS = "the template cannot be rendered: more than 100000 rounds of loops are not allowed"
+_WIDTH = "the template cannot be rendered: a width of this many digits is not allowed"
+_TEXTS = "the template cannot be rendered: texts this long are not allowed here"
+
+
 @pytest.mark.parametrize(
     ("template", "problem"),
     [
@@ -195,8 +203,20 @@ def test_a_template_cannot_leave_its_box(template: str) -> None:
         ("{{ 10 ** 7 ** 2 }}", "the template cannot be rendered: a power this large is not allowed"),
         ("{{ 'a' ** 2 }}", "the template cannot be rendered: bad operand type for abs(): 'str'"),
         ("{{ 'a' * 600000 }}{{ 'a' * 600000 }}", "the template renders to more than 1000000 characters"),
-        ("{{ 'a'.ljust(1000001) }}", "the template renders to more than 1000000 characters"),
-        ("{{ 'a' | center(1000001) }}", "the template renders to more than 1000000 characters"),
+        ("{{ 'a'.ljust(1000001) }}", "the template cannot be rendered: a number this large is not allowed here"),
+        ("{{ 'a' | center(1000001) }}", "the template cannot be rendered: a number this large is not allowed here"),
+        ("{{ 'a'.ljust(1000000) }}{{ 'a' }}", "the template renders to more than 1000000 characters"),
+        ("{% for i in range(99999) %}{% for j in range(9) %}{% endfor %}{% endfor %}", _ROUNDS),
+        (
+            "{% for i in range(99) %}{{ 'a' * 99999 }}{% endfor %}",
+            "the template renders to more than 1000000 characters",
+        ),
+        ("{{ '%999999d' | format(1) }}", _WIDTH),
+        ("{{ '%999999d' % 1 }}", _WIDTH),
+        ("{{ '{:999999}'.format(1) }}", _WIDTH),
+        ("{{ ('a' * 90000) | replace('a', 'b' * 90000) }}", _TEXTS),
+        ("{{ ('a' * 90000).replace('a', 'b' * 90000) }}", _TEXTS),
+        ("{{ range }}", "the template cannot be rendered: a function is no value: it must be called"),
         (
             "{{ range(100001) }}",
             (
@@ -287,6 +307,44 @@ def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> N
     assert renderer.render("{{ platforms }}", SCOPE) is SCOPE["platforms"]
 
 
+def test_jinja_compiles_a_template_with_an_unknown_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    by_jinja = Renderer._by_jinja
+
+    def counted(self: Renderer, text: str) -> Callable[[Any], Any]:
+        compiled.append(text)
+        return by_jinja(self, text)
+
+    monkeypatch.setattr(Renderer, "_by_jinja", counted)
+    renderer = Renderer()
+    for _ in range(3):
+        with pytest.raises(TemplateProblem, match='there is no variable "nope"'):
+            renderer.render("{{ nope }}", {})
+    assert renderer.render("{{ nope }}", {"nope": 1}) == 1
+    assert compiled == ["{{ nope }}"]
+
+
 def test_a_bare_name_must_not_grow_without_bound() -> None:
     with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
         Renderer().render("{{ a }}{{ a }}", {"a": "a" * 600_000})
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ 20261124 | string }}", "20261124"),
+        ("{{ '{}'.format(20261124) }}", "20261124"),
+        ("{{ '%03d' % 5 }}", "005"),
+        ("{{ 'x' | center(5) }}", "  x  "),
+        ("{% for i in range(3) %}{% for j in range(3) %}{{ i * j }}{% endfor %}{% endfor %}", "000012024"),
+    ],
+)
+def test_what_is_not_huge_is_allowed(template: str, value: str) -> None:
+    renderer = Renderer()
+    assert [renderer.render(template, {}) for _ in range(2)] == [value, value]
+
+
+def test_each_rendering_may_loop_anew() -> None:
+    renderer = Renderer()
+    for number in range(3):
+        assert renderer.render(f"{{{{ range(60000) | length + {number} }}}}", {}) == 60000 + number

@@ -1,0 +1,262 @@
+"""Remote nodes that can be reached and trusted, and those that cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from testbed.certs import ensure_certificates
+
+from mpbake.buildkit import connection
+from mpbake.buildkit.connection import check_connection
+from mpbake.errors import Unreachable, UsageError
+from mpbake.plan import Driver, Node, Tls
+from tests.unit.tls import Certificates, serving, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REMOTE = Node(builder="release", name="arm", driver=Driver.REMOTE)
+IS_IT_THERE = "  = is buildkitd running there, and is the port open to this machine?"
+CLIENT = "  = tls.cert must be a client certificate that the node's own CA signed"
+PAIR = "  = tls.key must belong to tls.cert, and all files must be PEM"
+SIGNED = "  = tls.ca must be what signed it, and its names must hold the endpoint's"
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates of another authority."""
+    folder = tmp_path_factory.mktemp("strangers")
+    ensure_certificates(folder)
+    return Certificates(folder=folder)
+
+
+def node_at(port: int, tls: Tls = Tls(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
+    return replace(REMOTE, endpoint=f"tcp://{host}:{port}", tls=tls)
+
+
+def refusal(port: int, tls: Tls, host: str = "127.0.0.1") -> str:
+    """What is wrong with the certificates."""
+    with pytest.raises(UsageError) as caught:
+        check_connection(node_at(port, tls, host))
+    return str(caught.value)
+
+
+# --- without certificates ---------------------------------------------------------------------------------------------
+
+
+def test_somebody_listens() -> None:
+    with serving(silent) as port:
+        check_connection(node_at(port))
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(Unreachable) as caught:
+        check_connection(node_at(port))
+    assert re.fullmatch(
+        rf"node release/arm does not answer at tcp://127\.0\.0\.1:{port}: \[Errno \d+\] Connection refused\n"
+        + re.escape(IS_IT_THERE),
+        str(caught.value),
+    )
+
+
+def test_a_node_on_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    node = replace(REMOTE, endpoint=f"unix://{path}")
+    with pytest.raises(Unreachable, match="does not answer at unix://"):
+        check_connection(node)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(path))
+        server.listen()
+        check_connection(node)
+
+
+@pytest.mark.parametrize("endpoint", ["docker-container://x", "kube-pod://x", "tcp://"])
+def test_other_endpoints_are_left_to_buildx(endpoint: str) -> None:
+    check_connection(replace(REMOTE, endpoint=endpoint))
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://x:99999", "tcp://[::1", "tcp://x:y"])
+def test_an_address_that_is_none(endpoint: str) -> None:
+    with pytest.raises(Unreachable, match=r"^node release/arm does not answer at "):
+        check_connection(replace(REMOTE, endpoint=endpoint))
+
+
+def test_control_characters_are_escaped() -> None:
+    with pytest.raises(Unreachable) as caught:
+        check_connection(replace(REMOTE, endpoint="tcp://x:\x1b[2J"))
+    assert "\x1b" not in str(caught.value)
+    with pytest.raises(Unreachable) as caught:
+        check_connection(replace(REMOTE, endpoint="unix:///\x1b[2J"))
+    assert "\x1b" not in str(caught.value)
+
+
+# --- with certificates ------------------------------------------------------------------------------------------------
+
+
+def test_all_is_well(certificates: Certificates) -> None:
+    with serving(certificates.server()) as port:
+        check_connection(node_at(port, certificates.tls()))
+    with serving(certificates.server()) as port:
+        check_connection(node_at(port, certificates.tls(), host="localhost"))
+    with serving(certificates.server()) as port:
+        check_connection(node_at(port, certificates.tls(servername="localhost")))
+
+
+def test_a_node_that_waits_for_the_first_word(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
+    monkeypatch.setattr(connection, "_LATE", 0.1)
+    with serving(certificates.server(says=b"")) as port:
+        check_connection(node_at(port, certificates.tls()))
+
+
+def test_a_node_that_does_not_speak(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT", 0.1)
+    with serving(silent) as port, pytest.raises(Unreachable, match="handshake operation timed out"):
+        check_connection(node_at(port, certificates.tls()))
+
+
+def test_a_node_of_another_authority(certificates: Certificates, strangers: Certificates) -> None:
+    tls = replace(certificates.tls(), ca=strangers.tls().ca)
+    with serving(certificates.server()) as port:
+        assert re.fullmatch(
+            r"the certificate of node release/arm is not accepted: .*(self-signed|issuer).*\n" + re.escape(SIGNED),
+            refusal(port, tls),
+        )
+
+
+def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
+    with serving(certificates.server()) as port:
+        assert refusal(port, certificates.tls(without="ca")).startswith(
+            "the certificate of node release/arm is not accepted: "
+        )
+
+
+@pytest.mark.parametrize("name", ["build", "10.0.0.5"])
+def test_a_node_of_another_name(certificates: Certificates, name: str) -> None:
+    with serving(certificates.server()) as port:
+        assert re.fullmatch(
+            rf"the certificate of node release/arm is not accepted: .*mismatch.*{re.escape(name)}.*\n"
+            + re.escape(SIGNED),
+            refusal(port, certificates.tls(servername=name)),
+        )
+
+
+def test_a_node_that_wants_a_client_certificate(certificates: Certificates) -> None:
+    with serving(certificates.server()) as port:
+        assert refusal(port, certificates.tls(without="cert key")) == (
+            f"node release/arm refuses the TLS connection: tlsv13 alert certificate required\n{CLIENT}"
+        )
+
+
+def test_a_client_certificate_of_another_authority(certificates: Certificates, strangers: Certificates) -> None:
+    tls = replace(strangers.tls(), ca=certificates.tls().ca)
+    with serving(certificates.server()) as port:
+        assert refusal(port, tls) in {
+            f"node release/arm refuses the TLS connection: {said}\n{CLIENT}"
+            for said in ("tlsv1 alert unknown ca", "sslv3 alert bad certificate", "tlsv1 alert decrypt error")
+        }
+
+
+def test_a_certificate_for_the_wrong_use(certificates: Certificates) -> None:
+    folder = certificates.folder
+    tls = replace(certificates.tls(), cert=folder / "server.crt", key=folder / "server.key")
+    with serving(certificates.server()) as port:
+        assert refusal(port, tls).startswith("node release/arm refuses the TLS connection: ")
+
+
+def test_a_node_without_tls(certificates: Certificates) -> None:
+    def plain(channel: socket.socket) -> None:
+        channel.recv(1024)
+        channel.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with serving(plain) as port:
+        message = refusal(port, certificates.tls())
+    assert message == f"node release/arm refuses the TLS connection: wrong version number\n{CLIENT}"
+
+
+def test_a_node_that_hangs_up(certificates: Certificates) -> None:
+    """Some close the connection instead of saying what they have against a certificate."""
+    with serving(certificates.server(says=b"", waits=False)) as port:
+        assert refusal(port, certificates.tls()) == (f"node release/arm closes the TLS connection at once\n{CLIENT}")
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_a_certificate_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
+    tls = changed(certificates.tls(), name, tmp_path / "no\n")
+    assert refusal(1, tls) == (
+        f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n  = paths count from the plan's folder"
+    )
+    assert "there is no file" in refusal(1, changed(tls, name, tmp_path)), "a folder is none"
+
+
+def changed(tls: Tls, name: str, path: Path) -> Tls:
+    changes: dict[str, Any] = {name: path}
+    return replace(tls, **changes)
+
+
+def garbage(file: Path) -> None:
+    file.write_text("garbage")
+
+
+def empty(file: Path) -> None:
+    file.write_text("")
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+@pytest.mark.parametrize("damage", [garbage, empty])
+def test_what_is_no_certificate(
+    certificates: Certificates, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(tmp_path / "x")
+    with serving(silent) as port:
+        message = refusal(port, changed(certificates.tls(), name, tmp_path / "x"))
+    assert re.fullmatch(
+        r"the certificates for node release/arm cannot be used: [a-z0-9 ()\[\].:_]+\n" + re.escape(PAIR), message
+    )
+
+
+def test_a_key_that_does_not_belong_to_its_certificate(certificates: Certificates, strangers: Certificates) -> None:
+    with serving(silent) as port:
+        assert refusal(port, replace(certificates.tls(), key=strangers.tls().key)) == (
+            f"the certificates for node release/arm cannot be used: key values mismatch\n{PAIR}"
+        )
+
+
+def test_a_key_behind_a_password_asks_nobody(certificates: Certificates, tmp_path: Path) -> None:
+    key = serialization.load_pem_private_key((certificates.folder / "client.key").read_bytes(), None)
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    started = time.monotonic()
+    with serving(silent) as port:
+        message = refusal(port, replace(certificates.tls(), key=locked))
+    assert message.startswith("the certificates for node release/arm cannot be used: ")
+    assert time.monotonic() - started < 5
+
+
+def test_files_are_read_anew_each_time(certificates: Certificates, tmp_path: Path) -> None:
+    copy = Certificates(folder=tmp_path / "copy")
+    shutil.copytree(certificates.folder, copy.folder)
+    (copy.folder / "client.key").unlink()
+    assert "tls.key: there is no file" in refusal(1, copy.tls())
+    shutil.copyfile(certificates.folder / "client.key", copy.folder / "client.key")
+    with serving(certificates.server()) as port:
+        check_connection(node_at(port, copy.tls()))

@@ -1,0 +1,63 @@
+"""The docker command, as far as it needs none."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mpbake.buildkit.docker import Docker
+
+
+def temporary(docker: Docker) -> Path:
+    return Path(docker._environment["TMPDIR"])
+
+
+def test_children_get_a_temporary_folder_that_goes_with_the_run(tmp_path: Path) -> None:
+    docker = Docker({"A": "1"}, tmp_path)
+    folder = temporary(docker)
+    assert docker._environment == {"A": "1", "TMPDIR": str(folder)}
+    assert folder.is_dir()
+    assert folder.parent == Path(tempfile.gettempdir())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "buildx-dockerfile").mkdir()
+    (folder / "buildx-dockerfile/Dockerfile").touch()
+    docker.close()
+    assert not folder.exists()
+    docker.close()
+
+
+def test_it_lies_where_the_user_wants_it() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="w") as wanted:
+        docker = Docker({"TMPDIR": wanted}, Path(wanted))
+        assert temporary(docker).parent == Path(wanted)
+        docker.close()
+        assert list(Path(wanted).iterdir()) == []
+
+
+def test_a_long_name_leaves_no_room_for_sockets(tmp_path: Path) -> None:
+    wanted = tmp_path / ("long" * 20)
+    wanted.mkdir()
+    docker = Docker({"TMPDIR": str(wanted)}, tmp_path)
+    try:
+        assert len(str(temporary(docker))) <= 50
+        assert temporary(docker).is_dir()
+        assert list(wanted.iterdir()) == []
+    finally:
+        docker.close()
+
+
+def test_two_runs_share_nothing(tmp_path: Path) -> None:
+    one, two = Docker({}, tmp_path), Docker({}, tmp_path)
+    assert temporary(one) != temporary(two)
+    one.close()
+    assert temporary(two).is_dir()
+    two.close()
+
+
+@pytest.mark.parametrize("missing", ["", "nope"])
+def test_a_temporary_folder_that_is_not_there(tmp_path: Path, missing: str) -> None:
+    docker = Docker({"TMPDIR": str(tmp_path / missing) if missing else ""}, tmp_path)
+    assert temporary(docker).is_dir()
+    docker.close()

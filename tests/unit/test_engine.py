@@ -1,0 +1,105 @@
+"""What the engine in use says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit.engine import ask_engine, current_context, no_engine
+from mpbake.errors import Unreachable
+from mpbake.placement import EngineFacts
+from mpbake.platforms import parse_platform
+from tests.unit.dockers import FakeDocker, done, failed
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.docker import Completed
+
+HINT = "  = start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info"
+
+
+def info(**changes: Any) -> str:
+    """What `docker system info` prints, as much of it as matters."""
+    said = {"ID": "x", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Supports d_type", "true"]]}
+    return json.dumps(said | changes) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "containerd"),
+    [
+        (None, False),
+        ([], False),
+        ([["Backing Filesystem", "extfs"], ["Supports d_type", "true"]], False),
+        ([["driver-type", "io.containerd.snapshotter.v1"]], True),
+        ([[], ["driver-type", "io.containerd.snapshotter.v1"]], True),
+    ],
+)
+def test_what_an_engine_can_do(status: list[list[str]] | None, *, containerd: bool) -> None:
+    docker = FakeDocker({"system info": done(info(DriverStatus=status, Architecture="aarch64"))})
+    assert ask_engine(docker) == EngineFacts(platform=parse_platform("linux/arm64"), containerd_store=containerd)
+    assert docker.commands == ["system info --format {{json .}}"]
+    assert docker.settings == [{"endpoint": "", "environment": {}, "timeout": 30.0}]
+
+
+def test_an_engine_that_complains_of_something_else_answers_all_the_same() -> None:
+    docker = FakeDocker({"system info": failed("WARNING: no swap limit support", stdout=info())})
+    assert ask_engine(docker).platform == parse_platform("linux/amd64")
+
+
+# without an engine docker fills in what only the client knows
+NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cannot connect\x1b[31m to it", "more"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (failed("errors pretty printing info", stdout=NOBODY), "Cannot connect to it"),
+        (done(NOBODY), "Cannot connect to it"),
+        (failed("ERROR: one\nERROR: Cannot connect\x1b[31m\n"), "Cannot connect"),
+        (failed("permission denied", stdout=info(OSType="", ServerErrors=[])), "permission denied"),
+        (failed("permission denied", stdout=info(OSType="", ServerErrors="x")), "permission denied"),
+        (failed("", stdout=info(OSType="")), "it says nothing"),
+        (failed("half", stdout=info()[:20], timed_out=True), "no answer in time"),
+        (failed("", timed_out=True), "no answer in time"),
+        (failed(""), "it says nothing"),
+        (done("null"), "it says nothing"),
+        (done("[]"), "it says nothing"),
+        (done("{}"), "it says nothing"),
+    ],
+)
+def test_an_engine_that_does_not_answer(answer: Completed, said: str) -> None:
+    with pytest.raises(Unreachable) as caught:
+        ask_engine(FakeDocker({"system info": answer}))
+    assert str(caught.value) == f"the Docker engine does not answer: {said}\n{HINT}"
+
+
+def test_the_context_in_use() -> None:
+    docker = FakeDocker({"context show": done("desktop\n")})
+    assert current_context(docker, {}) == "desktop"
+    assert current_context(docker, {"DOCKER_HOST": ""}) == "desktop"
+    assert docker.commands == ["context show"] * 2
+    assert docker.settings[0] == {"endpoint": "", "environment": {}, "timeout": 30.0}
+    assert current_context(FakeDocker({}), {"DOCKER_HOST": "ssh://far"}) == "default"
+
+
+def test_a_context_that_cannot_be_asked_for() -> None:
+    docker = FakeDocker({"context show": failed('current context "x" is not found on the file system\n')})
+    with pytest.raises(Unreachable) as caught:
+        current_context(docker, {})
+    assert str(caught.value) == (
+        f'the Docker engine does not answer: current context "x" is not found on the file system\n{HINT}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "it says nothing"),
+        (" \n \n", "it says nothing"),
+        ("one\nERROR: two\n\n", "two"),
+        ("\x1b[31mred\x1b[0m", "red"),
+    ],
+)
+def test_the_last_line_counts(said: str, told: str) -> None:
+    assert no_engine(said).message == f"the Docker engine does not answer: {told}"

@@ -1,0 +1,135 @@
+"""Folders and files that a plan names and that are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.commands.load import load
+from mpbake.commands.paths import check_paths
+from mpbake.errors import PlanError
+from mpbake.options import Options
+from tests.unit.plans import text
+from tests.unit.worlds import world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HINT = "  = paths count from the plan's folder, that of a Dockerfile from its context"
+
+
+def checked(folder: Path, toml: str, *names: str) -> str:
+    """What is missing for the targets called `names`, or for all; paths below `folder` without it."""
+    (folder / "build.toml").write_text("version = 1\n" + text(toml))
+    document, plan = load(Options(), world(folder))
+    try:
+        check_paths(document, [plan.targets[name] for name in names or plan.targets])
+    except PlanError as error:
+        return str(error).replace(f"{folder}/", "")
+    return ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a Dockerfile, a file and an empty folder."""
+    for name in ("Dockerfile", "file"):
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "",
+        "dockerfile = 'file'",
+        "context = 'empty'\ndockerfile = '../Dockerfile'",
+        "context = 'empty'\ndockerfile-inline = 'FROM scratch'",
+        "context = 'empty'\ndockerfile = 'https://example.com/Dockerfile'",
+        "context = 'https://example.com/repo.git'\ndockerfile = 'nope'",
+        "context = 'git@example.com:repo.git'",
+        "contexts = { a = 'empty', b = 'docker-image://alpine', c = 'https://example.com/x.git' }",
+        "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=c', 'type=env,id=d,src=nope']",
+        # these are made, or may be missing
+        "output = ['nope']\ncache-from = ['type=local,src=nope']\ncache-to = ['type=local,dest=nope']",
+    ],
+)
+def test_all_is_there(folder: Path, attributes: str) -> None:
+    assert checked(folder, f"[targets.web]\n{attributes}") == ""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "key", "message"),
+    [
+        ("context = 'nope'", "context", "there is no folder nope"),
+        ("context = 'file'", "context", "there is no folder file"),
+        ("context = 'nope'\ndockerfile-inline = 'FROM scratch'", "context", "there is no folder nope"),
+        ("dockerfile = 'nope'", "dockerfile", "there is no Dockerfile nope"),
+        ("dockerfile = 'empty'", "dockerfile", "there is no Dockerfile empty"),
+        ('dockerfile = "no\\u001b"', "dockerfile", r"there is no Dockerfile no\x1b"),
+        ("context = 'empty'", "dockerfile", "there is no Dockerfile empty/Dockerfile"),
+        ("contexts = { a = 'empty', 'b c' = 'nope' }", 'contexts."b c"', "there is no folder nope"),
+        ("contexts = { a = 'file' }", "contexts.a", "there is no folder file"),
+        ("secret = ['id=a,src=file', 'id=b,src=nope']", "secret[1]", "there is no file nope"),
+        ("secret = ['type=file,id=a,source=nope']", "secret[0]", "there is no file nope"),
+        ("secret = ['id=a,src=empty']", "secret[0]", "there is no file empty"),
+    ],
+)
+def test_what_is_missing(folder: Path, attributes: str, key: str, message: str) -> None:
+    found = checked(folder, f"[targets.web]\n{attributes}")
+    first, *_, hint = found.split("\n")
+    assert first.partition(": ")[2] == f"targets.web.{key}: web: {message}"
+    assert hint == HINT
+
+
+def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
+    assert checked(
+        folder,
+        """
+        [targets._image]
+        context = "nope"
+        [targets.web]
+        inherits = ["_image"]
+        secret = [
+            "id=a,src=gone",
+        ]
+        [targets.php]
+        matrix = { v = ["1", "2"] }
+        name = "php-{{ v }}"
+        context = "php{{ v }}"
+        """,
+    ) == text(f"""
+        build.toml:4: targets.web.context: web: there is no folder nope
+            [targets.web]
+        {HINT}
+        build.toml:7: targets.web.secret[0]: web: there is no file gone
+            "id=a,src=gone",
+        {HINT}
+        build.toml:12: targets.php.context: php-1: there is no folder php1
+            context = "php{{{{ v }}}}"
+        {HINT}
+        build.toml:12: targets.php.context: php-2: there is no folder php2
+            context = "php{{{{ v }}}}"
+        {HINT}
+        """)
+
+
+def test_links_are_looked_at_once_and_other_targets_not_at_all(folder: Path) -> None:
+    plan = """
+        [targets.web]
+        contexts = { base = "target:base" }
+        [targets.worker]
+        contexts = { base = "target:base" }
+        [targets.base]
+        contexts = { deep = "target:deep" }
+        [targets.deep]
+        context = "nope"
+        [targets.other]
+        context = "none"
+        """
+    assert checked(folder, plan, "web", "worker") == text(f"""
+        build.toml:9: targets.deep.context: deep: there is no folder nope
+            context = "nope"
+        {HINT}
+        """)

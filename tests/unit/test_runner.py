@@ -1,0 +1,190 @@
+"""Steps done on nodes and registries that only pretend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mpbake.buildkit.nodes import Nodes
+from mpbake.buildkit.runner import BuildKitRunner, _existing
+from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
+from mpbake.plan import Driver
+from mpbake.platforms import parse_platforms
+from mpbake.steps import Outcome, StepResult, StepStatus
+from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.graphs import graph_of_text
+from tests.unit.plans import target_of_text
+from tests.unit.test_registry import MANY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mpbake.buildkit.docker import Completed
+    from mpbake.events import Event
+    from mpbake.graph import BuildGraph
+    from mpbake.state import State
+    from mpbake.steps import Step
+
+BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
+INDEX = '{"manifests":[]}'
+DIGEST = f"sha256:{hashlib.sha256(INDEX.encode()).hexdigest()}"
+PLAN = """
+    [builders.x]
+    driver = "DRIVER"
+    [targets.web]
+    builder = "x"
+    platforms = ["linux/amd64", "linux/arm64"]
+    tags = ["r/web:1", "s/web:1"]
+    push = true
+    """
+
+
+class Silent:
+    """Nobody is told."""
+
+    def handle(self, event: Event) -> None:
+        pytest.fail(f"nothing was to be told: {event}")
+
+
+def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
+    docker = FakeDocker(
+        {
+            **answers,
+            "context show": done("desktop\n"),
+            "container inspect": failed("No such container"),
+            "buildx create": done(),
+            "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
+        }
+    )
+    return BuildKitRunner(
+        docker=docker,
+        nodes=Nodes(docker, folder, {}),
+        state=cast("State", None),
+        root=folder,
+        repeat=lambda _: "",
+        buildx=(0, 13),
+    )
+
+
+def step_of(graph: BuildGraph, start: str) -> Step:
+    return next(step for step in graph.steps if step.key.startswith(start))
+
+
+def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
+    return {step: StepResult(step=step, status=StepStatus.DONE, seconds=1.0, outcome=Outcome(**outcome))}
+
+
+def served(digest: str) -> Completed:
+    return done(json.dumps(MANY | {"manifest": MANY["manifest"] | {"digest": digest}}))
+
+
+def publish_and_verify(folder: Path, driver: Driver, answers: Mapping[str, Any]) -> tuple[Outcome, Outcome]:
+    """What publishing gives, and then verifying."""
+    graph = graph_of_text(PLAN.replace("DRIVER", driver))
+    build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
+    this = runner(folder, answers)
+    published = this.run(publish, result(build, digest="sha256:aaaa", platforms=BOTH, node="x/local"), Silent())
+    inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, seconds=1.0, outcome=published)}
+    return published, this.run(verify, inputs, Silent())
+
+
+def test_what_is_published_is_what_is_read_back(tmp_path: Path) -> None:
+    answers = {
+        "--dry-run": done(INDEX + "\n"),
+        "buildx imagetools create": done(),
+        "buildx imagetools inspect": served(DIGEST),
+    }
+    published, verified = publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
+    assert published == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH, node="x/local")
+    assert verified == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH)
+
+
+def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: Path) -> None:
+    answers = {
+        "--dry-run": done(INDEX + "\n"),
+        "buildx imagetools create": done(),
+        "buildx imagetools inspect": served("sha256:9999"),
+    }
+    with pytest.raises(BuildFailed, match=f"r/web:1: its digest is sha256:9999, not {DIGEST}"):
+        publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
+
+
+def test_the_engine_pushes_what_it_has_built(tmp_path: Path) -> None:
+    answers = {"push": done(), "buildx imagetools inspect": served("sha256:aaaa")}
+    published, verified = publish_and_verify(tmp_path, Driver.DOCKER, answers)
+    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
+    with pytest.raises(BuildFailed, match="its digest is sha256:9999, not sha256:aaaa"):
+        publish_and_verify(tmp_path, Driver.DOCKER, {**answers, "buildx imagetools inspect": served("sha256:9999")})
+
+
+NODES = """
+    [targets.web]
+    builder = "x"
+    [builders.x.nodes]
+    good = {}
+    gone = { endpoint = "ssh://gone" }
+    foreign = { endpoint = "ssh://foreign" }
+    """
+
+
+class Network(FakeDocker):
+    """Each engine answers for itself."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        super().__init__({"context show": done("x"), "buildx create": done(), "buildx inspect": answers["buildx"]})
+        self.containers = answers
+
+    def run(self, arguments: Any, **settings: Any) -> Completed:
+        if arguments[0] == "container":
+            self.answers["container"] = self.containers.get(settings["endpoint"], failed("No such container"))
+        return super().run(arguments, **settings)
+
+
+def network(folder: Path, buildx: Any) -> BuildKitRunner:
+    docker = Network({"ssh://gone": failed("no route"), "ssh://foreign": done('["A=1"]\nrunning\n'), "buildx": buildx})
+    nodes = Nodes(docker, folder, {})
+    return BuildKitRunner(
+        docker=docker, nodes=nodes, state=cast("State", None), root=folder, repeat=lambda _: "", buildx=(0, 13)
+    )
+
+
+def test_nodes_that_fail_are_left_out_and_fail_in_their_own_step(tmp_path: Path) -> None:
+    good, gone, foreign = target_of_text(NODES).builder.nodes
+    this = network(tmp_path, done("Platforms: linux/amd64*\n"))
+    for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
+        this.probe([node])
+    assert list(this.probe([good, gone, foreign])) == ["x/good"]
+    assert this.probe([]) == {}
+    with pytest.raises(Unreachable, match="x/gone"):
+        this.nodes.ready(gone)
+    with pytest.raises(UsageError, match="x/foreign"):
+        this.nodes.ready(foreign)
+
+
+def test_a_probe_that_is_cancelled_is_over(tmp_path: Path) -> None:
+    good, *_ = target_of_text(NODES).builder.nodes
+    with pytest.raises(Cancelled):
+        network(tmp_path, Cancelled("cancelled")).probe([good])
+
+
+def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: Path) -> None:
+    this = runner(tmp_path, {"system info": done('{"OSType":"linux","Architecture":"x86_64"}')})
+    assert isinstance(this.docker, FakeDocker)
+    this.settle_default([target_of_text(PLAN.replace("DRIVER", "docker"))])
+    assert this.docker.commands == []
+    this.settle_default([target_of_text("[targets.web]")])
+    assert this.docker.commands == ["system info --format {{json .}}"]
+
+
+def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in ("file", "folder"):
+        assert _existing(str(tmp_path / path)) == str(tmp_path / path)
+    assert _existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
+    assert _existing(str(tmp_path / "no/a")) == str(tmp_path)
+    assert _existing("/no-such-folder-at-all/x") == "/"

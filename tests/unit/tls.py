@@ -1,0 +1,77 @@
+"""BuildKit nodes that are only a port, with real certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.plan import Tls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Serve = Callable[[socket.socket], None]
+    """What a node does with a connection, which is closed after it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificates:
+    """A folder as scripts/testbed/certs.py fills it."""
+
+    folder: Path
+
+    def tls(self, *, without: str = "", servername: str = "") -> Tls:
+        """All that a plan says of the certificates, `without` some."""
+        files = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
+        given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
+        return Tls(servername=servername, **given)
+
+    def server(self, *, says: bytes = b"settings", waits: bool = True) -> Serve:
+        """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
+
+        It `waits` for the other side to go.
+        """
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.crt"))
+        context.load_cert_chain(self.folder / "server.crt", self.folder / "server.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.set_alpn_protocols(["h2"])
+
+        def serve(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as channel:
+                assert channel.selected_alpn_protocol() == "h2"
+                channel.sendall(says)
+                if waits:
+                    channel.recv(1)
+                else:
+                    channel.unwrap()
+
+        return serve
+
+
+def silent(connection: socket.socket) -> None:
+    """Say nothing until the other side goes."""
+    while connection.recv(1024):
+        pass
+
+
+@contextlib.contextmanager
+def serving(serve: Serve) -> Iterator[int]:
+    """The port on which one connection is taken and served."""
+
+    def accept() -> None:
+        connection, _ = server.accept()
+        with connection:
+            serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(20)
+        assert not thread.is_alive()
