@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLANS = ("quickstart", "native")
+_LABEL = "label=org.opencontainers.image.source=https://example.com/quickstart"
 SHOWN = ("quickstart/app:1", "native/worker:1.0")
 
 
@@ -105,9 +106,13 @@ class Demo:
             self._docker("image", "rm", "--force", image)
 
     def _demo_images(self) -> Iterator[str]:
-        """Names below the demo's registry: the engine's own builder keeps what it pushes."""
-        names = self._docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-        return (name for name in names if name.startswith(f"{self.bed.registry.host}/"))
+        """What the engine's own builder kept: names below the demo's registry, and images without a name of its plans."""
+        listed = self._docker("image", "ls", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}")
+        for line in listed.splitlines():
+            repository, tag, digest = line.split()
+            if repository.startswith(f"{self.bed.registry.host}/"):
+                yield f"{repository}@{digest}" if tag == "<none>" else f"{repository}:{tag}"
+        yield from self._docker("image", "ls", "--quiet", "--filter", "dangling=true", "--filter", _LABEL).split()
 
 
 def main(words: Sequence[str]) -> int:
