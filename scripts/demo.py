@@ -106,7 +106,7 @@ class Demo:
             self._docker("image", "rm", "--force", image)
 
     def _demo_images(self) -> Iterator[str]:
-        """What the engine's own builder kept: names below the demo's registry, and images without a name of its plans."""
+        """What the engine's own builder kept: names below the demo's registry, and nameless images of its plans."""
         listed = self._docker("image", "ls", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}")
         for line in listed.splitlines():
             repository, tag, digest = line.split()
