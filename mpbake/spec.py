@@ -114,14 +114,16 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _checked(check: Callable[[str], object], *, templates: bool = True) -> AfterValidator:
+def _checked(check: Callable[[str], object], *, templates: bool = True, empty: bool = True) -> AfterValidator:
     """A validator that lets `check` raise ValueError on a string that it does not like.
 
-    A second line of the error's text is the remedy.
+    A second line of the error's text is the remedy. What a template renders to may be empty, which means nothing; what
+    is written may be only where `empty` says so.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
-        if value and not (templates and _is_template(value, info)):
+        refused = not empty and bool(info.context and info.context.get("as_written"))
+        if (value or refused) and not (templates and _is_template(value, info)):
             check(value)
         return value
 
@@ -195,15 +197,15 @@ Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[str, Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields)]], _TEMPLATE]
-Platforms = Annotated[list[Annotated[Text, _checked(parse_platform), _PLATFORM]], _TEMPLATE]
-Tags = Annotated[list[Annotated[Text, _checked(parse_reference), _TAG]], _TEMPLATE]
+Platforms = Annotated[list[Annotated[str, _checked(parse_platform), _PLATFORM]], _TEMPLATE]
+Tags = Annotated[list[Annotated[str, _checked(parse_reference), _TAG]], _TEMPLATE]
 Matrix = Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OrRows(_rows_or)]
 Duration = Annotated[Text, _checked(parse_duration)]
-DriverName = Annotated[str, _checked(_one_of(Driver)), _choice_schema(Driver)]
+DriverName = Annotated[str, _checked(_one_of(Driver), empty=False), _choice_schema(Driver)]
 VariableTypeName = Annotated[
-    str, _checked(_one_of(VariableType), templates=False), _choice_schema(VariableType, templates=False)
+    str, _checked(_one_of(VariableType), templates=False, empty=False), _choice_schema(VariableType, templates=False)
 ]
-EmulationName = Annotated[str, _checked(_one_of(Emulation)), _choice_schema(Emulation)]
+EmulationName = Annotated[str, _checked(_one_of(Emulation), empty=False), _choice_schema(Emulation)]
 
 
 def _kebab(name: str) -> str:

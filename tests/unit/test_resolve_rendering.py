@@ -109,9 +109,10 @@ def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) ->
         ('push = "{{ 1 }}"', "push: must be true or false, not a number"),
         ("push = \"{{ 'true' }}\"", "push: must be true or false, not text"),
         ('push = "{{ true }}!"', "push: must be true or false, not text"),
+        ('platforms = ["{{ 5 }}"]', "platforms[0]: must be text in quotes, not a number"),
         (
-            'platforms = ["{{ 5 }}"]',
-            'platforms[0]: "5" is not a platform: write os/architecture[/variant], such as linux/arm64',
+            'platforms = ["x{{ 5 }}"]',
+            'platforms[0]: "x5" is not a platform: write os/architecture[/variant], such as linux/arm64',
         ),
         ("tags = \"{{ 'web' }}\"", "tags: must be a list in square brackets, not text"),
         ('tags = ["{{ [1] }}"]', "tags[0]: must be text in quotes, not a list"),

@@ -180,7 +180,9 @@ PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/ar
         ("args = { A = ['x'] }", "args.A: must be text in quotes, not a list"),
         ("labels = { 'a.b' = {} }", 'labels."a.b": must be text in quotes, not a table'),
         ("platforms = ['linux']", f'platforms[0]: "linux" {PLATFORM}'),
-        ("platforms = [5]", f'platforms[0]: "5" {PLATFORM}'),
+        ("platforms = [5]", "platforms[0]: must be text in quotes, not a number"),
+        ("platforms = ['5']", f'platforms[0]: "5" {PLATFORM}'),
+        ("tags = [5]", "tags[0]: must be text in quotes, not a number"),
         ("platforms = true", "platforms: must be a list in square brackets, not true or false"),
         ("secret = ['\"id=x']", 'secret[0]: ""id=x" is not a list of key=value fields separated by commas'),
         ('output = ["a\\nb"]', r'output[0]: "a\nb" is not a list of key=value fields separated by commas'),
@@ -235,6 +237,10 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
         (
             "defaults = { builder = { nodes = {} } }",
             'defaults.builder.nodes: unknown key "nodes"\n  = known keys: driver, emulation, image, network',
+        ),
+        (
+            "builders = { a = { driver = '' } }",
+            'builders.a.driver: unknown value ""\n  = known values: docker, docker-container, kubernetes, remote',
         ),
         ("variables = { a = 1979-05-27 }", "variables.a: a variable cannot hold a date or time"),
         (
