@@ -18,7 +18,7 @@ from mpbake.text import without_colour
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mpbake.buildkit.docker import Docker
+    from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.nodes import Ready
     from mpbake.plan import Target
 
@@ -61,12 +61,16 @@ class Registry:
 
     def _digest_of(self, dry_run: Sequence[str]) -> str:
         """The digest of what `imagetools create` would push: what is read back later must be just that."""
-        found = self.docker.run(
-            dry_run, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
-        )
+        found = self._ask(dry_run)
         if found.returncode:
             raise registry_error("the index of all platforms cannot be made", found.error)
         return f"sha256:{hashlib.sha256(found.stdout.removesuffix(chr(10)).encode()).hexdigest()}"
+
+    def _ask(self, command: Sequence[str]) -> Completed:
+        """Run a docker command as the node's instance would."""
+        return self.docker.run(
+            command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
+        )
 
     def push(self, target: Target) -> None:
         """Push each tag of `target` from the engine's own store. Raises BuildFailed, Unreachable."""
@@ -74,9 +78,7 @@ class Registry:
             self._move(target, ["push", "--quiet", tag], moved=target.tags[:position])
 
     def _move(self, target: Target, command: Sequence[str], moved: Sequence[str] = ()) -> None:
-        found = self.docker.run(
-            command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
-        )
+        found = self._ask(command)
         if not found.returncode:
             return
         what = moved_text(target.tags, {*moved, *_pushed(found.stderr)})
@@ -85,9 +87,7 @@ class Registry:
     def served(self, tag: str) -> Served:
         """Read back what `tag` is now. Raises BuildFailed when there is nothing, Unreachable without an answer."""
         command = ["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--format", "{{json .}}", tag]
-        found = self.docker.run(
-            command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
-        )
+        found = self._ask(command)
         if found.returncode:
             raise registry_error(f"{tag} could not be read back", without_colour(found.error))
         return parse_served(json.loads(found.stdout))
