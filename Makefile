@@ -35,9 +35,10 @@ lint: $(VENV)/.installed ## ruff, mypy and import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-docs: $(VENV)/.installed ## write anew what is made from the code: docs/build.schema.json and docs/reference.md
+docs: $(VENV)/.installed ## write anew what is made from the code: docs/build.schema.json, docs/reference.md, docs/diagnostics.md
 	$(PYTHON) -m mpbake schema > docs/build.schema.json
 	$(PYTHON) -m mpbake schema --format markdown > docs/reference.md
+	$(PYTHON) -m mpbake schema --format diagnostics > docs/diagnostics.md
 
 lock: ## bring requirements.lock up to date with pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \

@@ -8,36 +8,37 @@ import click
 
 from mpbake.cli import cli
 from mpbake.errors import MpbakeError
+from mpbake.hiding import Hiding
 from mpbake.text import printable
 
 
 def main() -> None:
-    """Run the command line and exit with its code; never a traceback."""
-    sys.exit(_exit_code())
+    """Run the command line and exit with its code; never a traceback, and never a secret."""
+    hiding = Hiding()
+    message, code = _outcome(hiding)
+    if message is not None:
+        print(f"error: {hiding.hide(message)}", file=sys.stderr)  # noqa: T201 - this is where errors are printed
+    sys.exit(code)
 
 
-def _exit_code() -> int:
+def _outcome(hiding: Hiding) -> tuple[str | None, int]:
+    """What went wrong, if anything did, and the exit code."""
     try:
-        cli.main(prog_name="mpbake", standalone_mode=False)
+        cli.main(prog_name="mpbake", standalone_mode=False, obj=hiding)
     except MpbakeError as error:
-        return _fail(str(error), error.exit_code)
+        return str(error), error.exit_code
     except click.UsageError as error:
-        context = f"; try: {error.ctx.command_path} --help" if error.ctx else ""
-        return _fail(f"{printable(error.format_message()).rstrip('.')}{context}", 3)
+        message = printable(error.format_message()).rstrip(".")
+        end = "" if message.endswith("?") else ";"
+        return f"{message}{end} try: {error.ctx.command_path} --help" if error.ctx else message, 3
     except click.ClickException as error:
-        return _fail(printable(error.format_message()), 3)
+        return printable(error.format_message()), 3
     except (KeyboardInterrupt, click.Abort):
-        return 130
+        return None, 130
     except Exception as bug:  # noqa: BLE001 - the last line of defence
-        return _fail(
-            f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}\n  = please report this as a bug", 1
-        )
-    return 0
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - this is where errors are printed
-    return code
+        message = f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}"
+        return f"{message}\n  = please report this as a bug", 1
+    return None, 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from mpbake import __version__
+from mpbake.hiding import Hiding, hiding_stream
 from mpbake.memory import no_garbage
 from mpbake.options import Options, World
 
@@ -30,6 +31,21 @@ class _Lines(click.Option):
         return value.splitlines() if value and self.multiple else super().value_from_envvar(ctx)
 
 
+class _Commands(click.Group):
+    """The commands. An option of theirs that stands before the command is not unknown, only in the wrong place."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What is left for the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            for command, found in self.commands.items():
+                if any(name in option.opts for option in found.params):
+                    raise click.UsageError(f"{name} goes after the command: mpbake {command} {name} …", ctx) from None
+            raise
+
+
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """An option that can also be given as `MPBAKE_NAME` in the environment."""
     name = next(each for each in names if each.startswith("--")).partition("/")[0]
@@ -38,17 +54,30 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     )
 
 
+_DIRECTORY = _option("-C", "--directory", default="", metavar="DIR", help="Work as if started in DIR.")
 _COMMON = (
     _option(
-        "-f", "--file", default="", metavar="FILE", help="The plan; default: build.toml or mpbake.toml, here or above."
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="The plan; default: build.toml or mpbake.toml, here or above. Of several, a later one wins.",
     ),
-    _option("-C", "--directory", default="", metavar="DIR", help="Work as if started in DIR."),
+    _DIRECTORY,
     _option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable of the plan."),
     _option("--var-file", "var_files", multiple=True, metavar="FILE", help="TOML file with values of variables."),
+    _option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="GLOB.KEY[+]=VALUE",
+        help="Set (or with += add to) an attribute of targets, such as web.args.DEBUG=1.",
+    ),
     _option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
 )
-_SELECTION = (
-    click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]..."),
+_NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...")
+_CHANGES = (
     _option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
     _option("--load", is_flag=True, help="Load the images into the engine in use."),
     _option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build only these platforms."),
@@ -56,6 +85,7 @@ _SELECTION = (
     _option("--no-cache", is_flag=True, help="Build without the cache."),
     _option("--pull", is_flag=True, help="Ask for newer base images."),
 )
+_SELECTION = (_NAMES, *_CHANGES)
 _FORMAT = _option(
     "--format", type=click.Choice(["text", "json"]), default="text", help="How the plan is printed: text or json."
 )
@@ -75,9 +105,11 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 @click.group(
+    cls=_Commands,
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="First steps: mpbake init, mpbake plan, mpbake run. More about each: mpbake run --help.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="mpbake", message="%(prog)s %(version)s")
 @click.pass_context
@@ -91,7 +123,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@cli.command()
+@cli.command(short_help="Build, publish and verify targets.")
 @_with(*_SELECTION, *_COMMON, *_TELLING)
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
 @_FORMAT
@@ -110,6 +142,20 @@ def plan(**given: Any) -> None:
     _call("plan", given)
 
 
+@cli.command(short_help="Print everything that is wrong with a plan.")
+@_with(*_COMMON)
+@_option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option(  # without MPBAKE_FORMAT, which is the format of plans
+    "--format",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    help="For people, for programs, or as annotations of a GitHub workflow.",
+)
+def check(**given: Any) -> None:
+    """Print everything that is wrong with a plan, and what is probably not meant; touches nothing."""
+    _call("check", given)
+
+
 @cli.command("list")
 @_with(*_COMMON)
 def list_(**given: Any) -> None:
@@ -118,8 +164,39 @@ def list_(**given: Any) -> None:
 
 
 @cli.command()
+@_with(_DIRECTORY)
+@_option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")
+def init(**given: Any) -> None:
+    """Write a first build.toml for the Dockerfiles that it finds.
+
+    It looks here and six levels below, asks nothing, and writes over nothing. Beside the plan it puts its schema,
+    build.schema.json, for editors.
+    """
+    _call("init", given)
+
+
+@cli.command()
+@_with(_NAMES, *_CHANGES, *_COMMON)
+@_option("--origin", is_flag=True, help="Say of each value where it was written.")
+def show(**given: Any) -> None:
+    """Print targets as resolved, in the words of the plan."""
+    _call("show", given)
+
+
+@cli.command(short_help="Print resolved targets for another tool.")
+@_with(_NAMES, *_CHANGES, *_COMMON)
+@click.option("--format", type=click.Choice(["bake"]), default="bake", help="For docker buildx bake, as JSON.")
+def export(**given: Any) -> None:
+    """Print resolved targets for another tool; without a name, all of them."""
+    _call("export", given)
+
+
+@cli.command()
 @click.option(  # without MPBAKE_FORMAT, which is the format of plans
-    "--format", type=click.Choice(["json", "markdown"]), default="json", help="The schema, or a page for people."
+    "--format",
+    type=click.Choice(["json", "markdown", "diagnostics"]),
+    default="json",
+    help="The schema, or a page for people: the reference, or all that can be wrong.",
 )
 def schema(**given: Any) -> None:
     """Print the JSON Schema of build.toml, for editors and validators."""
@@ -130,7 +207,7 @@ def _call(module: str, given: dict[str, Any]) -> None:
     with no_garbage():
         command = importlib.import_module(f"mpbake.commands.{module}")
     try:
-        code = command.main(Options(**given), _world())
+        code = command.main(Options(**given), _world(click.get_current_context().ensure_object(Hiding)))
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has had enough; click would call that 1, and Python complain about it at exit.
@@ -139,15 +216,16 @@ def _call(module: str, given: dict[str, Any]) -> None:
     sys.exit(code)
 
 
-def _world() -> World:
+def _world(hiding: Hiding) -> World:
     environment = dict(os.environ)
     watched = sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI")
     return World(
         environment=environment,
         folder=Path.cwd(),
-        stdout=sys.stdout,
-        stderr=sys.stderr,
+        stdout=hiding_stream(sys.stdout, hiding),
+        stderr=hiding_stream(sys.stderr, hiding),
         live=watched,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
+        hiding=hiding,
     )

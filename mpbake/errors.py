@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mpbake.text import count, one_line, printable, shortened
+from mpbake.codes import Severity
+from mpbake.text import count, marked, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_EXCERPT = 160
+    from mpbake.codes import Code
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a TOML document: `("targets", "web", "tags", 0)`."""
@@ -23,38 +24,47 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 class Location:
     """A place in a plan file.
 
-    `line` counts from 1; 0 means that only the file is known. `excerpt` is the source line itself.
+    `line` and `column` count from 1; 0 means that it is not known. `excerpt` is the source line itself, of which
+    `length` characters from `column` on are to blame.
     """
 
     file: str
     line: int = 0
+    column: int = 0
+    length: int = 0
     key: KeyPath = ()
     excerpt: str = ""
 
     def __str__(self) -> str:
-        """`build.toml:12`."""
-        return one_line(f"{self.file}:{self.line}" if self.line else self.file)
+        """`build.toml:12:9`."""
+        numbers = "".join(f":{each}" for each in (self.line, self.column) if each)
+        return one_line(self.file) + numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """One problem: what is wrong, where, and what to do."""
+    """One problem: what is wrong, where, and what to do; its code says what kind of problem it is, and how bad."""
 
+    code: Code
     message: str
     hint: str = ""
     location: Location | None = None
 
+    @property
+    def severity(self) -> Severity:
+        """How bad it is: every code has one severity."""
+        return self.code.severity
+
     def __str__(self) -> str:
-        """Up to three lines: place and problem, the source line, the remedy."""
-        lines = [printable(self.message)]
+        """Up to four lines: place and problem, the source line, a mark below what is to blame, the remedy."""
+        place, key, quoted = "", "", []
         if self.location is not None:
-            key = dotted(self.location.key)
-            lines[0] = f"{self.location}: {key + ': ' if key else ''}{lines[0]}"
-            if self.location.excerpt:
-                lines.append(f"    {shortened(one_line(self.location.excerpt.strip()), _EXCERPT)}")
-        if self.hint:
-            lines.append(f"  = {printable(self.hint)}")
-        return "\n".join(lines)
+            place, key = f"{self.location}: ", dotted(self.location.key)
+            quoted = marked(self.location.excerpt, self.location.column, self.location.length)
+        severity = "" if self.severity is Severity.ERROR else f"{self.severity}: "
+        head = f"{place}{severity}{key + ': ' if key else ''}{printable(self.message)} [{self.code}]"
+        remedy = [f"  = {printable(self.hint)}"] if self.hint else []
+        return "\n".join([head, *(f"    {line}" for line in quoted), *remedy])
 
 
 def dotted(key: KeyPath) -> str:
@@ -82,18 +92,22 @@ class MpbakeError(Exception):
 
     def __str__(self) -> str:
         """Message and remedy, printable."""
-        return str(Diagnostic(message=self.message, hint=self.hint))
+        remedy = f"\n  = {printable(self.hint)}" if self.hint else ""
+        return printable(self.message) + remedy
 
 
 class PlanError(MpbakeError):
-    """The plan is wrong; carries every problem found, in order of place."""
+    """The plan is wrong; carries every problem found, in order of place.
+
+    The problems hold no secrets, but what is printed besides might: `sensitive` says what nobody may see.
+    """
 
     exit_code = 3
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Sorts by file and line, and drops what was found twice."""
-        unique = dict.fromkeys(diagnostics)
-        self.diagnostics = tuple(sorted(unique, key=lambda each: _place(each.location)))
+    def __init__(self, diagnostics: Iterable[Diagnostic], *, sensitive: Iterable[str] = ()) -> None:
+        """Takes the problems in any order."""
+        self.diagnostics = in_order(diagnostics)
+        self.sensitive = frozenset(sensitive)
         super().__init__(f"the plan has {count(len(self.diagnostics), 'problem')}")
 
     def __str__(self) -> str:
@@ -101,8 +115,13 @@ class PlanError(MpbakeError):
         return "\n".join(str(each) for each in self.diagnostics)
 
 
-def _place(location: Location | None) -> tuple[str, int]:
-    return ("", 0) if location is None else (location.file, location.line)
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sorted by place, without what was found twice."""
+    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda each: _place(each.location)))
+
+
+def _place(location: Location | None) -> tuple[str, int, int]:
+    return ("", 0, 0) if location is None else (location.file, location.line, location.column)
 
 
 class UsageError(MpbakeError):
@@ -127,6 +146,10 @@ class Unreachable(MpbakeError):
     """The engine, a node or a registry does not answer."""
 
     exit_code = 5
+
+
+class NodeLost(Unreachable):
+    """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
 
 
 class Cancelled(MpbakeError):

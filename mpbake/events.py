@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from mpbake.errors import MpbakeError
     from mpbake.graph import BuildGraph
     from mpbake.plan import Node
     from mpbake.steps import Step, StepResult
@@ -27,7 +28,7 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A step has begun."""
+    """A step has begun; a piece has been given to the one node that it names."""
 
     step: Step
 
@@ -49,6 +50,14 @@ class StepSaid:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StepPutOff:
+    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later."""
+
+    step: Step
+    error: MpbakeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Warned:
     """Something that a person should know and that stops nothing."""
 
@@ -64,14 +73,20 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """Nothing more will happen; results are in the graph's order. `signal` is what ended the run early, else 0."""
+    """Nothing more will happen; results are in the graph's order. `signal` is what ended the run early, else 0.
+
+    A piece that was started stands there as it was built, on one node; bootstraps and shared pieces stand there once
+    for each node that needed them.
+    """
 
     results: tuple[StepResult, ...]
     seconds: float
     signal: int = 0
 
 
-Event = Preparing | RunStarted | StepStarted | StepAdvanced | StepSaid | Warned | StepFinished | RunFinished
+Event = (
+    Preparing | RunStarted | StepStarted | StepAdvanced | StepSaid | StepPutOff | Warned | StepFinished | RunFinished
+)
 
 
 class Reporter(Protocol):

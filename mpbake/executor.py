@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.errors import Cancelled, MpbakeError
-from mpbake.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
-from mpbake.steps import BuildPiece, Outcome, StepResult, StepStatus
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NodeLost, Unreachable
+from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
+from mpbake.steps import BootstrapNode, BuildPiece, Outcome, StepResult, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from mpbake.schedule import Schedule
     from mpbake.steps import Step
 
-WORKERS = 32
+WORKERS = 256
 """Steps under way at once, all nodes together; each is a thread that waits for a process."""
+_LONGEST_WAIT = 1.0
+"""Seconds after which a run that only waits for a node to come back looks whether it was told to stop."""
 
 
 class StopRequest:
@@ -56,16 +59,15 @@ class Executor:
     stop: StopRequest = field(default_factory=StopRequest)
 
     def execute(self) -> tuple[StepResult, ...]:
-        """Run every step that can be run, and return a result for each, in the graph's order."""
+        """Run every step that can be run, and return what came of each, in the graph's order; see `RunFinished`."""
         began = self.clock()
         self.reporter.handle(RunStarted(graph=self.graph))
         run = _Run(self)
         with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="step") as workers:
             while not self.schedule.finished:
                 run.start_ready(workers)
-                if self.schedule.running:
-                    run.take(run.mailbox.get())
-        results = tuple(run.results[step] for step in self.graph.steps)
+                run.take_next()
+        results = tuple(sorted(run.results.values(), key=lambda each: self.schedule.order(each.step)))
         seconds = self.clock() - began
         self.reporter.handle(RunFinished(results=results, seconds=seconds, signal=self.stop.signal))
         return results
@@ -78,25 +80,55 @@ class _Run:
         self._executor = executor
         self.results: dict[Step, StepResult] = {}
         self._told: set[str] = set()
-        self.mailbox: queue.SimpleQueue[StepResult] = queue.SimpleQueue()
+        self._mailbox: queue.SimpleQueue[StepResult] = queue.SimpleQueue()
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
         schedule = self._executor.schedule
         if self._executor.stop.signal:
             self._tell(StepResult(step=step, status=StepStatus.CANCELLED) for step in schedule.abandon())
             return
-        for step in schedule.ready():
-            schedule.start(step)
+        for step in schedule.start(self._executor.clock()):
             self._executor.reporter.handle(StepStarted(step=step))
-            workers.submit(self._work, step)
+            inputs = {each: self.results[each] for each in schedule.before(step) if each in self.results}
+            workers.submit(self._work, step, inputs)
 
-    def take(self, result: StepResult) -> None:
-        self._tell([result])
-        given_up = self._executor.schedule.finish(result.step, result.status)
-        if result.status is StepStatus.CANCELLED:
-            self._tell(StepResult(step=step, status=StepStatus.CANCELLED) for step in given_up)
+    def take_next(self) -> None:
+        """Wait for a result and take it, or for a moment at which the schedule may start something without one."""
+        schedule = self._executor.schedule
+        if schedule.finished:
+            return
+        wait = None
+        if schedule.wakes_at is not None:
+            wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
+        with contextlib.suppress(queue.Empty):
+            self._take(self._mailbox.get(timeout=wait))
+
+    def _take(self, result: StepResult) -> None:
+        executor, error = self._executor, result.error
+        if error is not None and not executor.stop.signal and self._is_tried_again(result.step, error):
+            executor.reporter.handle(StepPutOff(step=result.step, error=error))
         else:
-            self._tell(StepResult(step=step, status=StepStatus.SKIPPED, blame=result.step) for step in given_up)
+            self._tell([result])
+            self._give_up(executor.schedule.finish(result.step, result.status, slots=result.outcome.slots), result)
+        self._give_up(executor.schedule.stranded(), result)
+
+    def _is_tried_again(self, step: Step, error: MpbakeError) -> bool:
+        """A node may come back, or have an equal one; a build may be repeated. Nothing else is."""
+        match step:
+            case BootstrapNode():
+                repeatable, lost = isinstance(error, Unreachable), True
+            case BuildPiece():
+                repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
+            case _:
+                return False
+        return repeatable and self._executor.schedule.again(step, self._executor.clock(), lost=lost)
+
+    def _give_up(self, steps: Iterable[Step], cause: StepResult) -> None:
+        """`steps` will never start because of `cause`."""
+        if cause.status is StepStatus.CANCELLED:
+            self._tell(StepResult(step=step, status=StepStatus.CANCELLED) for step in steps)
+        else:
+            self._tell(StepResult(step=step, status=StepStatus.SKIPPED, blame=cause.step) for step in steps)
 
     def _tell(self, results: Iterable[StepResult]) -> None:
         for result in results:
@@ -107,11 +139,10 @@ class _Run:
                     self._executor.reporter.handle(Warned(message=message))
             self._executor.reporter.handle(StepFinished(result=result))
 
-    def _work(self, step: Step) -> None:
+    def _work(self, step: Step, inputs: Mapping[Step, StepResult]) -> None:
         """In a worker thread: whatever happens, exactly one result is delivered."""
         executor = self._executor
         began = executor.clock()
-        inputs = {each: self.results[each] for each in executor.graph.before[step]}
         status, outcome, error = StepStatus.DONE, Outcome(), None
         try:
             outcome = executor.runner.run(step, inputs, executor.reporter)
@@ -128,7 +159,7 @@ class _Run:
                 f"mpbake itself failed: {type(bug).__name__}: {bug}", hint="please report this as a bug"
             )
         seconds = executor.clock() - began
-        self.mailbox.put(StepResult(step=step, status=status, seconds=seconds, outcome=outcome, error=error))
+        self._mailbox.put(StepResult(step=step, status=status, seconds=seconds, outcome=outcome, error=error))
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from mpbake.placement import linked_platforms
+from mpbake.placement import alike, linked_platforms, side
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Placed, Publish, Step, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mpbake.plan import Node, Target
+    from mpbake.plan import Target
     from mpbake.platforms import Platform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildGraph:
-    """Steps in an order in which they can run, and what must come before each."""
+    """Steps in an order in which they can run, and what must come before each.
+
+    Which of its equal nodes builds a piece is decided when it is ready. What only has to come before it there, shared
+    pieces and a bootstrap, happens on the nodes that are used: once on each, and on no other. Of the bootstraps only
+    that of a piece's preferred node stands before it.
+    """
 
     targets: tuple[Target, ...]
     steps: tuple[Step, ...]
@@ -53,11 +58,11 @@ def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
 def linked(target: Target) -> tuple[Target, ...]:
     """Every target that is built within `target`, nearest first."""
     found: dict[Target, None] = {}
-    queue = list(target.links.values())
+    queue = list(target.every_link)
     for each in queue:
         if each not in found:
             found[each] = None
-            queue += each.links.values()
+            queue += each.every_link
     return tuple(found)
 
 
@@ -130,47 +135,59 @@ def _add_pieces(draft: _Draft) -> None:
         draft.graph.add_nodes_from(draft.pieces[target])
 
 
+def _pool(piece: BuildPiece) -> frozenset[str]:
+    """What tells its set of equal nodes from others, whichever of them it prefers."""
+    return frozenset(node.id for node in piece.nodes)
+
+
 def _add_shared_links(draft: _Draft) -> None:
-    """A target that several pieces of a node link to is built there first, once: none of them builds it again."""
-    users: dict[tuple[Target, Node], dict[BuildPiece, list[Placed]]] = {}
+    """A target that several pieces link to is built before them, once on each node: none of them builds it again.
+
+    Where it has a piece of its own for those nodes, they wait for that; it is built again on the nodes where it was
+    not, if there are any.
+    """
+    users: dict[tuple[Target, frozenset[str], tuple[int, ...]], dict[BuildPiece, list[Placed]]] = {}
     for piece in draft.build_pieces():
-        for target, placed in _links(piece).items():
-            users.setdefault((target, piece.node), {})[piece] = placed
-    for (target, node), pieces in users.items():
-        own = [piece for piece in draft.pieces.get(target, ()) if piece.node == node]
-        if own:
-            draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
-        elif len(pieces) > 1:
+        for target, placed in _links(piece):
+            key = (target, _pool(piece), side(target, [each.platform for each in placed]))
+            users.setdefault(key, {})[piece] = placed
+    for (target, pool, _), pieces in users.items():
+        own = [piece for piece in draft.pieces.get(target, ()) if _pool(piece) == pool]
+        draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
+        if len(pieces) > 1 and not (own and len(pool) == 1):
             platforms = tuple(dict.fromkeys(each for placed in pieces.values() for each in placed))
-            shared = BuildPiece(target=target, nodes=(node,), platforms=platforms, shared=True)
+            shared = BuildPiece(target=target, nodes=next(iter(pieces)).nodes, platforms=platforms, shared=True)
+            draft.graph.add_edges_from((each, shared) for each in own)
             draft.graph.add_edges_from((shared, piece) for piece in pieces)
     _order_shared_links(draft)
 
 
-def _links(piece: BuildPiece) -> dict[Target, list[Placed]]:
-    """The targets that are built within a piece, and how."""
+def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[Placed]]]:
+    """The targets that are built within a piece, and how; what differs from platform to platform several times."""
     how = {each.platform: each.how for each in piece.platforms}
-    return {
-        target: [Placed(platform=each, how=how.get(each, How.UNKNOWN)) for each in platforms]
-        for target, platforms in linked_platforms(piece.target, tuple(how)).items()
-    }
+    for target, wanted in linked_platforms(piece.target, tuple(how)).items():
+        for platforms in alike(target, wanted):
+            yield target, [Placed(platform=each, how=how.get(each, How.UNKNOWN)) for each in platforms]
 
 
 def _order_shared_links(draft: _Draft) -> None:
-    """What a shared piece links to is built before it where it has a piece on that node, shared or its own."""
+    """What a shared piece links to is built before it where it has a piece for those nodes, shared or its own."""
     pieces = draft.build_pieces()
-    at: dict[tuple[Target, Node], list[BuildPiece]] = {}
+    at: dict[tuple[Target, frozenset[str]], list[BuildPiece]] = {}
     for piece in pieces:
-        at.setdefault((piece.target, piece.node), []).append(piece)
+        at.setdefault((piece.target, _pool(piece)), []).append(piece)
     for piece in pieces:
         for target in linked(piece.target) if piece.shared else ():
-            draft.graph.add_edges_from((each, piece) for each in at.get((target, piece.node), ()))
+            draft.graph.add_edges_from((each, piece) for each in at.get((target, _pool(piece)), ()))
 
 
 def _add_bootstraps(draft: _Draft) -> None:
-    """Only nodes that are used, each before the first piece on it."""
-    for piece in draft.build_pieces():
-        draft.graph.add_edge(BootstrapNode(node=piece.node), piece)
+    """Only nodes that may be used, each before the pieces that prefer it."""
+    pieces = draft.build_pieces()
+    nodes = {id(piece.nodes): piece.nodes for piece in pieces}.values()
+    bootstraps = {node.id: BootstrapNode(node=node) for equal in nodes for node in equal}
+    draft.graph.add_nodes_from(bootstraps.values())
+    draft.graph.add_edges_from((bootstraps[piece.node.id], piece) for piece in pieces)
 
 
 def _add_publishing(draft: _Draft) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from types import MappingProxyType
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import tomli
 from pydantic import ValidationError
 
-from mpbake.errors import Diagnostic, KeyPath, Location, PlanError
-from mpbake.places import find_places
+from mpbake import __version__
+from mpbake.codes import Code
+from mpbake.document import Document, Source, located
+from mpbake.errors import Diagnostic, Location, PlanError
+from mpbake.places import Places, Span
 from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class WrittenFloat(float):
@@ -36,45 +39,6 @@ class WrittenFloat(float):
 
 
 FILE_NAMES = ("build.toml", "mpbake.toml")
-_SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """A plan file as read: where it is, how to call it in messages, and its text."""
-
-    path: Path
-    shown: str
-    text: str
-    data: Mapping[str, Any]
-
-    def locate(self, key: KeyPath) -> Location:
-        """The place of `key`, or of the nearest table above it that stands in the file."""
-        key = self._as_written(key)
-        for length in range(len(key), 0, -1):
-            line = self._places.get(key[:length])
-            if line is not None:
-                return Location(file=self.shown, line=line, key=key, excerpt=self._lines[line - 1])
-        return Location(file=self.shown, key=key)
-
-    def _as_written(self, key: KeyPath) -> KeyPath:
-        """`key`, without the name of the one value that the short form of a table states by itself."""
-        if len(key) < 3 or _SHORT_FORMS.get(key[0]) != key[2]:
-            return key
-        long = isinstance(self.data[str(key[0])][key[1]], dict)
-        return key if long else (*key[:2], *key[3:])
-
-    def diagnose(self, problem: Problem) -> Diagnostic:
-        """`problem` with its place in this file."""
-        return Diagnostic(message=problem.message, hint=problem.hint, location=self.locate(problem.key))
-
-    @cached_property
-    def _places(self) -> dict[KeyPath, int]:
-        return find_places(self.text)
-
-    @cached_property
-    def _lines(self) -> list[str]:
-        return self.text.split("\n")
 
 
 def find_plan(folder: Path) -> Path:
@@ -109,47 +73,212 @@ def _is_foreign(path: Path) -> bool:
 def _no_plan(folder: Path, foreign: Iterable[Path]) -> Diagnostic:
     passed_over = ", ".join(str(path) for path in foreign)
     return Diagnostic(
+        code=Code.NO_PLAN,
         message=f"no {' or '.join(FILE_NAMES)} in {folder} or any folder above it"
         + (f" (passed over, since it has neither version nor targets: {passed_over})" if passed_over else ""),
-        hint="write one (the README shows it), or name a plan with -f FILE",
+        hint="mpbake init writes a first one; or name a plan with -f FILE",
     )
 
 
-def read_plan(path: Path, *, shown: str) -> tuple[Document, PlanSpec]:
-    """Read and check one plan file. Raises PlanError with every problem of its shape."""
-    text = _read_text(path, shown)
-    document = Document(path=path, shown=shown, text=text, data=_parse(text, shown))
+def read_plan(
+    paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
+) -> tuple[Document, PlanSpec]:
+    """Read and check the files of one plan, and those that they include; of several, a later one wins.
+
+    `show` says how messages call a file; `settings` are the values of `--set`, for messages. Raises PlanError with
+    every problem of their shape.
+    """
+    reader = _Reader(paths[0].parent, show)
+    for path in paths:
+        reader.read(path)
+    sources = reader.finished()
+    main = next(source for source in sources if source.path == paths[0])
+    document = Document(main=main, sources=sources, settings=tuple(settings))
     try:
         return document, PlanSpec.model_validate(document.data, context=dict(AS_WRITTEN))
     except ValidationError as error:
         raise PlanError(document.diagnose(each) for each in problems_of(error, PlanSpec)) from None
 
 
+_DEEPEST = 50
+"""How many files may be included one within the other."""
+
+
+class _Reader:
+    """Reads files, each after those that it includes, and each once. `folder` is the plan's."""
+
+    def __init__(self, folder: Path, show: Callable[[Path], str]) -> None:
+        self._folder = folder
+        self._show = show
+        self._open: dict[str, Path] = {}
+        self._sources: dict[str, Source] = {}
+        self._problems: list[Diagnostic] = []
+
+    def read(self, path: Path) -> None:
+        """Read `path` and what it includes; what is wrong becomes problems."""
+        file = os.path.realpath(path)  # a symlink makes no second file of it, nor ever more
+        if file in self._sources:
+            return
+        try:
+            source = self._source(path)
+        except PlanError as error:
+            self._problems += error.diagnostics
+            return
+        self._open[file] = path
+        for index, name in _included(source):
+            self._include(source, index, name)
+        del self._open[file]
+        self._sources[file] = source
+
+    def finished(self) -> tuple[Source, ...]:
+        """What was read, in the order in which it counts. Raises PlanError."""
+        sources = tuple(self._sources.values())
+        for source in sources:
+            self._check_requirement(source)
+            if len(sources) > 1:
+                self._check_head(source)
+        if self._problems:
+            raise PlanError(self._problems)
+        return sources
+
+    def _source(self, path: Path) -> Source:
+        shown = self._show(path)
+        own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
+        data = _parse(text := _read_text(path, shown), shown, quotable=own)
+        # A plan may include any file that it can name; what is no plan is none of its reader's business.
+        return Source(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+
+    def _include(self, source: Source, index: int, name: str) -> None:
+        path = Path(os.path.normpath(source.path.parent / name))
+        code, message, hint = Code.BAD_INCLUDE, "", "paths count from the file that includes"
+        file = os.path.realpath(path)
+        if file in self._open:
+            cycle = [*self._open][[*self._open].index(file) :]
+            names = [self._show(self._open[each]) for each in (*cycle, file)]
+            code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "take one of them away"
+        elif len(self._open) > _DEEPEST:
+            code, message, hint = Code.TOO_DEEP, f"files include one another more than {_DEEPEST} times over", ""
+        elif not path.exists():
+            message = f"there is no file {one_line(self._show(path))}"
+        elif not path.is_file():
+            message = f"{one_line(self._show(path))} is no file"
+        else:
+            self.read(path)
+            return
+        self._report(source, Problem(code=code, key=("include", index), message=message, hint=hint))
+
+    def _check_requirement(self, source: Source) -> None:
+        """That this mpbake understands the file; else what it says of the file would mislead."""
+        required = source.data.get("requires")
+        if isinstance(required, str) and not _is_met(required):
+            message = f"requires mpbake {one_line(required)}, and this is {__version__}"
+            hint = "install another mpbake"
+            self._report(source, Problem(code=Code.OTHER_MPBAKE, key=("requires",), message=message, hint=hint))
+
+    def _check_head(self, source: Source) -> None:
+        """That each file of several is a plan by itself: in what all say together, the last hides what others say."""
+        head = {name: source.data[name] for name in ("version", "requires", "include") if name in source.data}
+        try:
+            PlanSpec.model_validate(head, context=dict(AS_WRITTEN))
+        except ValidationError as error:
+            for problem in problems_of(error, PlanSpec):
+                self._report(source, problem)
+
+    def _report(self, source: Source, problem: Problem) -> None:
+        self._problems.append(Document(main=source, sources=(source,)).diagnose(problem))
+
+
+def _is_met(required: str) -> bool:
+    """Whether this mpbake is one that a plan asks for; a range that cannot be read is another problem."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans ask for one
+
+    try:
+        return SpecifierSet(required).contains(__version__, prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def _included(source: Source) -> Iterator[tuple[int, str]]:
+    """What a file includes, as far as it is written rightly; the rest is told when the file is checked."""
+    found = source.data.get("include", [])
+    for index, name in enumerate(found if isinstance(found, list) else []):
+        if isinstance(name, str) and name and "://" not in name:
+            yield index, name
+
+
 def _read_text(path: Path, shown: str) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"is not UTF-8 text (byte {error.start})"
+        raise PlanError([_no_utf8(error, shown)]) from None
     except IsADirectoryError:
-        message = "is a folder, not a plan"
+        code, message = Code.FILE_UNREADABLE, "is a folder, not a plan"
     except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-    raise PlanError([Diagnostic(message=message, location=Location(file=shown))])
+        code, message = Code.FILE_UNREADABLE, f"cannot be read: {error.strerror}"
+    raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
 
 
-def _parse(text: str, shown: str) -> dict[str, Any]:
+def _no_utf8(error: UnicodeDecodeError, shown: str) -> Diagnostic:
+    before = error.object[: error.start].decode("utf-8")
+    location = Location(file=shown, line=before.count("\n") + 1, column=len(before.rpartition("\n")[2]) + 1)
+    message, hint = f"is not UTF-8 text: byte 0x{error.object[error.start]:02x}", "save the file as UTF-8"
+    return Diagnostic(code=Code.FILE_ENCODING, message=message, hint=hint, location=location)
+
+
+def _parse(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any]:
     try:
         return tomli.loads(text, parse_float=WrittenFloat)
     except tomli.TOMLDecodeError as error:
-        lines = text.split("\n")
-        line = min(error.lineno, len(lines))
-        location = Location(file=shown, line=line, excerpt=lines[line - 1])
-        raise PlanError([Diagnostic(message=f"not valid TOML: {error.msg}", location=location)]) from None
+        raise PlanError([_no_toml(error, shown, Places(text), quotable=quotable)]) from None
     except RecursionError:
-        message = "nested too deeply"
+        code, message = Code.TOO_DEEP, "nested too deeply"
     except ValueError:  # Python's own limit on the digits of a number
-        message = "a number has too many digits"
-    raise PlanError([Diagnostic(message=message, location=Location(file=shown))])
+        code, message = Code.NUMBER_TOO_LONG, "a number has too many digits"
+    raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
+
+
+_GIVEN_TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key")
+_PAIR = re.compile(r"[\w.\"-]+[ \t]*=")
+_REMEDIES = {
+    "Invalid value": 'text stands in quotes: name = "web"; true and false are written in small letters',
+    "Expected '=' after a key": "write key = value",
+    "Expected newline or end of document": "one key on each line; text stands in quotes",
+    "Expected ']' at the end of a table": "close the name of the table with ]",
+    "Cannot mutate immutable namespace": "a table in braces is complete: write this into it, or all below a header",
+    "Unclosed array": "close the list with ]",
+    "Unclosed inline table": "close the table with }",
+    "Expected \"'": "end the text with the quotes that it begins with",
+    "Unterminated string": "end the text with the quotes that it begins with",
+    "Illegal character": 'text of several lines stands in three quotes: """',
+    "Unescaped '\\' in a string": "write \\\\, or put the text in single quotes",
+}
+
+
+def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotable: bool) -> Diagnostic:
+    """What tomli has against a file, with its place."""
+    quotable = quotable and not _is_of_secrets(places.text, error.pos)
+    if error.msg.startswith(_GIVEN_TWICE) and places.duplicate:
+        key, span = places.duplicate
+        first = places.line(places.keys[key].start)
+        location = located(places.spot(span), shown, key, quotable=quotable)
+        hint = f"the first is on line {first}; keep one of them"
+        return Diagnostic(code=Code.DUPLICATE_KEY, message="is given twice", hint=hint, location=location)
+    location = located(places.spot(Span(error.pos, error.pos + 1)), shown, quotable=quotable)
+    message = f"not valid TOML: {error.msg}"
+    return Diagnostic(code=Code.TOML_SYNTAX, message=message, hint=_remedy(error), location=location)
+
+
+def _remedy(error: tomli.TOMLDecodeError) -> str:
+    """What is most likely meant where a file is not TOML."""
+    if error.msg == "Invalid value" and _PAIR.match(error.doc, error.pos):
+        return "close the list above with ]"
+    return next((remedy for start, remedy in _REMEDIES.items() if error.msg.startswith(start)), "")
+
+
+def _is_of_secrets(text: str, position: int) -> bool:
+    """Whether the table around `position` speaks of what is sensitive: which of its values are, nobody can tell yet."""
+    begin, end = text.rfind("\n[", 0, position), text.find("\n[", position)
+    return "sensitive" in text[max(begin, 0) : end if end >= 0 else None]
 
 
 def read_value(text: str) -> Any:
@@ -160,6 +289,16 @@ def read_value(text: str) -> Any:
         return None
 
 
+def read_key(text: str) -> list[str]:
+    """The parts of a dotted key as TOML writes it: `args."a.b"`. Raises ValueError when `text` is no key."""
+    found: Any = tomli.loads(f"{text} = 0")
+    parts = []
+    while isinstance(found, dict):
+        ((part, found),) = found.items()
+        parts.append(part)
+    return parts
+
+
 def read_values(path: Path, *, shown: str) -> dict[str, Any]:
-    """The values of a `--var-file`: a TOML file of variables. Raises PlanError."""
-    return _parse(_read_text(path, shown), shown)
+    """The values of a `--var-file`: a TOML file of variables, any of which may be sensitive. Raises PlanError."""
+    return _parse(_read_text(path, shown), shown, quotable=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
+
+from mpbake.hiding import Hiding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,10 +18,11 @@ class Options:
     """The options of every command, as given; an empty value, or None, was not given."""
 
     names: tuple[str, ...] = ()
-    file: str = ""
+    files: tuple[str, ...] = ()
     directory: str = ""
     variables: tuple[str, ...] = ()
     var_files: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     push: bool | None = None
     load: bool = False
     no_cache: bool = False
@@ -27,6 +30,8 @@ class Options:
     platforms: tuple[str, ...] = ()
     builder: str = ""
     dry_run: bool = False
+    strict: bool = False
+    origin: bool = False
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
@@ -37,7 +42,8 @@ class Options:
 class World:
     """Everything outside that a command may use.
 
-    `live` says that a person watches standard error; `clock` gives seconds, `now` the date and time.
+    `live` says that a person watches standard error; `clock` gives seconds, `now` the date and time. What `hiding` is
+    told to hide never reaches the streams.
     """
 
     environment: Mapping[str, str]
@@ -47,3 +53,4 @@ class World:
     live: bool
     clock: Callable[[], float]
     now: Callable[[], datetime]
+    hiding: Hiding = field(default_factory=Hiding)

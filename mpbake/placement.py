@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mpbake.codes import Code
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import runs
-from mpbake.references import parse_fields
+from mpbake.references import is_loopback, parse_fields, parse_reference
+from mpbake.spec import Problem
 from mpbake.steps import BuildPiece, Delivery, How, Placed
 from mpbake.text import one_line
 
 _ONE_FILE = ("tar", "oci", "docker")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from mpbake.errors import KeyPath
     from mpbake.plan import Builder, Node, Target
     from mpbake.platforms import Platform
 
@@ -39,21 +43,12 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unplaceable:
-    """A platform that no node builds, or that may only be emulated where the plan forbids it."""
-
-    target: Target
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """The pieces of one target, and what is to be said of them."""
+    """The pieces of one target, why they cannot be built, and what is to be said of them."""
 
     pieces: tuple[BuildPiece, ...]
-    problems: tuple[Unplaceable, ...] = ()
-    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> Placement:
@@ -61,13 +56,15 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
 
     A node that declares a platform comes first, then one that runs it natively, then one that emulates it. `facts`
     maps node ids to what is known; a node that is not in it has not been asked. `only`, if given, stands in for the
-    platforms of the target.
+    platforms of the target. Platforms for which something else is built do not share a piece.
     """
-    nodes_of: dict[tuple[Node, ...], list[Placed]] = {}
+    shares: dict[tuple[tuple[Node, ...], tuple[int, ...]], list[Placed]] = {}
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     problems = [*_unlinkable(target, wanted)]
     if not wanted:
-        return Placement(pieces=(_piece(target, target.builder.nodes[:1], []),))
+        piece = _piece(target, target.builder.nodes[:1], [])
+        return Placement(pieces=(piece,), problems=tuple(_unreachable_registries(target, [piece])))
+    differs = any(each.variants for each in (target, *linked_platforms(target, wanted)))
     for platform in wanted:
         how, nodes = _best_nodes(target.builder, platform, facts)
         if not nodes:
@@ -75,12 +72,14 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
         elif how is How.EMULATED and target.builder.emulation is Emulation.FORBID:
             problems.append(_forbidden(target, platform, facts))
         else:
-            nodes_of.setdefault(_by_preference(target, nodes), []).append(Placed(platform=platform, how=how))
-    pieces = tuple(_piece(target, nodes, placed, of=len(nodes_of)) for nodes, placed in nodes_of.items())
+            share = (_by_preference(target, nodes), side(target, (platform,)) if differs else ())
+            shares.setdefault(share, []).append(Placed(platform=platform, how=how))
+    pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
     warnings = [*_emulation_warnings(target, pieces)]
+    problems += _unreachable_registries(target, pieces)
     if len(pieces) > 1:
         problems += _not_splittable(target, pieces)
-        warnings += _overwritten_caches(target)
+        warnings += _overwritten_caches(target, pieces)
     return Placement(pieces=pieces, problems=tuple(problems), warnings=tuple(warnings))
 
 
@@ -151,12 +150,23 @@ def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform
 
 
 def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Rendezvous hashing: each target has a node of its own choice, and a new node moves few of them."""
+    """Rendezvous hashing: each target has a node of its own choice, and a new node moves few of them.
+
+    Targets that link to a common base choose as it does: its layers are then in one cache.
+    """
+    family = _family(target).name
 
     def weight(node: Node) -> bytes:
-        return hashlib.sha256(f"{target.name}\0{node.id}".encode()).digest()
+        return hashlib.sha256(f"{family}\0{node.id}".encode()).digest()
 
-    return tuple(sorted(nodes, key=weight))
+    return tuple(sorted(nodes, key=weight)) if len(nodes) > 1 else tuple(nodes)
+
+
+def _family(target: Target) -> Target:
+    """What `target` is built upon: the first that it links to, and what that links to, down to the last."""
+    while target.links:
+        target = next(iter(target.links.values()))
+    return target
 
 
 def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: int = 1) -> BuildPiece:
@@ -167,55 +177,93 @@ def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: 
     return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
 
 
-def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[str]:
+def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
+    """A problem of `target` with what it says at `path`."""
+    return Problem(code=code, key=target.where(path), message=f"{target.name}: {message}", hint=hint)
+
+
+def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[Problem]:
     if target.builder.emulation is Emulation.ALLOW:
         return
     for piece in pieces:
         emulated = [str(each.platform) for each in piece.platforms if each.how is How.EMULATED]
         if emulated:
-            yield f"{target.name}: {', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
+            message = f"{', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
+            yield _problem(Code.EMULATED, target, ("platforms",), message)
 
 
-def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Unplaceable:
+def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
     hint = "add a node for it, take the platform away, or have a node emulate it (QEMU, registered with binfmt_misc)"
     message = f'no node of builder "{builder.name}" builds {platform} ({_what_each_builds(builder, facts)})'
-    return Unplaceable(target=target, message=message, hint=hint)
+    return replace(_problem(Code.NO_NODE, target, ("platforms",), message, hint), culprit=str(platform))
 
 
-def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Unplaceable:
+def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
     message = (
         f'builder "{builder.name}" forbids emulation, and none of its nodes builds {platform} natively '
         f"({_what_each_builds(builder, facts)})"
     )
-    return Unplaceable(target=target, message=message, hint='add a native node, or set emulation = "warn"')
+    hint = 'add a native node, or set emulation = "warn"'
+    return replace(_problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint), culprit=str(platform))
 
 
-def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Unplaceable]:
-    """What cannot be done with a target whose platforms are built on several nodes."""
+def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Problem]:
+    """What cannot be done with a target whose platforms are not built together."""
     if target.load:
         yield _not_loadable(target, pieces)
+    if target.push and target.builder.driver is Driver.DOCKER:
+        message = f"cannot be pushed by the docker driver, since its platforms {_apart(pieces)}"
+        hint = "the engine's own builder cannot join them: use docker-container or remote"
+        yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
     for output in target.outputs:
         if parse_fields(output).get("type") in _ONE_FILE:
-            nodes = ", ".join(piece.node.name for piece in pieces)
-            message = (
-                f"its output {one_line(output)} is one file, but its platforms are built on several nodes ({nodes})"
-            )
+            message = f"its output {one_line(output)} is one file, but its platforms {_apart(pieces)}"
             hint = "use type=local, which writes a folder for each platform, or build one with --platform"
-            yield Unplaceable(target=target, message=message, hint=hint)
+            yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
 
 
-def _overwritten_caches(target: Target) -> Iterable[str]:
-    for entry in target.attributes.get("cache-to", ()):
-        if parse_fields(entry).get("type") != "inline":
-            yield f"{target.name}: its nodes all write the cache {one_line(entry)}; what the last of them wrote stays"
+def _apart(pieces: Sequence[BuildPiece]) -> str:
+    """Why the platforms of a target are not built together."""
+    nodes = dict.fromkeys(piece.node.name for piece in pieces)
+    return f"are built on several nodes ({', '.join(nodes)})" if len(nodes) > 1 else "differ, and are built one by one"
 
 
-def _not_loadable(target: Target, pieces: Sequence[BuildPiece]) -> Unplaceable:
-    nodes = ", ".join(piece.node.name for piece in pieces)
-    message = f"cannot be loaded into the engine: its platforms are built on several nodes ({nodes})"
-    return Unplaceable(target=target, message=message, hint="load one of them: --load --no-push --platform OS/ARCH")
+def _unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[Problem]:
+    """Registries of this machine that a node of another machine is to push to: it would look for them at home."""
+    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if _is_elsewhere(node))
+    registries = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
+    for node in nodes:
+        for registry in registries:
+            if is_loopback(f"//{registry}"):
+                message = f"node {node.id} ({node.endpoint}) cannot push to {registry}, which is this machine to each"
+                hint = "name the registry as both machines know it, or build on a node of this one"
+                yield replace(_problem(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint), culprit=registry)
+
+
+def _is_elsewhere(node: Node) -> bool:
+    """Whether a node is surely on another machine; a plain name after `ssh://` may be any that ssh's settings give."""
+    scheme, _, address = node.endpoint.partition("://")
+    host = address.rpartition("@")[2]
+    named = scheme == "tcp" or (scheme == "ssh" and ("." in host or "[" in host))
+    return named and not is_loopback(node.endpoint)
+
+
+def _overwritten_caches(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[Problem]:
+    variants = [target.on([each.platform for each in piece.platforms]) for piece in pieces]
+    writers = Counter(entry for each in variants for entry in dict.fromkeys(each.attributes.get("cache-to", ())))
+    for entry, times in writers.items():
+        if times > 1 and parse_fields(entry).get("type") != "inline":
+            message = f"its builds all write the cache {one_line(entry)}; what the last of them wrote stays"
+            hint = "give each platform a cache of its own: put {{ platform.slug }} into its name"
+            yield replace(_problem(Code.SHARED_CACHE, target, ("cache-to",), message, hint), culprit=entry)
+
+
+def _not_loadable(target: Target, pieces: Sequence[BuildPiece]) -> Problem:
+    message = f"cannot be loaded into the engine: its platforms {_apart(pieces)}"
+    hint = "load one of them: --load --no-push --platform OS/ARCH"
+    return _problem(Code.SPLIT_LOAD, target, ("load",), message, hint)
 
 
 def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
@@ -243,24 +291,48 @@ def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform
 def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target, tuple[Platform, ...]]:
     """Every target that is built within `target` for `wanted`, nearest first, each in what its users are built for."""
     found: dict[Target, dict[Platform, None]] = {}
-    queue = [(link, link_platforms(link, wanted)) for link in target.links.values()]
-    for user, platforms in queue:
-        fresh = tuple(each for each in platforms if each not in found.get(user, ()))
+    queue = [(link, link_platforms(link, platforms)) for _, link, platforms in _links(target, wanted)]
+    for user, wanted_of in queue:
+        fresh = tuple(each for each in wanted_of if each not in found.get(user, ()))
         if fresh or user not in found:
             found.setdefault(user, {}).update(dict.fromkeys(fresh))
-            queue += [(link, link_platforms(link, fresh)) for link in user.links.values()]
+            queue += [(link, link_platforms(link, platforms)) for _, link, platforms in _links(user, fresh)]
     return {user: tuple(platforms) for user, platforms in found.items()}
 
 
-def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Unplaceable]:
+def _links(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
+    """The links of `target` in `wanted`: the context's name, the linked target, and what needs it."""
+    for variant, platforms in target.sides(wanted):
+        for context, link in variant.links.items():
+            yield context, link, platforms
+
+
+def side(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
+    """What tells apart the things that are built for `platforms`: equal where one solve can build them together."""
+    everything = {target: tuple(platforms), **linked_platforms(target, platforms)}
+    differing = ((each, wanted) for each, wanted in everything.items() if each.variants)
+    return tuple(id(variant) for each, wanted in differing for variant, _ in each.sides(wanted))
+
+
+def alike(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
+    """`platforms` in groups for each of which `target`, with what it links to, is one thing. Of none: one group."""
+    groups: dict[tuple[int, ...], tuple[Platform, ...]] = {}
+    for platform in platforms:
+        key = side(target, (platform,))
+        groups[key] = (*groups.get(key, ()), platform)
+    return list(groups.values()) or [()]
+
+
+def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Problem]:
     """Links, also of linked targets, to those that lack a platform which is needed for `wanted`."""
     for user, platforms in {target: tuple(wanted), **linked_platforms(target, wanted)}.items():
-        for context, link in user.links.items():
-            missing = [each for each in platforms if not link_platforms(link, (each,))]
+        for context, link, needing in _links(user, platforms):
+            missing = [each for each in needing if not link_platforms(link, (each,))]
             if missing:
                 names = ", ".join(map(str, missing))
                 message = f'links to "{link.name}" (context {context}), which is not built for {names}'
-                yield Unplaceable(target=user, message=message, hint=f"add the platform to {link.name}")
+                hint = f"add the platform to {link.name}"
+                yield _problem(Code.LINK_LACKS_PLATFORM, user, ("contexts", context), message, hint)
 
 
 def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:
@@ -282,15 +354,23 @@ def default_driver(targets: Iterable[Target], engine: EngineFacts) -> Driver:
     """The driver of the default builder: the engine's own where it can do all that `targets` ask for.
 
     With the containerd image store it can; with the classic one it builds one platform at a time, its own, and has no
-    cache export and no archive of an OCI layout.
+    cache export and no archive of an OCI layout. With neither can it push parts that are joined later.
     """
+    targets = tuple(targets)
+    if any(target.push and _is_in_parts(target) for target in targets):
+        return Driver.DOCKER_CONTAINER
     if engine.containerd_store or all(_is_simple(target, engine.platform) for target in targets):
         return Driver.DOCKER
     return Driver.DOCKER_CONTAINER
 
 
+def _is_in_parts(target: Target) -> bool:
+    """Whether platforms differ, so that they are built one by one even on one node."""
+    return len(alike(target, target.platforms)) > 1
+
+
 def _is_simple(target: Target, platform: Platform) -> bool:
-    caches = target.attributes.get("cache-to", ())
+    caches = [each for variant, _ in target.sides(()) for each in variant.attributes.get("cache-to", ())]
     return (
         all(runs(platform, each) for each in target.platforms)
         and len(target.platforms) <= 1

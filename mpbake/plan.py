@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mpbake.errors import KeyPath
     from mpbake.platforms import Platform
 
 
@@ -47,7 +48,8 @@ class Node:
     """One BuildKit of a builder.
 
     `endpoint` is empty for the engine that the docker command itself talks to; otherwise a docker context's name or
-    a URL. `platforms` is empty when the plan leaves it to the node to say.
+    a URL. `platforms` is empty when the plan leaves it to the node to say. `slots` is how many pieces it builds at
+    once, 0 when the plan does not say. The loss of a `required` node is an error even if an equal one is there.
     """
 
     builder: str
@@ -58,6 +60,8 @@ class Node:
     tls: Tls = field(default_factory=Tls)
     image: str = ""
     network: str = ""
+    slots: int = 0
+    required: bool = False
 
     @property
     def id(self) -> str:
@@ -80,15 +84,38 @@ class Builder:
     emulation: Emulation = Emulation.WARN
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """What is built for a platform: see `attributes`, `links` and `where` of `Target`."""
+
+    attributes: Mapping[str, Any]
+    links: Mapping[str, Target]
+    where: Callable[[KeyPath], KeyPath] = field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What an image must pass before it is published: a command that runs in it, or a stage of its Dockerfile.
+
+    Without `platforms` it is for all of the target's.
+    """
+
+    run: tuple[str, ...] = ()
+    target: str = ""
+    platforms: tuple[Platform, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Target:
     """One image (or other result) to build. Compared by identity: a plan holds each target once.
 
     `platforms` is empty when the native platform of the builder's first node is meant. `links` maps the names of
     named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
-    bake's names, with local paths made absolute. `push_options` are what
-    BuildKit's image exporter is told besides, such as a compression. `table` is where it stands in the file.
-    `timeout` is in seconds; 0 is none.
+    bake's names, with local paths made absolute. `push_options` are what BuildKit's image exporter is told besides,
+    such as a compression. `timeout` and `stall_timeout` are in seconds; 0 is none. `table` is its table in the plan,
+    and `where` tells where the value at a path (an attribute, and what is below it) was written.
+
+    Where platforms differ, `variants` holds what is built for each; `attributes` and `links` are those of the first.
     """
 
     name: str
@@ -102,10 +129,36 @@ class Target:
     needs: tuple[Target, ...] = ()
     links: Mapping[str, Target] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[Platform, Variant] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
     timeout: float = 0.0
+    stall_timeout: float = 0.0
     retries: int = 0
     description: str = ""
     table: str = ""
+    where: Callable[[KeyPath], KeyPath] = tuple
+
+    def on(self, platforms: Sequence[Platform]) -> Variant:
+        """What is built for `platforms`, all of which must be alike."""
+        own = Variant(attributes=self.attributes, links=self.links, where=self.where)
+        return self.variants.get(platforms[0], own) if platforms and self.variants else own
+
+    def sides(self, platforms: Sequence[Platform]) -> list[tuple[Variant, tuple[Platform, ...]]]:
+        """Each thing that is built for `platforms`, and those that it is built for."""
+        if not self.variants:
+            return [(self.on(()), tuple(platforms))]
+        found: dict[int, tuple[Variant, tuple[Platform, ...]]] = {}
+        for platform in platforms or self.platforms:
+            variant = self.on((platform,))
+            _, before = found.get(id(variant), (variant, ()))
+            found[id(variant)] = (variant, (*before, platform))
+        return list(found.values())
+
+    @property
+    def every_link(self) -> tuple[Target, ...]:
+        """The targets that it links to, for whichever platform."""
+        variants = self.variants.values() or [self]
+        return tuple(dict.fromkeys(link for each in variants for link in each.links.values()))
 
     def __repr__(self) -> str:
         """Short: a target refers to others, which refer to others."""
@@ -125,7 +178,7 @@ class Group:
 class Plan:
     """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from.
 
-    `disabled` are the names of targets whose `enabled` is false.
+    `disabled` are the names of targets whose `enabled` is false; `sensitive` is what nobody may see.
     """
 
     file: Path
@@ -134,3 +187,4 @@ class Plan:
     groups: Mapping[str, Group]
     targets: Mapping[str, Target]
     disabled: tuple[str, ...] = ()
+    sensitive: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mpbake.text import one_line
 
@@ -38,6 +38,24 @@ class Platform:
     def __str__(self) -> str:
         """`linux/arm/v7`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+class PlatformText(str):
+    """A platform as templates see it: `{{ platform }}`, and `.os`, `.arch`, `.variant`, `.slug` (`linux-arm-v7`)."""
+
+    __slots__ = ("arch", "os", "slug", "variant")
+
+    def __new__(cls, platform: Platform) -> Self:
+        """The text of `platform`."""
+        text = super().__new__(cls, str(platform))
+        text.os, text.arch, text.variant = platform.os, platform.architecture, platform.variant
+        text.slug = str(platform).replace("/", "-")
+        return text
+
+    os: str
+    arch: str
+    variant: str
+    slug: str
 
 
 @lru_cache(maxsize=1024)  # a plan names the same few again and again

@@ -23,11 +23,13 @@ with. Editors get the same from [build.schema.json](build.schema.json).
 - *text* may be written as a number or as `true` and `false` too: it is taken as TOML writes it.
 - *template* means that one template, `"{{ … }}"`, may stand for the whole value. Inside of text a template may stand
   anywhere, except in `inherits` and in what a variable says beside its default.
-- Unknown keys are errors. Local paths count from the folder of the plan, a Dockerfile's from its context.
+- Unknown keys are errors. Local paths count from the folder of the file that states them, a Dockerfile's from its
+  context.
 """
 _INHERITANCE = """\
-*Inherited* says what becomes of a value when a target takes over another with `inherits`: the parents from left to
-right, own values last. An empty string in a list is dropped.
+*Inherited* says what becomes of a value when a target takes over another with `inherits`: what `[defaults.target]`
+says comes first, then the parents from left to right, own values last. An empty string in a list is dropped. Where a
+buildx is named, an older one does not know the attribute: a run then ends before it starts.
 """
 _TYPES = {
     "string": "text",
@@ -43,10 +45,18 @@ _TEXT = ["string", "number", "boolean"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """One table of the plan: how its header is written, and its schema."""
+    """One table of the plan: how its header is written, and its schema. Of one in a list there may be several."""
 
     header: str
     table: Mapping[str, Any]
+    listed: bool = False
+
+    @property
+    def title(self) -> str:
+        """The header with its brackets."""
+        if not self.header:
+            return "The top of the file"
+        return f"[[{self.header}]]" if self.listed else f"[{self.header}]"
 
 
 def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
@@ -54,14 +64,14 @@ def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
     schema = plan_schema(model)
     target, attributes = _targets(model)
     parts = [_INTRODUCTION]
-    for section in _sections("", schema, schema["definitions"]):
-        is_target = section.table["title"] == target
-        parts += [
-            f"## {f'[{section.header}]' if section.header else 'The top of the file'}\n",
-            f"{section.table['description']}\n",
-            *([_INHERITANCE] if is_target else []),
-            _rows(section.table, attributes if is_target else {}, schema),
-        ]
+    for section in _sections(_Section(header="", table=schema), schema["definitions"], target):
+        parts += [f"## {section.title}\n", f"{section.table['description']}\n"]
+        if section.table["title"] == target:
+            parts += [_INHERITANCE, _rows(section.table, attributes, schema)]
+        elif _is_most_of(section.table, schema["definitions"][target]):
+            parts += [_same_keys(section.table, schema["definitions"][target])]
+        else:
+            parts += [_rows(section.table, {}, schema)]
     return "\n".join(parts)
 
 
@@ -71,17 +81,33 @@ def _targets(model: type[PlanSpec]) -> tuple[str, dict[str, Attribute]]:
     return table_name(target.__name__), attributes_of(target)
 
 
-def _sections(
-    header: str, table: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]]
-) -> Iterator[_Section]:
-    """`table` and all below it; what the user names is written in capitals: `targets.NAME`."""
-    yield _Section(header=header, table=table)
-    for key, value in table["properties"].items():
-        below = f"{header}.{key}" if header else key
-        for schema, name in ((value, below), (value.get("additionalProperties"), f"{below}.NAME")):
+def _sections(section: _Section, definitions: Mapping[str, Mapping[str, Any]], target: str) -> Iterator[_Section]:
+    """`section` and all below it; what the user names is written in capitals: `targets.NAME`.
+
+    What is most of a `target` has nothing below it that a target has not.
+    """
+    yield section
+    if section.table["title"] != target and _is_most_of(section.table, definitions[target]):
+        return
+    for key, value in section.table["properties"].items():
+        below = f"{section.header}.{key}" if section.header else key
+        values, items = value.get("additionalProperties"), value.get("items")
+        for schema, header in ((value, below), (values, f"{below}.NAME"), (items, below)):
             title = _table_in(schema)
             if title:
-                yield from _sections(name, definitions[title], definitions)
+                found = _Section(header=header, table=definitions[title], listed=schema is items)
+                yield from _sections(found, definitions, target)
+
+
+def _is_most_of(table: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    """Whether `table` has no keys but those of `whole`, and more of them than not."""
+    keys, known = table["properties"], whole["properties"]
+    return len(keys) > len(known) / 2 and all(known.get(key) == schema for key, schema in keys.items())
+
+
+def _same_keys(table: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
+    missing = ", ".join(f"`{key}`" for key in whole["properties"] if key not in table["properties"])
+    return f"The same keys as in `[targets.NAME]`, without {missing}.\n"
 
 
 def _table_in(schema: Any) -> str:
@@ -151,6 +177,8 @@ def _meaning(schema: Mapping[str, Any], attribute: Attribute | None) -> str:
         found += f"; for example {examples}"
     if attribute and attribute.paths is not Paths.NONE:
         found += f". Local paths: {attribute.paths.value}"
+    if attribute and any(attribute.since):
+        found += f". From buildx {'.'.join(map(str, attribute.since))}"
     return found
 
 

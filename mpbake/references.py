@@ -6,6 +6,8 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from mpbake.text import one_line
 
@@ -16,6 +18,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?",
 )
+_DOCKER_HUB = "docker.io"
 _REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.IGNORECASE)
 
 
@@ -34,6 +37,25 @@ class Reference:
         """The same repository, by content: `localhost:5000/team/web@sha256:…`."""
         return f"{self.repository}@{digest}"
 
+    @property
+    def registry(self) -> str:
+        """The host that serves it, with its port if any: `localhost:5000`; `docker.io` where none is named."""
+        return self._split()[0]
+
+    @property
+    def canonical(self) -> str:
+        """The one spelling of all that mean the same: `docker.io/library/web:1` for `web:1` and `docker.io/web:1`."""
+        host, path = self._split()
+        official = host == _DOCKER_HUB and "/" not in path
+        return f"{host}/{'library/' if official else ''}{path}:{self.tag}"
+
+    def _split(self) -> tuple[str, str]:
+        """Host and path, told apart as Docker does."""
+        host, slash, path = self.repository.partition("/")
+        if not slash or not (host == "localhost" or "." in host or ":" in host or host != host.lower()):
+            return _DOCKER_HUB, self.repository
+        return (_DOCKER_HUB if host == f"index.{_DOCKER_HUB}" else host), path
+
 
 def parse_reference(text: str) -> Reference:
     """Read a name to be given to an image. Raises ValueError with a sentence for people."""
@@ -44,6 +66,15 @@ def parse_reference(text: str) -> Reference:
         )
         raise ValueError(msg)
     return Reference(repository=found["repository"], tag=found["tag"] or "latest")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of a URL is the machine itself, whichever that is."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
+    except ValueError:  # the name of another host, or no URL
+        return False
 
 
 def is_local(context: str) -> bool:

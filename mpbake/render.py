@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.graph import linked
+from mpbake.placement import linked_platforms
 from mpbake.plan import Driver
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Publish, Verify, platform_list
 from mpbake.text import columns, count, one_line
@@ -86,14 +86,20 @@ def _details(step: Step) -> list[str]:
 
 
 def _piece_details(piece: BuildPiece) -> list[str]:
-    where = " or ".join(node.id for node in piece.nodes)
-    lines = [f"{_placed(piece)} on {where}"]
-    links = linked(piece.target)
+    lines = [f"{_placed(piece)} on {_where(piece)}"]
+    links = linked_platforms(piece.target, [each.platform for each in piece.platforms])
     if links:
         lines.append(f"with {', '.join(link.name for link in links)} (linked)")
     if piece.shared:
-        return [*lines, "into the node's cache, for those who link to it"]
+        cache = "the cache of each node that is used" if len(piece.nodes) > 1 else "the node's cache"
+        return [*lines, f"into {cache}, for those who link to it"]
     return [*lines, *_results(piece)]
+
+
+def _where(piece: BuildPiece) -> str:
+    """The equal nodes; which of them builds the piece is decided when it is ready."""
+    first, *others = (node.id for node in piece.nodes)
+    return " or ".join([f"{first} (preferred)", *others]) if others else first
 
 
 def _placed(piece: BuildPiece) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.graph import linked
 from mpbake.render import verb
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
+from mpbake.text import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mpbake.graph import BuildGraph
-    from mpbake.plan import Builder, Node, Target
+    from mpbake.plan import Builder, Node, Target, Variant
     from mpbake.platforms import Platform
     from mpbake.steps import Step
 
@@ -32,14 +32,8 @@ def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
         "steps": _steps(graph),
         "warnings": warnings,
     }
-    fields = [f'"format": {FORMAT}', *(f'"{name}": {_lines(items)}' for name, items in lists.items())]
+    fields = [f'"format": {FORMAT}', *(f'"{name}": {json_lines(items)}' for name, items in lists.items())]
     return "{\n" + ",\n".join(fields) + "\n}\n"
-
-
-def _lines(items: Iterable[Any]) -> str:
-    """A JSON list. A line for each item makes differences readable; only ASCII, so nothing can control a screen."""
-    text = ",\n".join(map(json.dumps, items))
-    return f"[\n{text}\n]" if text else "[]"
 
 
 def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
@@ -70,24 +64,35 @@ def _targets(graph: BuildGraph) -> Iterator[dict[str, Any]]:
 
 
 def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
-    attributes = target.attributes
-    links = {name: f"target:{link.name}" for name, link in target.links.items()}
     return {
         "name": target.name,
         "description": target.description,
         "builder": target.builder.name,
         "platforms": _names(target.platforms),
         "tags": target.tags,
-        "args": attributes.get("args", {}),
-        "labels": attributes.get("labels", {}),
-        "contexts": {**attributes.get("contexts", {}), **links},
-        "attributes": {name: value for name, value in attributes.items() if name not in _OF_THEIR_OWN},
+        **_variant(target.on(())),
+        "variants": {str(platform): _variant(variant) for platform, variant in target.variants.items()},
         "push": target.push,
         "push_options": target.push_options,
         "load": target.load,
         "outputs": target.outputs,
         "needs": [each.name for each in target.needs],
+        "checks": [
+            {"run": each.run, "target": each.target, "platforms": _names(each.platforms)} for each in target.checks
+        ],
         "only_linked": only_linked,
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    """What is built for some platform."""
+    attributes = variant.attributes
+    links = {name: f"target:{link.name}" for name, link in variant.links.items()}
+    return {
+        "args": attributes.get("args", {}),
+        "labels": attributes.get("labels", {}),
+        "contexts": {**attributes.get("contexts", {}), **links},
+        "attributes": {name: value for name, value in attributes.items() if name not in _OF_THEIR_OWN},
     }
 
 

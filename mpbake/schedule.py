@@ -1,95 +1,445 @@
-"""Which steps may start now: a pure state machine without threads, clock or I/O."""
+"""Which steps start now, and on which nodes: a pure state machine without threads, clock or I/O."""
 
 from __future__ import annotations
 
-import bisect
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from mpbake.steps import BuildPiece, Step, StepStatus
+from mpbake.estimates import Estimates, expectations, remaining_paths
+from mpbake.pools import SLOTS, Host, Life, Pool, Waiting
+from mpbake.steps import BootstrapNode, BuildPiece, Step, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mpbake.graph import BuildGraph
+    from mpbake.plan import Node, Target
 
-SLOTS = 4
-"""Pieces that one node builds side by side unless told otherwise; BuildKit shares its CPUs among them."""
+TRIES = 4
+"""How often in a row a node that has an equal one may be lost before it is given up."""
+FIRST_PAUSE = 2.0
+"""Seconds before a lost node is tried again; each further loss in a row doubles them."""
+LOOK_AGAIN = 5.0
+"""Seconds after which a piece that waits for its own node is thought about again, even if nothing has ended."""
 
 
 class Schedule:
     """The state of a run: what waits, what runs, what is over.
 
-    `slots` maps node ids to how many pieces each builds at once.
+    A piece is given to one of its nodes when it is ready, and is from then on a piece of that node alone (`on`). It is
+    its preferred node, which holds the cache, as long as that has room; else another equal one, when waiting would cost
+    more than the cache saves. Before the first piece on a node comes the node's bootstrap, before a piece what it
+    shares with others: both happen on the nodes that are used, when they are. Of several pieces that before the longest
+    remaining path starts first.
+
+    `slots` maps node ids to how many pieces each builds at once. Times are seconds of one clock, which starts anywhere.
     """
 
-    def __init__(self, graph: BuildGraph, slots: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, graph: BuildGraph, slots: Mapping[str, int] | None = None, estimates: Estimates | None = None
+    ) -> None:
         self._graph = graph
-        self._slots = slots or {}
+        self._estimates = estimates or Estimates()
+        self._seconds = expectations(graph, self._estimates)
+        self._paths = remaining_paths(graph, self._seconds)
         self._place = {step: index for index, step in enumerate(graph.steps)}
-        self._waits_for = {step: len(graph.before[step]) for step in graph.steps}
-        self._ready = [index for index, step in enumerate(graph.steps) if not self._waits_for[step]]
-        self._running: set[Step] = set()
-        self._busy: Counter[str] = Counter()
+        self._shared = {piece: self._shared_of(piece) for piece in _pieces(graph)}
+        self._shared_by = _shared_by(graph)
+        self._waits_for = {step: sum(not _is_lazy(each) for each in graph.before[step]) for step in graph.steps}
+        self._hosts = _hosts(graph, slots or {})
+        self._pool_of = _pools(graph, self._hosts)
+        self._pools = tuple(dict.fromkeys(self._pool_of.values()))
+        _set_tries(self._pool_of)
+        self._bootstraps = {step.node.id: step for step in graph.steps if isinstance(step, BootstrapNode)}
+        self._budget: dict[Step, int] = {}
+        self._moves: dict[Step, int] = {}
+        self._origin: dict[Step, Step] = {}
+        self._bound: dict[Step, Step] = {}
+        self._copies: dict[tuple[BuildPiece, str], BuildPiece] = {}
+        self._down: set[Host] = set()
+        self._stranded: list[Pool] = []
+        self._ready: list[Step] = []
+        self._running: dict[Step, None] = {}
         self._over: dict[Step, StepStatus] = {}
+        self._left = sum(not _is_lazy(step) for step in graph.steps)
+        self._look_again: list[float] = []
+        for step in graph.steps:
+            if not _is_lazy(step) and not self._waits_for[step]:
+                self._line_up(step)
 
     @property
     def finished(self) -> bool:
-        """Whether every step is over."""
-        return len(self._over) == len(self._graph.steps)
+        """Whether every step is over. Bootstraps and shared pieces that nobody came to need count as such."""
+        return not self._left and not self._running
 
     @property
-    def running(self) -> frozenset[Step]:
-        """The steps that have been started and are not over."""
-        return frozenset(self._running)
+    def running(self) -> tuple[Step, ...]:
+        """The steps that have been started and are not over, as they were started."""
+        return tuple(self._running)
 
-    def ready(self) -> list[Step]:
-        """The steps that may start now, in the graph's order, as many as their nodes have room for."""
-        room = Counter[str]()
-        steps = []
-        for index in self._ready:
-            step = self._graph.steps[index]
-            node = step.node.id if isinstance(step, BuildPiece) else ""
-            if not node or self._busy[node] + room[node] < self._slots.get(node, SLOTS):
-                room[node] += 1
-                steps.append(step)
-        return steps
+    @property
+    def wakes_at(self) -> float | None:
+        """When `start` is worth another call although nothing has ended, or None."""
+        back = [host.back_at for host in self._down if any(host.pools)]
+        return min([*back, *self._look_again], default=None)
 
-    def start(self, step: Step) -> None:
-        """`step`, which was ready, now runs."""
-        self._ready.remove(self._place[step])
-        self._running.add(step)
-        if isinstance(step, BuildPiece):
-            self._busy[step.node.id] += 1
+    def origin(self, step: Step) -> Step:
+        """The step of the graph that was started as `step`."""
+        return self._origin.get(step, step)
 
-    def finish(self, step: Step, status: StepStatus) -> tuple[Step, ...]:
-        """`step` is over. Returns the steps that will never start because of it, in the graph's order."""
-        self._running.remove(step)
-        self._over[step] = status
-        if isinstance(step, BuildPiece):
-            self._busy[step.node.id] -= 1
+    def order(self, step: Step) -> tuple[int, str]:
+        """What to sort started steps by to have them in the graph's order."""
+        node = "" if not isinstance(step, BuildPiece) else step.node.id
+        return (self._place.get(self.origin(step), -1), node)
+
+    def before(self, step: Step) -> tuple[Step, ...]:
+        """What had to be done before `step` could start, as it was started; bootstraps aside."""
+        origin = self.origin(step)
+        found = [self._bound.get(each, each) for each in self._graph.before.get(origin, ()) if not _is_lazy(each)]
+        if isinstance(step, BuildPiece) and isinstance(origin, BuildPiece):
+            built = self._hosts[step.node.id].built
+            found += [self._on(each, step.node) for each in self._shared[origin] if each in built]
+        return tuple(found)
+
+    # --- starting -------------------------------------------------------------------------------------------------
+
+    def start(self, now: float = 0.0) -> list[Step]:
+        """Start what can start now, and say what it is. Pieces come with the one node that they are given to."""
+        self._wake(now)
+        started = sorted(self._ready, key=self._place.__getitem__)
+        self._ready.clear()
+        for pool in sorted(filter(None, self._pools), key=_head):
+            started += self._fill(pool, now)
+        self._running |= dict.fromkeys(started)
+        return started
+
+    def _wake(self, now: float) -> None:
+        """Nodes that were lost long enough ago may be tried again."""
+        self._look_again.clear()
+        for host in [each for each in self._down if each.back_at <= now]:
+            self._down.remove(host)
+            host.life = Life.COLD
+            host.changed()
+
+    def _fill(self, pool: Pool, now: float) -> Iterator[Step]:
+        """Give pieces to nodes while there are any of either."""
+        aside: list[Waiting] = []
+        in_line: Counter[str] = Counter()
+        while (entry := pool.first()) and (idlest := pool.idlest()):
+            preferred = pool.preferred(entry.piece) or idlest
+            ahead = in_line[preferred.node.id]
+            host = self._host_for(entry.piece, preferred, idlest, now=now, ahead=ahead)
+            if host is None:
+                aside.append(pool.set_aside())
+                in_line[preferred.node.id] += 1
+                self._look_again = [now + LOOK_AGAIN]
+                continue
+            step = self._give(self._best_for(host, entry, pool), host, now)
+            if step is not None:
+                yield step
+        pool.put_back(aside)
+
+    def _host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
+        """The node that takes `piece` now, or None while it is better to wait for `preferred`.
+
+        `ahead` others have decided to wait for it before.
+        """
+        if self._has_room(preferred, piece) or idlest is preferred:
+            return preferred
+        saved = self._estimates.saved(piece)
+        there = [each for each in self._shared[piece] if each in preferred.built and each not in idlest.built]
+        saved += sum(self._seconds[each] for each in there)
+        wait = preferred.wait(now, ahead, self._seconds[piece])
+        return idlest if wait > saved or not preferred.running else None
+
+    def _best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
+        """Of equally urgent pieces one that prefers `host`, else that of `entry`."""
+        fan = pool.first_fan(host)
+        return fan.piece if fan is not None and fan.urgency <= entry.urgency else entry.piece
+
+    def _has_room(self, host: Host, piece: BuildPiece) -> bool:
+        if host.life is Life.UP and self._missing(piece, host) in host.building:
+            return len(host.parked) < host.slots
+        return host.open
+
+    def _missing(self, piece: BuildPiece, host: Host) -> BuildPiece | None:
+        """The first of the shared pieces before `piece` that `host` does not have yet."""
+        return next((each for each in self._shared[piece] if each not in host.built), None)
+
+    def _give(self, piece: BuildPiece, host: Host, now: float) -> Step | None:
+        """Have `host` do `piece`, after what must come before it there. The step that this starts, if any does."""
+        self._pool_of[piece].discard(piece)
+        missing = self._missing(piece, host)
+        if host.life is not Life.UP or missing is not None:
+            host.parked.append(piece)
+            host.changed()
+        if host.life is not Life.UP:
+            return self._boot(host)
+        if missing is None:
+            return self._run_on(piece, host, now)
+        if missing in host.building:
+            return None
+        host.building.add(missing)
+        return self._run_on(missing, host, now)
+
+    def _boot(self, host: Host) -> Step | None:
+        if host.life is Life.STARTING:
+            return None
+        host.life = Life.STARTING
+        host.changed()
+        return self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node))
+
+    def _run_on(self, piece: BuildPiece, host: Host, now: float) -> Step:
+        bound = self._bound[piece] = self._on(piece, host.node)
+        host.running[bound] = now + self._seconds[piece]
+        host.changed()
+        return bound
+
+    def _on(self, piece: BuildPiece, node: Node) -> BuildPiece:
+        """`piece` as it is built on `node`: each time the same object."""
+        if len(piece.nodes) == 1:
+            return piece
+        bound = self._copies.get((piece, node.id))
+        if bound is None:
+            bound = self._copies[piece, node.id] = piece.on(node)
+            self._origin[bound] = piece
+        return bound
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
+    def finish(self, step: Step, status: StepStatus, *, slots: int = 0) -> tuple[Step, ...]:
+        """`step` is over. Returns the steps that will never start because of it, in the graph's order.
+
+        `slots` is what a node that was made ready says of itself.
+        """
+        del self._running[step]
+        match step:
+            case BootstrapNode():
+                self._finish_bootstrap(self._hosts[step.node.id], status, slots)
+                return ()
+            case BuildPiece():
+                return self._finish_piece(step, status)
+            case _:
+                return self._end(step, status)
+
+    def _finish_bootstrap(self, host: Host, status: StepStatus, slots: int) -> None:
+        if status is StepStatus.DONE:
+            host.life = Life.UP
+            host.slots = host.slots if host.told else slots or host.slots
+        else:
+            self._abandon_host(host)
+        self._release(host)
+
+    def _finish_piece(self, step: BuildPiece, status: StepStatus) -> tuple[Step, ...]:
+        host, origin = self._hosts[step.node.id], self.origin(step)
+        host.running.pop(step)
+        if status is StepStatus.DONE:
+            host.losses = 0
+            host.built |= {each for each in self._shared_by.get(step.target, ()) if step.node in each.nodes}
+        if step.shared:
+            host.building.discard(self._template(step))
+            self._release(host)
+            if status is StepStatus.DONE:
+                return ()
+        host.changed()
+        return self._end(origin, status)
+
+    def _end(self, origin: Step, status: StepStatus) -> tuple[Step, ...]:
+        """`origin` is over for good, and what waits for it goes on, or never starts."""
+        self._over[origin] = status
+        self._left -= not _is_lazy(origin)
         if status is not StepStatus.DONE:
-            return self._skip_all_after(step)
-        for following in self._graph.after[step]:
+            return self._skip(self._graph.after[origin])
+        for following in self._graph.after[origin]:
             self._waits_for[following] -= 1
-            if not self._waits_for[following] and following not in self._over:
-                bisect.insort(self._ready, self._place[following])
+            if not self._waits_for[following]:
+                self._line_up(following)
         return ()
+
+    def _line_up(self, step: Step) -> None:
+        """`step` may start, if it is not over already."""
+        if step in self._over or _is_lazy(step):
+            return
+        if isinstance(step, BuildPiece):
+            self._pool_of[step].push(Waiting(-self._paths[step], self._place[step], step))
+        else:
+            self._ready.append(step)
+
+    def _release(self, host: Host) -> None:
+        """What waited for something on `host` has the choice again."""
+        parked, host.parked = host.parked, []
+        for piece in parked:
+            self._line_up(piece)
+        host.changed()
+
+    def _skip(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """`steps` will never start, nor what waits for them, as far as they do not run already."""
+        busy = {self.origin(each) for each in self._running}
+        skipped: set[Step] = set()
+        queue = [*steps]
+        while queue:
+            step = queue.pop()
+            if step not in self._over and step not in busy:
+                self._over[step] = StepStatus.SKIPPED
+                skipped.add(step)
+                queue += self._graph.after[step]
+        return self._given_up(skipped)
+
+    def _given_up(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """Those of `steps` that people wait for, in the graph's order; no pool holds them any more."""
+        found = sorted((each for each in steps if not _is_lazy(each)), key=self._place.__getitem__)
+        self._left -= len(found)
+        for step in found:
+            if isinstance(step, BuildPiece):
+                self._pool_of[step].discard(step)
+        return tuple(found)
 
     def abandon(self) -> tuple[Step, ...]:
         """Nothing more is to start. Returns the steps that are given up, in the graph's order."""
-        given_up = tuple(step for step in self._graph.steps if step not in self._over and step not in self._running)
+        busy = {self.origin(each) for each in self._running}
+        given_up = [step for step in self._graph.steps if step not in self._over and step not in busy]
         self._over |= dict.fromkeys(given_up, StepStatus.CANCELLED)
         self._ready.clear()
-        return given_up
+        return self._given_up(given_up)
 
-    def _skip_all_after(self, step: Step) -> tuple[Step, ...]:
-        skipped: set[Step] = set()
-        queue = [step]
-        while queue:
-            for following in self._graph.after[queue.pop()]:
-                if following not in self._over:
-                    self._over[following] = StepStatus.SKIPPED
-                    skipped.add(following)
-                    queue.append(following)
-        return tuple(sorted(skipped, key=self._place.__getitem__))
+    # --- trying again ---------------------------------------------------------------------------------------------
+
+    def again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
+        """Whether `step`, which failed, is tried again; if not, it is to be finished.
+
+        With `lost` its node is to blame, which is then left alone for a while. A piece may move to each of its other
+        nodes once; what is more than that, and what is its own fault, is limited by the retries of its target. A node
+        may be lost `TRIES` times in a row while it has an equal one, else as often as its targets may be tried.
+        """
+        assert isinstance(step, BootstrapNode | BuildPiece)  # noqa: S101 - nothing else is bound to a node
+        host = self._hosts[step.node.id]
+        if lost:
+            self._lose(host, now)
+        if isinstance(step, BootstrapNode):
+            if host.node.required or any(pool.lost for pool in host.pools):
+                return False
+        elif not self._may_retry(step, host, lost=lost):
+            return False
+        del self._running[step]
+        self._put_back(step, host)
+        return True
+
+    def _lose(self, host: Host, now: float) -> None:
+        """`host` does not answer: nothing is given to it for a while. Its other pieces will find out by themselves."""
+        if host.life in {Life.DOWN, Life.GONE}:
+            return
+        host.losses += 1
+        host.built.clear()
+        if host.losses >= host.tries or host.node.required:
+            self._abandon_host(host)
+        else:
+            host.life = Life.DOWN
+            host.back_at = now + FIRST_PAUSE * 2 ** (host.losses - 1)
+            self._down.add(host)
+        self._release(host)
+
+    def _abandon_host(self, host: Host) -> None:
+        host.life = Life.GONE
+        self._stranded += [pool for pool in host.pools if pool.lost or host.node.required]
+
+    def _may_retry(self, step: BuildPiece, host: Host, *, lost: bool) -> bool:
+        origin = self.origin(step)
+        assert isinstance(origin, BuildPiece)  # noqa: S101 - the origin of a piece is one
+        if lost and (host.node.required or self._pool_of[origin].lost):
+            return False
+        moves = self._moves.setdefault(origin, len(origin.nodes) - 1)
+        budget = self._budget.setdefault(origin, step.target.retries)
+        if lost and moves:
+            self._moves[origin] -= 1
+        elif budget:
+            self._budget[origin] -= 1
+        return bool((lost and moves) or budget)
+
+    def _put_back(self, step: Step, host: Host) -> None:
+        if isinstance(step, BuildPiece):
+            host.running.pop(step)
+            if step.shared:
+                host.building.discard(self._template(step))
+            else:
+                self._line_up(self.origin(step))
+        self._release(host)
+
+    def stranded(self) -> tuple[Step, ...]:
+        """The steps that will never start, since the last of their nodes, or one that is required, was given up."""
+        lost, self._stranded = self._stranded, []
+        return self._skip(piece for piece, pool in self._pool_of.items() if lost and pool in lost)
+
+    # --- shared pieces --------------------------------------------------------------------------------------------
+
+    def _template(self, step: BuildPiece) -> BuildPiece:
+        origin = self.origin(step)
+        assert isinstance(origin, BuildPiece)  # noqa: S101 - the origin of a piece is one
+        return origin
+
+    def _shared_of(self, step: Step) -> tuple[BuildPiece, ...]:
+        """The shared pieces that `step` needs on its node, in the order in which they are built."""
+        found = [each for each in self._graph.before[step] if isinstance(each, BuildPiece) and each.shared]
+        return tuple(sorted(found, key=self._place.__getitem__))
+
+
+def _is_lazy(step: Step) -> bool:
+    """Whether `step` happens only where and when a piece needs it."""
+    return isinstance(step, BootstrapNode) or (isinstance(step, BuildPiece) and step.shared)
+
+
+def _head(pool: Pool) -> Waiting:
+    first = pool.first()
+    assert first is not None  # noqa: S101 - asked of pools that have one
+    return first
+
+
+def _pieces(graph: BuildGraph) -> list[BuildPiece]:
+    return [step for step in graph.steps if isinstance(step, BuildPiece)]
+
+
+def _shared_by(graph: BuildGraph) -> dict[Target, list[BuildPiece]]:
+    """The shared pieces of each target that has some."""
+    found: dict[Target, list[BuildPiece]] = {}
+    for piece in _pieces(graph):
+        if piece.shared:
+            found.setdefault(piece.target, []).append(piece)
+    return found
+
+
+def _hosts(graph: BuildGraph, slots: Mapping[str, int]) -> dict[str, Host]:
+    """The nodes of all pieces, in the order in which the graph first names them."""
+    found: dict[str, Host] = {}
+    for nodes in _distinct(piece.nodes for piece in _pieces(graph)):
+        for node in nodes:
+            if node.id not in found:
+                told = slots.get(node.id, node.slots)
+                found[node.id] = Host(node=node, order=len(found), slots=told or SLOTS, told=bool(told))
+    return found
+
+
+def _distinct(tuples: Iterable[tuple[Node, ...]]) -> Iterable[tuple[Node, ...]]:
+    """Each tuple object once: thousands of pieces share a few, and comparing nodes takes time."""
+    return {id(each): each for each in tuples}.values()
+
+
+def _pools(graph: BuildGraph, hosts: Mapping[str, Host]) -> dict[BuildPiece, Pool]:
+    """The pool of each piece; pieces of the same nodes have the same one."""
+    pools: dict[frozenset[str], Pool] = {}
+    of_tuple: dict[int, Pool] = {}
+    for nodes in _distinct(piece.nodes for piece in _pieces(graph)):
+        names = frozenset(node.id for node in nodes)
+        if names not in pools:
+            pools[names] = Pool({name: host for name, host in hosts.items() if name in names})
+        of_tuple[id(nodes)] = pools[names]
+    return {piece: of_tuple[id(piece.nodes)] for piece in _pieces(graph)}
+
+
+def _set_tries(pool_of: Mapping[BuildPiece, Pool]) -> None:
+    """How often each node may be lost in a row: as often as its pieces may be tried, or `TRIES` times in company."""
+    retries: dict[Pool, int] = {}
+    for piece, pool in pool_of.items():
+        retries[pool] = max(retries.get(pool, 0), piece.target.retries)
+    for pool, most in retries.items():
+        for host in pool.hosts.values():
+            tries = TRIES if len(pool.hosts) > 1 else 1 + most
+            host.tries = min(host.tries or tries, tries)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +19,10 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     WrapValidator,
+    model_validator,
 )
 
+from mpbake.codes import Code
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
@@ -56,6 +58,18 @@ class VariableType(StrEnum):
     MAP = "map"
 
 
+class Resource(StrEnum):
+    """What a build may be given less of."""
+
+    MEMORY = "memory"
+    MEMORY_SWAP = "memory-swap"
+    CPU_SHARES = "cpu-shares"
+    CPU_PERIOD = "cpu-period"
+    CPU_QUOTA = "cpu-quota"
+    CPUSET_CPUS = "cpuset-cpus"
+    CPUSET_MEMS = "cpuset-mems"
+
+
 class Merge(Enum):
     """How an attribute combines with the inherited one."""
 
@@ -63,11 +77,12 @@ class Merge(Enum):
     APPEND = "appended"
     BY_KEY = "merged by key"
     BY_FIELD = "merged by a field of each entry"
+    BY_PLATFORM = "merged by platform, then as each attribute says"
     OWN = "not inherited"
 
 
 class Paths(Enum):
-    """Which local paths an attribute holds; they count from the plan's folder."""
+    """Which local paths an attribute holds; they count from the folder of the file that states them."""
 
     NONE = "none"
     CONTEXT = "the value, or each value of a table, unless it is remote"
@@ -79,13 +94,17 @@ class Paths(Enum):
 class Attribute:
     """What mpbake must know of a target's attribute besides its type.
 
-    `to_bake`: handed to BuildKit under the same name. `identity`: the field by which BY_FIELD merges.
+    `to_bake`: handed to BuildKit under the same name. `identity`: the field by which BY_FIELD merges. `sensitive`: a
+    sensitive value may stand in it, since it is neither printed nor part of the image or of an argument list. `since`:
+    the first buildx whose bake knows it, where not every one that mpbake works with does; others ignore it in silence.
     """
 
     merge: Merge
     to_bake: bool = False
     identity: str = ""
     paths: Paths = Paths.NONE
+    sensitive: bool = False
+    since: tuple[int, int] = (0, 0)
 
 
 def _is_template(value: Any, info: ValidationInfo) -> bool:
@@ -103,7 +122,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
         return handler(value)
     if not all(isinstance(row, dict) for row in value):
         msg = "each row must be a table"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.WRONG_TYPE)
     return value
 
 
@@ -114,8 +133,18 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _checked(check: Callable[[str], object], *, templates: bool = True, empty: bool = True) -> AfterValidator:
-    """A validator that lets `check` raise ValueError on a string that it does not like.
+class _Refused(ValueError):
+    """A value that is not what it must be. A second line of the text is the remedy."""
+
+    def __init__(self, text: str, code: Code) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def _checked(
+    check: Callable[[str], object], code: Code, *, templates: bool = True, empty: bool = True
+) -> AfterValidator:
+    """A validator that lets `check` raise ValueError on a string that it does not like, which is then a `code`.
 
     A second line of the error's text is the remedy. What a template renders to may be empty, which means nothing; what
     is written may be only where `empty` says so.
@@ -124,7 +153,10 @@ def _checked(check: Callable[[str], object], *, templates: bool = True, empty: b
     def validate(value: str, info: ValidationInfo) -> str:
         refused = not empty and bool(info.context and info.context.get("as_written"))
         if (value or refused) and not (templates and _is_template(value, info)):
-            check(value)
+            try:
+                check(value)
+            except ValueError as error:
+                raise _Refused(str(error), code) from error
         return value
 
     return AfterValidator(validate)
@@ -134,12 +166,12 @@ def _known(names: type[StrEnum]) -> list[str]:
     return [str(name) for name in names if name is not Driver.AUTOMATIC]
 
 
-def _one_of(names: type[StrEnum]) -> Callable[[str], None]:
+def _one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
     known = _known(names)
 
     def check(value: str) -> None:
         if value not in known:
-            msg = f'unknown value "{one_line(value)}"\n{did_you_mean(value, known, kind="values")}'
+            msg = f'unknown {kind} "{one_line(value)}"\n{did_you_mean(value, known, kind=f"{kind}s")}'
             raise ValueError(msg)
 
     return check
@@ -196,16 +228,25 @@ Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string",
 Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[str, Text], _TEMPLATE]
-FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields)]], _TEMPLATE]
-Platforms = Annotated[list[Annotated[str, _checked(parse_platform), _PLATFORM]], _TEMPLATE]
-Tags = Annotated[list[Annotated[str, _checked(parse_reference), _TAG]], _TEMPLATE]
+FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields, Code.BAD_FIELDS)]], _TEMPLATE]
+Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], _TEMPLATE]
+Tags = Annotated[list[Annotated[str, _checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], _TEMPLATE]
 Matrix = Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OrRows(_rows_or)]
-Duration = Annotated[Text, _checked(parse_duration)]
-DriverName = Annotated[str, _checked(_one_of(Driver), empty=False), _choice_schema(Driver)]
-VariableTypeName = Annotated[
-    str, _checked(_one_of(VariableType), templates=False, empty=False), _choice_schema(VariableType, templates=False)
+Resources = Annotated[
+    dict[Annotated[str, _checked(_one_of(Resource, "key"), Code.UNKNOWN_KEY, templates=False, empty=False)], int | str],
+    _TEMPLATE,
 ]
-EmulationName = Annotated[str, _checked(_one_of(Emulation), empty=False), _choice_schema(Emulation)]
+Duration = Annotated[Text, _checked(parse_duration, Code.BAD_DURATION)]
+Slots = Annotated[Annotated[int, Field(ge=1, le=1000)], _TEMPLATE]
+DriverName = Annotated[str, _checked(_one_of(Driver), Code.UNKNOWN_DRIVER, empty=False), _choice_schema(Driver)]
+VariableTypeName = Annotated[
+    str,
+    _checked(_one_of(VariableType), Code.UNKNOWN_TYPE, templates=False, empty=False),
+    _choice_schema(VariableType, templates=False),
+]
+EmulationName = Annotated[
+    str, _checked(_one_of(Emulation), Code.UNKNOWN_EMULATION, empty=False), _choice_schema(Emulation)
+]
 
 
 def _kebab(name: str) -> str:
@@ -222,13 +263,24 @@ class _Table(BaseModel):
     def written(self) -> dict[str, Any]:
         """Only what the file states, under the file's names."""
         stated = self.model_fields_set
-        return {_kebab(name): getattr(self, name) for name in type(self).model_fields if name in stated}
+        return {_kebab(name): _written(getattr(self, name)) for name in type(self).model_fields if name in stated}
+
+
+def _written(value: Any) -> Any:
+    """What the file states of a value that holds tables."""
+    match value:
+        case list() if value and isinstance(value[0], _Table):
+            return [each.written() for each in value]
+        case dict() if value and isinstance(next(iter(value.values())), _Table):
+            return {name: each.written() for name, each in value.items()}
+        case _:
+            return value
 
 
 def _variable_value(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float | list | dict):
         msg = f"a variable cannot hold {_kind(value)}"
-        raise ValueError(msg)  # noqa: TRY004 - pydantic collects ValueError
+        raise _Refused(msg, Code.WRONG_TYPE)
     return value
 
 
@@ -243,6 +295,7 @@ class VariableSpec(_Table):
     )
     env: Text = Field(default="", description="environment variable that may give the value")
     description: Text = Field(default="", description="for `mpbake list` and reviewers")
+    sensitive: bool = Field(default=False, description="the value is secret: it is shown as *** everywhere")
     required: bool = Field(default=False, description="the value must not be empty")
     choices: list[Any] = Field(default_factory=list, description="the only values allowed")
     pattern: Text = Field(default="", description="regular expression (RE2) that the text must match somewhere")
@@ -251,7 +304,7 @@ class VariableSpec(_Table):
 
 
 class TlsSpec(_Table):
-    """Files for mutual TLS with a remote node; relative to the plan's folder."""
+    """Files for mutual TLS with a remote node; relative to the file that states them."""
 
     ca: Text = Field(default="", description="certificate authority that signed the node's certificate")
     cert: Text = Field(default="", description="client certificate")
@@ -269,6 +322,12 @@ class NodeSpec(_Table):
     )
     platforms: Platforms = Field(default_factory=list, description="what this node builds; empty: what it reports")
     tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a remote node")
+    slots: Slots | None = Field(
+        default=None, description="pieces that this node builds at once; default: the builder's `slots`"
+    )
+    required: Flag = Field(
+        default=False, description="true: losing this node is an error, even if an equal one could take its work"
+    )
 
 
 class BuilderDefaultsSpec(_Table):
@@ -284,18 +343,17 @@ class BuilderDefaultsSpec(_Table):
     )
     image: Text = Field(default="", description="BuildKit image of docker-container nodes")
     network: Text = Field(default="", description="network of docker-container nodes")
+    slots: Slots | None = Field(
+        default=None,
+        description="pieces that each node builds at once; default: BuildKit's `max-parallelism` where known, else 4",
+        json_schema_extra={"default": 4},
+    )
 
 
 class BuilderSpec(BuilderDefaultsSpec):
     """Nodes that serve the same targets."""
 
     nodes: dict[str, NodeSpec] = Field(default_factory=dict, description="the nodes by name, the preferred first")
-
-
-class DefaultsSpec(_Table):
-    """Defaults for other tables."""
-
-    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="for every builder")
 
 
 class GroupSpec(_Table):
@@ -305,8 +363,8 @@ class GroupSpec(_Table):
     description: Text = Field(default="", description="for `mpbake list`")
 
 
-def _attribute(merge: Merge, *, identity: str = "", paths: Paths = Paths.NONE, to_bake: bool = True) -> Attribute:
-    return Attribute(merge=merge, identity=identity, paths=paths, to_bake=to_bake)
+def _attribute(merge: Merge, *, to_bake: bool = True, **declared: Any) -> Attribute:
+    return Attribute(merge=merge, to_bake=to_bake, **declared)
 
 
 _PASSED = _attribute(Merge.REPLACE)
@@ -316,35 +374,54 @@ _LIST = _attribute(Merge.APPEND)
 _MAP = _attribute(Merge.BY_KEY)
 
 
-class TargetSpec(_Table):
-    """One image (or other result) to build; names and merge rules are bake's."""
+class PlatformSpec(_Table):
+    """What a target says otherwise for one of its platforms."""
 
-    inherits: Annotated[list[str], _OWN] = Field(
-        default_factory=list, description="targets and templates whose attributes this one takes over, left to right"
-    )
-    description: Annotated[Text, _OWN] = Field(default="", description="for `mpbake list` and reviewers")
-    matrix: Annotated[Matrix, _OWN] = Field(
-        default_factory=dict, description="variables with several values: one target for each combination"
-    )
-    exclude: Annotated[list[dict[str, Any]], _OWN] = Field(
-        default_factory=list, description="rows to leave out: those that have all the values of an entry"
-    )
-    name: Annotated[Text, _OWN] = Field(default="", description="name of each target that a matrix makes")
-    builder: Annotated[Text, _OURS] = Field(default="", description="builder whose nodes build this target")
-    context: Annotated[Text, _attribute(Merge.REPLACE, paths=Paths.CONTEXT)] = Field(
-        default="", description="folder or URL of the build context; default: the plan's folder"
-    )
     dockerfile: Annotated[Text, _PASSED] = Field(
         default="", description="path of the Dockerfile, relative to the context"
     )
-    dockerfile_inline: Annotated[Text, _PASSED] = Field(
-        default="", description="the Dockerfile itself; wins over `dockerfile`"
-    )
-    contexts: Annotated[TextMap, _attribute(Merge.BY_KEY, paths=Paths.CONTEXT)] = Field(
+    contexts: Annotated[TextMap, _attribute(Merge.BY_KEY, paths=Paths.CONTEXT, sensitive=True)] = Field(
         default_factory=dict, description="named contexts; `target:NAME` links to another target"
     )
     args: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="build arguments")
     labels: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="labels of the image")
+    target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
+    cache_from: Annotated[FieldLists, _attribute(Merge.APPEND, paths=Paths.FIELDS, sensitive=True)] = Field(
+        default_factory=list, description="caches to read"
+    )
+    cache_to: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS, sensitive=True)] = Field(
+        default_factory=list, description="caches to write"
+    )
+
+
+class CheckSpec(_Table):
+    """What an image must pass before it is published: a command that runs in it, or a stage of its Dockerfile."""
+
+    run: list[Text] = Field(default_factory=list, description="command and arguments, run in the image without a shell")
+    target: Text = Field(default="", description="stage of the same Dockerfile whose build is the check")
+    platforms: Platforms = Field(default_factory=list, description="platforms to check; default: all of the target's")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if bool(self.run) == bool(self.target):
+            msg = 'a check has either run or target\nfor example { run = ["php", "-v"] }, or { target = "test" }'
+            raise _Refused(msg, Code.BAD_CHECK)
+        return self
+
+
+class _SourceSpec(_Table):
+    builder: Annotated[Text, _OURS] = Field(default="", description="builder whose nodes build this target")
+    context: Annotated[Text, _attribute(Merge.REPLACE, paths=Paths.CONTEXT, sensitive=True)] = Field(
+        default="", description="folder or URL of the build context; default: the plan's folder"
+    )
+
+
+class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
+    """What holds for every target that does not say otherwise, as if each inherited it first."""
+
+    dockerfile_inline: Annotated[Text, _PASSED] = Field(
+        default="", description="the Dockerfile itself; wins over `dockerfile`"
+    )
     annotations: Annotated[Texts, _LIST] = Field(
         default_factory=list, description="OCI annotations, such as index:key=value"
     )
@@ -352,13 +429,10 @@ class TargetSpec(_Table):
     platforms: Annotated[Platforms, _OURS] = Field(
         default_factory=list, description="platforms of the image; default: the first node's own"
     )
-    target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
-    cache_from: Annotated[FieldLists, _attribute(Merge.APPEND, paths=Paths.FIELDS)] = Field(
-        default_factory=list, description="caches to read"
-    )
-    cache_to: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS)] = Field(
-        default_factory=list, description="caches to write"
-    )
+    platform: Annotated[
+        dict[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM, templates=False, empty=False)], PlatformSpec],
+        _attribute(Merge.BY_PLATFORM, to_bake=False),
+    ] = Field(default_factory=dict, description="what is different for single platforms, such as linux/arm64")
     secret: Annotated[FieldLists, _attribute(Merge.BY_FIELD, identity="id", paths=Paths.FIELDS)] = Field(
         default_factory=list, description="secrets for RUN --mount=type=secret"
     )
@@ -376,9 +450,18 @@ class TargetSpec(_Table):
     needs: Annotated[Texts, _attribute(Merge.APPEND, to_bake=False)] = Field(
         default_factory=list, description="targets that must be wholly done before"
     )
-    enabled: Annotated[Flag, _OURS] = Field(default=True, description="false: as if the target were not in the plan")
+    checks: Annotated[list[CheckSpec], _attribute(Merge.APPEND, to_bake=False)] = Field(
+        default_factory=list, description="what the image must pass before it is published"
+    )
+    enabled: Annotated[Flag, _attribute(Merge.REPLACE, to_bake=False, sensitive=True)] = Field(
+        default=True, description="false: as if the target were not in the plan"
+    )
     timeout: Annotated[Duration, _OURS] = Field(
         default="", description="longest time that a build of the target may take, such as 30m"
+    )
+    stall_timeout: Annotated[Duration, _OURS] = Field(
+        default="5m",
+        description="after so long without progress, a node that does not answer either counts as lost; 0s: never",
     )
     retries: Annotated[Annotated[int, Field(ge=0, le=10), _TEMPLATE], _OURS] = Field(
         default=0, description="how often a failed build is tried again"
@@ -392,6 +475,66 @@ class TargetSpec(_Table):
     ulimits: Annotated[Texts, _LIST] = Field(
         default_factory=list, description="limits of RUN steps, such as nofile=1024:2048"
     )
+    network: Annotated[Text, _attribute(Merge.REPLACE, since=(0, 17))] = Field(
+        default="", description="network of RUN steps: default, none or host"
+    )
+    extra_hosts: Annotated[TextMap, _attribute(Merge.BY_KEY, since=(0, 25))] = Field(
+        default_factory=dict, description="addresses of hosts by name, for RUN steps"
+    )
+    entitlements: Annotated[Texts, _attribute(Merge.APPEND, since=(0, 17))] = Field(
+        default_factory=list, description="what RUN steps may do besides: network.host, security.insecure, device"
+    )
+    resources: Annotated[Resources, _attribute(Merge.BY_KEY, since=(0, 35))] = Field(
+        default_factory=dict, description="limits of RUN steps: memory, cpu-shares and the like"
+    )
+    policy: Annotated[FieldLists, _attribute(Merge.APPEND, since=(0, 31))] = Field(
+        default_factory=list, description="policies for the sources of a build, such as filename=extra.rego"
+    )
+    call: Annotated[Text, _attribute(Merge.REPLACE, since=(0, 16))] = Field(
+        default="", description="what is done instead of a build: check, outline or targets"
+    )
+
+
+class _OwnSpec(_Table):
+    inherits: Annotated[list[str], _OWN] = Field(
+        default_factory=list, description="targets and templates whose attributes this one takes over, left to right"
+    )
+    description: Annotated[Text, _OWN] = Field(default="", description="for `mpbake list` and reviewers")
+    matrix: Annotated[Matrix, _OWN] = Field(
+        default_factory=dict, description="variables with several values: one target for each combination"
+    )
+    exclude: Annotated[list[dict[str, Any]], _OWN] = Field(
+        default_factory=list, description="rows to leave out: those that have all the values of an entry"
+    )
+    name: Annotated[Text, _OWN] = Field(default="", description="name of each target that a matrix makes")
+
+
+class TargetSpec(TargetDefaultsSpec, _OwnSpec):
+    """One image (or other result) to build; names and merge rules are bake's."""
+
+
+class DefaultsSpec(_Table):
+    """Defaults for other tables."""
+
+    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="for every builder")
+    target: TargetDefaultsSpec = Field(default_factory=TargetDefaultsSpec, description="for every target")
+
+
+def _local_file(path: str) -> None:
+    if not path or "://" in path:
+        msg = f'"{one_line(path)}" is no local file'
+        raise ValueError(msg)
+
+
+def _version_range(text: str) -> None:
+    # Imported late: few plans say what they require.
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        msg = f'"{one_line(text)}" is no range of versions\nfor example requires = ">=0.1,<2"'
+        raise ValueError(msg) from None
 
 
 def _whole_number(value: Any) -> Any:
@@ -403,6 +546,12 @@ class PlanSpec(_Table):
     """A whole plan: variables, builders and their nodes, groups and targets."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan's format")
+    requires: Annotated[Text, _checked(_version_range, Code.BAD_REQUIREMENT, templates=False)] = Field(
+        default="", description="versions of mpbake that understand the plan, such as >=0.1,<2"
+    )
+    include: list[Annotated[str, _checked(_local_file, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(
+        default_factory=list, description="other files of the plan, relative to this one; what this one says wins"
+    )
     variables: dict[str, Annotated[VariableSpec, _ShortForm("default")]] = Field(
         default_factory=dict, description="values for templates"
     )
@@ -426,15 +575,41 @@ def _declared(field: FieldInfo) -> Attribute:
 
 
 ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(attributes_of(TargetSpec))
+PLATFORM_ATTRIBUTES = tuple(attributes_of(PlatformSpec))
+"""Those that may differ from platform to platform."""
+
+
+class Holds(Enum):
+    """What kind of value an attribute holds."""
+
+    TEXT = str
+    FLAG = bool
+    NUMBER = int
+    LIST = list
+    MAP = dict
+
+
+def holds(attribute: str) -> Holds:
+    """The kind of value that an attribute of a target holds, by its declared type."""
+    declared: Any = TargetSpec.model_fields[attribute.replace("-", "_")].annotation
+    while get_origin(declared) is Annotated:
+        declared = get_args(declared)[0]
+    return Holds(get_origin(declared) or declared)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something wrong at `key`, not yet tied to a file."""
+    """Something wrong at `key`, not yet tied to a file.
 
+    `culprit` is the part of the value that is to blame, if any; `of_key` says that it is the key itself.
+    """
+
+    code: Code
     key: KeyPath
     message: str
     hint: str = ""
+    culprit: str = ""
+    of_key: bool = False
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], prefix: KeyPath = ()) -> list[Problem]:
@@ -452,24 +627,45 @@ _EXPECTED = {
     "model_attributes_type": "a table",
 }
 
+_OF_KEY = "[key]"
+"""How pydantic says that the key of a table is wrong rather than its value."""
+
+_CODES = {
+    "literal_error": Code.PLAN_VERSION,
+    "greater_than_equal": Code.OUT_OF_RANGE,
+    "less_than_equal": Code.OUT_OF_RANGE,
+}
+
 
 def _problem(found: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> Problem:
     path: KeyPath = tuple(found["loc"])
+    if path[-1:] == (_OF_KEY,):
+        return replace(_problem(found | {"loc": path[:-1]}, model, prefix), of_key=True)
     match found["type"]:
         case "extra_forbidden":
             return _unknown_key(path, model, prefix)
         case "missing":
-            return Problem(key=prefix + path[:-1], message=f'"{path[-1]}" is missing', hint=_remedy_for_missing(path))
+            message, hint = f'"{path[-1]}" is missing', _remedy_for_missing(path)
+            return Problem(code=Code.MISSING_KEY, key=prefix + path[:-1], message=message, hint=hint)
         case "value_error":
-            message, _, hint = str(found["ctx"]["error"]).partition("\n")
-            return Problem(key=prefix + path, message=message, hint=hint)
+            error = found["ctx"]["error"]
+            message, _, hint = str(error).partition("\n")
+            # Any other ValueError is Python's own, about a number with more digits than it prints.
+            code = error.code if isinstance(error, _Refused) else Code.NUMBER_TOO_LONG
+            return Problem(code=code, key=prefix + path, message=message, hint=hint)
         case kind:
-            return Problem(key=prefix + path, message=_wrong_type(kind, found))
+            code = _CODES.get(kind, Code.WRONG_TYPE)
+            return Problem(code=code, key=prefix + path, message=_wrong_type(kind, found))
 
 
 def _wrong_type(kind: str, found: dict[str, Any]) -> str:
-    if kind == "literal_error":
-        return f"must be {found['ctx']['expected']}"
+    match kind:
+        case "literal_error":
+            return f"must be {found['ctx']['expected']}"
+        case "greater_than_equal":
+            return f"must be at least {found['ctx']['ge']}"
+        case "less_than_equal":
+            return f"must be at most {found['ctx']['le']}"
     expected = _EXPECTED.get(kind)
     return f"must be {expected}, not {_kind(found['input'])}" if expected else one_line(found["msg"])
 
@@ -481,10 +677,9 @@ def _remedy_for_missing(path: KeyPath) -> str:
 def _unknown_key(path: KeyPath, model: type[BaseModel], prefix: KeyPath) -> Problem:
     name = str(path[-1])
     known = [_kebab(each) for each in _model_at(model, path[:-1]).model_fields]
-    kind = "table" if not prefix + path[:-1] else "key"
-    return Problem(
-        key=prefix + path, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, known, kind="keys")
-    )
+    code, kind = (Code.UNKNOWN_KEY, "key") if prefix + path[:-1] else (Code.UNKNOWN_TABLE, "table")
+    message, hint = f'unknown {kind} "{one_line(name)}"', did_you_mean(name, known, kind="keys")
+    return Problem(code=code, key=prefix + path, message=message, hint=hint, of_key=True)
 
 
 def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,9 @@ class BootstrapNode:
 class BuildPiece:
     """Build some platforms of a target in one solve.
 
-    `nodes` are equal, the preferred first; `of` is the number of pieces of the target. Without `platforms` the node's
-    own is meant. A piece that exists only for those who link to the target is `shared`.
+    `nodes` are equal, the preferred first: which of them builds it is decided when it starts. `of` is the number of
+    pieces of the target. Without `platforms` the node's own is meant. A piece that exists only for those who link to
+    the target is `shared`: it is built once on each of its nodes that builds one of them.
     """
 
     target: Target
@@ -66,8 +67,12 @@ class BuildPiece:
 
     @property
     def node(self) -> Node:
-        """The preferred node."""
+        """The preferred node; the only one of a piece that has been given to one."""
         return self.nodes[0]
+
+    def on(self, node: Node) -> BuildPiece:
+        """The piece as it is built on `node`, one of its nodes."""
+        return replace(self, nodes=(node,))
 
     @property
     def key(self) -> str:
@@ -126,13 +131,15 @@ class Outcome:
     """What a runner reports of a step that succeeded.
 
     `digest` is what the registry serves, or what was built; `node` the node that did it; `tags` what has been
-    published; `platforms` what was built, or read back; `log` the step's log file.
+    published; `platforms` what was built, or read back; `slots` how many pieces a node says it can build at once, 0
+    where it does not say; `log` the step's log file.
     """
 
     digest: str = ""
     node: str = ""
     tags: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()
+    slots: int = 0
     note: str = ""
     log: str = ""
     warnings: tuple[str, ...] = ()
@@ -148,3 +155,8 @@ class StepResult:
     outcome: Outcome = field(default_factory=Outcome)
     error: MpbakeError | None = None
     blame: Step | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether this is a piece that was built."""
+        return isinstance(self.step, BuildPiece) and self.status is StepStatus.DONE

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +41,41 @@ def without_colour(text: str) -> str:
     lines = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")
     # A carriage return redraws the line: what a person would have seen is what came last.
     return printable("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
+
+
+_EXCERPT = 120
+_BEFORE = 30
+
+
+def marked(line: str, column: int, length: int) -> list[str]:
+    """A line of a file and, below it, a mark under `length` characters from `column` (from 1; 0 marks nothing).
+
+    Of a long line only what surrounds the mark is shown. No line gives none.
+    """
+    line = line.rstrip()
+    indent = len(line) - len(line.lstrip())
+    start = min(max(column - 1, indent), len(line))
+    end = min(start + length, len(line))
+    left = indent
+    if len(line) - indent > _EXCERPT:
+        left = max(indent, min(start - _BEFORE, len(line) - _EXCERPT))
+    right = min(left + _EXCERPT, len(line))
+    before, after = "…" * (left > indent), "…" * (right < len(line))
+    shown = f"{before}{_on_screen(line[left:right])}{after}"
+    if not shown or not column:
+        return [shown] if shown else []
+    blank = _width(before + _on_screen(line[left:start]))
+    return [shown, " " * blank + "^" * max(_width(_on_screen(line[start : min(end, right)])), 1)]
+
+
+def _on_screen(text: str) -> str:
+    return one_line(text.replace("\t", "    "))
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
+    return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -85,6 +122,12 @@ def parse_duration(text: str) -> float:
 def count(number: int, noun: str) -> str:
     """`1 target`, `3 targets`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def json_lines(items: Iterable[object]) -> str:
+    """A JSON list. A line for each item makes differences readable; only ASCII, so nothing can control a screen."""
+    text = ",\n".join(map(json.dumps, items))
+    return f"[\n{text}\n]" if text else "[]"
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:

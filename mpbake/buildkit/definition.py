@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
+from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mpbake.placement import linked_platforms
+from mpbake.placement import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platform
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.plan import Target
     from mpbake.platforms import Platform
@@ -33,33 +34,42 @@ def bake_definition(piece: BuildPiece, driver: Driver, built: Collection[Target]
     `no-cache` or `pull`.
     """
     platforms = tuple(each.platform for each in piece.platforms)
-    targets = {piece.target.name: _main(piece, driver, platforms)}
-    for target, wanted in linked_platforms(piece.target, platforms).items():
-        targets[target.name] = _link(target, wanted, built)
+    within = _within(piece.target, platforms)
+    targets = {piece.target.name: _main(piece, driver, platforms, within)}
+    for name, (target, wanted) in within.parts.items():
+        targets[name] = _link(target, wanted, built, within)
     return {"target": targets}
 
 
-def dump(definition: dict[str, Any]) -> str:
-    """`definition` as JSON in which bake finds no template of its own."""
-    return json.dumps(_escaped(definition), ensure_ascii=False)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Within:
+    """What is built within a piece: targets, each for some platforms, by their names in the definition."""
+
+    parts: Mapping[str, tuple[Target, tuple[Platform, ...]]]
+
+    def name(self, link: Target, platforms: Sequence[Platform]) -> str:
+        """What `link` is called for one who is built for `platforms`."""
+        needed = set(link_platforms(link, platforms)[:1])
+        return next(name for name, (target, group) in self.parts.items() if target is link and needed <= set(group))
 
 
-def _escaped(value: Any) -> Any:
-    """Bake reads `${` and `%{` in JSON strings as templates; doubling the first character takes that away."""
-    match value:
-        case str():
-            return re.sub(r"([$%])\{", r"\1\1{", value)
-        case dict():
-            return {_escaped(key): _escaped(each) for key, each in value.items()}
-        case list():
-            return [_escaped(each) for each in value]
-        case _:
-            return value
+def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
+    """What `target` links to, however far. What differs among the platforms that are needed is there several times."""
+    linked = linked_platforms(target, platforms)
+    taken = {target.name, *(link.name for link in linked)}
+    parts = {}
+    for link, wanted in linked.items():
+        name = link.name
+        for group in alike(link, wanted):
+            parts[name] = (link, group)
+            taken.add(name)
+            name = next(each for each in map(f"{link.name}-{{}}".format, count(2)) if each not in taken)
+    return _Within(parts=parts)
 
 
-def _main(piece: BuildPiece, driver: Driver, platforms: Iterable[Platform]) -> dict[str, Any]:
+def _main(piece: BuildPiece, driver: Driver, platforms: tuple[Platform, ...], within: _Within) -> dict[str, Any]:
     target = piece.target
-    found = _common(target, platforms)
+    found = _common(target, platforms, within)
     found["output"] = ["type=cacheonly"] if piece.shared else outputs(piece, driver)
     if piece.shared:
         found.pop("cache-to", None)
@@ -68,7 +78,7 @@ def _main(piece: BuildPiece, driver: Driver, platforms: Iterable[Platform]) -> d
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
     if piece.of > 1 or _is_plain(piece):
-        found["annotations"] = annotations_of_part(target, tuple(platforms))
+        found["annotations"] = annotations_of_part(target, platforms)
     return found
 
 
@@ -77,19 +87,20 @@ def _is_plain(piece: BuildPiece) -> bool:
     return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
-def _link(target: Target, platforms: Iterable[Platform], built: Collection[Target]) -> dict[str, Any]:
+def _link(target: Target, platforms: Sequence[Platform], built: Collection[Target], within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
-    found = _common(target, platforms) | {"output": ["type=cacheonly"]}
+    found = _common(target, platforms, within) | {"output": ["type=cacheonly"]}
     for name in ("cache-to", *(("no-cache", "pull") if target in built else ())):
         found.pop(name, None)
     return found
 
 
-def _common(target: Target, platforms: Iterable[Platform]) -> dict[str, Any]:
-    found = dict(target.attributes)
-    contexts = {**found.get("contexts", {}), **{name: f"target:{link.name}" for name, link in target.links.items()}}
-    if contexts:
-        found["contexts"] = contexts
+def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> dict[str, Any]:
+    variant = target.on(platforms)
+    found = dict(variant.attributes)
+    links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
+    if links:
+        found["contexts"] = {**found.get("contexts", {}), **links}
     names = [str(each) for each in platforms]
     return found | ({"platforms": names} if names else {})
 
@@ -154,6 +165,14 @@ def _levels(entry: str) -> tuple[list[str], str]:
 def _is_for(level: str, platforms: tuple[Platform, ...]) -> bool:
     found = _LEVEL.fullmatch(level)
     return not (found and found["platform"]) or parse_platform(found["platform"]) in platforms
+
+
+def entitlements(definition: dict[str, Any]) -> list[str]:
+    """The privileges of RUN steps that a definition asks for; the network of the host is one by itself."""
+    targets = definition["target"].values()
+    found = [each for target in targets for each in target.get("entitlements", ())]
+    found += ["network.host" for target in targets if target.get("network") == "host"]
+    return list(dict.fromkeys(found))
 
 
 def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[str]:

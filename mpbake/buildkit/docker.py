@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from python_on_whales import ClientNotFoundError, DockerClient
@@ -24,7 +25,6 @@ from mpbake.errors import Cancelled, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 # Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
 _LAUNCH = 'echo "+$$" >>"$0" && exec "$@"'
@@ -52,14 +52,17 @@ class Completed:
 class Docker:
     """Runs docker commands; safe to use from several threads.
 
-    `environment` is all that a command gets to see. `scratch` is a folder for the register of running children.
+    `environment` is all that a command gets to see. `folder` is for the register of running children. What commands
+    complain of goes through `hide`. `scratch` is a folder that is gone after `close`.
     """
 
-    def __init__(self, environment: Mapping[str, str], scratch: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, hide: Callable[[str], str] = str) -> None:
         # buildx leaves each inline Dockerfile behind in its temporary folder: this one goes when all is done.
         self._temporary = _short_folder(environment.get("TMPDIR", ""))
+        self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
-        self._register = scratch / "children"
+        self._hide = hide
+        self._register = folder / "children"
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._cancelled = 0
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -101,7 +104,7 @@ class Docker:
             return Completed(
                 returncode=child.returncode,
                 stdout=stdout.read().decode(errors="replace"),
-                stderr=stderr.decode(errors="replace"),
+                stderr=self._hide(stderr.decode(errors="replace")),
                 timed_out=timed_out,
             )
 

@@ -242,6 +242,7 @@ class Nodes:
         if path.is_symlink():
             path.unlink()
         path.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(path / "refs", ignore_errors=True)  # of a run that was killed
         return path
 
     def _inspect(self, ready: Ready, *flags: str) -> NodeFacts:

@@ -7,9 +7,12 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbake.text import duration, without_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -48,9 +51,13 @@ class Failed:
 
 
 class Progress:
-    """Follows one build. Feed it the bytes of standard error as they come."""
+    """Follows one build. Feed it the bytes of standard error as they come; every text of them goes through `hide`.
 
-    def __init__(self) -> None:
+    It is the last to see whole lines: what makes rows and columns of them may cut a secret in two.
+    """
+
+    def __init__(self, hide: Callable[[str], str] = str) -> None:
+        self._hide = hide
         self._pending = b""
         self._object: list[str] = []
         self._vertexes: dict[str, _Vertex] = {}
@@ -60,7 +67,7 @@ class Progress:
     @property
     def text(self) -> str:
         """What was no JSON: buildx's own complaint, with the lines of the Dockerfile."""
-        return "\n".join([*self._text, *self._object])
+        return self._hide("\n".join([*self._text, *self._object]))
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -72,7 +79,7 @@ class Progress:
         """The first operation that failed by itself, not because others did."""
         for vertex in self._vertexes.values():
             if vertex.error and "context canceled" not in vertex.error:
-                tail = [*vertex.tail, _line(vertex.unfinished)] if vertex.unfinished else vertex.tail
+                tail = [*vertex.tail, self._line(vertex.unfinished)] if vertex.unfinished else vertex.tail
                 return Failed(name=vertex.name, error=vertex.error, tail=tuple(tail))
         return None
 
@@ -90,7 +97,7 @@ class Progress:
     def close(self) -> Update:
         """Nothing more comes: what was incomplete is taken as it is."""
         update = self.feed(b"\n") if self._pending else Update()
-        rest = tuple(f"  {_line(vertex.unfinished)}" for vertex in self._vertexes.values() if vertex.unfinished)
+        rest = tuple(f"  {self._line(vertex.unfinished)}" for vertex in self._vertexes.values() if vertex.unfinished)
         return Update(said=(*update.said, *rest), activity=update.activity)
 
     def _objects(self, lines: Any) -> Any:
@@ -115,16 +122,16 @@ class Progress:
     def _vertexes_of(self, status: dict[str, Any], said: list[str]) -> str:
         activity = ""
         for each in status.get("vertexes") or ():
-            vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=_name(each.get("name", ""))))
+            vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=self._name(each.get("name", ""))))
             if each.get("started") and not vertex.started:
                 vertex.started = True
                 said.append(f"=> {vertex.name}")
                 activity = activity if _HOUSEKEEPING.match(vertex.name) else vertex.name
             if each.get("error"):
-                vertex.error = without_colour(each["error"])
+                vertex.error = self._hide(without_colour(each["error"]))
             if each.get("completed") and not vertex.over:
                 vertex.over = True
-                said.append(f"=> {vertex.name}: {_ending(each)}")
+                said.append(f"=> {vertex.name}: {self._ending(each)}")
                 self._note_push(_WITH_DOCKER, vertex.name, done=not vertex.error)
         return activity
 
@@ -142,25 +149,22 @@ class Progress:
             vertex = self._vertexes.setdefault(each["vertex"], _Vertex(name=""))
             data = vertex.unfinished + base64.b64decode(each.get("data") or "")
             *lines, vertex.unfinished = data.split(b"\n")
-            shown = [_line(line) for line in lines]
+            shown = [self._line(line) for line in lines]
             vertex.tail = [*vertex.tail, *shown][-_TAIL:]
             said += [f"  {line}" for line in shown]
 
+    def _line(self, data: bytes) -> str:
+        return self._hide(without_colour(data.decode(errors="replace")))
 
-def _line(data: bytes) -> str:
-    return without_colour(data.decode(errors="replace"))
+    def _name(self, text: str) -> str:
+        return " ".join(self._hide(without_colour(text)).split())
 
-
-def _name(text: str) -> str:
-    return " ".join(without_colour(text).split())
-
-
-def _ending(vertex: dict[str, Any]) -> str:
-    if vertex.get("error"):
-        return f"ERROR {_name(vertex['error'])}"
-    if vertex.get("cached"):
-        return "cached"
-    return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
+    def _ending(self, vertex: dict[str, Any]) -> str:
+        if vertex.get("error"):
+            return f"ERROR {self._name(vertex['error'])}"
+        if vertex.get("cached"):
+            return "cached"
+        return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
 
 
 def _seconds(started: str, completed: str) -> float:

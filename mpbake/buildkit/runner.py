@@ -8,17 +8,18 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
+from mpbake.bake import dump
 from mpbake.buildkit.complaints import build_error
-from mpbake.buildkit.definition import bake_definition, dump, grants
+from mpbake.buildkit.definition import bake_definition, entitlements, grants
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.progress import Progress, Update
 from mpbake.buildkit.registry import Registry
 from mpbake.errors import BuildFailed, Cancelled, MpbakeError, Unreachable, UsageError
-from mpbake.events import StepAdvanced, StepSaid, Warned
+from mpbake.events import StepAdvanced, StepSaid
 from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, Step, Verify
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 OLDEST_BUILDX = (0, 13)
 _WITH_GRANTS = (0, 19)
+_WITH_ENTITLEMENTS = (0, 17)
 _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
@@ -44,7 +46,8 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 class BuildKitRunner:
     """A StepRunner for real builds.
 
-    `root` is the plan's folder; `repeat` gives the command that does a piece again.
+    `root` is the plan's folder; `repeat` gives the command that does a piece again. What docker says goes through
+    `hide` before anybody reads it.
     """
 
     docker: Docker
@@ -53,6 +56,7 @@ class BuildKitRunner:
     root: Path
     repeat: Callable[[BuildPiece], str]
     buildx: tuple[int, int]
+    hide: Callable[[str], str] = str
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         """Do one step; see StepRunner."""
@@ -102,29 +106,23 @@ class BuildKitRunner:
 
     # --- build ----------------------------------------------------------------------------------------------------
 
-    def _build(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        """Build, as often as the target's retries allow; what it costs is told each time."""
-        attempts = piece.target.retries + 1
-        for attempt in range(1, attempts):
-            try:
-                return self._attempt(piece, inputs, reporter)
-            except (BuildFailed, Unreachable) as failure:
-                what = f"{piece.key}: attempt {attempt} of {attempts} failed: {failure.message.partition(chr(10))[0]}"
-                reporter.handle(Warned(message=what))
-        return self._attempt(piece, inputs, reporter)
+    def _grants(self, definition: dict[str, Any]) -> list[str]:
+        """What the plan asks for and this buildx wants to be told."""
+        found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
+        return [*found, *(grants(definition, _existing) if self.buildx >= _WITH_GRANTS else [])]
 
-    def _attempt(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
+    def _build(self, piece: BuildPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         ready = self.nodes.ready(piece.node)
         _check_emulation(piece, ready)
-        built = [step.target for step in inputs if isinstance(step, BuildPiece)]
+        built = [step.target for step in inputs if isinstance(step, BuildPiece) and step.node == piece.node]
         definition = bake_definition(piece, ready.facts.driver, built)
         log = self.state.log(piece.key)
-        metadata = log.with_suffix(".json")
+        metadata = self.docker.scratch / f"{log.stem}.json"
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(metadata)]
-        if self.buildx >= _WITH_GRANTS:
-            command += [part for grant in grants(definition, _existing) for part in ("--allow", grant)]
-        with _Follower(piece, reporter, log).open() as follower:
+        command += [part for grant in self._grants(definition) for part in ("--allow", grant)]
+        repeat = self.hide(self.repeat(piece))
+        with _Follower(piece, reporter, log, self.hide).open() as follower:
             found = self.docker.run(
                 [*command, piece.target.name],
                 endpoint=ready.endpoint,
@@ -136,10 +134,11 @@ class BuildKitRunner:
             )
         if found.timed_out:
             limit = duration(piece.target.timeout)
-            raise BuildFailed(f"took longer than its timeout of {limit}\nlog: {log}", hint=self.repeat(piece))
+            raise BuildFailed(f"took longer than its timeout of {limit}\nlog: {log}", hint=repeat)
         if found.returncode:
             tags = piece.target.tags if piece.delivery is Delivery.TAGS else ()
-            raise build_error(follower.progress, tags, self.repeat(piece), str(log))
+            raise build_error(follower.progress, tags, repeat, str(log))
+        _keep(metadata, log.with_suffix(".json"), self.hide)
         platforms = tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1]
         return Outcome(
             digest=_digest(metadata, piece.target.name),
@@ -195,6 +194,12 @@ def _platforms(inputs: Mapping[Step, StepResult]) -> tuple[Platform, ...]:
     return tuple(platform for result in inputs.values() for platform in result.outcome.platforms)
 
 
+def _keep(metadata: Path, path: Path, hide: Callable[[str], str]) -> None:
+    """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
+    with contextlib.suppress(FileNotFoundError):
+        path.write_text(hide(metadata.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
+
+
 def _digest(metadata: Path, target: str) -> str:
     """What was built, from buildx's metadata file. The classic image store knows only an image's id: that is none."""
     with contextlib.suppress(OSError, ValueError, KeyError):
@@ -205,10 +210,10 @@ def _digest(metadata: Path, target: str) -> str:
 
 
 class _Follower:
-    """Writes a build's log and tells the reporter, as the bytes come."""
+    """Writes a build's log and tells the reporter, as the bytes come; `hide` sees every text first."""
 
-    def __init__(self, piece: BuildPiece, reporter: Reporter, path: Path) -> None:
-        self.progress = Progress()
+    def __init__(self, piece: BuildPiece, reporter: Reporter, path: Path, hide: Callable[[str], str]) -> None:
+        self.progress = Progress(hide)
         self._piece = piece
         self._reporter = reporter
         self._path = path
@@ -261,9 +266,10 @@ def open_runner(
     root: Path,
     environment: Mapping[str, str],
     repeat: Callable[[BuildPiece], str],
+    hide: Callable[[str], str],
 ) -> Iterator[BuildKitRunner]:
-    """A runner for `targets`; no process of it is left when the block is left."""
-    docker = Docker(child_environment(environment, targets), state.run)
+    """A runner for `targets`; no process of it is left when the block is left. What is said goes through `hide`."""
+    docker = Docker(child_environment(environment, targets), state.run, hide)
     nodes = Nodes(docker, state.nodes, environment)
     try:
         yield BuildKitRunner(
@@ -273,6 +279,7 @@ def open_runner(
             root=root,
             repeat=repeat,
             buildx=buildx_version(docker),
+            hide=hide,
         )
     finally:
         docker.close()

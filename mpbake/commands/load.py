@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import PlanError, UsageError
+from mpbake.git import Repository
 from mpbake.graph import BuildGraph, Selection, build_graph, selection
-from mpbake.loader import Document, find_plan, read_plan, read_values
+from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.platforms import parse_platform
-from mpbake.resolve import Inputs, Overrides, resolve, select
-from mpbake.spec import Problem
+from mpbake.resolve import Inputs, Overrides, parse_settings, resolve, select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from mpbake.document import Document
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
     from mpbake.plan import Plan
@@ -29,15 +32,21 @@ def load(options: Options, world: World) -> tuple[Document, Plan]:
     folder = (world.folder / options.directory).absolute()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {options.directory}")
-    path = (folder / options.file).absolute() if options.file else find_plan(folder)
-    document, spec = read_plan(path, shown=_shown(path, world.folder))
-    return document, resolve(document, spec, inputs(options, world))
+    paths = [Path(os.path.normpath(folder / each)) for each in options.files] or [find_plan(folder)]
+    document, spec = read_plan(paths, show=partial(_shown, folder=world.folder), settings=options.settings)
+    try:
+        plan = resolve(document, spec, inputs(options, world, document.root))
+    except PlanError as error:
+        world.hiding.add(error.sensitive)
+        raise
+    world.hiding.add(plan.sensitive)
+    return document, plan
 
 
-def inputs(options: Options, world: World) -> Inputs:
-    """The values and overrides of the command line. Raises UsageError."""
+def inputs(options: Options, world: World, root: Path) -> Inputs:
+    """The values and overrides of the command line, for a plan in the folder `root`. Raises UsageError."""
     return Inputs(
-        variables=dict(_assignment(each) for each in options.variables),
+        variables=dict(_assignment(*each) for each in enumerate(options.variables, 1)),
         values=_values(options, world),
         environment=world.environment,
         overrides=Overrides(
@@ -46,7 +55,10 @@ def inputs(options: Options, world: World) -> Inputs:
             no_cache=options.no_cache,
             pull=options.pull,
             builder=options.builder,
+            platforms=chosen_platforms(options),
         ),
+        settings=parse_settings(options.settings),
+        git=Repository(root, world.environment).fact,
     )
 
 
@@ -60,9 +72,13 @@ def _values(options: Options, world: World) -> dict[str, Any]:
 
 def selected(plan: Plan, options: Options) -> Selection:
     """What `options` ask to build, and all that it needs. Raises UsageError."""
+    return selection(select(plan, options.names), chosen_platforms(options))
+
+
+def chosen_platforms(options: Options) -> tuple[Platform, ...]:
+    """The platforms that `options` ask for instead of a target's own. Raises UsageError for what is none."""
     names = (name for each in options.platforms for name in each.split(",") if name)
-    platforms = tuple(dict.fromkeys(map(_platform, names)))
-    return selection(select(plan, options.names), platforms)
+    return tuple(dict.fromkeys(map(_platform, names)))
 
 
 @no_garbage()
@@ -73,30 +89,26 @@ def graph_of(
     placements = {target: place(target, facts, chosen.only.get(target, ())) for target in chosen.targets}
     problems = [each for placement in placements.values() for each in placement.problems]
     if problems:
-        raise PlanError(
-            document.diagnose(
-                Problem(
-                    key=("targets", each.target.table, "platforms"),
-                    message=f"{each.target.name}: {each.message}",
-                    hint=each.hint,
-                )
-            )
-            for each in problems
-        )
+        raise PlanError(document.diagnose(each) for each in problems)
     graph = build_graph(chosen.targets, {target: placement.pieces for target, placement in placements.items()})
-    placing = (each for placement in placements.values() for each in placement.warnings)
+    placing = (each.message for placement in placements.values() for each in placement.warnings)
     return graph, (*chosen.warnings, *placing)
 
 
+_FAR = "../../../"
+
+
 def _shown(path: Path, folder: Path) -> str:
-    """How messages call the plan: relative to where the user is, when it is below."""
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    """How messages call a file: relative to where the user is, unless that is far away."""
+    relative = os.path.relpath(path, folder)
+    return str(path) if relative.startswith(_FAR) else relative
 
 
-def _assignment(text: str) -> tuple[str, str]:
+def _assignment(number: int, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f'--var "{text}" is not NAME=VALUE')
+        hint = "what it is instead is not shown, since it may be a secret"
+        raise UsageError(f"--var number {number} is not NAME=VALUE", hint=hint)
     return name, value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpbake.codes import Code
 from mpbake.errors import PlanError
 from mpbake.placement import linked_platforms
 from mpbake.references import is_local, parse_fields
@@ -14,43 +15,51 @@ from mpbake.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mpbake.loader import Document
-    from mpbake.plan import Target
+    from mpbake.document import Document
+    from mpbake.errors import KeyPath
+    from mpbake.plan import Target, Variant
 
 
 def check_paths(document: Document, targets: Iterable[Target]) -> None:
     """Raise PlanError for every folder and file that `targets`, or what they link to, name and that is missing."""
-    everything = dict.fromkeys(each for target in targets for each in (target, *linked_platforms(target, ())))
-    problems = [problem for target in everything for problem in _missing(target)]
+    problems = list(missing_paths(targets))
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 
 
+def missing_paths(targets: Iterable[Target]) -> Iterator[Problem]:
+    """Every folder and file that `targets`, or what they link to, name and that is not there."""
+    for each in dict.fromkeys(each for target in targets for each in (target, *linked_platforms(target, ()))):
+        yield from _missing(each)
+
+
 def _missing(target: Target) -> Iterator[Problem]:
-    attributes = target.attributes
-    context = str(attributes["context"])
-    if is_local(context):
-        yield from _missing_context(target, context)
-    for name, value in attributes.get("contexts", {}).items():
-        if is_local(value) and not Path(value).is_dir():
-            yield _problem(target, ("contexts", name), f"there is no folder {value}")
-    for index, entry in enumerate(attributes.get("secret", ())):
+    for variant, _ in target.sides(()):
+        yield from _missing_contexts(target, variant)
+    for index, entry in enumerate(target.attributes.get("secret", ())):
         fields = parse_fields(entry)
         source = fields.get("src") or fields.get("source")
         if source and fields.get("type") != "env" and not Path(source).is_file():
-            yield _problem(target, ("secret", index), f"there is no file {source}")
+            key = target.where(("secret", index))
+            yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source}")
 
 
-def _missing_context(target: Target, context: str) -> Iterator[Problem]:
-    if not Path(context).is_dir():
-        yield _problem(target, ("context",), f"there is no folder {context}")
-    elif "dockerfile-inline" not in target.attributes:
-        dockerfile = str(target.attributes.get("dockerfile", "Dockerfile"))
+def _missing_contexts(target: Target, variant: Variant) -> Iterator[Problem]:
+    attributes = variant.attributes
+    context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))
+    if is_local(context) and not Path(context).is_dir():
+        yield _problem(Code.MISSING_FOLDER, target, target.where(("context",)), f"there is no folder {context}")
+    elif is_local(context) and is_local(dockerfile) and "dockerfile-inline" not in attributes:
         path = Path(context, dockerfile)
-        if is_local(dockerfile) and not path.is_file():
-            yield _problem(target, ("dockerfile",), f"there is no Dockerfile {path}")
+        if not path.is_file():
+            key = variant.where(("dockerfile",))
+            yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
+    for name, value in attributes.get("contexts", {}).items():
+        if is_local(value) and not Path(value).is_dir():
+            key = variant.where(("contexts", name))
+            yield _problem(Code.MISSING_FOLDER, target, key, f"there is no folder {value}")
 
 
-def _problem(target: Target, path: tuple[str | int, ...], message: str) -> Problem:
-    hint = "paths count from the plan's folder, that of a Dockerfile from its context"
-    return Problem(key=("targets", target.table, *path), message=f"{target.name}: {one_line(message)}", hint=hint)
+def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
+    hint = "paths count from the folder of the file that states them, that of a Dockerfile from its context"
+    return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
+from mpbake.commands.abilities import check_buildx
 from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.paths import check_paths
 from mpbake.errors import MpbakeError
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from mpbake.buildkit import BuildKitRunner
+    from mpbake.document import Document
     from mpbake.events import Event, Reporter
     from mpbake.graph import BuildGraph, Selection
-    from mpbake.loader import Document
     from mpbake.options import Options, World
     from mpbake.steps import BuildPiece
 
@@ -41,9 +42,10 @@ def main(options: Options, world: World) -> int:
     with _stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
             with open_runner(
-                chosen.targets, state, plan.root, world.environment, partial(repeat_command, options)
+                chosen.targets, state, plan.root, world.environment, partial(repeat_command, options), world.hiding.hide
             ) as runner:
                 stop.then(runner.cancel)
+                check_buildx(document, chosen.targets, runner.buildx)
                 run = _Run(options=options, world=world, stop=stop, runner=runner)
                 return run.execute(run.prepare(document, chosen))
         except MpbakeError:
@@ -119,10 +121,12 @@ def repeat_command(options: Options, piece: BuildPiece) -> str:
     A part of an image must not be pushed as if it were the whole.
     """
     words = ["mpbake", "run"]
-    for flag, value in (("-C", options.directory), ("-f", options.file), ("--builder", options.builder)):
+    for flag, value in (("-C", options.directory), ("--builder", options.builder)):
         words += [flag, value] if value else []
+    words += [word for each in options.files for word in ("-f", each)]
     words += [word for each in options.variables for word in ("--var", each)]
     words += [word for each in options.var_files for word in ("--var-file", each)]
+    words += [word for each in options.settings for word in ("--set", each)]
     words.append(piece.target.name)
     partly = piece.of > 1 or piece.shared
     if partly or options.platforms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.explanations import diagnostics_page
 from mpbake.reference import reference_text
 from mpbake.schema import schema_text
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(options: Options, world: World) -> int:
-    """Print the JSON Schema, or the reference in Markdown."""
-    world.stdout.write(reference_text() if options.format == "markdown" else schema_text())
+    """Print the JSON Schema, or one of the pages in Markdown."""
+    printed = {"json": schema_text, "markdown": reference_text, "diagnostics": diagnostics_page}
+    world.stdout.write(printed[options.format]())
     return 0

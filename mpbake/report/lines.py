@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.render import subject, verb
-from mpbake.steps import BuildPiece, How, Publish, StepStatus, Verify, platform_list
+from mpbake.steps import BootstrapNode, BuildPiece, How, Publish, StepStatus, Verify, platform_list
 from mpbake.text import count, duration
 
 if TYPE_CHECKING:
+    from mpbake.events import StepPutOff
     from mpbake.steps import Step, StepResult
 
 
@@ -48,6 +49,14 @@ def finished(result: StepResult) -> str:
             return f"{label(result.step)}: not started{cause}"
         case StepStatus.CANCELLED:
             return f"{label(result.step)}: cancelled"
+
+
+def put_off(event: StepPutOff) -> str:
+    """An attempt that came to nothing, and what happens now."""
+    reason = event.error.message.partition("\n")[0]
+    if isinstance(event.step, BootstrapNode):
+        return f"{event.step.node.id} is left out for now: {reason}"
+    return f"{label(event.step)}: {reason}: tried again"
 
 
 def _note(result: StepResult) -> str:

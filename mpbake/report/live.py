@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from mpbake.events import Preparing, RunFinished, RunStarted, StepAdvanced, StepFinished, StepSaid, StepStarted, Warned
+from mpbake.events import (
+    Preparing,
+    RunFinished,
+    RunStarted,
+    StepAdvanced,
+    StepFinished,
+    StepPutOff,
+    StepSaid,
+    StepStarted,
+    Warned,
+)
 from mpbake.report import lines
 from mpbake.steps import StepStatus
 from mpbake.text import count, duration, one_line
@@ -60,6 +70,9 @@ class LiveReporter:
                 if self._verbose:
                     prefix = lines.short_label(event.step)
                     self._console.print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
+            case StepPutOff():
+                self._running.pop(event.step, None)
+                self._console.print(f"warning: {one_line(lines.put_off(event))}", style="yellow")
             case Warned():
                 self._console.print(f"warning: {one_line(event.message)}", style="yellow")
             case StepFinished():

@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from mpbake.events import Preparing, RunFinished, RunStarted, StepAdvanced, StepFinished, StepSaid, StepStarted, Warned
+from mpbake.events import (
+    Preparing,
+    RunFinished,
+    RunStarted,
+    StepAdvanced,
+    StepFinished,
+    StepPutOff,
+    StepSaid,
+    StepStarted,
+    Warned,
+)
 from mpbake.report import lines
 from mpbake.steps import StepStatus
 from mpbake.text import one_line, shortened
@@ -51,6 +61,8 @@ class PlainReporter:
             case StepSaid():
                 prefix = lines.short_label(event.step)
                 return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
+            case StepPutOff():
+                return [f"warning: {one_line(lines.put_off(event))}"]
             case Warned():
                 return [f"warning: {one_line(event.message)}"]
             case StepFinished():

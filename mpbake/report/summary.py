@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mpbake.events import RunFinished
     from mpbake.graph import BuildGraph
     from mpbake.plan import Target
+    from mpbake.steps import Step
 
 _HEAD = ["target", "result", "platforms", "digest", "time", "nodes"]
 
@@ -22,8 +23,9 @@ def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
     """The table of targets and how many of them are done."""
     by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
-        if isinstance(result.step, BuildPiece | Verify) and result.step.target in by_target:
-            by_target[result.step.target].append(result)
+        step = result.step
+        if isinstance(step, BuildPiece | Verify) and step.target in by_target and is_own(step):
+            by_target[step.target].append(result)
     rows = [_HEAD, *(_row(target, results, finished.results) for target, results in by_target.items())]
     return "\n".join(["", *columns(rows), "", _closing(by_target, finished)]) + "\n"
 
@@ -50,16 +52,25 @@ def _planned(result: StepResult) -> list[object]:
     return [each.platform for each in result.step.platforms] if isinstance(result.step, BuildPiece) else []
 
 
+def is_own(step: Step) -> bool:
+    """Whether a step is for its target's own sake, not only for those who link to it."""
+    return not (isinstance(step, BuildPiece) and step.shared)
+
+
+def _steps_of(target: Target, results: Sequence[StepResult]) -> list[StepResult]:
+    return [each for each in results if getattr(each.step, "target", None) is target and is_own(each.step)]
+
+
 def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
     """How the whole of `target` ended: the worst of its steps."""
-    found = {result.status for result in results if getattr(result.step, "target", None) is target}
+    found = {result.status for result in _steps_of(target, results)}
     order = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
     return next((status for status in order if status in found), StepStatus.DONE)
 
 
 def _seconds(target: Target, results: Sequence[StepResult]) -> float:
     """Pieces run side by side: the longest counts, and what comes after it."""
-    own = [result for result in results if getattr(result.step, "target", None) is target]
+    own = _steps_of(target, results)
     pieces = [result.seconds for result in own if isinstance(result.step, BuildPiece)]
     return max(pieces, default=0.0) + sum(each.seconds for each in own if not isinstance(each.step, BuildPiece))
 

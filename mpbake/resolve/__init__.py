@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.errors import PlanError
+from mpbake.hiding import Hiding
 from mpbake.plan import Plan
 from mpbake.resolve.builders import DEFAULT_BUILDER, resolve_builders
 from mpbake.resolve.drafts import draft_targets
@@ -12,29 +14,44 @@ from mpbake.resolve.groups import check_names, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
 from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
+from mpbake.resolve.sensitive import Guard, concealed
+from mpbake.resolve.settings import parse_settings
 from mpbake.resolve.variables import resolve_variables
 from mpbake.template import Renderer
 
 if TYPE_CHECKING:
-    from mpbake.loader import Document
+    from mpbake.document import Document
     from mpbake.spec import PlanSpec, Problem
 
-__all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "resolve", "select"]
+__all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "parse_settings", "resolve", "select"]
 
 
 def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     """Resolve a plan. Pure; raises PlanError with every problem found."""
     problems: list[Problem] = []
-    rendering = Rendering(renderer=Renderer(), problems=problems)
-    scope = resolve_variables(spec, inputs, rendering)
-    root = document.path.parent
-    builders = resolve_builders(spec, scope, rendering, root)
-    drafts = draft_targets(spec, scope, rendering, inputs.overrides)
-    targets = Linker(builders=builders, drafts=drafts, spec=spec, root=root, problems=problems).targets()
+    renderer = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
+    rendering = Rendering(renderer=renderer, problems=problems)
+    variables = resolve_variables(spec, inputs, rendering)
+    scope, secrets = variables.scope, set(variables.secrets)
+    guard = Guard(variables=variables.sensitive, secrets=secrets)
+    rendering = replace(rendering, guard=guard)
+    root = document.root
+    builders = resolve_builders(spec, scope, rendering, document.folder)
+    drafts = draft_targets(spec, scope, rendering, inputs)
+    targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
     groups = resolve_groups(spec, targets, drafts, rendering, scope)
     check_names(spec, targets, problems)
-    check_tags(targets, drafts, problems)
+    check_tags(targets, problems)
     if problems:
-        raise PlanError(document.diagnose(each) for each in problems)
+        hiding = Hiding(secrets)
+        raise PlanError((document.diagnose(concealed(each, hiding)) for each in problems), sensitive=secrets)
     disabled = tuple(name for name in drafts if name not in targets)
-    return Plan(file=document.path, root=root, builders=builders, groups=groups, targets=targets, disabled=disabled)
+    return Plan(
+        file=document.path,
+        root=root,
+        builders=builders,
+        groups=groups,
+        targets=targets,
+        disabled=disabled,
+        sensitive=frozenset(secrets),
+    )

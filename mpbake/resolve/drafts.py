@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from mpbake.codes import Code
+from mpbake.platforms import PlatformText, parse_platforms
 from mpbake.references import parse_fields
-from mpbake.resolve.inheritance import Family, families
+from mpbake.resolve.inheritance import Family, families, with_settings
 from mpbake.resolve.matrix import matrix_rows
-from mpbake.resolve.naming import bad_name
-from mpbake.spec import NAME, PlanSpec, Problem, TargetSpec
-from mpbake.text import one_line
+from mpbake.resolve.naming import bad_name, texts
+from mpbake.resolve.rendering import without_empty
+from mpbake.spec import NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Problem, TargetSpec
+from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from mpbake.resolve.inputs import Overrides
+    from mpbake.platforms import Platform
+    from mpbake.resolve.inputs import Inputs, Overrides
     from mpbake.resolve.rendering import Rendering
+    from mpbake.resolve.settings import Setting
 
 
 # They make the rows, and are no part of one.
+Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Values of a target that hold on some platform, and the family that says where they were written."""
+
+    family: Family
+    values: PlatformSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +43,14 @@ class Draft:
     """A target whose own values are known, but not yet what they refer to.
 
     `family` is the table that made it. A `broken` one has been complained of already: it still exists for those who
-    refer to it, but draws no further complaints.
+    refer to it, but draws no further complaints. Where the platforms of a target differ, `special` holds for each the
+    attributes that may, which `values` then lacks.
     """
 
     name: str
     family: Family
     values: TargetSpec
+    special: Mapping[Platform, Part] = field(default_factory=dict)
     broken: bool = False
 
     @property
@@ -41,52 +58,139 @@ class Draft:
         """The table under `[targets]` that made it."""
         return self.family.table
 
+    @property
+    def parts(self) -> Iterable[Part]:
+        """The values that may differ from platform to platform: one for all, or one for each."""
+        return self.special.values() or [Part(family=self.family, values=self.values)]
 
-def draft_targets(
-    spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, overrides: Overrides
-) -> dict[str, Draft]:
+
+def draft_targets(spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, inputs: Inputs) -> dict[str, Draft]:
     """One draft for each target, or for each row of its matrix, in the plan's order."""
     drafts: dict[str, Draft] = {}
-    for table, family in families(spec, rendering.problems).items():
+    found = families(spec, inputs.settings, rendering.problems)
+    for table, family in found.items():
         if table.startswith("_"):
             continue
-        for draft in _rows(family, scope, rendering, overrides):
+        drafting = _Drafting(family=family, scope=scope, rendering=rendering, inputs=inputs)
+        for draft in drafting.rows():
             if draft.name in drafts and not draft.broken:
                 message = f'two targets are called "{one_line(draft.name)}"'
                 hint = "give each row of the matrix a name of its own"
-                rendering.problems.append(Problem(key=("targets", table), message=message, hint=hint))
+                rendering.problems.append(
+                    Problem(code=Code.TARGET_TWICE, key=("targets", table), message=message, hint=hint)
+                )
             drafts[draft.name] = draft
+    rendering.problems.extend(_pointless(inputs.settings, list(dict.fromkeys([*found, *drafts]))))
     return drafts
 
 
-def _rows(family: Family, scope: dict[str, Any], rendering: Rendering, overrides: Overrides) -> Iterable[Draft]:
-    """One draft for each row of the family's matrix; without a matrix, one."""
-    if not family.raw.get("matrix"):
-        yield _draft(family, scope, rendering, overrides)
-        return
-    rows = matrix_rows(family, scope, rendering)
-    if not rows:
-        yield Draft(name=family.table, family=family, values=TargetSpec(), broken=True)
-    for row in rows:
-        yield _draft(family, scope | row, rendering, overrides)
+def _pointless(settings: Iterable[Setting], names: Sequence[str]) -> Iterator[Problem]:
+    """Settings that match no target: misspelt, most likely."""
+    for setting in settings:
+        if not any(setting.matches(name) for name in names):
+            message = f'no target matches "{one_line(setting.pattern)}"'
+            hint = did_you_mean(setting.pattern, names, kind="targets")
+            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 
-def _draft(family: Family, scope: dict[str, Any], rendering: Rendering, overrides: Overrides) -> Draft:
-    before = len(rendering.problems)
-    raw = {name: value for name, value in family.raw.items() if name not in _NOT_OF_A_ROW}
-    rendered = rendering.value(raw, scope, family.where)
-    values = _overridden(rendering.table(TargetSpec, rendered, family.where), overrides)
-    name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
-    broken = len(rendering.problems) > before
-    return Draft(name=name or family.table, family=family, values=values, broken=broken)
+@dataclass(frozen=True, kw_only=True)
+class _Drafting:
+    """One family on its way to drafts."""
+
+    family: Family
+    scope: dict[str, Any]
+    rendering: Rendering
+    inputs: Inputs
+
+    def rows(self) -> Iterable[Draft]:
+        """One draft for each row of the family's matrix; without a matrix, one."""
+        if not _has_matrix(self.family):
+            yield self._draft(self.family, self.scope)
+            return
+        rows = matrix_rows(self.family, self.scope, self.rendering)
+        if not rows:
+            yield Draft(name=self.family.table, family=self.family, values=TargetSpec(), broken=True)
+        for row in rows:
+            scope = self.scope | row
+            yield self._draft(self._row_family(scope), scope)
+
+    def _row_family(self, scope: dict[str, Any]) -> Family:
+        """The family of one row: the command line may set something for this row only."""
+        if not self.inputs.settings:
+            return self.family
+        name = str(self.rendering.value(self.family.raw.get("name", ""), scope, self.family.where, ("name",)))
+        own = [each for each in self.inputs.settings if each.matches(name) and not each.matches(self.family.table)]
+        return with_settings(self.family, own)
+
+    def _draft(self, family: Family, scope: dict[str, Any]) -> Draft:
+        rendering = self.rendering
+        before = len(rendering.problems)
+        common = family.without((*_NOT_OF_A_ROW, *(PLATFORM_ATTRIBUTES if self._differs(family) else ())))
+        rendered = rendering.value(common.raw, scope, family.where)
+        if "checks" in rendered:
+            rendered["checks"] = without_empty(rendered["checks"])
+        values, family = _compacted(rendering.table(TargetSpec, rendered, family.where), family)
+        values = _overridden(values, self.inputs.overrides)
+        sound = len(rendering.problems) == before
+        special = self._special(family, values, scope) if sound and self._differs(family) else {}
+        name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
+        broken = len(rendering.problems) > before
+        return Draft(name=name or family.table, family=family, values=values, special=special, broken=broken)
+
+    def _differs(self, family: Family) -> bool:
+        """Whether a target is not the same on all its platforms."""
+        mentions = self._own_mentions if family is self.family else self._mentions_platform(family)
+        return bool(family.platforms) or mentions
+
+    @cached_property
+    def _own_mentions(self) -> bool:
+        """The same answer for all rows of a matrix."""
+        return self._mentions_platform(self.family)
+
+    def _mentions_platform(self, family: Family) -> bool:
+        values = [each.value for name, each in family.attributes.items() if name in PLATFORM_ATTRIBUTES]
+        mentioning = (text for value in values for text in texts(value) if "platform" in text)
+        return any("platform" in self.rendering.renderer.names(text) for text in mentioning)
+
+    def _special(self, family: Family, values: TargetSpec, scope: dict[str, Any]) -> dict[Platform, Part]:
+        """What holds on each platform of a target, and on those that the command line asks for."""
+        platforms = dict.fromkeys((*parse_platforms(values.platforms), *self.inputs.overrides.platforms))
+        if not values.platforms:
+            message = "differs from platform to platform, but does not say which it is built for"
+            hint = 'for example platforms = ["linux/amd64", "linux/arm64"]'
+            key = family.where(("platforms",))
+            self.rendering.problems.append(Problem(code=Code.PLATFORM_UNKNOWN, key=key, message=message, hint=hint))
+        return {platform: self._part(family.on(platform), platform, scope) for platform in platforms}
+
+    def _part(self, family: Family, platform: Platform, scope: dict[str, Any]) -> Part:
+        raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
+        rendered = self.rendering.value(raw, scope | {"platform": PlatformText(platform)}, family.where)
+        values, family = _compacted(self.rendering.table(PlatformSpec, rendered, family.where), family)
+        return Part(family=family, values=values)
+
+
+def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
+    """The lists in `values` without empty strings, which mean nothing, and where the rest was written."""
+    lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
+    kept = {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    if not kept:
+        return values, family
+    fields = {name: name.replace("-", "_") for name in kept}
+    left = {field: [getattr(values, field)[at] for at in kept[name]] for name, field in fields.items()}
+    return values.model_copy(update=left), family.keeping(kept)
+
+
+def _has_matrix(family: Family) -> bool:
+    """An empty table is no matrix; an empty list is one without rows, which is a mistake."""
+    return bool(family.raw.get("matrix", {}) != {})
 
 
 def _name(family: Family, values: TargetSpec, problems: list[Problem]) -> str:
     """What a target is called: as its table, or as a matrix says. What is wrong with that becomes a problem."""
-    matrix = bool(family.raw.get("matrix"))
+    matrix = _has_matrix(family)
     if values.name and not matrix:
         message, hint = "only a matrix names its targets", "a target is called by its table; take the name away"
-        problems.append(Problem(key=family.where(("name",)), message=message, hint=hint))
+        problems.append(Problem(code=Code.NAME_WITHOUT_MATRIX, key=family.where(("name",)), message=message, hint=hint))
     name = values.name if matrix else family.table
     if not NAME.fullmatch(name):
         key = family.where(("name",)) if values.name else ("targets", family.table)

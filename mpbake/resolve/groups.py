@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from mpbake.codes import Code
 from mpbake.errors import UsageError
 from mpbake.plan import Group, Plan, Target
 from mpbake.resolve.naming import bad_name, below, ordered, unknown
@@ -14,6 +15,7 @@ from mpbake.text import did_you_mean, one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mpbake.errors import KeyPath
     from mpbake.resolve.drafts import Draft
     from mpbake.resolve.rendering import Rendering
 
@@ -43,9 +45,11 @@ def resolve_groups(
         found: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
-            if not matched and name not in matrices and pattern not in members and pattern not in disabled:
-                known = [*targets, *members]
-                rendering.problems.append(unknown("target", pattern, known, ("groups", name, "targets", index)))
+            known_otherwise = not pattern or name in matrices or pattern in members or pattern in disabled
+            if not matched and not known_otherwise:
+                key: KeyPath = ("groups", name, "targets", index)
+                known = dict.fromkeys((*targets, *members))
+                rendering.problems.append(unknown(Code.UNKNOWN_TARGET, pattern, known, key))
             found |= {target.name: target for target in matched}
         description = _description(name, spec, scope, rendering)
         groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
@@ -65,14 +69,15 @@ def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: Rende
     if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
         return listed
     if len(rendering.problems) == before:
-        rendering.problems.append(Problem(key=where(()), message="must be a list of names"))
+        rendering.problems.append(Problem(code=Code.WRONG_TYPE, key=where(()), message="must be a list of names"))
     return []
 
 
 def _taken(name: str, draft: Draft) -> Problem:
     """The problem of a row that has the name of a whole matrix: the name would mean either."""
     message = f'"{one_line(name)}" is a target and a whole matrix'
-    return Problem(key=("targets", draft.table), message=message, hint="give each row of the matrix a name of its own")
+    hint = "give each row of the matrix a name of its own"
+    return Problem(code=Code.NAME_OF_MATRIX, key=("targets", draft.table), message=message, hint=hint)
 
 
 def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, Group]) -> list[Target]:
@@ -87,9 +92,9 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
     """A group needs a name of its own, and one that can be typed."""
     for name in spec.groups:
         if name in targets or (name in spec.targets and not name.startswith("_")):
-            problems.append(
-                Problem(key=("groups", name), message=f'"{one_line(name)}" is a target too', hint="rename one of them")
-            )
+            message, hint = f'"{one_line(name)}" is a target too', "rename one of them"
+            key: KeyPath = ("groups", name)
+            problems.append(Problem(code=Code.GROUP_AND_TARGET, key=key, message=message, hint=hint, of_key=True))
         elif not NAME.fullmatch(name):
             problems.append(bad_name(("groups", name), name))
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mpbake.filters import no_git
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mpbake.filters import AskGit
+    from mpbake.platforms import Platform
+    from mpbake.resolve.settings import Setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,16 +24,20 @@ class Overrides:
     no_cache: bool = False
     pull: bool = False
     builder: str = ""
+    platforms: tuple[Platform, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
     """What comes from outside the file.
 
-    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them.
+    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them. `git` is asked only
+    for what the plan uses.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
+    settings: tuple[Setting, ...] = ()
+    git: AskGit = no_git

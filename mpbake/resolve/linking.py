@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.plan import Builder, Driver, Target
+from mpbake.codes import Code
+from mpbake.plan import Builder, Check, Driver, Target, Variant
 from mpbake.platforms import parse_platforms
-from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.references import parse_fields, parse_reference
 from mpbake.resolve.builders import DEFAULT_BUILDER
-from mpbake.resolve.drafts import Draft, pushes
+from mpbake.resolve.drafts import Draft, Part, pushes
+from mpbake.resolve.locating import Locating
 from mpbake.resolve.naming import ordered, unknown
-from mpbake.spec import ATTRIBUTES, Attribute, Paths, PlanSpec, Problem, TargetSpec
+from mpbake.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
 from mpbake.text import count, one_line, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from mpbake.document import Document
     from mpbake.errors import KeyPath
 
 
@@ -26,10 +28,13 @@ _LINK = "target:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _References:
-    """The names that a draft refers to: what it needs, and the target behind each linked context."""
+    """The names that a draft refers to: what it needs, and, of each part, the target behind each linked context.
 
-    needs: tuple[str, ...]
-    links: Mapping[str, str]
+    `needs` maps each name to the item of the list that means it.
+    """
+
+    needs: Mapping[str, int]
+    links: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +44,7 @@ class Linker:
     builders: Mapping[str, Builder]
     drafts: Mapping[str, Draft]
     spec: PlanSpec
-    root: Path
+    document: Document
     problems: list[Problem]
 
     def targets(self) -> dict[str, Target]:
@@ -47,7 +52,10 @@ class Linker:
         rows = self._rows()
         enabled = {name: draft for name, draft in self.drafts.items() if draft.values.enabled}
         references = {name: self._references(draft, rows) for name, draft in enabled.items()}
-        edges = {name: [*each.needs, *each.links.values()] for name, each in references.items()}
+        edges = {
+            name: [*each.needs, *(link for links in each.links for link in links.values())]
+            for name, each in references.items()
+        }
         done: dict[str, Target] = {}
         for name in ordered(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
             done[name] = self._target(self.drafts[name], references[name], done)
@@ -61,35 +69,41 @@ class Linker:
         return rows | {name: [name] for name in self.drafts}
 
     def _references(self, draft: Draft, rows: Mapping[str, list[str]]) -> _References:
-        needs: list[str] = []
+        needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
-            needs += self._known(name, rows, draft.family.where(("needs", index)))
+            for each in self._known(name, rows, draft.family.where(("needs", index))):
+                needs.setdefault(each, index)
+        if draft.values.context.startswith(_LINK):
+            hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
+            message, key = "a target cannot be the main context", draft.family.where(("context",))
+            self.problems.append(Problem(code=Code.LINK_AS_CONTEXT, key=key, message=message, hint=hint))
+        links = tuple(self._links(part, rows) for part in draft.parts)
+        return _References(needs=needs, links=links)
+
+    def _links(self, part: Part, rows: Mapping[str, list[str]]) -> dict[str, str]:
         links = {}
-        for context, value in draft.values.contexts.items():
+        for context, value in part.values.contexts.items():
             if not value.startswith(_LINK):
                 continue
-            key = draft.family.where(("contexts", context))
+            key = part.family.where(("contexts", context))
             found = self._known(value.removeprefix(_LINK), rows, key)
             if len(found) > 1:
                 message = f"links to a matrix of {count(len(found), 'target')}"
                 hint = f"link to one of them: {', '.join(found[:8])}"
-                self.problems.append(Problem(key=key, message=message, hint=hint))
+                self.problems.append(Problem(code=Code.LINK_TO_MATRIX, key=key, message=message, hint=hint))
             elif found:
                 links[context] = found[0]
-        context_key = draft.family.where(("context",))
-        if draft.values.context.startswith(_LINK):
-            hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
-            self.problems.append(Problem(key=context_key, message="a target cannot be the main context", hint=hint))
-        return _References(needs=tuple(dict.fromkeys(needs)), links=links)
+        return links
 
     def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
         if name not in rows:
-            self.problems.append(unknown("target", name, rows, key))
+            self.problems.append(unknown(Code.UNKNOWN_TARGET, name, rows, key))
             return []
         enabled = [each for each in rows[name] if self.drafts[each].values.enabled]
         if not enabled:
             hint = "enable it under the same condition as this one, or take the reference away"
-            self.problems.append(Problem(key=key, message=f'target "{one_line(name)}" is disabled', hint=hint))
+            message = f'target "{one_line(name)}" is disabled'
+            self.problems.append(Problem(code=Code.DISABLED_TARGET, key=key, message=message, hint=hint))
         return enabled
 
     def _target(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> Target:
@@ -99,7 +113,13 @@ class Linker:
         if push and not values.tags and not draft.broken:
             key = draft.family.where(("push",) if values.push else ("output",))
             hint = "tags name where the image goes"
-            self.problems.append(Problem(key=key, message="pushes, but has no tags", hint=hint))
+            message = "pushes, but has no tags"
+            self.problems.append(Problem(code=Code.PUSH_WITHOUT_TAGS, key=key, message=message, hint=hint))
+        self._check_call(draft, push=push)
+        locating = Locating(family=draft.family, folder=self.document.folder)
+        variants = self._variants(draft, references, done)
+        same = variants[0]
+        differ = any(each != same for each in variants)
         return Target(
             name=draft.name,
             builder=self._builder(draft),
@@ -108,16 +128,44 @@ class Linker:
             push=push,
             push_options=self._push_options(draft, pushed),
             load=values.load,
-            outputs=tuple(_absolute_output(each, self.root) for each in values.output if each not in pushed),
+            outputs=tuple(locating.output(each, at) for at, each in enumerate(values.output) if each not in pushed),
             # A name is missing from `done` only when it lies on a cycle, which has been reported.
             needs=tuple(done[name] for name in references.needs if name in done),
-            links={context: done[name] for context, name in references.links.items() if name in done},
-            attributes=_attributes(values, self.root),
+            links=same.links,
+            attributes=same.attributes,
+            variants=dict(zip(draft.special, variants, strict=True)) if differ else {},
+            checks=_checks(values),
             timeout=parse_duration(values.timeout) if values.timeout else 0.0,
+            stall_timeout=parse_duration(values.stall_timeout) if values.stall_timeout else 0.0,
             retries=values.retries,
             description=values.description,
             table=draft.table,
+            where=same.where,
         )
+
+    def _check_call(self, draft: Draft, *, push: bool) -> None:
+        """That a target which is not built has no result to go anywhere."""
+        values = draft.values
+        if values.call not in {"", "build"} and (push or values.load or values.output):
+            message, hint = f'call = "{one_line(values.call)}" makes no image', "take push, load and output away"
+            key = draft.family.where(("call",))
+            self.problems.append(Problem(code=Code.CALL_MAKES_NOTHING, key=key, message=message, hint=hint))
+
+    def _variants(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> list[Variant]:
+        """What is built for each part of a draft, equal ones as one."""
+        folder = self.document.folder
+        own = Part(family=draft.family, values=draft.values)
+        common = {"context": str(self.document.root)}
+        common |= _attributes(own, Locating(family=own.family, folder=folder))
+        needs = list(references.needs.values())
+        found: list[Variant] = []
+        for part, links in zip(draft.parts, references.links, strict=True):
+            special = _attributes(part, Locating(family=part.family, folder=folder)) if draft.special else {}
+            linked = {context: done[name] for context, name in links.items() if name in done}
+            family = part.family.keeping({"needs": needs}) if needs else part.family
+            variant = Variant(attributes=common | special, links=linked, where=family.where)
+            found.append(next((each for each in found if each == variant), variant))
+        return found
 
     def _push_options(self, draft: Draft, pushed: Iterable[str]) -> dict[str, str]:
         """What `output` entries that push say besides: `compression=zstd` and the like, but no names."""
@@ -125,88 +173,52 @@ class Linker:
         for entry in pushed:
             options |= {key: value for key, value in parse_fields(entry).items() if key not in {"type", "push"}}
         if "name" in options:
-            hint = "give the names as tags"
-            self.problems.append(Problem(key=draft.family.where(("output",)), message="names the image", hint=hint))
+            key, hint = draft.family.where(("output",)), "give the names as tags"
+            self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message="names the image", hint=hint))
         return options
 
     def _builder(self, draft: Draft) -> Builder:
         name = draft.values.builder or DEFAULT_BUILDER
         if name not in self.builders:
-            self.problems.append(unknown("builder", name, self.builders, draft.family.where(("builder",))))
+            key = draft.family.where(("builder",))
+            self.problems.append(unknown(Code.UNKNOWN_BUILDER, name, self.builders, key))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
         if name not in self.spec.builders and builder.driver is Driver.REMOTE:
             message = "the default driver is remote, but no builder is named"
             hint = f"name a builder that has nodes, or declare [builders.{name}]"
-            self.problems.append(Problem(key=("targets", draft.table), message=message, hint=hint))
+            key = ("targets", draft.table)
+            self.problems.append(Problem(code=Code.DEFAULT_REMOTE, key=key, message=message, hint=hint))
         return builder
 
 
-def _attributes(values: TargetSpec, root: Path) -> dict[str, Any]:
+def _attributes(part: Part, locating: Locating) -> dict[str, Any]:
     """What is handed to BuildKit as it stands: only what the plan states, local paths absolute, links left out."""
-    found: dict[str, Any] = {"context": str(root)}
-    for name, value in values.written().items():
-        attribute = ATTRIBUTES[name]
-        if attribute.to_bake and value not in ("", [], {}, False):
-            found[name] = _absolute(attribute, value, root)
-    found["contexts"] = {
-        name: each for name, each in found.get("contexts", {}).items() if each and not each.startswith(_LINK)
-    }
-    if not found["contexts"]:
-        del found["contexts"]
+    found: dict[str, Any] = {}
+    for name, value in part.values.written().items():
+        if ATTRIBUTES[name].to_bake and value not in ("", [], {}, False):
+            found[name] = locating.absolute(name, value)
+    if "contexts" in found:
+        contexts = {name: each for name, each in found.pop("contexts").items() if each and not each.startswith(_LINK)}
+        found |= {"contexts": contexts} if contexts else {}
     return found
 
 
-def _absolute(attribute: Attribute, value: Any, root: Path) -> Any:
-    match attribute.paths:
-        case Paths.CONTEXT if isinstance(value, dict):
-            return {name: _absolute_context(each, root) for name, each in value.items()}
-        case Paths.CONTEXT:
-            return _absolute_context(value, root)
-        case Paths.FIELDS:
-            return [_absolute_fields(each, root) for each in value]
-        case Paths.SSH:
-            return [_absolute_ssh(each, root) for each in value]
-        case _:
-            return value
+def _checks(values: TargetSpec) -> tuple[Check, ...]:
+    return tuple(
+        Check(run=tuple(each.run), target=each.target, platforms=parse_platforms(each.platforms))
+        for each in values.checks
+    )
 
 
-def _absolute_context(value: str, root: Path) -> str:
-    return str(root / value) if value and is_local(value) else value
-
-
-def _absolute_fields(entry: str, root: Path) -> str:
-    fields = parse_fields(entry)
-    if fields.get("type") == "env":  # then src names a variable
-        return entry
-    names = [name for name in ("src", "source", "dest") if fields.get(name, "-") not in ("", "-")]
-    return format_fields(fields | {name: str(root / fields[name]) for name in names}) if names else entry
-
-
-def _absolute_output(entry: str, root: Path) -> str:
-    """As `_absolute_fields`; an entry that is only a path means that folder, as with buildx."""
-    if "=" in entry:
-        return _absolute_fields(entry, root)
-    return "type=tar,dest=-" if entry == "-" else format_fields({"type": "local", "dest": str(root / entry)})
-
-
-def _absolute_ssh(entry: str, root: Path) -> str:
-    name, equals, files = entry.partition("=")
-    return name + equals + ",".join(str(root / each) for each in files.split(",") if each)
-
-
-def check_tags(targets: Mapping[str, Target], drafts: Mapping[str, Draft], problems: list[Problem]) -> None:
-    """Two targets that push one tag would overwrite each other."""
+def check_tags(targets: Mapping[str, Target], problems: list[Problem]) -> None:
+    """Two targets that push one tag would overwrite each other, however each spells it."""
     owners: dict[str, str] = {}
     for target in targets.values():
         for tag in target.tags if target.push else ():
-            owner = owners.setdefault(tag, target.name)
+            owner = owners.setdefault(parse_reference(tag).canonical, target.name)
             if owner != target.name:
-                key: KeyPath = ("targets", drafts[target.name].table, "tags")
-                problems.append(
-                    Problem(
-                        key=key,
-                        message=f'"{owner}" and "{target.name}" both push {tag}',
-                        hint="give each target tags of its own",
-                    )
-                )
+                message = f'"{owner}" and "{target.name}" both push {tag}'
+                hint, key = "give each target tags of its own", target.where(("tags",))
+                culprit = tag.removesuffix(":latest")
+                problems.append(Problem(code=Code.TAG_TWICE, key=key, message=message, hint=hint, culprit=culprit))

@@ -6,7 +6,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpbake.codes import Code
 from mpbake.spec import Problem
+from mpbake.template import RESERVED
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class _Matrix:
             for name in row:
                 self._check_name(("matrix", at, name))
         if not rows:
-            self._report(("matrix",), "must have at least one row")
+            self._report(Code.MATRIX_EMPTY, ("matrix",), "must have at least one row")
         return rows
 
     def combined(self) -> list[Row]:
@@ -53,15 +55,19 @@ class _Matrix:
         lists: dict[str, list[Any]] = {}
         count = 1
         for name, written in self.family.raw["matrix"].items():
+            before = len(self.rendering.problems)
             values = self._values(written, ("matrix", name))
+            if len(self.rendering.problems) > before:
+                continue
             if not isinstance(values, list) or not values:
-                self._report(("matrix", name), "must be a list with at least one value")
+                self._report(Code.MATRIX_EMPTY, ("matrix", name), "must be a list with at least one value")
                 continue
             self._check_name(("matrix", name))
             lists[name] = values
             count *= len(values)
         if count > MAX_ROWS:
-            self._report(("matrix",), f"makes {count} targets; at most {MAX_ROWS} are allowed")
+            message = f"makes {count} targets; at most {MAX_ROWS} are allowed"
+            self._report(Code.MATRIX_TOO_LARGE, ("matrix",), message)
             return []
         return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
@@ -71,10 +77,11 @@ class _Matrix:
         known = {name for row in rows for name in row}
         for at, entry in enumerate(excluded):
             for name in entry.keys() - known:
-                self._report(("exclude", at, name), f'the matrix has no variable "{one_line(name)}"')
+                message = f'the matrix has no variable "{one_line(name)}"'
+                self._report(Code.EXCLUDE_UNKNOWN, ("exclude", at, name), message)
         left = [row for row in rows if not any(_is_part(entry, row) for entry in excluded)]
         if not left:
-            self._report(("exclude",), "leaves no row of the matrix")
+            self._report(Code.EXCLUDE_ALL, ("exclude",), "leaves no row of the matrix")
         return left
 
     def _values(self, written: Any, path: KeyPath) -> Any:
@@ -94,12 +101,19 @@ class _Matrix:
     def _check_name(self, path: KeyPath) -> None:
         name = str(path[-1])
         if not name.isidentifier():
-            self._report(path, f'"{one_line(name)}" is no variable name', "use letters, digits and underscores")
+            message = f'"{one_line(name)}" is no variable name'
+            self._report(Code.BAD_VARIABLE_NAME, path, message, "use letters, digits and underscores")
+        if name in RESERVED:
+            message = f'"{one_line(name)}" has a meaning of its own in templates'
+            self._report(Code.BAD_VARIABLE_NAME, path, message, "choose another name")
         if name in self.scope:
-            self._report(path, f'"{one_line(name)}" is a variable too', "rename one of them")
+            message = f'"{one_line(name)}" is a variable too'
+            self._report(Code.MATRIX_HIDES_VARIABLE, path, message, "rename one of them")
 
-    def _report(self, path: KeyPath, message: str, hint: str = "") -> None:
-        self.rendering.problems.append(Problem(key=self.family.where(path), message=message, hint=hint))
+    def _report(self, code: Code, path: KeyPath, message: str, hint: str = "") -> None:
+        of_key = code in {Code.BAD_VARIABLE_NAME, Code.MATRIX_HIDES_VARIABLE, Code.EXCLUDE_UNKNOWN}
+        problem = Problem(code=code, key=self.family.where(path), message=message, hint=hint, of_key=of_key)
+        self.rendering.problems.append(problem)
 
 
 def _is_part(entry: Row, row: Row) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from mpbake.codes import Code
 from mpbake.spec import Problem
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.errors import KeyPath
 
@@ -27,7 +28,8 @@ def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], p
         except CycleError as error:
             path = _from_the_first(cast("list[str]", error.args[1])[:0:-1])
             message = f"a cycle: {one_line(' -> '.join(path))}"
-            problems.append(Problem(key=key(path[0]), message=message, hint="take one of these references away"))
+            hint = "take one of these references away"
+            problems.append(Problem(code=Code.CYCLE, key=key(path[0]), message=message, hint=hint, culprit=path[1]))
             tangle = _reachable(left, path[0]) & _reachable(_turned(left), path[0])
             for name in tangle:
                 left[name] -= tangle
@@ -68,25 +70,40 @@ def below(*key: str) -> Callable[..., KeyPath]:
     return join
 
 
+def texts(value: Any) -> Iterator[str]:
+    """Every string in `value`, however deep."""
+    match value:
+        case str():
+            yield value
+        case list():
+            yield from (text for each in value for text in texts(each))
+        case dict():
+            yield from (text for each in value.values() for text in texts(each))
+
+
 def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
     """The problem of a name that cannot be one; `matrix` says that a template should have made it."""
     if matrix and not name:
         return Problem(
+            code=Code.MATRIX_WITHOUT_NAME,
             key=key,
             message="a matrix needs a name for each of its targets",
             hint='for example name = "web-{{ version }}"',
         )
     return Problem(
+        code=Code.BAD_NAME,
         key=key,
         message=f'"{one_line(name)}" is no name',
         hint="use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",
+        of_key=key[-1:] == (name,),
     )
 
 
-def unknown(kind: str, name: str, known: Iterable[str], key: KeyPath) -> Problem:
-    """The problem of a reference to something that is not there."""
+def unknown(code: Code, name: str, known: Iterable[str], key: KeyPath) -> Problem:
+    """The problem of a reference to something that is not there: UNKNOWN_TARGET, UNKNOWN_BUILDER."""
+    kind = code.removeprefix("unknown-")
     # A template is no answer where a target is asked for; where one was meant, it is.
     visible = [each for each in known if not each.startswith("_") or name.startswith("_")]
-    return Problem(
-        key=key, message=f'unknown {kind} "{one_line(name)}"', hint=did_you_mean(name, visible, kind=f"{kind}s")
-    )
+    message = f'unknown {kind} "{one_line(name)}"'
+    hint = did_you_mean(name, visible, kind=f"{kind}s")
+    return Problem(code=code, key=key, message=message, hint=hint, culprit=name)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpbake.codes import Code
 from mpbake.errors import UsageError
+from mpbake.hiding import MASK, SHORTEST, texts_and_numbers
 from mpbake.loader import read_value
-from mpbake.resolve.naming import below, ordered
+from mpbake.resolve.naming import below, ordered, texts
+from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
+from mpbake.template import RESERVED
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
     from mpbake.resolve.rendering import Rendering
 
@@ -26,7 +31,20 @@ class _Given:
     origin: str
 
 
-def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variables:
+    """The values of all variables.
+
+    `sensitive` are those that are, or whose default refers to one that is; `secrets` is what they hold, or would hold
+    if something else did not come first.
+    """
+
+    scope: dict[str, Any]
+    sensitive: Mapping[str, VariableSpec]
+    secrets: frozenset[str]
+
+
+def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> Variables:
     """The value of each variable: `--var`, else `--var-file`, else its environment variable, else its default.
 
     A default may refer to other variables. Raises UsageError for a value of an unknown variable.
@@ -34,9 +52,20 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> d
     _check_known(inputs.variables, spec, "--var")
     _check_known(inputs.values, spec, "--var-file")
     values: dict[str, Any] = {}
-    for name in _order(spec, rendering):
-        values[name] = _Variable(name=name, spec=spec.variables[name]).value(inputs, values, rendering)
-    return {name: values[name] for name in spec.variables}
+    sensitive: dict[str, VariableSpec] = {}
+    secrets: set[str] = set()
+    references = _references(spec, rendering)
+    for name in ordered(references, below("variables"), rendering.problems):
+        declared = spec.variables[name]
+        secret = declared.sensitive or not sensitive.keys().isdisjoint(references[name])
+        variable = _Variable(name=name, spec=declared, sensitive=secret)
+        on_a_cycle = dict.fromkeys(references[name], "")  # that is told already, so they are not unknown, too
+        values[name] = variable.value(inputs, on_a_cycle | values, rendering)
+        if secret:
+            sensitive[name] = declared
+            secrets |= variable.secrets(inputs, values[name])
+    scope = {name: values[name] for name in spec.variables}
+    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets))
 
 
 def _check_known(given: Iterable[str], spec: PlanSpec, origin: str) -> None:
@@ -49,24 +78,13 @@ def _check_known(given: Iterable[str], spec: PlanSpec, origin: str) -> None:
         )
 
 
-def _order(spec: PlanSpec, rendering: Rendering) -> list[str]:
-    """Variables after those that their defaults refer to; a cycle becomes a problem."""
-    edges: dict[str, list[str]] = {}
+def _references(spec: PlanSpec, rendering: Rendering) -> dict[str, list[str]]:
+    """The variables to which the default of each refers."""
+    found: dict[str, list[str]] = {}
     for name, variable in spec.variables.items():
-        names = {each for text in _texts(variable.default) for each in rendering.renderer.names(text)}
-        edges[name] = [each for each in spec.variables if each in names]
-    return ordered(edges, below("variables"), rendering.problems)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every string in `value`, however deep."""
-    match value:
-        case str():
-            yield value
-        case list():
-            yield from (text for each in value for text in _texts(each))
-        case dict():
-            yield from (text for each in value.values() for text in _texts(each))
+        names = {each for text in texts(variable.default) for each in rendering.renderer.names(text)}
+        found[name] = [each for each in spec.variables if each in names]
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,11 +93,12 @@ class _Variable:
 
     name: str
     spec: VariableSpec
+    sensitive: bool = False
 
     def value(self, inputs: Inputs, values: Mapping[str, Any], rendering: Rendering) -> Any:
         """Its value, given those of the variables before it; what is wrong with it becomes a problem."""
         before = len(rendering.problems)
-        default = rendering.value(self.spec.default, values, below("variables", self.name, "default"))
+        default = without_empty(rendering.value(self.spec.default, values, below("variables", self.name, "default")))
         given = self._given(inputs)
         found = self._checked(given, default) if len(rendering.problems) == before else default
         if isinstance(found, Problem):
@@ -87,35 +106,59 @@ class _Variable:
             return default
         return found
 
+    def secrets(self, inputs: Inputs, value: Any) -> set[str]:
+        """What to hide when `value` is the variable's: also what was given and not taken. A bool has no secret."""
+        given = [] if isinstance(value, bool) else [each.value for each in self._offers(inputs)]
+        return set(texts_and_numbers([value, *given]))
+
     def _given(self, inputs: Inputs) -> _Given | None:
+        return next(self._offers(inputs), None)
+
+    def _offers(self, inputs: Inputs) -> Iterator[_Given]:
+        """The values from outside, the one that counts first."""
         if self.name in inputs.variables:
-            return _Given(value=inputs.variables[self.name], origin="--var")
+            yield _Given(value=inputs.variables[self.name], origin="--var")
         if self.name in inputs.values:
-            return _Given(value=inputs.values[self.name], origin="--var-file")
+            yield _Given(value=inputs.values[self.name], origin="--var-file")
         env = self.spec.env
         if env and env in inputs.environment:
-            return _Given(value=inputs.environment[env], origin=f"the environment variable {one_line(env)}")
-        return None
+            yield _Given(value=inputs.environment[env], origin=f"the environment variable {one_line(env)}")
 
     def _checked(self, given: _Given | None, default: Any) -> Any:
         """The value in the variable's type, or the Problem that it has."""
         if not self.name.isidentifier():
-            return self._problem(f'"{one_line(self.name)}" is no variable name', "use letters, digits and underscores")
+            message = f'"{one_line(self.name)}" is no variable name'
+            return self._problem(Code.BAD_VARIABLE_NAME, message, "use letters, digits and underscores")
+        if self.name in RESERVED:
+            message = f'"{self.name}" has a meaning of its own in templates'
+            return self._problem(Code.BAD_VARIABLE_NAME, message, "call the variable something else")
         if given is None and default is None:
             env = f", or set {one_line(self.spec.env)}" if self.spec.env else ""
-            return self._problem(f'variable "{self.name}" has no value', f"give it with --var {self.name}=…{env}")
+            message = f'variable "{self.name}" has no value'
+            return self._problem(Code.VARIABLE_WITHOUT_VALUE, message, f"give it with --var {self.name}=…{env}")
         kind = VariableType(self.spec.type) if self.spec.type else type_of(default)
         where = given or _Given(value=default, origin="its default")
         try:
             value = _as_type(kind, where.value)
             _check_limits(self.spec, kind, value)
-        except ValueError as error:
-            taken = f'variable "{self.name}" cannot take "{one_line(str(where.value))}" from {where.origin}'
-            return self._problem(f"{taken}: {error}")
+        except _Refused as error:
+            shown = MASK if self.sensitive else one_line(str(where.value))
+            taken = f'variable "{self.name}" cannot take "{shown}" from {where.origin}'
+            return self._problem(error.code, f"{taken}: {error}", culprit="" if given else str(default))
         return value
 
-    def _problem(self, message: str, hint: str = "") -> Problem:
-        return Problem(key=("variables", self.name), message=message, hint=hint)
+    def _problem(self, code: Code, message: str, hint: str = "", culprit: str = "") -> Problem:
+        """`culprit` is the default that is wrong; without one, the variable itself is marked."""
+        key: KeyPath = ("variables", self.name)
+        return Problem(code=code, key=key, message=message, hint=hint, culprit=culprit, of_key=not culprit)
+
+
+class _Refused(ValueError):
+    """A value that a variable cannot take; the text is the end of a sentence."""
+
+    def __init__(self, text: str, code: Code) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def type_of(value: Any) -> VariableType:
@@ -136,14 +179,14 @@ def type_of(value: Any) -> VariableType:
 
 
 def _as_type(kind: VariableType, value: Any) -> Any:
-    """`value`, text from outside or a value of TOML, as `kind`. Raises ValueError with the end of a sentence."""
+    """`value`, text from outside or a value of TOML, as `kind`. Raises _Refused."""
     if isinstance(value, str):
         return _read(kind, value)
     if kind is VariableType.STRING and isinstance(value, int | float):
         return str(value).lower() if isinstance(value, bool) else str(value)
     if type_of(value) is not kind and (kind, type_of(value)) != (VariableType.FLOAT, VariableType.INT):
         msg = f"it is not {_ARTICLES[kind]}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_TYPE)
     return value
 
 
@@ -175,7 +218,7 @@ def _read(kind: VariableType, text: str) -> Any:
             found = read_value(text) if text.lstrip().startswith("{") else None
     if found is None:
         msg = f"it is not {_ARTICLES[kind]}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_TYPE)
     return found
 
 
@@ -187,29 +230,32 @@ def _number(kind: type[int | float], text: str) -> int | float | None:
 
 
 def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
-    """Raises ValueError where `value` is not what the plan allows."""
+    """Raises _Refused where `value` is not what the plan allows."""
     if spec.required and value in ("", [], {}):
         msg = "it must not be empty"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_EMPTY)
     if spec.choices and value not in spec.choices:
         msg = f"it must be one of {', '.join(one_line(str(each)) for each in spec.choices)}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_CHOICE)
     if spec.min is not None or spec.max is not None:
         _check_range(spec, kind, value)
     if spec.pattern:
         _check_pattern(spec.pattern, kind, value)
+    if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in texts(value)):
+        msg = f"it is sensitive and too short to be hidden: {SHORTEST} characters are needed"
+        raise _Refused(msg, Code.SENSITIVE_TOO_SHORT)
 
 
 def _check_range(spec: VariableSpec, kind: VariableType, value: Any) -> None:
     if kind not in {VariableType.INT, VariableType.FLOAT}:
         msg = "min and max are for numbers"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_LIMIT)
     if spec.min is not None and value < spec.min:
         msg = f"it must be at least {spec.min}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_RANGE)
     if spec.max is not None and value > spec.max:
         msg = f"it must be at most {spec.max}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_RANGE)
 
 
 def _check_pattern(pattern: str, kind: VariableType, value: Any) -> None:
@@ -218,17 +264,17 @@ def _check_pattern(pattern: str, kind: VariableType, value: Any) -> None:
 
     if kind is not VariableType.STRING:
         msg = "pattern is for text"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_LIMIT)
     options = re2.Options()
     options.log_errors = False
     try:
         found = re2.compile(pattern, options=options).search(value)
     except re2.error as error:
         msg = f"the pattern {one_line(pattern)} cannot be read: {one_line(_said(error))}"
-        raise ValueError(msg) from None
+        raise _Refused(msg, Code.BAD_PATTERN) from None
     if found is None:
         msg = f"it does not match {one_line(pattern)}"
-        raise ValueError(msg)
+        raise _Refused(msg, Code.VARIABLE_PATTERN)
 
 
 def _said(error: Exception) -> str:

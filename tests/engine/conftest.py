@@ -83,13 +83,12 @@ def docker(testbed_env: dict[str, str]) -> Docker:
         done = subprocess.run(
             ("docker", *args),
             env=testbed_env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     return run

@@ -123,11 +123,12 @@ secret = ["id=a,src=none"]
 """)
     done = run_mpbake(["run", "*"], env=NOWHERE)
     assert done.returncode == 3
-    assert f"build.toml:4: targets.web.context: web: there is no folder {tmp_path}/nowhere" in done.stderr
+    assert f"build.toml:4:11: targets.web.context: web: there is no folder {tmp_path}/nowhere" in done.stderr
     assert (
-        f"build.toml:6: targets.api.dockerfile: api: there is no Dockerfile {tmp_path}/Other.Dockerfile" in done.stderr
+        f"build.toml:6:14: targets.api.dockerfile: api: there is no Dockerfile {tmp_path}/Other.Dockerfile"
+        in done.stderr
     )
-    assert f"build.toml:7: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
+    assert f"build.toml:7:11: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
     assert not (tmp_path / ".mpbake").exists()
 
 
@@ -181,7 +182,7 @@ def test_wrong_plan_touches_nothing(run_mpbake: RunMpbake, tmp_path: Path) -> No
     marker = tmp_path / "called"
     done = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", f"touch {marker}")})
     assert done.returncode == 3
-    assert 'build.toml:3: targets.web.platfroms: unknown key "platfroms"' in done.stderr
+    assert 'build.toml:3:1: targets.web.platfroms: unknown key "platfroms"' in done.stderr
     assert 'did you mean "platforms"?' in done.stderr
     assert not marker.exists()
     assert not (tmp_path / ".mpbake").exists()

@@ -240,7 +240,9 @@ platforms = ["linux/riscv64"]
 """)
     done = run_mpbake(["run", "web"])
     assert done.returncode == 3, done.stderr
-    assert 'build.toml:5: targets.web.platforms: web: no node of builder "default" builds linux/riscv64' in done.stderr
+    assert (
+        'build.toml:5:15: targets.web.platforms: web: no node of builder "default" builds linux/riscv64' in done.stderr
+    )
 
 
 def test_contradicted_node_is_an_error_when_emulation_is_forbidden(

@@ -39,6 +39,7 @@ EXPECTED = [
         plan="matrix",
         images=tuple(f"matrix/php:{version}-{flavour}" for version in ("8.1", "8.2") for flavour in ("cli", "fpm")),
     ),
+    Expected(plan="platforms", images=("platforms/web:1.4.0", "platforms/web:1")),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from testbed.registry_client import platforms_of
@@ -243,3 +243,53 @@ cache-from = ["type=local,src=cache"]
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cache/index.json").is_file()
+
+
+@pytest.mark.parametrize("builder", ["default", "two"])
+def test_each_platform_is_built_with_its_own_values(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    """On one node, too, platforms that differ are built apart and published as one image."""
+    base = testbed.env()["BASE_IMAGE"]
+    image, network = (testbed.env()[name] for name in ("BUILDKIT_IMAGE", "BUILDKIT_NETWORK"))
+    (tmp_path / "build.toml").write_text(
+        f"""
+version = 1
+[defaults.builder]
+image = "{image}"
+network = "{network}"
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = '''
+FROM {base}
+ARG FLAVOUR MACHINE
+RUN echo "$FLAVOUR $MACHINE" > /values
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+args = {{ FLAVOUR = "full", MACHINE = "{{{{ platform.arch }}}}" }}
+labels = {{ machine = "{{{{ platform.arch }}}}", all = "same" }}
+cache-to = ["type=local,dest=cache/{{{{ platform.slug }}}}"]
+tags = ["{repository}:1"]
+push = true
+[targets.web.platform."linux/arm64"]
+args = {{ FLAVOUR = "lean" }}
+labels = {{ lean = "yes" }}
+"""
+        + _two_nodes(testbed)
+    )
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/amd64", "linux/arm64"]
+    both = ("linux/amd64", "linux/arm64")
+    found: dict[str, Any] = {name: config_of(testbed, f"{repository}:1", name) for name in both}
+    assert {name: config["config"]["Labels"] for name, config in found.items()} == {
+        "linux/amd64": {"machine": "amd64", "all": "same"},
+        "linux/arm64": {"machine": "arm64", "all": "same", "lean": "yes"},
+    }
+    history = {name: json.dumps(config["history"]) for name, config in found.items()}
+    assert "|2 FLAVOUR=full MACHINE=amd64" in history["linux/amd64"]
+    assert "|2 FLAVOUR=lean MACHINE=arm64" in history["linux/arm64"]
+    caches = {path.parent.name for path in (tmp_path / "cache").glob("*/index.json")}
+    assert caches == {"linux-amd64", "linux-arm64"}

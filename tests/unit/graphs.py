@@ -67,17 +67,29 @@ def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> BuildGraph:
-    """Any graph of pieces on two nodes and of steps that need none: each waits for some of those before it."""
-    nodes = tuple(Node(builder="x", name=name, driver=Driver.DOCKER) for name in ("a", "b"))
-    builder = Builder(name="x", driver=Driver.DOCKER, nodes=nodes)
+def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
+    """Any graph of pieces on two nodes, or on either, and of steps that need none.
+
+    Each waits for some of those before it; shared pieces are for pieces of the same nodes only.
+    """
+    a, b = (Node(builder="x", name=name, driver=Driver.DOCKER) for name in ("a", "b"))
+    builder = Builder(name="x", driver=Driver.DOCKER, nodes=(a, b))
     steps: list[Step] = []
     before: dict[Step, tuple[Step, ...]] = {}
     for index in range(draw(st.integers(min_value=0, max_value=15))):
-        target = Target(name=f"t{index}", builder=builder)
-        node = draw(st.sampled_from([*nodes, None]))
-        step = BuildPiece(target=target, nodes=(node,)) if node else Publish(target=target)
-        before[step] = tuple(draw(st.lists(st.sampled_from(steps), max_size=3, unique=True))) if steps else ()
+        target = Target(name=f"t{index}", builder=builder, retries=draw(st.integers(0, retries)))
+        nodes = draw(st.sampled_from([(a,), (b,), (a, b), (b, a), ()]))
+        shared = draw(st.integers(0, 3)) == 0
+        step = BuildPiece(target=target, nodes=nodes, shared=shared) if nodes else Publish(target=target)
+        others = [each for each in steps if _may_follow(step, each)]
+        before[step] = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()
         steps.append(step)
     after = {step: tuple(each for each in steps if step in before[each]) for step in steps}
     return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after)
+
+
+def _may_follow(step: Step, other: Step) -> bool:
+    """Whether `step` may wait for `other`: for a shared piece only what is built on its nodes."""
+    if not isinstance(other, BuildPiece) or not other.shared:
+        return not (isinstance(step, BuildPiece) and step.shared)
+    return isinstance(step, BuildPiece) and {*step.nodes} == {*other.nodes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from pathlib import Path
 from textwrap import dedent
@@ -11,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft7Validator
 
-from mpbake.errors import PlanError
-from mpbake.loader import Document, read_plan
-from mpbake.resolve import Inputs, Overrides, resolve
+from mpbake.errors import PlanError, dotted
+from mpbake.loader import read_plan
+from mpbake.resolve import Inputs, Overrides, parse_settings, resolve
 from mpbake.schema import plan_schema
+from mpbake.text import one_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from mpbake.document import Document
+    from mpbake.errors import Diagnostic
     from mpbake.plan import Plan, Target
     from mpbake.spec import PlanSpec
 
@@ -32,7 +36,7 @@ def text(literal: str) -> str:
     return dedent(literal).strip("\n")
 
 
-def read_text(toml: str, *, version: bool = True) -> tuple[Document, PlanSpec]:
+def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) -> tuple[Document, PlanSpec]:
     """Read a literal as `build.toml`; its first, empty line becomes `version = 1`, so lines count as they are seen."""
     written = dedent(toml)
     if version:
@@ -40,10 +44,11 @@ def read_text(toml: str, *, version: bool = True) -> tuple[Document, PlanSpec]:
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(written.encode("utf-8", "surrogatepass"))
         file.flush()
-        document, spec = read_plan(Path(file.name), shown="build.toml")
+        document, spec = read_plan([Path(file.name)], show=lambda _: "build.toml", settings=settings)
     # What mpbake takes, the schema that editors use must take too.
     assert refusals(document.data) == []
-    return dataclasses.replace(document, path=ROOT / "build.toml"), spec
+    main = dataclasses.replace(document.main, path=ROOT / "build.toml")
+    return dataclasses.replace(document, main=main, sources=(main,)), spec
 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
@@ -58,17 +63,48 @@ def resolve_text(
     variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     values: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
     **overrides: Any,
 ) -> Plan:
-    """The plan that a literal means, in `/plan`, with these `--var`s, this environment and these overrides."""
-    document, spec = read_text(toml)
+    """The plan that a literal means, in `/plan`, with these `--var`s and `--set`s, this environment and overrides."""
+    document, spec = read_text(toml, settings=settings)
     inputs = Inputs(
         variables=variables or {},
         values=values or {},
         environment=environment or {},
         overrides=Overrides(**overrides),
+        settings=parse_settings(settings),
     )
     return resolve(document, spec, inputs)
+
+
+def read_files(
+    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()
+) -> tuple[Document, PlanSpec]:
+    """Write literals as files, and read those that are `named`, or `build.toml`. Messages call them as they are here.
+
+    The first, empty line of a literal becomes `version = 1`, as with `read_text`; one that has none stays as it is.
+    """
+    for name, toml in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = dedent(toml)
+        path.write_text("version = 1" + written if written.startswith("\n") else written, encoding="utf-8")
+    paths = [folder / name for name in named or ("build.toml",)]
+    return read_plan(paths, show=lambda path: os.path.relpath(path, folder), settings=settings)
+
+
+def resolve_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> Plan:
+    """The plan that several files mean."""
+    document, spec = read_files(folder, files, *named, settings=settings)
+    return resolve(document, spec, Inputs(settings=parse_settings(settings)))
+
+
+def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:
+    """Everything that is wrong with a plan of several files, each problem in short."""
+    with pytest.raises(PlanError) as caught:
+        resolve_files(folder, files, *named, settings=settings)
+    return in_short(caught.value)
 
 
 def target_of_text(toml: str, name: str = "web", **inputs: Any) -> Target:
@@ -77,7 +113,24 @@ def target_of_text(toml: str, name: str = "web", **inputs: Any) -> Target:
 
 
 def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
-    """Everything that is wrong with a plan, as people read it."""
+    """Everything that is wrong with a plan, each problem in short; for all that people read, see the golden files."""
     with pytest.raises(PlanError) as caught:
         resolve_text(toml, **inputs) if version else read_text(toml, version=False)
-    return str(caught.value)
+    return in_short(caught.value)
+
+
+def in_short(error: PlanError) -> str:
+    """Problems without columns, marks and codes."""
+    return "\n".join(_in_short(each) for each in error.diagnostics)
+
+
+def _in_short(diagnostic: Diagnostic) -> str:
+    place = diagnostic.location
+    parts, excerpt = [], ""
+    if place:
+        parts = [one_line(f"{place.file}:{place.line}" if place.line else place.file), dotted(place.key)]
+        excerpt = one_line(place.excerpt.strip())
+    lines = [": ".join([*filter(None, parts), printable(diagnostic.message)])]
+    lines += [f"    {excerpt}"] if excerpt else []
+    lines += [f"  = {printable(diagnostic.hint)}"] if diagnostic.hint else []
+    return "\n".join(lines)

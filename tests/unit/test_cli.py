@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+import mpbake.commands.check
+import mpbake.commands.export
+import mpbake.commands.init
 import mpbake.commands.names
 import mpbake.commands.plan
 import mpbake.commands.run
 import mpbake.commands.schema
+import mpbake.commands.show
 from mpbake import __main__, __version__
 from mpbake.cli import cli
 from mpbake.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
@@ -50,8 +54,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
     found = Called()
-    for module in (mpbake.commands.names, mpbake.commands.plan, mpbake.commands.run, mpbake.commands.schema):
-        monkeypatch.setattr(module, "main", found.main)
+    for name in ("check", "export", "init", "names", "plan", "run", "schema", "show"):
+        monkeypatch.setattr(getattr(mpbake.commands, name), "main", found.main)
     return found
 
 
@@ -72,8 +76,13 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     [
         ("plan", Options()),
         ("plan web php-*", Options(names=("web", "php-*"))),
-        ("plan -f a.toml -C dir", Options(file="a.toml", directory="dir")),
-        ("plan --file=a.toml --directory=dir", Options(file="a.toml", directory="dir")),
+        ("plan -f a.toml -C dir", Options(files=("a.toml",), directory="dir")),
+        ("plan --file=a.toml --directory=dir", Options(files=("a.toml",), directory="dir")),
+        ("plan -f a.toml -f b.toml", Options(files=("a.toml", "b.toml"))),
+        ("plan --set web.args.A=1 --set *.tags+=x", Options(settings=("web.args.A=1", "*.tags+=x"))),
+        ("show web --origin --set web.args.A=1", Options(names=("web",), origin=True, settings=("web.args.A=1",))),
+        ("export web --no-push", Options(names=("web",), push=False, format="bake")),
+        ("check --strict --format github", Options(strict=True, format="github")),
         ("plan --var a=1 --var b=2", Options(variables=("a=1", "b=2"))),
         (
             "plan --platform linux/amd64 --platform linux/arm64,linux/386",
@@ -90,6 +99,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         ("run --dry-run --format json", Options(dry_run=True, format="json")),
         ("run -- --web", Options(names=("--web",))),
         ("list -C dir --no-color", Options(directory="dir", no_color=True)),
+        ("init", Options()),
+        ("init -C dir --dry-run", Options(directory="dir", dry_run=True)),
         ("schema", Options(format="json")),
         ("schema --format markdown", Options(format="markdown")),
     ],
@@ -103,12 +114,15 @@ def options_of(command: click.Command) -> list[click.Option]:
     return [each for each in command.params if isinstance(each, click.Option) and each.name != "help"]
 
 
-@pytest.mark.parametrize("name", ["run", "plan", "list"])
+@pytest.mark.parametrize("name", ["run", "plan", "list", "init", "show", "export", "check"])
 def test_every_option_has_its_variable(name: str) -> None:
     fields = {field.name for field in dataclasses.fields(Options)}
     options = options_of(cli.commands[name])
-    assert len(options) >= 4
+    assert len(options) >= 2
     for option in options:
+        if option.name == "format" and name in {"check", "export"}:
+            assert not option.envvar, "MPBAKE_FORMAT is the format of plans"
+            continue
         (long,) = (each for each in option.opts if each.startswith("--"))
         assert option.envvar == f"MPBAKE_{long[2:].upper().replace('-', '_')}"
         assert option.name in fields
@@ -119,7 +133,9 @@ def test_every_option_has_its_variable(name: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "options"),
     [
-        ("MPBAKE_FILE", "a b.toml", Options(file="a b.toml")),
+        ("MPBAKE_FILE", "a b.toml", Options(files=("a b.toml",))),
+        ("MPBAKE_FILE", "a.toml\nb.toml", Options(files=("a.toml", "b.toml"))),
+        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", Options(settings=("a.args.X=1 2", "*.tags+=x"))),
         ("MPBAKE_DIRECTORY", "dir", Options(directory="dir")),
         ("MPBAKE_VAR", "a=1", Options(variables=("a=1",))),
         ("MPBAKE_VAR", "a=1\nb=2\n", Options(variables=("a=1", "b=2"))),
@@ -156,7 +172,7 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) 
     for variable, value in (("MPBAKE_PUSH", "1"), ("MPBAKE_FILE", "a.toml"), ("MPBAKE_VAR", "a=1")):
         monkeypatch.setenv(variable, value)
     typed(monkeypatch, "plan", "--no-push", "-f", "b.toml", "--var", "b=2")
-    assert called.options == Options(push=False, file="b.toml", variables=("b=2",))
+    assert called.options == Options(push=False, files=("b.toml",), variables=("b=2",))
 
 
 def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Path) -> None:
@@ -167,7 +183,7 @@ def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Pa
     assert world is not None
     assert world.folder == tmp_path
     assert world.environment["SOME"] == "thing"
-    assert (world.stdout, world.stderr) == (sys.stdout, sys.stderr)
+    assert (world.stdout.buffer, world.stderr.buffer) == (sys.stdout.buffer, sys.stderr.buffer)
     assert world.clock() <= world.clock()
     assert world.now().tzinfo is UTC
 
@@ -193,6 +209,15 @@ def test_live_only_where_a_person_watches(
     assert called.world.live is live
 
 
+def test_every_command_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(monkeypatch, "--help") == 0
+    commands, _, epilog = capsys.readouterr().out.partition("\nCommands:\n")[2].partition("\n\n")
+    lines = commands.splitlines()
+    assert sorted(line.split()[0] for line in lines) == sorted(cli.commands)
+    assert not [line for line in lines if not line.endswith(".") or line.endswith("...")]
+    assert "mpbake init" in epilog
+
+
 def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(monkeypatch) == 0
     assert capsys.readouterr().out.startswith("Usage: mpbake [OPTIONS] COMMAND [ARGS]...\n")
@@ -204,10 +229,14 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("plam", ["error: No such command 'plam'", "; try: mpbake --help\n"]),
-        ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", "; try: mpbake run --help\n"]),
+        ("plam", ["error: No such command 'plam'", " try: mpbake --help\n"]),
+        ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", " try: mpbake run --help\n"]),
+        ("-f build.toml plan", ["error: -f goes after the command: mpbake run -f …; try: mpbake --help\n"]),
+        ("--dry-run", ["error: --dry-run goes after the command: mpbake run --dry-run …"]),
+        ("--frobnicate plan", ["error: No such option", "--frobnicate", "; try: mpbake --help\n"]),
         ("list --dryrun", ["error: No such option", "--dryrun", "; try: mpbake list --help\n"]),
         ("list web", ["error: Got unexpected extra argument (web); try: mpbake list --help\n"]),
+        ("init web", ["error: Got unexpected extra argument (web); try: mpbake init --help\n"]),
         ("plan --var", ["error: Option '--var' requires an argument"]),
         ("plan --format yaml", ["error: Invalid value for '--format'", "'text', 'json'"]),
         ("run --format json", ["error: --format goes with --dry-run; try: mpbake run --help\n"]),
@@ -286,7 +315,9 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
     assert (tmp_path / "out").read_text() == ""
 
 
-@pytest.mark.parametrize("words", ["--help", "-h", "run --help", "plan -h", "list --help", "--version", "-V"])
+@pytest.mark.parametrize(
+    "words", ["--help", "-h", "run --help", "plan -h", "list --help", "init -h", "--version", "-V"]
+)
 def test_help_is_no_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called, words: str
 ) -> None:
@@ -317,7 +348,7 @@ def test_help_imports_nothing_heavy() -> None:
     script = f"""
 import sys, contextlib, io
 from mpbake import __main__
-for words in (["--help"], ["run", "--help"], ["schema", "--help"], ["--version"]):
+for words in (["--help"], ["run", "--help"], ["init", "--help"], ["schema", "--help"], ["--version"]):
     sys.argv = ["mpbake", *words]
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         __main__.main()
@@ -332,7 +363,8 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     assert (version.returncode, version.stdout, version.stderr) == (0, f"mpbake {__version__}\n", "")
     wrong = python("-m", "mpbake", "plan", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (3, "")
-    assert wrong.stderr.startswith(f"error: no build.toml or mpbake.toml in {tmp_path} or any folder above it\n")
+    assert wrong.stderr.startswith(f"error: no build.toml or mpbake.toml in {tmp_path} or any folder above it")
+    assert wrong.stderr.endswith("\n  = mpbake init writes a first one; or name a plan with -f FILE\n")
 
 
 @pytest.mark.allow_subprocess

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake import __main__
-from mpbake.commands import names, plan, run
+from mpbake.commands import export, names, plan, run, show
 from mpbake.commands.load import graph_of, inputs, load, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
@@ -21,7 +21,7 @@ from mpbake.events import Warned
 from mpbake.graph import selection
 from mpbake.options import Options
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
-from tests.unit.plans import text
+from tests.unit.plans import in_short, text
 from tests.unit.test_report import Terminal
 from tests.unit.worlds import world, written
 
@@ -105,33 +105,31 @@ def test_list(folder: Path) -> None:
         ("below", {}),
         (".", {"directory": "below"}),
         ("below", {"directory": ".."}),
-        ("below", {"file": "../build.toml"}),
-        (".", {"directory": "below", "file": "../build.toml"}),
+        ("below", {"files": ("../build.toml",)}),
+        (".", {"directory": "below", "files": ("../build.toml",)}),
     ],
 )
-def test_where_the_plan_is(folder: Path, where: str, options: dict[str, str]) -> None:
+def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) -> None:
     assert said(plan.main, world(folder / where), **options) == WEB
 
 
 @pytest.mark.parametrize(
     ("where", "options", "shown"),
     [
-        (".", {}, "build.toml"),
-        (".", {"file": "build.toml"}, "build.toml"),
-        (".", {"directory": "below"}, "build.toml"),
-        ("below", {}, "{folder}/build.toml"),
-        ("below", {"file": "../build.toml"}, "../build.toml"),
-        ("below", {"file": "{folder}/build.toml"}, "{folder}/build.toml"),
+        (".", Options(), "build.toml"),
+        (".", Options(files=("build.toml",)), "build.toml"),
+        (".", Options(directory="below"), "build.toml"),
+        ("below", Options(), "../build.toml"),
+        ("below", Options(files=("../build.toml",)), "../build.toml"),
     ],
 )
 def test_messages_call_the_plan_as_seen_from_where_people_are(
-    folder: Path, where: str, options: dict[str, str], shown: str
+    folder: Path, where: str, options: Options, shown: str
 ) -> None:
     (folder / "build.toml").write_text("version = 2\n")
-    given: dict[str, Any] = {name: value.format(folder=folder) for name, value in options.items()}
     with pytest.raises(PlanError) as caught:
-        plan.main(Options(**given), world(folder / where))
-    assert str(caught.value).startswith(f"{shown.format(folder=folder)}:1: version: must be 1\n")
+        plan.main(options, world(folder / where))
+    assert str(caught.value).startswith(f"{shown.format(folder=folder)}:1:11: version: must be 1 [plan-version]\n")
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
@@ -144,8 +142,8 @@ def test_no_plan(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"^no build\.toml or mpbake\.toml in "):
         plan.main(Options(), world(tmp_path))
     with pytest.raises(PlanError) as caught:
-        plan.main(Options(file="other.toml"), world(tmp_path))
-    assert str(caught.value) == "other.toml: cannot be read: No such file or directory"
+        plan.main(Options(files=("other.toml",)), world(tmp_path))
+    assert str(caught.value) == "other.toml: cannot be read: No such file or directory [file-unreadable]"
     with pytest.raises(UsageError) as missing:
         plan.main(Options(directory="nowhere"), world(tmp_path))
     assert str(missing.value) == "there is no folder nowhere"
@@ -155,6 +153,151 @@ def test_a_name_that_means_nothing(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         plan.main(Options(names=("wen",)), world(folder))
     assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
+
+
+# --- show and export --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(folder: Path) -> Path:
+    """The plan in two files more: one that it includes, and one to be named beside it."""
+    (folder / "build.toml").write_text(PLAN.replace("[variables]", 'include = ["below/common.toml"]\n[variables]'))
+    (folder / "below" / "common.toml").write_text(
+        text("""
+        version = 1
+        [defaults.target]
+        labels = { team = "core" }
+        [targets._image]
+        context = "src"
+        args = { A = "1", B = "1" }
+        [targets.web]
+        inherits = ["_image"]
+        """)
+    )
+    (folder / "local.toml").write_text('version = 1\n[targets.web]\nargs = { B = "2" }\n')
+    return folder
+
+
+def test_show(files: Path) -> None:
+    assert (
+        said(show.main, world(files), names=("web",))
+        == text(f"""
+        [targets.web]
+        description = "the front end"
+        builder = "default"
+        context = "{files}/below/src"
+        args = {{ A = "1", B = "1" }}
+        labels = {{ team = "core" }}
+        tags = ["r/web:dev"]
+        platforms = ["linux/amd64"]
+        """)
+        + "\n"
+    )
+    assert said(show.main, world(files)) == said(show.main, world(files), names=("default",))
+    assert said(show.main, world(files), names=("*",)).count("[targets.") == 2
+
+
+def test_show_where_each_value_comes_from(files: Path) -> None:
+    shown = said(
+        show.main,
+        world(files),
+        names=("web",),
+        origin=True,
+        files=("build.toml", "local.toml"),
+        settings=("web.args.C=3", "web.tags+=r/more"),
+        push=True,
+        no_cache=True,
+    )
+    origins = [line.partition("  # ") for line in shown.splitlines() if "  # " in line]
+    assert [(line.partition(" =")[0].strip(), origin) for line, _, origin in origins] == [
+        ("description", "build.toml:8"),
+        ("builder", "default"),
+        ("context", "below/common.toml:5 (targets._image)"),
+        ("args.A", "below/common.toml:6 (targets._image)"),
+        ("args.B", "local.toml:3"),
+        ("args.C", "--set web.args.C=3"),
+        ("labels", "below/common.toml:3 (defaults.target)"),
+        ('"r/web:dev",', "build.toml:10"),
+        ('"r/more:latest",', "--set web.tags+=r/more"),
+        ("platforms", "build.toml:9"),
+        ("push", "--push"),
+        ("no-cache", "--no-cache"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"builder": "default"}, 'builder = "default"  # --builder'),
+        ({"load": True}, "load = true  # --load"),
+        ({"pull": True}, "pull = true  # --pull"),
+        ({"platforms": ("linux/arm64",)}, 'platforms = ["linux/arm64"]  # --platform'),
+        ({"platforms": ("linux/arm64",)}, 'labels = { load = "x", platforms = "y" }  # build.toml:3'),
+        ({"load": True, "push": True}, 'labels = { load = "x", platforms = "y" }  # build.toml:3'),
+    ],
+)
+def test_what_options_change_comes_from_them(tmp_path: Path, options: dict[str, Any], line: str) -> None:
+    (tmp_path / "build.toml").write_text(
+        text("""
+        version = 1
+        [targets.web]
+        labels = { load = "x", platforms = "y" }
+        tags = ["web"]
+        """)
+    )
+    shown = said(show.main, world(tmp_path), names=("web",), origin=True, **options)
+    assert line in [" ".join(each.split()).replace(" # ", "  # ") for each in shown.splitlines()]
+
+
+def test_export(files: Path) -> None:
+    here = world(files)
+    assert export.main(Options(), here) == 0
+    assert written(here.stderr) == "warning: tool: bake has no needs: left out\n"
+    found = json.loads(written(here.stdout))
+    assert found["group"] == {"default": {"targets": ["web"]}}
+    assert found["target"] == {
+        "web": {
+            "description": "the front end",
+            "context": f"{files}/below/src",
+            "args": {"A": "1", "B": "1"},
+            "labels": {"team": "core"},
+            "tags": ["r/web:dev"],
+            "platforms": ["linux/amd64"],
+        },
+        "tool": {"context": str(files), "labels": {"team": "core"}},
+    }
+
+
+def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> None:
+    shown = said(
+        export.main,
+        world(files),
+        names=("web",),
+        platforms=("linux/arm64",),
+        settings=("web.args={ A = 5 }",),
+        push=True,
+    )
+    (name, web), *others = json.loads(shown)["target"].items()
+    assert (name, others) == ("web", [])
+    assert (web["platforms"], web["args"], web["output"]) == (["linux/arm64"], {"A": "5"}, ["type=registry"])
+
+
+def test_a_later_file_wins(files: Path) -> None:
+    def args(*names: str) -> Any:
+        found = json.loads(said(export.main, world(files), names=("web",), files=names))
+        return found["target"]["web"]["args"]
+
+    assert args("build.toml") == {"A": "1", "B": "1"}
+    assert args("build.toml", "local.toml") == {"A": "1", "B": "2"}
+
+
+def test_what_is_set_must_mean_something(folder: Path) -> None:
+    with pytest.raises(UsageError) as unread:
+        plan.main(Options(settings=("web.tags",)), world(folder))
+    assert str(unread.value).startswith("--set web.tags: is not GLOB.KEY=VALUE\n")
+    with pytest.raises(PlanError) as unmatched:
+        plan.main(Options(settings=("wbe.tags=x",)), world(folder))
+    assert in_short(unmatched.value) == ('--set wbe.tags=x: no target matches "wbe"\n  = did you mean "web"?')
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -180,13 +323,13 @@ def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[s
 @pytest.mark.parametrize("assignment", ["tag", "=x", "", "\x1b[31m"])
 def test_a_variable_without_a_value(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
-        inputs(Options(variables=(assignment,)), world(Path("/")))
-    shown = assignment.replace("\x1b", "\\x1b")
-    assert str(caught.value) == f'--var "{shown}" is not NAME=VALUE'
+        inputs(Options(variables=("a=b", assignment)), world(Path("/")), Path("/"))
+    hint = "what it is instead is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var number 2 is not NAME=VALUE\n  = {hint}"
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
-    assert inputs(Options(variables=("a=b=c", "d=")), world(Path("/"))).variables == {"a": "b=c", "d": ""}
+    assert inputs(Options(variables=("a=b=c", "d=")), world(Path("/")), Path("/")).variables == {"a": "b=c", "d": ""}
 
 
 def test_overrides() -> None:
@@ -197,7 +340,7 @@ def test_overrides() -> None:
         pull=True,
         builder="ci",
     )
-    found = inputs(given, world(Path("/"), {"A": "1"}))
+    found = inputs(given, world(Path("/"), {"A": "1"}), Path("/"))
     assert found.environment == {"A": "1"}
     assert dataclasses.asdict(found.overrides) == {
         "push": False,
@@ -205,6 +348,7 @@ def test_overrides() -> None:
         "no_cache": True,
         "pull": True,
         "builder": "ci",
+        "platforms": (),
     }
 
 
@@ -274,15 +418,15 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
         plan.main(Options(names=("*",)), world(tmp_path))
     problem = "cannot be loaded into the engine: its platforms are built on several nodes"
     hint = "load one of them: --load --no-push --platform OS/ARCH"
-    assert str(caught.value) == text(f"""
-        build.toml:6: targets.web.platforms: web: {problem} (intel, arm)
-            [targets.web]
+    assert in_short(caught.value) == text(f"""
+        build.toml:5: targets._image.load: web: {problem} (intel, arm)
+            load = true
           = {hint}
-        build.toml:12: targets.php.platforms: php-1: {problem} (arm, intel)
-            platforms = [
+        build.toml:5: targets._image.load: php-1: {problem} (arm, intel)
+            load = true
           = {hint}
-        build.toml:12: targets.php.platforms: php-2: {problem} (arm, intel)
-            platforms = [
+        build.toml:5: targets._image.load: php-2: {problem} (arm, intel)
+            load = true
           = {hint}
         """)
 
@@ -305,9 +449,14 @@ def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
         ({}, "web linux/amd64", "mpbake run web --platform linux/amd64 --no-push"),
         ({}, "tool", "mpbake run tool"),
         (
-            {"directory": "a dir", "file": "b.toml", "builder": "ci", "variables": ("a=b c", "d=")},
+            {"directory": "a dir", "files": ("b.toml", "c"), "builder": "ci", "variables": ("a=b c", "d=")},
             "tool",
-            "mpbake run -C 'a dir' -f b.toml --builder ci --var 'a=b c' --var d= tool",
+            "mpbake run -C 'a dir' --builder ci -f b.toml -f c --var 'a=b c' --var d= tool",
+        ),
+        (
+            {"settings": ("web.args.A=b c", "*.tags+=x")},
+            "tool",
+            "mpbake run --set 'web.args.A=b c' --set '*.tags+=x' tool",
         ),
         ({"platforms": ("linux/amd64",)}, "tool", "mpbake run tool --platform linux/amd64"),
         ({"push": False}, "tool", "mpbake run tool --no-push"),
@@ -441,9 +590,9 @@ def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:
 def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> None:
     with pytest.raises(PlanError) as caught:
         run.main(Options(), world(folder))
-    assert str(caught.value) == text(f"""
+    assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = paths count from the plan's folder, that of a Dockerfile from its context
+          = paths count from the folder of the file that states them, that of a Dockerfile from its context
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.bake import dump
 from mpbake.buildkit.definition import (
     annotations_of_index,
     annotations_of_part,
     bake_definition,
-    dump,
+    entitlements,
     grants,
     outputs,
     repositories,
@@ -330,6 +331,88 @@ def test_a_definition_changes_nothing_of_its_target() -> None:
     assert pieces[0].target.attributes["args"] == {"A": "1"}
 
 
+# --- platforms that differ --------------------------------------------------------------------------------------------
+
+
+def test_each_part_is_told_what_holds_on_its_platforms() -> None:
+    pieces = pieces_of("""
+        platforms = ["linux/amd64", "linux/386", "linux/arm64"]
+        args = { ALL = "1", BITS = "{{ '32' if platform.arch == '386' else '64' }}" }
+        cache-to = ["type=local,dest=cache-{{ platform.slug }}"]
+        """)
+    found = [targets_of(piece)["web"] for piece in pieces]
+    assert [(each["platforms"], each["args"], each["cache-to"]) for each in found] == [
+        (
+            [platform],
+            {"ALL": "1", "BITS": bits, "BUILDKIT_MULTI_PLATFORM": "1"},
+            [f"type=local,dest=/plan/cache-{platform.replace('/', '-')}"],
+        )
+        for platform, bits in (("linux/amd64", "64"), ("linux/386", "32"), ("linux/arm64", "64"))
+    ]
+
+
+BASES = """
+    [targets.intel]
+    [targets.arm]
+    [targets.assets]
+    platforms = ["linux/amd64"]
+    contexts = { base = "target:base" }
+    [targets.base]
+    platforms = ["linux/amd64", "linux/arm64"]
+    args = { ARCH = "{{ platform.arch }}" }
+    [targets.base-2]
+    """
+
+
+def test_each_part_links_to_its_own_targets() -> None:
+    pieces = pieces_of(
+        """
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:{{ 'arm' if platform.arch == 'arm64' else 'intel' }}", files = "files" }
+        """,
+        BASES,
+    )
+    found = [targets_of(piece) for piece in pieces]
+    assert [list(each) for each in found] == [["web", "intel"], ["web", "arm"]]
+    assert [each["web"]["contexts"]["base"] for each in found] == ["target:intel", "target:arm"]
+
+
+def test_a_link_that_differs_is_told_the_same_platform() -> None:
+    pieces = pieces_of('platforms = ["linux/amd64", "linux/arm64"]\ncontexts = { base = "target:base" }', BASES)
+    found = [targets_of(piece)["base"] for piece in pieces]
+    assert [(each["platforms"], each["args"]) for each in found] == [
+        (["linux/amd64"], {"ARCH": "amd64"}),
+        (["linux/arm64"], {"ARCH": "arm64"}),
+    ]
+
+
+def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
+    """The assets are built on Intel for both, and so is what they link to."""
+    _, piece = pieces_of(
+        """
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:base", assets = "target:assets", other = "target:base-2" }
+        """,
+        BASES,
+    )
+    found = targets_of(piece)
+    shown = {
+        name: (each["platforms"], each.get("args", {}).get("ARCH"), each.get("contexts", {}))
+        for name, each in found.items()
+    }
+    assert shown == {
+        "web": (
+            ["linux/arm64"],
+            None,
+            {"base": "target:base", "assets": "target:assets", "other": "target:base-2"},
+        ),
+        "base": (["linux/arm64"], "arm64", {}),
+        "base-3": (["linux/amd64"], "amd64", {}),
+        "assets": (["linux/amd64"], None, {"base": "target:base-3"}),
+        "base-2": (["linux/arm64"], None, {}),
+    }
+
+
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
@@ -420,6 +503,23 @@ def granted(attributes: str, *more: str) -> list[str]:
 )
 def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[str]) -> None:
     assert granted(attributes) == allowed
+
+
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ("", []),
+        ("network = 'none'", []),
+        ("network = 'host'", ["network.host"]),
+        ("entitlements = ['security.insecure', 'device']", ["security.insecure", "device"]),
+        ("entitlements = ['network.host']\nnetwork = 'host'", ["network.host"]),
+        ("contexts = { base = 'target:privileged' }", ["network.host", "device"]),
+    ],
+)
+def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, found: list[str]) -> None:
+    privileged = "[targets.privileged]\nentitlements = ['network.host', 'device']"
+    (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", privileged)
+    assert entitlements(bake_definition(piece, CONTAINER)) == found
 
 
 def test_the_nearest_folder_that_exists_is_granted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from mpbake.errors import BuildFailed, Cancelled, LockHeld, MpbakeError, Unreach
 from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepStarted, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
 from mpbake.schedule import Schedule
-from mpbake.steps import BuildPiece, Outcome, StepResult, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, Outcome, Publish, StepResult, StepStatus, Verify
 from tests.unit.graphs import graph_of_text, graphs
 from tests.unit.plans import text
 
@@ -39,7 +39,10 @@ CHAIN = """
 
 
 class FakeRunner:
-    """Ends each step as `script` says by its key: with an outcome, an error to raise, or what a function does."""
+    """Ends each step as `script` says by its key or its target's name.
+
+    That is with an outcome, an error to raise, or what a function does.
+    """
 
     def __init__(self, script: Mapping[str, Outcome | Exception | Callable[[], Outcome]] | None = None) -> None:
         self.script = script or {}
@@ -49,7 +52,7 @@ class FakeRunner:
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
         reporter.handle(StepAdvanced(step=step, activity="working"))
-        found = self.script.get(step.key, Outcome())
+        found = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
         if isinstance(found, Exception):
             raise found
         return found if isinstance(found, Outcome) else found()
@@ -98,15 +101,19 @@ def executed(
     graph: BuildGraph, runner: FakeRunner, reporter: Recorder, *, stop: StopRequest | None = None
 ) -> list[str]:
     """The results of an execution, one piece at a time, with a clock that gains a second at each look."""
+    schedule = Schedule(graph, {"default/local": 1})
     results = Executor(
         graph=graph,
-        schedule=Schedule(graph, {"default/local": 1}),
+        schedule=schedule,
         runner=runner,
         reporter=reporter,
         clock=map(float, itertools.count()).__next__,
         stop=stop or StopRequest(),
     ).execute()
-    assert tuple(result.step for result in results) == graph.steps, "one result for each step, in the graph's order"
+    places = [schedule.order(result.step) for result in results]
+    assert places == sorted(places), "in the graph's order"
+    missing = {*graph.steps} - {schedule.origin(result.step) for result in results}
+    assert all(isinstance(step, BootstrapNode) or is_shared(step) for step in missing), "only what nobody needed"
     (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
     assert finished.results == results
     assert finished is reporter.events[-1]
@@ -138,14 +145,14 @@ def test_steps_run_in_order_with_the_results_of_those_before_them() -> None:
         done verify a
         started build b native on default/local
         done build b native on default/local
-        run finished after 11s, signal 0
+        run finished after 16s, signal 0
         """).split("\n")
     assert runner.inputs == {
         "bootstrap default/local": {},
-        "build a native on default/local": {"bootstrap default/local": DONE},
+        "build a native on default/local": {},
         "publish a": {"build a native on default/local": DONE},
         "verify a": {"publish a": DONE},
-        "build b native on default/local": {"bootstrap default/local": DONE, "verify a": DONE},
+        "build b native on default/local": {"verify a": DONE},
     }
 
 
@@ -251,7 +258,7 @@ def test_a_stop_request_ends_what_runs_and_starts_nothing_more() -> None:
         "cancelled build b native on default/local",
         "cancelled build c native on default/local",
     ]
-    assert reporter.lines[-1] == "run finished after 5s, signal 15"
+    assert reporter.lines[-1] == "run finished after 7s, signal 15"
 
 
 def test_a_stop_request_before_the_start_starts_nothing() -> None:
@@ -259,7 +266,7 @@ def test_a_stop_request_before_the_start_starts_nothing() -> None:
     stop(signal.SIGINT)
     reporter = Recorder()
     graph = graph_of_text(CHAIN)
-    assert executed(graph, FakeRunner(), reporter, stop=stop) == [f"cancelled {step.key}" for step in graph.steps]
+    assert executed(graph, FakeRunner(), reporter, stop=stop) == [f"cancelled {step.key}" for step in graph.steps[1:]]
     assert not any(line.startswith("started") for line in reporter.lines)
 
 
@@ -302,18 +309,33 @@ ENDINGS: list[Outcome | Exception] = [
 @settings(max_examples=50)
 @given(graphs(), st.data())
 def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataObject) -> None:
-    script = {step.key: data.draw(st.sampled_from(ENDINGS)) for step in graph.steps}
-    runner, reporter = FakeRunner(script), Recorder()
-    results = executed(graph, runner, reporter)
-    assert len(results) == len(graph.steps)
-    finished = [event.result.step for event in reporter.events if isinstance(event, StepFinished)]
-    assert sorted(step.key for step in finished) == sorted(step.key for step in graph.steps)
-    for step, line in zip(graph.steps, results, strict=True):
-        ran = step.key in runner.inputs
-        assert ran or line.startswith(("skipped ", "cancelled "))
-        assert ran is all(results[graph.steps.index(each)].startswith("done ") for each in graph.before[step])
+    endings = {step.target.name: data.draw(st.sampled_from(ENDINGS)) for step in graph.steps if has_target(step)}
+    runner, reporter = FakeRunner(endings), Recorder()
+    executed(graph, runner, reporter)
+    finished = [event.result for event in reporter.events if isinstance(event, StepFinished)]
+    assert len({result.step for result in finished}) == len(finished)
+    (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
+    assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
+    started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
+    assert started == {result.step for result in finished if result.status not in {SKIPPED, CANCELLED}} | {
+        result.step
+        for result in finished
+        if isinstance(endings.get(name_of(result.step)), Cancelled) and result.step in started
+    }
     for inputs in runner.inputs.values():
         assert set(inputs.values()) <= {DONE}
+
+
+def has_target(step: Step) -> TypeGuard[BuildPiece | Publish | Verify]:
+    return not isinstance(step, BootstrapNode)
+
+
+def is_shared(step: Step) -> bool:
+    return isinstance(step, BuildPiece) and step.shared
+
+
+def name_of(step: Step) -> str:
+    return step.target.name if has_target(step) else ""
 
 
 # --- exit codes -------------------------------------------------------------------------------------------------------

@@ -211,7 +211,7 @@ def test_only_the_nodes_that_are_used_are_bootstrapped() -> None:
     assert names(graph.targets) == ["php"]
 
 
-def test_of_a_set_of_equal_nodes_the_preferred_one_is_bootstrapped() -> None:
+def test_of_a_set_of_equal_nodes_each_may_be_bootstrapped() -> None:
     graph = graph_of_text("""
         [targets.web]
         builder = "x"
@@ -223,7 +223,50 @@ def test_of_a_set_of_equal_nodes_the_preferred_one_is_bootstrapped() -> None:
     piece = piece_of(graph, "web")
     assert {node.name for node in piece.nodes} == {"a", "b"}
     assert graph.before[piece] == (BootstrapNode(node=piece.node),)
-    assert graph.steps == (BootstrapNode(node=piece.node), piece)
+    assert graph.steps == (*(BootstrapNode(node=node) for node in piece.nodes), piece)
+
+
+def test_on_equal_nodes_a_link_is_built_where_it_is_needed() -> None:
+    plan = """
+        [targets._t]
+        builder = "x"
+        platforms = ["linux/bmd64"]
+        [targets.base]
+        inherits = ["_t"]
+        [targets.web]
+        inherits = ["_t"]
+        contexts = { base = "target:base" }
+        [targets.worker]
+        inherits = ["_t"]
+        contexts = { base = "target:base" }
+        [builders.x]
+        nodes.a = { endpoint = "tcp://a", platforms = ["linux/bmd64"] }
+        nodes.b = { endpoint = "tcp://b", platforms = ["linux/bmd64"] }
+        """
+    assert sketch(graph_of_text(plan)) == text("""
+        bootstrap x/a
+        bootstrap x/b
+        build base linux/bmd64 on x/a
+          after bootstrap x/a
+        build base linux/bmd64 on x/a (shared)
+          after bootstrap x/a
+          after build base linux/bmd64 on x/a
+        build web linux/bmd64 on x/a
+          after bootstrap x/a
+          after build base linux/bmd64 on x/a
+          after build base linux/bmd64 on x/a (shared)
+        build worker linux/bmd64 on x/a
+          after bootstrap x/a
+          after build base linux/bmd64 on x/a
+          after build base linux/bmd64 on x/a (shared)
+        """)
+    (shared,) = shared_of(graph_of_text(plan, "web", "worker"))
+    assert len(shared.nodes) == 2
+    assert shared_of(graph_of_text(plan, "base", "web")) == [], "who needs it elsewhere builds it within"
+
+
+def shared_of(graph: BuildGraph) -> list[BuildPiece]:
+    return [step for step in graph.steps if isinstance(step, BuildPiece) and step.shared]
 
 
 def test_what_is_not_pushed_is_neither_published_nor_verified() -> None:
@@ -321,6 +364,44 @@ def test_a_shared_link_is_built_for_all_its_users() -> None:
     assert [step.key for step in graph.steps if isinstance(step, BuildPiece) and step.shared] == [
         "build base linux/386,linux/amd64 on release/intel (shared)"
     ]
+
+
+def test_a_shared_link_that_differs_is_built_for_each_platform_by_itself() -> None:
+    plan = """
+        [targets._image]
+        builder = "x"
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.base]
+        inherits = ["_image"]
+        args = { ARCH = "{{ platform.arch }}" }
+        [targets.web]
+        inherits = ["_image"]
+        contexts = { base = "target:base" }
+        [targets.worker]
+        inherits = ["_image"]
+        contexts = { base = "target:base" }
+        [builders.x.nodes.one]
+        platforms = ["linux/amd64", "linux/arm64"]
+        """
+    assert sketch(graph_of_text(plan, "web", "worker")) == text("""
+        bootstrap x/one
+        build base linux/amd64 on x/one (shared)
+          after bootstrap x/one
+        build base linux/arm64 on x/one (shared)
+          after bootstrap x/one
+        build web linux/amd64 on x/one
+          after bootstrap x/one
+          after build base linux/amd64 on x/one (shared)
+        build web linux/arm64 on x/one
+          after bootstrap x/one
+          after build base linux/arm64 on x/one (shared)
+        build worker linux/amd64 on x/one
+          after bootstrap x/one
+          after build base linux/amd64 on x/one (shared)
+        build worker linux/arm64 on x/one
+          after bootstrap x/one
+          after build base linux/arm64 on x/one (shared)
+        """)
 
 
 def test_a_base_that_is_built_itself_serves_the_others_on_its_node() -> None:
@@ -512,8 +593,7 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
         if isinstance(step, BuildPiece):
             assert BootstrapNode(node=step.node) in graph.before[step]
             assert step.shared or step.target in graph.targets
-        if isinstance(step, BootstrapNode):
-            assert graph.after[step], "a node that nobody uses"
+            assert all(BootstrapNode(node=node) in position for node in step.nodes)
     for target in graph.targets:
         own = {step for step in graph.of(target) if not (isinstance(step, BuildPiece) and step.shared)}
         last = {step for step in own if not own & set(graph.after[step])}
@@ -546,6 +626,6 @@ def many(number: int) -> list[Target]:
 @pytest.mark.parametrize("number", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
 def test_many_targets(number: int) -> None:
     graph = graph_of(many(number))
-    assert len(graph.steps) == number * 4 + len({"a", "b", "c"}) * len({"bootstrap", "base"})
+    assert len(graph.steps) == number * 4 + len({"a", "b", "c"}) + len({"base on a or b", "base on c"})
     position = {step: index for index, step in enumerate(graph.steps)}
     assert all(position[one] < position[two] for two in graph.steps for one in graph.before[two])

@@ -468,6 +468,13 @@ def test_a_right_instance_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "ci-local/instances/ci-local").exists()
 
 
+def test_what_a_run_that_was_killed_left_of_its_builds_goes(tmp_path: Path) -> None:
+    (tmp_path / "ci-local/refs/ci-local/ci-local").mkdir(parents=True)
+    (tmp_path / "ci-local/refs/ci-local/ci-local/x").write_text("https://me:hunter2@host")
+    assert not created_again(tmp_path, json.dumps(instance()))
+    assert [path.name for path in (tmp_path / "ci-local").iterdir()] == ["instances"]
+
+
 @pytest.mark.parametrize(
     "written",
     [

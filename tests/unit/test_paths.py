@@ -10,13 +10,13 @@ from mpbake.commands.load import load
 from mpbake.commands.paths import check_paths
 from mpbake.errors import PlanError
 from mpbake.options import Options
-from tests.unit.plans import text
+from tests.unit.plans import in_short, text
 from tests.unit.worlds import world
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = paths count from the plan's folder, that of a Dockerfile from its context"
+HINT = "  = paths count from the folder of the file that states them, that of a Dockerfile from its context"
 
 
 def checked(folder: Path, toml: str, *names: str) -> str:
@@ -26,7 +26,7 @@ def checked(folder: Path, toml: str, *names: str) -> str:
     try:
         check_paths(document, [plan.targets[name] for name in names or plan.targets])
     except PlanError as error:
-        return str(error).replace(f"{folder}/", "")
+        return in_short(error).replace(f"{folder}/", "")
     return ""
 
 
@@ -100,8 +100,8 @@ def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
         context = "php{{ v }}"
         """,
     ) == text(f"""
-        build.toml:4: targets.web.context: web: there is no folder nope
-            [targets.web]
+        build.toml:3: targets._image.context: web: there is no folder nope
+            context = "nope"
         {HINT}
         build.toml:7: targets.web.secret[0]: web: there is no file gone
             "id=a,src=gone",
@@ -113,6 +113,43 @@ def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
             context = "php{{{{ v }}}}"
         {HINT}
         """)
+
+
+def test_what_single_platforms_name_is_looked_at(folder: Path) -> None:
+    plan = """
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        dockerfile = "{{ 'file' if platform.arch == 'amd64' else 'gone' }}"
+        [targets.web.platform."linux/arm64"]
+        contexts = { files = "nope" }
+        [targets.web.platform."linux/386"]
+        contexts = { files = "never built" }
+        """
+    assert checked(folder, plan) == text(f"""
+        build.toml:4: targets.web.dockerfile: web: there is no Dockerfile gone
+            dockerfile = "{{{{ 'file' if platform.arch == 'amd64' else 'gone' }}}}"
+        {HINT}
+        build.toml:6: targets.web.platform."linux/arm64".contexts.files: web: there is no folder nope
+            contexts = {{ files = "nope" }}
+        {HINT}
+        """)
+
+
+def test_a_file_is_looked_for_where_the_file_that_names_it_is(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "common.toml").write_text('version = 1\n[targets._image]\nsecret = ["id=a,src=file"]\n')
+    plan = """
+        include = ["sub/common.toml"]
+        [targets.web]
+        inherits = ["_image"]
+        """
+    assert checked(folder, plan) == text(f"""
+        sub/common.toml:3: targets._image.secret[0]: web: there is no file sub/file
+            secret = ["id=a,src=file"]
+        {HINT}
+        """)
+    (folder / "sub" / "file").touch()
+    assert checked(folder, plan) == ""
 
 
 def test_links_are_looked_at_once_and_other_targets_not_at_all(folder: Path) -> None:

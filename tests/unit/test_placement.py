@@ -6,11 +6,12 @@ from collections import Counter
 
 import pytest
 
+from mpbake.codes import Code
 from mpbake.placement import (
     EngineFacts,
     NodeFacts,
     Placement,
-    Unplaceable,
+    alike,
     contradictions,
     declares,
     default_driver,
@@ -22,6 +23,7 @@ from mpbake.placement import (
 )
 from mpbake.plan import Driver, Node
 from mpbake.platforms import Platform, parse_platform, parse_platforms
+from mpbake.spec import Problem
 from tests.unit.graphs import TWO_NODES, facts_of
 from tests.unit.plans import resolve_text, target_of_text, text
 
@@ -33,8 +35,8 @@ def shown(placement: Placement) -> str:
         + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
         for piece in placement.pieces
     ]
-    problems = [f"problem: {each.target.name}: {each.message} = {each.hint}" for each in placement.problems]
-    return "\n".join([*pieces, *(f"warning: {each}" for each in placement.warnings), *problems])
+    problems = [f"problem: {each.message} = {each.hint}" for each in placement.problems]
+    return "\n".join([*pieces, *(f"warning: {each.message}" for each in placement.warnings), *problems])
 
 
 def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
@@ -209,6 +211,29 @@ def test_a_new_equal_node_takes_its_share_and_moves_nothing_else() -> None:
     assert 25 <= len(moved) <= 55  # a fifth of 200 is 40
 
 
+def test_targets_prefer_the_node_of_what_they_are_built_upon() -> None:
+    plan = resolve_text("""
+        [targets._t]
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [targets.root]
+        inherits = ["_t"]
+        [targets.base]
+        inherits = ["_t"]
+        contexts = { root = "target:root" }
+        [targets.web]
+        matrix = { n = [1, 2, 3, 4, 5, 6, 7, 8] }
+        name = "web-{{ n }}"
+        inherits = ["_t"]
+        contexts = { base = "target:base", files = "files" }
+        [builders.x.nodes]
+        a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
+        b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
+        c = { endpoint = "tcp://c", platforms = ["linux/amd64"] }
+        """)
+    assert len({place(target, {}).pieces[0].nodes for target in plan.targets.values()}) == 1
+
+
 # --- targets without platforms ----------------------------------------------------------------------------------------
 
 
@@ -301,8 +326,8 @@ def test_nodes_that_write_the_same_cache_are_warned_of() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", caches) == text("""
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
-        warning: web: its nodes all write the cache type=registry,ref=r/cache; what the last of them wrote stays
-        warning: web: its nodes all write the cache type=local,dest=/plan/cache; what the last of them wrote stays
+        warning: web: its builds all write the cache type=registry,ref=r/cache; what the last of them wrote stays
+        warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", caches) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -316,6 +341,39 @@ def test_nodes_that_write_the_same_cache_are_warned_of() -> None:
 def test_what_a_node_declares(declared: str, platform: str, *, does: bool) -> None:
     node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
     assert declares(node, parse_platform(f"linux/{platform}")) is does
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "elsewhere"),
+    [
+        ("tcp://10.0.0.5:1234", True),
+        ("tcp://buildbox", True),
+        ("ssh://me@10.0.0.5", True),
+        ("ssh://build.example.com", True),
+        ("ssh://[fe80::1]", True),
+        ("tcp://127.0.0.1:1234", False),
+        ("tcp://localhost", False),
+        ("ssh://jo.doe@[::1]:22", False),
+        ("ssh://jo.doe@alias", False),
+        ("unix:///run/docker.sock", False),
+        ("a-context", False),
+        ("", False),
+    ],
+)
+def test_a_node_elsewhere_has_another_localhost(endpoint: str, *, elsewhere: bool) -> None:
+    plan = f"""
+        [builders.x.nodes.n]
+        endpoint = "{endpoint}"
+        [targets.web]
+        builder = "x"
+        tags = ["localhost:5000/web", "localhost:5000/web:1", "example.com/web"]
+        push = true
+        """
+    assert place(target_of_text(plan.replace("push = true", "")), {}).problems == ()
+    message = f"web: node x/n ({endpoint}) cannot push to localhost:5000, which is this machine to each"
+    for platforms in ("", 'platforms = ["linux/amd64"]'):
+        problems = place(target_of_text(plan + platforms), {}).problems
+        assert [each.message for each in problems] == ([message] if elsewhere else [])
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -380,14 +438,10 @@ def test_a_link_must_have_every_platform_of_its_user() -> None:
         )
     )
     problems = place(web, {}).problems
-    assert [(each.target.name, each.message, each.hint) for each in problems] == [
-        (
-            "base",
-            'links to "deep" (context deep), which is not built for linux/amd64',
-            "add the platform to deep",
-        ),
-        ("files", 'links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
-        ("files", 'links to "only" (context only), which is not built for linux/amd64', "add the platform to only"),
+    assert [(each.message, each.hint) for each in problems] == [
+        ('base: links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
+        ('files: links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
+        ('files: links to "only" (context only), which is not built for linux/amd64', "add the platform to only"),
     ]
 
 
@@ -399,9 +453,10 @@ def test_a_link_must_have_the_platform_that_its_user_takes_from_the_node() -> No
         platforms = ["linux/arm64", "linux/s390x"]
         """)
     (problem,) = place(web, facts_of({"default/local": "linux/amd64"})).problems
-    assert problem == Unplaceable(
-        target=web,
-        message='links to "base" (context base), which is not built for linux/amd64',
+    assert problem == Problem(
+        code=Code.LINK_LACKS_PLATFORM,
+        key=("targets", "web", "contexts", "base"),
+        message='web: links to "base" (context base), which is not built for linux/amd64',
         hint="add the platform to base",
     )
     assert place(web, {}).problems == ()
@@ -415,6 +470,150 @@ def test_many_layers_of_links_take_no_time() -> None:
     )
     top = target_of_text(f"{layers}\n[targets.l60]\n[targets.r60]", "l0")
     assert len(linked_platforms(top, platforms_of("arm64"))) == 120
+
+
+# --- platforms that differ --------------------------------------------------------------------------------------------
+
+APART = 'args = { A = "{{ platform.arch }}" }'
+
+
+def test_platforms_that_differ_are_built_one_by_one() -> None:
+    assert placed("one = amd64 arm64", "amd64 arm64", APART) == text("""
+        linux/amd64 native on one: KEEP, one of 2
+        linux/arm64 native on one: KEEP, one of 2
+        """)
+    assert placed("one = amd64 arm64", "arm64", APART) == "linux/arm64 native on one: KEEP, one of 1"
+
+
+def test_platforms_that_are_alike_are_built_together() -> None:
+    alike = "args = { A = \"{{ 'arm' if platform.arch == 'arm64' else 'intel' }}\" }"
+    assert placed("one = amd64 arm64 386", "amd64 arm64 386", alike) == text("""
+        linux/amd64 native, linux/386 native on one: KEEP, one of 2
+        linux/arm64 native on one: KEEP, one of 2
+        """)
+
+
+def test_parts_of_one_node_are_joined_under_the_tags() -> None:
+    assert placed("one = amd64 arm64", "amd64 arm64", APART, "tags = ['r/web:1']\npush = true") == text("""
+        linux/amd64 native on one: UNTAGGED, one of 2
+        linux/arm64 native on one: UNTAGGED, one of 2
+        """)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        (
+            "load = true",
+            (
+                "cannot be loaded into the engine: its platforms differ, and are built one by one"
+                " = load one of them: --load --no-push --platform OS/ARCH"
+            ),
+        ),
+        (
+            "output = ['type=oci,dest=web.tar']",
+            (
+                "its output type=oci,dest=/plan/web.tar is one file, but its platforms differ, and are built one by one"
+                " = use type=local, which writes a folder for each platform, or build one with --platform"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_done_in_parts(attributes: str, problem: str) -> None:
+    found = placed("one = amd64 arm64", "amd64 arm64", APART, attributes).splitlines()
+    assert found[-1] == f"problem: web: {problem}"
+    assert "problem" not in placed("one = amd64 arm64", "amd64 arm64", attributes)
+
+
+def test_the_engine_cannot_join_parts() -> None:
+    plan = f"""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64", "linux/arm64"]
+        {APART}
+        tags = ["r/web:1"]
+        push = true
+        [builders.x]
+        driver = "docker"
+        """
+    (problem,) = place(target_of_text(plan), {}).problems
+    assert (problem.code, problem.message) == (
+        Code.SPLIT_PUSH,
+        "web: cannot be pushed by the docker driver, since its platforms differ, and are built one by one",
+    )
+
+
+def test_a_cache_for_each_platform_is_written_by_one() -> None:
+    own = "cache-to = ['type=local,dest=cache-{{ platform.slug }}', 'type=inline']"
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", own) == text("""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        """)
+    assert placed("one = amd64 arm64", "amd64 arm64", APART, "cache-to = ['type=local,dest=cache']").endswith(
+        "warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays"
+    )
+
+
+@pytest.mark.parametrize("between", ["base", "middle"])
+def test_who_links_to_what_differs_is_built_one_by_one_too(between: str) -> None:
+    links = f"""
+        contexts = {{ base = "target:{between}" }}
+        [targets.middle]
+        contexts = {{ base = "target:base" }}
+        [targets.base]
+        platforms = ["linux/amd64", "linux/arm64"]
+        {APART}
+        """
+    assert placed("one = amd64 arm64", "amd64 arm64", links) == text("""
+        linux/amd64 native on one: KEEP, one of 2
+        linux/arm64 native on one: KEEP, one of 2
+        """)
+
+
+def test_links_of_single_platforms_are_looked_at_for_these_only() -> None:
+    plan = """
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64", "linux/arm64"]
+        platform."linux/amd64".contexts = { base = "target:intel" }
+        platform."linux/arm64".contexts = { base = "target:arm" }
+        [targets.intel]
+        platforms = ["linux/amd64"]
+        contexts = { deep = "target:deep" }
+        [targets.arm]
+        platforms = ["linux/arm64", "linux/386"]
+        [targets.deep]
+        [builders.x.nodes.one]
+        platforms = ["linux/amd64", "linux/arm64"]
+        """
+    web = target_of_text(plan)
+    arm64, amd64 = platforms_of("arm64"), platforms_of("amd64")
+    found = {target.name: platforms for target, platforms in linked_platforms(web, (*amd64, *arm64)).items()}
+    assert found == {"intel": amd64, "arm": arm64, "deep": amd64}
+    assert place(web, {}).problems == ()
+    # what single platforms need of a link is told of it
+    wrong = target_of_text(plan.replace('["linux/arm64", "linux/386"]', '["linux/386", "linux/s390x"]'))
+    assert [each.message for each in place(wrong, {}).problems] == [
+        'web: links to "arm" (context base), which is not built for linux/arm64'
+    ]
+
+
+def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
+    plan = resolve_text(f"""
+        [targets.web]
+        contexts = {{ base = "target:base", assets = "target:assets" }}
+        [targets.assets]
+        platforms = ["linux/amd64"]
+        contexts = {{ base = "target:base" }}
+        [targets.base]
+        platforms = ["linux/amd64", "linux/arm64"]
+        {APART}
+        """)
+    amd64, arm64, both = platforms_of("amd64"), platforms_of("arm64"), platforms_of("amd64", "arm64")
+    assert alike(plan.targets["base"], both) == [amd64, arm64]
+    assert alike(plan.targets["web"], both) == [amd64, arm64]
+    assert alike(plan.targets["assets"], amd64) == [amd64]
+    assert alike(plan.targets["web"], ()) == [()]
 
 
 # --- which nodes must be asked ----------------------------------------------------------------------------------------
@@ -507,3 +706,28 @@ def test_the_classic_image_store_will_do_for_simple_targets_only(attributes: str
     containerd = EngineFacts(platform=amd64, containerd_store=True)
     assert default_driver(plan.targets.values(), classic) is driver
     assert default_driver(plan.targets.values(), containerd) is Driver.DOCKER
+
+
+@pytest.mark.parametrize(
+    ("table", "driver"),
+    [
+        ("", Driver.DOCKER),
+        ('[targets.web.platform."linux/arm64"]\nargs = { A = "2" }', Driver.DOCKER_CONTAINER),
+        ('[targets.web.platform."linux/arm64"]\nargs = { A = "1" }', Driver.DOCKER),
+        ('[targets.base.platform."linux/arm64"]\nargs = { A = "2" }', Driver.DOCKER_CONTAINER),
+    ],
+)
+def test_parts_that_are_to_be_joined_are_not_for_the_engines_own_builder(table: str, driver: Driver) -> None:
+    common = """
+        [defaults.target]
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.base]
+        [targets.web]
+        args = { A = "1" }
+        contexts = { base = "target:base" }
+        tags = ["web"]
+        push = true
+        """
+    plan = resolve_text(f"\n{text(common)}\n{table}")
+    engine = EngineFacts(platform=parse_platform("linux/amd64"), containerd_store=True)
+    assert default_driver([plan.targets["web"]], engine) is driver

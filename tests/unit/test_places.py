@@ -1,16 +1,17 @@
-"""The line of every key: by hand, against tomli, and for generated documents."""
+"""The place of every key and value: by hand, against tomli, and for generated documents."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpbake.places import find_places
+from mpbake.places import Places, Span, Spot
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     from mpbake.errors import KeyPath
 
 
+def lines_of(document: str) -> dict[KeyPath, int]:
+    """The line on which each key first stands."""
+    places = Places(document)
+    return {key: places.line(span.start) for key, span in places.keys.items()}
+
+
 def shown(toml: str) -> dict[str, int]:
     """The places of a literal, with key paths as one string each."""
-    return {"/".join(str(part) for part in key): line for key, line in find_places(text(toml)).items()}
+    return {"/".join(str(part) for part in key): line for key, line in lines_of(text(toml)).items()}
 
 
 def test_tables_keys_and_items() -> None:
@@ -150,7 +157,7 @@ def test_values_over_several_lines() -> None:
 )
 def test_spellings_of_a_key(written: str, key: KeyPath) -> None:
     document = f"\n{written} = 1\n[table]\n[ table.{written} ]\n"
-    places = find_places(document)
+    places = lines_of(document)
     assert places[key] == 2
     assert places["table", *key] == 4
     assert set(places) == set(keys_of(tomli.loads(document)))
@@ -182,7 +189,7 @@ OTHERS = ["1", "+1_000", "0xff", "1e3", "-inf", "true", "1979-05-27 07:32:00", "
 @pytest.mark.parametrize("value", [*STRINGS, *OTHERS])
 def test_every_kind_of_value_is_passed_over(value: str) -> None:
     document = f"a = {value}\nb = [{value}, {value} , # comment\n{value}]\nc = {{ d = {value} , e = {value} }}\nf = 1"
-    places = find_places(document)
+    places = lines_of(document)
     assert set(places) == set(keys_of(tomli.loads(document)))
     assert places["f",] == document.count("\n") + 1
 
@@ -202,11 +209,11 @@ def test_every_kind_of_value_is_passed_over(value: str) -> None:
     ],
 )
 def test_the_keys_are_those_that_tomli_finds(document: str) -> None:
-    assert set(find_places(document)) == set(keys_of(tomli.loads(document)))
+    assert set(lines_of(document)) == set(keys_of(tomli.loads(document)))
 
 
 def test_lines_count_with_windows_line_ends() -> None:
-    assert find_places("a = 1\r\n\r\nb = '''\r\n\r\n'''\r\nc = 1") == {("a",): 1, ("b",): 3, ("c",): 6}
+    assert lines_of("a = 1\r\n\r\nb = '''\r\n\r\n'''\r\nc = 1") == {("a",): 1, ("b",): 3, ("c",): 6}
 
 
 def test_what_newer_toml_allows() -> None:
@@ -215,8 +222,8 @@ def test_what_newer_toml_allows() -> None:
         expected = set(keys_of(tomli.loads(document)))
     except tomli.TOMLDecodeError:
         pytest.skip("this tomli reads TOML 1.0 only")
-    assert set(find_places(document)) == expected
-    assert find_places(document)["A\x1b",] == 5
+    assert set(lines_of(document)) == expected
+    assert lines_of(document)["A\x1b",] == 5
 
 
 @pytest.mark.parametrize(
@@ -234,18 +241,146 @@ def test_what_newer_toml_allows() -> None:
     ],
 )
 def test_of_a_broken_document_as_much_as_can_be_read(document: str, places: dict[KeyPath, int]) -> None:
-    assert find_places(document) == places
+    assert lines_of(document) == places
 
 
 def test_deep_nesting_gives_a_partial_map() -> None:
-    assert find_places("a = 1\nb = " + "[" * 5000)["a",] == 1
+    assert lines_of("a = 1\nb = " + "[" * 5000)["a",] == 1
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([*"[]{}=,.#'\"\n \\ab1", '"""', "'''", "[[", "]]", "a = ", "\r\n"])).map("".join))
 def test_any_text_gives_some_map(document: str) -> None:
     lines = document.count("\n") + 1
-    assert all(1 <= line <= lines for line in find_places(document).values())
+    assert all(1 <= line <= lines for line in lines_of(document).values())
+    places = Places(document)
+    for key in places.keys:
+        spot = places.find(key, "a")
+        assert spot is not None
+        assert 1 <= spot.column <= len(spot.excerpt) + 1
+        assert spot.length >= 1
+
+
+@pytest.mark.parametrize(
+    ("document", "duplicate", "first"),
+    [
+        ("a = 1\nb = 2\na = 3", ("a",), 1),
+        ("[a]\n[b]\n[a]", ("a",), 1),
+        ("[t.a]\nx = 1\ny.z = 1\ny.z = 2", ("t", "a", "y", "z"), 3),
+        ("a = { b = 1, b = 2 }", ("a", "b"), 1),
+        ("a = { b = 1 }\n[a]", ("a",), 1),
+        ("[a.b]\n[a]\nb = 1", ("a", "b"), 1),
+        ("[[a]]\nb = 1\n[[a]]\nb = 1\nb = 2", ("a", 1, "b"), 4),
+        ("[a.b]\n[a]\nc = 1\n[[d]]\n[d.e]\n[[d]]\n[d.e]", None, 0),
+    ],
+)
+def test_a_key_that_is_given_twice(document: str, duplicate: KeyPath | None, first: int) -> None:
+    places = Places(document)
+    if duplicate is None:
+        assert places.duplicate is None
+        tomli.loads(document)
+        return
+    assert places.duplicate is not None
+    path, span = places.duplicate
+    assert (path, places.line(places.keys[path].start)) == (duplicate, first)
+    assert places.text[span.start : span.end] == path[-1]
+    with pytest.raises(tomli.TOMLDecodeError):
+        tomli.loads(document)
+
+
+DOCUMENT = text(
+    """
+    [targets.web]
+    context = "web"  # a comment
+    tags = ["x:1", "{{ tag }}:tag"]
+    labels = { a = "b", "c d" = 1 }
+    dockerfile-inline = '''
+    FROM base
+    COPY tag {{ tag }} /
+    '''
+    platforms = [
+      "linux/amd64",
+      "linux/arm64",
+    ]
+    """
+)
+WEB = ("targets", "web")
+
+
+def marked(key: KeyPath, culprit: str = "", *, of_key: bool = False) -> tuple[int, str]:
+    """The line, and the part of it that is marked."""
+    spot = Places(DOCUMENT).find(key, culprit, of_key=of_key)
+    assert spot is not None
+    assert spot.excerpt == DOCUMENT.split("\n")[spot.line - 1]
+    return spot.line, spot.excerpt[spot.column - 1 :][: spot.length]
+
+
+@pytest.mark.parametrize(
+    ("key", "culprit", "line", "part"),
+    [
+        (WEB, "", 1, "web"),
+        (("targets",), "", 1, "targets"),
+        ((*WEB, "context"), "", 2, '"web"'),
+        ((*WEB, "context"), "web", 2, "web"),
+        ((*WEB, "context"), "no part of it", 2, '"web"'),
+        ((*WEB, "tags"), "", 3, '["x:1", "{{ tag }}:tag"]'),
+        ((*WEB, "tags", 0), "", 3, '"x:1"'),
+        ((*WEB, "tags", 0), "1", 3, "1"),
+        ((*WEB, "labels", "c d"), "", 4, "1"),
+        ((*WEB, "labels"), "", 4, '{ a = "b", "c d" = 1 }'),
+        ((*WEB, "dockerfile-inline"), "", 5, "dockerfile-inline"),
+        ((*WEB, "dockerfile-inline"), "base", 6, "base"),
+        ((*WEB, "platforms"), "", 9, "platforms"),
+        ((*WEB, "platforms", 1), "", 11, '"linux/arm64"'),
+    ],
+)
+def test_what_is_marked(key: KeyPath, culprit: str, line: int, part: str) -> None:
+    assert marked(key, culprit) == (line, part)
+
+
+@pytest.mark.parametrize(
+    ("key", "line", "part"),
+    [
+        ((*WEB, "secret", 0), 1, "web"),
+        ((*WEB, "tags", 7), 3, '["x:1", "{{ tag }}:tag"]'),
+        ((*WEB, "context", "no", "table"), 2, '"web"'),
+        ((*WEB, "labels", "e"), 4, "labels"),
+        ((*WEB, "platforms", 2), 9, "platforms"),
+    ],
+)
+def test_what_does_not_stand_there_is_marked_at_the_nearest_that_does(key: KeyPath, line: int, part: str) -> None:
+    assert marked(key) == (line, part)
+
+
+def test_nothing_is_marked_where_nothing_of_the_key_stands() -> None:
+    assert Places(DOCUMENT).find(("groups", "web")) is None
+    assert Places(DOCUMENT).find(()) is None
+
+
+def test_a_key_itself() -> None:
+    assert marked((*WEB, "labels", "c d"), of_key=True) == (4, '"c d"')
+    assert marked((*WEB, "labels"), "a", of_key=True) == (4, "labels")
+    assert marked(WEB, of_key=True) == (1, "web")
+
+
+def test_a_name_in_a_template_comes_before_the_same_word_elsewhere() -> None:
+    assert Places(DOCUMENT).find((*WEB, "dockerfile-inline"), "tag") == Spot(
+        line=7, column=13, length=3, excerpt="COPY tag {{ tag }} /"
+    )
+    spot = Places("a = 'tags {% if tags and tag %} tag {% endif %}'").find(("a",), "tag")
+    assert spot is not None
+    assert spot.column == 26
+
+
+def test_a_span_over_several_lines_is_marked_on_its_first() -> None:
+    places = Places('a = [\n \'x\', """b\nc""" ]')
+    assert places.find(("a", 1)) == Spot(line=2, column=7, length=4, excerpt=' \'x\', """b')
+    assert places.spot(Span(0, len(places.text))) == Spot(line=1, column=1, length=5, excerpt="a = [")
+    assert places.spot(Span(len(places.text), len(places.text) + 1)).length == 1
+
+
+def test_columns_count_with_windows_line_ends() -> None:
+    assert Places("[t]\r\na = 'b'\r\n").find(("t", "a")) == Spot(line=2, column=5, length=3, excerpt="a = 'b'")
 
 
 def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
@@ -397,10 +532,25 @@ def documents(draw: st.DrawFn) -> Writer:
 def check_places(writer: Writer, line_end: str) -> None:
     document = writer.text.replace("\n", line_end)
     assert set(keys_of(tomli.loads(document))) == set(writer.lines), document
-    assert find_places(document) == writer.lines, document
+    assert lines_of(document) == writer.lines, document
     lines = document.split("\n")
     for path, line in writer.lines.items():
         assert writer.spellings[path] in lines[line - 1]
+    check_spans(document)
+
+
+def check_spans(document: str) -> None:
+    """The span of each key holds that key, and that of each value its value, as tomli reads them."""
+    places, data = Places(document), tomli.loads(document)
+    for path, span in places.keys.items():
+        if isinstance(path[-1], str):
+            assert tomli.loads(f"{places.text[span.start : span.end]} = 1") == {path[-1]: 1}
+    for path, span in places.values.items():
+        value = reduce(lambda table, part: table[part], path, cast("Any", data))
+        found = tomli.loads(f"value = {places.text[span.start : span.end]}")["value"]
+        assert found == value or (found != found and value != value)  # noqa: PLR0124 - nan
+    assert set(keys_of(data)) - places.values.keys() <= places.keys.keys()
+    assert places.duplicate is None
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])

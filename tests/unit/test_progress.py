@@ -252,3 +252,26 @@ def test_a_last_line_without_its_end_counts() -> None:
     progress.feed(b"ERROR: half a li")
     progress.close()
     assert progress.text == "ERROR: half a li"
+
+
+def test_every_text_is_hidden_once_it_is_whole() -> None:
+    data = raw(
+        vertex(1, "[1/2] RUN a\x1b[31mb\x1b[0mc", "1"),
+        log(1, "1 a"),
+        log(1, "bc\n2 a\x1b[1mbc\n3 abc"),
+        vertex(1, "", "1", "2", error="no abc"),
+        "ERROR: abc\n",
+        '{"abc": [',
+    )
+    progress = Progress(lambda text: text.replace("abc", "***"))
+    updates = [*(progress.feed(bytes([byte])) for byte in data), progress.close()]
+    assert [line for update in updates for line in update.said] == [
+        "=> [1/2] RUN ***",
+        "  1 ***",
+        "  2 ***",
+        "=> [1/2] RUN ***: ERROR no ***",
+        "  3 ***",
+    ]
+    assert [update.activity for update in updates if update.activity] == ["[1/2] RUN ***"]
+    assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
+    assert progress.text == 'ERROR: ***\n{"***": ['

@@ -60,10 +60,33 @@ def test_the_top_of_the_file() -> None:
         ("[builders.NAME]", "| `nodes` | table of tables |  | "),
         ("[builders.NAME.nodes.NAME]", "| `tls` | table |  | Files for mutual TLS with a remote node"),
         ("[builders.NAME.nodes.NAME.tls]", "| `ca` | text |  | "),
+        ("[targets.NAME]", "| `platform` | table of tables |  | merged by platform, then as each attribute says | "),
+        ("[targets.NAME]", "| `checks` | list of tables |  | appended | "),
+        ("[targets.NAME.platform.NAME]", "| `args` | table of text or template |  | build arguments |"),
+        ("[[targets.NAME.checks]]", "| `run` | list of text |  | "),
     ],
 )
 def test_rows(header: str, row: str) -> None:
     assert row in section(header)
+
+
+def test_defaults_of_targets_are_not_told_twice() -> None:
+    own = ("inherits", "description", "matrix", "exclude", "name")
+    assert section("[defaults.target]").splitlines()[-1] == (
+        f"The same keys as in `[targets.NAME]`, without {', '.join(f'`{name}`' for name in own)}."
+    )
+    assert "[defaults.target." not in reference_text()
+
+
+def test_tables_below_a_target_follow_it() -> None:
+    headers = [line for line in reference_text().splitlines() if line.startswith("## ")]
+    assert headers[-3:] == ["## [targets.NAME]", "## [targets.NAME.platform.NAME]", "## [[targets.NAME.checks]]"]
+
+
+def test_what_needs_a_newer_buildx_says_so() -> None:
+    rows = [line for line in section("[targets.NAME]").splitlines() if "From buildx" in line]
+    told = {row.split("`")[1]: row.rpartition("From buildx ")[2].removesuffix(" |") for row in rows}
+    assert told == {name: ".".join(map(str, each.since)) for name, each in ATTRIBUTES.items() if any(each.since)}
 
 
 def test_what_paths_count_from() -> None:

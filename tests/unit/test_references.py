@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.references import Reference, format_fields, is_local, parse_fields, parse_reference
+from mpbake.references import Reference, format_fields, is_local, is_loopback, parse_fields, parse_reference
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,58 @@ def test_a_long_bad_name_costs_no_time(hard: str) -> None:
 
 def test_a_reference_by_content() -> None:
     assert parse_reference("localhost:5000/web:1").at("sha256:abc") == "localhost:5000/web@sha256:abc"
+
+
+@pytest.mark.parametrize(
+    ("written", "registry", "canonical"),
+    [
+        ("web", "docker.io", "docker.io/library/web:latest"),
+        ("web:1", "docker.io", "docker.io/library/web:1"),
+        ("library/web", "docker.io", "docker.io/library/web:latest"),
+        ("docker.io/web", "docker.io", "docker.io/library/web:latest"),
+        ("index.docker.io/web", "docker.io", "docker.io/library/web:latest"),
+        ("index.docker.io/team/web", "docker.io", "docker.io/team/web:latest"),
+        ("team/web", "docker.io", "docker.io/team/web:latest"),
+        ("team/web/docker.io", "docker.io", "docker.io/team/web/docker.io:latest"),
+        ("localhost/web", "localhost", "localhost/web:latest"),
+        ("r:5000/web", "r:5000", "r:5000/web:latest"),
+        ("Registry/web", "Registry", "Registry/web:latest"),
+        ("[::1]:5000/web:1", "[::1]:5000", "[::1]:5000/web:1"),
+        ("r.example.com/docker.io/web", "r.example.com", "r.example.com/docker.io/web:latest"),
+    ],
+)
+def test_registry_and_canonical_name(written: str, registry: str, canonical: str) -> None:
+    reference = parse_reference(written)
+    assert (reference.registry, reference.canonical) == (registry, canonical)
+    again = parse_reference(canonical)
+    assert (again.registry, again.canonical) == (registry, canonical)
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("//localhost", True),
+        ("//localhost:5000", True),
+        ("//LOCALHOST", True),
+        ("//registry.localhost:5000", True),
+        ("//127.0.0.1:5000", True),
+        ("//127.1.2.3", True),
+        ("//[::1]:5000", True),
+        ("tcp://127.0.0.1:1234", True),
+        ("ssh://me@localhost", True),
+        ("//localhost.example.com", False),
+        ("//mylocalhost", False),
+        ("//128.0.0.1", False),
+        ("//[::2]:5000", False),
+        ("//[1:2]", False),
+        ("tcp://10.0.0.5:1234", False),
+        ("ssh://127.0.0.1@far", False),
+        ("unix:///run/x.sock", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_machine(url: str, *, loopback: bool) -> None:
+    assert is_loopback(url) is loopback
 
 
 @pytest.mark.parametrize(

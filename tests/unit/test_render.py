@@ -39,7 +39,7 @@ def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None
 
 
 def test_every_golden_file_has_its_plan() -> None:
-    assert sorted(path.stem for path in _GOLDEN.iterdir()) == _NAMES
+    assert sorted(path.stem for path in _GOLDEN.glob("*.txt")) == _NAMES
     assert len(_NAMES) >= 5
 
 
@@ -172,7 +172,7 @@ def test_a_set_of_equal_nodes_is_named_in_full_the_preferred_first() -> None:
         nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
         nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
         """)
-    assert ("on x/a or x/b" in shown) is not ("on x/b or x/a" in shown)
+    assert ("on x/a (preferred) or x/b" in shown) is not ("on x/b (preferred) or x/a" in shown)
 
 
 def test_warnings_stand_below() -> None:

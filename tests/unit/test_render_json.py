@@ -80,15 +80,64 @@ def test_targets() -> None:
         "labels": {"team": "x"},
         "contexts": {"tools": "docker-image://alpine", "base": "target:base"},
         "attributes": {"context": "/plan/web", "secret": ["id=token,env=TOKEN"]},
+        "variants": {},
         "push": True,
         "push_options": {"compression": "zstd"},
         "load": False,
         "outputs": ["type=local,dest=/plan/out"],
         "needs": [],
+        "checks": [],
         "only_linked": False,
     }
     assert (tool["name"], tool["needs"], tool["load"], tool["builder"]) == ("tool", ["web"], True, "default")
     assert (base["name"], base["only_linked"], base["attributes"]) == ("base", True, {"context": "/plan"})
+
+
+def test_platforms_that_differ() -> None:
+    web, *linked = parsed(
+        """
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        context = "web"
+        args = { ARCH = "{{ platform.arch }}", V = "1" }
+        labels = { team = "x" }
+        [targets.web.platform."linux/arm64"]
+        contexts = { base = "target:arm" }
+        dockerfile = "arm.Dockerfile"
+        [targets.arm]
+        """,
+        "web",
+    )["targets"]
+    assert web["variants"] == {
+        "linux/amd64": {
+            "args": {"ARCH": "amd64", "V": "1"},
+            "labels": {"team": "x"},
+            "contexts": {},
+            "attributes": {"context": "/plan/web"},
+        },
+        "linux/arm64": {
+            "args": {"ARCH": "arm64", "V": "1"},
+            "labels": {"team": "x"},
+            "contexts": {"base": "target:arm"},
+            "attributes": {"context": "/plan/web", "dockerfile": "arm.Dockerfile"},
+        },
+    }
+    assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
+    assert [(each["name"], each["only_linked"]) for each in linked] == [("arm", True)]
+
+
+def test_checks() -> None:
+    (web,) = parsed(
+        """
+        [targets.web]
+        checks = [{ run = ["php", "-v"] }, { target = "test", platforms = ["linux/amd64"] }]
+        """,
+        "web",
+    )["targets"]
+    assert web["checks"] == [
+        {"run": ["php", "-v"], "target": "", "platforms": []},
+        {"run": [], "target": "test", "platforms": ["linux/amd64"]},
+    ]
 
 
 def test_steps() -> None:

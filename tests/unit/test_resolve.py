@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -13,14 +14,20 @@ import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpbake.errors import MpbakeError, PlanError
+from mpbake.bake import bake_text
+from mpbake.errors import MpbakeError, PlanError, UsageError
+from mpbake.lint import warnings_of
+from mpbake.placement import place
 from mpbake.plan import Driver
 from mpbake.references import is_local
-from mpbake.resolve import select
+from mpbake.render_diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
+from mpbake.render_target import target_text
+from mpbake.resolve import Inputs, Overrides, resolve, select
 from mpbake.spec import ATTRIBUTES, NAME, TargetSpec
-from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
+from tests.unit.plans import ROOT, problems_of_text, read_text, resolve_text, text
 
 if TYPE_CHECKING:
+    from mpbake.errors import Diagnostic, Location
     from mpbake.plan import Plan
 
 TEAM = """
@@ -243,6 +250,31 @@ BASES = [
     FROM scratch
     '''
     """,
+    """
+    [defaults.target]
+    platforms = ["linux/amd64", "linux/arm64"]
+    cache-to = ["type=local,dest=cache/{{ platform.slug }}"]
+    [defaults.target.platform."linux/386"]
+    target = "old"
+    [targets._image]
+    args = { ARCH = "{{ platform.arch }}" }
+    checks = [{ run = ["true"] }, { target = "test", platforms = ["linux/amd64"] }]
+    [targets.web]
+    inherits = ["_image"]
+    contexts = { base = "target:base-{{ platform.arch }}", files = "files" }
+    extra-hosts = { db = "10.0.0.7" }
+    resources = { memory = "1g", cpu-shares = 2 }
+    [targets.web.platform."linux/arm64"]
+    dockerfile = "arm.Dockerfile"
+    labels = { a = "b" }
+    [targets.base-amd64]
+    call = "check"
+    [targets.base-arm64]
+    inherits = ["web"]
+    contexts = { base = "" }
+    network = "host"
+    entitlements = ["network.host"]
+    """,
 ]
 
 VALUES = [
@@ -290,6 +322,8 @@ VALUES = [
         '["{{ n }}"]',
         "[\"{{ '' }}\"]",
         '["type=env,src=x"]',
+        '["{{ platform }}"]',
+        '[{ run = ["x"] }, { target = "y" }]',
     ),
     *(
         "{ a = 1 }",
@@ -298,6 +332,9 @@ VALUES = [
         '{ "" = "" }',
         '{ "a.b" = { c = [] } }',
         '{ a = "{{ list }}" }',
+        '{ a = "{{ platform.arch }}" }',
+        '{ "linux/arm64" = { args = { A = 1 }, contexts = { a = "target:a" } } }',
+        '{ "linux/amd64" = {}, "linux/x86_64" = {} }',
     ),
     *(
         '{ default = 1, env = "X" }',
@@ -330,6 +367,7 @@ HEADERS = [
         "[builders.b.nodes.one.tls]",
         "[defaults.builder]",
     ),
+    *("[defaults.target]", '[targets.a.platform."linux/arm64"]', "[[targets.web.checks]]"),
     *("[variables]", "[variables.n]", "[groups]", "[groups.default]", "[groups.a]", "[other]", "[targets.m.matrix]"),
 ]
 
@@ -381,7 +419,7 @@ LEGAL = {
 
 STARTS = {
     "[": {name for name, each in TargetSpec.model_json_schema()["properties"].items() if each.get("type") == "array"},
-    "{": {"contexts", "args", "labels", "matrix", "nodes", "tls"},
+    "{": {"contexts", "args", "labels", "matrix", "nodes", "tls", "platform", "extra-hosts", "resources"},
     "tf": {"push", "load", "no-cache", "pull"},
 }
 """How a value starts that fits these keys; any other key takes text."""
@@ -406,7 +444,7 @@ def altered(draw: st.DrawFn) -> str:
     plan = tomli.loads("version = 1\n" + dedent(draw(st.sampled_from(BASES))))
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["targets", "targets", "targets", *LEGAL]))
-        tables = plan["builders"] if kind == "nodes" else plan.setdefault(kind, {})
+        tables = plan.setdefault("builders" if kind == "nodes" else kind, {})
         table = draw(st.sampled_from([*tables, *tables, "new", "a b"]))
         if kind == "nodes":
             nodes = tables.setdefault(table, {})
@@ -426,24 +464,45 @@ def altered(draw: st.DrawFn) -> str:
 def outcome(toml: str, **overrides: bool) -> str:
     """What comes of a plan, as text; only MpbakeError may be raised on the way."""
     try:
-        plan = resolve_text(toml, **overrides)  # type: ignore[arg-type]
+        document, spec = read_text(toml)
+        changes = Overrides(**overrides)  # type: ignore[arg-type]
+        plan = resolve(document, spec, Inputs(overrides=changes))
     except PlanError as error:
         check_messages(error, toml)
         return str(error)
     except MpbakeError as error:
         return str(error)
     check_plan(plan)
+    check_diagnostics(warnings_of(document, plan), toml)
     return f"{list(plan.targets)} {list(plan.groups)} {list(plan.builders)}"
 
 
 def check_messages(error: PlanError, toml: str) -> None:
     assert error.diagnostics
-    for each in error.diagnostics:
+    check_diagnostics(error.diagnostics, toml)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", str(error))
+
+
+def check_diagnostics(found: tuple[Diagnostic, ...], toml: str) -> None:
+    for each in found:
         assert each.message
         assert each.location is not None
         assert 0 <= each.location.line <= toml.count("\n") + 1
-        assert str(each).count("\n") <= 2
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", str(error))
+        check_mark(each, each.location)
+    parsed = json.loads(diagnostics_json(found))["diagnostics"]
+    assert [each["code"] for each in parsed] == [each.code for each in found]
+    assert diagnostics_github(found).count("\n") == len(found)
+    assert diagnostics_text(found) == "".join(f"{each}\n" for each in found)
+
+
+def check_mark(diagnostic: Diagnostic, place: Location) -> None:
+    """That the mark stands in the line that is shown, and that not more than four lines are."""
+    assert place.column <= len(place.excerpt) + 1
+    assert place.column + place.length <= len(place.excerpt) + 2
+    _, *lines = str(diagnostic).split("\n")
+    marks = [line for line in lines if re.fullmatch(" *\\^+", line)]
+    assert len(lines) <= 3
+    assert bool(marks) == bool(place.excerpt.strip() and place.column)
 
 
 def check_plan(plan: Plan) -> None:
@@ -457,6 +516,10 @@ def check_plan(plan: Plan) -> None:
         assert all(type(each) is str for each in (*target.tags, *target.outputs, target.description))
         contexts = [target.attributes["context"], *target.attributes.get("contexts", {}).values()]
         assert all(Path(each).is_absolute() or not is_local(each) for each in contexts)
+        assert tomli.loads(target_text(target))["targets"].keys() == {name}
+        assert place(target, {}).pieces or place(target, {}).problems
+    with contextlib.suppress(UsageError):  # two of them would have one name
+        assert json.loads(bake_text(plan, list(plan.targets.values())))["target"] or not plan.targets
     for name, group in plan.groups.items():
         assert name not in plan.targets
         assert set(select(plan, [name])) == set(group.targets) if group.targets else True

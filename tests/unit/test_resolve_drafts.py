@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.platforms import parse_platforms
 from mpbake.resolve import matrix
 from mpbake.resolve.drafts import pushes
 from mpbake.spec import ATTRIBUTES, Merge
-from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
+from tests.unit.plans import problems_of_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.plan import Target
 
 
@@ -26,10 +29,14 @@ def seen(target: Target, attribute: str) -> Any:
             return list(target.outputs)
         case "needs":
             return [each.name for each in target.needs]
+        case "checks":
+            return [(each.run, each.target, list(map(str, each.platforms))) for each in target.checks]
+        case "platform":
+            return {str(each): dict(target.on([each]).attributes) for each in target.platforms}
         case "tags":
             return list(target.tags)
-        case "push" | "load" | "description" | "timeout" | "retries":
-            return getattr(target, attribute)
+        case "push" | "load" | "description" | "timeout" | "stall-timeout" | "retries":
+            return getattr(target, attribute.replace("-", "_"))
         case _:
             return target.attributes.get(attribute)
 
@@ -52,6 +59,16 @@ INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("annotations", '["a=1", "b=1"]', '["b=1"]', ["a=1", "b=1"], ["a=1", "b=1", "b=1"]),
     ("tags", '["a"]', '["b", "c"]', ["a:latest"], ["b:latest", "c:latest"]),
     ("platforms", '["linux/amd64"]', '["linux/arm64"]', ["linux/amd64"], ["linux/arm64"]),
+    (
+        "platform",
+        '{ "linux/amd64" = { target = "a", args = { A = 1 } } }',
+        '{ "linux/amd64" = { args = { B = 2 } }, "linux/arm64" = { target = "b" } }',
+        {"linux/amd64": {"context": "/plan", "target": "a", "args": {"A": "1"}}, "linux/arm64": {"context": "/plan"}},
+        {
+            "linux/amd64": {"context": "/plan", "target": "a", "args": {"A": "1", "B": "2"}},
+            "linux/arm64": {"context": "/plan", "target": "b"},
+        },
+    ),
     ("target", '"a"', '"b"', "a", "b"),
     ("cache-from", '["type=gha"]', '["user/app"]', ["type=gha"], ["type=gha", "user/app"]),
     ("cache-to", '["type=gha"]', '["type=inline"]', ["type=gha"], ["type=inline"]),
@@ -74,39 +91,68 @@ INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("push", "true", "false", True, False),
     ("load", "true", "false", True, False),
     ("needs", '["other"]', '["another", "other"]', ["other"], ["other", "another"]),
+    (
+        "checks",
+        '[{ run = ["a"] }]',
+        '[{ target = "b", platforms = ["linux/386"] }]',
+        [(("a",), "", [])],
+        [(("a",), "", []), ((), "b", ["linux/386"])],
+    ),
     ("enabled", "true", '"{{ 1 == 1 }}"', None, None),
     ("timeout", '"30m"', '"1h30m"', 1800.0, 5400.0),
+    ("stall-timeout", "'1m'", '"{{ 2 }}m"', 60.0, 120.0),
     ("retries", "1", '"{{ 1 + 1 }}"', 1, 2),
     ("no-cache", "true", "false", True, None),
     ("no-cache-filter", '["a"]', '["b"]', ["a"], ["a", "b"]),
     ("pull", "true", "false", True, None),
     ("shm-size", '"1g"', '"2g"', "1g", "2g"),
     ("ulimits", '["nofile=1:2"]', '["nofile=3:4"]', ["nofile=1:2"], ["nofile=1:2", "nofile=3:4"]),
+    ("network", '"none"', '"host"', "none", "host"),
+    ("extra-hosts", '{ a = "1", b = "1" }', '{ b = "2" }', {"a": "1", "b": "1"}, {"a": "1", "b": "2"}),
+    ("entitlements", '["network.host"]', '["device"]', ["network.host"], ["network.host", "device"]),
+    (
+        "resources",
+        '{ memory = "1g", cpu-shares = 1 }',
+        '{ memory = "2g" }',
+        {"memory": "1g", "cpu-shares": 1},
+        {"memory": "2g", "cpu-shares": 1},
+    ),
+    ("policy", '["reset=true"]', '["filename=a.rego"]', ["reset=true"], ["reset=true", "filename=a.rego"]),
+    ("call", '"check"', '"outline"', "check", "outline"),
 ]
 
-AROUND = """
+BUILDERS = """
 [builders.one]
 [builders.two]
+"""
+OTHERS = """
 [targets.other]
 [targets.another]
 """
 
 
 def test_the_table_has_every_attribute_that_is_inherited() -> None:
-    assert [row[0] for row in INHERITED] == [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN]
+    inherited = [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN]
+    assert sorted(row[0] for row in INHERITED) == sorted(inherited)
 
 
 @pytest.mark.parametrize(("attribute", "parent", "own", "inherited", "merged"), INHERITED)
 def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, inherited: Any, merged: Any) -> None:
-    common = f'{AROUND}[targets._p]\ntags = ["t"]\n'
-    if attribute == "tags":
-        common = f"{AROUND}[targets._p]\n"
+    around = {"tags": '["t"]', "platforms": '["linux/amd64", "linux/arm64"]'}
+    lines = [f"{name} = {value}" for name, value in around.items() if name != attribute]
+    common = "\n".join([BUILDERS, *([OTHERS] if attribute == "needs" else []), "[targets._p]", *lines, ""])
     child = f'{common}{attribute} = {parent}\n[targets.web]\ninherits = ["_p"]\n'
     assert seen(target_of_text(child), attribute) == inherited
     assert seen(target_of_text(f"{child}{attribute} = {own}"), attribute) == merged
     # what only the target itself states is as if a parent had stated it
     alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
     assert seen(target_of_text(alone), attribute) == inherited
+    # and what holds for all targets ranks below (all of them cannot need one of them)
+    if attribute == "needs":
+        return
+    general = f"{common}[defaults.target]\n{attribute} = {parent}\n[targets.web]\ninherits = ['_p']\n"
+    assert seen(target_of_text(general), attribute) == inherited
+    assert seen(target_of_text(f"{general}{attribute} = {own}"), attribute) == merged
 
 
 def test_what_is_not_inherited() -> None:
@@ -369,6 +415,13 @@ def test_a_matrix_of_one_row_may_have_the_name_of_its_table() -> None:
         name = "web"
         """)
     assert (list(plan.targets), list(plan.groups)) == (["web"], [])
+
+
+def test_an_empty_list_is_a_matrix_without_rows() -> None:
+    assert problems_of_text("\n[targets.web]\nmatrix = []\n") == text("""
+        build.toml:3: targets.web.matrix: must have at least one row
+            matrix = []
+        """)
 
 
 def test_an_empty_matrix_table_is_no_matrix() -> None:
@@ -636,3 +689,188 @@ def test_a_number_is_text_as_it_was_written() -> None:
         args = { A = 8.10, B = 1e3, C = "{{ python }}", D = "py{{ python }}", E = 0x10 }
     """)
     assert target.attributes["args"] == {"A": "8.10", "B": "1e3", "C": "3.10", "D": "py3.10", "E": "16"}
+
+
+# --- platforms that differ --------------------------------------------------------------------------------------------
+
+
+def variants(toml: str, **inputs: Any) -> dict[str, Any]:
+    """What is built for each platform of `web`, besides its context; nothing where platforms do not differ."""
+    found = target_of_text(toml, **inputs).variants
+    return {
+        str(platform): {name: value for name, value in variant.attributes.items() if name != "context"}
+        for platform, variant in found.items()
+    }
+
+
+def test_a_template_may_name_the_platform() -> None:
+    assert variants("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm"]
+        args = { P = "{{ platform }}", OS = "{{ platform.os }}", ARCH = "{{ platform.arch }}" }
+        labels = { variant = "{{ platform.variant }}" }
+        dockerfile = "Dockerfile.{{ platform.arch }}"
+        target = "{{ 'small' if platform == 'linux/arm/v7' else '' }}"
+        cache-to = ["type=local,dest=cache-{{ platform.slug }}"]
+        """) == {
+        "linux/amd64": {
+            "args": {"P": "linux/amd64", "OS": "linux", "ARCH": "amd64"},
+            "labels": {"variant": ""},
+            "dockerfile": "Dockerfile.amd64",
+            "cache-to": ["type=local,dest=/plan/cache-linux-amd64"],
+        },
+        "linux/arm/v7": {
+            "args": {"P": "linux/arm/v7", "OS": "linux", "ARCH": "arm"},
+            "labels": {"variant": "v7"},
+            "dockerfile": "Dockerfile.arm",
+            "target": "small",
+            "cache-to": ["type=local,dest=/plan/cache-linux-arm-v7"],
+        },
+    }
+
+
+def test_platforms_on_which_the_same_comes_out_do_not_differ() -> None:
+    plan = """
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        args = { OS = "{{ platform.os }}" }
+        [targets.web.platform."linux/amd64"]
+        target = "x"
+        [targets.web.platform."linux/arm64"]
+        target = "x"
+        """
+    assert variants(plan) == {}
+    assert target_of_text(plan).attributes == {"context": "/plan", "args": {"OS": "linux"}, "target": "x"}
+
+
+def test_platforms_that_are_alike_share_what_is_built() -> None:
+    target = target_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/386", "linux/arm64"]
+        args = { X86 = "{{ platform.arch != 'arm64' }}" }
+        """)
+    sides = [list(map(str, platforms)) for _, platforms in target.sides(target.platforms)]
+    assert sides == [["linux/amd64", "linux/386"], ["linux/arm64"]]
+
+
+def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
+    plan = """
+        [targets.web]
+        platforms = ["linux/amd64", "linux/386"]
+        args = { A = 1 }
+        [targets.web.platform."linux/arm64"]
+        args = { A = 2 }
+        """
+    assert variants(plan) == {}
+    assert target_of_text(plan).attributes["args"] == {"A": "1"}
+    # unless the command line asks for it
+    target = target_of_text(plan, platforms=parse_platforms(["linux/arm64"]))
+    assert target.on(parse_platforms(["linux/arm64"])).attributes["args"] == {"A": "2"}
+    assert list(map(str, target.platforms)) == ["linux/amd64", "linux/386"]
+    # but what would be built for others is not looked at
+    assert [list(map(str, platforms)) for _, platforms in target.sides(())] == [["linux/amd64", "linux/386"]]
+
+
+@pytest.mark.parametrize("inputs", [{}, {"platforms": parse_platforms(["linux/arm64"])}])
+@pytest.mark.parametrize("written", ['args = { A = "{{ platform }}" }', 'platform."linux/arm64".args = { A = 1 }'])
+def test_what_differs_must_say_which_platforms_it_is_for(written: str, inputs: dict[str, Any]) -> None:
+    assert problems_of_text(f"\n[targets.web]\n{written}", **inputs) == text("""
+        build.toml:2: targets.web.platforms: differs from platform to platform, but does not say which it is built for
+            [targets.web]
+          = for example platforms = ["linux/amd64", "linux/arm64"]
+        """)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        'tags = ["web:{{ platform.arch }}"]',
+        'context = "{{ platform.arch }}"',
+        'platforms = ["{{ platform }}"]',
+        'secret = ["id=a,src={{ platform.slug }}"]',
+        'description = "{{ platform }}"',
+        "dockerfile-inline = 'FROM x:{{ platform.arch }}'",
+    ],
+)
+def test_where_the_platform_is_not_known(written: str) -> None:
+    key = written.partition(" ")[0] + ("[0]" if "[" in written else "")
+    assert problems_of_text(f"\n[targets.web]\n{written}") == text(f"""
+        build.toml:3: targets.web.{key}: `platform` is known only in some attributes of targets
+            {written}
+          = it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to
+        """)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["[variables]\nplatform = 'x'", "[targets.web]\nname = 'x-{{ platform }}'\nmatrix = { platform = ['a', 'b'] }"],
+)
+def test_the_name_is_taken(written: str) -> None:
+    found = problems_of_text(f"\n{written}").partition("\n")[0]
+    assert found.endswith('"platform" has a meaning of its own in templates')
+
+
+def test_a_mistake_that_all_platforms_share_is_told_once() -> None:
+    assert (
+        problems_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        args = { A = "{{ platform.arhc }}" }
+        cache-to = ['type=local,"dest={{ platform.slug }}']
+        """).count("build.toml:")
+        == 2
+    )
+
+
+def test_a_mistake_on_one_platform_only_stands_where_it_is_written() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.web.platform."linux/arm64"]
+        args = { A = "{{ nope }}" }
+        contexts = { base = "target:bsae" }
+        [targets.base]
+        """).startswith('build.toml:5: targets.web.platform."linux/arm64".args.A: there is no variable "nope"\n')
+
+
+def test_rows_of_a_matrix_differ_each_for_itself() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        matrix = { v = [1, 2] }
+        name = "web-{{ v }}"
+        platforms = ["linux/amd64", "linux/arm64"]
+        args = { A = "{{ v }}-{{ platform.arch if v == 2 else 'all' }}" }
+        """)
+    found = {
+        name: [each.attributes["args"]["A"] for each in target.variants.values()]
+        for name, target in plan.targets.items()
+    }
+    assert found == {"web-1": [], "web-2": ["2-amd64", "2-arm64"]}
+
+
+def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
+    """Where a value was written decides from which folder its path counts."""
+    plan = resolve_files(
+        tmp_path,
+        {
+            "build.toml": """
+                include = ["sub/image.toml"]
+                [targets.web]
+                inherits = ["_image"]
+                secret = ["id=own,src=own"]
+                cache-from = ["type=local,src=own"]
+                platforms = ["linux/amd64", "linux/arm64"]
+                """,
+            "sub/image.toml": """
+                [targets._image]
+                secret = ["{{ '' }}", "id=image,src=image"]
+                cache-from = ["{{ '' if platform.arch == 'arm64' else 'type=local,src=image' }}"]
+                """,
+        },
+    )
+    web = plan.targets["web"]
+    assert web.attributes["secret"] == [f"id=image,src={tmp_path}/sub/image", f"id=own,src={tmp_path}/own"]
+    assert [each.attributes["cache-from"] for each in web.variants.values()] == [
+        [f"type=local,src={tmp_path}/sub/image", f"type=local,src={tmp_path}/own"],
+        [f"type=local,src={tmp_path}/own"],
+    ]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.platforms import parse_platform
 from mpbake.resolve.inheritance import families
-from tests.unit.plans import problems_of_text, read_text
+from tests.unit.plans import problems_of_text, read_text, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
     from mpbake.errors import KeyPath
@@ -57,7 +58,7 @@ PLAN = """
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = families(spec, problems)["web"]
+    web = families(spec, (), problems)["web"]
     assert web.where(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
@@ -75,3 +76,179 @@ def test_a_mistake_in_an_inherited_list_is_shown_where_it_stands() -> None:
     assert found == (
         'build.toml:4: targets._base.needs[0]: unknown target "okk"\n    needs = ["okk"]\n  = did you mean "ok"?'
     )
+
+
+# --- defaults of all targets ------------------------------------------------------------------------------------------
+
+DEFAULTS = """
+    [defaults.target]
+    context = "all"
+    dockerfile = "all"
+    args = { A = 0, D = 0 }
+    ulimits = ["all"]
+    secret = ["id=all", "id=b"]
+    tags = ["all"]
+    [targets._image]
+    context = "image"
+    args = { A = 1, B = 1 }
+    ulimits = ["image"]
+    [targets._other]
+    args = { B = 2 }
+    [targets.web]
+    inherits = ["_image", "_other"]
+    secret = ["id=b,env=B"]
+    ulimits = ["web"]
+    [targets.plain]
+    """
+
+
+def test_defaults_rank_below_every_parent() -> None:
+    targets = resolve_text(DEFAULTS).targets
+    assert targets["web"].tags == ("all:latest",)
+    assert targets["web"].attributes == {
+        "context": "/plan/image",
+        "dockerfile": "all",
+        "args": {"A": "1", "D": "0", "B": "2"},
+        "ulimits": ["all", "image", "web"],
+        "secret": ["id=all", "id=b,env=B"],
+    }
+    assert targets["plain"].attributes == {
+        "context": "/plan/all",
+        "dockerfile": "all",
+        "args": {"A": "0", "D": "0"},
+        "ulimits": ["all"],
+        "secret": ["id=all", "id=b"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("dockerfile",), ("defaults", "target", "dockerfile")),
+        (("context",), ("targets", "_image", "context")),
+        (("args", "D"), ("defaults", "target", "args", "D")),
+        (("args", "B"), ("targets", "_other", "args", "B")),
+        (("ulimits", 0), ("defaults", "target", "ulimits", 0)),
+        (("ulimits", 1), ("targets", "_image", "ulimits", 0)),
+        (("secret", 1), ("targets", "web", "secret", 0)),
+        (("labels",), ("targets", "web", "labels")),
+    ],
+)
+def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
+    assert families(read_text(DEFAULTS)[1], (), [])["web"].where(path) == place
+
+
+def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
+    assert problems_of_text("""
+        [defaults.target]
+        builder = "relase"
+        args = { A = "{{ nope }}" }
+        [targets.web]
+        [targets.db]
+        """) == text("""
+        build.toml:3: defaults.target.builder: unknown builder "relase"
+            builder = "relase"
+          = known builders: default
+        build.toml:4: defaults.target.args.A: there is no variable "nope"
+            args = { A = "{{ nope }}" }
+          = there are no variables
+        """)
+
+
+def test_templates_of_the_defaults_are_filled_in_for_each_row() -> None:
+    plan = resolve_text("""
+        [defaults.target]
+        labels = { row = "{{ v }}" }
+        [targets.web]
+        matrix = { v = [1, 2] }
+        name = "web-{{ v }}"
+        """)
+    assert [each.attributes["labels"] for each in plan.targets.values()] == [{"row": "1"}, {"row": "2"}]
+
+
+# --- what single platforms differ in ----------------------------------------------------------------------------------
+
+PLATFORMS = """
+    [defaults.target.platform."linux/386"]
+    target = "old"
+    [targets._image]
+    platforms = ["linux/amd64", "linux/arm64", "linux/386"]
+    args = { A = 1, B = 1 }
+    cache-from = ["user/all"]
+    [targets._image.platform."linux/arm64"]
+    args = { A = 2, C = 2 }
+    cache-from = ["user/arm"]
+    [targets.web]
+    inherits = ["_image"]
+    args = { A = 3, D = 3 }
+    [targets.web.platform."linux/aarch64"]
+    args = { C = 4 }
+    cache-from = ["user/web"]
+    dockerfile = "arm"
+    """
+
+
+@pytest.mark.parametrize(
+    ("platform", "attributes"),
+    [
+        ("linux/amd64", {"args": {"A": "3", "B": "1", "D": "3"}, "cache-from": ["user/all"]}),
+        (
+            "linux/arm64",
+            {
+                "args": {"A": "2", "B": "1", "D": "3", "C": "4"},
+                "cache-from": ["user/all", "user/arm", "user/web"],
+                "dockerfile": "arm",
+            },
+        ),
+        ("linux/386", {"args": {"A": "3", "B": "1", "D": "3"}, "cache-from": ["user/all"], "target": "old"}),
+    ],
+)
+def test_a_platform_combines_with_the_rest_as_inheritance_does(platform: str, attributes: dict[str, Any]) -> None:
+    web = target_of_text(PLATFORMS)
+    assert web.on([parse_platform(platform)]).attributes == {"context": "/plan", **attributes}
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("args", "A"), ("targets", "_image", "platform", "linux/arm64", "args", "A")),
+        (("args", "B"), ("targets", "_image", "args", "B")),
+        (("args", "C"), ("targets", "web", "platform", "linux/aarch64", "args", "C")),
+        (("args", "D"), ("targets", "web", "args", "D")),
+        (("cache-from", 0), ("targets", "_image", "cache-from", 0)),
+        (("cache-from", 1), ("targets", "_image", "platform", "linux/arm64", "cache-from", 0)),
+        (("cache-from", 2), ("targets", "web", "platform", "linux/aarch64", "cache-from", 0)),
+        (("dockerfile",), ("targets", "web", "platform", "linux/aarch64", "dockerfile")),
+        (("platforms", 0), ("targets", "_image", "platforms", 0)),
+    ],
+)
+def test_the_place_of_a_value_for_a_platform(path: KeyPath, place: KeyPath) -> None:
+    assert target_of_text(PLATFORMS).on([parse_platform("linux/arm64")]).where(path) == place
+
+
+def test_a_platform_written_in_two_ways() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64"]
+        [targets.web.platform."linux/amd64"]
+        args = { A = 1 }
+        [targets.web.platform."linux/x86_64"]
+        args = { B = 1 }
+        """) == text("""
+        build.toml:6: targets.web.platform."linux/x86_64": a second table for linux/amd64
+            [targets.web.platform."linux/x86_64"]
+          = put them together
+        """)
+
+
+def test_two_tables_may_write_a_platform_in_two_ways() -> None:
+    target = target_of_text("""
+        [targets._image.platform."linux/x86_64"]
+        args = { A = 1 }
+        [targets.web]
+        inherits = ["_image"]
+        platforms = ["linux/amd64"]
+        [targets.web.platform."linux/amd64"]
+        args = { B = 1 }
+        """)
+    assert target.attributes["args"] == {"A": "1", "B": "1"}

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from mpbake.plan import Check
+from mpbake.platforms import parse_platforms
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
 MATRIX = """
@@ -307,6 +309,23 @@ def test_two_targets_push_one_tag() -> None:
         """)
 
 
+def test_one_tag_may_be_spelt_in_many_ways() -> None:
+    assert problems_of_text("""
+        [targets.a]
+        tags = ["web"]
+        push = true
+        [targets._image]
+        tags = ["docker.io/library/web:latest"]
+        [targets.b]
+        inherits = ["_image"]
+        push = true
+        """) == text("""
+        build.toml:6: targets._image.tags: "a" and "b" both push docker.io/library/web:latest
+            tags = ["docker.io/library/web:latest"]
+          = give each target tags of its own
+        """)
+
+
 def test_two_rows_push_one_tag() -> None:
     assert problems_of_text("""
         [targets.web]
@@ -413,3 +432,136 @@ def test_an_output_that_pushes_takes_no_name() -> None:
         '    output = ["type=image,name=r/other:1,push=true"]\n'
         "  = give the names as tags"
     )
+
+
+# --- platforms that differ --------------------------------------------------------------------------------------------
+
+APART = """
+    [targets.web]
+    platforms = ["linux/amd64", "linux/arm64"]
+    contexts = { tools = "target:tools", files = "files" }
+    [targets.web.platform."linux/amd64"]
+    contexts = { base = "target:intel" }
+    [targets.web.platform."linux/arm64"]
+    contexts = { base = "target:arm", tools = "" }
+    [targets.intel]
+    [targets.arm]
+    [targets.tools]
+    """
+
+
+def test_each_platform_may_link_to_a_target_of_its_own() -> None:
+    plan = resolve_text(APART)
+    web, intel, arm, tools = (plan.targets[name] for name in ("web", "intel", "arm", "tools"))
+    links = {str(platform): dict(variant.links) for platform, variant in web.variants.items()}
+    assert links == {"linux/amd64": {"tools": tools, "base": intel}, "linux/arm64": {"base": arm}}
+    assert web.every_link == (tools, intel, arm)
+    # the files are the same on both
+    assert {str(each.attributes["contexts"]) for each in web.variants.values()} == {"{'files': '/plan/files'}"}
+
+
+def test_a_template_may_choose_the_target_by_platform() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:base-{{ platform.arch }}" }
+        [targets.base-amd64]
+        [targets.base-arm64]
+        """)
+    assert [each.name for each in plan.targets["web"].every_link] == ["base-amd64", "base-arm64"]
+
+
+def test_links_alone_make_platforms_differ_and_equal_ones_do_not() -> None:
+    plan = resolve_text("""
+        [targets.apart]
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:{{ 'arm' if platform.arch == 'arm64' else 'intel' }}" }
+        [targets.alike]
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { base = "target:{{ 'arm' if platform.os == 'linux' else 'intel' }}" }
+        [targets.intel]
+        [targets.arm]
+        """)
+    assert len(plan.targets["apart"].variants) == 2
+    assert plan.targets["alike"].variants == {}
+    assert plan.targets["alike"].links == {"base": plan.targets["arm"]}
+
+
+def test_a_reference_to_nothing_on_one_platform() -> None:
+    assert problems_of_text(APART.replace('base = "target:arm"', 'base = "target:amr"')) == text("""
+        build.toml:8: targets.web.platform."linux/arm64".contexts.base: unknown target "amr"
+            contexts = { base = "target:amr", tools = "" }
+          = did you mean "arm"?
+        """)
+
+
+def test_a_cycle_over_one_platform_is_one_all_the_same() -> None:
+    found = problems_of_text(f'{APART}\n    contexts = {{ web = "target:web" }}')
+    assert found.partition("\n")[0] == "build.toml:11: targets.tools: a cycle: tools -> web -> tools"
+
+
+# --- what else is resolved --------------------------------------------------------------------------------------------
+
+
+def test_checks() -> None:
+    target = target_of_text("""
+        [variables]
+        php = "8.4"
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        checks = [
+            { run = ["php", "-r", "exit(PHP_VERSION < {{ php }});", "{{ '' }}"] },
+            { target = "test", platforms = ["linux/x86_64", "{{ '' }}"] },
+        ]
+        """)
+    assert target.checks == (
+        Check(run=("php", "-r", "exit(PHP_VERSION < 8.4);")),
+        Check(target="test", platforms=parse_platforms(["linux/amd64"])),
+    )
+
+
+def test_a_check_of_which_nothing_is_left() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        checks = [
+            { run = ["php"] },
+            { target = "{{ '' }}" },
+            { run = ["{{ '' }}"] },
+        ]
+        """) == text("""
+        build.toml:5: targets.web.checks[1]: a check has either run or target
+            { target = "{{ '' }}" },
+          = for example { run = ["php", "-v"] }, or { target = "test" }
+        build.toml:6: targets.web.checks[2]: a check has either run or target
+            { run = ["{{ '' }}"] },
+          = for example { run = ["php", "-v"] }, or { target = "test" }
+        """)
+
+
+@pytest.mark.parametrize("written", ["push = true\ntags = ['r/web']", "load = true", "output = ['out']"])
+def test_what_is_not_built_has_no_result(written: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\ncall = 'check'\n{written}") == text("""
+        build.toml:3: targets.web.call: call = "check" makes no image
+            call = 'check'
+          = take push, load and output away
+        """)
+    assert target_of_text(f"\n[targets.web]\ncall = 'build'\n{written}").attributes["call"] == "build"
+
+
+def test_rows_that_a_need_means_stand_where_it_is_written() -> None:
+    target = target_of_text("""
+        [targets.php]
+        matrix = { v = [1, 2] }
+        name = "php-{{ v }}"
+        [targets.db]
+        [targets._image]
+        needs = ["php"]
+        [targets.web]
+        inherits = ["_image"]
+        needs = ["db"]
+        """)
+    assert [(need.name, target.where(("needs", at))) for at, need in enumerate(target.needs)] == [
+        ("php-1", ("targets", "_image", "needs", 0)),
+        ("php-2", ("targets", "_image", "needs", 0)),
+        ("db", ("targets", "web", "needs", 0)),
+    ]

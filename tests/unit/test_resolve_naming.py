@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpbake.codes import Code
 from mpbake.resolve.naming import bad_name, below, ordered, unknown
 from mpbake.spec import Problem
 
@@ -41,9 +42,8 @@ def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tup
     edges = {name: {"a": ["c"], "b": ["a"], "c": ["b"]}[name] for name in names} | {"d": ["a"]}
     problems: list[Problem] = []
     assert set(ordered(edges, key, problems)) == {"a", "b", "c", "d"}
-    assert problems == [
-        Problem(key=("key", "a"), message="a cycle: a -> c -> b -> a", hint="take one of these references away")
-    ]
+    message, hint = "a cycle: a -> c -> b -> a", "take one of these references away"
+    assert problems == [Problem(code=Code.CYCLE, key=("key", "a"), message=message, hint=hint, culprit="c")]
 
 
 def after_all(edges: dict[str, list[str]], name: str) -> set[str]:
@@ -106,7 +106,8 @@ NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-'
     ],
 )
 def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None:
-    assert bad_name(("x",), name, matrix=matrix) == Problem(key=("x",), message=message, hint=hint)
+    code = Code.MATRIX_WITHOUT_NAME if hint != NAME_HINT else Code.BAD_NAME
+    assert bad_name(("x",), name, matrix=matrix) == Problem(code=code, key=("x",), message=message, hint=hint)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,9 @@ def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None
     ],
 )
 def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
-    assert unknown("target", "wep", known, ("x",)) == Problem(key=("x",), message='unknown target "wep"', hint=hint)
+    assert unknown(Code.UNKNOWN_TARGET, "wep", known, ("x",)) == Problem(
+        code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "wep"', hint=hint, culprit="wep"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,4 +134,6 @@ def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], h
     ],
 )
 def test_a_hidden_name_is_compared_with_everything(known: list[str], hint: str) -> None:
-    assert unknown("target", "_wep", known, ("x",)) == Problem(key=("x",), message='unknown target "_wep"', hint=hint)
+    assert unknown(Code.UNKNOWN_TARGET, "_wep", known, ("x",)) == Problem(
+        code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "_wep"', hint=hint, culprit="_wep"
+    )

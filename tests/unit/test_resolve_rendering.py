@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.codes import Code
 from mpbake.resolve.naming import below
-from mpbake.resolve.rendering import Rendering
+from mpbake.resolve.rendering import Rendering, without_empty
 from mpbake.spec import BuilderSpec, Problem, TargetSpec
 from mpbake.template import Renderer
 from tests.unit.plans import problems_of_text, target_of_text, text
@@ -29,11 +30,11 @@ def rendering() -> Rendering:
         ("v{{ tag }}", "v1.2"),
         (5, 5),
         (True, True),
-        (["{{ tag }}", "x", "{{ no }}", "", "{% if no %}y{% endif %}"], ["1.2", "x"]),
+        (["{{ tag }}", "x", "{{ no }}", "", "{% if no %}y{% endif %}"], ["1.2", "x", "", "", ""]),
         ("{{ all }}", ["a", "b"]),
         (["{{ all }}"], [["a", "b"]]),
         ({"A": "{{ tag }}", "{{ tag }}": "{{ no }}"}, {"A": "1.2", "{{ tag }}": ""}),
-        ([["{{ no }}", ["{{ tag }}"]], 0, False], [[["1.2"]], 0, False]),
+        ([["{{ no }}", ["{{ tag }}"]], 0, False], [["", ["1.2"]], 0, False]),
         ({}, {}),
     ],
 )
@@ -43,15 +44,38 @@ def test_a_value_is_filled_in_all_the_way_down(value: object, rendered: object) 
     assert not given.problems
 
 
+def test_what_is_empty_in_a_list_means_nothing() -> None:
+    assert without_empty({"a": ["", "x", ["", {"b": [""], "c": ""}]], "d": ""}) == {
+        "a": ["x", [{"b": [], "c": ""}]],
+        "d": "",
+    }
+
+
 def test_every_template_that_fails_has_its_key() -> None:
     given = rendering()
     value = {"tags": ["a", "{{ x }}"], "args": {"A": "{{ y }}"}, "context": "{{ 1 / 0 }}"}
-    assert given.value(value, SCOPE, WHERE) == {"tags": ["a"], "args": {"A": ""}, "context": ""}
+    assert given.value(value, SCOPE, WHERE) == {"tags": ["a", ""], "args": {"A": ""}, "context": ""}
     hint = "known variables: all, no, tag"
     assert given.problems == [
-        Problem(key=("targets", "web", "tags", 1), message='there is no variable "x"', hint=hint),
-        Problem(key=("targets", "web", "args", "A"), message='there is no variable "y"', hint=hint),
-        Problem(key=("targets", "web", "context"), message="the template cannot be rendered: division by zero"),
+        Problem(
+            code=Code.UNDEFINED_VARIABLE,
+            key=("targets", "web", "tags", 1),
+            message='there is no variable "x"',
+            hint=hint,
+            culprit="x",
+        ),
+        Problem(
+            code=Code.UNDEFINED_VARIABLE,
+            key=("targets", "web", "args", "A"),
+            message='there is no variable "y"',
+            hint=hint,
+            culprit="y",
+        ),
+        Problem(
+            code=Code.TEMPLATE_FAILED,
+            key=("targets", "web", "context"),
+            message="the template cannot be rendered: division by zero",
+        ),
     ]
 
 
@@ -79,11 +103,13 @@ def test_a_wrong_table_becomes_an_empty_one() -> None:
     assert table.written() == {}
     assert given.problems == [
         Problem(
+            code=Code.UNKNOWN_DRIVER,
             key=("builders", "x", "driver"),
             message='unknown value "{{"',
             hint="known values: docker, docker-container, kubernetes, remote",
         ),
         Problem(
+            code=Code.WRONG_TYPE,
             key=("builders", "x", "nodes", "a", "platforms"),
             message="must be a list in square brackets, not a number",
         ),
@@ -93,7 +119,7 @@ def test_a_wrong_table_becomes_an_empty_one() -> None:
 @pytest.mark.parametrize("key", [("targets", "web", "push"), ("targets", "web", "tags", 0)])
 def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) -> None:
     given = rendering()
-    given.problems.append(Problem(key=key, message="earlier"))
+    given.problems.append(Problem(code=Code.WRONG_TYPE, key=key, message="earlier"))
     given.table(TargetSpec, {"push": "", "tags": ["A"]}, WHERE)
     assert [each.key for each in given.problems].count(key) == 1
     assert len(given.problems) == 2
@@ -104,7 +130,7 @@ def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) ->
     [
         ('context = "{{ none }}"', "context: must be text in quotes, not nothing"),
         ('context = "{{ (1, 2) }}"', "context: must be text in quotes, not something else"),
-        ("context = \"{{ [1] | map('string') }}\"", "context: must be text in quotes, not something else"),
+        ("context = \"{{ [1] | map('string') }}\"", "context: must be text in quotes, not a list"),
         ('context = "{{ 1 == 1 and [] }}"', "context: must be text in quotes, not a list"),
         ('push = "{{ 1 }}"', "push: must be true or false, not a number"),
         ("push = \"{{ 'true' }}\"", "push: must be true or false, not text"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mpbake.errors import PlanError, UsageError
+from mpbake.template import RESERVED
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
 
@@ -149,6 +150,15 @@ def test_a_name_that_no_template_could_use(written: str, key: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_that_means_something_else_in_templates(name: str) -> None:
+    assert problems_of_text(f'\n[variables]\n{name} = "x"\nother = "{{{{ {name} }}}}"') == (
+        f'build.toml:3: variables.{name}: "{name}" has a meaning of its own in templates\n'
+        f'    {name} = "x"\n'
+        "  = call the variable something else"
+    )
+
+
 def test_a_bad_name_with_a_bad_value() -> None:
     assert problems_of_text('\n[variables]\n"a\\nb" = 1', variables={"a\nb": "x"}) == text(r"""
         build.toml:3: variables."a\nb": "a\nb" is no variable name
@@ -269,4 +279,8 @@ def test_variables_that_refer_to_one_another_in_a_circle() -> None:
         b = "{{ c }}"
         c = "{{ a }}"
         """)
-    assert "build.toml:3: variables.a: a cycle: a -> b -> c -> a" in found
+    assert found == text("""
+        build.toml:3: variables.a: a cycle: a -> b -> c -> a
+            a = "{{ b }}"
+          = take one of these references away
+        """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -178,6 +179,22 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     assert this.docker.commands == []
     this.settle_default([target_of_text("[targets.web]")])
     assert this.docker.commands == ["system info --format {{json .}}"]
+
+
+@pytest.mark.parametrize(
+    ("buildx", "granted"),
+    [
+        ((0, 13), []),
+        ((0, 16), []),
+        ((0, 17), ["network.host", "device"]),
+        ((0, 18), ["network.host", "device"]),
+        ((0, 19), ["network.host", "device", "fs.read={folder}"]),
+    ],
+)
+def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
+    target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
+    found = replace(runner(tmp_path, {}), buildx=buildx)._grants({"target": {"web": target}})
+    assert found == [each.format(folder=tmp_path) for each in granted]
 
 
 def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:

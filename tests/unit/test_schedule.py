@@ -1,14 +1,17 @@
-"""What may start when."""
+"""What starts when, and where."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.schedule import SLOTS, Schedule
-from mpbake.steps import BuildPiece, StepStatus
+from mpbake.estimates import Estimates
+from mpbake.pools import SLOTS
+from mpbake.schedule import FIRST_PAUSE, TRIES, Schedule
+from mpbake.steps import BootstrapNode, BuildPiece, Publish, StepStatus
 from tests.unit.graphs import TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
@@ -30,100 +33,126 @@ CHAIN = """
     """
 
 
+class Run:
+    """A schedule whose running steps are called by the start of their keys; its nodes boot by themselves."""
+
+    def __init__(self, toml: str, *names: str, seconds: dict[str, list[float]] | None = None, **slots: int) -> None:
+        graph = graph_of_text(toml, *names)
+        recorded = {name: {"linux/amd64": each} for name, each in (seconds or {}).items()}
+        self.schedule = Schedule(graph, {f"x/{node}": n for node, n in slots.items()}, Estimates(recorded=recorded))
+        self.now = 0.0
+
+    def start(self) -> list[str]:
+        """What starts now, as `web on a`, without bootstraps; those succeed at once."""
+        started: list[Step] = []
+        while new := self.schedule.start(self.now):
+            started += new
+            for step in new:
+                if isinstance(step, BootstrapNode):
+                    self.schedule.finish(step, DONE)
+        return [shown(step) for step in started if not isinstance(step, BootstrapNode)]
+
+    def step(self, name: str) -> Step:
+        return next(step for step in self.schedule.running if shown(step).startswith(name))
+
+    def end(self, name: str, status: StepStatus = DONE) -> list[str]:
+        """End a step, and start what can start then."""
+        self.schedule.finish(self.step(name), status)
+        return self.start()
+
+    def lose(self, name: str) -> bool:
+        """The node of a step goes away."""
+        return self.schedule.again(self.step(name), self.now, lost=True)
+
+
+def shown(step: Step) -> str:
+    if isinstance(step, BuildPiece):
+        (node,) = step.nodes
+        return f"{step.target.name}{' (shared)' if step.shared else ''} on {node.name}"
+    return step.key
+
+
 def keys(steps: Iterable[Step]) -> list[str]:
     return [step.key for step in steps]
 
 
-def start_all(schedule: Schedule) -> list[str]:
-    steps = schedule.ready()
-    for step in steps:
-        schedule.start(step)
-    return keys(steps)
-
-
-def test_steps_become_ready_when_all_before_them_are_done() -> None:
+def test_steps_start_when_all_before_them_are_done() -> None:
     graph = graph_of_text(CHAIN)
     bootstrap, build_a, publish_a, verify_a, build_b, build_c = graph.steps
     schedule = Schedule(graph)
-    assert schedule.ready() == [bootstrap]
-    schedule.start(bootstrap)
-    assert schedule.ready() == []
-    assert schedule.running == {bootstrap}
+    assert schedule.start() == [bootstrap]
+    assert schedule.start() == []
+    assert schedule.running == (bootstrap,)
     assert schedule.finish(bootstrap, DONE) == ()
-    assert schedule.ready() == [build_a, build_c]
+    assert schedule.start() == [build_a, build_c]
     for step, following in ((build_a, publish_a), (publish_a, verify_a), (verify_a, build_b)):
-        schedule.start(step)
         assert schedule.finish(step, DONE) == ()
-        assert following in schedule.ready()
+        assert schedule.start() == [following]
     assert not schedule.finished
     for step in (build_b, build_c):
-        schedule.start(step)
         schedule.finish(step, DONE)
     assert schedule.finished
-    assert schedule.running == frozenset()
-
-
-def test_asking_twice_changes_nothing() -> None:
-    schedule = Schedule(graph_of_text(CHAIN))
-    assert schedule.ready() == schedule.ready()
-    assert schedule.running == frozenset()
+    assert schedule.running == ()
+    assert schedule.before(build_b) == (verify_a,)
 
 
 def test_nothing_to_do_is_finished_at_once() -> None:
     schedule = Schedule(graph_of_text(""))
     assert schedule.finished
-    assert schedule.ready() == []
+    assert schedule.start() == []
     assert schedule.abandon() == ()
+    assert schedule.wakes_at is None
+
+
+def booted(graph: BuildGraph, **settings: Any) -> Schedule:
+    """A schedule whose first bootstrap is done."""
+    schedule = Schedule(graph, **settings)
+    (bootstrap,) = schedule.start()
+    schedule.finish(bootstrap, DONE)
+    return schedule
 
 
 def test_a_failure_skips_all_that_waits_for_it_and_nothing_else() -> None:
     graph = graph_of_text(CHAIN)
-    bootstrap, build_a, publish_a, verify_a, build_b, build_c = graph.steps
-    schedule = Schedule(graph)
-    schedule.start(bootstrap)
-    schedule.finish(bootstrap, DONE)
-    schedule.start(build_a)
+    _, build_a, publish_a, verify_a, build_b, build_c = graph.steps
+    schedule = booted(graph)
+    assert schedule.start() == [build_a, build_c]
     assert schedule.finish(build_a, FAILED) == (publish_a, verify_a, build_b)
-    assert schedule.ready() == [build_c]
-    schedule.start(build_c)
     assert schedule.finish(build_c, DONE) == ()
     assert schedule.finished
 
 
 def test_what_waits_for_two_is_skipped_once() -> None:
     graph = graph_of_text('[targets.a]\n[targets.b]\n[targets.c]\nneeds = ["a", "b"]\n[targets.d]\nneeds = ["b"]')
-    bootstrap, build_a, build_b, build_c, build_d = graph.steps
-    schedule = Schedule(graph)
-    for step, status in ((bootstrap, DONE), (build_a, FAILED)):
-        schedule.start(step)
-        skipped = schedule.finish(step, status)
-    assert skipped == (build_c,)
-    schedule.start(build_b)
+    _, build_a, build_b, build_c, build_d = graph.steps
+    schedule = booted(graph)
+    schedule.start()
+    assert schedule.finish(build_a, FAILED) == (build_c,)
     assert schedule.finish(build_b, DONE) == ()
-    assert schedule.ready() == [build_d], "and not c, although all before it are over"
+    assert schedule.start() == [build_d], "and not c, although all before it are over"
 
 
-def test_a_cancelled_step_takes_the_others_along() -> None:
+def test_a_cancelled_bootstrap_takes_the_others_along() -> None:
     graph = graph_of_text(CHAIN)
     schedule = Schedule(graph)
-    schedule.start(graph.steps[0])
-    assert schedule.finish(graph.steps[0], CANCELLED) == graph.steps[1:]
+    (bootstrap,) = schedule.start()
+    assert schedule.finish(bootstrap, CANCELLED) == ()
+    assert schedule.stranded() == graph.steps[1:]
+    assert schedule.stranded() == ()
     assert schedule.finished
 
 
 def test_abandoning_leaves_only_what_runs() -> None:
     graph = graph_of_text(CHAIN)
-    bootstrap, build_a, publish_a, verify_a, build_b, build_c = graph.steps
-    schedule = Schedule(graph)
-    schedule.start(bootstrap)
-    schedule.finish(bootstrap, DONE)
-    schedule.start(build_a)
+    _, build_a, publish_a, verify_a, build_b, build_c = graph.steps
+    schedule = booted(graph, slots={"default/local": 1})
+    assert schedule.start() == [build_a]
     assert schedule.abandon() == (publish_a, verify_a, build_b, build_c)
-    assert schedule.ready() == []
+    assert schedule.start() == []
     assert schedule.abandon() == ()
     assert not schedule.finished
     assert schedule.finish(build_a, DONE) == ()
-    assert schedule.ready() == []
+    assert schedule.start() == []
     assert schedule.finished
 
 
@@ -138,36 +167,44 @@ CROWD = """
     """ + TWO_NODES.replace("\n", "\n    ")
 
 
-def crowd(slots: dict[str, int] | None = None) -> tuple[BuildGraph, Schedule]:
+def crowd(slots: dict[str, int] | None = None, toml: str = CROWD) -> Schedule:
     """Six pieces on one node and two on the other, all ready."""
-    graph = graph_of_text(CROWD)
-    schedule = Schedule(graph, slots)
-    for step in schedule.ready():
-        schedule.start(step)
-        schedule.finish(step, DONE)
-    return graph, schedule
+    schedule = Schedule(graph_of_text(toml), slots)
+    for step in schedule.start():
+        schedule.finish(step, DONE, slots=3)
+    return schedule
 
 
 def started(schedule: Schedule) -> list[str]:
-    return [key.split()[1] for key in start_all(schedule)]
+    return [key.split()[1] for key in keys(schedule.start())]
+
+
+def end(schedule: Schedule, name: str, status: StepStatus = DONE) -> None:
+    schedule.finish(next(step for step in schedule.running if step.key.startswith(f"build {name} ")), status)
 
 
 def test_a_node_builds_so_many_pieces_at_once() -> None:
-    graph, schedule = crowd()
+    schedule = crowd({"release/intel": SLOTS, "release/arm": SLOTS})
     assert SLOTS == 4
     assert started(schedule) == ["w1", "w2", "w3", "w4", "w7", "w8"]
     assert started(schedule) == []
-    schedule.finish(next(step for step in graph.steps if step.key.startswith("build w2 ")), DONE)
+    end(schedule, "w2")
     assert started(schedule) == ["w5"]
-    schedule.finish(next(step for step in graph.steps if step.key.startswith("build w7 ")), FAILED)
+    end(schedule, "w7", FAILED)
     assert started(schedule) == [], "room on another node helps nobody here"
-    schedule.finish(next(step for step in graph.steps if step.key.startswith("build w1 ")), FAILED)
+    end(schedule, "w1", FAILED)
     assert started(schedule) == ["w6"]
 
 
-def test_each_node_may_have_a_limit_of_its_own() -> None:
-    _, schedule = crowd({"release/intel": 1, "release/arm": 9})
-    assert started(schedule) == ["w1", "w7", "w8"]
+def test_what_the_plan_says_of_a_node_counts_more_than_what_it_says_itself() -> None:
+    assert started(crowd()) == ["w1", "w2", "w3", "w7", "w8"]
+    assert started(crowd({"release/intel": 1, "release/arm": 9})) == ["w1", "w7", "w8"]
+    assert started(crowd(toml=CROWD.replace("nodes.intel = {", "nodes.intel = { slots = 2,"))) == [
+        "w1",
+        "w2",
+        "w7",
+        "w8",
+    ]
 
 
 def test_other_steps_need_no_room() -> None:
@@ -179,50 +216,318 @@ def test_other_steps_need_no_room() -> None:
         tags = ["r/w{{ n }}", "s/w{{ n }}"]
         push = true
         """)
-    schedule = Schedule(graph, {"default/local": 1})
-    while not any(step.key.startswith("publish") for step in schedule.ready()):
-        for step in schedule.ready():
-            schedule.start(step)
-            schedule.finish(step, DONE)
-    assert next(key.partition(" ")[0] for key in start_all(schedule)) == "publish"
+    schedule = booted(graph, slots={"default/local": 1})
+    assert keys(schedule.start()) == ["build w1 linux/amd64 on default/local"]
+    end(schedule, "w1")
+    assert keys(schedule.start()) == ["publish w1", "build w2 linux/amd64 on default/local"]
+
+
+def test_the_longest_way_starts_first() -> None:
+    plan = """
+        [targets._t]
+        platforms = ["linux/amd64"]
+        builder = "x"
+        [targets.short]
+        inherits = ["_t"]
+        [targets.long]
+        inherits = ["_t"]
+        [targets.first]
+        inherits = ["_t"]
+        [targets.last]
+        inherits = ["_t"]
+        needs = ["first"]
+        [builders.x]
+        driver = "remote"
+        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"], slots = 1 }
+        """
+    run = Run(plan, seconds={"short": [1], "long": [50], "first": [10], "last": [45]})
+    order = run.start()
+    while run.schedule.running:
+        order += run.end(order[-1])
+    assert order == ["first on a", "long on a", "last on a", "short on a"]
+    assert Run(plan).start() == ["first on a"], "nothing is known: the longer chain"
+
+
+# --- equal nodes ------------------------------------------------------------------------------------------------------
+
+POOL = """
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.pie]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3, 4, 5, 6] }
+    name = "pie{{ n }}"
+    [builders.x]
+    driver = "remote"
+    slots = 1
+    nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
+    nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
+    nodes.c = { endpoint = "tcp://c", platforms = ["linux/amd64"] }
+    """
+PREFERENCES = {"pie1": "a", "pie2": "a", "pie3": "a", "pie4": "c", "pie5": "b", "pie6": "a"}
+"""Which of the nodes of `POOL` each of its targets prefers."""
+
+
+def test_the_preferences_are_these() -> None:
+    graph = graph_of_text(POOL)
+    assert {piece.target.name: piece.node.name for piece in graph.steps if isinstance(piece, BuildPiece)} == PREFERENCES
+
+
+def test_a_piece_goes_to_its_preferred_node_as_long_as_that_has_room() -> None:
+    assert Run(POOL, "pie1", "pie4", "pie5").start() == ["pie1 on a", "pie4 on c", "pie5 on b"]
+    assert Run(POOL, "pie1", "pie2", "pie3", a=3).start() == ["pie1 on a", "pie2 on a", "pie3 on a"]
+
+
+def test_without_a_record_nothing_is_worth_waiting_for() -> None:
+    assert Run(POOL, "pie1", "pie2", "pie3").start() == ["pie1 on a", "pie2 on b", "pie3 on c"]
+
+
+def test_of_equally_urgent_pieces_a_node_takes_one_that_prefers_it() -> None:
+    run = Run(POOL, "pie1", "pie2", "pie3", "pie4", "pie5", "pie6")
+    assert run.start() == ["pie1 on a", "pie5 on b", "pie4 on c"]
+    assert run.end("pie5") == ["pie2 on b"]
+
+
+def test_a_piece_waits_for_its_node_where_the_cache_saves_more_than_that_costs() -> None:
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [10], "pie2": [30, 5, 5]})
+    assert run.start() == ["pie1 on a"], "25 are saved, 10 waited for"
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [100], "pie2": [30, 5, 5]})
+    assert run.start() == ["pie1 on a", "pie2 on b"]
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [20], "pie2": [30, 5, 5]})
+    assert run.start() == ["pie1 on a"], "25 are saved, 20 waited for"
+    assert run.schedule.wakes_at == 5
+    run.now = 15.0
+    assert run.start() == []
+    run.now = 50.0
+    assert run.start() == ["pie2 on b"], "pie1 is 30 seconds late, and nobody knows how long it will take yet"
+
+
+def test_those_that_wait_count_who_waits_before_them() -> None:
+    run = Run(
+        POOL,
+        "pie1",
+        "pie2",
+        "pie3",
+        "pie6",
+        seconds={name: [20.0, 12.0, 12.0] for name in ("pie1", "pie2", "pie3", "pie6")},
+    )
+    assert run.start() == ["pie1 on a", "pie2 on b", "pie3 on c"], "8 are saved, 12 would be waited for"
+    seconds = {name: [40.0, 12.0, 12.0] for name in ("pie1", "pie2", "pie3", "pie6")}
+    assert Run(POOL, "pie1", "pie2", "pie3", "pie6", seconds=seconds).start() == ["pie1 on a", "pie6 on b"]
+
+
+BASE = (
+    POOL
+    + """
+    [targets.stem]
+    inherits = ["_t"]
+    [targets.u]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3, 4, 5, 6] }
+    name = "u{{ n }}"
+    contexts = { base = "target:stem" }
+    """
+)
+
+
+def test_targets_that_link_to_a_base_prefer_its_node() -> None:
+    graph = graph_of_text(BASE, "stem", "u*")
+    assert len({piece.node for piece in graph.steps if isinstance(piece, BuildPiece)}) == 1
+
+
+def test_waiting_for_the_node_of_a_base_is_weighed_against_building_it_again() -> None:
+    run = Run(BASE, "stem", "u1", "u2", seconds={"stem": [60, 60], "u1": [30, 30], "u2": [20, 20]})
+    run.start()
+    assert run.end("stem") == ["u1 on c"]
+
+
+def test_a_common_base_is_built_on_each_node_that_is_used_once_and_drags_nobody_along() -> None:
+    run = Run(BASE, "u*", a=2, b=2, c=2)
+    first = run.start()
+    assert sorted(first) == ["stem (shared) on a", "stem (shared) on b", "stem (shared) on c"]
+    assert run.end(first[0]) == ["u1 on c", "u2 on c"]
+    assert run.end("stem (shared) on a") == ["u3 on a", "u5 on a"]
+    assert run.end("stem (shared) on b") == ["u4 on b", "u6 on b"]
+    for number in range(1, 7):
+        assert run.end(f"u{number}") == []
+    assert run.schedule.finished
+
+
+def test_a_base_with_a_piece_of_its_own_is_built_again_only_on_other_nodes() -> None:
+    run = Run(BASE, "stem", "u1", "u2", seconds={"stem": [10, 10], "u1": [60, 60], "u2": [50, 50]})
+    assert run.start() == ["stem on c"]
+    assert run.end("stem") == ["u1 on c", "stem (shared) on a"]
+    assert run.end("stem (shared)") == ["u2 on a"]
+    piece = run.step("u2")
+    assert [shown(step) for step in run.schedule.before(piece)] == ["stem on c", "stem (shared) on a"]
+
+
+def test_a_base_that_fails_takes_its_users_along_and_nobody_else() -> None:
+    run = Run(BASE, "u1", "u2", "pie1")
+    assert run.start() == ["stem (shared) on c", "pie1 on a", "stem (shared) on b"]
+    skipped = run.schedule.finish(run.step("stem (shared) on c"), FAILED)
+    assert [step.key.split()[1] for step in skipped] == ["u1", "u2"]
+    assert run.end("stem (shared) on b") == []
+    assert run.end("pie1") == []
+    assert run.schedule.finished
+
+
+def test_others_do_not_wait_behind_those_that_wait_for_a_base() -> None:
+    plan = BASE.replace("nodes.b", "#").replace("nodes.c", "#").replace("slots = 1", "slots = 2")
+    run = Run(plan, "u1", "u2", "u3", "pie1")
+    assert run.start() == ["stem (shared) on a", "pie1 on a"]
+    assert run.end("stem") == ["u1 on a"]
+    assert run.end("pie1") == ["u2 on a"]
+
+
+# --- nodes that are lost ----------------------------------------------------------------------------------------------
+
+
+def test_the_pieces_of_a_lost_node_go_to_an_equal_one() -> None:
+    run = Run(POOL, "pie1", "pie4")
+    assert run.start() == ["pie1 on a", "pie4 on c"]
+    assert run.lose("pie1")
+    assert run.start() == ["pie1 on b"]
+    assert run.end("pie1") == []
+    assert run.end("pie4") == []
+    assert run.schedule.finished
+
+
+def test_a_node_that_cannot_be_had_is_left_out_and_tried_again_later() -> None:
+    schedule = Schedule(graph_of_text(POOL, "pie1", "pie2", "pie3", "pie4", "pie5", "pie6"))
+    boots = schedule.start()
+    assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
+    for step in boots[1:]:
+        schedule.finish(step, DONE)
+    assert schedule.again(boots[0], 10.0, lost=True)
+    assert sorted(map(shown, schedule.start(10.0))) == ["pie4 on c", "pie5 on b"]
+    assert schedule.wakes_at == 10 + FIRST_PAUSE
+    assert schedule.start(10.0 + FIRST_PAUSE) == [boots[0]]
+    assert schedule.again(boots[0], 20.0, lost=True)
+    assert schedule.wakes_at == 20 + 2 * FIRST_PAUSE
+    assert schedule.start(30.0) == [boots[0]]
+    schedule.finish(boots[0], DONE)
+    assert [shown(step) for step in schedule.start(31.0)] == ["pie1 on a"]
+
+
+def test_a_node_is_given_up_in_the_end() -> None:
+    schedule = Schedule(graph_of_text(POOL, "pie1", "pie2", "pie3", "pie4"), {"x/a": 1, "x/b": 1, "x/c": 1})
+    now, tries = 0.0, 0
+    while boots := [step for step in schedule.start(now) if isinstance(step, BootstrapNode)]:
+        for step in boots:
+            if step.node.name == "a":
+                tries += 1
+                assert schedule.again(step, now, lost=True)
+            else:
+                schedule.finish(step, DONE)
+        now = schedule.wakes_at or now
+    assert tries == TRIES
+    assert schedule.wakes_at is None
+    assert schedule.stranded() == ()
+
+
+def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
+    plan = POOL.replace("nodes.b", "#").replace("nodes.c", "#")
+    graph = graph_of_text(plan, "pie1", "pie2")
+    schedule = Schedule(graph)
+    (bootstrap,) = schedule.start()
+    assert not schedule.again(bootstrap, lost=True)
+    assert schedule.finish(bootstrap, FAILED) == ()
+    assert schedule.stranded() == graph.steps[1:]
+    assert schedule.finished
+
+
+def test_a_required_node_is_not_done_without() -> None:
+    run = Run(POOL.replace("nodes.a = {", "nodes.a = { required = true,"), "pie1", "pie4", "pie5", "pie2")
+    assert run.start() == ["pie1 on a", "pie4 on c", "pie5 on b"]
+    assert not run.lose("pie1")
+    assert run.schedule.finish(run.step("pie1"), FAILED) == ()
+    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["pie2"]
+    assert run.end("pie5") == []
+    assert run.end("pie4") == []
+    assert run.schedule.finished
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_piece_moves_to_each_of_its_nodes_and_is_then_retried_so_often(retries: int) -> None:
+    run = Run(POOL.replace("[targets._t]", f"[targets._t]\n    retries = {retries}"), "pie1", "pie4")
+    run.start()
+    run.end("pie4")
+    moves = 0
+    while run.lose("pie1"):
+        moves += 1
+        run.now = run.schedule.wakes_at or run.now
+        run.start()
+    assert moves == 2 + retries
+
+
+def test_a_failed_build_is_repeated_within_its_retries() -> None:
+    run = Run(POOL.replace("[targets._t]", "[targets._t]\n    retries = 1"), "pie1")
+    run.start()
+    assert run.schedule.again(run.step("pie1"))
+    assert run.start() == ["pie1 on a"]
+    assert not run.schedule.again(run.step("pie1"))
+    assert run.end("pie1", FAILED) == []
+    assert run.schedule.finished
+
+
+def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
+    run = Run(BASE, "u1", "u2")
+    run.start()
+    for _ in range(20):
+        while running := run.schedule.running:
+            if not run.schedule.again(running[0], run.now, lost=True):
+                run.schedule.finish(running[0], FAILED)
+            run.schedule.stranded()
+        run.now = run.schedule.wakes_at or run.now
+        run.start()
+    assert run.schedule.finished
 
 
 # --- any graph --------------------------------------------------------------------------------------------------------
 
 
-@given(graphs(), st.data())
+@given(graphs(retries=2), st.data())
 def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObject) -> None:
     slots = {"x/a": data.draw(st.integers(1, 3)), "x/b": data.draw(st.integers(1, 3))}
     schedule = Schedule(graph, slots)
     ended: dict[Step, StepStatus] = {}
-    abandoned = False
+    now, abandoned = 0.0, False
     while not schedule.finished:
-        ready = schedule.ready()
-        for step in ready if abandoned else ready[: data.draw(st.integers(0, len(ready)))]:
-            assert all(ended.get(each) is DONE for each in graph.before[step])
-            assert step not in ended
-            schedule.start(step)
+        for step in () if abandoned else schedule.start(now):
+            assert all(step_is_shared(each) or ended[schedule.origin(each)] is DONE for each in schedule.before(step))
+            assert schedule.origin(step) not in ended
+            if isinstance(step, BuildPiece):
+                assert step.node in schedule.origin(step).nodes  # type: ignore[union-attr]
         for node, room in slots.items():
             assert sum(isinstance(step, BuildPiece) and step.node.id == node for step in schedule.running) <= room
-        assert ready or schedule.running, "it can always go on"
-        if not abandoned and data.draw(st.integers(0, 9)) == 0:
+        if not schedule.running:
+            assert schedule.wakes_at is not None, "it can always go on"
+            now = max(now, schedule.wakes_at)
+            continue
+        if not abandoned and data.draw(st.integers(0, 19)) == 0:
             abandoned = True
             ended |= dict.fromkeys(new(schedule.abandon(), ended, schedule), CANCELLED)
-        if schedule.running:
-            running = sorted(schedule.running, key=graph.steps.index)
-            step = data.draw(st.sampled_from(running))
-            status = data.draw(st.sampled_from([DONE, DONE, FAILED, CANCELLED]))
-            ended[step] = status
-            ended |= dict.fromkeys(new(schedule.finish(step, status), ended, schedule), SKIPPED)
-    assert set(ended) == set(graph.steps)
-    for step, status in ended.items():
-        if status is SKIPPED:
-            assert any(ended[each] is not DONE for each in graph.before[step])
-        if status in {DONE, FAILED}:
-            assert all(ended[each] is DONE for each in graph.before[step])
+        step = data.draw(st.sampled_from(schedule.running))
+        status = data.draw(st.sampled_from([DONE, DONE, FAILED, CANCELLED]))
+        lost = data.draw(st.booleans())
+        repeats = status is FAILED and not isinstance(step, Publish) and not abandoned
+        if not (repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))):
+            origin = schedule.origin(step)
+            given_up = schedule.finish(step, status)
+            if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
+                ended[origin] = status
+            ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
+        ended |= dict.fromkeys(new(schedule.stranded(), ended, schedule), SKIPPED)
+    assert {step for step in graph.steps if not step_is_shared(step)} <= set(ended)
+
+
+def step_is_shared(step: Step) -> bool:
+    return isinstance(step, BuildPiece) and step.shared
 
 
 def new(steps: tuple[Step, ...], ended: dict[Step, StepStatus], schedule: Schedule) -> tuple[Step, ...]:
     """`steps` that are given up: none of them has run or runs."""
-    assert not set(steps) & (set(ended) | schedule.running)
+    assert not set(steps) & (set(ended) | set(map(schedule.origin, schedule.running)))
     return steps

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Annotated, Any
@@ -17,7 +21,7 @@ from mpbake.options import Options
 from mpbake.reference import reference_text
 from mpbake.schema import plan_schema, schema_text
 from mpbake.spec import Attribute, Merge, PlanSpec, TargetSpec, Texts, attributes_of
-from tests.unit.plans import refusals
+from tests.unit.plans import refusals, text
 from tests.unit.worlds import world, written
 
 PROJECT = Path(__file__).parents[2]
@@ -70,6 +74,11 @@ def test_the_plan_of_the_readme_is_taken() -> None:
         "targets = { a = { platforms = ['{{ platform }}', 'linux/amd64'] } }",
         "targets = { a = { matrix = { a = [1, 'b', true], b = '{{ versions }}' } } }",
         "targets = { a = { matrix = [{ a = 1, b = 'x' }, { a = '{{ newest }}', b = 'y' }] } }",
+        "targets = { a = { platform = { 'linux/arm64' = { args = { A = 1 }, dockerfile = 'arm.Dockerfile' } } } }",
+        "targets = { a = { checks = [{ run = ['php', '-v'] }, { target = 'test', platforms = ['linux/386'] }] } }",
+        "targets = { a = { resources = { memory = '1g', cpu-shares = 5 }, extra-hosts = { db = '10.0.0.7' } } }",
+        "defaults = { target = { builder = 'x', tags = '{{ tags }}', platform = { 'linux/386' = { target = 'x' } } } }",
+        "include = ['a.toml', '../b.toml']",
     ],
 )
 def test_what_is_taken(toml: str) -> None:
@@ -94,6 +103,15 @@ def test_what_is_taken(toml: str) -> None:
         ("targets = { a = { inherits = [1] } }", "$.targets.a.inherits[0]"),
         ("targets = { a = { matrix = 'x' } }", "$.targets.a.matrix"),
         ("targets = { a = { matrix = ['x'] } }", "$.targets.a.matrix"),
+        (
+            "targets = { a = { platform = { 'linux/arm64' = { context = '.' } } } }",
+            "$.targets.a.platform['linux/arm64']",
+        ),
+        ("targets = { a = { checks = { run = ['x'] } } }", "$.targets.a.checks"),
+        ("targets = { a = { checks = [{ rn = ['x'] }] } }", "$.targets.a.checks[0]"),
+        ("defaults = { target = { inherits = ['x'] } }", "$.defaults.target"),
+        ("defaults = { target = { matrix = { a = [1] } } }", "$.defaults.target"),
+        ("include = 'a.toml'", "$.include"),
         ("builders = []", "$.builders"),
         ("builders = { a = { driver = 'dokker' } }", "$.builders.a.driver"),
         ("builders = { a = { driver = 'automatic' } }", "$.builders.a.driver"),
@@ -179,3 +197,53 @@ def test_an_attribute_is_declared_once() -> None:
     assert (
         "| `new-thing` | list of text or template |  | merged by id | something that bake may learn |\n"
     ) in reference_text(MorePlanSpec)
+
+
+FIELD = """
+    new_thing: Annotated[Texts, _attribute(Merge.BY_FIELD, identity="id", since=(0, 99))] = Field(
+        default_factory=list, description="something that bake may learn"
+    )
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of mpbake with one attribute more; nothing else of it is changed."""
+    shutil.copytree(PROJECT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
+    spec = tmp_path / "mpbake" / "spec.py"
+    before, class_, after = spec.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
+    header, blank, fields = after.partition('"""\n\n')
+    spec.write_text(before + class_ + header + blank + FIELD + fields, encoding="utf-8")
+    (tmp_path / "build.toml").write_text(
+        text("""
+        version = 1
+        [defaults.target]
+        new-thing = ["id=a"]
+        [targets.web]
+        new-thing = ["id=b,x=1"]
+        """)
+    )
+    return tmp_path
+
+
+@pytest.mark.allow_subprocess
+def test_a_declared_attribute_arrives_everywhere(package: Path) -> None:
+    """It is merged, set, shown, exported, and part of the schema and of the reference."""
+
+    def printed(*words: str) -> str:
+        command = [sys.executable, "-m", "mpbake", *words]
+        environment = {"PATH": os.defpath, "PYTHONPATH": str(package)}
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment, cwd=package, timeout=60
+        ).stdout
+
+    assert 'new-thing = ["id=a", "id=b,x=1"]\n' in printed("show", "web")
+    assert 'new-thing = ["id=a", "id=b,x=2"]\n' in printed("show", "web", "--set", "web.new-thing+=id=b,x=2")
+    assert 'new-thing = ["id=c"]\n' in printed("show", "web", "--set", 'web.new-thing=["id=c"]')
+    exported = json.loads(printed("export", "web", "--set", "*.new-thing+=id=c"))
+    assert exported["target"]["web"]["new-thing"] == ["id=a", "id=b,x=1", "id=c"]
+    planned = json.loads(printed("plan", "web", "--format", "json"))
+    assert planned["targets"][0]["attributes"]["new-thing"] == ["id=a", "id=b,x=1"]
+    assert "new-thing" in json.loads(printed("schema"))["definitions"]["target"]["properties"]
+    (row,) = (line for line in printed("schema", "--format", "markdown").splitlines() if "`new-thing`" in line)
+    assert row.endswith("| merged by id | something that bake may learn. From buildx 0.99 |")

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from mpbake.spec import AS_WRITTEN, ATTRIBUTES, Merge, Paths, PlanSpec, TargetSpec
+from mpbake.spec import (
+    AS_WRITTEN,
+    ATTRIBUTES,
+    PLATFORM_ATTRIBUTES,
+    Holds,
+    Merge,
+    Paths,
+    PlanSpec,
+    TargetDefaultsSpec,
+    TargetSpec,
+    attributes_of,
+    holds,
+)
 from tests.unit.plans import problems_of_text, read_text, text
 
 RULES = {
@@ -25,6 +37,7 @@ RULES = {
     "annotations": Merge.APPEND,
     "tags": Merge.REPLACE,
     "platforms": Merge.REPLACE,
+    "platform": Merge.BY_PLATFORM,
     "target": Merge.REPLACE,
     "cache-from": Merge.APPEND,
     "cache-to": Merge.REPLACE,
@@ -35,18 +48,26 @@ RULES = {
     "push": Merge.REPLACE,
     "load": Merge.REPLACE,
     "needs": Merge.APPEND,
+    "checks": Merge.APPEND,
     "enabled": Merge.REPLACE,
     "timeout": Merge.REPLACE,
+    "stall-timeout": Merge.REPLACE,
     "retries": Merge.REPLACE,
     "no-cache": Merge.REPLACE,
     "no-cache-filter": Merge.APPEND,
     "pull": Merge.REPLACE,
     "shm-size": Merge.REPLACE,
     "ulimits": Merge.APPEND,
+    "network": Merge.REPLACE,
+    "extra-hosts": Merge.BY_KEY,
+    "entitlements": Merge.APPEND,
+    "resources": Merge.BY_KEY,
+    "policy": Merge.APPEND,
+    "call": Merge.REPLACE,
 }
 KEPT_FROM_BUILDKIT = {
     *("inherits", "description", "matrix", "exclude", "name", "builder", "tags", "platforms", "output", "push", "load"),
-    *("needs", "enabled", "timeout", "retries"),
+    *("needs", "checks", "enabled", "timeout", "stall-timeout", "retries", "platform"),
 }
 
 
@@ -68,6 +89,50 @@ def test_which_attributes_hold_paths() -> None:
         "ssh": Paths.SSH,
         "output": Paths.FIELDS,
     }
+
+
+def test_which_attributes_may_differ_from_platform_to_platform() -> None:
+    assert PLATFORM_ATTRIBUTES == ("dockerfile", "contexts", "args", "labels", "target", "cache-from", "cache-to")
+
+
+def test_which_attributes_need_a_newer_buildx() -> None:
+    assert {name: each.since for name, each in ATTRIBUTES.items() if any(each.since)} == {
+        "network": (0, 17),
+        "extra-hosts": (0, 25),
+        "entitlements": (0, 17),
+        "resources": (0, 35),
+        "policy": (0, 31),
+        "call": (0, 16),
+    }
+
+
+def test_defaults_for_targets_are_all_that_is_inherited() -> None:
+    inherited = {name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN}
+    assert set(attributes_of(TargetDefaultsSpec)) == inherited
+
+
+@pytest.mark.parametrize(
+    ("attribute", "kind"),
+    [
+        ("context", Holds.TEXT),
+        ("timeout", Holds.TEXT),
+        ("call", Holds.TEXT),
+        ("push", Holds.FLAG),
+        ("no-cache", Holds.FLAG),
+        ("retries", Holds.NUMBER),
+        ("tags", Holds.LIST),
+        ("secret", Holds.LIST),
+        ("checks", Holds.LIST),
+        ("args", Holds.MAP),
+        ("resources", Holds.MAP),
+    ],
+)
+def test_what_kind_of_value_an_attribute_holds(attribute: str, kind: Holds) -> None:
+    assert holds(attribute) is kind
+
+
+def test_every_attribute_holds_something_that_is_known() -> None:
+    assert {holds(name) for name in ATTRIBUTES} == set(Holds)
 
 
 def test_every_attribute_is_described() -> None:
@@ -99,6 +164,14 @@ def target(toml: str) -> dict[str, Any]:
         ("matrix = { a = [1, 'b', 0.5, true, [1], { c = 1 }] }", {"matrix": {"a": [1, "b", 0.5, True, [1], {"c": 1}]}}),
         ("matrix = { a = '{{ versions }}' }", {"matrix": {"a": "{{ versions }}"}}),
         ("secret = ['{{ \"x }}']", {"secret": ['{{ "x }}']}),
+        (
+            "platform.'linux/arm64'.args = { A = 1 }\nplatform.'linux/386' = {}",
+            {"platform": {"linux/arm64": {"args": {"A": "1"}}, "linux/386": {}}},
+        ),
+        ("checks = [{ run = ['a', 1] }, { target = 'test' }]", {"checks": [{"run": ["a", "1"]}, {"target": "test"}]}),
+        ("checks = []\nplatform = {}", {"checks": [], "platform": {}}),
+        ("resources = { memory = '1g', cpu-shares = 512 }", {"resources": {"memory": "1g", "cpu-shares": 512}}),
+        ("extra-hosts = { db = '10.0.0.7' }", {"extra-hosts": {"db": "10.0.0.7"}}),
     ],
 )
 def test_what_a_target_states(written: str, stated: dict[str, Any] | None) -> None:
@@ -191,6 +264,13 @@ PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/ar
         ("matrix = 'a'", "matrix: must be a table, not text"),
         ("inherits = 'base'", "inherits: must be a list in square brackets, not text"),
         ("inherits = [1]", "inherits[0]: must be text in quotes, not a number"),
+        ("checks = { run = ['x'] }", "checks: must be a list in square brackets, not a table"),
+        ("checks = ['php -v']", "checks[0]: must be a table, not text"),
+        ("platform = 'linux/arm64'", "platform: must be a table, not text"),
+        ("platform.'linux/arm64' = 'x'", 'platform."linux/arm64": must be a table, not text'),
+        ("platform.'linux/arm64'.args = 1", 'platform."linux/arm64".args: must be a table, not a number'),
+        ("platform.linux = {}", f'platform.linux: "linux" {PLATFORM}'),
+        ("retries = 11", "retries: must be at most 10"),
     ],
 )
 def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
@@ -216,7 +296,7 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
         ),
         (
             "builders = { a = { nodes = { b = { zzz = 'x' } } } }",
-            'builders.a.nodes.b.zzz: unknown key "zzz"\n  = known keys: endpoint, platforms, tls',
+            'builders.a.nodes.b.zzz: unknown key "zzz"\n  = known keys: endpoint, platforms, required, slots, tls',
         ),
         (
             "builders = { a = { driver = 'dokker' } }",
@@ -235,8 +315,42 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
         ),
         ("defaults = { bilder = {} }", 'defaults.bilder: unknown key "bilder"\n  = did you mean "builder"?'),
         (
+            "targets = { a = { platform = { 'linux/arm64' = { context = '.' } } } }",
+            ('targets.a.platform."linux/arm64".context: unknown key "context"\n  = did you mean "contexts"?'),
+        ),
+        (
+            "targets = { a = { checks = [{ rn = [] }] } }",
+            'targets.a.checks[0].rn: unknown key "rn"\n  = did you mean "run"?',
+        ),
+        (
+            "targets = { a = { checks = [{ run = ['x'], target = 'y' }] } }",
+            (
+                "targets.a.checks[0]: a check has either run or target\n"
+                '  = for example { run = ["php", "-v"] }, or { target = "test" }'
+            ),
+        ),
+        (
+            "targets = { a = { checks = [{}] } }",
+            (
+                "targets.a.checks[0]: a check has either run or target\n"
+                '  = for example { run = ["php", "-v"] }, or { target = "test" }'
+            ),
+        ),
+        (
+            "targets = { a = { resources = { memry = '1g' } } }",
+            'targets.a.resources.memry: unknown key "memry"\n  = did you mean "memory"?',
+        ),
+        (
+            "defaults = { target = { inherits = ['x'] } }",
+            (
+                'defaults.target.inherits: unknown key "inherits"\n'
+                "  = known keys: annotations, args, attest, builder, cache-from, cache-to, call, checks, context, "
+                "contexts, dockerfile, dockerfile-inline, …"
+            ),
+        ),
+        (
             "defaults = { builder = { nodes = {} } }",
-            'defaults.builder.nodes: unknown key "nodes"\n  = known keys: driver, emulation, image, network',
+            'defaults.builder.nodes: unknown key "nodes"\n  = known keys: driver, emulation, image, network, slots',
         ),
         (
             "builders = { a = { driver = '' } }",
@@ -264,7 +378,10 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
         ("target = {}", 'target: unknown table "target"\n  = did you mean "targets"?'),
         (
             "zzz = 1",
-            'zzz: unknown table "zzz"\n  = known keys: builders, defaults, groups, targets, variables, version',
+            (
+                'zzz: unknown table "zzz"\n'
+                "  = known keys: builders, defaults, groups, include, requires, targets, variables, version"
+            ),
         ),
     ],
 )
@@ -307,6 +424,6 @@ def test_a_misspelt_attribute_without_a_near_one_lists_the_first_dozen() -> None
         """) == text("""
         build.toml:3: targets.web.zzz: unknown key "zzz"
             zzz = 1
-          = known keys: annotations, args, attest, builder, cache-from, cache-to, context, contexts, description, \
-dockerfile, dockerfile-inline, enabled, …
+          = known keys: annotations, args, attest, builder, cache-from, cache-to, call, checks, context, contexts, \
+description, dockerfile, …
         """)

@@ -10,6 +10,7 @@ from mpbake.text import (
     count,
     did_you_mean,
     duration,
+    marked,
     one_line,
     parse_duration,
     printable,
@@ -152,3 +153,44 @@ def test_a_duration(written: str, seconds: float) -> None:
 def test_what_is_no_duration(written: str) -> None:
     with pytest.raises(ValueError, match="is not a duration: write 90s, 30m, 1h or 1h30m"):
         parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "length", "shown"),
+    [
+        ("", 1, 1, []),
+        ("", 0, 0, []),
+        ("  \t ", 2, 1, []),
+        ("a = 1", 0, 0, ["a = 1"]),
+        ("a = 1", 5, 1, ["a = 1", "    ^"]),
+        ('a = "bcd"  ', 5, 5, ['a = "bcd"', "    ^^^^^"]),
+        ("  a = 1\r", 7, 1, ["a = 1", "    ^"]),
+        ("\t\ta\t=\t1", 7, 1, ["a    =    1", "          ^"]),
+        ("a = '\t\tb'", 5, 5, ["a = '        b'", "    ^^^^^^^^^^^"]),
+        ("a\x00 = '\x1b'", 7, 2, ["a\\x00 = '\\x1b'", "         ^^^^^"]),
+        ("漢字 = '漢b'", 7, 2, ["漢字 = '漢b'", "        ^^^"]),
+        ("e\u0301 = 'b'", 7, 1, ["e\u0301 = 'b'", "     ^"]),
+        ("a = 1", 6, 1, ["a = 1", "     ^"]),
+        ("a = 1", 99, 9, ["a = 1", "     ^"]),
+        ("    a = 1", 1, 1, ["a = 1", "^"]),
+    ],
+)
+def test_a_part_of_a_line_is_marked(line: str, column: int, length: int, shown: list[str]) -> None:
+    assert marked(line, column, length) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "length", "shown"),
+    [
+        ("x" * 120, 100, 20, ["x" * 120, " " * 99 + "^" * 20]),
+        ("  " + "x" * 120, 3, 1, ["x" * 120, "^"]),
+        ("x" * 121, 1, 2, ["x" * 120 + "…", "^^"]),
+        ("x" * 121, 121, 1, ["…" + "x" * 120, " " * 120 + "^"]),
+        ("x" * 9000, 4001, 2, ["…" + "x" * 120 + "…", " " * 31 + "^^"]),
+        ("x" * 9000, 4001, 500, ["…" + "x" * 120 + "…", " " * 31 + "^" * 90]),
+        ("x" * 9000, 9000, 1, ["…" + "x" * 120, " " * 120 + "^"]),
+        ("x" * 9000, 0, 0, ["x" * 120 + "…"]),
+    ],
+)
+def test_of_a_long_line_what_surrounds_the_mark_is_shown(line: str, column: int, length: int, shown: list[str]) -> None:
+    assert marked(line, column, length) == shown

@@ -1,0 +1,128 @@
+"""The codes of everything that can be wrong with a plan: short, stable, and explained in `docs/diagnostics.md`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad something is: with a warning the plan builds, but perhaps not what was meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(StrEnum):
+    """What a diagnostic is called. A code keeps its meaning for ever; one that is no longer given is not used again."""
+
+    # Reading a file
+    NO_PLAN = "no-plan"
+    FILE_UNREADABLE = "file-unreadable"
+    FILE_ENCODING = "file-encoding"
+    TOML_SYNTAX = "toml-syntax"
+    DUPLICATE_KEY = "duplicate-key"
+    TOO_DEEP = "too-deep"
+    NUMBER_TOO_LONG = "number-too-long"
+    BAD_INCLUDE = "bad-include"
+    BAD_REQUIREMENT = "bad-requirement"
+    OTHER_MPBAKE = "other-mpbake"
+    # What stands in a table
+    UNKNOWN_TABLE = "unknown-table"
+    UNKNOWN_KEY = "unknown-key"
+    MISSING_KEY = "missing-key"
+    WRONG_TYPE = "wrong-type"
+    OUT_OF_RANGE = "out-of-range"
+    PLAN_VERSION = "plan-version"
+    UNKNOWN_DRIVER = "unknown-driver"
+    UNKNOWN_EMULATION = "unknown-emulation"
+    UNKNOWN_TYPE = "unknown-type"
+    BAD_PLATFORM = "bad-platform"
+    BAD_IMAGE_NAME = "bad-image-name"
+    BAD_FIELDS = "bad-fields"
+    BAD_DURATION = "bad-duration"
+    BAD_CHECK = "bad-check"
+    # Names, and what they refer to
+    BAD_NAME = "bad-name"
+    UNKNOWN_TARGET = "unknown-target"
+    UNKNOWN_BUILDER = "unknown-builder"
+    DISABLED_TARGET = "disabled-target"
+    CYCLE = "cycle"
+    GROUP_AND_TARGET = "group-and-target"
+    TARGET_TWICE = "target-twice"
+    NAME_OF_MATRIX = "name-of-matrix"
+    NAME_WITHOUT_MATRIX = "name-without-matrix"
+    MATRIX_WITHOUT_NAME = "matrix-without-name"
+    LINK_TO_MATRIX = "link-to-matrix"
+    LINK_AS_CONTEXT = "link-as-context"
+    # Matrices
+    MATRIX_EMPTY = "matrix-empty"
+    MATRIX_TOO_LARGE = "matrix-too-large"
+    MATRIX_HIDES_VARIABLE = "matrix-hides-variable"
+    EXCLUDE_UNKNOWN = "exclude-unknown"
+    EXCLUDE_ALL = "exclude-all"
+    # Platforms
+    PLATFORM_TWICE = "platform-twice"
+    PLATFORM_UNKNOWN = "platform-unknown"
+    # The command line
+    SETTING_MATCHES_NOTHING = "setting-matches-nothing"
+    # Variables and templates
+    BAD_VARIABLE_NAME = "bad-variable-name"
+    VARIABLE_WITHOUT_VALUE = "variable-without-value"
+    VARIABLE_TYPE = "variable-type"
+    VARIABLE_EMPTY = "variable-empty"
+    VARIABLE_CHOICE = "variable-choice"
+    VARIABLE_RANGE = "variable-range"
+    VARIABLE_PATTERN = "variable-pattern"
+    VARIABLE_LIMIT = "variable-limit"
+    BAD_PATTERN = "bad-pattern"
+    SENSITIVE = "sensitive"
+    SENSITIVE_TOO_SHORT = "sensitive-too-short"
+    UNDEFINED_VARIABLE = "undefined-variable"
+    TEMPLATE_SYNTAX = "template-syntax"
+    TEMPLATE_SANDBOX = "template-sandbox"
+    TEMPLATE_TOO_LARGE = "template-too-large"
+    TEMPLATE_FAILED = "template-failed"
+    UNKNOWN_FILTER = "unknown-filter"
+    GIT_FAILED = "git-failed"
+    # Builders and nodes
+    DRIVER_UNSUPPORTED = "driver-unsupported"
+    BAD_ENDPOINT = "bad-endpoint"
+    NODE_WITHOUT_ENDPOINT = "node-without-endpoint"
+    TLS_WITHOUT_REMOTE = "tls-without-remote"
+    TLS_PAIR = "tls-pair"
+    NODE_NAME_TWICE = "node-name-twice"
+    ENDPOINT_TWICE = "endpoint-twice"
+    DEFAULT_REMOTE = "default-remote"
+    # What leaves a target
+    PUSH_WITHOUT_TAGS = "push-without-tags"
+    TAG_TWICE = "tag-twice"
+    OUTPUT_NAMES_IMAGE = "output-names-image"
+    LOOPBACK_REGISTRY = "loopback-registry"
+    # Placement
+    NO_NODE = "no-node"
+    EMULATION_FORBIDDEN = "emulation-forbidden"
+    LINK_LACKS_PLATFORM = "link-lacks-platform"
+    SPLIT_LOAD = "split-load"
+    SPLIT_OUTPUT = "split-output"
+    SPLIT_PUSH = "split-push"
+    # What buildx can do
+    NEEDS_BUILDX = "needs-buildx"
+    CALL_MAKES_NOTHING = "call-makes-nothing"
+    # Files of this machine
+    MISSING_FOLDER = "missing-folder"
+    MISSING_DOCKERFILE = "missing-dockerfile"
+    MISSING_FILE = "missing-file"
+    # Warnings
+    UNUSED_VARIABLE = "unused-variable"
+    UNUSED_TEMPLATE = "unused-template"
+    GOES_NOWHERE = "goes-nowhere"
+    SHARED_CACHE = "shared-cache"
+    EMULATED = "emulated"
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return Severity.WARNING if self in _WARNINGS else Severity.ERROR
+
+
+_WARNINGS = frozenset({Code.UNUSED_VARIABLE, Code.UNUSED_TEMPLATE, Code.GOES_NOWHERE, Code.SHARED_CACHE, Code.EMULATED})

@@ -1,0 +1,26 @@
+"""`mpbake export`: resolved targets for another tool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.bake import bake_text, losses
+from mpbake.commands.load import chosen_platforms, load
+from mpbake.hiding import MASK
+from mpbake.resolve import select
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from mpbake.options import Options, World
+
+
+def main(options: Options, world: World) -> int:
+    """Print a bake file of the targets that `options.names` mean, or of all; what is lost is told on standard error."""
+    _, plan = load(options, world)
+    targets = select(plan, options.names) if options.names else tuple(plan.targets.values())
+    for loss in losses(targets):
+        world.stderr.write(f"warning: {one_line(loss)}\n")
+    if plan.sensitive:
+        world.stderr.write(f"warning: sensitive values are written as {MASK}: what is printed cannot build with them\n")
+    world.stdout.write(bake_text(plan, targets, chosen_platforms(options)))
+    return 0

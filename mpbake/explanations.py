@@ -1,0 +1,1441 @@
+"""What each code means, with a plan that is wrong and one that is right: what `docs/diagnostics.md` is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mpbake.codes import Code, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What a code means, in one sentence, and a plan that draws it and nothing else beside one that draws nothing.
+
+    The plans lack their first line, `version = 1`, and lie beside a Dockerfile. Where no plan alone draws the code,
+    `beyond` says what else it takes.
+    """
+
+    text: str
+    wrong: str = ""
+    right: str = ""
+    beyond: str = ""
+
+
+EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
+    {
+        Code.NO_PLAN: Explanation(
+            text="There is no plan in this folder or any above it.",
+            beyond="Write a `build.toml` (`mpbake init` does), or name a plan with `-f`.",
+        ),
+        Code.FILE_UNREADABLE: Explanation(
+            text="A file is not there, is a folder, or may not be read.",
+            beyond="Name a file that you may read.",
+        ),
+        Code.FILE_ENCODING: Explanation(
+            text="A file is no UTF-8 text, which TOML must be.",
+            beyond="Save the file as UTF-8.",
+        ),
+        Code.TOML_SYNTAX: Explanation(
+            text="A file is not TOML: the mark is where it stops making sense.",
+            wrong="""
+[targets.web]
+tags = [example.com/web]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.DUPLICATE_KEY: Explanation(
+            text="A key or table is given twice; TOML does not say which one counts.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web:1"]
+tags = ["example.com/web:2"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web:1", "example.com/web:2"]
+""",
+        ),
+        Code.TOO_DEEP: Explanation(
+            text="Lists or tables are nested more than 50 levels deep.",
+            beyond="No plan needs that.",
+        ),
+        Code.NUMBER_TOO_LONG: Explanation(
+            text="A number has more than some thousand digits.",
+            beyond="Write it as text.",
+        ),
+        Code.BAD_INCLUDE: Explanation(
+            text="`include` names something that is no file of this machine.",
+            wrong="""
+include = ["https://example.com/common.toml"]
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.BAD_REQUIREMENT: Explanation(
+            text="`requires` is no range of versions.",
+            wrong="""
+requires = "1 or newer"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+requires = ">=0.1"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.OTHER_MPBAKE: Explanation(
+            text="The plan requires another mpbake than this one.",
+            wrong="""
+requires = ">=999"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+requires = ">=0.1"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_TABLE: Explanation(
+            text="A table at the top of the plan is none that mpbake knows.",
+            wrong="""
+[target.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_KEY: Explanation(
+            text="A table has no such key; `docs/reference.md` lists those of each table.",
+            wrong="""
+[targets.web]
+tag = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MISSING_KEY: Explanation(
+            text="A table lacks a key that it must have.",
+            wrong="""
+[groups.all]
+description = "everything"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[groups.all]
+description = "everything"
+targets = ["web"]
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.WRONG_TYPE: Explanation(
+            text="A value is of another type than its key takes.",
+            wrong="""
+[targets.web]
+tags = "example.com/web"
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.OUT_OF_RANGE: Explanation(
+            text="A number is too small or too large.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+retries = 99
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+retries = 3
+""",
+        ),
+        Code.PLAN_VERSION: Explanation(
+            text="The plan is of a version that this mpbake does not read; `version` is a whole number.",
+            wrong="""
+version = "1.0"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+version = 1
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_DRIVER: Explanation(
+            text="There is no such driver of builders.",
+            wrong="""
+[builders.ci]
+driver = "container"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "docker-container"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_EMULATION: Explanation(
+            text="`emulation` is `forbid`, `warn` or `allow`.",
+            wrong="""
+[builders.ci]
+emulation = "no"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+emulation = "forbid"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_TYPE: Explanation(
+            text="A variable is `string`, `int`, `float`, `bool`, `list` or `map`.",
+            wrong="""
+[variables]
+number = { default = 1, type = "integer" }
+
+[targets.web]
+tags = ["example.com/web:{{ number }}"]
+""",
+            right="""
+[variables]
+number = { default = 1, type = "int" }
+
+[targets.web]
+tags = ["example.com/web:{{ number }}"]
+""",
+        ),
+        Code.BAD_PLATFORM: Explanation(
+            text="A platform is `os/architecture`, or `os/architecture/variant`.",
+            wrong="""
+[targets.web]
+platforms = ["arm64"]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.BAD_IMAGE_NAME: Explanation(
+            text="A tag is no name that an image can have.",
+            wrong="""
+[targets.web]
+tags = ["Example/Web:1.0"]
+""",
+            right="""
+[targets.web]
+tags = ["example/web:1.0"]
+""",
+        ),
+        Code.BAD_FIELDS: Explanation(
+            text="A value is no list of `key=value` fields separated by commas, as BuildKit reads it.",
+            wrong="""
+[targets.web]
+output = ['"type=local']
+""",
+            right="""
+[targets.web]
+output = ["type=local,dest=out"]
+""",
+        ),
+        Code.BAD_DURATION: Explanation(
+            text="A duration is written as hours, minutes and seconds: `90s`, `30m`, `1h30m`.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+timeout = "30 minutes"
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+timeout = "30m"
+""",
+        ),
+        Code.BAD_CHECK: Explanation(
+            text="A check is either a command that runs in the image or a stage of the Dockerfile.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+checks = [{ run = ["web", "--version"], target = "test" }]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+checks = [{ run = ["web", "--version"] }, { target = "test" }]
+""",
+        ),
+        Code.BAD_NAME: Explanation(
+            text="A name has characters that no name of its kind may have.",
+            wrong="""
+[targets."web 2.0"]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web-2]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_TARGET: Explanation(
+            text="Something refers to a target that is not there.",
+            wrong="""
+[targets.base]
+
+[targets.web]
+contexts = { base = "target:bsae" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.base]
+
+[targets.web]
+contexts = { base = "target:base" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNKNOWN_BUILDER: Explanation(
+            text="A target names a builder that is not there.",
+            wrong="""
+[builders.ci]
+
+[targets.web]
+builder = "c1"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.DISABLED_TARGET: Explanation(
+            text="Something needs or links to a target that `enabled` takes out of the plan.",
+            wrong="""
+[targets.base]
+enabled = false
+
+[targets.web]
+contexts = { base = "target:base" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.base]
+enabled = true
+
+[targets.web]
+contexts = { base = "target:base" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.CYCLE: Explanation(
+            text="Targets, groups, variables or files refer to one another in a circle.",
+            wrong="""
+[targets.web]
+needs = ["api"]
+tags = ["example.com/web"]
+
+[targets.api]
+needs = ["web"]
+tags = ["example.com/api"]
+""",
+            right="""
+[targets.web]
+needs = ["api"]
+tags = ["example.com/web"]
+
+[targets.api]
+tags = ["example.com/api"]
+""",
+        ),
+        Code.GROUP_AND_TARGET: Explanation(
+            text="A group and a target have one name, which would mean either.",
+            wrong="""
+[groups]
+web = ["api"]
+
+[targets.web]
+tags = ["example.com/web"]
+
+[targets.api]
+tags = ["example.com/api"]
+""",
+            right="""
+[groups]
+all = ["web", "api"]
+
+[targets.web]
+tags = ["example.com/web"]
+
+[targets.api]
+tags = ["example.com/api"]
+""",
+        ),
+        Code.TARGET_TWICE: Explanation(
+            text="Two targets have one name: a row of a matrix has that of another row or table.",
+            wrong="""
+[targets.php]
+matrix = { version = ["8.1", "8.2"] }
+name = "php-8"
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[targets.php]
+matrix = { version = ["8.1", "8.2"] }
+name = "php-{{ version | replace('.', '-') }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+        ),
+        Code.NAME_OF_MATRIX: Explanation(
+            text="A row has the name of its table, which means all rows.",
+            wrong="""
+[targets.php]
+matrix = { suffix = ["", "-debug"] }
+name = "php{{ suffix }}"
+tags = ["example.com/php{{ suffix }}"]
+""",
+            right="""
+[targets.php]
+matrix = { suffix = ["", "-debug"] }
+name = "php8{{ suffix }}"
+tags = ["example.com/php{{ suffix }}"]
+""",
+        ),
+        Code.NAME_WITHOUT_MATRIX: Explanation(
+            text="A target has a `name` but no matrix; its table names it already.",
+            wrong="""
+[targets.web]
+name = "website"
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.website]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MATRIX_WITHOUT_NAME: Explanation(
+            text="A matrix must say how each of its targets is called.",
+            wrong="""
+[targets.php]
+matrix = { version = [7, 8] }
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[targets.php]
+matrix = { version = [7, 8] }
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+        ),
+        Code.LINK_TO_MATRIX: Explanation(
+            text="A context is one target; a matrix of several cannot be one.",
+            wrong="""
+[targets.php]
+matrix = { version = [7, 8] }
+name = "php-{{ version }}"
+
+[targets.web]
+contexts = { php = "target:php" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.php]
+matrix = { version = [7, 8] }
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+
+[targets.web]
+contexts = { php = "target:php-8" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.LINK_AS_CONTEXT: Explanation(
+            text="Another target can be a named context, not the main one.",
+            wrong="""
+[targets.base]
+tags = ["example.com/base"]
+
+[targets.web]
+context = "target:base"
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.base]
+tags = ["example.com/base"]
+
+[targets.web]
+contexts = { base = "target:base" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MATRIX_EMPTY: Explanation(
+            text="A matrix has no rows, or one of its variables no values: it makes no targets.",
+            wrong="""
+[targets.php]
+matrix = { version = [] }
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[targets.php]
+matrix = { version = [8] }
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+        ),
+        Code.MATRIX_TOO_LARGE: Explanation(
+            text="A matrix makes more than 100,000 targets.",
+            wrong="""
+[targets.php]
+matrix = { a = "{{ range(1000) | list }}", b = "{{ range(1000) | list }}" }
+name = "php-{{ a }}-{{ b }}"
+tags = ["example.com/php:{{ a }}.{{ b }}"]
+""",
+            right="""
+[targets.php]
+matrix = { a = "{{ range(10) | list }}", b = "{{ range(10) | list }}" }
+name = "php-{{ a }}-{{ b }}"
+tags = ["example.com/php:{{ a }}.{{ b }}"]
+""",
+        ),
+        Code.MATRIX_HIDES_VARIABLE: Explanation(
+            text="A variable of a matrix has the name of a variable of the plan.",
+            wrong="""
+[variables]
+version = "1.0"
+
+[targets.php]
+matrix = { version = [7, 8] }
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[variables]
+version = "1.0"
+
+[targets.php]
+matrix = { php = [7, 8] }
+name = "php-{{ php }}"
+tags = ["example.com/php:{{ php }}-{{ version }}"]
+""",
+        ),
+        Code.EXCLUDE_UNKNOWN: Explanation(
+            text="`exclude` names a variable that the matrix does not have.",
+            wrong="""
+[targets.php]
+matrix = { version = [7, 8] }
+exclude = [{ vesion = 7 }]
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[targets.php]
+matrix = { version = [7, 8] }
+exclude = [{ version = 7 }]
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+        ),
+        Code.EXCLUDE_ALL: Explanation(
+            text="`exclude` leaves no row of the matrix.",
+            wrong="""
+[targets.php]
+matrix = { version = [7] }
+exclude = [{ version = 7 }]
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+            right="""
+[targets.php]
+matrix = { version = [7, 8] }
+exclude = [{ version = 7 }]
+name = "php-{{ version }}"
+tags = ["example.com/php:{{ version }}"]
+""",
+        ),
+        Code.PLATFORM_TWICE: Explanation(
+            text="A target has two tables for one platform, which has several names.",
+            wrong="""
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+platform."linux/arm64".args = { FAST = "1" }
+platform."linux/aarch64".args = { SMALL = "1" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+platform."linux/arm64".args = { FAST = "1", SMALL = "1" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.PLATFORM_UNKNOWN: Explanation(
+            text="A target differs from platform to platform but does not say for which it is built.",
+            wrong="""
+[targets.web]
+platform."linux/arm64".args = { FAST = "1" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+platform."linux/arm64".args = { FAST = "1" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.SETTING_MATCHES_NOTHING: Explanation(
+            text="`--set` names no target of the plan.",
+            beyond="Name one, or a pattern that matches some: `--set 'web*.args.DEBUG=1'`.",
+        ),
+        Code.BAD_VARIABLE_NAME: Explanation(
+            text="A variable has a name that no template could use.",
+            wrong="""
+[variables]
+web-version = "1.0"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[variables]
+web_version = "1.0"
+
+[targets.web]
+tags = ["example.com/web:{{ web_version }}"]
+""",
+        ),
+        Code.VARIABLE_WITHOUT_VALUE: Explanation(
+            text="A variable has no default, and nothing else gives it a value.",
+            wrong="""
+[variables]
+tag = { description = "what to release" }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = { description = "what to release", default = "dev" }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.VARIABLE_TYPE: Explanation(
+            text="The value of a variable is of another type than the variable.",
+            wrong="""
+[variables]
+number = { type = "int", default = "one" }
+
+[targets.web]
+tags = ["example.com/web:{{ number }}"]
+""",
+            right="""
+[variables]
+number = { type = "int", default = 1 }
+
+[targets.web]
+tags = ["example.com/web:{{ number }}"]
+""",
+        ),
+        Code.VARIABLE_EMPTY: Explanation(
+            text="A variable that is `required` has an empty value.",
+            wrong="""
+[variables]
+team = { default = "", required = true }
+
+[targets.web]
+labels = { team = "{{ team }}" }
+tags = ["example.com/web"]
+""",
+            right="""
+[variables]
+team = { default = "front", required = true }
+
+[targets.web]
+labels = { team = "{{ team }}" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.VARIABLE_CHOICE: Explanation(
+            text="The value of a variable is none of its `choices`.",
+            wrong="""
+[variables]
+stage = { default = "test", choices = ["dev", "prod"] }
+
+[targets.web]
+tags = ["example.com/web:{{ stage }}"]
+""",
+            right="""
+[variables]
+stage = { default = "dev", choices = ["dev", "prod"] }
+
+[targets.web]
+tags = ["example.com/web:{{ stage }}"]
+""",
+        ),
+        Code.VARIABLE_RANGE: Explanation(
+            text="The value of a variable is below its `min` or above its `max`.",
+            wrong="""
+[variables]
+jobs = { default = 0, min = 1 }
+
+[targets.web]
+args = { JOBS = "{{ jobs }}" }
+tags = ["example.com/web"]
+""",
+            right="""
+[variables]
+jobs = { default = 4, min = 1 }
+
+[targets.web]
+args = { JOBS = "{{ jobs }}" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.VARIABLE_PATTERN: Explanation(
+            text="The value of a variable does not match its `pattern`.",
+            wrong="""
+[variables]
+tag = { default = "v1.0", pattern = '^[0-9.]+$' }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = { default = "1.0", pattern = '^[0-9.]+$' }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.VARIABLE_LIMIT: Explanation(
+            text="`min` and `max` are for numbers, `pattern` is for text.",
+            wrong="""
+[variables]
+tag = { default = "1.0", min = 1 }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = { default = 1.0, min = 1 }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.BAD_PATTERN: Explanation(
+            text="A `pattern` is no regular expression of RE2.",
+            wrong="""
+[variables]
+tag = { default = "1.0", pattern = '[0-9.' }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = { default = "1.0", pattern = '[0-9.]' }
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.SENSITIVE: Explanation(
+            text="A value that nobody may see stands where somebody will: in the image, its history or a name.",
+            wrong="""
+[variables]
+token = { env = "TOKEN", default = "not-so-secret", sensitive = true }
+
+[targets.web]
+args = { TOKEN = "{{ token }}" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+secret = ["id=token,env=TOKEN"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.SENSITIVE_TOO_SHORT: Explanation(
+            text="A sensitive value is so short that hiding it would black out every other word.",
+            wrong="""
+[variables]
+user = { default = "me", sensitive = true }
+
+[targets.web]
+context = "https://{{ user }}@example.com/web.git"
+tags = ["example.com/web"]
+""",
+            right="""
+[variables]
+user = { default = "somebody", sensitive = true }
+
+[targets.web]
+context = "https://{{ user }}@example.com/web.git"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNDEFINED_VARIABLE: Explanation(
+            text="A template uses a variable, or a key of one, that is not there.",
+            wrong="""
+[variables]
+tag = "dev"
+
+[targets.web]
+tags = ["example.com/web:{{ tags }}", "example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = "dev"
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.TEMPLATE_SYNTAX: Explanation(
+            text="A template cannot be read.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web:{{ 1 + }}"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web:{{ 1 + 1 }}"]
+""",
+        ),
+        Code.TEMPLATE_SANDBOX: Explanation(
+            text="A template does what no template may: reach into Python, or fill the machine.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web:{{ ''.__class__ }}"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web:{{ 'A' | lower }}"]
+""",
+        ),
+        Code.TEMPLATE_TOO_LARGE: Explanation(
+            text="A template renders to more than a million characters.",
+            wrong="""
+[targets.web]
+labels = { x = "{% for a in range(1000) %}{{ 'x' * 2000 }}{% endfor %}" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+labels = { x = "{% for a in range(10) %}{{ 'x' * 20 }}{% endfor %}" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.TEMPLATE_FAILED: Explanation(
+            text="A template can be read but gives no value.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web:{{ 1 // 0 }}"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web:{{ 1 // 1 }}"]
+""",
+        ),
+        Code.UNKNOWN_FILTER: Explanation(
+            text="A template uses a filter or test that is not there; `docs/templates.md` lists them.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web:{{ 'A' | lowr }}"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web:{{ 'A' | lower }}"]
+""",
+        ),
+        Code.GIT_FAILED: Explanation(
+            text="A template asks git for something that it cannot tell.",
+            beyond="Plan in a repository that has it, or give the value with a variable.",
+        ),
+        Code.DRIVER_UNSUPPORTED: Explanation(
+            text="buildx knows this driver, mpbake does not yet.",
+            wrong="""
+[builders.ci]
+driver = "kubernetes"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "docker-container"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.BAD_ENDPOINT: Explanation(
+            text="An endpoint is no address of a node of this driver.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.NODE_WITHOUT_ENDPOINT: Explanation(
+            text="A remote node does not say where it is.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { platforms = ["linux/arm64"] }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { platforms = ["linux/arm64"], endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.TLS_WITHOUT_REMOTE: Explanation(
+            text="Only remote nodes are reached with certificates of the plan.",
+            wrong="""
+[builders.ci]
+driver = "docker-container"
+nodes.arm = { endpoint = "ssh://10.0.0.5", tls = { ca = "ca.crt" } }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { ca = "ca.crt" } }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.TLS_PAIR: Explanation(
+            text="A client certificate is of no use without its key, nor the key without it.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "client.crt" } }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "client.crt", key = "client.key" } }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.NODE_NAME_TWICE: Explanation(
+            text="Two nodes would have one name in buildx, which is made of those of builder and node.",
+            wrong="""
+[builders.ci]
+nodes.arm-1 = {}
+
+[builders.ci-arm]
+nodes.1 = {}
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+nodes.arm-1 = {}
+
+[builders.ci-arm]
+nodes.2 = {}
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.ENDPOINT_TWICE: Explanation(
+            text="Two nodes of a builder have one endpoint.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.amd = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.amd = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "tcp://10.0.0.6:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.DEFAULT_REMOTE: Explanation(
+            text="The default driver is `remote`, but the default builder has no nodes.",
+            wrong="""
+[defaults.builder]
+driver = "remote"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[defaults.builder]
+driver = "remote"
+
+[builders.ci]
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.PUSH_WITHOUT_TAGS: Explanation(
+            text="A target is pushed but has no tags, which say where to.",
+            wrong="""
+[targets.web]
+push = true
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+push = true
+""",
+        ),
+        Code.TAG_TWICE: Explanation(
+            text="Two targets push one tag: what the last of them pushed would stay.",
+            wrong="""
+[targets.web]
+tags = ["web"]
+push = true
+
+[targets.api]
+tags = ["docker.io/library/web:latest"]
+push = true
+""",
+            right="""
+[targets.web]
+tags = ["web"]
+push = true
+
+[targets.api]
+tags = ["api"]
+push = true
+""",
+        ),
+        Code.OUTPUT_NAMES_IMAGE: Explanation(
+            text="The name of an image stands in `output`; mpbake gives names with `tags`.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+output = ["type=registry,name=example.com/website"]
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web", "example.com/website"]
+output = ["type=registry"]
+""",
+        ),
+        Code.LOOPBACK_REGISTRY: Explanation(
+            text="A node of another machine is to push to `localhost`, which is itself to it.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["localhost:5000/web"]
+push = true
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+
+[targets.web]
+builder = "ci"
+tags = ["10.0.0.4:5000/web"]
+push = true
+""",
+        ),
+        Code.NO_NODE: Explanation(
+            text="No node of the builder builds a platform of the target, not even by emulation.",
+            beyond="What a node emulates, only the node can tell. Add a node for the platform, or take it away.",
+        ),
+        Code.EMULATION_FORBIDDEN: Explanation(
+            text="A platform could only be emulated, which the builder forbids.",
+            beyond="Whether a node emulates, only the node can tell. Add a native node, or allow emulation.",
+        ),
+        Code.LINK_LACKS_PLATFORM: Explanation(
+            text="A target is built for a platform that a target which it links to is not built for.",
+            wrong="""
+[targets.base]
+platforms = ["linux/amd64", "linux/386"]
+
+[targets.web]
+contexts = { base = "target:base" }
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.base]
+platforms = ["linux/amd64", "linux/arm64"]
+
+[targets.web]
+contexts = { base = "target:base" }
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.SPLIT_LOAD: Explanation(
+            text="A target whose platforms are built on several nodes cannot be loaded into one engine.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+load = true
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+push = true
+""",
+        ),
+        Code.SPLIT_PUSH: Explanation(
+            text="A target whose platforms are not built together cannot be pushed by the engine's own builder.",
+            wrong="""
+[builders.engine]
+driver = "docker"
+
+[targets.web]
+builder = "engine"
+platforms = ["linux/amd64", "linux/arm64"]
+platform."linux/arm64".args = { FAST = "1" }
+tags = ["example.com/web"]
+push = true
+""",
+            right="""
+[builders.engine]
+driver = "docker-container"
+
+[targets.web]
+builder = "engine"
+platforms = ["linux/amd64", "linux/arm64"]
+platform."linux/arm64".args = { FAST = "1" }
+tags = ["example.com/web"]
+push = true
+""",
+        ),
+        Code.SPLIT_OUTPUT: Explanation(
+            text="A target whose platforms are built on several nodes cannot be written to one file.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+output = ["type=tar,dest=web.tar"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+output = ["type=local,dest=out"]
+""",
+        ),
+        Code.NEEDS_BUILDX: Explanation(
+            text="An attribute works in a newer buildx than the one found, which would ignore it.",
+            beyond="Install a newer buildx, or take the attribute away.",
+        ),
+        Code.CALL_MAKES_NOTHING: Explanation(
+            text="A target whose `call` is not `build` has no image to push, load or write.",
+            wrong="""
+[targets.web]
+call = "check"
+tags = ["example.com/web"]
+push = true
+""",
+            right="""
+[targets.web]
+call = "check"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MISSING_FOLDER: Explanation(
+            text="A context is a folder that is not there.",
+            wrong="""
+[targets.web]
+context = "nowhere"
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+context = "."
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MISSING_DOCKERFILE: Explanation(
+            text="There is no such Dockerfile in the context.",
+            wrong="""
+[targets.web]
+dockerfile = "web.dockerfile"
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+dockerfile = "Dockerfile"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.MISSING_FILE: Explanation(
+            text="A secret is a file that is not there.",
+            wrong="""
+[targets.web]
+secret = ["id=token,src=token.txt"]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+secret = ["id=token,env=TOKEN"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.UNUSED_VARIABLE: Explanation(
+            text="No template uses a variable: it is left over, or misspelt where it is used.",
+            wrong="""
+[variables]
+tag = "dev"
+
+[targets.web]
+tags = ["example.com/web:tag"]
+""",
+            right="""
+[variables]
+tag = "dev"
+
+[targets.web]
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.UNUSED_TEMPLATE: Explanation(
+            text="No target inherits a template.",
+            wrong="""
+[targets._image]
+platforms = ["linux/amd64", "linux/arm64"]
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets._image]
+platforms = ["linux/amd64", "linux/arm64"]
+
+[targets.web]
+inherits = ["_image"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.GOES_NOWHERE: Explanation(
+            text="A target is built, and nobody gets the result.",
+            wrong="""
+[targets.web]
+context = "."
+""",
+            right="""
+[targets.web]
+context = "."
+output = ["type=local,dest=out"]
+""",
+        ),
+        Code.SHARED_CACHE: Explanation(
+            text="Several nodes write one cache, of which only what the last of them wrote stays.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+cache-to = ["type=registry,ref=example.com/cache:web"]
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+
+[targets.web]
+builder = "ci"
+platforms = ["linux/amd64", "linux/arm64"]
+cache-to = ["type=registry,ref=example.com/cache:web-{{ platform.slug }}"]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.EMULATED: Explanation(
+            text="A platform is emulated, which takes five to ten times as long.",
+            beyond='Whether a node emulates, only the node can tell. `emulation = "allow"` says that it is meant.',
+        ),
+    }
+)
+
+
+_HEAD = """# What can be wrong with a plan
+
+`mpbake check` tells all that is wrong with a plan, and what is probably not meant: each with its place, the line, a
+mark below what is to blame, what is wrong, and what would be right. It reads files of this machine and nothing else.
+Every other command stops with the same errors. It is made from the code: `make docs` writes it.
+
+```console
+$ mpbake check
+build.toml:3:9: targets.web.tags[0]: "Web" is not an image name: write [registry/]repository[:tag], the repository in \
+lower case [bad-image-name]
+    tags = ["Web"]
+            ^^^^^
+1 error
+```
+
+It exits with 0, or with 3 where something is wrong; with `--strict` warnings count, too. Problems come in stages: TOML,
+then the shape of tables, then what they mean, then where it is built; each stage tells all that it finds, and the next
+one begins when it finds nothing.
+
+`--format github` prints annotations for a workflow. `--format json` prints `format`, which is 1, and `diagnostics`, a
+list in order of place, each with these fields, all of which are always there:
+
+| field | |
+|---|---|
+| `code` | one of those below; it keeps its meaning |
+| `severity` | `error` or `warning` |
+| `message`, `hint` | for people; they may change, and `hint` may be empty |
+| `file` | as it was named, or empty |
+| `line`, `column`, `length` | what is to blame, counted in characters from 1; 0: not known |
+| `key` | where it stands, as a list of keys and indexes: `["targets", "web", "tags", 0]` |
+| `excerpt` | the line itself, or empty |
+
+`format` rises when a field goes away or changes its meaning; new fields may come at any time.
+
+## The codes
+
+The examples lack their first line, `version = 1`, and lie beside a Dockerfile.
+"""
+
+
+def diagnostics_page() -> str:
+    """`docs/diagnostics.md`: every code with its explanation, in their order."""
+    return _HEAD + "".join(_section(code, EXPLANATIONS[code]) for code in Code)
+
+
+def _section(code: Code, explanation: Explanation) -> str:
+    kind = "A warning. " if code.severity is Severity.WARNING else ""
+    section = f"\n### {code}\n\n{kind}{explanation.text}"
+    if explanation.beyond:
+        return f"{section} {explanation.beyond}\n"
+    return f"{section}\n\n```toml\n# wrong{explanation.wrong}```\n\n```toml\n# right{explanation.right}```\n"

@@ -1,0 +1,169 @@
+"""Nodes as a run sees them, and sets of equal ones with the pieces that wait for any of them.
+
+Mutable state of `schedule`, which alone changes it. No threads, clock or I/O: `now` is given where it matters.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.plan import Node
+    from mpbake.steps import BuildPiece
+
+SLOTS = 4
+"""Pieces that a node builds side by side where nobody says otherwise; BuildKit shares its CPUs among them."""
+
+
+class Life(Enum):
+    """How a node is doing."""
+
+    COLD = "nobody has used it yet"
+    STARTING = "its bootstrap runs"
+    UP = "it answers"
+    DOWN = "it was lost, and is tried again later"
+    GONE = "it was lost once too often"
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Host:
+    """A node in a run.
+
+    `running` maps what it builds to when that is expected to end; `parked` are pieces that wait for its bootstrap, or
+    for a shared piece that is being built on it; `built` and `building` are shared pieces. `tries` is how often it may
+    be lost in a row before it is given up. `told` says that the plan gives its `slots`. `order` is its place among the
+    run's nodes.
+    """
+
+    node: Node
+    order: int
+    slots: int
+    told: bool = False
+    tries: int = 0
+    life: Life = Life.COLD
+    losses: int = 0
+    back_at: float = 0.0
+    running: dict[BuildPiece, float] = field(default_factory=dict)
+    parked: list[BuildPiece] = field(default_factory=list)
+    built: set[BuildPiece] = field(default_factory=set)
+    building: set[BuildPiece] = field(default_factory=set)
+    pools: list[Pool] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether work may be given to it."""
+        return self.life in {Life.COLD, Life.STARTING, Life.UP}
+
+    @property
+    def open(self) -> bool:
+        """Whether it has room for one more piece."""
+        taken = self.running if self.life is Life.UP else self.parked
+        return self.usable and len(taken) < self.slots
+
+    @property
+    def load(self) -> float:
+        """How much of its room is taken."""
+        return (len(self.running) + len(self.parked)) / self.slots
+
+    def changed(self) -> None:
+        """Its load is another one now."""
+        for pool in self.pools:
+            pool.note(self)
+
+    def wait(self, now: float, ahead: int, unknown: float) -> float:
+        """Seconds until it has room for a piece before which `ahead` others wait for it.
+
+        What should have ended already is expected to take as long again as it is late.
+        """
+        if not self.running:
+            return unknown * (ahead // self.slots)
+        left = sorted(abs(end - now) for end in self.running.values())
+        return left[ahead % len(left)] + unknown * (ahead // len(left))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Waiting:
+    """A piece that is ready, the most urgent first: that before the longest path; the plan's order breaks ties."""
+
+    urgency: float
+    place: int
+    piece: BuildPiece = field(compare=False)
+
+
+class Pool:
+    """Equal nodes, and the pieces that wait for any of them."""
+
+    def __init__(self, hosts: Mapping[str, Host]) -> None:
+        self.hosts = hosts
+        self._idle: list[tuple[float, int, str]] = []
+        self._waiting: list[Waiting] = []
+        self._fans: dict[str, list[Waiting]] = {}
+        self._members: set[BuildPiece] = set()
+        for host in hosts.values():
+            host.pools.append(self)
+            self.note(host)
+
+    def __bool__(self) -> bool:
+        """Whether a piece waits."""
+        return bool(self._members)
+
+    @property
+    def lost(self) -> bool:
+        """Whether no node of it will ever be usable again."""
+        return all(host.life is Life.GONE for host in self.hosts.values())
+
+    def note(self, host: Host) -> None:
+        """Take account of the load of `host`."""
+        if host.open:
+            heapq.heappush(self._idle, (host.load, host.order, host.node.id))
+
+    def idlest(self) -> Host | None:
+        """The node with the most room, or None when all are full."""
+        while self._idle:
+            load, _, name = self._idle[0]
+            host = self.hosts[name]
+            if host.open and load == host.load:
+                return host
+            heapq.heappop(self._idle)
+        return None
+
+    def push(self, entry: Waiting) -> None:
+        """A piece waits from now on."""
+        self._members.add(entry.piece)
+        heapq.heappush(self._waiting, entry)
+        heapq.heappush(self._fans.setdefault(entry.piece.node.id, []), entry)
+
+    def discard(self, piece: BuildPiece) -> None:
+        """`piece` does not wait, or waits no longer."""
+        self._members.discard(piece)
+
+    def first(self) -> Waiting | None:
+        """The most urgent piece."""
+        return self._first(self._waiting)
+
+    def set_aside(self) -> Waiting:
+        """Let the next one be the first, until `put_back`; the piece waits all the same."""
+        return heapq.heappop(self._waiting)
+
+    def put_back(self, entries: Iterable[Waiting]) -> None:
+        """Those that were set aside are in the line again."""
+        for entry in entries:
+            heapq.heappush(self._waiting, entry)
+
+    def first_fan(self, host: Host) -> Waiting | None:
+        """The most urgent of those that prefer `host`."""
+        return self._first(self._fans.get(host.node.id, []))
+
+    def _first(self, heap: list[Waiting]) -> Waiting | None:
+        while heap and heap[0].piece not in self._members:
+            heapq.heappop(heap)
+        return heap[0] if heap else None
+
+    def preferred(self, piece: BuildPiece) -> Host | None:
+        """The usable node that comes first for `piece`, or None while there is none."""
+        return next((host for node in piece.nodes if (host := self.hosts[node.id]).usable), None)

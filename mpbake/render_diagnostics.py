@@ -1,0 +1,65 @@
+"""Diagnostics for people, for programs and for the annotations of a workflow. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpbake.errors import dotted
+from mpbake.text import json_lines, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.errors import Diagnostic
+
+FORMAT = 1
+"""Rises when a field of the JSON goes away or changes its meaning; further fields may come at any time."""
+
+_NOWHERE: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, "key": [], "excerpt": ""}
+
+
+def diagnostics_text(found: Iterable[Diagnostic]) -> str:
+    """Each as an error is printed."""
+    return "".join(f"{each}\n" for each in found)
+
+
+def diagnostics_json(found: Iterable[Diagnostic]) -> str:
+    """The fields that `docs/diagnostics.md` lists, a line for each diagnostic; only ASCII."""
+    return f'{{\n"format": {FORMAT},\n"diagnostics": {json_lines(map(_fields, found))}\n}}\n'
+
+
+def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
+    place = diagnostic.location
+    where = {name: getattr(place, name) for name in _NOWHERE} if place else _NOWHERE
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        **where,
+    }
+
+
+def diagnostics_github(found: Iterable[Diagnostic]) -> str:
+    """Workflow commands, with which GitHub marks the lines of a change."""
+    return "".join(f"{_command(each)}\n" for each in found)
+
+
+def _command(diagnostic: Diagnostic) -> str:
+    properties: dict[str, str | int] = {}
+    key, place = "", diagnostic.location
+    if place is not None:
+        key = f"{dotted(place.key)}: " if place.key else ""
+        properties = {"file": place.file, "line": place.line, "col": place.column}
+        properties["endColumn"] = place.column + place.length - 1 if place.length else 0
+    properties["title"] = diagnostic.code
+    written = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items() if value)
+    hint = f"\n{diagnostic.hint}" if diagnostic.hint else ""
+    return f"::{diagnostic.severity} {written}::{_escaped(key + diagnostic.message + hint)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Text for a workflow command, which ends at a line break; `more` would end a property."""
+    for character in f"%\r\n{more}":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return printable(text)

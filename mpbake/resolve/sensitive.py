@@ -1,0 +1,146 @@
+"""Where sensitive values go: refused where people would see them, noted where they are to be hidden."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mpbake.codes import Code
+from mpbake.hiding import Hiding, credentials_in, passwords_in, texts_and_numbers
+from mpbake.references import is_local, parse_fields
+from mpbake.spec import ATTRIBUTES, Paths, Problem, VariableSpec
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mpbake.errors import KeyPath
+    from mpbake.template import Renderer
+
+_IN_HISTORY = {
+    **{name: f"{name} end up in the image's history" for name in ("args", "labels", "tags", "annotations")},
+    "dockerfile-inline": "an inline Dockerfile ends up in the image's history",
+}
+_SEEN = "what stands here is printed or put into argument lists"
+_PATHS_SEEN = "paths of this machine are put into argument lists"
+_ALLOWED = "it may stand in these of a target: " + ", ".join(
+    name for name, each in ATTRIBUTES.items() if each.sensitive
+)
+_REMOTE = "it may stand in the URL of a context, and in the fields of a remote cache"
+_AS_IT_IS = re.compile(r"\{\{[ \t]*(\w+)[ \t]*(?:\|[ \t]*urlencode[ \t]*)?\}\}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """A text of the plan with what it became. `where` gives the place in the file of `path`, and of its table: `()`."""
+
+    text: str
+    rendered: Any
+    scope: Mapping[str, Any]
+    where: Callable[[KeyPath], KeyPath]
+    path: KeyPath
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """Looks at each text of a plan and at what it became.
+
+    `variables` are the sensitive ones. `secrets` gathers what is to be hidden, beginning with their values.
+    """
+
+    variables: Mapping[str, VariableSpec] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    _names: dict[str, list[str]] = field(default_factory=dict)
+
+    def minds(self, text: str, rendered: Any) -> bool:
+        """Whether a text is worth a look. Hardly one is, and a large plan has hundreds of thousands."""
+        if self.variables and "{" in text and any(name in text for name in self.variables):
+            return True
+        return isinstance(rendered, str) and ("://" in rendered or "=" in rendered)
+
+    def look(self, use: Use, renderer: Renderer) -> Iterator[Problem]:
+        """Note what is to be hidden of `use`; what may not stand there is a problem."""
+        names = self._sensitive_names(use.text, renderer)
+        place = _place(use)
+        if place in ATTRIBUTES and ATTRIBUTES[place].sensitive:
+            yield from self._note(use, ATTRIBUTES[place].paths, names, renderer)
+        elif names and place != "variables":
+            hint = self._remedy(names[0]) if place in _IN_HISTORY else _ALLOWED
+            yield self._problem(use, names[0], _IN_HISTORY.get(place, _SEEN), hint)
+        elif place != "variables" and any(map(passwords_in, texts_and_numbers(use.rendered))):
+            yield _password_problem(use, place)
+
+    def _sensitive_names(self, text: str, renderer: Renderer) -> list[str]:
+        if self.variables and "{" in text and text not in self._names:
+            found = renderer.names(text)
+            self._names[text] = [name for name in self.variables if name in found]
+        return self._names.get(text, [])
+
+    def _note(self, use: Use, paths: Paths, names: list[str], renderer: Renderer) -> Iterator[Problem]:
+        """What is allowed is hidden; what cannot be, since docker gets paths as arguments, is not allowed.
+
+        A text in which a value stands as it is need not be hidden as a whole.
+        """
+        given = [name for name in names if use.scope.get(name)]  # an empty value hides nothing
+        as_a_whole = (
+            bool(given) and paths is not Paths.NONE and bool(self._sensitive_names(_remade(use.text), renderer))
+        )
+        for text in texts_and_numbers(use.rendered):
+            self.secrets.update(credentials_in(text))
+            if given and _is_path(paths, text):
+                yield self._problem(use, given[0], _PATHS_SEEN, _REMOTE)
+            elif as_a_whole:
+                self.secrets.add(text)
+
+    def _problem(self, use: Use, name: str, reason: str, hint: str) -> Problem:
+        """The problem of a sensitive variable at a place that is no place for it."""
+        message = f'variable "{name}" is sensitive, and {reason}'
+        return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint, culprit=name)
+
+    def _remedy(self, name: str) -> str:
+        return _remedy(name, one_line(self.variables[name].env) or "…")
+
+
+def _place(use: Use) -> str:
+    """The attribute of a target to which a text belongs, or else the kind of its table."""
+    kind = str(use.where(())[0])
+    return str(use.path[0]) if kind == "targets" and use.path else kind
+
+
+def _remade(text: str) -> str:
+    """The part of a template that may make something else of a value."""
+    return _AS_IT_IS.sub("", text)
+
+
+def _remedy(name: str, variable: str) -> str:
+    secret = f'secret = ["id={name},env={variable}"]'
+    return f"give it to the build as a secret: {secret} and RUN --mount=type=secret,id={name}"
+
+
+def _password_problem(use: Use, place: str) -> Problem:
+    message = f"holds a URL with a password, and {_IN_HISTORY.get(place, _SEEN)}"
+    hint = _remedy("NAME", "NAME") if place in _IN_HISTORY else "take the password away"
+    return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint)
+
+
+def _is_path(paths: Paths, text: str) -> bool:
+    """Whether `text`, the value of an attribute or a part of it, names something on this machine."""
+    match paths:
+        case Paths.CONTEXT:
+            return bool(text) and is_local(text)
+        case Paths.FIELDS:
+            try:
+                fields = parse_fields(text)
+            except ValueError:  # which will be told
+                return False
+            return any(fields.get(name, "-") not in ("", "-") for name in ("src", "source", "dest"))
+        case _:
+            return False
+
+
+def concealed(problem: Problem, hiding: Hiding) -> Problem:
+    """`problem` without what is to be hidden."""
+    culprit = "" if hiding.finds(problem.culprit) else problem.culprit
+    message, hint = hiding.hide(problem.message), hiding.hide(problem.hint)
+    return replace(problem, message=message, hint=hint, culprit=culprit)

@@ -1,0 +1,158 @@
+"""`docker buildx bake` reads what `mpbake export` writes, and means what mpbake means. Needs docker, but no engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpbake.references import parse_fields
+
+ROOT = Path(__file__).parent.parent.parent
+PLANS = ROOT / "plans"
+
+
+def mpbake(folder: Path, *words: str) -> str:
+    """What mpbake prints in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mpbake", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder).stdout
+
+
+def baked(definition: str, *names: str) -> dict[str, Any]:
+    """The targets that buildx finds in a bake file, what it adds of its own accord left out."""
+    done = subprocess.run(
+        ["docker", "buildx", "bake", "--file", "-", "--print", *names],
+        input=definition,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: normalised(target) for name, target in json.loads(done.stdout)["target"].items()}
+
+
+def normalised(target: dict[str, Any]) -> dict[str, Any]:
+    """A target without what says nothing, lists of fields as newer buildx prints them.
+
+    A description is for bake's own list of targets only.
+    """
+    added = {"dockerfile": "Dockerfile", "description": target.get("description", "")}
+    lists = ("output", "cache-from", "cache-to", "secret", "ssh", "attest")
+    found = {name: value for name, value in target.items() if value not in ("", [], {}, added.get(name))}
+    return found | {name: [fields_of(each) for each in found[name]] for name in lists if name in found}
+
+
+def fields_of(entry: str | dict[str, str]) -> dict[str, str]:
+    return parse_fields(entry) if isinstance(entry, str) else entry
+
+
+def resolved(folder: Path) -> dict[str, Any]:
+    """The targets of a plan as mpbake itself resolves them, one for each platform where these differ."""
+    found = {}
+    for target in json.loads(mpbake(folder, "plan", "*", "--format", "json"))["targets"]:
+        for platform, variant in (target["variants"] or {"": target}).items():
+            suffix = f"-{platform.replace('/', '-')}" if platform else ""
+            found[target["name"] + suffix] = normalised(
+                {
+                    **variant["attributes"],
+                    **{name: variant[name] for name in ("args", "labels", "contexts")},
+                    "tags": [tag + suffix for tag in target["tags"]],
+                    "platforms": [platform] if platform else target["platforms"],
+                    "output": outputs(target),
+                }
+            )
+    return found
+
+
+def outputs(target: dict[str, Any]) -> list[dict[str, str] | str]:
+    pushed = [{"type": "registry", **target["push_options"]}] if target["push"] else []
+    return [*pushed, *(["type=docker"] if target["load"] else []), *target["outputs"]]
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PLANS.glob("*/build.toml")))
+def test_bake_resolves_an_example_plan_to_the_same_targets(name: str) -> None:
+    expected = resolved(PLANS / name)
+    assert expected
+    assert baked(mpbake(PLANS / name, "export"), *expected) == expected
+
+
+AWKWARD = r"""
+version = 1
+[variables]
+flavours = ["full", "lean"]
+[targets.all]
+description = "a \"quoted\" text, ${x}, %{ if true } and {{ '{{' }}"
+context = "a b"
+dockerfile-inline = '''
+FROM scratch
+ENV PATH=${PATH}:/x
+'''
+contexts = { files = "files", image = "docker-image://alpine", "with.dot" = "target:base" }
+args = { "A${b}" = "${upper(c)}", B = "$${d}", C = "%%{ e }", D = "back\\slash and\nline", E = "你好", F = "" }
+labels = { "org.example.title" = "x" }
+annotations = ["index:a=b,c"]
+tags = ["localhost:5000/all:1", "localhost:5000/all"]
+platforms = ["linux/amd64", "linux/arm/v7"]
+target = "stage"
+cache-from = ["type=local,src=cache", "type=gha,scope=x"]
+cache-to = ['type=local,"dest=a,b"', "type=inline"]
+secret = ["id=token,env=TOKEN", "id=file,src=secret.txt"]
+output = ["type=registry,compression=zstd"]
+no-cache-filter = ["stage"]
+pull = true
+shm-size = "1g"
+ulimits = ["nofile=1:2"]
+[targets.base]
+[targets.row]
+matrix = { v = "{{ flavours }}" }
+name = "row-{{ v }}"
+args = { V = "{{ v }}" }
+"""
+
+
+def test_bake_reads_everything_that_a_target_can_hold(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(AWKWARD, encoding="utf-8")
+    (tmp_path / "secret.txt").touch()
+    expected = resolved(tmp_path)
+    found = baked(mpbake(tmp_path, "export"), *expected)
+    # newer buildx prints what is no template as it would have to be written again
+    assert expected in (found, unescaped(found))
+    assert list(found) == ["all", "base", "row-full", "row-lean"]
+
+
+def unescaped(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("$${", "${").replace("%%{", "%{")
+        case list():
+            return [unescaped(each) for each in value]
+        case dict():
+            return {unescaped(key): unescaped(each) for key, each in value.items()}
+        case _:
+            return value
+
+
+def test_links_to_what_differs_lead_to_the_right_part(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[defaults.target]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.web]
+contexts = { base = "target:base" }
+[targets.base]
+args = { ARCH = "{{ platform.arch }}" }
+""")
+    found = baked(mpbake(tmp_path, "export", "web"), "web")
+    shown = {name: (each["platforms"], each.get("contexts"), each.get("args")) for name, each in found.items()}
+    assert shown == {
+        "web-linux-amd64": (["linux/amd64"], {"base": "target:base-linux-amd64"}, None),
+        "web-linux-arm64": (["linux/arm64"], {"base": "target:base-linux-arm64"}, None),
+        "base-linux-amd64": (["linux/amd64"], None, {"ARCH": "amd64"}),
+        "base-linux-arm64": (["linux/arm64"], None, {"ARCH": "arm64"}),
+    }

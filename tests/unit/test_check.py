@@ -1,0 +1,144 @@
+"""`mpbake check`, and the exact text of everything that can be wrong with a plan.
+
+The files in `golden/check/` hold what it prints: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and
+a file for each plan there. To write them anew after a change, run
+
+    UPDATE_GOLDEN=1 pytest tests/unit/test_check.py
+
+and look at what git says has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.commands import check
+from mpbake.errors import UsageError
+from mpbake.explanations import EXPLANATIONS
+from mpbake.options import Options
+from tests.unit.plans import text
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GOLDEN = Path(__file__).parent / "golden" / "check"
+_PLANS = sorted(_GOLDEN.glob("*.toml"))
+_EXAMPLES = {code: each.wrong for code, each in EXPLANATIONS.items() if each.wrong}
+
+
+def checked(
+    folder: Path, plan: str, environment: Mapping[str, str] | None = None, **options: object
+) -> tuple[str, int]:
+    """What is printed for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
+    (folder / "Dockerfile").touch()
+    (folder / "build.toml").write_bytes(plan.encode())
+    where = world(folder, environment)
+    code = check.main(Options(**options), where)  # type: ignore[arg-type]
+    return written(where.stdout).replace(str(folder), "/plan"), code
+
+
+def same(name: str, printed: str) -> None:
+    """That `printed` is what the golden file holds."""
+    golden = _GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(printed, encoding="utf-8")
+    assert printed == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("plan", _PLANS, ids=[plan.stem for plan in _PLANS])
+def test_wrong_plans_are_explained_as_their_golden_files_show(plan: Path, tmp_path: Path) -> None:
+    printed, code = checked(tmp_path, plan.read_text(encoding="utf-8"))
+    assert code == (0 if plan.stem == "warnings" else 3)
+    same(f"{plan.stem}.txt", printed)
+
+
+def test_wrong_examples_are_explained_as_their_golden_file_shows(tmp_path: Path) -> None:
+    plans = {
+        code: each if each.startswith("\nversion =") else f"version = 1\n{each}" for code, each in _EXAMPLES.items()
+    }
+    printed = "\n".join(f"== {code}\n{checked(tmp_path, plan)[0]}" for code, plan in plans.items())
+    same("examples.txt", printed)
+
+
+def test_there_are_many_wrong_plans_and_no_golden_file_without_one() -> None:
+    assert len(_PLANS) + len(_EXAMPLES) > 100
+    assert {path.stem for path in _GOLDEN.glob("*.txt")} == {*(plan.stem for plan in _PLANS), "examples"}
+
+
+GOOD = """
+version = 1
+[targets.web]
+tags = ["example.com/web"]
+"""
+WRONG = """
+version = 1
+[targets.web]
+tags = ["Web"]
+"""
+DOUBTFUL = """
+version = 1
+[targets.web]
+"""
+
+
+def test_a_good_plan(tmp_path: Path) -> None:
+    assert checked(tmp_path, GOOD) == ("build.toml: 1 target, no problems\n", 0)
+    assert checked(tmp_path, GOOD, format="github") == ("", 0)
+    printed, code = checked(tmp_path, GOOD, format="json", strict=True)
+    assert (json.loads(printed), code) == ({"format": 1, "diagnostics": []}, 0)
+
+
+def test_a_wrong_plan(tmp_path: Path) -> None:
+    assert checked(tmp_path, WRONG) == (
+        text("""
+        build.toml:4:9: targets.web.tags[0]: "Web" is not an image name: write [registry/]repository[:tag], the \
+repository in lower case [bad-image-name]
+            tags = ["Web"]
+                    ^^^^^
+        1 error
+        """)
+        + "\n",
+        3,
+    )
+    assert checked(tmp_path, WRONG, format="github")[1] == 3
+    assert checked(tmp_path, WRONG, format="json")[1] == 3
+
+
+def test_warnings_leave_a_plan_good_unless_asked_otherwise(tmp_path: Path) -> None:
+    printed, code = checked(tmp_path, DOUBTFUL)
+    assert code == 0
+    assert printed.endswith("\nbuild.toml: 1 target, 1 warning\n")
+    assert checked(tmp_path, DOUBTFUL, strict=True) == (printed, 3)
+
+
+def test_what_is_printed_for_other_line_ends_is_the_same(tmp_path: Path) -> None:
+    plan = (_GOLDEN / "meaning.toml").read_text()
+    assert checked(tmp_path, plan.replace("\n", "\r\n")) == checked(tmp_path, plan)
+
+
+def test_variables_count_as_for_every_command(tmp_path: Path) -> None:
+    plan = "version = 1\nvariables.tag = { env = 'TAG' }\n[targets.web]\ntags = ['example.com/web:{{ tag }}']\n"
+    assert checked(tmp_path, plan)[1] == 3
+    assert checked(tmp_path, plan, variables=("tag=1",))[1] == 0
+    assert checked(tmp_path, plan, {"TAG": "2"})[1] == 0
+    printed, code = checked(tmp_path, plan, {"TAG": "a b"})
+    assert code == 3
+    assert "build.toml:4:9: targets.web.tags[0]: " in printed
+
+
+def test_a_file_that_cannot_be_read_is_a_diagnostic_too(tmp_path: Path) -> None:
+    printed, code = checked(tmp_path, GOOD, files=("nowhere.toml",), format="json")
+    assert code == 3
+    (found,) = json.loads(printed)["diagnostics"]
+    assert (found["code"], found["file"], found["line"]) == ("file-unreadable", "nowhere.toml", 0)
+
+
+def test_a_mistake_of_the_command_line_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='the plan has no variable "tga"'):
+        checked(tmp_path, GOOD, variables=("tga=1",))
