@@ -163,6 +163,68 @@ def list_(**given: Any) -> None:
     _call("names", given)
 
 
+_BUILDERS = click.argument("names", nargs=-1, metavar="[BUILDER]...")
+
+
+@cli.group(invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...")
+@_with(*_COMMON)
+@click.pass_context
+def builders(context: click.Context, /, **given: Any) -> None:
+    """Print declared builders beside real ones, or make them match."""
+    context.obj = given
+    if context.invoked_subcommand is None:
+        _call("builders", {**given, "action": "list"})
+
+
+def _of_builders(context: click.Context, action: str, given: dict[str, Any]) -> None:
+    """Options of the plan may stand before a command's name or after it; the environment yields to both."""
+    typed = {name for name in given if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    stated = {name: value for name, value in given.items() if name in typed or name not in context.obj}
+    _call("builders", {**context.obj, **stated, "action": action})
+
+
+@builders.command("up")
+@_with(_BUILDERS, *_COMMON)
+@click.pass_context
+def builders_up(context: click.Context, /, **given: Any) -> None:
+    """Create what is missing, correct what differs, and see that every node answers."""
+    _of_builders(context, "up", given)
+
+
+@builders.command("plan")
+@_with(_BUILDERS, *_COMMON)
+@_option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
+@click.pass_context
+def builders_plan(context: click.Context, /, **given: Any) -> None:
+    """Print what `up` would do; changes nothing."""
+    _of_builders(context, "plan", given)
+
+
+@builders.command("stop")
+@_with(_BUILDERS, *_COMMON)
+@click.pass_context
+def builders_stop(context: click.Context, /, **given: Any) -> None:
+    """Stop the containers in which nobody builds; a run starts them again."""
+    _of_builders(context, "stop", given)
+
+
+@builders.command("rm")
+@_with(_BUILDERS, *_COMMON)
+@_option("--keep-state", is_flag=True, help="Keep the caches.")
+@click.pass_context
+def builders_rm(context: click.Context, /, **given: Any) -> None:
+    """Remove what mpbake made of builders: of those named, or of all."""
+    _of_builders(context, "rm", given)
+
+
+@builders.command("prune")
+@_with(*_COMMON)
+@click.pass_context
+def builders_prune(context: click.Context, /, **given: Any) -> None:
+    """Remove what mpbake made here of nodes and builders that are no longer in the plan."""
+    _of_builders(context, "prune", given)
+
+
 @cli.command()
 @_with(_DIRECTORY)
 @_option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")

@@ -85,14 +85,19 @@ class Code(StrEnum):
     UNKNOWN_FILTER = "unknown-filter"
     GIT_FAILED = "git-failed"
     # Builders and nodes
-    DRIVER_UNSUPPORTED = "driver-unsupported"
     BAD_ENDPOINT = "bad-endpoint"
     NODE_WITHOUT_ENDPOINT = "node-without-endpoint"
-    TLS_WITHOUT_REMOTE = "tls-without-remote"
+    NO_TLS = "no-tls"
+    TLS_MISPLACED = "tls-misplaced"
     TLS_PAIR = "tls-pair"
+    BAD_CERTIFICATE = "bad-certificate"
     NODE_NAME_TWICE = "node-name-twice"
     ENDPOINT_TWICE = "endpoint-twice"
     DEFAULT_REMOTE = "default-remote"
+    OPTION_OF_OTHER_DRIVER = "option-of-other-driver"
+    BAD_OPTION = "bad-option"
+    TWO_CONFIGURATIONS = "two-configurations"
+    EXTERNAL_BUILDER = "external-builder"
     # What leaves a target
     PUSH_WITHOUT_TAGS = "push-without-tags"
     TAG_TWICE = "tag-twice"
@@ -118,6 +123,9 @@ class Code(StrEnum):
     GOES_NOWHERE = "goes-nowhere"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
+    INSECURE_NODE = "insecure-node"
+    DOUBTFUL_CERTIFICATE = "doubtful-certificate"
+    PLACED_BY_BUILDX = "placed-by-buildx"
 
     @property
     def severity(self) -> Severity:
@@ -125,4 +133,15 @@ class Code(StrEnum):
         return Severity.WARNING if self in _WARNINGS else Severity.ERROR
 
 
-_WARNINGS = frozenset({Code.UNUSED_VARIABLE, Code.UNUSED_TEMPLATE, Code.GOES_NOWHERE, Code.SHARED_CACHE, Code.EMULATED})
+_WARNINGS = frozenset(
+    {
+        Code.UNUSED_VARIABLE,
+        Code.UNUSED_TEMPLATE,
+        Code.GOES_NOWHERE,
+        Code.SHARED_CACHE,
+        Code.EMULATED,
+        Code.INSECURE_NODE,
+        Code.DOUBTFUL_CERTIFICATE,
+        Code.PLACED_BY_BUILDX,
+    }
+)

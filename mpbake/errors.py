@@ -152,6 +152,10 @@ class NodeLost(Unreachable):
     """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
 
 
+class Disturbed(BuildFailed):
+    """A piece failed only because another one of the same call did: built by itself it may succeed."""
+
+
 class Cancelled(MpbakeError):
     """A step was stopped because the run was."""
 

@@ -37,6 +37,10 @@ class Estimates:
         found = [statistics.median(each) for each in self._records(piece)]
         return max(found, default=None)
 
+    def last(self, piece: BuildPiece) -> float | None:
+        """The seconds that `piece` took the last time, or None where that is not known."""
+        return max((each[-1] for each in self._records(piece)), default=None)
+
     def saved(self, piece: BuildPiece) -> float:
         """The seconds that the cache of its preferred node saves: the difference between its slow and fast builds.
 

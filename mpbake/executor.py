@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NodeLost, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.steps import BootstrapNode, BuildPiece, Outcome, StepResult, StepStatus
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
     from mpbake.runner import StepRunner
-    from mpbake.schedule import Schedule
+    from mpbake.schedule import Call, Schedule
     from mpbake.steps import Step
 
 WORKERS = 256
@@ -80,20 +80,21 @@ class _Run:
         self._executor = executor
         self.results: dict[Step, StepResult] = {}
         self._told: set[str] = set()
-        self._mailbox: queue.SimpleQueue[StepResult] = queue.SimpleQueue()
+        self._mailbox: queue.SimpleQueue[list[StepResult]] = queue.SimpleQueue()
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
         schedule = self._executor.schedule
         if self._executor.stop.signal:
             self._tell(StepResult(step=step, status=StepStatus.CANCELLED) for step in schedule.abandon())
             return
-        for step in schedule.start(self._executor.clock()):
-            self._executor.reporter.handle(StepStarted(step=step))
-            inputs = {each: self.results[each] for each in schedule.before(step) if each in self.results}
-            workers.submit(self._work, step, inputs)
+        for call in schedule.start(self._executor.clock()):
+            for step in call:
+                self._executor.reporter.handle(StepStarted(step=step))
+            before = dict.fromkeys(each for step in call for each in schedule.before(step) if each in self.results)
+            workers.submit(self._work, call, {each: self.results[each] for each in before})
 
     def take_next(self) -> None:
-        """Wait for a result and take it, or for a moment at which the schedule may start something without one."""
+        """Wait for the results of a call, and take them; or until the schedule may start something without any."""
         schedule = self._executor.schedule
         if schedule.finished:
             return
@@ -101,7 +102,8 @@ class _Run:
         if schedule.wakes_at is not None:
             wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
         with contextlib.suppress(queue.Empty):
-            self._take(self._mailbox.get(timeout=wait))
+            for result in self._mailbox.get(timeout=wait):
+                self._take(result)
 
     def _take(self, result: StepResult) -> None:
         executor, error = self._executor, result.error
@@ -117,6 +119,9 @@ class _Run:
         match step:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
+            case BuildPiece() if isinstance(error, Disturbed):
+                self._executor.schedule.apart(step)
+                return True
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
             case _:
@@ -139,27 +144,40 @@ class _Run:
                     self._executor.reporter.handle(Warned(message=message))
             self._executor.reporter.handle(StepFinished(result=result))
 
-    def _work(self, step: Step, inputs: Mapping[Step, StepResult]) -> None:
-        """In a worker thread: whatever happens, exactly one result is delivered."""
-        executor = self._executor
-        began = executor.clock()
-        status, outcome, error = StepStatus.DONE, Outcome(), None
+    def _work(self, call: Call, inputs: Mapping[Step, StepResult]) -> None:
+        """In a worker thread: whatever happens, exactly one result is delivered for each step of the call."""
+        clock = self._executor.clock
+        began = clock()
+        ends = self._ends(call, inputs)
+        seconds = (clock() - began) / len(call)
+        self._mailbox.put([_result(step, ends[step], seconds) for step in call])
+
+    def _ends(self, call: Call, inputs: Mapping[Step, StepResult]) -> Mapping[Step, Outcome | MpbakeError]:
+        """What became of each step of a call."""
+        runner, reporter = self._executor.runner, self._executor.reporter
+        error: MpbakeError
         try:
-            outcome = executor.runner.run(step, inputs, executor.reporter)
-        except Cancelled:
-            status = StepStatus.CANCELLED
+            if len(call) == 1:
+                return {call[0]: runner.run(call[0], inputs, reporter)}
+            return runner.run_together([step for step in call if isinstance(step, BuildPiece)], inputs, reporter)
         except MpbakeError as failure:
-            status, error = StepStatus.FAILED, failure
+            error = failure
         except OSError as failure:
-            status = StepStatus.FAILED
             error = MpbakeError(f"{failure.filename or 'the log'}: {failure.strerror}", hint="is the disk full?")
         except Exception as bug:  # noqa: BLE001 - a worker that dies silently would hang the run
-            status = StepStatus.FAILED
-            error = MpbakeError(
-                f"mpbake itself failed: {type(bug).__name__}: {bug}", hint="please report this as a bug"
-            )
-        seconds = executor.clock() - began
-        self._mailbox.put(StepResult(step=step, status=status, seconds=seconds, outcome=outcome, error=error))
+            words = f"mpbake itself failed: {type(bug).__name__}: {bug}"
+            error = MpbakeError(words, hint="please report this as a bug")
+        return dict.fromkeys(call, error)
+
+
+def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResult:
+    match end:
+        case Outcome():
+            return StepResult(step=step, status=StepStatus.DONE, seconds=seconds, outcome=end)
+        case Cancelled():
+            return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds)
+        case _:
+            return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, error=end)
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

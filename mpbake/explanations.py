@@ -902,31 +902,11 @@ tags = ["example.com/web:{{ 'A' | lower }}"]
             text="A template asks git for something that it cannot tell.",
             beyond="Plan in a repository that has it, or give the value with a variable.",
         ),
-        Code.DRIVER_UNSUPPORTED: Explanation(
-            text="buildx knows this driver, mpbake does not yet.",
-            wrong="""
-[builders.ci]
-driver = "kubernetes"
-
-[targets.web]
-builder = "ci"
-tags = ["example.com/web"]
-""",
-            right="""
-[builders.ci]
-driver = "docker-container"
-
-[targets.web]
-builder = "ci"
-tags = ["example.com/web"]
-""",
-        ),
         Code.BAD_ENDPOINT: Explanation(
             text="An endpoint is no address of a node of this driver.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "10.0.0.5:1234" }
+nodes.arm = { endpoint = "http://10.0.0.5" }
 
 [targets.web]
 builder = "ci"
@@ -934,8 +914,7 @@ tags = ["example.com/web"]
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "ssh://10.0.0.5" }
 
 [targets.web]
 builder = "ci"
@@ -956,31 +935,46 @@ tags = ["example.com/web"]
             right="""
 [builders.ci]
 driver = "remote"
-nodes.arm = { platforms = ["linux/arm64"], endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { platforms = ["linux/arm64"], endpoint = "unix:///run/buildkitd.sock" }
 
 [targets.web]
 builder = "ci"
 tags = ["example.com/web"]
 """,
         ),
-        Code.TLS_WITHOUT_REMOTE: Explanation(
-            text="Only remote nodes are reached with certificates of the plan.",
+        Code.NO_TLS: Explanation(
+            text="A node of another machine is reached without TLS: whoever reaches its port can do anything there.",
             wrong="""
 [builders.ci]
-driver = "docker-container"
-nodes.arm = { endpoint = "ssh://10.0.0.5", tls = { ca = "ca.crt" } }
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
 
 [targets.web]
-builder = "ci"
 tags = ["example.com/web"]
 """,
             right="""
 [builders.ci]
 driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { ca = "ca.crt" } }
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { ca = "ca.crt", cert = "me.crt", key = "me.key" } }
 
 [targets.web]
-builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.TLS_MISPLACED: Explanation(
+            text="A node has `tls`, or a part of it, that the way to it has no use for.",
+            wrong="""
+[builders.ci]
+nodes.arm = { endpoint = "ssh://10.0.0.5", tls = { ca = "ca.crt" } }
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+nodes.arm = { endpoint = "tcp://10.0.0.5:2376", tls = { ca = "ca.crt" } }
+
+[targets.web]
 tags = ["example.com/web"]
 """,
         ),
@@ -989,21 +983,23 @@ tags = ["example.com/web"]
             wrong="""
 [builders.ci]
 driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "client.crt" } }
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "me.crt" } }
 
 [targets.web]
-builder = "ci"
 tags = ["example.com/web"]
 """,
             right="""
 [builders.ci]
 driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "client.crt", key = "client.key" } }
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { cert = "me.crt", key = "me.key" } }
 
 [targets.web]
-builder = "ci"
 tags = ["example.com/web"]
 """,
+        ),
+        Code.BAD_CERTIFICATE: Explanation(
+            text="A file of `tls` is not what it must be, or has expired.",
+            beyond="What each must be is told in `docs/builders.md`.",
         ),
         Code.NODE_NAME_TWICE: Explanation(
             text="Two nodes would have one name in buildx, which is made of those of builder and node.",
@@ -1034,9 +1030,8 @@ tags = ["example.com/web"]
             text="Two nodes of a builder have one endpoint.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.amd = { endpoint = "tcp://10.0.0.5:1234" }
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.amd = { endpoint = "ssh://10.0.0.5" }
+nodes.arm = { endpoint = "ssh://10.0.0.5" }
 
 [targets.web]
 builder = "ci"
@@ -1044,9 +1039,8 @@ tags = ["example.com/web"]
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.amd = { endpoint = "tcp://10.0.0.5:1234" }
-nodes.arm = { endpoint = "tcp://10.0.0.6:1234" }
+nodes.amd = { endpoint = "ssh://10.0.0.5" }
+nodes.arm = { endpoint = "ssh://10.0.0.6" }
 
 [targets.web]
 builder = "ci"
@@ -1067,7 +1061,87 @@ tags = ["example.com/web"]
 driver = "remote"
 
 [builders.ci]
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "unix:///run/buildkitd.sock" }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.OPTION_OF_OTHER_DRIVER: Explanation(
+            text="A builder or node has an option that its driver does not know; see `docs/reference.md`.",
+            wrong="""
+[builders.ci]
+driver = "docker"
+memory = "8g"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "docker-container"
+memory = "8g"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.BAD_OPTION: Explanation(
+            text="The value of a driver's option is none that the driver takes.",
+            wrong="""
+[builders.ci]
+memory = "8 gigabytes"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+memory = "8g"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.TWO_CONFIGURATIONS: Explanation(
+            text="One BuildKit is to have two configurations.",
+            wrong="""
+[builders.ci]
+config = "buildkitd.toml"
+buildkitd = { debug = true }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+buildkitd = { debug = true }
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
+        Code.EXTERNAL_BUILDER: Explanation(
+            text="The plan says what an external builder is like: that is up to whoever made it.",
+            wrong="""
+[builders.ci]
+external = true
+memory = "8g"
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+memory = "8g"
 
 [targets.web]
 builder = "ci"
@@ -1124,8 +1198,7 @@ output = ["type=registry"]
             text="A node of another machine is to push to `localhost`, which is itself to it.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "ssh://10.0.0.5" }
 
 [targets.web]
 builder = "ci"
@@ -1134,8 +1207,7 @@ push = true
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234" }
+nodes.arm = { endpoint = "ssh://10.0.0.5" }
 
 [targets.web]
 builder = "ci"
@@ -1176,9 +1248,8 @@ tags = ["example.com/web"]
             text="A target whose platforms are built on several nodes cannot be loaded into one engine.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1188,9 +1259,8 @@ load = true
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1228,9 +1298,8 @@ push = true
             text="A target whose platforms are built on several nodes cannot be written to one file.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1239,9 +1308,8 @@ output = ["type=tar,dest=web.tar"]
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1357,9 +1425,8 @@ output = ["type=local,dest=out"]
             text="Several nodes write one cache, of which only what the last of them wrote stays.",
             wrong="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1369,9 +1436,8 @@ tags = ["example.com/web"]
 """,
             right="""
 [builders.ci]
-driver = "remote"
-nodes.arm = { endpoint = "tcp://10.0.0.5:1234", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "tcp://10.0.0.6:1234", platforms = ["linux/amd64"] }
+nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
+nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
 
 [targets.web]
 builder = "ci"
@@ -1383,6 +1449,33 @@ tags = ["example.com/web"]
         Code.EMULATED: Explanation(
             text="A platform is emulated, which takes five to ten times as long.",
             beyond='Whether a node emulates, only the node can tell. `emulation = "allow"` says that it is meant.',
+        ),
+        Code.INSECURE_NODE: Explanation(
+            text="A node of another machine is used without TLS, as the plan accepts.",
+            wrong="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", insecure = true }
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+driver = "remote"
+nodes.arm = { endpoint = "tcp://10.0.0.5:1234", tls = { ca = "ca.crt", cert = "me.crt", key = "me.key" } }
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
+        Code.DOUBTFUL_CERTIFICATE: Explanation(
+            text="A certificate of a node ends soon, or another authority signed it than the node's own.",
+            beyond="`certificate-days` of the builder says how soon is soon.",
+        ),
+        Code.PLACED_BY_BUILDX: Explanation(
+            text="An external builder has a driver of which mpbake knows nothing, or is not there.",
+            beyond="buildx then chooses among its nodes, and all platforms of a target are built in one piece.",
         ),
     }
 )

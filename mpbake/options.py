@@ -36,6 +36,9 @@ class Options:
     verbose: bool = False
     no_color: bool = False
     format: str = "text"
+    action: str = ""
+    detailed_exitcode: bool = False
+    keep_state: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
+from mpbake.drivers import Can, abilities_of, unable
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import runs
 from mpbake.references import is_loopback, parse_fields, parse_reference
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeFacts:
-    """What a node said of itself. `platforms` is in its own order: the first is what its hardware is."""
+    """What a node said of itself. `platforms` is in its own order: the first is what its hardware is.
+
+    `slots` is how many things it builds at once; 0 where it did not say.
+    """
 
     driver: Driver
     platforms: tuple[Platform, ...] = ()
     version: str = ""
+    slots: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,8 +218,8 @@ def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Pr
     """What cannot be done with a target whose platforms are not built together."""
     if target.load:
         yield _not_loadable(target, pieces)
-    if target.push and target.builder.driver is Driver.DOCKER:
-        message = f"cannot be pushed by the docker driver, since its platforms {_apart(pieces)}"
+    if target.push and abilities_of(target.builder.driver).parts is Can.NO:
+        message = f"cannot be pushed by the {target.builder.driver} driver, since its platforms {_apart(pieces)}"
         hint = "the engine's own builder cannot join them: use docker-container or remote"
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
     for output in target.outputs:
@@ -369,12 +374,9 @@ def _is_in_parts(target: Target) -> bool:
     return len(alike(target, target.platforms)) > 1
 
 
-def _is_simple(target: Target, platform: Platform) -> bool:
-    caches = [each for variant, _ in target.sides(()) for each in variant.attributes.get("cache-to", ())]
-    return (
-        all(runs(platform, each) for each in target.platforms)
-        and len(target.platforms) <= 1
-        and not any("type=oci" in output for output in target.outputs)
-        and all(cache == "type=inline" for cache in caches)
-        and not (target.push and target.outputs)
-    )
+def _is_simple(target: Target, own: Platform) -> bool:
+    """Whether an engine with the classic image store, which is itself `own`, can do all that `target` asks for."""
+    if target.push and target.outputs:
+        return False
+    lacking = unable(target, target.platforms, Driver.DOCKER, containerd_store=False)
+    return all(runs(own, each) for each in target.platforms) and next(lacking, None) is None

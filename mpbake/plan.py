@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from mpbake.platforms import Platform
 
 
+BOOT_TIMEOUT = 300.0
+"""Seconds in which a node has to start and answer: an image may have to be pulled."""
+
+CERTIFICATE_DAYS = 30
+"""Days before its end from which on a certificate is warned of."""
+
+
 class Driver(StrEnum):
     """How a builder's nodes are reached; the names are buildx's."""
 
@@ -23,6 +30,8 @@ class Driver(StrEnum):
     REMOTE = "remote"
     AUTOMATIC = "automatic"
     """The default builder of a plan: the engine's own, or a container, as the engine's abilities decide."""
+    EXTERNAL = "external"
+    """A builder that somebody else made, with a driver of which mpbake knows nothing, or that is not to be found."""
 
 
 class Emulation(StrEnum):
@@ -42,6 +51,12 @@ class Tls:
     key: Path | None = None
     servername: str = ""
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Those that are given, by their names here."""
+        named = {"ca": self.ca, "cert": self.cert, "key": self.key}
+        return {name: path for name, path in named.items() if path is not None}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
@@ -49,7 +64,11 @@ class Node:
 
     `endpoint` is empty for the engine that the docker command itself talks to; otherwise a docker context's name or
     a URL. `platforms` is empty when the plan leaves it to the node to say. `slots` is how many pieces it builds at
-    once, 0 when the plan does not say. The loss of a `required` node is an error even if an equal one is there.
+    once, 0 when the plan does not say. The loss of a `required` node is an error even if an equal one is there. An
+    `external` node is one of a builder that somebody else made: it is used as it is. `options` are those of its driver,
+    sorted, under buildx's names; `config` is the text of its buildkitd.toml, which names the files `config_names`, or
+    `config_file` the file that holds it. `boot_timeout` is in seconds; `certificate_days` before its end a certificate
+    is warned of.
     """
 
     builder: str
@@ -58,10 +77,17 @@ class Node:
     endpoint: str = ""
     platforms: tuple[Platform, ...] = ()
     tls: Tls = field(default_factory=Tls)
-    image: str = ""
-    network: str = ""
     slots: int = 0
     required: bool = False
+    insecure: bool = False
+    external: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    flags: tuple[str, ...] = ()
+    config: str = ""
+    config_names: tuple[Path, ...] = ()
+    config_file: Path | None = None
+    boot_timeout: float = BOOT_TIMEOUT
+    certificate_days: int = CERTIFICATE_DAYS
 
     @property
     def id(self) -> str:
@@ -71,17 +97,21 @@ class Node:
     @property
     def buildx_name(self) -> str:
         """Its name in buildx, which names its container too: the builder's name keeps projects apart."""
-        return f"{self.builder}-{self.name}".lower()
+        if self.external:
+            return self.name
+        name = f"{self.builder}-{self.name}".lower()
+        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # as buildx names Deployments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:
-    """Nodes that serve the same targets; at least one."""
+    """Nodes that serve the same targets; at least one. An `external` one is never created, changed or removed."""
 
     name: str
     driver: Driver
     nodes: tuple[Node, ...]
     emulation: Emulation = Emulation.WARN
+    external: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

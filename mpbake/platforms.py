@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _ALIASES = {
     "x86_64": ("amd64", ""),
@@ -77,6 +77,12 @@ def parse_platform(text: str) -> Platform:
     if (architecture, variant) in _OF_COURSE:
         variant = ""
     return Platform(os=system, architecture=architecture, variant=variant)
+
+
+def platform_of(entry: Mapping[str, Any]) -> Platform:
+    """A platform as the image specification writes it. Raises ValueError."""
+    parts = (entry.get("os", "unknown"), entry.get("architecture", "unknown"), entry.get("variant", ""))
+    return parse_platform("/".join(part for part in parts if part))
 
 
 def runs(hardware: Platform, wanted: Platform) -> bool:

@@ -34,10 +34,10 @@ class Life(Enum):
 class Host:
     """A node in a run.
 
-    `running` maps what it builds to when that is expected to end; `parked` are pieces that wait for its bootstrap, or
-    for a shared piece that is being built on it; `built` and `building` are shared pieces. `tries` is how often it may
-    be lost in a row before it is given up. `told` says that the plan gives its `slots`. `order` is its place among the
-    run's nodes.
+    `running` maps what it builds, one piece of each call, to when that is expected to end; `parked` are pieces that
+    wait for its bootstrap, or for a shared piece that is being built on it; `built` and `building` are shared pieces.
+    `tries` is how often it may be lost in a row before it is given up. `told` says that the plan gives its `slots`.
+    `order` is its place among the run's nodes.
     """
 
     node: Node

@@ -77,6 +77,15 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def has_host(url: str) -> bool:
+    """Whether a URL names a host that can be one, and a port if any that can be one."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "-")[0] != "-" and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
 def is_local(context: str) -> bool:
     """Whether a build context is a folder of this machine (not git, http, an image, a layout or a link)."""
     return not _REMOTE.match(context)

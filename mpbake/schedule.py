@@ -10,7 +10,7 @@ from mpbake.pools import SLOTS, Host, Life, Pool, Waiting
 from mpbake.steps import BootstrapNode, BuildPiece, Step, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.graph import BuildGraph
     from mpbake.plan import Node, Target
@@ -22,6 +22,14 @@ FIRST_PAUSE = 2.0
 LOOK_AGAIN = 5.0
 """Seconds after which a piece that waits for its own node is thought about again, even if nothing has ended."""
 
+SHORT = 2.0
+"""Seconds of the last build up to which pieces of one node share a call: starting buildx takes a quarter of one."""
+LARGEST_CALL = 20
+"""Pieces that share a call at most: when one of them fails, the others are built again."""
+
+Call = tuple[Step, ...]
+"""What is started together: one step, or several pieces of one node."""
+
 
 class Schedule:
     """The state of a run: what waits, what runs, what is over.
@@ -30,7 +38,8 @@ class Schedule:
     its preferred node, which holds the cache, as long as that has room; else another equal one, when waiting would cost
     more than the cache saves. Before the first piece on a node comes the node's bootstrap, before a piece what it
     shares with others: both happen on the nodes that are used, when they are. Of several pieces that before the longest
-    remaining path starts first.
+    remaining path starts first. Short pieces of one node that are ready together share a call. Nodes that the plan
+    requires are bootstrapped in any case, first of all.
 
     `slots` maps node ids to how many pieces each builds at once. Times are seconds of one clock, which starts anywhere.
     """
@@ -56,7 +65,9 @@ class Schedule:
         self._origin: dict[Step, Step] = {}
         self._bound: dict[Step, Step] = {}
         self._copies: dict[tuple[BuildPiece, str], BuildPiece] = {}
+        self._alone: set[Step] = set()
         self._down: set[Host] = set()
+        self._required = [host for host in self._hosts.values() if host.node.required]
         self._stranded: list[Pool] = []
         self._ready: list[Step] = []
         self._running: dict[Step, None] = {}
@@ -103,15 +114,17 @@ class Schedule:
 
     # --- starting -------------------------------------------------------------------------------------------------
 
-    def start(self, now: float = 0.0) -> list[Step]:
+    def start(self, now: float = 0.0) -> list[Call]:
         """Start what can start now, and say what it is. Pieces come with the one node that they are given to."""
         self._wake(now)
-        started = sorted(self._ready, key=self._place.__getitem__)
+        calls = [call for host in self._required if (call := self._boot(host))]
+        calls += [(step,) for step in sorted(self._ready, key=self._place.__getitem__)]
+        self._required.clear()
         self._ready.clear()
         for pool in sorted(filter(None, self._pools), key=_head):
-            started += self._fill(pool, now)
-        self._running |= dict.fromkeys(started)
-        return started
+            calls += self._fill(pool, now)
+        self._running |= dict.fromkeys(step for call in calls for step in call)
+        return calls
 
     def _wake(self, now: float) -> None:
         """Nodes that were lost long enough ago may be tried again."""
@@ -121,7 +134,7 @@ class Schedule:
             host.life = Life.COLD
             host.changed()
 
-    def _fill(self, pool: Pool, now: float) -> Iterator[Step]:
+    def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
         """Give pieces to nodes while there are any of either."""
         aside: list[Waiting] = []
         in_line: Counter[str] = Counter()
@@ -134,9 +147,9 @@ class Schedule:
                 in_line[preferred.node.id] += 1
                 self._look_again = [now + LOOK_AGAIN]
                 continue
-            step = self._give(self._best_for(host, entry, pool), host, now)
-            if step is not None:
-                yield step
+            call = self._give(self._best_for(host, entry, pool), host, now)
+            if call:
+                yield call
         pool.put_back(aside)
 
     def _host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
@@ -166,8 +179,8 @@ class Schedule:
         """The first of the shared pieces before `piece` that `host` does not have yet."""
         return next((each for each in self._shared[piece] if each not in host.built), None)
 
-    def _give(self, piece: BuildPiece, host: Host, now: float) -> Step | None:
-        """Have `host` do `piece`, after what must come before it there. The step that this starts, if any does."""
+    def _give(self, piece: BuildPiece, host: Host, now: float) -> Call:
+        """Have `host` do `piece`, after what must come before it there. What this starts, which may be nothing."""
         self._pool_of[piece].discard(piece)
         missing = self._missing(piece, host)
         if host.life is not Life.UP or missing is not None:
@@ -176,24 +189,43 @@ class Schedule:
         if host.life is not Life.UP:
             return self._boot(host)
         if missing is None:
-            return self._run_on(piece, host, now)
+            return self._run_on(host, [piece, *self._companions(piece, host)], now)
         if missing in host.building:
-            return None
+            return ()
         host.building.add(missing)
-        return self._run_on(missing, host, now)
+        return self._run_on(host, [missing], now)
 
-    def _boot(self, host: Host) -> Step | None:
+    def _boot(self, host: Host) -> Call:
         if host.life is Life.STARTING:
-            return None
+            return ()
         host.life = Life.STARTING
         host.changed()
-        return self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node))
+        return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
-    def _run_on(self, piece: BuildPiece, host: Host, now: float) -> Step:
-        bound = self._bound[piece] = self._on(piece, host.node)
-        host.running[bound] = now + self._seconds[piece]
+    def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
+        """`host` builds `pieces` in one call, which takes the room of one."""
+        for piece in pieces:
+            self._bound[piece] = self._on(piece, host.node)
+        host.running[self._on(pieces[0], host.node)] = now + max(self._seconds[piece] for piece in pieces)
         host.changed()
-        return bound
+        return tuple(self._on(piece, host.node) for piece in pieces)
+
+    def _companions(self, piece: BuildPiece, host: Host) -> Iterator[BuildPiece]:
+        """Short pieces that wait for `host` too, and share the call of `piece`, if that is short."""
+        pool = self._pool_of[piece]
+        for _ in range(LARGEST_CALL - 1 if self._is_short(piece) else 0):
+            fan = pool.first_fan(host)
+            if fan is None or not self._is_short(fan.piece) or not _are_alike(piece, fan.piece):
+                return
+            if self._missing(fan.piece, host) is not None:
+                return
+            pool.discard(fan.piece)
+            yield fan.piece
+
+    def _is_short(self, piece: BuildPiece) -> bool:
+        """Whether a call of its own would cost more than `piece` itself; what failed once is built by itself."""
+        last = self._estimates.last(piece)
+        return last is not None and last <= SHORT and piece not in self._alone
 
     def _on(self, piece: BuildPiece, node: Node) -> BuildPiece:
         """`piece` as it is built on `node`: each time the same object."""
@@ -232,7 +264,7 @@ class Schedule:
 
     def _finish_piece(self, step: BuildPiece, status: StepStatus) -> tuple[Step, ...]:
         host, origin = self._hosts[step.node.id], self.origin(step)
-        host.running.pop(step)
+        host.running.pop(step, None)
         if status is StepStatus.DONE:
             host.losses = 0
             host.built |= {each for each in self._shared_by.get(step.target, ()) if step.node in each.nodes}
@@ -304,6 +336,11 @@ class Schedule:
 
     # --- trying again ---------------------------------------------------------------------------------------------
 
+    def apart(self, piece: BuildPiece) -> None:
+        """`piece` failed only because another piece of its call did: it is built again, by itself."""
+        del self._running[piece]
+        self._put_back(piece, self._hosts[piece.node.id])
+
     def again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
         """Whether `step`, which failed, is tried again; if not, it is to be finished.
 
@@ -357,7 +394,8 @@ class Schedule:
 
     def _put_back(self, step: Step, host: Host) -> None:
         if isinstance(step, BuildPiece):
-            host.running.pop(step)
+            host.running.pop(step, None)
+            self._alone.add(self.origin(step))
             if step.shared:
                 host.building.discard(self._template(step))
             else:
@@ -385,6 +423,12 @@ class Schedule:
 def _is_lazy(step: Step) -> bool:
     """Whether `step` happens only where and when a piece needs it."""
     return isinstance(step, BootstrapNode) or (isinstance(step, BuildPiece) and step.shared)
+
+
+def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:
+    """Whether one call can serve both: the same platforms, also of what they link to, and the same deadlines."""
+    limits = (other.target.timeout, other.target.stall_timeout)
+    return other.platforms == piece.platforms and limits == (piece.target.timeout, piece.target.stall_timeout)
 
 
 def _head(pool: Pool) -> Waiting:

@@ -90,6 +90,28 @@ class Paths(Enum):
     SSH = "the files after the equals sign"
 
 
+class Form(Enum):
+    """How buildx takes the value of a driver option."""
+
+    PLAIN = "key=value; a table: key.name=value for each name in it"
+    PAIRS = "one value: name=value,name=value"
+    ROWS = "one value: a row of pairs for each table, with semicolons between them"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """What mpbake must know of an option of nodes besides its type: the drivers that have it.
+
+    `to_driver`: handed over as a `--driver-opt` of the key's own name. `of_client`: what is made is the same with and
+    without it, since only buildx at this end heeds it.
+    """
+
+    drivers: tuple[Driver, ...]
+    to_driver: bool = True
+    of_client: bool = False
+    form: Form = Form.PLAIN
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attribute:
     """What mpbake must know of a target's attribute besides its type.
@@ -163,7 +185,7 @@ def _checked(
 
 
 def _known(names: type[StrEnum]) -> list[str]:
-    return [str(name) for name in names if name is not Driver.AUTOMATIC]
+    return [str(name) for name in names if name not in {Driver.AUTOMATIC, Driver.EXTERNAL}]
 
 
 def _one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
@@ -261,18 +283,20 @@ class _Table(BaseModel):
     )
 
     def written(self) -> dict[str, Any]:
-        """Only what the file states, under the file's names."""
-        stated = self.model_fields_set
-        return {_kebab(name): _written(getattr(self, name)) for name in type(self).model_fields if name in stated}
+        """Only what the file states, under the file's names, tables within it too."""
+        fields, stated = type(self).model_fields, self.model_fields_set
+        return {fields[name].alias or name: _written(getattr(self, name)) for name in fields if name in stated}
 
 
 def _written(value: Any) -> Any:
-    """What the file states of a value that holds tables."""
+    """What the file states of a value, which may be or hold tables."""
     match value:
-        case list() if value and isinstance(value[0], _Table):
-            return [each.written() for each in value]
-        case dict() if value and isinstance(next(iter(value.values())), _Table):
-            return {name: each.written() for name, each in value.items()}
+        case _Table():
+            return value.written()
+        case dict():
+            return {key: _written(each) for key, each in value.items()}
+        case list():
+            return [_written(each) for each in value]
         case _:
             return value
 
@@ -314,14 +338,146 @@ class TlsSpec(_Table):
     )
 
 
-class NodeSpec(_Table):
-    """One BuildKit of a builder."""
+_MADE = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
+_IN_CONTAINERS = Option(drivers=(Driver.DOCKER_CONTAINER,))
+_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,))
+_PAIRS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=Form.PAIRS)
+_ROWS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=Form.ROWS)
+_WHERE_MADE = Option(drivers=_MADE)
+_AT_THIS_END = Option(drivers=(*_MADE, Driver.REMOTE), of_client=True)
+_OF_CONTAINERS_AT_THIS_END = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
+_AT_START = Option(drivers=_MADE, to_driver=False)
+_Number = Annotated[Annotated[int, Field(ge=0)] | None, _TEMPLATE]
 
+
+class ResourcesSpec(_Table):
+    """Amounts as Kubernetes writes them, such as cpu = "2" and memory = "4Gi"."""
+
+    cpu: Text = Field(default="", description="processors")
+    memory: Text = Field(default="", description="memory")
+    ephemeral_storage: Text = Field(default="", description="storage that goes with the pod")
+
+
+class StorageSpec(_Table):
+    """How much a volume claim asks for."""
+
+    storage: Text = Field(default="", description="size of the volume, such as 20Gi")
+
+
+class VolumeClaimSpec(_Table):
+    """A volume that keeps BuildKit's state."""
+
+    requests: StorageSpec = Field(default_factory=StorageSpec, description="what is asked for")
+
+
+class QemuSpec(_Table):
+    """Emulators in the pods."""
+
+    install: Flag = Field(default=False, description="install emulators for other platforms")
+    image: Text = Field(default="", description="image that installs them")
+
+
+class TolerationSpec(_Table):
+    """A taint of machines that the pods tolerate."""
+
+    key: Text = Field(default="", description="key of the taint")
+    operator: Text = Field(default="", description="Equal or Exists")
+    value: Text = Field(default="", description="value of the taint")
+    effect: Text = Field(default="", description="NoSchedule, PreferNoSchedule or NoExecute")
+    toleration_seconds: Text = Field(
+        default="", alias="tolerationSeconds", description="for how long NoExecute is tolerated"
+    )
+
+
+def _say_drivers(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Each option's description ends with the drivers that know it."""
+    for name, option in options_of(model).items():
+        schema["properties"][name]["description"] += f" ({', '.join(option.drivers)})"
+
+
+class NodeOptionsSpec(_Table):
+    """What a node is made with, under buildx's own names."""
+
+    model_config = ConfigDict(json_schema_extra=_say_drivers)
+
+    image: Annotated[Text, _WHERE_MADE] = Field(default="", description="BuildKit image")
+    env: Annotated[TextMap, _WHERE_MADE] = Field(default_factory=dict, description="environment variables of BuildKit")
+    flags: Annotated[Texts, _AT_START] = Field(default_factory=list, description="flags of buildkitd")
+    config: Annotated[Text, _AT_START] = Field(
+        default="", description="file with the configuration of buildkitd, relative to the file that states it"
+    )
+    buildkitd: Annotated[dict[str, Any], _AT_START] = Field(
+        default_factory=dict, description="configuration of buildkitd itself: what buildkitd.toml would hold"
+    )
+    default_load: Annotated[Flag, _AT_THIS_END] = Field(
+        default=False, description="by hand, docker buildx build loads its images into the engine"
+    )
+    network: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="network of the container")
+    memory: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory, such as 8g")
+    memory_swap: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory and swap together")
+    cpu_quota: Annotated[_Number, _IN_CONTAINERS] = Field(
+        default=None, description="microseconds of processor time in each period"
+    )
+    cpu_period: Annotated[_Number, _IN_CONTAINERS] = Field(
+        default=None, description="length of that period in microseconds"
+    )
+    cpu_shares: Annotated[_Number, _IN_CONTAINERS] = Field(default=None, description="weight among other containers")
+    cpuset_cpus: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="processors to use, such as 0-3")
+    cpuset_mems: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="memory nodes to use, such as 0,1")
+    cgroup_parent: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="control group of the container")
+    restart_policy: Annotated[Text, _IN_CONTAINERS] = Field(
+        default="", description="no, always, unless-stopped, on-failure or on-failure:NUMBER"
+    )
+    provenance_add_gha: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END] = Field(
+        default=True, description="put what GitHub Actions knows of a run into the provenance"
+    )
+    namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
+    replicas: Annotated[_Number, _IN_CLUSTERS] = Field(default=None, description="number of pods")
+    requests: Annotated[ResourcesSpec, _IN_CLUSTERS] = Field(
+        default_factory=ResourcesSpec, description="what a pod asks for"
+    )
+    limits: Annotated[ResourcesSpec, _IN_CLUSTERS] = Field(
+        default_factory=ResourcesSpec, description="what a pod may use"
+    )
+    persistent_volume_claim: Annotated[VolumeClaimSpec, _IN_CLUSTERS] = Field(
+        default_factory=VolumeClaimSpec, description="volume for BuildKit's state"
+    )
+    rootless: Annotated[Flag, _IN_CLUSTERS] = Field(default=False, description="run BuildKit without privileges")
+    schedulername: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="scheduler of the pods")
+    serviceaccount: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="service account of the pods")
+    nodeselector: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
+        default_factory=dict, description="labels of the machines to use"
+    )
+    annotations: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
+        default_factory=dict, description="annotations of Deployment and pods"
+    )
+    labels: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
+        default_factory=dict, description="labels of Deployment and pods"
+    )
+    tolerations: Annotated[list[TolerationSpec], _ROWS_IN_CLUSTERS] = Field(
+        default_factory=list, description="taints that the pods tolerate"
+    )
+    loadbalance: Annotated[Text, _IN_CLUSTERS] = Field(
+        default="", description="how buildx takes a pod: sticky (by the build's folder) or random"
+    )
+    qemu: Annotated[QemuSpec, _IN_CLUSTERS] = Field(default_factory=QemuSpec, description="emulators in the pods")
+    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS] = Field(
+        default="", description="keep BuildKit's state in this much memory"
+    )
+    timeout: Annotated[Duration, _IN_CLUSTERS] = Field(
+        default="", description="how long buildx waits for the Deployment, such as 2m"
+    )
+
+
+class _OfNodeSpec(_Table):
     endpoint: Text = Field(
         default="", description="docker context, ssh://, tcp:// or unix://; empty: the engine in use"
     )
     platforms: Platforms = Field(default_factory=list, description="what this node builds; empty: what it reports")
-    tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a remote node")
+    tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a node or an engine behind tcp://")
+    insecure: Flag = Field(
+        default=False, description="use a node behind tcp:// on another machine without TLS: whoever reaches it owns it"
+    )
     slots: Slots | None = Field(
         default=None, description="pieces that this node builds at once; default: the builder's `slots`"
     )
@@ -330,9 +486,11 @@ class NodeSpec(_Table):
     )
 
 
-class BuilderDefaultsSpec(_Table):
-    """What holds for every builder that does not say otherwise, the default builder included."""
+class NodeSpec(NodeOptionsSpec, _OfNodeSpec):
+    """One BuildKit of a builder; an option here stands in for the builder's."""
 
+
+class _OfBuilderSpec(_Table):
     driver: DriverName = Field(
         default="", description="how nodes are reached; default of a declared builder: docker-container"
     )
@@ -341,18 +499,31 @@ class BuilderDefaultsSpec(_Table):
         description="what to do about a platform that no node runs natively",
         json_schema_extra={"default": "warn"},
     )
-    image: Text = Field(default="", description="BuildKit image of docker-container nodes")
-    network: Text = Field(default="", description="network of docker-container nodes")
     slots: Slots | None = Field(
         default=None,
         description="pieces that each node builds at once; default: BuildKit's `max-parallelism` where known, else 4",
         json_schema_extra={"default": 4},
     )
+    boot_timeout: Duration = Field(
+        default="", description="how long a node may take to start and answer", json_schema_extra={"default": "5m"}
+    )
+    certificate_days: _Number = Field(
+        default=None,
+        description="days before the end of a certificate from which on there is a warning",
+        json_schema_extra={"default": 30},
+    )
+
+
+class BuilderDefaultsSpec(NodeOptionsSpec, _OfBuilderSpec):
+    """What holds for every builder that does not say otherwise, the default builder included."""
 
 
 class BuilderSpec(BuilderDefaultsSpec):
-    """Nodes that serve the same targets."""
+    """Nodes that serve the same targets; the options hold for each that does not say otherwise."""
 
+    external: Flag = Field(
+        default=False, description="use the buildx builder of this name, whoever made it, and never change it"
+    )
     nodes: dict[str, NodeSpec] = Field(default_factory=dict, description="the nodes by name, the preferred first")
 
 
@@ -595,6 +766,15 @@ def holds(attribute: str) -> Holds:
     while get_origin(declared) is Annotated:
         declared = get_args(declared)[0]
     return Holds(get_origin(declared) or declared)
+
+
+def options_of(model: type[BaseModel]) -> dict[str, Option]:
+    """The declared options of a node's model, under the file's names."""
+    found = {_kebab(name): field.metadata for name, field in model.model_fields.items()}
+    return {name: each for name, metadata in found.items() for each in metadata if isinstance(each, Option)}
+
+
+OPTIONS: Mapping[str, Option] = MappingProxyType(options_of(NodeOptionsSpec))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

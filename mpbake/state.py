@@ -1,4 +1,4 @@
-"""`.mpbake/` beside the plan: the run lock, a folder for each run, and mpbake's own one-node builder instances.
+"""`.mpbake/` beside the plan: the run lock, a folder for each run, how long builds took, and mpbake's own instances.
 
 A checkout may bring such a folder along, so nothing in it is followed as a symlink and nothing is trusted.
 """
@@ -8,21 +8,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
+import math
 import os
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
+FORMAT = 1
+"""Of the file of durations; a file of a newer one is left unread."""
+_LARGEST = 50_000_000
 _LONGEST_NAME = 100
 
 
@@ -32,6 +38,11 @@ class State:
 
     nodes: Path
     run: Path
+
+    @property
+    def durations(self) -> Path:
+        """The file of how long builds took; it may not exist."""
+        return self.nodes.parent / "durations.json"
 
     def log(self, name: str) -> Path:
         """A file in the run's folder for the log of the step called `name`."""
@@ -60,6 +71,54 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
     except OSError as error:
         hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
         raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+
+
+def read_durations(path: Path) -> tuple[dict[str, dict[str, list[float]]], str]:
+    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used.
+
+    A file that is not there is no reason for one: nothing was built yet.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = json.loads(file.read(_LARGEST))
+        if found["format"] > FORMAT:
+            return {}, f"{path} was written by a newer mpbake: durations of earlier runs count as not known"
+        return {str(target): _durations(each) for target, each in found["durations"].items()}, ""
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, f"{path} is damaged: durations of earlier runs count as not known"
+
+
+def _durations(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
+    found = {platform: [float(each) for each in seconds] for platform, seconds in by_platform.items()}
+    if not all(0 <= each < math.inf for seconds in found.values() for each in seconds):
+        raise ValueError(found)
+    return found
+
+
+def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Keep `durations` for the runs to come."""
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in sorted(durations.items()))
+    write_whole(path, f'{{"format": {FORMAT}, "durations": {{\n{lines}\n}}}}\n')
+
+
+def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
+    """Write a file that appears whole or not at all, whenever this process or the machine ends.
+
+    Until then it lies beside `path`, or in the folder `within` of the same disk.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _real_folder(path: Path) -> Path:

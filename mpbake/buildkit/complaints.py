@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _NODE_GONE = re.compile(
     re.IGNORECASE,
 )
 _OWN_FAULT = re.compile(r"did not complete successfully: exit code: \d+$")
+_KILLED = re.compile(r"exit code: (?:137|143)$")
 _PUSHING = re.compile(r"failed to push|pushing |push access denied", re.IGNORECASE)
 _NOT_PUSHED = re.compile(r"failed to push (\S+): ")
 _REFUSED = re.compile(
@@ -60,6 +61,17 @@ def build_error(progress: Progress, tags: Sequence[str], repeat: str, log: str) 
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
 
 
+def is_doubtful(error: MpbakeError) -> bool:
+    """Whether a build may have failed because its node went away, although nothing says so.
+
+    A command that ends by itself, and a registry that says no, are nobody else's fault.
+    """
+    message = error.message.partition("\n")[0]
+    if _OWN_FAULT.search(message):
+        return bool(_KILLED.search(message))
+    return not (_PUSHING.search(message) or _RESOLVING.search(message))
+
+
 def moved_text(tags: Sequence[str], moved: Collection[str]) -> str:
     """Which of `tags` name the new image by now, and which do not."""
     known = {_familiar(each) for each in moved}
@@ -83,7 +95,7 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
             return Unreachable, "the registry does not answer the node: is it up, and does the node reach that address?"
         return BuildFailed, ""
     if _NODE_GONE.search(message):
-        return Unreachable, "the node went away during the build"
+        return NodeLost, "the node went away during the build"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
             return BuildFailed, "the registry does not give out a base image: check its name and docker login"

@@ -4,61 +4,131 @@ from __future__ import annotations
 
 import socket
 import ssl
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from mpbake.buildkit.certificates import end_warning, read_der, utc_now
 from mpbake.errors import Unreachable, UsageError
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
     from mpbake.plan import Node, Tls
 
 _TIMEOUT = 5.0
-_CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
 _LATE = 1.0
 """Seconds in which a node may still refuse a client certificate: in TLS 1.3 it does so after the handshake."""
 
+_CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
+_NO_CERTIFICATE = ("it may want a client certificate", "give tls.cert and tls.key")
+_NEW = "have a new one issued"
+_NO_TLS = "start its buildkitd with --tlscert, --tlskey and --tlscacert, and check the port"
 
-def check_connection(node: Node) -> None:
-    """Connect as buildx will. Raises Unreachable where nobody answers, UsageError for a wrong certificate."""
-    _check_files(node)
+# What OpenSSL calls a certificate of the node that it does not accept: X509_V_ERR_….
+_VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        9: ("is not valid yet", "are the clocks of both machines right?"),
+        10: ("has expired", _NEW),
+        18: ("is signed by itself, not by tls.ca", "name that certificate as tls.ca, or have one issued"),
+        19: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        20: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        21: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        26: ("is not for servers", "have one issued for servers: extendedKeyUsage = serverAuth"),
+        62: ("does not hold the name {name}", "give the right name as tls.servername, or have one issued for it"),
+        64: (
+            "does not hold the address {name}",
+            "give a name that it holds as tls.servername, or have one issued for it",
+        ),
+    }
+)
+
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+
+# What a node says of our certificate: the names of TLS alerts, by their ends in OpenSSL's reasons.
+_ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "alert certificate required": ("wants a client certificate", "give tls.cert and tls.key"),
+        "alert handshake failure": ("wants a client certificate, or another version of TLS", _CLIENT),
+        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; are the clocks of both right?"),
+        "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT),
+        "alert bad certificate": ("does not accept tls.cert", _CLIENT),
+        "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT),
+        "wrong version number": ("does not speak TLS at that port", _NO_TLS),
+        "record layer failure": ("does not speak TLS at that port", _NO_TLS),
+    }
+)
+
+
+def check_connection(node: Node, now: Callable[[], datetime] = utc_now) -> tuple[str, ...]:
+    """Connect as buildx will; the warnings of it.
+
+    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    """
     try:
         url = urlsplit(node.endpoint)
         if url.scheme == "tcp" and url.hostname:
             with socket.create_connection((url.hostname, url.port or 1234), timeout=_TIMEOUT) as connection:
                 if node.tls.ca or node.tls.cert:
-                    _check_tls(node, connection, node.tls.servername or url.hostname)
+                    return _check_tls(node, connection, node.tls.servername or url.hostname, now)
         elif url.scheme == "unix":
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(_TIMEOUT)
                 connection.connect(url.path)
     except (OSError, ValueError) as error:
         message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {one_line(str(error))}"
-        raise Unreachable(message, hint="is buildkitd running there, and is the port open to this machine?") from None
+        raise Unreachable(message, hint=_remedy(error)) from None
+    return ()
 
 
-def _check_files(node: Node) -> None:
-    for name, path in (("ca", node.tls.ca), ("cert", node.tls.cert), ("key", node.tls.key)):
-        if path is not None and not path.is_file():
-            message = f"{node.id}: tls.{name}: there is no file {one_line(str(path))}"
-            raise UsageError(message, hint="paths count from the plan's folder")
+def _remedy(error: Exception) -> str:
+    match error:
+        case PermissionError():
+            return "may this user open that socket? its group or its permissions say who may"
+        case FileNotFoundError():
+            return "is buildkitd running there? the socket is made when it starts"
+        case socket.gaierror():
+            return "is the host's name right, and is it known to this machine?"
+        case TimeoutError():
+            return "is the machine up, and does a firewall let this machine through?"
+        case _:
+            return "is buildkitd running there, and is the port open to this machine?"
 
 
-def _check_tls(node: Node, connection: socket.socket, name: str) -> None:
-    context = _context(node)
+def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[], datetime]) -> tuple[str, ...]:
     try:
-        with context.wrap_socket(connection, server_hostname=name) as channel:
+        with _context(node).wrap_socket(connection, server_hostname=name) as channel:
+            own = channel.getpeercert(binary_form=True) or b""
             refused = _refuses(channel)
     except ssl.SSLCertVerificationError as error:
-        message = f"the certificate of node {node.id} is not accepted: {error.verify_message or error.reason}"
-        raise UsageError(
-            message, hint="tls.ca must be what signed it, and its names must hold the endpoint's"
-        ) from None
+        raise _distrust(node, name, error) from None
     except ssl.SSLError as error:
-        message = f"node {node.id} refuses the TLS connection: {_words(error)}"
-        raise UsageError(message, hint=_CLIENT) from None
+        raise _refusal(node, _words(error)) from None
     if refused:
-        raise UsageError(f"node {node.id} closes the TLS connection at once", hint=_CLIENT)
+        raise _hung_up(node)
+    ends = end_warning(read_der(own), now(), node.certificate_days)
+    return tuple(f"{node.id}: the node's own certificate {each}" for each in ends)
+
+
+def _distrust(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
+    said, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
+    if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
+        said, hint = "is signed by an authority that this machine does not know", "name that authority as tls.ca"
+    return UsageError(f"the certificate of node {node.id} {said.format(name=one_line(name))}", hint=hint)
+
+
+def _refusal(node: Node, words: str) -> UsageError:
+    known = (found for alert, found in _ALERTS.items() if words.endswith(alert))
+    said, hint = next(known, ("refuses the TLS connection", _CLIENT))
+    return UsageError(f"node {node.id} {said} ({words})", hint=hint)
+
+
+def _hung_up(node: Node) -> UsageError:
+    """Some close the connection instead of saying what they have against a certificate, or miss in one."""
+    said, hint = ("it may not trust tls.cert", _CLIENT) if node.tls.cert else _NO_CERTIFICATE
+    return UsageError(f"node {node.id} closes the TLS connection at once: {said}", hint=hint)
 
 
 def _refuses(channel: ssl.SSLSocket) -> bool:

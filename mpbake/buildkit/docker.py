@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,14 @@ _KILL_AFTER = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """What to do about a command that is silent: after each so many seconds `alive` is asked whether to go on."""
+
+    seconds: float
+    alive: Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
     """How a docker command ended. `stderr` is empty when it was streamed."""
 
@@ -39,6 +48,7 @@ class Completed:
     stdout: str
     stderr: str
     timed_out: bool = False
+    stalled: bool = False
 
     @property
     def error(self) -> str:
@@ -84,20 +94,48 @@ class Docker:
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
     ) -> Completed:
         """Run `docker ARGUMENTS` and wait for it; `given` is its standard input, `timeout` is in seconds.
 
-        With `on_stderr`, what it writes there is handed over as it comes. Raises Cancelled when `cancel` was called,
-        Unreachable when there is no docker command.
+        With `on_stderr`, what it writes there is handed over as it comes; `watch` may end it when it writes nothing.
+        Raises Cancelled when `cancel` was called, Unreachable when there is no docker command.
         """
+        return self._run(
+            [*self._head(endpoint), *arguments],
+            environment=environment,
+            given=given,
+            timeout=timeout,
+            cwd=cwd,
+            on_stderr=on_stderr,
+            watch=watch,
+        )
+
+    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+        """Run another program as `run` runs docker. Raises Cancelled, Unreachable when it is not there."""
+        if shutil.which(command[0], path=self._environment.get("PATH")) is None:
+            raise Unreachable(f"the {command[0]} command was not found")
+        return self._run(command, timeout=timeout)
+
+    def _run(  # noqa: PLR0913 - as `run`
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        given: str = "",
+        timeout: float | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
+    ) -> Completed:
         if self._cancelled:
             raise Cancelled("cancelled")
-        command = [*self._head(endpoint), *arguments]
         with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
             stdin.write(given.encode())
             stdin.seek(0)
             child = self._start(command, {**self._environment, **(environment or {})}, (stdin, stdout), cwd)
-            stderr, timed_out = self._follow(child, on_stderr, timeout)
+            stderr = bytearray()
+            timed_out, stalled = self._follow(child, on_stderr or stderr.extend, timeout, watch)
             if self._cancelled:
                 raise Cancelled("cancelled")
             stdout.seek(0)
@@ -106,7 +144,13 @@ class Docker:
                 stdout=stdout.read().decode(errors="replace"),
                 stderr=self._hide(stderr.decode(errors="replace")),
                 timed_out=timed_out,
+                stalled=stalled,
             )
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled > 0
 
     def cancel(self) -> None:
         """Ask every running command to cancel itself, and kill it if it does not; a second call kills at once."""
@@ -160,9 +204,13 @@ class Docker:
         return child
 
     def _follow(
-        self, child: subprocess.Popen[bytes], on_stderr: Callable[[bytes], None] | None, timeout: float | None
-    ) -> tuple[bytes, bool]:
-        """Read standard error to its end, then wait; returns it (unless handed over), and whether time ran out."""
+        self,
+        child: subprocess.Popen[bytes],
+        take: Callable[[bytes], None],
+        timeout: float | None,
+        watch: Watch | None,
+    ) -> tuple[bool, bool]:
+        """Hand standard error to `take` to its end, then wait; returns whether time ran out, and whether it stalled."""
         expired = threading.Event()
 
         def expire() -> None:
@@ -173,12 +221,12 @@ class Docker:
         if timer:
             timer.daemon = True
             timer.start()
-        kept = bytearray()
         assert child.stderr is not None  # noqa: S101 - it was asked for
         try:
             with child.stderr:
-                while chunk := os.read(child.stderr.fileno(), 65536):
-                    (on_stderr or kept.extend)(chunk)
+                stalled = _read_all(child.stderr.fileno(), take, watch)
+            if stalled:
+                _kill(child.pid, signal.SIGKILL)
         except BaseException:
             _kill(child.pid, signal.SIGKILL)
             raise
@@ -187,7 +235,7 @@ class Docker:
             if timer:
                 timer.cancel()
             self._forget(child.pid)
-        return bytes(kept), expired.is_set()
+        return expired.is_set(), stalled
 
     def _forget(self, pid: int) -> None:
         """The child is over: nobody is to signal its number again."""
@@ -210,6 +258,18 @@ class Docker:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in tuple(self._children):
             _kill(pid, number)
+
+
+def _read_all(descriptor: int, take: Callable[[bytes], None], watch: Watch | None) -> bool:
+    """Hand everything to `take`; returns whether that ended in a silence in which `watch` had enough."""
+    while True:
+        if watch is not None and not select.select([descriptor], [], [], watch.seconds)[0]:
+            if not watch.alive():
+                return True
+        elif chunk := os.read(descriptor, 65536):
+            take(chunk)
+        else:
+            return False
 
 
 def _short_folder(preferred: str) -> str:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _TIMEOUT = 30.0
 
 
-def ask_engine(docker: Docker) -> EngineFacts:
-    """Ask the engine in use what it is. Raises Unreachable with the engine's own words."""
-    found = docker.run(["system", "info", "--format", "{{json .}}"], timeout=_TIMEOUT)
+def ask_engine(docker: Docker, endpoint: str = "") -> EngineFacts:
+    """Ask the engine in use, or that of an endpoint, what it is. Raises Unreachable with the engine's own words."""
+    found = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=_TIMEOUT)
     try:
         info = json.loads(found.stdout)
         store = str(info.get("DriverStatus") or "")

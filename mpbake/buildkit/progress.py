@@ -35,9 +35,13 @@ class _Vertex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update:
-    """News from a build: `said` are whole lines for the log, `activity` what it works on now, if that changed."""
+    """News from a build: `said` are whole lines for the log, `activity` what it works on now, if that changed.
+
+    `about` holds for each of the lines the name of the operation that it belongs to.
+    """
 
     said: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
     activity: str = ""
 
 
@@ -86,19 +90,20 @@ class Progress:
     def feed(self, data: bytes) -> Update:
         """Take in the next bytes and say what is new in them."""
         *lines, self._pending = (self._pending + data).split(b"\n")
-        said: list[str] = []
+        said: list[tuple[str, str]] = []
         activity = ""
         for status in self._objects(line.decode(errors="replace") for line in lines):
             activity = self._vertexes_of(status, said) or activity
             self._statuses_of(status)
             self._logs_of(status, said)
-        return Update(said=tuple(said), activity=activity)
+        return _update(said, activity)
 
     def close(self) -> Update:
         """Nothing more comes: what was incomplete is taken as it is."""
         update = self.feed(b"\n") if self._pending else Update()
-        rest = tuple(f"  {self._line(vertex.unfinished)}" for vertex in self._vertexes.values() if vertex.unfinished)
-        return Update(said=(*update.said, *rest), activity=update.activity)
+        unfinished = [vertex for vertex in self._vertexes.values() if vertex.unfinished]
+        rest = [(vertex.name, f"  {self._line(vertex.unfinished)}") for vertex in unfinished]
+        return _update([*zip(update.about, update.said, strict=True), *rest], update.activity)
 
     def _objects(self, lines: Any) -> Any:
         """The JSON objects among `lines`; other lines are kept as text."""
@@ -119,19 +124,19 @@ class Progress:
             return
         yield found
 
-    def _vertexes_of(self, status: dict[str, Any], said: list[str]) -> str:
+    def _vertexes_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> str:
         activity = ""
         for each in status.get("vertexes") or ():
             vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=self._name(each.get("name", ""))))
             if each.get("started") and not vertex.started:
                 vertex.started = True
-                said.append(f"=> {vertex.name}")
+                said.append((vertex.name, f"=> {vertex.name}"))
                 activity = activity if _HOUSEKEEPING.match(vertex.name) else vertex.name
             if each.get("error"):
                 vertex.error = self._hide(without_colour(each["error"]))
             if each.get("completed") and not vertex.over:
                 vertex.over = True
-                said.append(f"=> {vertex.name}: {self._ending(each)}")
+                said.append((vertex.name, f"=> {vertex.name}: {self._ending(each)}"))
                 self._note_push(_WITH_DOCKER, vertex.name, done=not vertex.error)
         return activity
 
@@ -144,14 +149,14 @@ class Progress:
         if found and done:
             self._moved[found[1]] = None
 
-    def _logs_of(self, status: dict[str, Any], said: list[str]) -> None:
+    def _logs_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> None:
         for each in status.get("logs") or ():
             vertex = self._vertexes.setdefault(each["vertex"], _Vertex(name=""))
             data = vertex.unfinished + base64.b64decode(each.get("data") or "")
             *lines, vertex.unfinished = data.split(b"\n")
             shown = [self._line(line) for line in lines]
             vertex.tail = [*vertex.tail, *shown][-_TAIL:]
-            said += [f"  {line}" for line in shown]
+            said += [(vertex.name, f"  {line}") for line in shown]
 
     def _line(self, data: bytes) -> str:
         return self._hide(without_colour(data.decode(errors="replace")))
@@ -165,6 +170,10 @@ class Progress:
         if vertex.get("cached"):
             return "cached"
         return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
+
+
+def _update(said: list[tuple[str, str]], activity: str) -> Update:
+    return Update(said=tuple(line for _, line in said), about=tuple(name for name, _ in said), activity=activity)
 
 
 def _seconds(started: str, completed: str) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.complaints import moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index
 from mpbake.errors import BuildFailed
-from mpbake.platforms import Platform, parse_platform
+from mpbake.platforms import Platform, platform_of
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
-    from mpbake.buildkit.nodes import Ready
+    from mpbake.buildkit.instances import Ready
     from mpbake.plan import Target
 
 _TIMEOUT = 300.0
@@ -135,17 +135,12 @@ def parse_served(data: dict[str, Any]) -> Served:
     manifest, image = data["manifest"], data.get("image") or {}
     # buildx maps platforms to configs only where there are several; one stands by itself.
     configs = [image] if "architecture" in image else list(image.values())
-    configured = tuple(_platform(config) for config in configs)
+    configured = tuple(platform_of(config) for config in configs)
     if "manifests" not in manifest:
         return Served(digest=manifest["digest"], platforms=configured, configured=configured)
     entries = [each.get("platform") or {} for each in manifest["manifests"] if not _is_attestation(each)]
-    return Served(digest=manifest["digest"], platforms=tuple(map(_platform, entries)), configured=configured)
+    return Served(digest=manifest["digest"], platforms=tuple(map(platform_of, entries)), configured=configured)
 
 
 def _is_attestation(entry: dict[str, Any]) -> bool:
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"
-
-
-def _platform(entry: dict[str, Any]) -> Platform:
-    parts = (entry.get("os", "unknown"), entry.get("architecture", "unknown"), entry.get("variant", ""))
-    return parse_platform("/".join(part for part in parts if part))

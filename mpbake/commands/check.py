@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Severity
+from mpbake.commands.certificates import certificate_problems
 from mpbake.commands.load import load
 from mpbake.commands.paths import missing_paths
+from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
 from mpbake.placement import place
@@ -15,6 +17,7 @@ from mpbake.text import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from mpbake.document import Document
     from mpbake.errors import Diagnostic
@@ -27,7 +30,7 @@ def main(options: Options, world: World) -> int:
     """Print what is found. Returns 3 where the plan is wrong; with `--strict`, warnings make it so."""
     try:
         document, plan = load(options, world)
-        found = _diagnostics(document, plan)
+        found = _diagnostics(document, plan, world.now())
         checked = f"{document.main.shown}: {count(len(plan.targets), 'target')}, "
     except PlanError as error:
         found, checked = error.diagnostics, ""
@@ -42,18 +45,21 @@ def main(options: Options, world: World) -> int:
     return PlanError.exit_code if wrong else 0
 
 
-def _diagnostics(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
+def _diagnostics(document: Document, plan: Plan, now: datetime) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan that could be resolved, in order of place."""
-    problems = (document.diagnose(each) for each in _problems(plan))
+    problems = (document.diagnose(each) for each in _problems(plan, now))
     return in_order((*problems, *warnings_of(document, plan)))
 
 
-def _problems(plan: Plan) -> Iterator[Problem]:
-    """What a run of all targets would end with, as far as that is known without one."""
-    for target in plan.targets.values():
+def _problems(plan: Plan, now: datetime) -> Iterator[Problem]:
+    """What a run of all targets would end with or warn of, as far as that is known without one."""
+    targets = plan.targets.values()
+    for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
-    yield from missing_paths(plan.targets.values())
+    yield from missing_paths(targets)
+    yield from certificate_problems(targets, {}, now)
+    yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
 
 
 def _verdict(found: Sequence[Diagnostic]) -> str:

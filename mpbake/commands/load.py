@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
 from mpbake.graph import BuildGraph, Selection, build_graph, selection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mpbake.document import Document
+    from mpbake.lifecycle import Entry
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
     from mpbake.plan import Plan
@@ -49,6 +51,7 @@ def inputs(options: Options, world: World, root: Path) -> Inputs:
         variables=dict(_assignment(*each) for each in enumerate(options.variables, 1)),
         values=_values(options, world),
         environment=world.environment,
+        stored=partial(_stored, world.environment),
         overrides=Overrides(
             push=options.push,
             load=options.load,
@@ -60,6 +63,13 @@ def inputs(options: Options, world: World, root: Path) -> Inputs:
         settings=parse_settings(options.settings),
         git=Repository(root, world.environment).fact,
     )
+
+
+def _stored(environment: Mapping[str, str], name: str) -> Entry | None:
+    """What the user's buildx keeps of a builder."""
+    from mpbake.buildkit.store import stored_entry  # noqa: PLC0415 - Docker's part is slow, and few plans need this
+
+    return stored_entry(environment, name)
 
 
 def _values(options: Options, world: World) -> dict[str, Any]:
@@ -91,8 +101,9 @@ def graph_of(
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
     graph = build_graph(chosen.targets, {target: placement.pieces for target, placement in placements.items()})
-    placing = (each.message for placement in placements.values() for each in placement.warnings)
-    return graph, (*chosen.warnings, *placing)
+    nodes = dict.fromkeys(node for each in placements.values() for piece in each.pieces for node in piece.nodes)
+    warnings = [*(each for placement in placements.values() for each in placement.warnings), *node_warnings(nodes)]
+    return graph, (*chosen.warnings, *(each.message for each in warnings))
 
 
 _FAR = "../../../"

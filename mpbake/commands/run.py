@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import signal
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
+from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.paths import check_paths
+from mpbake.commands.signals import stopped_by_signals
 from mpbake.errors import MpbakeError
+from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
 from mpbake.placement import to_probe
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.schedule import Schedule
-from mpbake.state import open_state
+from mpbake.state import open_state, read_durations, write_durations
+from mpbake.steps import BootstrapNode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
+    from collections.abc import Iterator, Sequence
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.document import Document
     from mpbake.events import Event, Reporter
     from mpbake.graph import BuildGraph, Selection
     from mpbake.options import Options, World
+    from mpbake.plan import Node, Plan
+    from mpbake.state import State
     from mpbake.steps import BuildPiece
 
 
@@ -38,16 +41,17 @@ def main(options: Options, world: World) -> int:
     document, plan = load(options, world)
     chosen = selected(plan, options)
     check_paths(document, chosen.targets)
+    check_certificates(document, chosen, world.now())
     stop = StopRequest()
-    with _stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
+    with stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
             with open_runner(
                 chosen.targets, state, plan.root, world.environment, partial(repeat_command, options), world.hiding.hide
             ) as runner:
                 stop.then(runner.cancel)
-                check_buildx(document, chosen.targets, runner.buildx)
-                run = _Run(options=options, world=world, stop=stop, runner=runner)
-                return run.execute(run.prepare(document, chosen))
+                check_buildx(document, chosen.targets, runner.builds.buildx)
+                run = _Run(options=options, world=world, stop=stop, runner=runner, state=state)
+                return run.execute(run.prepare(document, chosen), plan)
         except MpbakeError:
             if stop.signal:  # whatever failed, failed because it was stopped
                 return exit_code((), stop.signal)
@@ -62,6 +66,7 @@ class _Run:
     world: World
     stop: StopRequest
     runner: BuildKitRunner
+    state: State
 
     def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
@@ -70,22 +75,37 @@ class _Run:
         nodes = to_probe(chosen.targets, chosen.only)
         if nodes:
             reporting.handle(Preparing(nodes=nodes))
-        graph, warnings = graph_of(document, chosen, self.runner.probe(nodes))
-        for warning in warnings:
+        facts = self.runner.probe(nodes)
+        graph, warnings = graph_of(document, chosen, facts)
+        for warning in (*warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
             reporting.handle(Warned(message=warning))
         return graph, reporting
 
-    def execute(self, prepared: tuple[BuildGraph, _Reporting]) -> int:
+    def _left_out(self, silent: Sequence[Node], graph: BuildGraph) -> Iterator[str]:
+        """A word on each node that does not answer and is done without. Raises its error where it is required."""
+        used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
+        for node in silent:
+            error = self.runner.complaint(node)
+            if error is not None and node.required:
+                raise error
+            if error is not None and node.id not in used:
+                yield f"{node.id} is left out: {error.message}"
+
+    def execute(self, prepared: tuple[BuildGraph, _Reporting], plan: Plan) -> int:
         """Run the graph, then say what came of it: the table to standard output, errors last."""
         graph, reporting = prepared
-        Executor(
+        recorded, warning = read_durations(self.state.durations)
+        if warning:
+            reporting.handle(Warned(message=warning))
+        results = Executor(
             graph=graph,
-            schedule=Schedule(graph),
+            schedule=Schedule(graph, estimates=Estimates(recorded=recorded)),
             runner=self.runner,
             reporter=reporting,
             clock=self.world.clock,
             stop=self.stop,
         ).execute()
+        write_durations(self.state.durations, with_results(recorded, results, plan.targets))
         finished = reporting.finished
         if not self.options.quiet:
             self.world.stdout.write(summary_text(graph, finished))
@@ -135,21 +155,3 @@ def repeat_command(options: Options, piece: BuildPiece) -> str:
     words += [flag for flag, given in flags.items() if given]
     words += {True: ["--push"], False: ["--no-push"], None: []}[False if partly else options.push]
     return shlex.join(words)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: StopRequest) -> Iterator[None]:
-    """Ctrl-C, a terminated job and a closed terminal end the run in order; the first of them gives the exit code."""
-
-    def request(number: int, _: FrameType | None) -> None:
-        stop(number)
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            before[number] = signal.signal(number, request)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -36,7 +36,7 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     guard = Guard(variables=variables.sensitive, secrets=secrets)
     rendering = replace(rendering, guard=guard)
     root = document.root
-    builders = resolve_builders(spec, scope, rendering, document.folder)
+    builders = resolve_builders(spec, scope, rendering, document.folder, inputs.stored)
     drafts = draft_targets(spec, scope, rendering, inputs)
     targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
     groups = resolve_groups(spec, targets, drafts, rendering, scope)

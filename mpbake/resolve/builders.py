@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from mpbake.codes import Code
-from mpbake.plan import Builder, Driver, Emulation, Node, Tls
+from mpbake.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, Tls
 from mpbake.platforms import parse_platforms
+from mpbake.references import has_host
+from mpbake.resolve.external import external_builder, external_problems
 from mpbake.resolve.naming import bad_name, below
+from mpbake.resolve.options import located, node_options, option_problems, starting
 from mpbake.resolve.rendering import without_empty
-from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem
-from mpbake.text import one_line
+from mpbake.resolve.trust import trust_problems
+from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem, TlsSpec
+from mpbake.text import one_line, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from mpbake.errors import KeyPath
+    from mpbake.lifecycle import Entry
     from mpbake.resolve.rendering import Rendering
 
 DEFAULT_BUILDER = "default"
@@ -27,105 +31,119 @@ CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def resolve_builders(
-    spec: PlanSpec, scope: Mapping[str, Any], rendering: Rendering, folder: Callable[[KeyPath], Path]
+    spec: PlanSpec,
+    scope: Mapping[str, Any],
+    rendering: Rendering,
+    folder: Callable[[KeyPath], Path],
+    stored: Callable[[str], Entry | None] = lambda _: None,
 ) -> dict[str, Builder]:
-    """Every declared builder, and the one that targets without a builder get. `folder` is where a key's paths start."""
+    """Every declared builder, and the one that targets without a builder get.
+
+    `folder` is where a key's paths start; `stored` tells what buildx keeps of a builder.
+    """
+    defaults = spec.defaults.builder.written()
     builders = {}
     for name, written in spec.builders.items():
-        where = below("builders", name)
-        raw = spec.defaults.builder.written() | written.written()
-        raw["nodes"] = {node: each.written() | {"tls": each.tls.written()} for node, each in written.nodes.items()}
-        rendered = without_empty(rendering.value(raw, scope, where))
-        table = rendering.table(BuilderSpec, rendered, where)
-        builders[name] = _builder(name, table, folder, rendering.problems)
-    rendering.problems.extend(_shared_names(builders.values()))
+        own = written.written()
+        where = _stated(name, own)
+        table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults | own, scope, where)), where)
+        if table.external:
+            rendering.problems.extend(external_problems(("builders", name), own))
+            builders[name] = external_builder(name, table, stored(name))
+        else:
+            driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
+            rendering.problems.extend(_builder_problems(name, table, driver, own))
+            builders[name] = _builder(name, table, driver, starting(folder, where))
+    rendering.problems.extend(_shared_names(each for each in builders.values() if not each.external))
     if DEFAULT_BUILDER not in builders:
         where = below("defaults", "builder")
-        rendered = without_empty(rendering.value(spec.defaults.builder.written(), scope, where))
-        builders[DEFAULT_BUILDER] = default = _default_builder(rendering.table(BuilderSpec, rendered, where))
-        if default.driver is Driver.KUBERNETES:
-            rendering.problems.append(_no_kubernetes(where(())))
+        table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
+        driver = Driver(table.driver or Driver.AUTOMATIC)
+        builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, starting(folder, where))
     return builders
 
 
-def _default_builder(table: BuilderSpec) -> Builder:
-    driver = Driver(table.driver) if table.driver else Driver.AUTOMATIC
-    node = Node(
-        builder=DEFAULT_BUILDER,
-        name="local",
-        driver=driver,
-        image=table.image,
-        network=table.network,
-        slots=table.slots or 0,
+def _stated(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:
+    """A function that tells where the value at a path of a builder is written: in its own table, or as a default."""
+
+    def where(path: KeyPath) -> KeyPath:
+        of_default = path and path[0] not in own
+        return ("defaults", "builder", *path) if of_default else ("builders", name, *path)
+
+    return where
+
+
+def _builder(name: str, table: BuilderSpec, driver: Driver, folder: Callable[[KeyPath], Path]) -> Builder:
+    """The builder that a table means; `folder` is where the paths at a path below the table start."""
+    nodes = tuple(_node(name, each, driver, table, folder) for each in _nodes(table))
+    emulation = Emulation(table.emulation or Emulation.WARN)
+    return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
+
+
+def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
+    """The nodes of a builder; one that declares none has a single one where the docker command is."""
+    return table.nodes or {"local": NodeSpec()}
+
+
+def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
+    node = _nodes(table)[name]
+    own_folder = starting(folder, below("nodes", name))
+    told = node_options(
+        # A container is what the engine's own builder may become.
+        Driver.DOCKER_CONTAINER if driver is Driver.AUTOMATIC else driver,
+        located(table.written(), folder),
+        located(node.written(), own_folder),
     )
-    emulation = Emulation(table.emulation or Emulation.WARN)
-    return Builder(name=DEFAULT_BUILDER, driver=driver, nodes=(node,), emulation=emulation)
-
-
-def _builder(name: str, table: BuilderSpec, folder: Callable[[KeyPath], Path], problems: list[Problem]) -> Builder:
-    key: KeyPath = ("builders", name)
-    driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
-    if not NAME.fullmatch(name):
-        problems.append(bad_name(key, name))
-    elif not name[0].isalpha():
-        message, hint = "a builder's name begins with a letter", "buildx takes no other"
-        problems.append(Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True))
-    nodes = []
-    for node_name, node in (table.nodes or {"local": NodeSpec()}).items():
-        node_key: KeyPath = (*key, "nodes", node_name)
-        problems += _node_problems(node_key, driver, node)
-        nodes.append(_node(name, node_name, driver, table, _with_files(node, node_key, folder)))
-    problems += _shared_endpoints(key, nodes)
-    emulation = Emulation(table.emulation or Emulation.WARN)
-    return Builder(name=name, driver=driver, nodes=tuple(nodes), emulation=emulation)
-
-
-def _with_files(node: NodeSpec, key: KeyPath, folder: Callable[[KeyPath], Path]) -> NodeSpec:
-    """`node`, the paths of its certificates absolute."""
-    files = {field: getattr(node.tls, field) for field in _FILES}
-    absolute = {field: str(folder((*key, "tls", field)) / path) for field, path in files.items() if path}
-    return node.model_copy(update={"tls": node.tls.model_copy(update=absolute)})
-
-
-def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, node: NodeSpec) -> Node:
-    files = {field: Path(getattr(node.tls, field)) for field in _FILES if getattr(node.tls, field)}
     return Node(
         builder=builder,
         name=name,
         driver=driver,
         endpoint=node.endpoint,
         platforms=parse_platforms(node.platforms),
-        tls=Tls(servername=node.tls.servername, **files),
-        image=table.image,
-        network=table.network,
+        tls=_tls(node.tls, starting(own_folder, below("tls"))),
         slots=node.slots or table.slots or 0,
         required=node.required,
+        insecure=node.insecure,
+        options=told.options,
+        flags=told.flags,
+        config=told.config,
+        config_names=told.config_names,
+        config_file=told.config_file,
+        boot_timeout=parse_duration(table.boot_timeout) if table.boot_timeout else BOOT_TIMEOUT,
+        certificate_days=CERTIFICATE_DAYS if table.certificate_days is None else table.certificate_days,
     )
 
 
-def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> list[Problem]:
+def _tls(written: TlsSpec, folder: Callable[[KeyPath], Path]) -> Tls:
+    files = {each: getattr(written, each) for each in _FILES}
+    return Tls(servername=written.servername, **{each: folder((each,)) / path for each, path in files.items() if path})
+
+
+def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with a builder and its nodes, as far as its `own` table is to blame."""
+    key: KeyPath = ("builders", name)
+    if not NAME.fullmatch(name):
+        yield bad_name(key, name)
+    elif not name[0].isalpha():
+        message, hint = "a builder's name begins with a letter", "buildx takes no other"
+        yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
+    yield from option_problems(key, driver, {each: value for each, value in table.written().items() if each in own})
+    for node_name, node in _nodes(table).items():
+        yield from _node_problems((*key, "nodes", node_name), driver, node)
+    if driver is not Driver.KUBERNETES:
+        yield from _shared_endpoints((*key, "nodes"), table.nodes)
+
+
+def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     """What the driver of a node makes impossible or necessary."""
-    found = []
     if not NAME.fullmatch(str(key[-1])):
-        found.append(bad_name(key, str(key[-1])))
-    if driver is Driver.KUBERNETES:
-        found.append(_no_kubernetes(key[:2]))
-    found += _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
+        yield bad_name(key, str(key[-1]))
+    yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
     if driver is Driver.REMOTE and not node.endpoint:
         message, hint = "a remote node needs an endpoint", 'for example endpoint = "tcp://10.0.0.5:1234"'
-        found.append(Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint))
-    if driver is not Driver.REMOTE and node.tls.written():
-        message, hint = f"the {driver} driver takes no tls", 'it belongs to driver = "remote"'
-        found.append(Problem(code=Code.TLS_WITHOUT_REMOTE, key=(*key, "tls"), message=message, hint=hint))
-    if bool(node.tls.cert) != bool(node.tls.key):
-        message, hint = "cert and key belong together", "give both, or neither"
-        found.append(Problem(code=Code.TLS_PAIR, key=(*key, "tls"), message=message, hint=hint))
-    return found
-
-
-def _no_kubernetes(key: KeyPath) -> Problem:
-    message, hint = "the kubernetes driver is not supported yet", "use docker, docker-container or remote"
-    return Problem(code=Code.DRIVER_UNSUPPORTED, key=key, message=message, hint=hint)
+        yield Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint)
+    yield from option_problems(key, driver, node.written())
+    yield from trust_problems(key, driver, node)
 
 
 _SCHEMES = {
@@ -139,9 +157,12 @@ def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[
     """What is no address of a node of this driver. A name without `://` is a docker context's."""
     schemes = _SCHEMES.get(driver, ())
     scheme, colon, rest = endpoint.partition("://")
-    if not endpoint or not schemes:
+    if not endpoint:
         return
-    if not colon:
+    if not schemes:
+        hint = "its Deployment is made where kubectl would make it: in the context of KUBECONFIG"
+        yield _bad_endpoint(key, f"a {driver} node has no endpoint", hint)
+    elif not colon:
         if driver is Driver.REMOTE:
             hint = f"write {one_line(f'tcp://{endpoint}')}"
             yield _bad_endpoint(key, "is no URL", hint)
@@ -152,21 +173,12 @@ def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[
         yield _bad_endpoint(key, f"a {driver} node is not reached by {one_line(scheme)}://", f"known: {known}")
     elif scheme == "unix" and not rest.startswith("/"):
         yield _bad_endpoint(key, "the path of a unix socket must be absolute", "unix:///run/buildkitd.sock")
-    elif scheme in {"tcp", "ssh"} and not _has_host(endpoint):
+    elif scheme in {"tcp", "ssh"} and not has_host(endpoint):
         yield _bad_endpoint(key, "has no valid host and port", f"for example {scheme}://10.0.0.5:1234")
 
 
 def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
     return Problem(code=Code.BAD_ENDPOINT, key=key, message=message, hint=hint)
-
-
-def _has_host(endpoint: str) -> bool:
-    try:
-        url = urlsplit(endpoint)
-        host = url.hostname or ""
-        return host[:1] not in ("", "-") and (url.port is None or url.port > 0)
-    except ValueError:
-        return False
 
 
 def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:
@@ -180,15 +192,12 @@ def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:
             yield Problem(code=Code.NODE_NAME_TWICE, key=key, message=message, hint="rename one of them")
 
 
-def _shared_endpoints(key: KeyPath, nodes: Sequence[Node]) -> list[Problem]:
+def _shared_endpoints(key: KeyPath, nodes: Mapping[str, NodeSpec]) -> Iterator[Problem]:
     """Two nodes on one endpoint, which buildx refuses."""
     seen: dict[str, str] = {}
-    found = []
-    for node in nodes:
-        if node.endpoint in seen:
-            message = f'node "{one_line(node.name)}" has the same endpoint as "{one_line(seen[node.endpoint])}"'
+    for name, node in nodes.items():
+        first = seen.setdefault(node.endpoint, name)
+        if first != name:
+            message = f'node "{one_line(name)}" has the same endpoint as "{one_line(first)}"'
             hint = "one endpoint serves one node of a builder"
-            at: KeyPath = (*key, "nodes", node.name)
-            found.append(Problem(code=Code.ENDPOINT_TWICE, key=at, message=message, hint=hint))
-        seen.setdefault(node.endpoint, node.name)
-    return found
+            yield Problem(code=Code.ENDPOINT_TWICE, key=(*key, name), message=message, hint=hint)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mpbake.filters import no_git
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mpbake.filters import AskGit
+    from mpbake.lifecycle import Entry
     from mpbake.platforms import Platform
     from mpbake.resolve.settings import Setting
 
@@ -32,12 +33,13 @@ class Inputs:
     """What comes from outside the file.
 
     `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them. `git` is asked only
-    for what the plan uses.
+    for what the plan uses. `stored` tells what buildx keeps of a builder, None when it keeps nothing.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    stored: Callable[[str], Entry | None] = lambda _: None
     overrides: Overrides = field(default_factory=Overrides)
     settings: tuple[Setting, ...] = ()
     git: AskGit = no_git

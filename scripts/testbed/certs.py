@@ -16,7 +16,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 if TYPE_CHECKING:
     from pathlib import Path
 
-_VALID = dt.timedelta(days=365)
 _DAY = dt.timedelta(days=1)
 _SIGNS_CERTIFICATES = x509.KeyUsage(
     digital_signature=False,
@@ -52,12 +51,14 @@ class Authority:
         )
         return cls(key=key, certificate=certificate.sign(key, hashes.SHA256()))
 
-    def issue(self, name: str, usage: x509.ObjectIdentifier) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """A key and its certificate for localhost, good for that one extended usage."""
+    def issue(
+        self, name: str, usage: x509.ObjectIdentifier, *, days: tuple[int, int] = (-1, 365)
+    ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """A key and its certificate for localhost, good for that one extended usage, from and to so many days on."""
         key = ec.generate_private_key(ec.SECP256R1())
         here = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")))
         certificate = (
-            _builder(_name(name), self.certificate.subject, key)
+            _builder(_name(name), self.certificate.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(here), critical=False)
@@ -83,7 +84,9 @@ def ensure_certificates(folder: Path) -> None:
         _write_certificate(folder / f"{name}.crt", certificate)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: tuple[int, int] = (-1, 365)
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -91,8 +94,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _VALID)
+        .not_valid_before(now + days[0] * _DAY)
+        .not_valid_after(now + days[1] * _DAY)
     )
 
 

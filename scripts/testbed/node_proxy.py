@@ -63,6 +63,7 @@ class Node:
         """One connection, from its first byte until either side ends it."""
         number = next(self.numbers)
         self.witness.note("connected", number)
+        await asyncio.sleep(self.settings.delay)
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._connect(number, reader, writer)

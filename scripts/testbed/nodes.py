@@ -116,10 +116,10 @@ def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = ""
     return _node(place, name, f"tcp://127.0.0.1:{port}", settings, upstream)
 
 
-def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
+def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "", delay: float = 0.0) -> Node:
     """A node on a unix socket, open to whoever may open the socket."""
     path = str(place.sockets / f"{name}.sock")
-    settings = _settings(place, name, upstream, socket=path, poses_as=poses_as)
+    settings = _settings(place, name, upstream, socket=path, poses_as=poses_as, delay=delay)
     return _node(place, name, f"unix://{path}", settings, upstream)
 
 

@@ -140,9 +140,9 @@ class Testbed:
         node.start()
         return node
 
-    def add_unix_node(self, name: str, *, poses_as: str = "") -> Node:
-        """A node on a unix socket, started."""
-        node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
+    def add_unix_node(self, name: str, *, poses_as: str = "", delay: float = 0.0) -> Node:
+        """A node on a unix socket, started; each connection has to wait `delay` seconds for an answer."""
+        node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as, delay=delay)
         node.start()
         return node
 

@@ -255,8 +255,7 @@ def test_a_failed_build_is_tried_again(testbed: Testbed, run_mpbake: RunMpbake, 
     (tmp_path / "build.toml").write_text(plan + "retries = 2\n")
     done = run_mpbake(["run", "web"])
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("attempt 1 of 3 failed") == 1
-    assert "attempt 2 of 3" not in done.stderr
+    assert done.stderr.count(": tried again") == 1
 
 
 @pytest.fixture

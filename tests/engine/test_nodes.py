@@ -196,16 +196,23 @@ platforms = ["linux/amd64"]
 @pytest.mark.parametrize(
     ("tls", "message"),
     [
-        ('ca = "ca.crt"', "the certificate of node b/far is not accepted: "),
-        ('ca = "{certs}/ca.crt"', "node b/far "),
+        ('ca = "ca.crt"', "the certificate of node b/far is signed by another authority than tls.ca"),
+        ('ca = "{certs}/ca.crt"', "node b/far closes the TLS connection at once: it may want a client certificate"),
         (
             'ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "client.key"',
-            "the certificates for node b/far",
+            "builders.b.nodes.far.tls.key: does not belong to tls.cert [bad-certificate]",
         ),
-        ('ca = "{certs}/ca.crt", servername = "elsewhere"', "the certificate of node b/far is not accepted: "),
-        ('ca = "missing.crt"', "b/far: tls.ca: there is no file"),
+        (
+            'ca = "{certs}/ca.crt", cert = "client.crt", key = "client.key"',
+            "node b/far closes the TLS connection at once: it may not trust tls.cert",
+        ),
+        (
+            'ca = "{certs}/ca.crt", servername = "elsewhere"',
+            "the certificate of node b/far does not hold the name else",
+        ),
+        ('ca = "missing.crt"', "builders.b.nodes.far.tls.ca: there is no file"),
     ],
-    ids=["other CA", "no client certificate", "key of another", "other name", "missing"],
+    ids=["other CA", "no client certificate", "key of another", "client of another CA", "other name", "missing"],
 )
 def test_wrong_certificates_are_told_at_once(
     tls: str, message: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mpbake.buildkit.docker import Completed, Docker
+from mpbake.buildkit.docker import Completed, Docker, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,19 @@ def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Complet
     return Completed(returncode=1, stdout=stdout, stderr=stderr, timed_out=timed_out)
 
 
+def container(*variables: str, status: str = "running", image: str = "", busy: bool = False) -> Completed:
+    """What docker says of a container with these environment variables."""
+    found = {
+        "Id": "c0ffee",
+        "Name": "/buildx_buildkit_ci-local",
+        "State": {"Status": status},
+        "Config": {"Env": ["PATH=/bin", *variables], "Image": image},
+        "HostConfig": {"NetworkMode": "host", "Memory": 0, "RestartPolicy": {"Name": "unless-stopped"}},
+        "ExecIDs": ["e"] if busy else None,
+    }
+    return done(json.dumps(found))
+
+
 class FakeDocker(Docker):
     """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
@@ -33,6 +47,7 @@ class FakeDocker(Docker):
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
+        self._cancelled = 0
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
 
@@ -49,11 +64,12 @@ class FakeDocker(Docker):
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
     ) -> Completed:
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
-        assert (given, cwd, on_stderr) == ("", None, None)
+        assert (given, cwd, on_stderr, watch) == ("", None, None, None)
         answer = next(
             (each for words, each in self.answers.items() if words in (command[: len(words)], command[-len(words) :])),
             None,

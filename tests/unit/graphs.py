@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TWO_NODES = """
 [builders.release]
 driver = "remote"
-nodes.intel = { endpoint = "tcp://intel:1234", platforms = ["linux/amd64", "linux/386"] }
-nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"] }
+nodes.intel = { endpoint = "tcp://intel:1234", platforms = ["linux/amd64", "linux/386"], tls = { ca = "ca.crt" } }
+nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"], tls = { ca = "ca.crt" } }
 """
 """A builder of one Intel and one ARM node, for the end of a plan."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.complaints import build_error, moved_text, registry_error
+from mpbake.buildkit.complaints import build_error, is_doubtful, moved_text, registry_error
 from mpbake.buildkit.progress import Progress
-from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from tests.unit.plans import text
 from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, raw, status, vertex
 
@@ -52,7 +52,7 @@ certificate signed by unknown authority
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 503 \
 Service Unavailable
         """,
-    (Unreachable, NODE_GONE): """
+    (NodeLost, NODE_GONE): """
         failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF
         context deadline exceeded
         Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
@@ -90,7 +90,7 @@ successfully: exit code: 1
 def test_whose_fault_it_is(kind: type[MpbakeError], hint: str, complaint: str) -> None:
     error = error_of(raw(f"ERROR: failed to solve: {complaint}\n"))
     assert type(error) is kind
-    assert error.exit_code == (5 if kind is Unreachable else 1)
+    assert error.exit_code == (5 if issubclass(kind, Unreachable) else 1)
     assert hint_of(error) == hint
     assert error.message == f"{complaint}\nlog: /plan/web.log"
 
@@ -212,3 +212,18 @@ def test_registry_errors(complaint: str, kind: type[MpbakeError], hint: str) -> 
     assert type(error) is kind
     assert error.message == f"r/web:1 could not be read back: {complaint.removeprefix(chr(27) + '[31m')}"
     assert error.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("complaint", "doubtful"),
+    [
+        ("failed to push r/web:1: unexpected status from PUT request: 401 Unauthorized", False),
+        ("r/base:1: failed to resolve source metadata for r/base:1: not found", False),
+        ('process "/bin/sh -c make" did not complete successfully: exit code: 2', False),
+        ('process "/bin/sh -c make" did not complete successfully: exit code: 137', True),
+        ("context canceled", True),
+        ("failed to prepare sha256:1: no such file or directory", True),
+    ],
+)
+def test_what_may_be_the_nodes_fault(*, complaint: str, doubtful: bool) -> None:
+    assert is_doubtful(error_of(raw(f"ERROR: failed to solve: {complaint}\n"))) is doubtful

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from mpbake.buildkit.docker import Docker
+from mpbake.buildkit.docker import Docker, Watch
 
 
 def temporary(docker: Docker) -> Path:
@@ -73,3 +75,41 @@ def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
     docker.close()
     assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
     assert not docker.scratch.exists()
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+class Shell(Docker):
+    """Runs shell commands in place of docker's."""
+
+    def _head(self, endpoint: str) -> list[str]:
+        assert not endpoint
+        return ["/bin/sh", "-c"]
+
+
+@pytest.mark.allow_subprocess
+def test_a_silent_command_goes_on_as_long_as_its_node_answers(tmp_path: Path) -> None:
+    docker, asked, said = Shell({}, tmp_path), itertools.count(), bytearray()
+    try:
+        done = docker.run(
+            ["printf one >&2; sleep 0.5; printf two >&2; exit 3"],
+            on_stderr=said.extend,
+            watch=Watch(seconds=0.1, alive=lambda: next(asked) >= 0),
+        )
+        assert (done.returncode, done.stalled, bytes(said)) == (3, False, b"onetwo")
+        assert next(asked) >= 3
+    finally:
+        docker.close()
+
+
+@pytest.mark.allow_subprocess
+def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) -> None:
+    docker = Shell({}, tmp_path)
+    began = time.monotonic()
+    try:
+        done = docker.run(["echo one >&2; sleep 30"], watch=Watch(seconds=0.1, alive=lambda: False))
+        assert (done.stalled, done.timed_out, done.stderr) == (True, False, "one\n")
+        assert time.monotonic() - began < 10
+    finally:
+        docker.close()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpbake.errors import BuildFailed, Cancelled, LockHeld, MpbakeError, Unreachable, UsageError
-from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepStarted, Warned
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, LockHeld, MpbakeError, NodeLost, Unreachable, UsageError
+from mpbake.estimates import Estimates
+from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
 from mpbake.schedule import Schedule
 from mpbake.steps import BootstrapNode, BuildPiece, Outcome, Publish, StepResult, StepStatus, Verify
@@ -20,7 +21,7 @@ from tests.unit.graphs import graph_of_text, graphs
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -47,6 +48,7 @@ class FakeRunner:
     def __init__(self, script: Mapping[str, Outcome | Exception | Callable[[], Outcome]] | None = None) -> None:
         self.script = script or {}
         self.inputs: dict[str, dict[str, StepStatus]] = {}
+        self.calls: list[list[str]] = []
         self.cancelled = threading.Event()
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
@@ -56,6 +58,22 @@ class FakeRunner:
         if isinstance(found, Exception):
             raise found
         return found if isinstance(found, Outcome) else found()
+
+    def run_together(
+        self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
+    ) -> dict[Step, Outcome | MpbakeError]:
+        self.calls.append([piece.target.name for piece in pieces])
+        ends: dict[Step, Outcome | MpbakeError] = {}
+        for piece in pieces:
+            try:
+                ends[piece] = self.run(piece, inputs, reporter)
+            except MpbakeError as error:
+                ends[piece] = error
+        failed = any(isinstance(end, BuildFailed) for end in ends.values())
+        return {
+            piece: Disturbed("another failed") if failed and isinstance(end, Outcome) else end
+            for piece, end in ends.items()
+        }
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -82,6 +100,8 @@ class Recorder:
                 self.lines.append(f"started {event.step.key}")
             case StepFinished():
                 self.lines.append(told(event.result))
+            case StepPutOff():
+                self.lines.append(f"put off {event.step.key}: {event.error.message}")
             case Warned():
                 self.lines.append(f"warning: {event.message}")
             case RunFinished():
@@ -234,6 +254,110 @@ def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> No
         "cancelled verify a",
         "cancelled build b native on default/local",
         "done build c native on default/local",
+    ]
+
+
+# --- trying again -----------------------------------------------------------------------------------------------------
+
+POOL = """
+    [targets.web]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    retries = 1
+    [builders.x.nodes]
+    a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+    b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+    """
+"""The target prefers a."""
+
+
+def failing(times: int, error: MpbakeError) -> Callable[[], Outcome]:
+    """What a step does that fails so often."""
+    left = iter(range(times))
+
+    def run() -> Outcome:
+        if next(left, None) is None:
+            return Outcome()
+        raise error
+
+    return run
+
+
+def test_a_piece_whose_node_is_lost_is_done_on_an_equal_one() -> None:
+    reporter = Recorder()
+    runner = FakeRunner({"build web linux/amd64 on x/a": NodeLost("gone")})
+    assert executed(graph_of_text(POOL), runner, reporter) == [
+        "done bootstrap x/a",
+        "done bootstrap x/b",
+        "done build web linux/amd64 on x/b",
+    ]
+    assert "put off build web linux/amd64 on x/a: gone" in reporter.lines
+
+
+def test_a_node_that_cannot_be_had_is_put_off_where_there_is_an_equal_one() -> None:
+    reporter = Recorder()
+    results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": Unreachable("no route")}), reporter)
+    assert results == ["done bootstrap x/b", "done build web linux/amd64 on x/b"]
+    assert "put off bootstrap x/a: no route" in reporter.lines
+
+
+def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
+    results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": UsageError("foreign")}), Recorder())
+    assert results == ["failed bootstrap x/a: foreign", "done bootstrap x/b", "done build web linux/amd64 on x/b"]
+
+
+@pytest.mark.parametrize("error", [BuildFailed("no"), Unreachable("no")])
+def test_a_failed_build_is_repeated_as_often_as_its_target_says(error: MpbakeError) -> None:
+    key = "build web linux/amd64 on x/a"
+    for times, ending in ((1, "done"), (2, "failed")):
+        results = executed(graph_of_text(POOL), FakeRunner({key: failing(times, error)}), Recorder())
+        assert [each.partition(" ")[0] for each in results] == ["done", ending]
+
+
+def test_when_all_nodes_are_lost_the_run_ends() -> None:
+    runner = FakeRunner({"bootstrap x/b": Unreachable("no"), "bootstrap x/a": Unreachable("no")})
+    results = executed(graph_of_text(POOL), runner, Recorder())
+    skipped, failed = sorted(results, reverse=True)
+    assert failed == "failed bootstrap x/b: no", "the last that was left"
+    assert skipped == "skipped build web linux/amd64 on x/a since bootstrap x/b"
+
+
+# --- several pieces in one call ---------------------------------------------------------------------------------------
+
+SHORT = """
+    [targets.w]
+    matrix = { n = [1, 2, 3] }
+    name = "w{{ n }}"
+    """
+
+
+def in_calls(runner: FakeRunner, reporter: Recorder) -> list[str]:
+    """A run of three short pieces on one node."""
+    graph = graph_of_text(SHORT)
+    recorded = {f"w{n}": {"native": [1.0]} for n in (1, 2, 3)}
+    schedule = Schedule(graph, estimates=Estimates(recorded=recorded))
+    clock = map(float, itertools.count()).__next__
+    results = Executor(graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock).execute()
+    return [told(result) for result in results][1:]
+
+
+def test_short_pieces_of_a_node_share_a_call() -> None:
+    runner = FakeRunner()
+    assert in_calls(runner, Recorder()) == [f"done build w{n} native on default/local" for n in (1, 2, 3)]
+    assert runner.calls == [["w1", "w2", "w3"]]
+
+
+def test_when_a_call_fails_the_others_are_built_by_themselves() -> None:
+    runner, reporter = FakeRunner({"w2": BuildFailed("no")}), Recorder()
+    assert in_calls(runner, reporter) == [
+        "done build w1 native on default/local",
+        "failed build w2 native on default/local: no",
+        "done build w3 native on default/local",
+    ]
+    assert runner.calls == [["w1", "w2", "w3"]]
+    assert [line for line in reporter.lines if line.startswith("put off")] == [
+        "put off build w1 native on default/local: another failed",
+        "put off build w3 native on default/local: another failed",
     ]
 
 

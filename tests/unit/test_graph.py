@@ -217,8 +217,8 @@ def test_of_a_set_of_equal_nodes_each_may_be_bootstrapped() -> None:
         builder = "x"
         platforms = ["linux/amd64"]
         [builders.x]
-        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
-        nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
+        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
+        nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
         """)
     piece = piece_of(graph, "web")
     assert {node.name for node in piece.nodes} == {"a", "b"}
@@ -240,8 +240,8 @@ def test_on_equal_nodes_a_link_is_built_where_it_is_needed() -> None:
         inherits = ["_t"]
         contexts = { base = "target:base" }
         [builders.x]
-        nodes.a = { endpoint = "tcp://a", platforms = ["linux/bmd64"] }
-        nodes.b = { endpoint = "tcp://b", platforms = ["linux/bmd64"] }
+        nodes.a = { endpoint = "unix:///a", platforms = ["linux/bmd64"] }
+        nodes.b = { endpoint = "unix:///b", platforms = ["linux/bmd64"] }
         """
     assert sketch(graph_of_text(plan)) == text("""
         bootstrap x/a

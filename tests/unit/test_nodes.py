@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit.nodes import (
-    MARK,
-    Nodes,
-    Ready,
-    _fingerprint,
-    _option,
-    _options,
-    _parse_inspect,
-    _remedy,
-)
+from mpbake.buildkit.causes import explain
+from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.instances import Instances, Ready, parse_inspect
+from mpbake.buildkit.nodes import Nodes
 from mpbake.errors import Cancelled, Unreachable, UsageError
+from mpbake.lifecycle import MARK
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
-from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import target_of_text, text
 from tests.unit.tls import Certificates, serving
 
@@ -36,7 +31,8 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.docker import Completed
 
-CONTAINER = Node(builder="ci", name="Local", driver=Driver.DOCKER_CONTAINER, image="moby/buildkit:v1", network="host")
+OPTIONS = (("image", "moby/buildkit:v1"), ("network", "host"))
+CONTAINER = Node(builder="ci", name="Local", driver=Driver.DOCKER_CONTAINER, options=OPTIONS)
 ENGINE = Node(builder="default", name="local", driver=Driver.DOCKER)
 REMOTE = Node(
     builder="release",
@@ -72,7 +68,7 @@ GC Policy rule#0:
 
 
 def test_what_buildx_says_of_a_node() -> None:
-    assert _parse_inspect(INSPECTED) == {
+    assert parse_inspect(INSPECTED) == {
         "name": "ci-local",
         "driver": "docker-container",
         "last activity": "2026-11-24 13:28:57 +0000 UTC",
@@ -87,55 +83,9 @@ def test_what_buildx_says_of_a_node() -> None:
         "gc policy rule#0": "",
     }
     assert (
-        _parse_inspect("Name: default\nError: Cannot connect: refused\nno colon\n")["error"]
-        == "Cannot connect: refused"
+        parse_inspect("Name: default\nError: Cannot connect: refused\nno colon\n")["error"] == "Cannot connect: refused"
     )
-    assert _parse_inspect("") == {}
-
-
-@pytest.mark.parametrize(
-    ("node", "options"),
-    [
-        (
-            REMOTE,
-            {"cacert": "/c/ca.crt", "cert": "/c/client.crt", "key": "/c/client.key", "servername": "build"},
-        ),
-        (replace(REMOTE, tls=Tls()), {}),
-        (CONTAINER, {"image": "moby/buildkit:v1", "network": "host", f"env.{MARK}": _fingerprint(CONTAINER)}),
-        (
-            replace(CONTAINER, image="", network=""),
-            {f"env.{MARK}": _fingerprint(replace(CONTAINER, image="", network=""))},
-        ),
-    ],
-)
-def test_driver_options(node: Node, options: dict[str, str]) -> None:
-    assert _options(node) == options
-
-
-@pytest.mark.parametrize(
-    ("value", "option"),
-    [
-        ("v", "key=v"),
-        ("a b=c", "key=a b=c"),
-        ("a,b", '"key=a,b"'),
-        ('say "hi"', '"key=say ""hi"""'),
-    ],
-)
-def test_an_option_is_a_line_of_csv(value: str, option: str) -> None:
-    assert _option("key", value) == option
-
-
-def test_a_fingerprint_tells_what_a_container_was_made_with_and_nothing_else() -> None:
-    same = [
-        CONTAINER,
-        replace(CONTAINER, builder="other", name="other"),
-        replace(CONTAINER, endpoint="ssh://far", platforms=parse_platforms(["linux/arm64"])),
-    ]
-    other = [replace(CONTAINER, image="x"), replace(CONTAINER, network=""), replace(CONTAINER, driver=Driver.REMOTE)]
-    assert len({_fingerprint(node) for node in same}) == 1
-    assert len({_fingerprint(node) for node in [CONTAINER, *other]}) == 4
-    # every machine must know it again, whichever version of mpbake made the container
-    assert _fingerprint(CONTAINER) == "96c5747e0ee97b71"
+    assert parse_inspect("") == {}
 
 
 NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
@@ -174,7 +124,7 @@ NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the buil
     ],
 )
 def test_remedies(node: Node, said: str, remedy: str) -> None:
-    assert _remedy(node, said) == remedy
+    assert explain(node, said)[1] == remedy
 
 
 # --- the engine -------------------------------------------------------------------------------------------------------
@@ -361,10 +311,10 @@ def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> Non
 # --- containers -------------------------------------------------------------------------------------------------------
 
 
-def container(status: str = "running", mark: str = "", *, image: str = "moby/buildkit:v1") -> Completed:
-    """An existing container, made for a node with this image unless `mark` says something else."""
-    mark = mark or f"{MARK}={_fingerprint(replace(CONTAINER, image=image))}"
-    return done(f'["PATH=/bin","{mark}"]\n{status}\n')
+def made_for(status: str = "running", *, image: str = "moby/buildkit:v1") -> Completed:
+    """An existing container, made by mpbake for a node with this image."""
+    node = replace(CONTAINER, options=(("image", image), ("network", "host")))
+    return container(f"{MARK}={declare(node).mark}", status=status, image=image)
 
 
 def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
@@ -379,10 +329,10 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
     assert nodes.ready(CONTAINER).note == "created"
     inspect, context, create, bootstrap = docker.commands
     assert context == "context show"
-    assert inspect == "container inspect --format {{json .Config.Env}}\n{{.State.Status}} buildx_buildkit_ci-local"
+    assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
         "buildx create --name ci-local --node ci-local --driver docker-container --driver-opt image=moby/buildkit:v1 "
-        f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={_fingerprint(CONTAINER)} desktop"
+        f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
     assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
@@ -390,22 +340,22 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
 def test_a_container_of_ours_is_used(tmp_path: Path, status: str, note: str) -> None:
-    nodes, _ = nodes_with(tmp_path, {"container inspect": container(status), "buildx": done(INSPECTED)})
+    nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(status), "buildx": done(INSPECTED)})
     ready = nodes.ready(CONTAINER)
     assert (ready.note, ready.warnings) == (note, ())
 
 
 def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Path) -> None:
-    nodes, _ = nodes_with(tmp_path, {"container inspect": container(image="old"), "buildx": done(INSPECTED)})
+    nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares; docker rm -f buildx_buildkit_ci-local lets mpbake "
-        "make it anew (its cache stays)"
+        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci makes it anew, and its "
+        "cache stays"
     )
 
 
 def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
-    nodes, docker = nodes_with(tmp_path, {"container inspect": container(mark="OTHER=1")})
+    nodes, docker = nodes_with(tmp_path, {"container inspect": container("OTHER=1")})
     with pytest.raises(UsageError) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == text("""
@@ -446,7 +396,7 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
         "Name": name,
         "Endpoint": "desktop",
         "Platforms": None,
-        "DriverOpts": _options(node),
+        "DriverOpts": dict(declare(node).options),
         "Flags": ["--allow-insecure-entitlement=network.host"],
         "Files": None,
     }
@@ -458,7 +408,7 @@ def created_again(folder: Path, written: str | None, environment: dict[str, str]
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
-    nodes, docker = nodes_with(folder, {"container inspect": container(), "buildx": done(INSPECTED)}, environment)
+    nodes, docker = nodes_with(folder, {"container inspect": made_for(), "buildx": done(INSPECTED)}, environment)
     nodes.ready(CONTAINER)
     return any(command.startswith("buildx create") for command in docker.commands)
 
@@ -492,7 +442,7 @@ def test_what_a_run_that_was_killed_left_of_its_builds_goes(tmp_path: Path) -> N
         json.dumps(instance(Endpoint="tcp://evil:1")),
         json.dumps(instance(Platforms=[{"os": "linux", "architecture": "arm64"}])),
         json.dumps(instance(DriverOpts={})),
-        json.dumps(instance(DriverOpts=_options(CONTAINER) | {"default-load": "true"})),
+        json.dumps(instance(DriverOpts=dict(declare(CONTAINER).options) | {"default-load": "true"})),
         json.dumps(instance(Flags=["--allow-insecure-entitlement=security.insecure"])),
         json.dumps(instance(Files={"buildkitd.toml": "eA=="})),
     ],
@@ -540,7 +490,7 @@ def test_the_users_own_defaults_for_containers_hold(tmp_path: Path, variable: st
 def test_an_instance_is_bound_to_the_engine_in_use_now(
     tmp_path: Path, environment: dict[str, str], endpoint: str
 ) -> None:
-    nodes, docker = nodes_with(tmp_path, {"container inspect": container(), "buildx": done(INSPECTED)}, environment)
+    nodes, docker = nodes_with(tmp_path, {"container inspect": made_for(), "buildx": done(INSPECTED)}, environment)
     nodes.ready(CONTAINER)
     (create,) = (command for command in docker.commands if command.startswith("buildx create"))
     assert create.endswith(f" {endpoint}")
@@ -554,15 +504,16 @@ def test_a_remote_node_that_listens(tmp_path: Path, certificates: Certificates) 
         node = replace(REMOTE, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(servername="localhost"))
         nodes, docker = nodes_with(tmp_path, {"buildx": done(INSPECTED)})
         assert nodes.ready(node).note == "running"
-    assert docker.commands == [
-        (
-            "buildx create --name release-arm --node release-arm --driver remote "
-            f"--driver-opt cacert={certificates.folder}/ca.crt --driver-opt cert={certificates.folder}/client.crt "
-            f"--driver-opt key={certificates.folder}/client.key --driver-opt servername=localhost "
-            f"tcp://127.0.0.1:{port}"
-        ),
-        "buildx inspect release-arm --bootstrap",
-    ]
+    assert docker.commands == ["buildx inspect release-arm --bootstrap"]
+    written = json.loads((tmp_path / "release-arm/instances/release-arm").read_text())
+    assert (written["Name"], written["Driver"], len(written["Nodes"])) == ("release-arm", "remote", 1)
+    assert written["Nodes"][0]["Endpoint"] == f"tcp://127.0.0.1:{port}"
+    assert written["Nodes"][0]["DriverOpts"] == {
+        "cacert": f"{certificates.folder}/ca.crt",
+        "cert": f"{certificates.folder}/client.crt",
+        "key": f"{certificates.folder}/client.key",
+        "servername": "localhost",
+    }
 
 
 def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Path) -> None:
@@ -570,6 +521,55 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         nodes.ready(REMOTE)
     assert str(caught.value) == (
-        "release/arm: tls.ca: there is no file /c/ca.crt\n  = paths count from the plan's folder"
+        "release/arm: tls.ca: there is no file /c/ca.crt\n  = paths count from the folder of the file that states them"
     )
     assert docker.commands == []
+
+
+# --- nodes that go away -----------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
+    first = nodes.ready(ENGINE)
+    assert nodes.answers(ENGINE, 7.0)
+    assert docker.settings[-1]["timeout"] == 7.0
+    docker.answers["buildx inspect"] = failed("no answer")
+    assert not nodes.answers(ENGINE, 7.0)
+    assert nodes.ready(ENGINE) is first, "nobody has said that it is lost"
+    nodes.forget(ENGINE)
+    assert nodes.instance(ENGINE) is first
+    with pytest.raises(Unreachable):
+        nodes.ready(ENGINE)
+    docker.answers["buildx inspect"] = done(INSPECTED)
+    with pytest.raises(Unreachable):
+        nodes.ready(ENGINE)
+    nodes.forget(ENGINE)
+    assert nodes.ready(ENGINE).facts == first.facts
+
+
+SHOWN = "File#buildkitd.toml:\n > [worker.oci]\n >   max-parallelism = 3\n"
+DEFAULTS = "[worker.oci]\nmax-parallelism=2\n"
+CONFIGURED = replace(CONTAINER, config="[worker.oci]\nmax-parallelism = 5\n")
+
+
+@pytest.mark.parametrize(
+    ("node", "shown", "defaults", "slots"),
+    [
+        (CONTAINER, "", "", 0),
+        (CONTAINER, SHOWN, DEFAULTS, 3),
+        (CONTAINER, "", DEFAULTS, 2),
+        (CONTAINER, "", "# max-parallelism = 2\n", 0),
+        (CONFIGURED, "", DEFAULTS, 5),
+        (CONFIGURED, SHOWN, "", 3),
+        (replace(CONTAINER, external=True), "", DEFAULTS, 0),
+        (REMOTE, "", DEFAULTS, 0),
+        (REMOTE, SHOWN, "", 3),
+    ],
+)
+def test_what_a_node_builds_at_once(node: Node, shown: str, defaults: str, slots: int, tmp_path: Path) -> None:
+    (tmp_path / "buildkitd.default.toml").write_text(defaults)
+    _, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED + shown)})
+    instances = Instances(docker, tmp_path, {"BUILDX_CONFIG": str(tmp_path)})
+    ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
+    assert instances.asked(ready).facts.slots == slots

@@ -41,13 +41,18 @@ def shown(placement: Placement) -> str:
 
 def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
     """Where the `platforms` go with these `nodes` (name = platforms declared); keywords are what nodes reported."""
-    tables = "\n".join(
-        f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)} }}'
-        for name, _, declared in (line.partition("=") for line in nodes.strip().splitlines())
-    )
+    tables = tables_of(nodes)
     lines = "\n".join(more)
     plan = f"\n[targets.web]\nbuilder = 'x'\nplatforms = {_list(platforms)}\n{lines}\n[builders.x]\n{builder}\n{tables}"
     return shown(place(target_of_text(plan), facts_of({f"x/{node}": said for node, said in reported.items()})))
+
+
+def tables_of(nodes: str) -> str:
+    """The tables of `nodes` (name = platforms declared)."""
+    return "\n".join(
+        f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)}, {TLS} }}'
+        for name, _, declared in (line.partition("=") for line in nodes.strip().splitlines())
+    )
 
 
 def _list(names: str) -> str:
@@ -182,7 +187,10 @@ def test_nodes_that_reported_the_same_are_equal_when_equally_native() -> None:
 
 def equal_nodes(names: str) -> dict[str, str]:
     """The preferred one of these equal nodes for each of 200 targets."""
-    nodes = "\n".join(f'nodes.{name} = {{ endpoint = "tcp://{name}", platforms = ["linux/amd64"] }}' for name in names)
+    nodes = "\n".join(
+        f'nodes.{name} = {{ endpoint = "tcp://{name}", platforms = ["linux/amd64"], tls = {{ ca = "ca.crt" }} }}'
+        for name in names
+    )
     plan = resolve_text(f"""
         [targets.web]
         matrix = {{ n = {list(range(200))} }}
@@ -227,9 +235,9 @@ def test_targets_prefer_the_node_of_what_they_are_built_upon() -> None:
         inherits = ["_t"]
         contexts = { base = "target:base", files = "files" }
         [builders.x.nodes]
-        a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
-        b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
-        c = { endpoint = "tcp://c", platforms = ["linux/amd64"] }
+        a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+        b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+        c = { endpoint = "unix:///c", platforms = ["linux/amd64"] }
         """)
     assert len({place(target, {}).pieces[0].nodes for target in plan.targets.values()}) == 1
 
@@ -260,6 +268,7 @@ def test_own_platform() -> None:
 # --- what becomes of the image ----------------------------------------------------------------------------------------
 
 
+TLS = 'tls = { ca = "ca.crt" }'
 ONE = "tags = ['r/web:1', 'r/web:latest']"
 SEVERAL = "tags = ['r/web:1', 'other:5000/web:1']"
 
@@ -364,6 +373,7 @@ def test_a_node_elsewhere_has_another_localhost(endpoint: str, *, elsewhere: boo
     plan = f"""
         [builders.x.nodes.n]
         endpoint = "{endpoint}"
+        insecure = true
         [targets.web]
         builder = "x"
         tags = ["localhost:5000/web", "localhost:5000/web:1", "example.com/web"]
@@ -633,10 +643,6 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
 def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
     nodes: str, platforms: str, asked: list[str]
 ) -> None:
-    tables = "\n".join(
-        f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)} }}'
-        for name, _, declared in (line.partition("=") for line in nodes.splitlines())
-    )
     plan = resolve_text(f"""
         [targets.one]
         builder = "x"
@@ -645,7 +651,7 @@ def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
         builder = "x"
         platforms = {_list(platforms)}
         [builders.x]
-        {tables}
+        {tables_of(nodes)}
         """)
     assert [node.id for node in to_probe(plan.targets.values(), {})] == asked
 

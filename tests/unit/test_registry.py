@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit.nodes import Ready
+from mpbake.buildkit.instances import Ready
 from mpbake.buildkit.registry import Registry, Served, compare, parse_served
 from mpbake.errors import BuildFailed, Unreachable
 from mpbake.placement import NodeFacts

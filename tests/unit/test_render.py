@@ -169,8 +169,8 @@ def test_a_set_of_equal_nodes_is_named_in_full_the_preferred_first() -> None:
         builder = "x"
         platforms = ["linux/amd64"]
         [builders.x]
-        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
-        nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
+        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
+        nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
         """)
     assert ("on x/a (preferred) or x/b" in shown) is not ("on x/b (preferred) or x/a" in shown)
 

@@ -19,6 +19,7 @@ from mpbake.events import (
     RunStarted,
     StepAdvanced,
     StepFinished,
+    StepPutOff,
     StepSaid,
     StepStarted,
     Warned,
@@ -136,6 +137,16 @@ def test_plain_lines() -> None:
         3.0s  verify web
         3.2s  verify web: done in 1.0s, 2 platforms, 2 tags, 0123456789ab
         3.5s  build tool linux/amd64 on release/intel: not started, since verify web failed
+        """)
+
+
+def test_what_is_tried_again() -> None:
+    run = release()
+    error = BuildFailed("exit code 1\nmore")
+    events = [StepPutOff(step=run.step(start), error=error) for start in ("bootstrap release/intel", "build web")]
+    assert shown(events) == lines("""
+        0.2s  warning: release/intel is left out for now: exit code 1
+        0.5s  warning: build web linux/amd64 on release/intel: exit code 1: tried again
         """)
 
 

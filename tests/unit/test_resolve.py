@@ -133,7 +133,8 @@ def test_every_problem_at_once_in_the_order_of_lines() -> None:
         [builders.release]
         driver = "remote"
         [builders.k]
-        driver = "kubernetes"
+        driver = "docker"
+        memory = "8g"
         [variables]
         context = 7
         "b-c" = 1
@@ -183,12 +184,12 @@ the repository in lower case
         build.toml:21: builders.release.nodes.local: a remote node needs an endpoint
             [builders.release]
           = for example endpoint = "tcp://10.0.0.5:1234"
-        build.toml:23: builders.k: the kubernetes driver is not supported yet
-            [builders.k]
-          = use docker, docker-container or remote
-        build.toml:26: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
+        build.toml:25: builders.k.memory: the docker driver has no memory
+            memory = "8g"
+          = take it away, or use driver = "docker-container"
+        build.toml:27: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
             context = 7
-        build.toml:27: variables.b-c: "b-c" is no variable name
+        build.toml:28: variables.b-c: "b-c" is no variable name
             "b-c" = 1
           = use letters, digits and underscores
         """)

@@ -27,6 +27,7 @@ def test_a_remote_builder_with_everything() -> None:
         tls = { ca = "certs/ca.crt", cert = "certs/client.crt", key = "/etc/client.key", servername = "build" }
         [builders.release.nodes.arm64]
         endpoint = "tcp://10.0.0.6:{{ port }}"
+        insecure = true
         """)
     tls = Tls(
         ca=ROOT / "certs/ca.crt",
@@ -42,7 +43,7 @@ def test_a_remote_builder_with_everything() -> None:
         platforms=(AMD64, I386),
         tls=tls,
     )
-    arm64 = Node(builder="release", name="arm64", driver=Driver.REMOTE, endpoint="tcp://10.0.0.6:1234")
+    arm64 = Node(builder="release", name="arm64", driver=Driver.REMOTE, endpoint="tcp://10.0.0.6:1234", insecure=True)
     assert plan.builders["release"] == Builder(
         name="release", driver=Driver.REMOTE, nodes=(amd64, arm64), emulation=Emulation.FORBID
     )
@@ -59,8 +60,7 @@ def test_a_builder_without_nodes_is_one_container_of_the_engine_in_use() -> None
         builder="ci",
         name="local",
         driver=Driver.DOCKER_CONTAINER,
-        image="moby/buildkit:v0.20.0",
-        network="host",
+        options=(("image", "moby/buildkit:v0.20.0"), ("network", "host")),
     )
     assert plan.builders["ci"] == Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(node,))
 
@@ -106,14 +106,14 @@ def test_defaults_hold_for_every_builder_that_does_not_say_otherwise() -> None:
         [builders.c]
         driver = "docker"
         """)
-    found = {name: (each.driver, each.emulation, each.nodes[0].image) for name, each in plan.builders.items()}
+    found = {name: (each.driver, each.emulation, dict(each.nodes[0].options)) for name, each in plan.builders.items()}
+    defaults = {"image": "moby/buildkit:v1", "network": "host"}
     assert found == {
-        "a": (Driver.DOCKER_CONTAINER, Emulation.FORBID, "moby/buildkit:v1"),
-        "b": (Driver.DOCKER_CONTAINER, Emulation.ALLOW, "other"),
-        "c": (Driver.DOCKER, Emulation.FORBID, "moby/buildkit:v1"),
-        "default": (Driver.DOCKER_CONTAINER, Emulation.FORBID, "moby/buildkit:v1"),
+        "a": (Driver.DOCKER_CONTAINER, Emulation.FORBID, defaults),
+        "b": (Driver.DOCKER_CONTAINER, Emulation.ALLOW, defaults | {"image": "other"}),
+        "c": (Driver.DOCKER, Emulation.FORBID, {}),
+        "default": (Driver.DOCKER_CONTAINER, Emulation.FORBID, defaults),
     }
-    assert {each.nodes[0].network for each in plan.builders.values()} == {"host"}
 
 
 def test_nodes_keep_the_order_of_the_file() -> None:
@@ -167,7 +167,7 @@ def test_the_default_driver_may_be_remote_when_every_target_names_a_builder() ->
         [defaults.builder]
         driver = "remote"
         [builders.release]
-        nodes.one.endpoint = "tcp://one:1234"
+        nodes.one.endpoint = "tcp://localhost:1234"
         [targets.web]
         builder = "release"
         """
@@ -179,21 +179,37 @@ def test_the_default_driver_may_be_remote_when_every_target_names_a_builder() ->
         """)
 
 
-def test_kubernetes_is_refused_wherever_it_stands() -> None:
+def test_a_kubernetes_node_has_no_endpoint() -> None:
     assert problems_of_text("""
         [builders.cluster]
         driver = "kubernetes"
-        nodes = { one = { endpoint = "a" }, two = { endpoint = "b" } }
-        [defaults.builder]
-        driver = "kubernetes"
+        nodes = { one = { endpoint = "a" }, two = {} }
         """) == text("""
-        build.toml:2: builders.cluster: the kubernetes driver is not supported yet
-            [builders.cluster]
-          = use docker, docker-container or remote
-        build.toml:5: defaults.builder: the kubernetes driver is not supported yet
-            [defaults.builder]
-          = use docker, docker-container or remote
+        build.toml:4: builders.cluster.nodes.one.endpoint: a kubernetes node has no endpoint
+            nodes = { one = { endpoint = "a" }, two = {} }
+          = its Deployment is made where kubectl would make it: in the context of KUBECONFIG
         """)
+
+
+def test_names_of_deployments_have_no_underscores() -> None:
+    plan = resolve_text("""
+        [builders.My_cluster]
+        driver = "kubernetes"
+        nodes.one_a = {}
+        [builders.My_engine]
+        nodes.one_a = {}
+        """)
+    names = {builder.name: builder.nodes[0].buildx_name for builder in plan.builders.values()}
+    assert names == {"My_cluster": "my-cluster-one-a", "My_engine": "my_engine-one_a", "default": "default-local"}
+
+
+def test_nodes_of_a_kubernetes_builder_share_the_cluster() -> None:
+    plan = resolve_text("""
+        [builders.cluster]
+        driver = "kubernetes"
+        nodes = { one = {}, two = {} }
+        """)
+    assert [node.id for node in plan.builders["cluster"].nodes] == ["cluster/one", "cluster/two"]
 
 
 @pytest.mark.parametrize(
@@ -202,11 +218,10 @@ def test_kubernetes_is_refused_wherever_it_stands() -> None:
         ("remote", 'cert = "c"', "cert and key belong together\n  = give both, or neither"),
         ("remote", 'ca = "a", key = "k"', "cert and key belong together\n  = give both, or neither"),
         (
-            "docker-container",
-            'ca = "a"',
-            'the docker-container driver takes no tls\n  = it belongs to driver = "remote"',
+            "docker",
+            'servername = ""',
+            'the docker driver takes no tls\n  = it belongs to driver = "remote" or "docker-container"',
         ),
-        ("docker", 'servername = ""', 'the docker driver takes no tls\n  = it belongs to driver = "remote"'),
     ],
 )
 def test_tls(driver: str, tls: str, problem: str) -> None:
@@ -328,7 +343,8 @@ os/architecture[/variant], such as linux/arm64
     ],
 )
 def test_endpoints(driver: str, endpoint: str) -> None:
-    plan = resolve_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'")
+    node = f"{{ endpoint = '{endpoint}', insecure = true }}"
+    plan = resolve_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y = {node}")
     assert plan.builders["x"].nodes[0].endpoint == endpoint
 
 
@@ -369,7 +385,8 @@ ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
 )
 def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> None:
     message, _, hint = problem.partition("\n")
-    found = problems_of_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'")
+    plan = f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'\nnodes.y.insecure = true"
+    found = problems_of_text(plan)
     assert found == "\n".join(
         part
         for part in (

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.runner import BuildKitRunner, _existing
+from mpbake.buildkit.runner import BuildKitRunner
 from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platforms
 from mpbake.steps import Outcome, StepResult, StepStatus
-from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import target_of_text
 from tests.unit.test_registry import MANY
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mpbake.buildkit.builds import Builds
     from mpbake.buildkit.docker import Completed
     from mpbake.events import Event
     from mpbake.graph import BuildGraph
-    from mpbake.state import State
     from mpbake.steps import Step
 
 BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
@@ -61,14 +60,7 @@ def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return BuildKitRunner(
-        docker=docker,
-        nodes=Nodes(docker, folder, {}),
-        state=cast("State", None),
-        root=folder,
-        repeat=lambda _: "",
-        buildx=(0, 13),
-    )
+    return BuildKitRunner(docker=docker, nodes=Nodes(docker, folder, {}), builds=cast("Builds", None))
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:
@@ -146,11 +138,8 @@ class Network(FakeDocker):
 
 
 def network(folder: Path, buildx: Any) -> BuildKitRunner:
-    docker = Network({"ssh://gone": failed("no route"), "ssh://foreign": done('["A=1"]\nrunning\n'), "buildx": buildx})
-    nodes = Nodes(docker, folder, {})
-    return BuildKitRunner(
-        docker=docker, nodes=nodes, state=cast("State", None), root=folder, repeat=lambda _: "", buildx=(0, 13)
-    )
+    docker = Network({"ssh://gone": failed("no route"), "ssh://foreign": container("A=1"), "buildx": buildx})
+    return BuildKitRunner(docker=docker, nodes=Nodes(docker, folder, {}), builds=cast("Builds", None))
 
 
 def test_nodes_that_fail_are_left_out_and_fail_in_their_own_step(tmp_path: Path) -> None:
@@ -179,29 +168,3 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     assert this.docker.commands == []
     this.settle_default([target_of_text("[targets.web]")])
     assert this.docker.commands == ["system info --format {{json .}}"]
-
-
-@pytest.mark.parametrize(
-    ("buildx", "granted"),
-    [
-        ((0, 13), []),
-        ((0, 16), []),
-        ((0, 17), ["network.host", "device"]),
-        ((0, 18), ["network.host", "device"]),
-        ((0, 19), ["network.host", "device", "fs.read={folder}"]),
-    ],
-)
-def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
-    target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
-    found = replace(runner(tmp_path, {}), buildx=buildx)._grants({"target": {"web": target}})
-    assert found == [each.format(folder=tmp_path) for each in granted]
-
-
-def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    for path in ("file", "folder"):
-        assert _existing(str(tmp_path / path)) == str(tmp_path / path)
-    assert _existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
-    assert _existing(str(tmp_path / "no/a")) == str(tmp_path)
-    assert _existing("/no-such-folder-at-all/x") == "/"

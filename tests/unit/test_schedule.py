@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mpbake.estimates import Estimates
 from mpbake.pools import SLOTS
-from mpbake.schedule import FIRST_PAUSE, TRIES, Schedule
+from mpbake.schedule import FIRST_PAUSE, LARGEST_CALL, SHORT, TRIES
+from mpbake.schedule import Schedule as Real
 from mpbake.steps import BootstrapNode, BuildPiece, Publish, StepStatus
 from tests.unit.graphs import TWO_NODES, graph_of_text, graphs
 
@@ -31,6 +32,17 @@ CHAIN = """
     needs = ["a"]
     [targets.c]
     """
+
+
+class Schedule(Real):
+    """One that says what it starts step by step; `calls` holds those of several."""
+
+    calls: list[list[str]]
+
+    def start(self, now: float = 0.0) -> list[Step]:  # type: ignore[override]
+        started = super().start(now)
+        self.calls = [[shown(step) for step in call] for call in started if len(call) > 1]
+        return [step for call in started for step in call]
 
 
 class Run:
@@ -238,7 +250,7 @@ def test_the_longest_way_starts_first() -> None:
         needs = ["first"]
         [builders.x]
         driver = "remote"
-        nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"], slots = 1 }
+        nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"], slots = 1 }
         """
     run = Run(plan, seconds={"short": [1], "long": [50], "first": [10], "last": [45]})
     order = run.start()
@@ -261,9 +273,9 @@ POOL = """
     [builders.x]
     driver = "remote"
     slots = 1
-    nodes.a = { endpoint = "tcp://a", platforms = ["linux/amd64"] }
-    nodes.b = { endpoint = "tcp://b", platforms = ["linux/amd64"] }
-    nodes.c = { endpoint = "tcp://c", platforms = ["linux/amd64"] }
+    nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+    nodes.b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+    nodes.c = { endpoint = "unix:///c", platforms = ["linux/amd64"] }
     """
 PREFERENCES = {"pie1": "a", "pie2": "a", "pie3": "a", "pie4": "c", "pie5": "b", "pie6": "a"}
 """Which of the nodes of `POOL` each of its targets prefers."""
@@ -381,6 +393,60 @@ def test_others_do_not_wait_behind_those_that_wait_for_a_base() -> None:
     assert run.end("pie1") == ["u2 on a"]
 
 
+# --- short pieces -----------------------------------------------------------------------------------------------------
+
+MANY = """
+    [targets.w]
+    matrix = { n = NUMBERS }
+    name = "w{{ n }}"
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [builders.x]
+    driver = "remote"
+    slots = 2
+    nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+    """.replace("NUMBERS", str(list(range(1, 24))))
+
+
+def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str]]:
+    """The calls of several pieces with which a run begins."""
+    run = Run(toml, seconds=seconds)
+    (bootstrap,) = run.schedule.start()
+    run.schedule.finish(bootstrap, DONE)
+    run.schedule.start()
+    return [[each.partition(" ")[0] for each in call] for call in run.schedule.calls]
+
+
+def test_short_pieces_of_a_node_share_a_call_which_takes_one_slot() -> None:
+    short = {f"w{n}": [9.0, SHORT] for n in range(1, 24)}
+    assert calls_of(short) == [[f"w{n}" for n in range(1, LARGEST_CALL + 1)], ["w21", "w22", "w23"]]
+
+
+def test_long_pieces_and_those_that_are_not_known_stay_alone() -> None:
+    assert calls_of({f"w{n}": [SHORT + 0.1] for n in range(1, 24)}) == []
+    assert calls_of({}) == []
+    assert calls_of({"w1": [30.0], "w2": [0.3], "w7": [0.2]}) == []
+
+
+def test_pieces_with_other_deadlines_or_platforms_stay_apart() -> None:
+    short = {f"w{n}": [1.0] for n in range(1, 24)}
+    timeout = '\n    timeout = "{{ n }}m"\n    builder'
+    assert calls_of(short, MANY.replace("\n    builder", timeout, 1)) == []
+
+
+def test_a_piece_that_failed_with_others_is_built_by_itself() -> None:
+    run = Run(MANY, "w1", "w2", "w3", seconds={"w1": [1.0], "w2": [1.0], "w3": [1.0]})
+    assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
+    for name in ("w1", "w3"):
+        run.schedule.apart(run.step(name))  # type: ignore[arg-type]
+    run.schedule.finish(run.step("w2"), FAILED)
+    assert run.start() == ["w1 on a", "w3 on a"]
+    assert run.schedule.calls == []
+    for name in ("w1", "w3"):
+        run.end(name)
+    assert run.schedule.finished
+
+
 # --- nodes that are lost ----------------------------------------------------------------------------------------------
 
 
@@ -439,7 +505,9 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
 
 
 def test_a_required_node_is_not_done_without() -> None:
-    run = Run(POOL.replace("nodes.a = {", "nodes.a = { required = true,"), "pie1", "pie4", "pie5", "pie2")
+    plan = POOL.replace("nodes.a = {", "nodes.a = { required = true,")
+    assert keys(Schedule(graph_of_text(plan, "pie4")).start()) == ["bootstrap x/a", "bootstrap x/c"]
+    run = Run(plan, "pie1", "pie4", "pie5", "pie2")
     assert run.start() == ["pie1 on a", "pie4 on c", "pie5 on b"]
     assert not run.lose("pie1")
     assert run.schedule.finish(run.step("pie1"), FAILED) == ()

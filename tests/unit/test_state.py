@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.state import KEPT_RUNS, State, open_state
+from mpbake.state import KEPT_RUNS, State, open_state, read_durations, write_durations, write_whole
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -172,3 +172,71 @@ def test_only_the_newest_runs_are_kept(tmp_path: Path) -> None:
     assert kept == [*(f"20250101T0000{number:02d}-1" for number in range(6, KEPT_RUNS + 5)), state.run.name]
     assert len(kept) == KEPT_RUNS
     assert listed(elsewhere) == ["file"]
+
+
+# --- durations --------------------------------------------------------------------------------------------------------
+
+DURATIONS = {"web": {"linux/amd64": [1.5, 2.0]}, "api": {}}
+
+
+def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "durations.json"
+    assert read_durations(path) == ({}, "")
+    for durations in ({}, DURATIONS):
+        write_durations(path, durations)
+        assert read_durations(path) == (durations, "")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"format": "1"}',
+        '{"format": 1}',
+        '{"format": 1, "durations": []}',
+        '{"format": 1, "durations": {"web": [1]}}',
+        '{"format": 1, "durations": {"web": {"native": 1}}}',
+        '{"format": 1, "durations": {"web": {"native": ["x"]}}}',
+        '{"format": 1, "durations": {"web": {"native": [NaN]}}}',
+        '{"format": 1, "durations": {"web": {"native": [-1]}}}',
+        '{"format": 1, "durations": {"web": {"native": [1e999]}}}',
+        "[" * 100_000,
+        "\xff",
+    ],
+)
+def test_damaged_durations_are_one_warning_and_count_as_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "durations.json"
+    path.write_bytes(text.encode("latin-1"))
+    assert read_durations(path) == ({}, f"{path} is damaged: durations of earlier runs count as not known")
+    write_durations(path, DURATIONS)
+    assert read_durations(path) == (DURATIONS, "")
+
+
+def test_newer_durations_are_left_unread(tmp_path: Path) -> None:
+    path = tmp_path / "durations.json"
+    path.write_text('{"format": 2, "seconds": {}}')
+    durations, warning = read_durations(path)
+    assert (durations, "was written by a newer mpbake" in warning) == ({}, True)
+
+
+def test_durations_behind_a_symlink_are_not_read_and_the_link_is_replaced(tmp_path: Path) -> None:
+    elsewhere, path = tmp_path / "elsewhere", tmp_path / "durations.json"
+    write_durations(elsewhere, DURATIONS)
+    path.symlink_to(elsewhere)
+    assert read_durations(path)[0] == {}
+    write_durations(path, {})
+    assert not path.is_symlink()
+    assert read_durations(elsewhere) == (DURATIONS, "")
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "before")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "x" * 1_000_000 + "\ud800")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""Values as TOML: whatever is written reads back as it was, on one line, and with nothing that could fool a screen."""
+"""Values and tables as TOML: whatever is written reads back as it was, with nothing that could fool a screen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mpbake.loader import read_value
 from mpbake.text import printable
-from mpbake.toml_text import toml_key, toml_value
+from mpbake.toml_text import toml_document, toml_key, toml_value
+from tests.unit.plans import text
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,41 @@ def test_a_key_reads_back(name: str) -> None:
 def test_half_a_character_which_is_no_toml_does_no_harm(half: str) -> None:
     """It comes from environment variables that are no text."""
     assert toml_value(half) == f'"\\u{ord(half):04x}"'
+
+
+def test_a_table_of_tables() -> None:
+    config = {
+        "registry": {
+            "docker.io": {"mirrors": ["m.example"]},
+            "r.example:5000": {"http": True, "keypair": [{"key": "k"}]},
+        },
+        "debug": True,
+        "worker": {"oci": {"max-parallelism": 4, "gcpolicy": [{"all": True, "keepDuration": "48h"}]}},
+    }
+    assert (
+        toml_document(config)
+        == text("""
+        debug = true
+        [registry."docker.io"]
+        mirrors = ["m.example"]
+        [registry."r.example:5000"]
+        http = true
+        [[registry."r.example:5000".keypair]]
+        key = "k"
+        [worker.oci]
+        max-parallelism = 4
+        [[worker.oci.gcpolicy]]
+        all = true
+        keepDuration = "48h"
+        """)
+        + "\n"
+    )
+
+
+def test_an_empty_table() -> None:
+    assert toml_document({}) == ""
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=4))
+def test_a_table_reads_back(table: dict[str, Any]) -> None:
+    assert tomli.loads(toml_document(table)) == table

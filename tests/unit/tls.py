@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from testbed.certs import Authority
 
 from mpbake.plan import Tls
 
@@ -31,14 +36,14 @@ class Certificates:
         given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
         return Tls(servername=servername, **given)
 
-    def server(self, *, says: bytes = b"settings", waits: bool = True) -> Serve:
+    def server(self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True) -> Serve:
         """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
 
         It `waits` for the other side to go.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "server.crt", self.folder / "server.key")
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if wants_client else ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
 
         def serve(connection: socket.socket) -> None:
@@ -51,6 +56,34 @@ class Certificates:
                     channel.unwrap()
 
         return serve
+
+
+def issued(
+    certificates: Certificates,
+    folder: Path,
+    *,
+    name: str = "client",
+    usage: str = "",
+    days: tuple[int, int] = (-1, 365),
+) -> Certificates:
+    """A copy of certificates in an empty folder, all of one authority of its own.
+
+    That of `name` is for another `usage`, if given, and valid from and to so many `days` from now.
+    """
+    shutil.copytree(certificates.folder, folder, dirs_exist_ok=True)
+    authority = Authority.create()
+    (folder / "ca.crt").write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
+    for each in ("server", "client"):
+        meant = usage if usage and each == name else each
+        oid = ExtendedKeyUsageOID.SERVER_AUTH if meant == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
+        key, certificate = authority.issue(each, oid, days=days if each == name else (-1, 365))
+        (folder / f"{each}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{each}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+    return Certificates(folder=folder)
 
 
 def silent(connection: socket.socket) -> None:

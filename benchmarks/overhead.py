@@ -1,0 +1,106 @@
+"""What mpbake costs over one bake call when there is nothing to do: everything is cached, and pushed all the same.
+
+    .venv/bin/python benchmarks/overhead.py [--runs N] [--targets N]
+
+Targets of two platforms on one node, pushed to a registry on this machine; mpbake and `docker buildx bake` in turn, on
+the very same node. mpbake has run before, so that it knows that its pieces are short: they share calls. It also reads
+back every tag from the registry, which bake does not: the time after the last build is shown apart.
+
+Goal: mpbake without reading back at most 1.25 times as long as bake, as medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.real import ground, median
+
+if TYPE_CHECKING:
+    from benchmarks.real import Ground
+
+NODE = "overhead-local"
+PLATFORMS = ["linux/amd64", "linux/arm64"]
+_BUILT = re.compile(r"^ *([0-9.]+)s  build .*: done in ", re.MULTILINE)
+_LAST = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
+
+
+def write_plans(here: Ground, targets: int) -> None:
+    """The same targets for both."""
+    dockerfile = f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME > /name\nRUN uname -m\n"
+    (here.folder / "Dockerfile").write_text(dockerfile)
+    repository = f"{here.bed.registry.host}/overhead"
+    names = [f"t{number}" for number in range(targets)]
+    (here.folder / "build.toml").write_text(f"""
+version = 1
+[builders.overhead]
+driver = "docker-container"
+image = "{here.image}"
+network = "host"
+emulation = "allow"
+[groups]
+default = {json.dumps(names)}
+[targets.t]
+matrix = {{ name = {json.dumps(names)} }}
+name = "{{{{ name }}}}"
+builder = "overhead"
+platforms = {json.dumps(PLATFORMS)}
+args = {{ NAME = "{{{{ name }}}}" }}
+tags = ["{repository}:{{{{ name }}}}"]
+push = true
+""")
+    tables = {
+        name: {
+            "context": ".",
+            "platforms": PLATFORMS,
+            "args": {"NAME": name},
+            "tags": [f"{repository}:{name}"],
+            "output": ["type=image,push=true"],
+        }
+        for name in names
+    }
+    definition = {"group": {"default": {"targets": names}}, "target": tables}
+    (here.folder / "docker-bake.json").write_text(json.dumps(definition))
+
+
+def building(told: str) -> float:
+    """The seconds until the last build was done, from what mpbake told."""
+    return max(map(float, _BUILT.findall(told)))
+
+
+def main() -> None:
+    """Measure, and print medians."""
+    parser = argparse.ArgumentParser(description="Times cached builds with mpbake against one bake call.")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--targets", type=int, default=20)
+    options = parser.parse_args()
+    with ground() as here:
+        write_plans(here, options.targets)
+        store = here.folder / ".mpbake/nodes" / NODE
+        for _ in range(2):  # the first fills the cache, the second leaves short durations
+            here.mpbake("run")
+        here.bake(store, NODE)
+        totals, until_built, reading, bakes = [], [], [], []
+        for _ in range(options.runs):
+            total, told = here.mpbake("run")
+            rest = max(map(float, _LAST.findall(told))) - building(told)
+            totals.append(total)
+            reading.append(rest)
+            until_built.append(total - rest)
+            bakes.append(here.bake(store, NODE))
+        here.docker("rm", "--force", "--volumes", f"buildx_buildkit_{NODE}")
+    bake = median(bakes)
+    print(f"{options.targets} targets of {len(PLATFORMS)} platforms, cached, pushed; medians of {options.runs} runs")
+    print(f"bake                        {bake:6.2f} s")
+    print(f"mpbake                      {median(until_built):6.2f} s   ratio {median(until_built) / bake:.2f}")
+    print(f"mpbake, reading tags back   {median(reading):6.2f} s   all in all {median(totals):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

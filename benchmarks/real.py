@@ -1,0 +1,86 @@
+"""What the benchmarks on real nodes share: a testbed of their own, mpbake and bake as whole processes, medians."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT / "scripts"))
+
+from testbed.testbed import Testbed  # noqa: E402 - the testbed is no package that is installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.testbed import Extra
+
+_EXTRAS: tuple[Extra, ...] = ("node-image",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Where a benchmark takes place: a folder for its plan, a testbed, and the image of its nodes."""
+
+    folder: Path
+    bed: Testbed
+    env: Mapping[str, str]
+    image: str
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the nodes are engines with BuildKit inside, which know no `max-parallelism`."""
+        return self.image == self.bed.node_image() and "buildkit:" not in self.image
+
+    def mpbake(self, *arguments: str) -> tuple[float, str]:
+        """Run mpbake in the folder: its seconds, and what it told on standard error."""
+        return self._timed([sys.executable, "-m", "mpbake", *arguments], self.env)
+
+    def bake(self, store: Path, builder: str) -> float:
+        """Run bake on a builder of that store of instances: its seconds."""
+        command = ["docker", "buildx", "--builder", builder, "bake", "-f", "docker-bake.json"]
+        return self._timed(command, {**self.env, "BUILDX_CONFIG": str(store)})[0]
+
+    def _timed(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=self.folder, env=dict(env), capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        return seconds, done.stderr
+
+    def docker(self, *arguments: str) -> str:
+        """Run docker; the benchmark ends when it fails."""
+        done = subprocess.run(["docker", *arguments], env=dict(self.env), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"docker {' '.join(arguments)} failed:\n{done.stderr}")
+        return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def ground() -> Iterator[Ground]:
+    """A testbed, gone afterwards. NODE_IMAGE in the environment names another image for its nodes."""
+    with tempfile.TemporaryDirectory(prefix="mpbench") as temporary:
+        bed = Testbed(Path(temporary) / "bed")
+        folder = Path(temporary) / "plan"
+        folder.mkdir()
+        try:
+            bed.up(_EXTRAS)
+            image = os.environ.get("NODE_IMAGE") or bed.node_image()
+            env = {**os.environ, **bed.env(), "PYTHONPATH": str(CHECKOUT)}
+            yield Ground(folder=folder, bed=bed, env=env, image=image)
+        finally:
+            bed.down()
+
+
+def median(seconds: Sequence[float]) -> float:
+    """The median, to hundredths."""
+    return round(statistics.median(seconds), 2)

@@ -1,0 +1,219 @@
+"""How good and how fast the schedule's decisions are, on pools far larger than any at hand; no Docker, no clock.
+
+    .venv/bin/python benchmarks/simulate.py [--pieces N] [--nodes N] [--seed N]
+
+Makes random layered graphs of pieces whose durations are known, runs each through `mpbake.schedule` in simulated time,
+and prints a table: how long the run took against the least that any schedule could take (the longest chain of pieces,
+or all work divided by all slots, whichever is more), and how long the decisions took. The last rows lose nodes
+half-way: what ran on them is given to others, and the nodes do not come back.
+
+Goals: at most 10 % above the bound; all decisions in less than 3 s; no piece is lost with the nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import itertools
+import random
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mpbake.estimates import Estimates, expectations, remaining_paths
+from mpbake.graph import BuildGraph
+from mpbake.plan import Builder, Driver, Node, Target
+from mpbake.platforms import parse_platform
+from mpbake.schedule import Schedule
+from mpbake.steps import BootstrapNode, BuildPiece, How, Placed, StepStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.steps import Step
+
+PLATFORM = parse_platform("linux/amd64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A graph to make: so many pieces in so many layers on so many nodes of so many slots."""
+
+    pieces: int
+    nodes: int
+    layers: int
+    slots: int = 1
+    lost: float = 0.0
+    """The share of the nodes that goes away half-way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a case went, in simulated seconds, and what the decisions took in real ones."""
+
+    seconds: float
+    bound: float
+    deciding: float
+    built: int
+    moved: int
+
+    @property
+    def ratio(self) -> float:
+        """The run against the least that any schedule could take."""
+        return self.seconds / self.bound
+
+
+def make(case: Case, seed: int) -> tuple[BuildGraph, Estimates]:
+    """A random layered graph: each piece waits for up to three of the layer before it, and all durations are known."""
+    chance = random.Random(seed)  # noqa: S311 - the same graph each time is what is wanted
+    nodes = [_node(number, case.slots) for number in range(case.nodes)]
+    orders = [tuple(nodes[turn:] + nodes[:turn]) for turn in range(len(nodes))]
+    builder = Builder(name="pool", driver=Driver.REMOTE, nodes=tuple(nodes))
+    size = -(-case.pieces // case.layers)
+    pieces = [_piece(number, builder, chance.choice(orders)) for number in range(case.pieces)]
+    before: dict[Step, tuple[Step, ...]] = dict.fromkeys(pieces[:size], ())
+    for layer in range(size, case.pieces, size):
+        above = pieces[layer - size : layer]
+        for piece in pieces[layer : layer + size]:
+            before[piece] = tuple(dict.fromkeys(chance.choices(above, k=chance.randint(1, 3))))
+    seconds = {piece.target.name: {str(PLATFORM): [chance.uniform(10, 60)] * 2} for piece in pieces}
+    return _graph(pieces, before), Estimates(recorded=seconds)
+
+
+def _node(number: int, slots: int) -> Node:
+    return Node(builder="pool", name=f"n{number}", driver=Driver.REMOTE, slots=slots)
+
+
+def _piece(number: int, builder: Builder, nodes: tuple[Node, ...]) -> BuildPiece:
+    placed = (Placed(platform=PLATFORM, how=How.NATIVE),)
+    return BuildPiece(target=Target(name=f"t{number}", builder=builder), nodes=nodes, platforms=placed)
+
+
+def _graph(pieces: Sequence[BuildPiece], before: dict[Step, tuple[Step, ...]]) -> BuildGraph:
+    after: dict[Step, list[Step]] = {piece: [] for piece in pieces}
+    for piece in pieces:
+        for each in before[piece]:
+            after[each].append(piece)
+    targets = tuple(piece.target for piece in pieces)
+    followers = {step: tuple(following) for step, following in after.items()}
+    return BuildGraph(targets=targets, steps=tuple(pieces), before=before, after=followers)
+
+
+@dataclass(kw_only=True)
+class Simulation:
+    """One run in simulated time. `deciding` adds up the real seconds that the schedule took."""
+
+    graph: BuildGraph
+    estimates: Estimates
+    now: float = 0.0
+    deciding: float = 0.0
+    moved: int = 0
+    gone: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Making the schedule is deciding, too: it finds the longest paths."""
+        began = time.perf_counter()
+        self.schedule = Schedule(self.graph, estimates=self.estimates)
+        self.deciding += time.perf_counter() - began
+        self.seconds = expectations(self.graph, self.estimates)
+        self._ends: list[tuple[float, int, Step]] = []
+        self._numbers = itertools.count()
+        self._done: set[Step] = set()
+
+    def run(self, lose: Sequence[str] = (), when: float = float("inf")) -> None:
+        """Run to the end; the nodes called `lose` go away at `when`."""
+        while not self.schedule.finished:
+            self._start()
+            if self._ends[0][0] >= when:
+                self._lose(lose, when)
+                when = float("inf")
+            else:
+                self._end()
+
+    @property
+    def built(self) -> int:
+        """How many pieces have been built."""
+        return len(self._done)
+
+    def _start(self) -> None:
+        began = time.perf_counter()
+        started = self.schedule.start(self.now)
+        self.deciding += time.perf_counter() - began
+        for step in itertools.chain.from_iterable(started):
+            end = self.now + self.seconds.get(self.schedule.origin(step), 0.0)
+            heapq.heappush(self._ends, (end, next(self._numbers), step))
+
+    def _end(self) -> None:
+        self.now, _, step = heapq.heappop(self._ends)
+        began = time.perf_counter()
+        if isinstance(step, BootstrapNode) and step.node.id in self.gone:
+            self.schedule.again(step, self.now, lost=True)
+        else:
+            self.schedule.finish(step, StepStatus.DONE)
+            self._done |= {self.schedule.origin(step)} if isinstance(step, BuildPiece) else set()
+        self.deciding += time.perf_counter() - began
+
+    def _lose(self, names: Sequence[str], when: float) -> None:
+        self.now, self.gone = when, set(names)
+        lost = [entry for entry in self._ends if _node_of(entry[2]).id in self.gone]
+        self._ends = [entry for entry in self._ends if _node_of(entry[2]).id not in self.gone]
+        heapq.heapify(self._ends)
+        began = time.perf_counter()
+        for _, _, step in lost:
+            if not self.schedule.again(step, when, lost=True):
+                sys.exit(f"{step.key} is lost with its node")
+        self.deciding += time.perf_counter() - began
+        self.moved += len(lost)
+
+
+def _node_of(step: Step) -> Node:
+    assert isinstance(step, BootstrapNode | BuildPiece)  # noqa: S101 - a simulated graph has no others
+    return step.node
+
+
+def simulate(case: Case, seed: int = 0) -> Outcome:
+    """Run one case."""
+    graph, estimates = make(case, seed)
+    seconds = expectations(graph, estimates)
+    slots = case.nodes * case.slots * (1 - case.lost / 2)
+    bound = max(*remaining_paths(graph, seconds).values(), sum(seconds.values()) / slots)
+    lose = [f"pool/n{number}" for number in range(round(case.nodes * case.lost))]
+    simulation = Simulation(graph=graph, estimates=estimates)
+    simulation.run(lose, bound / 2 if lose else float("inf"))
+    return Outcome(
+        seconds=simulation.now,
+        bound=bound,
+        deciding=simulation.deciding,
+        built=simulation.built,
+        moved=simulation.moved,
+    )
+
+
+def cases(pieces: int, nodes: int) -> list[Case]:
+    """Wide and deep graphs, one and several slots, all nodes and some that are lost."""
+    found = [Case(pieces=pieces, nodes=nodes, layers=layers) for layers in (1, 2, 5, 20, 100)]
+    found.append(Case(pieces=pieces, nodes=max(nodes // 4, 1), layers=5, slots=4))
+    return found + [Case(pieces=pieces, nodes=nodes, layers=layers, lost=0.05) for layers in (1, 5, 20)]
+
+
+def main() -> None:
+    """Print a row for each case."""
+    parser = argparse.ArgumentParser(description="Simulates runs on large pools.")
+    parser.add_argument("--pieces", type=int, default=10_000)
+    parser.add_argument("--nodes", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print("pieces  nodes  slots  layers  lost  built   moved  run s   bound s  ratio  decisions s")
+    for case in cases(options.pieces, options.nodes):
+        found = simulate(case, options.seed)
+        print(
+            f"{case.pieces:>6,}  {case.nodes:>5,}  {case.slots:>5}  {case.layers:>6}  {case.lost:>4.0%}"
+            f"  {found.built:>6,}  {found.moved:>5}  {found.seconds:>6.0f}  {found.bound:>7.0f}"
+            f"  {found.ratio:>5.3f}  {found.deciding:>11.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Declared builders made real: what `lifecycle` decided is done, by one process at a time."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.instances import parse_nodes
+from mpbake.buildkit.locks import held
+from mpbake.buildkit.records import record_of
+from mpbake.buildkit.store import Store, entry_of, joined
+from mpbake.buildkit.survey import is_ours, look
+from mpbake.buildkit.tools import boot, side_by_side
+from mpbake.errors import LockHeld, MpbakeError, Unreachable
+from mpbake.lifecycle import Action, Thing, container_of
+from mpbake.plan import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from mpbake.buildkit.records import MadeNode, Record
+    from mpbake.buildkit.survey import Found
+    from mpbake.buildkit.tools import Tools
+    from mpbake.lifecycle import Change, Container, FoundNode
+    from mpbake.plan import Builder, Node
+
+_CHECK_TIMEOUT = 60.0
+_IDLE_TRIES = 10
+_IDLE_PAUSE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Builders:
+    """Brings builders up. `plan` is the file that declares them; `say` tells what has been done."""
+
+    tools: Tools
+    plan: Path
+    say: Callable[[str], None]
+    cancelled: Callable[[], bool] = lambda: False
+
+    def bring_up(self, builder: Builder, tell: Callable[[Found], None]) -> Found:
+        """Make the world match `builder`; `tell` hears before what will be done.
+
+        What comes back has the errors of finding and doing. Whoever had to wait for another process finds nothing to
+        do.
+        """
+        with self._locked(builder.name):
+            found = look(self.tools, builder)
+            tell(found)
+            if not found.changes:
+                return found
+            doable = [each for each in found.nodes if not each.trouble]
+            errors = _errors(side_by_side(lambda each: self._bring_up_node(each, found.changes), doable))
+            if any(change.thing is Thing.ENTRY for change in found.changes):
+                errors += self._write_entry(builder, sure=not errors and not found.errors)
+            self.tools.records.write(record_of(builder, self.plan, self.tools.records.read(builder.name)))
+            return replace(found, errors=(*found.errors, *errors))
+
+    def stop(self, builder: Builder) -> list[MpbakeError]:
+        """Stop the containers of `builder` in which nobody builds; the next run starts them again."""
+        with self._locked(builder.name):
+            nodes = [node for node in builder.nodes if node.driver is Driver.DOCKER_CONTAINER]
+            return _errors(side_by_side(self._stop_node, nodes))
+
+    def _stop_node(self, node: Node) -> None:
+        container = self._idle(node)
+        if container is None or container.status != "running":
+            self.say(f"{node.id}: does not run")
+            return
+        self.tools.containers.stop(node, container)
+        self.say(f"{node.id}: stopped")
+
+    def remove(self, builder: Builder, *, keep_state: bool) -> list[MpbakeError]:
+        """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry."""
+        with self._locked(builder.name):
+            record = self.tools.records.read(builder.name)
+            nodes = [each for each in record_of(builder, self.plan, record).nodes if each.driver != Driver.REMOTE]
+            errors = self._remove_nodes(builder.name, nodes, keep_state=keep_state)
+            if not errors:
+                self._remove_entry(builder.name)
+            return errors
+
+    def prune(self, builder: Builder | None, record: Record) -> list[MpbakeError]:
+        """Remove what was made of nodes that are no longer declared; `builder` is None when all of it is gone."""
+        with self._locked(record.builder):
+            gone = record.gone(builder)
+            errors = self._remove_nodes(record.builder, gone, keep_state=False)
+            if errors:
+                return errors
+            if builder is None:
+                self._remove_entry(record.builder)
+                return []
+            kept = tuple(each for each in record.nodes if each not in gone)
+            self.tools.records.write(replace(record, nodes=kept))
+            changes = look(self.tools, builder).changes
+            corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
+            return self._write_entry(builder, sure=False) if corrects else []
+
+    def _remove_nodes(self, builder: str, nodes: Iterable[MadeNode], *, keep_state: bool) -> list[MpbakeError]:
+        def remove(made: MadeNode) -> None:
+            node = made.node(builder)
+            with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
+                self._remove_node(node, keep_state=keep_state)
+                if made.context and self.tools.contexts.remove(node, made.context):
+                    self.say(f"{node.id}: docker context {made.context} removed")
+
+        return _errors(side_by_side(remove, tuple(nodes)))
+
+    def _remove_node(self, node: Node, *, keep_state: bool) -> None:
+        """Remove what there is of a node, which may be nothing."""
+        match node.driver:
+            case Driver.DOCKER_CONTAINER:
+                container = self._idle(node)
+                if container is None:
+                    return
+                self.tools.containers.remove(node, container)
+                if not keep_state:
+                    self.tools.containers.forget_cache(node)
+                self.say(f"{node.id}: container removed, {'its cache stays' if keep_state else 'and its cache'}")
+            case Driver.KUBERNETES:
+                self.tools.instances.removed(node, keep_state=keep_state)
+                self.say(f"{node.id}: Deployment removed")
+            case _:
+                return  # nothing was made
+
+    def _remove_entry(self, builder: str) -> None:
+        """Take the builder out of the user's store, if mpbake put it there, and forget it."""
+        found = self.tools.store.read(builder)
+        if found is not None and is_ours(self.tools, builder, entry_of(found)):
+            self.tools.store.remove(builder)
+            self.say(f"{builder}: taken out of buildx's store")
+        elif found is not None:
+            self.say(f"{builder}: the builder of that name in buildx's store is not mpbake's, and stays")
+        self.tools.records.remove(builder)
+
+    def _locked(self, builder: str) -> AbstractContextManager[None]:
+        return held(
+            self.tools.environment,
+            f"builder-{builder}",
+            waiting=lambda: self.say(f"{builder}: another mpbake works on it, waiting"),
+            cancelled=self.cancelled,
+        )
+
+    def _bring_up_node(self, found: FoundNode, changes: Iterable[Change]) -> None:
+        """Do what is to be done about one node, and see that it answers."""
+        node = found.node
+        todo = {change.thing: change.action for change in changes if change.node is node}
+        if not todo and node.driver is not Driver.KUBERNETES:
+            return
+        with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
+            self.tools.contexts.ensure(node)
+            if todo.get(Thing.CONTAINER) is Action.REPLACE:
+                self._remove_idle(node)
+            boot(self.tools.instances, self.tools.containers, self.tools.instances.written(node))
+        self.say(f"{node.id}: {_said(todo)}")
+
+    def _remove_idle(self, node: Node) -> None:
+        """Take the container of `node` away when nobody builds in it; its cache stays. Raises LockHeld."""
+        container = self._idle(node)
+        if container is not None:
+            self.tools.containers.remove(node, container)
+
+    def _idle(self, node: Node) -> Container | None:
+        """The container of `node`, looked at anew, once nobody is connected to it; a mere question is soon over."""
+        for _ in range(_IDLE_TRIES):
+            container = self.tools.containers.own(node)
+            if container is None or not container.busy or container.status != "running":
+                return container
+            time.sleep(_IDLE_PAUSE)
+        raise LockHeld(
+            f"{node.id}: something builds in {container_of(node)} just now; it is left as it is",
+            hint="repeat this when it is idle",
+        )
+
+    def _write_entry(self, builder: Builder, *, sure: bool) -> list[MpbakeError]:
+        """Put the builder into the user's store; when all nodes answer, buildx is first asked what it makes of it."""
+        singles = side_by_side(self._single, builder.nodes)
+        made = [each for each in singles if not isinstance(each, MpbakeError)]
+        if len(made) < len(singles):
+            return _errors(singles)
+        entry = joined(builder, made)
+        try:
+            if sure:
+                self._check(builder, entry)
+            self.tools.store.put(builder.name, entry)
+        except MpbakeError as error:
+            return [error]
+        self.say(f"{builder.name}: in buildx's store, for docker buildx build --builder {builder.name.lower()}")
+        return []
+
+    def _single(self, node: Node) -> dict[str, Any]:
+        """What buildx itself makes of one node, in a store of its own."""
+        instance = self.tools.instances.written(node)
+        found = Store(folder=instance.store).read(instance.builder)
+        if found is None:
+            raise Unreachable(f"{node.id}: buildx did not write down what it was told")
+        return found
+
+    def _check(self, builder: Builder, entry: Mapping[str, Any]) -> None:
+        """Have buildx read an entry in a private store. Raises MpbakeError when it takes it for something else."""
+        with tempfile.TemporaryDirectory(dir=self.tools.scratch) as folder:
+            Store(folder=Path(folder)).put(builder.name, entry)
+            command = ["buildx", "inspect", builder.name.lower()]
+            private = {"BUILDX_CONFIG": folder}
+            found = self.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)
+        seen = [each.get("name", "") for each in parse_nodes(found.stdout)]
+        if seen != [node.buildx_name for node in builder.nodes]:
+            said = found.error if found.returncode else f"it sees the nodes {', '.join(seen) or 'none'}"
+            raise MpbakeError(f"{builder.name}: buildx does not take it as declared: {said}; its store is as it was")
+
+
+def _errors(results: Iterable[object]) -> list[MpbakeError]:
+    return [each for each in results if isinstance(each, MpbakeError)]
+
+
+def _said(todo: Mapping[Thing, Action]) -> str:
+    match todo.get(Thing.CONTAINER):
+        case Action.CREATE:
+            return "created, and answers"
+        case Action.REPLACE:
+            return "made anew with its cache, and answers"
+        case Action.START:
+            return "started, and answers"
+        case _:
+            return "answers"

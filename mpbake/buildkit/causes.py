@@ -1,0 +1,156 @@
+"""Why a node cannot be used: the causes that people meet, told apart by docker's words, each with its remedy. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mpbake.plan import Driver, Tls
+from mpbake.text import one_line, without_colour
+
+if TYPE_CHECKING:
+    from mpbake.plan import Node
+
+_CONNECT_SECONDS = 10
+_SSH_SAID = re.compile(r"\bstderr=(.*)", re.DOTALL)
+"""docker's own words about ssh end with those of ssh."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """What is wrong, and what to do. `{host}` stands for the machine, `{image}` for the attribute to set."""
+
+    pattern: re.Pattern[str]
+    message: str
+    hint: str
+
+
+def _cause(pattern: str, message: str, hint: str) -> Cause:
+    return Cause(pattern=re.compile(pattern, re.IGNORECASE), message=message, hint=hint)
+
+
+_NO_IMAGE = _cause(
+    r"resolve reference|pull access|manifest unknown|https?://\S+/v2/|no such image",
+    "",
+    'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]',
+)
+_NO_BUILDKIT = _cause(
+    r"OCI runtime create failed|executable file not found|exec \S+ failed: no such file",
+    "the image is not one of BuildKit",
+    'name a BuildKit image with image = "…"; moby/buildkit is the usual one',
+)
+_FAR = (
+    _cause(
+        r"remote host identification has changed|host key for .* has changed",
+        "the host key of {host} is another than before",
+        "if that is right, forget the old one: ssh-keygen -R {host}",
+    ),
+    _cause(
+        r"host key verification failed|no \S+ host key is known",
+        "the host key of {host} is not known",
+        "check it and accept it by hand: ssh {host} true",
+    ),
+    _cause(
+        r"permission denied \((publickey|password|keyboard|gssapi|hostbased)|too many authentication failures",
+        "ssh does not let this user in at {host}",
+        "load the key that it knows (ssh-add), or name it in ~/.ssh/config; try: ssh {host} true",
+    ),
+    _cause(
+        r"could not resolve hostname",
+        "there is no host {host}",
+        "is its name right, and known to this machine or to ~/.ssh/config?",
+    ),
+    _cause(
+        r"connection refused",
+        "no ssh server answers at {host}",
+        "is sshd running there, and is the port the right one? try: ssh {host} true",
+    ),
+    _cause(
+        r"timed out|no route to host|network is unreachable",
+        "{host} does not answer",
+        "is the machine up, and does a firewall let this machine through? try: ssh {host} true",
+    ),
+    _cause(
+        r"docker: (command )?not found|docker: no such file|exit status 127",
+        "there is no docker command on {host}",
+        "install Docker there, or put it on the PATH of plain commands: ssh {host} docker version",
+    ),
+    _cause(
+        r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+        "the user on {host} may not use Docker there",
+        "let that user in: sudo usermod -aG docker USER, then log in anew",
+    ),
+    _cause(
+        r"cannot connect to the docker daemon|is the docker daemon running",
+        "the Docker engine on {host} does not run",
+        "start it there; try: ssh {host} docker info",
+    ),
+)
+_NEAR = (
+    _cause(
+        r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+        "this user may not use Docker",
+        "let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST",
+    ),
+    _cause(
+        r"cannot connect to the docker daemon|docker daemon running|error during connect",
+        "",
+        "is the Docker engine running, and may this user use it? try: docker info",
+    ),
+)
+_REMOTE = _cause(r"", "", "check the address; does BuildKit run there?")
+_REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
+
+
+def is_silent(node: Node, said: str) -> bool:
+    """Whether docker reached the machine behind ssh and hides why it has no engine there."""
+    return _is_far(node) and "docker.example.com" in said and not _SSH_SAID.search(said)
+
+
+def ssh_command(node: Node, *command: str) -> list[str]:
+    """A command on the machine of `node`, by the user's own ssh, which asks nobody."""
+    url = urlsplit(node.endpoint)
+    port = ["-p", str(url.port)] if url.port else []
+    user = ["-l", url.username] if url.username else []
+    options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
+    return ["ssh", *options, *port, *user, "--", url.hostname or "", *command]
+
+
+def explain(node: Node, said: str) -> tuple[str, str]:
+    """What is wrong with `node`, from all that was `said`, and what to do about it."""
+    plain = without_colour(said).strip()
+    words = _words_of_ssh(plain) if _is_far(node) else _last_line(plain)
+    cause = next((each for each in _causes(node) if each.pattern.search(plain)), None)
+    if cause is None:
+        return words, f"try: docker -H {one_line(node.endpoint)} version" if _is_far(node) else ""
+    host = one_line(_host(node))
+    message = f"{cause.message.format(host=host)} ({words})" if cause.message else words
+    return message, cause.hint.format(host=host)
+
+
+def _causes(node: Node) -> tuple[Cause, ...]:
+    if node.driver is Driver.REMOTE:
+        return (_REMOTE if node.tls == Tls() else _REMOTE_TLS,)
+    images = (_NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
+    return (*images, *(_FAR if _is_far(node) else _NEAR))
+
+
+def _is_far(node: Node) -> bool:
+    return node.endpoint.startswith("ssh://")
+
+
+def _host(node: Node) -> str:
+    return urlsplit(node.endpoint).netloc
+
+
+def _words_of_ssh(said: str) -> str:
+    """The last line of ssh itself, or of docker where ssh said nothing."""
+    found = _SSH_SAID.search(said)
+    return _last_line(found[1] if found and found[1].strip() else said)
+
+
+def _last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ") if lines else ""

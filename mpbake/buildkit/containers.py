@@ -1,0 +1,137 @@
+"""The containers of docker-container nodes: found by name, known by mpbake's mark, never taken over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.causes import is_silent, ssh_command
+from mpbake.buildkit.contexts import engine_of
+from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
+from mpbake.errors import Unreachable, UsageError
+from mpbake.lifecycle import MARK, Container, container_of, volume_of
+from mpbake.text import one_line, without_colour
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.plan import Node
+
+_STOP_TIMEOUT = 60.0
+_LAST_LINES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Containers:
+    """Looks at containers, and ends those that mpbake made."""
+
+    docker: Docker
+
+    def find(self, node: Node) -> Container | None:
+        """The container of `node`; None when there is none. Raises Unreachable."""
+        found = self._run(node, "container", "inspect", "--format", "{{json .}}", container_of(node))
+        if found.returncode:
+            if "no such container" in found.stderr.lower():
+                return None
+            raise self._unreachable(node, found)
+        return _container(json.loads(found.stdout))
+
+    def _unreachable(self, node: Node, found: Completed) -> Unreachable:
+        """The error of an engine out of reach; what docker hides about one behind ssh is asked for."""
+        if not is_silent(node, found.stderr):
+            return unreachable(node, found)
+        asked = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
+        return unreachable(node, found, f"{found.stderr}\nstderr={asked.stderr}")
+
+    def own(self, node: Node) -> Container | None:
+        """The container of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
+        found = self.find(node)
+        if found is not None and not found.mark:
+            raise UsageError(
+                f"{node.id}: a container {found.name} exists that mpbake did not make; it is left as it is",
+                hint=f"rename the builder or the node, or remove it: docker rm -f {found.name}",
+            )
+        return found
+
+    def check_endpoint(self, node: Node) -> None:
+        """See that the container runs that the endpoint of a remote node names, if it names one. Raises Unreachable.
+
+        buildx would try for 20 seconds, and then say no more than that.
+        """
+        scheme, _, name = node.endpoint.partition("://")
+        if scheme != "docker-container":
+            return
+        status = "{{.State.Status}}"
+        found = self.docker.run(["container", "inspect", "--format", status, name], timeout=INSPECT_TIMEOUT)
+        said = found.stdout.strip()
+        if found.returncode and "no such container" not in found.stderr.lower():
+            raise unreachable(node, found)
+        if said != "running":
+            what = f"is {said}" if said else "does not exist"
+            message = f"node {node.id} cannot be used: the container {one_line(name)} {what}"
+            raise Unreachable(message, hint='start it; a plan makes containers with driver = "docker-container"')
+
+    def stop(self, node: Node, container: Container) -> None:
+        """End what runs in it; BuildKit gets the time to write down its state."""
+        self._must(node, "container", "stop", container.id)
+
+    def remove(self, node: Node, container: Container) -> None:
+        """Stop it and take it away; the volume with its cache stays. By its id: another of that name is spared."""
+        if container.status == "running":
+            self.stop(node, container)
+        self._must(node, "container", "rm", "--force", container.id)
+
+    def forget_cache(self, node: Node) -> None:
+        """Remove the volume with the cache of `node`, if there is one."""
+        found = self._run(node, "volume", "rm", volume_of(node))
+        if found.returncode and "no such volume" not in found.stderr.lower():
+            raise unreachable(node, found)
+
+    def last_words(self, node: Node) -> str:
+        """The end of its log, as far as it can be had."""
+        found = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), container_of(node))
+        if found.returncode:
+            return ""
+        lines = without_colour(f"{found.stdout}{found.stderr}").strip().splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
+
+    def _must(self, node: Node, *command: str) -> None:
+        found = self._run(node, *command)
+        if found.returncode:
+            raise unreachable(node, found)
+
+    def _run(self, node: Node, *command: str) -> Completed:
+        timeout = _STOP_TIMEOUT if "stop" in command else INSPECT_TIMEOUT
+        return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
+
+
+def _container(found: dict[str, Any]) -> Container:
+    variables = dict(each.partition("=")[::2] for each in found["Config"]["Env"] or ())
+    return Container(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        status=found["State"]["Status"],
+        mark=variables.get(MARK, ""),
+        busy=bool(found.get("ExecIDs")),
+        settings=_settings(found["Config"].get("Image", ""), found.get("HostConfig", {}), variables),
+    )
+
+
+def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a container says of the options that it was made with; what is not set is left out."""
+    policy = host.get("RestartPolicy") or {}
+    found = {
+        "image": image,
+        "network": host.get("NetworkMode"),
+        "memory": host.get("Memory"),
+        "memory-swap": host.get("MemorySwap"),
+        "cpu-quota": host.get("CpuQuota"),
+        "cpu-period": host.get("CpuPeriod"),
+        "cpu-shares": host.get("CpuShares"),
+        "cpuset-cpus": host.get("CpusetCpus"),
+        "cpuset-mems": host.get("CpusetMems"),
+        "cgroup-parent": host.get("CgroupParent"),
+        "restart-policy": policy.get("Name"),
+    }
+    found |= {f"env.{name}": value for name, value in variables.items() if name != MARK}
+    return tuple(sorted((name, str(value)) for name, value in found.items() if value))

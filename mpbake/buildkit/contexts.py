@@ -1,0 +1,95 @@
+"""Docker contexts of mpbake's own: the only way in which buildx reaches an engine by TLS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.errors import Unreachable, UsageError
+from mpbake.lifecycle import context_of
+from mpbake.references import format_fields
+from mpbake.text import without_colour
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.docker import Docker
+    from mpbake.plan import Node, Tls
+
+_TIMEOUT = 30.0
+_OURS = "made by mpbake"
+_FILES = ("ca", "cert", "key")
+
+
+def engine_of(node: Node) -> str:
+    """How docker reaches the engine of `node`: by the name of a context or by URL; empty for the engine in use."""
+    return context_of(node) or node.endpoint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contexts:
+    """Makes, corrects and removes docker contexts in the user's own configuration."""
+
+    docker: Docker
+
+    def is_right(self, node: Node) -> bool:
+        """Whether the context of `node` is there and says what the plan says, file by file.
+
+        Raises UsageError when mpbake did not make it.
+        """
+        found = self._find(context_of(node))
+        if not found:
+            return False
+        _must_be_ours(node, found)
+        return found["Endpoints"]["docker"]["Host"] == node.endpoint and _material(found) == _contents(node.tls)
+
+    def ensure(self, node: Node) -> None:
+        """See to it that the context of `node`, if it needs one, is as declared. Raises UsageError, Unreachable."""
+        name = context_of(node)
+        if not name or self.is_right(node):
+            return
+        self.remove(node)
+        found = self.docker.run(
+            ["context", "create", name, "--description", _OURS, "--docker", _endpoint(node)], timeout=_TIMEOUT
+        )
+        if found.returncode:
+            raise Unreachable(f"{node.id}: the docker context {name} cannot be made: {without_colour(found.error)}")
+
+    def remove(self, node: Node, name: str = "") -> bool:
+        """Remove the context of `node`, or that of this `name`, if it is there and mpbake's; whether it was."""
+        found = self._find(name or context_of(node))
+        if not found:
+            return False
+        _must_be_ours(node, found)
+        return not self.docker.run(["context", "rm", "--force", found["Name"]], timeout=_TIMEOUT).returncode
+
+    def _find(self, name: str) -> dict[str, Any]:
+        """What docker knows of the context; nothing when there is none."""
+        found = self.docker.run(["context", "inspect", name], timeout=_TIMEOUT) if name else None
+        if found is None or found.returncode:
+            return {}
+        (context,) = json.loads(found.stdout)
+        return dict(context)
+
+
+def _must_be_ours(node: Node, found: dict[str, Any]) -> None:
+    if found["Metadata"].get("Description") != _OURS:
+        message = f"{node.id}: a docker context {found['Name']} exists that mpbake did not make; it is left as it is"
+        raise UsageError(
+            message, hint=f"rename the builder or the node, or remove it: docker context rm {found['Name']}"
+        )
+
+
+def _endpoint(node: Node) -> str:
+    """The `--docker` option, which docker reads as a line of CSV."""
+    return format_fields({"host": node.endpoint, **{name: str(path) for name, path in node.tls.files.items()}})
+
+
+def _contents(tls: Tls) -> dict[str, bytes]:
+    return {name: path.read_bytes() for name, path in tls.files.items()}
+
+
+def _material(found: dict[str, Any]) -> dict[str, bytes]:
+    """What docker keeps of the certificates, by name."""
+    folder = Path(found["Storage"]["TLSPath"], "docker")
+    return {name: (folder / f"{name}.pem").read_bytes() for name in _FILES if (folder / f"{name}.pem").is_file()}

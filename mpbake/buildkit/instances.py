@@ -1,0 +1,303 @@
+"""buildx instances of single nodes, each in a folder of its own: what buildx keeps of a node, and how it answers.
+
+Such an instance lists one node, so buildx cannot choose another, and a dead node delays nobody. It only refers to the
+node: its folder can go at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.causes import explain
+from mpbake.buildkit.contexts import engine_of
+from mpbake.buildkit.declaration import create_arguments, declare
+from mpbake.buildkit.engine import current_context
+from mpbake.buildkit.store import Store, store_folder
+from mpbake.errors import Unreachable
+from mpbake.lifecycle import ALWAYS, container_of
+from mpbake.placement import NodeFacts
+from mpbake.plan import Driver
+from mpbake.platforms import parse_platform
+from mpbake.text import duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.plan import Node
+
+INSPECT_TIMEOUT = 60.0
+_MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
+_CONFIG = "buildkitd.default.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A node that answers: what it said, how buildx is told to use it, and what had to be done."""
+
+    node: Node
+    facts: NodeFacts
+    builder: str
+    store: Path
+    note: str = "running"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a buildx call needs in its environment to find the builder."""
+        return {"BUILDX_CONFIG": str(self.store)}
+
+    @property
+    def endpoint(self) -> str:
+        """The engine that the docker command itself must talk to; for other drivers than docker, any will do."""
+        return self.node.endpoint if self.node.driver is Driver.DOCKER else ""
+
+
+class Instances:
+    """Makes instances below `folder`, and asks them; safe to use from several threads, for one node from one."""
+
+    def __init__(self, docker: Docker, folder: Path, environment: Mapping[str, str]) -> None:
+        self._docker = docker
+        self._folder = folder
+        self._environment = environment
+        self._current = ""
+        self._asking = threading.Lock()
+
+    def engine(self, node: Node) -> Ready:
+        """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout."""
+        builder = node.endpoint or self._context()
+        shutil.rmtree(self._folder_of(node))
+        ready = Ready(
+            node=node,
+            facts=NodeFacts(driver=node.driver),
+            builder="default" if "://" in builder else builder,
+            store=self._folder_of(node),
+        )
+        return replace(ready, facts=self._inspect(ready))
+
+    def written(self, node: Node) -> Ready:
+        """The instance of `node` as declared, made anew when it is anything else; the node itself is not asked."""
+        ready = Ready(
+            node=node, facts=NodeFacts(driver=node.driver), builder=node.buildx_name, store=self._folder_of(node)
+        )
+        endpoint = self.endpoint(node)
+        if not self._is_right(ready, endpoint):
+            self._create(ready, endpoint)
+        return ready
+
+    def booted(self, ready: Ready) -> Ready:
+        """`ready` with what the node says of itself, which is made and started if need be. Raises Unreachable."""
+        return replace(ready, facts=self._inspect(ready, "--bootstrap"))
+
+    def asked(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> Ready:
+        """`ready` with what the node says of itself within so many seconds; one that does not run is not started.
+
+        Raises Unreachable.
+        """
+        return replace(ready, facts=self._inspect(ready, timeout=timeout))
+
+    def external(self, node: Node) -> Ready:
+        """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
+        original = Ready(
+            node=node,
+            facts=NodeFacts(driver=node.driver),
+            builder=node.builder.lower(),
+            store=store_folder(self._environment),
+        )
+        if node.driver is Driver.EXTERNAL:
+            return replace(original, facts=self._inspect(original, "--bootstrap"))
+        copy = self._copied(node)
+        try:
+            return self.asked(copy)
+        except Unreachable:
+            self._inspect(original, "--bootstrap")
+            return self.asked(copy)
+
+    def _copied(self, node: Node) -> Ready:
+        """An instance of one node of another's builder, as buildx keeps it there. Raises Unreachable."""
+        found = Store(folder=store_folder(self._environment)).read(node.builder) or {"Nodes": ()}
+        single = next((each for each in found["Nodes"] or () if each.get("Name") == node.name), None)
+        if single is None:
+            raise Unreachable(f"node {node.id}: buildx keeps no such builder any more", hint="try: docker buildx ls")
+        shutil.rmtree(self._folder_of(node))
+        ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=self._folder_of(node))
+        entry = {**found, "Name": node.name, "Nodes": [{**single, "Platforms": None}]}
+        Store(folder=ready.store).put(node.name, entry)
+        return ready
+
+    def removed(self, node: Node, *, keep_state: bool) -> None:
+        """Have buildx remove what it made of `node`, which no other command of its driver can. Raises Unreachable."""
+        ready = self.written(node)
+        command = ["buildx", "rm", ready.builder, *(["--keep-state"] if keep_state else [])]
+        found = self._docker.run(command, environment=ready.environment, timeout=INSPECT_TIMEOUT)
+        if found.returncode:
+            raise unreachable(node, found)
+
+    def endpoint(self, node: Node) -> str:
+        """What buildx is told as the endpoint; the engine in use by name or URL, not to follow the user elsewhere.
+
+        Empty for kubernetes, which has none.
+        """
+        if node.driver is Driver.KUBERNETES:
+            return ""
+        return engine_of(node) or self._environment.get("DOCKER_HOST") or self._context()
+
+    def _context(self) -> str:
+        """The docker context in use, asked for once."""
+        with self._asking:
+            self._current = self._current or current_context(self._docker, self._environment)
+        return self._current
+
+    def _is_right(self, ready: Ready, endpoint: str) -> bool:
+        """Whether the instance on disk says just what the plan says; it may have come with a checkout."""
+        path = ready.store / "instances" / ready.builder
+        try:
+            found = json.loads(path.read_bytes())
+            (node,) = found["Nodes"]
+            options, files = node["DriverOpts"] or {}, node["Files"] or {}
+            flags = [each for each in node["Flags"] or () if each != ALWAYS]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        declared = declare(ready.node)
+        return (
+            not declared.config  # buildx writes it in its own way: that cannot be compared
+            and (found["Name"], found["Driver"], node["Name"]) == (ready.builder, str(ready.node.driver), ready.builder)
+            and (node["Endpoint"], node["Platforms"] or []) == (endpoint, [])
+            and options == declared.options
+            and flags == [each for each in declared.flags if each != ALWAYS]
+            and files == self._expected_files(ready.node)
+        )
+
+    def _expected_files(self, node: Node) -> dict[str, str]:
+        config = self._user_config()
+        if node.driver is not Driver.DOCKER_CONTAINER or config is None:
+            return {}
+        return {"buildkitd.toml": base64.b64encode(config.read_bytes()).decode()}
+
+    def _user_config(self) -> Path | None:
+        """The user's own defaults for BuildKit containers, which apply to mpbake's too."""
+        path = store_folder(self._environment) / _CONFIG
+        return path if path.is_file() else None
+
+    def _create(self, ready: Ready, endpoint: str) -> None:
+        """Write the instance anew. Only the entry goes; what it refers to is not touched."""
+        shutil.rmtree(ready.store)
+        store = self._folder_of(ready.node)
+        if ready.node.driver is Driver.REMOTE:
+            # buildx has nothing to add, and would connect twice before it writes this down.
+            Store(folder=store).put(ready.builder, _remote_entry(ready, endpoint))
+            return
+        config = self._user_config()
+        if config is not None:
+            shutil.copyfile(config, store / _CONFIG)
+        command = ["buildx", "create", "--name", ready.builder, "--node", ready.builder]
+        command += ["--driver", str(ready.node.driver)]
+        command += create_arguments(declare(ready.node), store / "buildkitd.toml")
+        found = self._docker.run(
+            [*command, *([endpoint] if endpoint else [])], environment=ready.environment, timeout=INSPECT_TIMEOUT
+        )
+        if found.returncode:
+            raise unreachable(ready.node, found)
+
+    def _folder_of(self, node: Node) -> Path:
+        path = self._folder / node.buildx_name
+        if path.is_symlink():
+            path.unlink()
+        path.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(path / "refs", ignore_errors=True)  # of a run that was killed
+        return path
+
+    def _inspect(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
+        found = self._docker.run(
+            ["buildx", "inspect", ready.builder, *flags],
+            endpoint=ready.endpoint,
+            environment=ready.environment,
+            timeout=ready.node.boot_timeout if flags else timeout,
+        )
+        if found.timed_out and flags:
+            raise _late(ready.node)
+        said = _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+        if found.returncode or "error" in said or not said.get("platforms"):
+            raise unreachable(ready.node, found, said.get("error", ""))
+        platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
+        version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
+        slots = _slots(f"{found.stdout}\n{self._config(ready.node)}")
+        return NodeFacts(driver=ready.node.driver, platforms=platforms, version=version, slots=slots)
+
+    def _config(self, node: Node) -> str:
+        """The configuration of buildkitd that `node` is made with, as far as it is known here."""
+        declared = declare(node).config
+        ours = node.driver is Driver.DOCKER_CONTAINER and not node.external
+        default = self._user_config() if ours and not declared else None
+        return default.read_text(encoding="utf-8", errors="replace") if default else declared
+
+
+def _slots(said: str) -> int:
+    """How many things BuildKit does at once, from its configuration, which newer buildx shows; 0 when that is silent.
+
+    The first to say so counts: what the node runs with comes before what it was declared with.
+    """
+    found = _MAX_PARALLELISM.search(said)
+    return int(found[1]) if found else 0
+
+
+def parse_inspect(text: str) -> dict[str, str]:
+    """The `Key: value` lines of `buildx inspect`; keys in lower case, those of the node win."""
+    pairs = (line.partition(":") for line in text.splitlines() if not line.startswith(" "))
+    return {key.strip().lower(): value.strip() for key, colon, value in pairs if colon}
+
+
+def _remote_entry(ready: Ready, endpoint: str) -> dict[str, Any]:
+    """What buildx keeps of a remote node."""
+    node = {
+        "Name": ready.builder,
+        "Endpoint": endpoint,
+        "Platforms": None,
+        "DriverOpts": dict(declare(ready.node).options) or None,
+        "Flags": None,
+        "Files": None,
+    }
+    return {"Name": ready.builder, "Driver": str(Driver.REMOTE), "Nodes": [node], "Dynamic": False}
+
+
+def _joined(text: str) -> dict[str, str]:
+    """What `buildx inspect` says of a builder as a whole: the platforms are those of any node."""
+    nodes = parse_nodes(text)
+    platforms = [platform for each in nodes for platform in each.get("platforms", "").split(", ") if platform]
+    found = {key: value for each in nodes for key, value in each.items()}
+    return {**parse_inspect(text), **found, "platforms": ", ".join(dict.fromkeys(platforms))}
+
+
+def parse_nodes(text: str) -> list[dict[str, str]]:
+    """What `buildx inspect` says of each node of a builder."""
+    _, _, nodes = text.partition("\nNodes:\n")
+    return [parse_inspect(f"Name:{part}") for part in re.split(r"^Name:", nodes, flags=re.MULTILINE)[1:]]
+
+
+def _late(node: Node) -> Unreachable:
+    """The error of a node that did not answer within the time that its builder gives it."""
+    message = f"{_what(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
+    remedies = ["give it longer with boot-timeout"]
+    if node.driver is Driver.DOCKER_CONTAINER:
+        remedies.insert(0, f"look at its log: docker logs {container_of(node)}")
+    return Unreachable(message, hint="; or ".join(remedies))
+
+
+def _what(node: Node) -> str:
+    return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or 'the engine in use'})"
+
+
+def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
+    """Why `node` cannot be used: what docker said when it was asked, and what to do."""
+    if found.timed_out:
+        said, hint = explain(node, "no answer in time")
+    else:
+        said, hint = explain(node, complaint or found.stderr or found.error)
+    return Unreachable(f"{_what(node)} cannot be used: {said}", hint=hint)

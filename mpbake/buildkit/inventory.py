@@ -1,0 +1,60 @@
+"""The nodes of a builder as they are now: whether they run, what they are, and what is not as declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.survey import look
+from mpbake.buildkit.tools import side_by_side
+from mpbake.lifecycle import Action, Listed, Thing
+from mpbake.plan import Driver
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.instances import Ready
+    from mpbake.buildkit.survey import Found
+    from mpbake.buildkit.tools import Tools
+    from mpbake.lifecycle import FoundNode
+    from mpbake.plan import Builder, Node
+
+
+def inventory(tools: Tools, builder: Builder) -> list[Listed]:
+    """A line for each declared node; nothing is started or changed."""
+    found = look(tools, builder)
+    lines = side_by_side(lambda node: _line(tools, found, node), found.nodes)
+    return [
+        each if isinstance(each, Listed) else Listed(node=node.node, status=each.message)
+        for node, each in zip(found.nodes, lines, strict=True)
+    ]
+
+
+def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
+    node = each.node
+    drift = _drift(found, node)
+    if each.trouble:
+        return Listed(node=node, status=each.trouble)
+    if node.driver is Driver.DOCKER_CONTAINER and not node.external:
+        status = each.container.status if each.container else "missing"
+        if status != "running":
+            return Listed(node=node, status=status, drift=drift)
+    ready = _ask(tools, node)
+    return Listed(node=node, status="running", version=ready.facts.version, reported=ready.facts.platforms, drift=drift)
+
+
+def _ask(tools: Tools, node: Node) -> Ready:
+    if node.external:
+        return tools.instances.external(node)
+    if node.driver is Driver.DOCKER:
+        return tools.instances.engine(node)
+    return tools.instances.asked(tools.instances.written(node))
+
+
+def _drift(found: Found, node: Node) -> tuple[str, ...]:
+    """What is not as declared, by name: of the container, of the docker context, of the entry in buildx's store."""
+    own = [change for change in found.changes if change.node is node]
+    names = [difference.name for change in own for difference in change.differences]
+    names += [change.thing.value for change in own if change.thing is Thing.CONTEXT]
+    entry = [each.name for change in found.changes if change.thing is Thing.ENTRY for each in change.differences]
+    prefix = f"{node.buildx_name}: "
+    names += [f"entry: {each.removeprefix(prefix)}" for each in entry if each.startswith(prefix)]
+    missing = any((each.thing, each.action) == (Thing.ENTRY, Action.CREATE) for each in found.changes)
+    return (*names, *(["no entry"] if missing else []))

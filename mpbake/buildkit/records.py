@@ -1,0 +1,104 @@
+"""What mpbake made on this machine, written down, so that what is no longer in a plan can be found and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.contexts import engine_of
+from mpbake.lifecycle import context_of
+from mpbake.plan import Driver, Node
+from mpbake.state import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpbake.plan import Builder
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeNode:
+    """A node that was made. `engine` is how docker reached its engine, `context` the docker context made for it."""
+
+    name: str
+    driver: str
+    engine: str
+    context: str = ""
+
+    def node(self, builder: str) -> Node:
+        """The node, as far as it takes to find what there is of it."""
+        return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What was made of a builder, and for which plan."""
+
+    builder: str
+    plan: str
+    nodes: tuple[MadeNode, ...]
+
+    def gone(self, builder: Builder | None) -> tuple[MadeNode, ...]:
+        """Nodes that are no longer declared, or not with this driver and engine."""
+        declared = {_made(node) for node in builder.nodes} if builder else set()
+        return tuple(each for each in self.nodes if each not in declared)
+
+
+def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
+    """A record of `builder`; nodes that it had before stay in it until they are removed."""
+    nodes = dict.fromkeys([*(before.nodes if before else ()), *(_made(node) for node in builder.nodes)])
+    return Record(builder=builder.name, plan=str(plan), nodes=tuple(nodes))
+
+
+def _made(node: Node) -> MadeNode:
+    return MadeNode(name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_of(node))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Records:
+    """The records of this user. One that cannot be read counts as none: it is only a help."""
+
+    folder: Path
+
+    def read(self, builder: str) -> Record | None:
+        """The record of a builder; None when there is none."""
+        return _read(self._path(builder))
+
+    def of_plan(self, plan: Path) -> list[Record]:
+        """The records of builders that were made for a plan, sorted by name."""
+        found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [each for each in found if each is not None and each.plan == str(plan)]
+
+    def write(self, record: Record) -> None:
+        """Write a record, unless it says so already."""
+        if self.read(record.builder) == record:
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(self._path(record.builder), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
+
+    def remove(self, builder: str) -> None:
+        """Forget a builder."""
+        self._path(builder).unlink(missing_ok=True)
+
+    def _path(self, builder: str) -> Path:
+        return self.folder / f"{builder.lower()}.json"
+
+
+def records_folder(environment: Mapping[str, str]) -> Path:
+    """Where this user's records are, by the XDG base directory specification."""
+    state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/"), ".local", "state"))
+    return Path(state, "mpbake", "builders")
+
+
+def _read(path: Path) -> Record | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(path.read_bytes())
+        if found["format"] == _FORMAT:
+            nodes = tuple(MadeNode(**each) for each in found["nodes"])
+            return Record(builder=str(found["builder"]), plan=str(found["plan"]), nodes=nodes)
+    return None

@@ -1,0 +1,125 @@
+"""What there is of a declared builder, found out without changing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.certificates import check_certificates
+from mpbake.buildkit.connection import check_connection
+from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.store import declared_node, entry_of
+from mpbake.buildkit.tools import side_by_side
+from mpbake.errors import MpbakeError, UsageError
+from mpbake.lifecycle import MARK, Entry, FoundNode, context_of, to_bring_up
+from mpbake.plan import Driver
+from mpbake.resolve import DEFAULT_BUILDER
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.tools import Tools
+    from mpbake.lifecycle import Change
+    from mpbake.plan import Builder, Node
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What there is of a declared builder, and what is to be done about it. `errors` say what could not be found."""
+
+    builder: Builder
+    nodes: tuple[FoundNode, ...]
+    changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+    errors: tuple[MpbakeError, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Looked:
+    """What was found of a node, and what is to be said of it."""
+
+    found: FoundNode
+    warnings: tuple[str, ...] = ()
+    error: MpbakeError | None = None
+
+
+def look(tools: Tools, builder: Builder) -> Found:
+    """Find out what there is of `builder`. What fails is told in `errors`, and the rest goes on."""
+    asked = side_by_side(lambda node: _look_at(tools, node), builder.nodes)
+    looked = [
+        each if isinstance(each, _Looked) else _Looked(found=FoundNode(node=node, trouble=each.message), error=each)
+        for node, each in zip(builder.nodes, asked, strict=True)
+    ]
+    errors = [each.error for each in looked if each.error is not None]
+    kept = declared = None
+    try:
+        kept, declared = _entries(tools, builder)
+    except MpbakeError as error:
+        errors.append(error)
+    nodes = tuple(each.found for each in looked)
+    return Found(
+        builder=builder,
+        nodes=nodes,
+        changes=to_bring_up(builder, nodes, kept, declared),
+        warnings=tuple(warning for each in looked for warning in each.warnings),
+        errors=tuple(dict.fromkeys(errors)),
+    )
+
+
+def _look_at(tools: Tools, node: Node) -> _Looked:
+    """What there is of one node. Raises what is wrong with it."""
+    if node.external:
+        return _Looked(found=FoundNode(node=node))
+    warnings = check_certificates(node, tools.now())
+    mark = declare(node).mark
+    match node.driver:
+        case Driver.REMOTE:
+            warnings += check_connection(node, tools.now)
+            tools.containers.check_endpoint(node)
+            return _Looked(found=FoundNode(node=node), warnings=warnings)
+        case Driver.DOCKER:
+            tools.instances.engine(node)
+            return _Looked(found=FoundNode(node=node), warnings=warnings)
+        case Driver.KUBERNETES:
+            return _Looked(found=FoundNode(node=node, mark=mark), warnings=warnings)
+        case _:
+            return _Looked(found=_look_at_container(tools, node, mark), warnings=warnings)
+
+
+def _look_at_container(tools: Tools, node: Node, mark: str) -> FoundNode:
+    right = tools.contexts.is_right(node) if context_of(node) else None
+    container = None if right is False else tools.containers.own(node)
+    return FoundNode(node=node, mark=mark, container=container, context=right)
+
+
+def _entries(tools: Tools, builder: Builder) -> tuple[Entry | None, Entry | None]:
+    """The entry of `builder` in the user's store, and what it is to be. Raises UsageError when it is another's."""
+    if not has_entry(builder):
+        return None, None
+    nodes = [declared_node(node, tools.instances.endpoint(node), declare(node).options) for node in builder.nodes]
+    declared = Entry(driver=str(builder.driver), nodes=tuple(nodes))
+    found = tools.store.read(builder.name)
+    if found is None:
+        return None, declared
+    kept = entry_of(found)
+    if kept != declared and not is_ours(tools, builder.name, kept):
+        raise _foreign(builder)
+    return kept, declared
+
+
+def has_entry(builder: Builder) -> bool:
+    """Whether a builder stands in buildx's store: not the engine's own, nor one of a name that buildx keeps for it."""
+    ours = not builder.external and builder.driver not in {Driver.DOCKER, Driver.AUTOMATIC}
+    return ours and builder.name.lower() != DEFAULT_BUILDER
+
+
+def is_ours(tools: Tools, name: str, kept: Entry) -> bool:
+    """Whether mpbake wrote an entry: its nodes carry the mark, or a record on this machine says so."""
+    marked = all(f"env.{MARK}" in dict(node.options) for node in kept.nodes)
+    return (bool(kept.nodes) and marked) or tools.records.read(name) is not None
+
+
+def _foreign(builder: Builder) -> UsageError:
+    name = builder.name.lower()
+    return UsageError(
+        f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it is left as it is",
+        hint=f"rename yours, or take that one out and keep what it uses: docker buildx rm --keep-daemon {name}",
+    )

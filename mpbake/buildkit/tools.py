@@ -1,0 +1,85 @@
+"""The hands that work on builders, one for each kind of thing, and how several work side by side."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from mpbake.buildkit.causes import explain
+from mpbake.buildkit.containers import Containers
+from mpbake.buildkit.contexts import Contexts
+from mpbake.buildkit.instances import Instances
+from mpbake.buildkit.records import Records, records_folder
+from mpbake.buildkit.store import Store, store_folder
+from mpbake.errors import Cancelled, MpbakeError, Unreachable
+from mpbake.plan import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from mpbake.buildkit.docker import Docker
+    from mpbake.buildkit.instances import Ready
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """Everything that touches builders. `store` is the user's own, `scratch` a private folder."""
+
+    docker: Docker
+    environment: Mapping[str, str]
+    scratch: Path
+    containers: Containers
+    contexts: Contexts
+    instances: Instances
+    store: Store
+    records: Records
+    now: Callable[[], datetime]
+
+
+def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]) -> Tools:
+    """The tools of a user with this environment."""
+    return Tools(
+        docker=docker,
+        environment=environment,
+        scratch=scratch,
+        containers=Containers(docker=docker),
+        contexts=Contexts(docker=docker),
+        instances=Instances(docker, scratch, environment),
+        store=Store(folder=store_folder(environment)),
+        records=Records(folder=records_folder(environment)),
+        now=now,
+    )
+
+
+def boot(instances: Instances, containers: Containers, instance: Ready) -> Ready:
+    """Start what is to answer; when it does not, the end of its own log says why. Raises Unreachable."""
+    try:
+        return instances.booted(instance)
+    except Unreachable as error:
+        words = containers.last_words(instance.node) if instance.node.driver is Driver.DOCKER_CONTAINER else ""
+        if not words:
+            raise
+        said = "\n  ".join(words.splitlines())
+        hint = explain(instance.node, words)[1] or error.hint
+        raise Unreachable(f"{error.message}\nits log ends with:\n  {said}", hint=hint) from None
+
+
+def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:
+    """What came of every one of `each`, done at the same time: a result or an error. Raises Cancelled."""
+
+    def attempt(one: Given) -> Made | MpbakeError:
+        try:
+            return do(one)
+        except Cancelled:
+            raise
+        except MpbakeError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=max(len(each), 1)) as workers:
+        return list(workers.map(attempt, each))

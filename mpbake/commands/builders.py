@@ -1,0 +1,165 @@
+"""`mpbake builders`: the declared builders beside the real ones, and what makes them match."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mpbake.buildkit.builders import Builders
+from mpbake.buildkit.docker import Docker
+from mpbake.buildkit.environment import child_environment
+from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.survey import look
+from mpbake.buildkit.tools import side_by_side, tools_for
+from mpbake.commands.load import load
+from mpbake.commands.signals import stopped_by_signals
+from mpbake.errors import MpbakeError, UsageError
+from mpbake.executor import StopRequest, exit_code
+from mpbake.lifecycle import changes_text, inventory_text, summary
+from mpbake.plan import Driver
+from mpbake.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mpbake.buildkit.records import Record
+    from mpbake.buildkit.survey import Found
+    from mpbake.options import Options, World
+    from mpbake.plan import Builder, Plan
+
+CHANGES = 2
+"""Exit code of `--detailed-exitcode` when something is to be done."""
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+
+def main(options: Options, world: World) -> int:
+    """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
+    _, plan = load(options, world)
+    chosen = _chosen(plan, options.names)
+    stop = StopRequest()
+    try:
+        with stopped_by_signals(stop), _opened(plan, world, stop) as builders:
+            return _act(builders, plan, chosen, options, world)
+    except MpbakeError:
+        if stop.signal:  # whatever failed, failed because it was stopped
+            return exit_code((), stop.signal)
+        raise
+
+
+def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
+    match options.action:
+        case "plan":
+            return _plan(builders, chosen, options, world)
+        case "up":
+            return _up(builders, _own(chosen, options), world)
+        case "stop":
+            return _told(_each(builders.stop, _own(chosen, options)), world)
+        case "rm":
+            keep = options.keep_state
+            return _told(_each(lambda each: builders.remove(each, keep_state=keep), _own(chosen, options)), world)
+        case "prune":
+            return _prune(builders, plan, world)
+        case _:
+            return _list(builders, chosen, world)
+
+
+def _list(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
+    """Print every node with what it says of itself. What is out of reach is in the table, and no failure."""
+    found = _each(lambda builder: inventory(builders.tools, builder), chosen)
+    world.stdout.write(inventory_text(found))
+    return 0
+
+
+def _plan(builders: Builders, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
+    found = _each(lambda builder: look(builders.tools, builder), chosen)
+    for each in found:
+        world.stdout.write(changes_text(each.builder, each.changes))
+    changes = [change for each in found for change in each.changes]
+    world.stdout.write(f"{summary(changes)}\n")
+    return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
+
+
+def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
+    def tell(found: Found) -> None:
+        world.stdout.write(changes_text(found.builder, found.changes))
+        world.stdout.flush()
+
+    return _told_all(_each(lambda builder: builders.bring_up(builder, tell), chosen), world)
+
+
+def _prune(builders: Builders, plan: Plan, world: World) -> int:
+    """Records of this plan, of builders that are still declared or no longer."""
+    records = builders.tools.records.of_plan(plan.file)
+    stale = [each for each in records if _is_stale(each, plan.builders.get(each.builder))]
+    if not stale:
+        world.stdout.write("nothing to do\n")
+    return _told(_each(lambda record: builders.prune(plan.builders.get(record.builder), record), stale), world)
+
+
+def _is_stale(record: Record, builder: Builder | None) -> bool:
+    """Whether something was made that is no longer declared; what is external by now is never changed."""
+    return builder is None or (not builder.external and bool(record.gone(builder)))
+
+
+def _each(do: Callable[[Given], Result], things: Iterable[Given]) -> list[Result]:
+    """`do` for all of them, side by side; an error of one as a whole is raised when all have ended."""
+    results = []
+    for each in side_by_side(do, tuple(things)):
+        if isinstance(each, MpbakeError):
+            raise each
+        results.append(each)
+    return results
+
+
+def _told_all(found: Iterable[Found], world: World) -> int:
+    """Tell warnings and errors; the exit code."""
+    found = list(found)
+    world.stderr.writelines(f"warning: {warning}\n" for each in found for warning in each.warnings)
+    return _told([list(each.errors) for each in found], world)
+
+
+def _told(errors: Iterable[list[MpbakeError]], world: World) -> int:
+    """Tell errors; the exit code: what is wrong with the plan comes before what does not answer."""
+    every = [error for each in errors for error in each]
+    world.stderr.writelines(f"error: {error}\n" for error in every)
+    codes = {error.exit_code for error in every}
+    return next((code for code in (3, 5, 4, 1) if code in codes), 0)
+
+
+def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
+    """The declared builders of these names; all of them when there are none. Raises UsageError."""
+    declared = {name: each for name, each in plan.builders.items() if each.driver is not Driver.AUTOMATIC}
+    unknown = [name for name in names if name not in declared]
+    if unknown:
+        hint = did_you_mean(unknown[0], declared, kind="builders")
+        raise UsageError(f'no builder "{unknown[0]}" is declared', hint=hint)
+    return tuple(declared[name] for name in dict.fromkeys(names or declared))
+
+
+def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
+    """Those that mpbake may change. Raises UsageError for an external one that was named."""
+    external = [each.name for each in chosen if each.external]
+    if external and options.names:
+        raise UsageError(f'builder "{external[0]}" is external', hint="it is used as it is, and never changed")
+    return tuple(each for each in chosen if not each.external)
+
+
+@contextmanager
+def _opened(plan: Plan, world: World, stop: StopRequest) -> Iterator[Builders]:
+    """Everything that works on builders; no process and no private folder of it is left when the block is left."""
+    with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
+        docker = Docker(child_environment(world.environment, ()), Path(folder), world.hiding.hide)
+        stop.then(docker.cancel)
+        try:
+            yield Builders(
+                tools=tools_for(docker, world.environment, Path(folder), world.now),
+                plan=plan.file,
+                say=lambda text: print(text, file=world.stderr, flush=True),
+                cancelled=lambda: bool(stop.signal),
+            )
+        finally:
+            docker.close()

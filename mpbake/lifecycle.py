@@ -1,0 +1,331 @@
+"""What to do about a declared builder: declared beside found gives a list of changes, each with why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+from mpbake.plan import Driver, Tls
+from mpbake.platforms import runs
+from mpbake.text import columns, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mpbake.plan import Builder, Node
+    from mpbake.platforms import Platform
+
+Pairs = tuple[tuple[str, str], ...]
+ALWAYS = "--allow-insecure-entitlement=network.host"
+"""The flag that buildx adds to every node by itself."""
+MARK = "MPBAKE_NODE"
+"""Environment variable of what mpbake made, a container or a pod: what it was made with, so that every machine knows.
+
+`driver=…;image=1f0c9a3e;network=…`: for each thing declared a short hash of its value.
+"""
+_CERTIFICATES = ("cacert", "cert", "key")
+
+
+class Action(StrEnum):
+    """What a change does; the sign stands before it in a plan."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    CORRECT = "correct"
+    START = "start"
+    STOP = "stop"
+    REMOVE = "remove"
+
+    @property
+    def sign(self) -> str:
+        """As in a diff."""
+        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "stop": ".", "remove": "-"}[self]
+
+
+class Thing(Enum):
+    """What is changed."""
+
+    CONTEXT = "docker context"
+    CONTAINER = "container"
+    CACHE = "cache volume"
+    ENTRY = "builder"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Container:
+    """A container as its engine describes it. `mark` is empty when mpbake did not make it.
+
+    `busy` says that somebody is connected: buildx reaches BuildKit by a command that it runs in the container, so
+    there is one as long as it builds. `settings` are what can be read of its options, under buildx's names.
+    """
+
+    id: str
+    name: str
+    status: str
+    mark: str
+    busy: bool = False
+    settings: Pairs = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntryNode:
+    """A node in buildx's store. Where `options` name certificates, their content stands in for the path."""
+
+    name: str
+    endpoint: str
+    platforms: tuple[str, ...] = ()
+    options: Pairs = ()
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A builder in buildx's store."""
+
+    driver: str
+    nodes: tuple[EntryNode, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundNode:
+    """A declared node beside what there is of it.
+
+    `mark` is that of the declaration. `context` says whether the docker context that it needs is right; None when it
+    needs none. `trouble` is why nothing could be found out.
+    """
+
+    node: Node
+    mark: str = ""
+    container: Container | None = None
+    context: bool | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One thing that is not as declared."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        """`memory: 4g -> 8g`."""
+        return f"{self.name}: {one_line(self.before) or '(none)'} -> {one_line(self.after) or '(none)'}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One thing to do, and what it is for. `node` is empty for the builder's own entry."""
+
+    action: Action
+    thing: Thing
+    name: str
+    why: str
+    node: Node | None = None
+    differences: tuple[Difference, ...] = ()
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def container_of(node: Node) -> str:
+    """What buildx calls the container of `node`."""
+    return f"buildx_buildkit_{node.buildx_name}"
+
+
+def volume_of(node: Node) -> str:
+    """What buildx calls the volume that holds the cache of `node`."""
+    return f"{container_of(node)}_state"
+
+
+def context_of(node: Node) -> str:
+    """The name of the docker context that mpbake makes for `node`; empty when it needs none."""
+    needed = node.driver is Driver.DOCKER_CONTAINER and node.tls != Tls()
+    return f"mpbake-{node.buildx_name}" if needed else ""
+
+
+# --- marks ------------------------------------------------------------------------------------------------------------
+
+
+def read_mark(mark: str) -> dict[str, str]:
+    """The hashes in a mark, by what they are of: `image=1f0c9a3e;network=…`."""
+    return {name: value for name, _, value in (each.rpartition("=") for each in mark.split(";") if each)}
+
+
+def mark_differences(found: str, declared: str) -> tuple[str, ...]:
+    """What two marks differ in, by name, sorted."""
+    one, other = read_mark(found), read_mark(declared)
+    return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+
+
+# --- deciding ---------------------------------------------------------------------------------------------------------
+
+
+def to_bring_up(
+    builder: Builder, found: Sequence[FoundNode], kept: Entry | None, declared: Entry | None
+) -> tuple[Change, ...]:
+    """What makes the world match `builder`; nothing when it does.
+
+    `kept` is its entry in buildx's store, `declared` what it is to be; both are None for a builder that has none.
+    """
+    changes = [change for each in found if not each.trouble and not each.node.external for change in _of_node(each)]
+    return (*changes, *_of_entry(builder, kept, declared))
+
+
+def _of_node(found: FoundNode) -> Iterator[Change]:
+    node = found.node
+    if found.context is False:
+        why = "buildx reaches an engine by TLS through a docker context only"
+        yield Change(action=Action.CORRECT, thing=Thing.CONTEXT, name=context_of(node), why=why, node=node)
+    if node.driver is not Driver.DOCKER_CONTAINER:
+        return
+    container = found.container
+    name = container_of(node)
+    if container is None:
+        yield Change(action=Action.CREATE, thing=Thing.CONTAINER, name=name, why="there is none", node=node)
+    elif names := mark_differences(container.mark, found.mark):
+        differences = tuple(_difference(each, container, node) for each in names)
+        why = "it was made with other options; its cache stays"
+        yield Change(
+            action=Action.REPLACE, thing=Thing.CONTAINER, name=name, why=why, node=node, differences=differences
+        )
+    elif container.status != "running":
+        yield Change(action=Action.START, thing=Thing.CONTAINER, name=name, why=f"it is {container.status}", node=node)
+
+
+def _difference(name: str, container: Container, node: Node) -> Difference:
+    """What is known of the two values; environment variables are not shown, since they may hold credentials."""
+    if name.startswith("env.") or name in {"config", "driver"}:
+        known = name in read_mark(container.mark)
+        return Difference(name=name, before="another" if known else "", after="as declared")
+    if name == "flags":
+        return Difference(name=name, before="others", after=" ".join(node.flags))
+    before = dict(container.settings).get(name, "")
+    shown = _amount(int(before)) if name.startswith("memory") and before.isdecimal() else before
+    return Difference(name=name, before=shown, after=dict(node.options).get(name, ""))
+
+
+def _amount(count: int) -> str:
+    """Bytes as docker takes them: `8g`, `512m`, `1000b`."""
+    units = (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
+    return next((f"{count // size}{unit}" for unit, size in units if count % size == 0), f"{count}b")
+
+
+def _of_entry(builder: Builder, kept: Entry | None, declared: Entry | None) -> Iterator[Change]:
+    if declared is None or kept == declared:
+        return
+    name = builder.name.lower()
+    if kept is None:
+        why = "for use by hand: docker buildx build --builder"
+        yield Change(action=Action.CREATE, thing=Thing.ENTRY, name=name, why=why)
+    else:
+        differences = tuple(entry_differences(kept, declared))
+        why = "buildx's store says something else"
+        yield Change(action=Action.CORRECT, thing=Thing.ENTRY, name=name, why=why, differences=differences)
+
+
+def entry_differences(kept: Entry, declared: Entry) -> Iterator[Difference]:
+    """What differs between two entries, node by node."""
+    if kept.driver != declared.driver:
+        yield Difference(name="driver", before=kept.driver, after=declared.driver)
+    before, after = ({each.name: each for each in entry.nodes} for entry in (kept, declared))
+    for name in dict.fromkeys([*before, *after]):
+        if name in before and name in after:
+            yield from _node_differences(before[name], after[name])
+        else:
+            yield Difference(
+                name=f"node {name}", before="listed" if name in before else "", after="listed" if name in after else ""
+            )
+    if list(before) != list(after) and before.keys() == after.keys():
+        yield Difference(name="order", before=", ".join(before), after=", ".join(after))
+
+
+def _node_differences(before: EntryNode, after: EntryNode) -> Iterator[Difference]:
+    pairs = {
+        "endpoint": (before.endpoint, after.endpoint),
+        "platforms": (", ".join(before.platforms), ", ".join(after.platforms)),
+        "flags": (" ".join(before.flags), " ".join(after.flags)),
+    }
+    old, new = dict(before.options), dict(after.options)
+    for name in sorted(old.keys() | new.keys()):
+        pairs[name] = (old.get(name, ""), new.get(name, ""))
+    for name, (one, other) in pairs.items():
+        if one != other:
+            shown = ("another", "as declared") if _is_hidden(name) else (one, other)
+            said = "mark" if name == f"env.{MARK}" else name
+            yield Difference(name=f"{after.name}: {said}", before=shown[0], after=shown[1])
+
+
+def _is_hidden(option: str) -> bool:
+    return option.startswith("env.") or option in _CERTIFICATES
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def changes_text(builder: Builder, changes: Iterable[Change]) -> str:
+    """The changes of one builder as a diff."""
+    lines = [f"{builder.name} ({builder.driver})"]
+    for change in changes:
+        lines.append(f"  {change.action.sign} {change.action} {change.thing.value} {change.name}: {change.why}")
+        lines += [f"      {difference}" for difference in change.differences]
+    if len(lines) == 1:
+        lines.append("  as declared")
+    return "\n".join(lines) + "\n"
+
+
+def summary(changes: Iterable[Change]) -> str:
+    """`2 to create, 1 to correct`, or `nothing to do`."""
+    actions = [change.action for change in changes]
+    counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
+    return ", ".join(counts) or "nothing to do"
+
+
+# --- listing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A declared node beside the real one. `reported` are its platforms in its own order, its hardware's own first."""
+
+    node: Node
+    status: str
+    version: str = ""
+    reported: tuple[Platform, ...] = ()
+    drift: tuple[str, ...] = ()
+
+
+def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
+    """All nodes as a table: with each its status, version, platforms native and emulated, and drift."""
+    nodes = [each for listed in builders for each in listed]
+    if not nodes:
+        return "no builder is declared\n"
+    header = ("node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift")
+    return "\n".join(columns([header, *(_row(each) for each in nodes)])) + "\n"
+
+
+def _row(listed: Listed) -> tuple[str, ...]:
+    node = listed.node
+    native = [each for each in listed.reported if _is_native(listed.reported[0], each)]
+    emulated = [each for each in listed.reported if each not in native]
+    return (
+        node.id,
+        str(node.driver),
+        one_line(node.endpoint) or "(in use)",
+        one_line(listed.status.partition("\n")[0]),
+        listed.version or "-",
+        _names(native or node.platforms),
+        _names(emulated),
+        ", ".join(listed.drift) or "-",
+    )
+
+
+def _is_native(own: Platform, reported: Platform) -> bool:
+    """A node reports the higher variants of its own architecture only where its hardware has them."""
+    return (own.os, own.architecture) == (reported.os, reported.architecture) or runs(own, reported)
+
+
+def _names(platforms: Iterable[Platform]) -> str:
+    return ",".join(str(each) for each in platforms) or "-"

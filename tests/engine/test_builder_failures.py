@@ -1,0 +1,239 @@
+"""Nodes that cannot be used: what is wrong is told apart, with its remedy, in the words of these golden texts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.test_builders import container_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+    Fails = Callable[..., str]
+
+
+@pytest.fixture
+def name(unique: str, docker: Docker) -> Iterator[str]:
+    """A builder's name; the container of its node `local` is removed after the test."""
+    builder = f"f{unique[-6:]}"
+    yield builder
+    docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-local")
+
+
+@pytest.fixture
+def fails(run_mpbake: RunMpbake, tmp_path: Path, testbed: Testbed) -> Fails:
+    """A way to have `builders up` fail, with programs in `bin` before those of the testbed; the error that it tells."""
+
+    def run(command: str = "up", code: int = 5) -> str:
+        env = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"}
+        done = run_mpbake(["builders", command], env=env)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr[done.stderr.index("error: ") :]
+
+    return run
+
+
+def ssh_in_the_way(testbed: Testbed, folder: Path, options: str = "", before: str = "") -> None:
+    """An `ssh` with more options, or with something before the command that is run on the far side."""
+    path = folder / "bin/ssh"
+    path.parent.mkdir()
+    command = f'"{before} $*"' if before else '"$@"'
+    path.write_text(
+        f"""#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+host=$2
+shift 2
+exec {testbed.ssh.bin}/ssh -o ConnectTimeout=5 {options} -- "$host" {command}
+"""
+    )
+    path.chmod(0o755)
+
+
+def far_plan(testbed: Testbed, name: str) -> str:
+    return container_plan(testbed, name, nodes=f'far = {{ endpoint = "{testbed.ssh.endpoint}" }}')
+
+
+FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be used: "
+
+
+@pytest.mark.parametrize(
+    ("options", "before", "message"),
+    [
+        (
+            "-o UserKnownHostsFile=/dev/null",
+            "",
+            (
+                "the host key of mpbake-node is not known (Host key verification failed.)\n"
+                "  = check it and accept it by hand: ssh mpbake-node true\n"
+            ),
+        ),
+        (
+            "-o PubkeyAuthentication=no",
+            "",
+            (
+                "ssh does not let this user in at mpbake-node (root@127.0.0.1: Permission denied (publickey).)\n"
+                "  = load the key that it knows (ssh-add), or name it in ~/.ssh/config; try: ssh mpbake-node true\n"
+            ),
+        ),
+        (
+            "-o Port=9",
+            "",
+            (
+                "no ssh server answers at mpbake-node (ssh: connect to host 127.0.0.1 port 9: Connection refused)\n"
+                "  = is sshd running there, and is the port the right one? try: ssh mpbake-node true\n"
+            ),
+        ),
+        (
+            "-o HostName=no-such-host.invalid",
+            "",
+            (
+                "there is no host mpbake-node (ssh: Could not resolve hostname no-such-host.invalid: {unknown})\n"
+                "  = is its name right, and known to this machine or to ~/.ssh/config?\n"
+            ),
+        ),
+        (
+            "",
+            "PATH=/nowhere;",
+            (
+                "there is no docker command on mpbake-node (bash: line 1: docker: command not found)\n"
+                "  = install Docker there, or put it on the PATH of plain commands: ssh mpbake-node docker version\n"
+            ),
+        ),
+        (
+            "",
+            "setpriv --reuid=65534 --regid=65534 --clear-groups",
+            (
+                "the user on mpbake-node may not use Docker there ({denied})\n"
+                "  = let that user in: sudo usermod -aG docker USER, then log in anew\n"
+            ),
+        ),
+        (
+            "",
+            "DOCKER_HOST=unix:///no.sock",
+            (
+                "the Docker engine on mpbake-node does not run (Cannot connect to the Docker daemon at unix:///no.sock"
+                ". Is the docker daemon running?)\n"
+                "  = start it there; try: ssh mpbake-node docker info\n"
+            ),
+        ),
+    ],
+    ids=["host key", "user key", "port", "host", "no docker", "no permission", "no engine"],
+)
+def test_a_machine_behind_ssh(  # noqa: PLR0913, PLR0917 - each is a part of the one case
+    options: str, before: str, message: str, testbed: Testbed, fails: Fails, name: str, tmp_path: Path
+) -> None:
+    ssh_in_the_way(testbed, tmp_path, options, before)
+    (tmp_path / "build.toml").write_text(far_plan(testbed, name))
+    began = time.monotonic()
+    found = fails()
+    assert time.monotonic() - began < 15
+    shape = FAR.format(name=name) + message
+    for part in ("{unknown}", "{denied}"):  # in the words of the system
+        if part in shape:
+            start, _, end = shape.partition(part)
+            assert found.startswith(start)
+            assert end in found
+            return
+    assert found.startswith(shape)
+
+
+def test_an_ssh_server_that_hangs_does_not_hold_the_rest_up(
+    testbed: Testbed, run_mpbake: RunMpbake, name: str, tmp_path: Path
+) -> None:
+    ssh_in_the_way(testbed, tmp_path)
+    (tmp_path / "build.toml").write_text(far_plan(testbed, name))
+    testbed.ssh.pause()
+    try:
+        began = time.monotonic()
+        done = run_mpbake(["builders", "plan"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+        assert time.monotonic() - began < 20
+        assert done.returncode == 5
+        assert "mpbake-node does not answer (Connection timed out during banner exchange" in done.stderr
+    finally:
+        testbed.ssh.resume()
+
+
+def test_an_engine_that_this_user_may_not_use(
+    testbed: Testbed, fails: Fails, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    assert docker("version")
+    program = tmp_path / "bin/docker"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nPATH=/usr/bin:/bin exec setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/docker "$@"\n'
+    )
+    program.chmod(0o755)
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    found = fails("plan")
+    assert (
+        f"node {name}/local (docker-container, the engine in use) cannot be used: this user may not use Docker ("
+        in found
+    )
+    assert "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST\n" in found
+
+
+def test_an_image_that_cannot_be_had(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(
+        container_plan(testbed, name).replace(testbed.node_image(), f"{testbed.registry.host}/no/such:1")
+    )
+    found = fails()
+    assert f"node {name}/local (docker-container, the engine in use) cannot be used: " in found
+    assert f"{testbed.registry.host}/no/such:1" in found
+    assert '  = name a BuildKit image that can be had with image = "…" in the builder' in found
+
+
+def test_an_image_of_something_else(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
+    plan = container_plan(testbed, name).replace(testbed.node_image(), testbed.env()["BASE_IMAGE"])
+    (tmp_path / "build.toml").write_text(plan.replace("FROM", "from"))
+    found = fails()
+    assert "exec --allow-insecure-entitlement=network.host failed: No such file or directory\n" in found, "its own log"
+    assert '  = name a BuildKit image with image = "…"; moby/buildkit is the usual one\n' in found
+
+
+@pytest.fixture
+def broken_image(testbed: Testbed, docker: Docker, unique: str, tmp_path: Path) -> str:
+    """An image whose BuildKit gives up with a word."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(
+        f"FROM {testbed.env()['BASE_IMAGE']}\n"
+        'ENTRYPOINT ["sh", "-c", "echo buildkitd: could not lock /var/lib/buildkit/buildkitd.lock; exit 1"]\n'
+    )
+    image = f"broken:{unique}"
+    docker("buildx", "--builder", "default", "build", "--load", "--tag", image, str(folder))
+    return image
+
+
+def test_a_buildkit_that_does_not_start_says_why(
+    testbed: Testbed, fails: Fails, broken_image: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(
+        container_plan(testbed, name, options='restart-policy = "no"').replace(testbed.node_image(), broken_image)
+    )
+    found = fails()
+    assert "\nits log ends with:\n  buildkitd: could not lock /var/lib/buildkit/buildkitd.lock\n" in found
+
+
+def test_a_node_has_so_long_to_answer(
+    testbed: Testbed, fails: Fails, docker: Docker, name: str, unique: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(f'FROM {testbed.env()["BASE_IMAGE"]}\nENTRYPOINT ["sh", "-c", "sleep 60"]\n')
+    docker("buildx", "--builder", "default", "build", "--load", "--tag", f"slow:{unique}", str(folder))
+    (tmp_path / "build.toml").write_text(
+        container_plan(testbed, name, options='boot-timeout = "4s"').replace(testbed.node_image(), f"slow:{unique}")
+    )
+    began = time.monotonic()
+    found = fails()
+    assert time.monotonic() - began < 14
+    assert f"node {name}/local (docker-container, the engine in use) cannot be used: no answer within 4.0s" in found
+    assert "  = look at its log: docker logs buildx_buildkit_" in found

@@ -1,0 +1,99 @@
+"""An engine behind TLS: reached through a docker context that mpbake makes, corrects and removes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.test_builders import container_plan, own
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def _serve(client: socket.socket, context: ssl.SSLContext, engine: str) -> None:
+    with (
+        contextlib.suppress(OSError),
+        context.wrap_socket(client, server_side=True) as channel,
+        socket.socket(socket.AF_UNIX) as upstream,
+    ):
+        upstream.connect(engine)
+        back = threading.Thread(target=_copy, args=(upstream, channel), daemon=True)
+        back.start()
+        _copy(channel, upstream)
+        back.join(10)
+
+
+@pytest.fixture
+def tls_port(testbed: Testbed) -> Iterator[int]:
+    """A port that leads to the testbed's engine for whoever has its client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certs = testbed.certificates
+    context.load_cert_chain(certs / "server.crt", certs / "server.key")
+    context.load_verify_locations(certs / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    assert testbed.engine.socket is not None
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = server.accept()
+                    threading.Thread(
+                        target=_serve, args=(client, context, str(testbed.engine.socket)), daemon=True
+                    ).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_an_engine_behind_tls(
+    testbed: Testbed,
+    testbed_env: dict[str, str],
+    run_mpbake: RunMpbake,
+    docker: Docker,
+    tls_port: int,
+    tmp_path: Path,
+) -> None:
+    name = f"t{tls_port}"
+    certs = testbed.certificates
+    tls = f'{{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
+    node = f'far = {{ endpoint = "tcp://127.0.0.1:{tls_port}", tls = {tls} }}'
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name, nodes=node))
+    environment = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    docker("buildx", "ls")
+    before = own(testbed_env)
+
+    planned = run_mpbake(["builders", "plan"], env=environment)
+    assert f"  ~ correct docker context mpbake-{name}-far: buildx reaches an engine by TLS" in planned.stdout
+    assert run_mpbake(["builders", "up"], env=environment).returncode == 0
+    assert f"mpbake-{name}-far" in docker("context", "ls")
+    done = run_mpbake(["run", "web"], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "as declared" in run_mpbake(["builders", "plan"], env=environment).stdout
+
+    docker("context", "update", f"mpbake-{name}-far", "--docker", "host=tcp://127.0.0.1:9")
+    assert "correct docker context" in run_mpbake(["builders", "plan"], env=environment).stdout
+    assert run_mpbake(["builders", "up"], env=environment).returncode == 0
+    done = run_mpbake(["builders", "rm"], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert f"{name}/far: docker context mpbake-{name}-far removed" in done.stderr
+    assert own(testbed_env) == before

@@ -1,0 +1,485 @@
+"""Builders from the file, on real nodes: created, used, drifted, corrected with their cache, removed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests.engine.conftest import _CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+
+class Mpbake(Protocol):
+    """Runs mpbake with the test's own plan and records."""
+
+    def __call__(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it and see that it ends with `code`."""
+
+
+@pytest.fixture
+def name(unique: str, docker: Docker) -> Iterator[str]:
+    """A builder's name; what may be left of its nodes `local` and `far` is removed after the test."""
+    builder = f"b{unique[-6:]}"
+    yield builder
+    for node in ("local", "far"):
+        docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-{node}")
+
+
+@pytest.fixture
+def mpbake(run_mpbake: RunMpbake, tmp_path: Path) -> Mpbake:
+    """A way to run mpbake whose records are the test's own."""
+
+    def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_mpbake(args, env={"XDG_STATE_HOME": str(tmp_path / "state")})
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def container_plan(testbed: Testbed, name: str, *, options: str = "", nodes: str = "local = {}") -> str:
+    return f"""
+version = 1
+[builders.{name}]
+image = "{testbed.node_image()}"
+network = "host"
+{options}
+[builders.{name}.nodes]
+{nodes}
+[targets.web]
+builder = "{name}"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN echo built
+'''
+platforms = ["linux/amd64"]
+"""
+
+
+def remote_plan(testbed: Testbed, name: str, *, platforms: str = '"linux/amd64", "linux/386"') -> str:
+    certs = testbed.certificates
+    tls = f'tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
+    return f"""
+version = 1
+[builders.{name}]
+driver = "remote"
+[builders.{name}.nodes.amd64]
+endpoint = "{testbed.node("linux-amd64").endpoint}"
+platforms = [{platforms}]
+{tls}
+[builders.{name}.nodes.arm64]
+endpoint = "{testbed.node("linux-arm64").endpoint}"
+platforms = ["linux/arm64"]
+{tls}
+[targets.web]
+builder = "{name}"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64", "linux/arm64"]
+"""
+
+
+def container_id(docker: Docker, name: str, node: str = "local") -> str:
+    return docker("inspect", "--format", "{{.Id}}", f"buildx_buildkit_{name}-{node}")
+
+
+def contents(*folders: str) -> dict[str, str]:
+    """Every file below the folders, by a hash of its bytes."""
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def own(env: Mapping[str, str]) -> dict[str, str]:
+    """The user's own docker and buildx, but for the times at which builders were last used.
+
+    buildx must have run before: it makes some files of its own when it first does.
+    """
+    found = contents(env["BUILDX_CONFIG"], env["DOCKER_CONFIG"])
+    return {path: digest for path, digest in found.items() if "/activity/" not in path}
+
+
+# --- a container's whole life -----------------------------------------------------------------------------------------
+
+
+def test_the_life_of_a_container(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    docker("buildx", "ls")
+    before = own(testbed_env)
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name, options='memory = "1g"'))
+
+    assert mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
+        f"{name} (docker-container)\n"
+        f"  + create container buildx_buildkit_{name}-local: there is none\n"
+        f"  + create builder {name}: for use by hand: docker buildx build --builder\n"
+        "2 to create\n"
+    )
+    assert own(testbed_env) == before, "a plan changes nothing"
+    done = mpbake("builders", "up")
+    assert f"{name}/local: created, and answers" in done.stderr
+    assert mpbake("builders", "plan", "--detailed-exitcode").stdout.endswith("  as declared\nnothing to do\n")
+    assert "running" in mpbake("builders").stdout
+    assert "/4] RUN" not in mpbake("run", "web").stderr
+
+    # Drift: the plan changes, a run only warns, `up` makes the container anew and its cache is still warm.
+    identity = container_id(docker, name)
+    plan.write_text(
+        container_plan(testbed, name, options='memory = "2g"\nflags = ["--debug"]\nbuildkitd = { debug = true }')
+    )
+    warned = mpbake("run", "web").stderr
+    assert f"warning: {name}/local runs with other options than the plan declares (config, flags, memory)" in warned
+    assert container_id(docker, name) == identity
+    assert mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
+        f"{name} (docker-container)\n"
+        f"  ± replace container buildx_buildkit_{name}-local: it was made with other options; its cache stays\n"
+        "      config: (none) -> as declared\n"
+        "      flags: others -> --debug\n"
+        "      memory: 1g -> 2g\n"
+        f"  ~ correct builder {name}: buildx's store says something else\n"
+        f"      {name}-local: flags: (none) -> --debug\n"
+        f"      {name}-local: mark: another -> as declared\n"
+        f"      {name}-local: memory: 1g -> 2g\n"
+        "1 to replace, 1 to correct\n"
+    )
+    assert container_id(docker, name) == identity
+    assert f"{name}/local: made anew with its cache, and answers" in mpbake("builders", "up").stderr
+    assert container_id(docker, name) != identity
+    assert docker("inspect", "--format", "{{.HostConfig.Memory}}", f"buildx_buildkit_{name}-local") == f"{2 << 30}\n"
+    assert "RUN echo built: cached" in mpbake("run", "--verbose", "web").stderr, "its cache is warm"
+    assert mpbake("builders", "up").stdout.endswith("  as declared\n")
+
+    # Stopped, started, removed.
+    mpbake("builders", "stop")
+    assert f"  > start container buildx_buildkit_{name}-local: it is exited\n" in mpbake("builders", "plan").stdout
+    mpbake("builders", "up")
+    mpbake("builders", "rm", "--keep-state")
+    assert f"buildx_buildkit_{name}-local_state" in docker("volume", "ls")
+    mpbake("builders", "up")
+    assert "RUN echo built: cached" in mpbake("run", "--verbose", "web").stderr, "the cache was kept"
+    mpbake("builders", "rm")
+    assert name not in docker("ps", "--all") + docker("volume", "ls") + docker("buildx", "ls")
+    assert own(testbed_env) == before, "nothing of the user's own is changed"
+
+
+def test_the_life_of_remote_nodes(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    docker("buildx", "ls")
+    before = own(testbed_env)
+    plan = tmp_path / "build.toml"
+    plan.write_text(remote_plan(testbed, name))
+    mpbake("builders", "up")
+    seen = docker("buildx", "inspect", name)
+    assert "linux/amd64*, linux/386*" in seen
+    assert "linux/arm64*" in seen
+    mpbake("run", "web")
+
+    plan.write_text(remote_plan(testbed, name, platforms='"linux/amd64"'))
+    assert mpbake("builders", "plan").stdout == (
+        f"{name} (remote)\n"
+        f"  ~ correct builder {name}: buildx's store says something else\n"
+        f"      {name}-amd64: platforms: linux/amd64, linux/386 -> linux/amd64\n"
+        "1 to correct\n"
+    )
+    mpbake("builders", "up")
+    assert "linux/386*" not in docker("buildx", "inspect", name)
+    mpbake("builders", "rm")
+    assert own(testbed_env) == before
+
+
+def test_a_container_on_another_machine(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name, nodes=f'far = {{ endpoint = "{testbed.ssh.endpoint}" }}'))
+    mpbake("builders", "up")
+    mpbake("run", "web")
+    plan.write_text(
+        container_plan(testbed, name, nodes=f'far = {{ endpoint = "{testbed.ssh.endpoint}", env = {{ A = "b,c" }} }}')
+    )
+    assert "      env.A: (none) -> as declared\n" in mpbake("builders", "plan").stdout
+    mpbake("builders", "up")
+    assert "A=b,c" in docker("inspect", f"buildx_buildkit_{name}-far")
+    mpbake("builders", "rm")
+    assert name not in docker("ps", "--all")
+
+
+def test_another_machine_sees_drift_by_the_mark(
+    testbed: Testbed, mpbake: Mpbake, run_mpbake: RunMpbake, name: str, tmp_path: Path
+) -> None:
+    """Nothing but the container itself tells the other one what it was made with."""
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name, options='memory = "1g"'))
+    mpbake("builders", "up")
+    plan.write_text(container_plan(testbed, name, options='memory = "2g"'))
+    elsewhere = {"XDG_STATE_HOME": str(tmp_path / "other"), "BUILDX_CONFIG": str(tmp_path / "buildx")}
+    done = run_mpbake(["builders", "plan"], env=elsewhere)
+    assert "      memory: 1g -> 2g\n" in done.stdout
+
+
+def test_nodes_that_left_the_plan_are_pruned(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(
+        container_plan(testbed, name, nodes=f'local = {{}}\nfar = {{ endpoint = "{testbed.ssh.endpoint}" }}')
+    )
+    mpbake("builders", "up")
+    plan.write_text(container_plan(testbed, name))
+    assert f"{name}/far: container removed, and its cache" in mpbake("builders", "prune").stderr
+    assert f"{name}-far" not in docker("ps", "--all") + docker("buildx", "ls")
+    assert container_id(docker, name)
+    assert mpbake("builders", "prune").stdout == "nothing to do\n"
+    plan.write_text("version = 1\n[targets.web]\n")
+    mpbake("builders", "prune")
+    assert name not in docker("ps", "--all") + docker("buildx", "ls")
+
+
+# --- what is never done -----------------------------------------------------------------------------------------------
+
+
+def test_what_somebody_else_made_is_left_as_it_is(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    docker("create", "--name", f"buildx_buildkit_{name}-local", testbed.env()["BASE_IMAGE"], "true")
+    docker("buildx", "create", "--name", name, "--driver", "remote", "tcp://127.0.0.1:9")
+    try:
+        before = docker("inspect", f"buildx_buildkit_{name}-local")
+        for command in ("plan", "up"):
+            done = mpbake("builders", command, code=3)
+            assert f"a container buildx_buildkit_{name}-local exists that mpbake did not make" in done.stderr
+            assert f"a builder {name} is in buildx's store that mpbake did not make; it is left as it is" in done.stderr
+        mpbake("builders", "stop", code=3)
+        mpbake("builders", "rm", code=3)
+        assert docker("inspect", f"buildx_buildkit_{name}-local") == before
+        assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
+def test_a_node_that_builds_is_not_replaced(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, testbed_env: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name).replace("RUN echo built", "RUN sleep 12"))
+    mpbake("builders", "up")
+    identity = container_id(docker, name)
+    env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT)}
+    other = tmp_path / "other.toml"
+    other.write_text(container_plan(testbed, name, options='memory = "2g"'))
+    command = (sys.executable, "-m", "mpbake", "run", "web")
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as build:
+        assert build.stderr is not None
+        assert any("RUN sleep" in line for line in build.stderr)
+        done = mpbake("builders", "up", "-f", "other.toml", code=4)
+        said = f"{name}/local: something builds in buildx_buildkit_{name}-local just now; it is left as it is"
+        assert said in done.stderr
+        assert container_id(docker, name) == identity
+        build.stderr.read()
+        assert build.wait() == 0
+    mpbake("builders", "up", "-f", "other.toml")
+    assert container_id(docker, name) != identity
+
+
+def test_a_dead_node_delays_nobody(testbed: Testbed, mpbake: Mpbake, unique: str, name: str, tmp_path: Path) -> None:
+    dead = testbed.add_node(unique)
+    dead.stop()
+    plan = tmp_path / "build.toml"
+    plan.write_text(remote_plan(testbed, name).replace(testbed.node("linux-arm64").endpoint, dead.endpoint))
+    began = time.monotonic()
+    done = mpbake("builders", "up", code=5)
+    assert time.monotonic() - began < 10
+    assert f"node {name}/arm64 does not answer at {dead.endpoint}" in done.stderr
+    assert f"{name}-amd64" in Path(testbed.env()["BUILDX_CONFIG"], "instances", name).read_text()
+    mpbake("builders", "rm")
+
+
+# --- traps of buildx --------------------------------------------------------------------------------------------------
+
+
+def test_nodes_of_the_same_platform_all_keep_it(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    """`buildx create --append` takes a platform away from the nodes that had it before."""
+    plan = tmp_path / "build.toml"
+    plan.write_text(remote_plan(testbed, name).replace('["linux/arm64"]\ntls', '["linux/amd64"]\ntls'))
+    mpbake("builders", "up")
+    assert docker("buildx", "inspect", name).count("linux/amd64*") == 2
+    mpbake("builders", "rm")
+
+
+def test_the_users_current_builder_stays(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    docker("buildx", "create", "--name", f"users-{name}", "--driver", "remote", "--use", "tcp://127.0.0.1:9")
+    try:
+        current = Path(testbed.env()["BUILDX_CONFIG"], "current").read_bytes()
+        (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+        for command in ("up", "rm"):
+            mpbake("builders", command)
+            assert Path(testbed.env()["BUILDX_CONFIG"], "current").read_bytes() == current
+    finally:
+        docker("buildx", "rm", "--force", f"users-{name}")
+
+
+def test_a_damaged_entry_is_written_anew(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(remote_plan(testbed, name))
+    mpbake("builders", "up")
+    path = Path(testbed.env()["BUILDX_CONFIG"], "instances", name)
+    entry = json.loads(path.read_text())
+    entry["Nodes"][1]["Platforms"] = None
+    path.write_text(json.dumps(entry))
+    assert f"{name}-arm64: platforms: (none) -> linux/arm64" in mpbake("builders", "plan").stdout
+    mpbake("builders", "up")
+    assert "linux/arm64*" in docker("buildx", "inspect", name)
+    mpbake("builders", "rm")
+
+
+# --- at once ----------------------------------------------------------------------------------------------------------
+
+
+def _at_once(mpbake: Mpbake, commands: Sequence[tuple[str, ...]]) -> list[subprocess.CompletedProcess[str]]:
+    found: list[subprocess.CompletedProcess[str]] = []
+    threads = [threading.Thread(target=lambda each=each: found.append(mpbake(*each))) for each in commands]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_two_at_once(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    done = _at_once(mpbake, [("builders", "up")] * 2)
+    assert len(done) == 2
+    assert sorted("+ create" in each.stdout for each in done) == [False, True], "the second finds nothing to do"
+    assert any(f"{name}: another mpbake works on it, waiting" in each.stderr for each in done)
+    mpbake("builders", "rm")
+
+
+@pytest.mark.long
+def test_two_at_once_again_and_again(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
+    for turn in range(20):
+        (tmp_path / "build.toml").write_text(container_plan(testbed, name, options=f'env.TURN = "{turn}"'))
+        assert len(_at_once(mpbake, [("builders", "up")] * 2)) == 2
+        assert mpbake("builders", "plan", "--detailed-exitcode").stdout.endswith("nothing to do\n")
+    mpbake("builders", "rm")
+
+
+# --- builders of others -----------------------------------------------------------------------------------------------
+
+
+def external_plan(testbed: Testbed, name: str) -> str:
+    return f"""
+version = 1
+[builders.{name}]
+external = true
+[targets.web]
+builder = "{name}"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{testbed.registry.host}/{name}:1"]
+push = true
+"""
+
+
+def test_a_remote_builder_of_somebody_else(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    certs = testbed.certificates
+    options = f"cacert={certs}/ca.crt,cert={certs}/client.crt,key={certs}/client.key"
+    create = ("buildx", "create", "--name", name, "--driver", "remote", "--driver-opt", options)
+    amd64, arm64 = testbed.node("linux-amd64"), testbed.node("linux-arm64")
+    docker(*create, "--node", "one", "--platform", "linux/amd64", amd64.endpoint)
+    docker(*create, "--append", "--node", "two", "--platform", "linux/arm64", arm64.endpoint)
+    try:
+        amd64.forget()
+        arm64.forget()
+        before = own(testbed_env)
+        (tmp_path / "build.toml").write_text(external_plan(testbed, name))
+        assert f"{name}/two" in mpbake("plan", "web").stdout
+        mpbake("run", "web")
+        assert [build.platforms for build in amd64.builds()] == [("linux/amd64",)]
+        assert [build.platforms for build in arm64.builds()] == [("linux/arm64",)]
+        assert f"{name}/one" in mpbake("builders").stdout
+        mpbake("builders", "up")
+        assert f'builder "{name}" is external' in mpbake("builders", "rm", name, code=3).stderr
+        mpbake("builders", "rm")
+        assert own(testbed_env) == before
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
+def test_a_container_of_somebody_else_is_booted_through_its_own_builder(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    options = f"image={testbed.node_image()},network=host"
+    docker("buildx", "create", "--name", name, "--node", f"{name}x", "--driver-opt", options)
+    try:
+        (tmp_path / "build.toml").write_text(external_plan(testbed, name))
+        for _ in range(2):
+            mpbake("run", "web")
+        assert "MPBAKE_NODE" not in docker("inspect", f"buildx_buildkit_{name}x")
+        docker("stop", "--time", "1", f"buildx_buildkit_{name}x")
+        mpbake("run", "web")
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
+def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
+    testbed: Testbed, mpbake: Mpbake, tmp_path: Path
+) -> None:
+    """The engine's own, as if it were a hosted service's: its name is in no store."""
+    (tmp_path / "build.toml").write_text(external_plan(testbed, "default").replace("push = true", ""))
+    done = mpbake("run", "web")
+    assert "warning: default: buildx itself places on its nodes, all platforms in one piece" in done.stderr
+    assert "linux/amd64,linux/arm64" in done.stdout
+
+
+def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed, name: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(external_plan(testbed, name))
+    assert f"node {name}/{name} (external, the engine in use) cannot be used: " in mpbake("run", "web", code=5).stderr
+
+
+def test_a_remote_node_in_a_container(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(f"""
+version = 1
+[builders.{name}]
+driver = "remote"
+nodes.one = {{ endpoint = "docker-container://{name}", platforms = ["linux/amd64"] }}
+[targets.web]
+builder = "{name}"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+""")
+    assert f"the container {name} does not exist" in mpbake("builders", "up", code=5).stderr
+    docker("run", "--detach", "--privileged", "--network", "host", "--name", name, testbed.node_image())
+    try:
+        mpbake("builders", "up")
+        mpbake("run", "web")
+        docker("stop", "--time", "1", name)
+        assert f"the container {name} is exited" in mpbake("run", "web", code=5).stderr
+        mpbake("builders", "rm")
+        assert name in docker("ps", "--all"), "it is not mpbake's"
+    finally:
+        docker("rm", "--force", "--volumes", name)

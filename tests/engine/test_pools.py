@@ -1,0 +1,225 @@
+"""Equal nodes share the work, and take over from one that goes away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.nodes import Node
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SLEEPING = "RUN echo working; sleep 8"
+
+
+def pool_plan(testbed: Testbed, nodes: dict[str, Node], targets: str, more: str = "") -> str:
+    """Targets on equal nodes, all of linux/amd64."""
+    certs = testbed.certificates
+    tls = f'tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
+    tables = "\n".join(
+        f'[builders.pool.nodes.{name}]\nendpoint = "{node.endpoint}"\nplatforms = ["linux/amd64"]\n{tls}\n{more}'
+        for name, node in nodes.items()
+    )
+    return f'version = 1\n[builders.pool]\ndriver = "remote"\nslots = 1\n{tables}\n{targets}'
+
+
+def target(name: str, testbed: Testbed, *lines: str) -> str:
+    dockerfile = "\n".join([f"FROM {testbed.env()['BASE_IMAGE']}", f"RUN echo {name}-{time.time()}", *lines])
+    return f"""
+[targets.{name}]
+builder = "pool"
+dockerfile-inline = '''
+{dockerfile}
+'''
+platforms = ["linux/amd64"]
+stall-timeout = "8s"
+"""
+
+
+@pytest.fixture
+def nodes(testbed: Testbed, unique: str) -> Iterator[dict[str, Node]]:
+    """Two equal nodes."""
+    found = {name: testbed.add_node(f"{name}-{unique[-6:]}") for name in ("a", "b")}
+    yield found
+    for node in found.values():
+        node.resume()
+        node.stop()
+
+
+class Running:
+    """mpbake while it runs, and what it has said so far."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self._told = folder / "told"
+        self._table = folder / "table"
+        command = [sys.executable, "-m", "mpbake", "run", "*"]
+        with self._told.open("w") as told, self._table.open("w") as table:
+            env = {**env, "PYTHONPATH": str(CHECKOUT)}
+            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=table, stderr=told)
+
+    @property
+    def errors(self) -> str:
+        return self._told.read_text()
+
+    def until(self, words: str, times: int = 1) -> str:
+        """Wait until so many lines hold `words`; the first of them."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            lines = [line for line in self.errors.splitlines() if words in line]
+            if len(lines) >= times:
+                return lines[0]
+            time.sleep(0.05)
+        pytest.fail(f"it never said {words!r}:\n{self.errors}")
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: exit code and table."""
+        return self._process.wait(timeout=120), self._table.read_text()
+
+
+def test_equal_nodes_share_the_work(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    targets = "".join(target(f"w{number}", testbed, "RUN sleep 1") for number in range(4))
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets))
+    done = run_mpbake(["run", "*"])
+    assert done.returncode == 0, done.stderr
+    assert {name: len(node.builds()) for name, node in nodes.items()} == {"a": 2, "b": 2}
+    for number in range(4):
+        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"w{number} ")]
+        (line,) = [line for line in done.stderr.splitlines() if f"build w{number} " in line and "done in" in line]
+        assert row.split()[-1] in line, "the table names the node that built it"
+
+
+def test_node_that_is_dead_at_the_start_is_left_out(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    nodes["a"].stop()
+    targets = "".join(target(f"w{number}", testbed) for number in range(3))
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets))
+    done = run_mpbake(["run", "*"])
+    assert done.returncode == 0, done.stderr
+    assert "warning: pool/a is left out for now: node pool/a does not answer at " in done.stderr
+    assert len(nodes["b"].builds()) == 3
+
+
+def test_required_node_that_is_dead_is_an_error(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    nodes["a"].stop()
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, target("w", testbed), "required = true"))
+    done = run_mpbake(["run", "*"])
+    assert done.returncode == 5, done.stderr
+    assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
+
+
+@pytest.mark.parametrize("end", ["cut", "frozen"])
+def test_node_that_goes_away_during_a_build(
+    end: str, testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, target("web", testbed, SLEEPING)))
+    running = Running(testbed_env, tmp_path)
+    running.until("sleep 8")
+    first = next(name for name in nodes if f"on pool/{name}" in running.until("build web linux/amd64 on"))
+    other = next(name for name in nodes if name != first)
+    if end == "cut":
+        nodes[first].stop()
+    else:
+        nodes[first].pause()
+    code, table = running.end()
+    assert code == 0, running.errors
+    assert f"warning: build web linux/amd64 on pool/{first}: " in running.errors
+    assert f"build web linux/amd64 on pool/{other}: done in" in running.errors
+    assert f"pool/{other}" in table
+    assert len(nodes[other].builds()) == 1
+
+
+def test_frozen_node_delays_nobody_else(
+    testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    targets = "".join(target(f"w{number}", testbed, "RUN echo working; sleep 3") for number in range(4))
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets.replace('"8s"', '"30s"')))
+    running = Running(testbed_env, tmp_path)
+    running.until("sleep 3")
+    nodes["a"].pause()
+    running.until("on pool/b: done in", times=3)
+    nodes["a"].resume()
+    code, _ = running.end()
+    assert code == 0, running.errors
+
+
+def test_container_that_is_killed_during_a_build(
+    testbed: Testbed, testbed_env: dict[str, str], docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    builder = f"p{unique[-6:]}"
+    docker("context", "create", unique, "--docker", f"host={testbed.engine.host}")
+    (tmp_path / "build.toml").write_text(
+        f"""
+version = 1
+[builders.{builder}]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+[builders.{builder}.nodes.a]
+platforms = ["linux/amd64"]
+[builders.{builder}.nodes.b]
+endpoint = "{unique}"
+platforms = ["linux/amd64"]
+"""
+        + target("web", testbed, SLEEPING).replace('"pool"', f'"{builder}"')
+    )
+    try:
+        running = Running(testbed_env, tmp_path)
+        running.until("sleep 8")
+        first = next(name for name in "ab" if f"on {builder}/{name}" in running.until("build web linux/amd64 on"))
+        docker("kill", f"buildx_buildkit_{builder}-{first}")
+        code, table = running.end()
+        assert code == 0, running.errors
+        assert f"{builder}/{'b' if first == 'a' else 'a'}" in table
+    finally:
+        for name in "ab":
+            docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-{name}")
+        docker("context", "rm", unique)
+
+
+def test_call_that_fails_costs_only_the_target_at_fault(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], repository: str, tmp_path: Path
+) -> None:
+    """Four targets whose last builds were short, on one node, one of which now fails."""
+    head = f"FROM {testbed.env()['BASE_IMAGE']}\nARG NAME\n"
+    targets = "".join(
+        f"""
+[targets.{name}]
+builder = "pool"
+args = {{ NAME = "{name}" }}
+platforms = ["linux/amd64"]
+tags = ["{repository}:{name}"]
+push = true
+"""
+        for name in "abcd"
+    )
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, {"a": nodes["a"]}, targets))
+    (tmp_path / "Dockerfile").write_text(f"{head}RUN echo $NAME\n")
+    for _ in range(2):
+        assert run_mpbake(["run", "*"]).returncode == 0
+    assert len({build.connection for build in nodes["a"].builds()[-4:]}) == 1, "they shared a call"
+    nodes["a"].forget()
+    (tmp_path / "Dockerfile").write_text(f"{head}RUN [ $NAME != c ] || exit 3\n")
+
+    done = run_mpbake(["run", "*"])
+
+    assert done.returncode == 1, done.stderr
+    assert "4 targets: 3 done, 1 failed" in done.stdout
+    assert done.stderr.count("c, of the same call, failed: tried again") == 3
+    assert "error: build c linux/amd64 on pool/a: " in done.stderr
+    assert "exit code: 3" in done.stderr
+    assert len(nodes["a"].builds()) == 7, "four in a call, and three again"

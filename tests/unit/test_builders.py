@@ -1,0 +1,308 @@
+"""Builders brought up and taken away, as far as it does not take a real engine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit import builders as module
+from mpbake.buildkit.builders import Builders
+from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.records import record_of
+from mpbake.buildkit.survey import look
+from mpbake.buildkit.tools import tools_for
+from mpbake.lifecycle import ALWAYS, MARK, changes_text, inventory_text
+from mpbake.plan import Builder, Driver, Node
+from mpbake.platforms import parse_platforms
+from tests.unit.dockers import FakeDocker, container, done, failed
+from tests.unit.plans import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.buildkit.docker import Completed
+
+LOCAL = Node(
+    builder="ci",
+    name="local",
+    driver=Driver.DOCKER_CONTAINER,
+    endpoint="ssh://far",
+    platforms=parse_platforms(["linux/arm64"]),
+    options=(("memory", "8g"),),
+)
+CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
+INSPECTED = (
+    "Name: ci\nDriver: docker-container\n\nNodes:\nName: ci-local\nEndpoint: ssh://far\nPlatforms: linux/arm64*\n"
+)
+
+
+class Engine(FakeDocker):
+    """An engine with at most one container, and a buildx that writes instances down as the real one does."""
+
+    def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
+        named = {name.replace("_", " "): answer for name, answer in answers.items()}
+        super().__init__({**named, "container": done(), "volume": done(), "buildx inspect": done(INSPECTED)})
+        self.made = mark
+        self.status = status
+        self.busy = busy
+        self.unreachable = False
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Do as docker does, where it matters."""
+        command = " ".join(arguments)
+        if command.startswith("container inspect"):
+            self.commands.append("container inspect")
+            if self.unreachable:
+                return failed("no route to host")
+            if not self.made:
+                return failed("No such container")
+            return container(f"{MARK}={self.made}", status=self.status, busy=self.busy)
+        if command.startswith("container rm"):
+            self.made = ""
+        if command.startswith("buildx create"):
+            self._create(list(arguments), Path(settings["environment"]["BUILDX_CONFIG"]))
+            self.commands.append("buildx create")
+            return done()
+        if "--bootstrap" in arguments and "buildx boot" not in self.answers:
+            self.made, self.status = self.made or declare(LOCAL).mark, "running"
+        if "--bootstrap" in arguments and "buildx boot" in self.answers:
+            return self.answers["buildx boot"]  # type: ignore[no-any-return]
+        return super().run(arguments, **settings)
+
+    def _create(self, arguments: list[str], store: Path) -> None:
+        name = arguments[arguments.index("--name") + 1]
+        options = dict(
+            arguments[index + 1].partition("=")[::2] for index, each in enumerate(arguments) if each == "--driver-opt"
+        )
+        node = {"Name": name, "Endpoint": arguments[-1], "Platforms": None, "DriverOpts": options, "Flags": [ALWAYS]}
+        driver = arguments[arguments.index("--driver") + 1]
+        (store / "instances").mkdir(exist_ok=True)
+        entry = {"Name": name, "Driver": driver, "Nodes": [{**node, "Files": None}], "Dynamic": False}
+        (store / "instances" / name).write_text(json.dumps(entry))
+
+
+def builders(folder: Path, engine: FakeDocker) -> tuple[Builders, list[str]]:
+    """Builders of somebody whose home is the folder, and what they said."""
+    (folder / "scratch").mkdir(exist_ok=True)
+    said: list[str] = []
+    environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
+    return Builders(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+
+
+def brought_up(folder: Path, engine: Engine, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
+    """What was to be done, what was said, and what went wrong."""
+    this, said = builders(folder, engine)
+    told: list[str] = []
+    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes)))
+    return "".join(told), said, [str(each) for each in found.errors]
+
+
+def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
+    engine = Engine()
+    assert brought_up(tmp_path, engine) == (
+        text("""
+            ci (docker-container)
+              + create container buildx_buildkit_ci-local: there is none
+              + create builder ci: for use by hand: docker buildx build --builder
+            """)
+        + "\n",
+        ["ci/local: created, and answers", "ci: in buildx's store, for docker buildx build --builder ci"],
+        [],
+    )
+    entry = json.loads((tmp_path / ".docker/buildx/instances/ci").read_text())
+    assert entry["Nodes"][0]["Platforms"] == [{"architecture": "arm64", "os": "linux"}]
+    asked = len(engine.commands)
+    assert brought_up(tmp_path, engine) == ("ci (docker-container)\n  as declared\n", [], [])
+    assert engine.commands[asked:] == ["container inspect"], "nothing else is asked when all is right"
+
+
+def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
+    engine = Engine(mark="driver=0;memory=0")
+    plan, said, errors = brought_up(tmp_path, engine)
+    assert "± replace container" in plan
+    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert errors == []
+    assert "container rm --force c0ffee" in engine.commands
+    assert not [each for each in engine.commands if each.startswith("volume")], "its cache stays"
+
+
+def test_a_stopped_container_is_started(tmp_path: Path) -> None:
+    _, said, _ = brought_up(tmp_path, Engine(mark=declare(LOCAL).mark, status="exited"))
+    assert said[0] == "ci/local: started, and answers"
+
+
+def test_a_container_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_PAUSE", 0)
+    engine = Engine(mark="driver=0", busy=True)
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            ci/local: something builds in buildx_buildkit_ci-local just now; it is left as it is
+              = repeat this when it is idle
+            """)
+    ]
+    assert not [each for each in engine.commands if each.startswith("container rm")]
+
+
+def test_a_node_that_does_not_start_says_why_itself(tmp_path: Path) -> None:
+    engine = Engine(buildx_boot=failed("ERROR: timeout"), container_logs=done("buildkitd: unknown flag --nope\n"))
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            node ci/local (docker-container, ssh://far) cannot be used: timeout
+            its log ends with:
+              buildkitd: unknown flag --nope
+              = try: docker -H ssh://far version
+            """).replace("\n              =", "\n  =")
+    ]
+
+
+def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
+    engine.answers["buildx inspect"] = failed("ERROR: bad entry")
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == ["ci: buildx does not take it as declared: bad entry; its store is as it was"]
+    assert not (tmp_path / ".docker/buildx/instances").exists()
+
+
+def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="unix:///x", options=())
+    node = {"Name": "x", "Endpoint": "tcp://a", "Platforms": None, "DriverOpts": None, "Flags": None}
+    entry = {"Name": "ci", "Driver": "remote", "Nodes": [node]}
+    path = tmp_path / ".docker/buildx/instances/ci"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(entry))
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            ci: a builder ci is in buildx's store that mpbake did not make; it is left as it is
+              = rename yours, or take that one out and keep what it uses: docker buildx rm --keep-daemon ci
+            """)
+    ]
+    assert json.loads(path.read_text()) == entry
+    this, said = builders(tmp_path, engine)
+    assert this.remove(replace(CI, nodes=(remote,)), keep_state=False) == []
+    assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
+
+
+def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.answers["buildx inspect"] = done("Name: far\nPlatforms: linux/amd64\n")
+    node = Node(builder="e", name="n", driver=Driver.DOCKER, endpoint="far")
+    plan, said, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
+    assert (plan, said, errors) == ("e (docker)\n  as declared\n", [], [])
+    assert engine.commands == ["buildx inspect far"]
+
+
+def test_a_kubernetes_builder(tmp_path: Path) -> None:
+    """What `create` is told; a cluster is another matter."""
+    node = Node(
+        builder="k",
+        name="n",
+        driver=Driver.KUBERNETES,
+        options=(("namespace", "ci"), ("nodeselector", "a=b,c=d"), ("replicas", "2")),
+    )
+    docker = FakeDocker(
+        {"buildx create": done(), "buildx inspect": done("Platforms: linux/amd64\n"), "buildx rm": done()}
+    )
+    this, _ = builders(tmp_path, docker)
+    ready = this.tools.instances.written(node)
+    assert docker.commands == [
+        (
+            "buildx create --name k-n --node k-n --driver kubernetes --driver-opt namespace=ci "
+            f'--driver-opt "nodeselector=a=b,c=d" --driver-opt replicas=2 --driver-opt env.{MARK}={declare(node).mark}'
+        )
+    ]
+    assert this.tools.instances.booted(ready).facts.platforms == parse_platforms(["linux/amd64"])
+    this.tools.instances.removed(node, keep_state=True)
+    assert docker.commands[-1] == "buildx rm k-n --keep-state"
+
+
+# --- stopping and removing --------------------------------------------------------------------------------------------
+
+
+def test_stop(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    this, said = builders(tmp_path, engine)
+    assert this.stop(CI) == []
+    assert engine.commands[-1] == "container stop c0ffee"
+    engine.status = "exited"
+    assert this.stop(CI) == []
+    assert said == ["ci/local: stopped", "ci/local: does not run"]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_remove(tmp_path: Path, *, keep: bool) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    this, said = builders(tmp_path, engine)
+    assert this.remove(CI, keep_state=keep) == []
+    assert said == [
+        f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
+        "ci: taken out of buildx's store",
+    ]
+    volumes = [each for each in engine.commands if each.startswith("volume")]
+    assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
+    assert not (tmp_path / ".docker/buildx/instances/ci").exists()
+    assert this.tools.records.read("ci") is None
+    said.clear()
+    assert this.remove(CI, keep_state=keep) == []
+    assert said == [], "there is nothing more to remove"
+
+
+def test_prune(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    this, said = builders(tmp_path, engine)
+    moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
+    record = record_of(CI, this.plan, None)
+    assert this.prune(moved, record) == []
+    assert said[0] == "ci/local: container removed, and its cache"
+    assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
+    left = this.tools.records.read("ci")
+    assert left is not None
+    assert left.nodes == ()
+    assert this.prune(None, record) == []
+    assert said[-1] == "ci: taken out of buildx's store"
+    assert this.tools.records.read("ci") is None
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.unreachable = True
+    this, _ = builders(tmp_path, engine)
+    found = look(this.tools, CI)
+    assert [each.message for each in found.errors] == [
+        "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
+    ]
+    assert [change.thing.value for change in found.changes] == ["builder"]
+
+
+def test_an_inventory(tmp_path: Path) -> None:
+    engine = Engine()
+    this, _ = builders(tmp_path, engine)
+    assert "missing" in inventory_text([inventory(this.tools, CI)])
+    brought_up(tmp_path, engine)
+    (listed,) = inventory(this.tools, CI)
+    assert (listed.status, listed.reported, listed.drift) == ("running", parse_platforms(["linux/arm64"]), ())
+    engine.made = "driver=0"
+    other = replace(CI, nodes=(replace(LOCAL, platforms=()),))
+    (listed,) = inventory(this.tools, other)
+    assert listed.drift == ("driver", "memory", "entry: platforms")
+    engine.status = "exited"
+    assert inventory(this.tools, CI)[0].status == "exited"
+    engine.answers["buildx inspect"] = failed("ERROR: no")
+    engine.status = "running"
+    assert inventory(this.tools, CI)[0].status == "node ci/local (docker-container, ssh://far) cannot be used: no"

@@ -1,0 +1,282 @@
+"""Bake calls, on nodes that only pretend."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit.builds import Builds, _existing
+from mpbake.buildkit.docker import Completed
+from mpbake.buildkit.nodes import Nodes
+from mpbake.errors import BuildFailed, Disturbed, NodeLost, UsageError
+from mpbake.events import StepAdvanced, StepSaid
+from mpbake.state import State
+from mpbake.steps import BuildPiece, Outcome
+from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.graphs import graph_of_text
+from tests.unit.rawjson import log, raw, vertex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mpbake.events import Event
+    from mpbake.steps import Step
+
+PLAN = """
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.web]
+    inherits = ["_t"]
+    tags = ["r/web:1"]
+    push = true
+    [targets.api]
+    inherits = ["_t"]
+    timeout = "1m"
+    stall-timeout = "10s"
+    [targets.tool]
+    inherits = ["_t"]
+    [builders.x]
+    driver = "docker"
+    """
+
+
+class Bake(FakeDocker):
+    """Bakes as it is told: `says` is what it writes, `ends` how it ends."""
+
+    def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
+        inspected = done("Platforms: linux/amd64\n")
+        super().__init__({"context show": done("x"), "buildx inspect": inspected})
+        self.says = says
+        self.ends = ends or done()
+        self.alive = alive
+        self.calls: list[dict[str, Any]] = []
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        if "bake" not in arguments:
+            return super().run(arguments, **settings)
+        targets = list(arguments[arguments.index("--metadata-file") + 2 :])
+        self.calls.append({"targets": targets, **settings})
+        settings["on_stderr"](self.says)
+        if not self.alive:
+            self.answers["buildx inspect"] = failed("gone")
+        if not self.ends.returncode:
+            digests = {
+                name: {"containerimage.digest": f"sha256:{name}", "containerimage.descriptor": {}} for name in targets
+            }
+            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(digests))
+        return self.ends
+
+
+class Recorder:
+    """Keeps what pieces say and do, by their targets' names."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self.activities: list[str] = []
+
+    def handle(self, event: Event) -> None:
+        match event:
+            case StepSaid():
+                self.said[name_of(event.step)] = event.text
+            case StepAdvanced():
+                self.activities.append(name_of(event.step))
+            case _:
+                pytest.fail(f"nothing of the kind was to be told: {event}")
+
+
+def name_of(step: Step) -> str:
+    assert isinstance(step, BuildPiece)
+    return step.target.name
+
+
+def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
+    found = [step for step in graph_of_text(plan).steps if isinstance(step, BuildPiece)]
+    return [piece for name in names for piece in found if piece.target.name == name]
+
+
+def builds_of(folder: Path, docker: Bake, buildx: tuple[int, int] = (0, 13)) -> Builds:
+    for name in ("nodes", "run", "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    docker.scratch = folder / "scratch"
+    return Builds(
+        docker=docker,
+        nodes=Nodes(docker, folder / "nodes", {}),
+        state=State(nodes=folder / "nodes", run=folder / "run"),
+        root=folder,
+        repeat=lambda piece: f"again {piece.target.name}",
+        buildx=buildx,
+    )
+
+
+def built(folder: Path, docker: Bake, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
+    """What became of each, by name."""
+    ends = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
+    assert set(ends) == set(pieces)
+    return {name_of(step): end for step, end in ends.items()}
+
+
+def test_one_piece(tmp_path: Path) -> None:
+    docker, reporter = Bake(raw(vertex(1, "[1/2] RUN make", "1"), log(1, "cc\n"))), Recorder()
+    (web,) = pieces_of("web")
+    found = built(tmp_path, docker, [web], reporter)["web"]
+    assert isinstance(found, Outcome)
+    assert (found.digest, found.node, found.tags) == ("sha256:web", "x/local", ("r/web:1",))
+    assert reporter.said == {"web": "=> [1/2] RUN make\n  cc"}
+    assert reporter.activities == ["web"]
+    (call,) = docker.calls
+    assert call["targets"] == ["web"]
+    assert list(json.loads(call["given"])["target"]) == ["web"]
+    assert (call["timeout"], call["watch"].seconds) == (None, 150.0)
+
+
+def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
+    docker = Bake()
+    built(tmp_path, docker, pieces_of("api"))
+    assert (docker.calls[0]["timeout"], docker.calls[0]["watch"].seconds) == (60.0, 5.0)
+    docker = Bake()
+    built(tmp_path, docker, pieces_of("api", plan=PLAN.replace('"10s"', '"0s"')))
+    assert docker.calls[0]["watch"] is None
+
+
+def test_several_pieces_in_one_call(tmp_path: Path) -> None:
+    says = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
+    docker, reporter = Bake(says), Recorder()
+    found = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
+    assert {name: end.digest for name, end in found.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
+    assert docker.calls[0]["targets"] == ["web", "tool"]
+    assert reporter.said == {"web": "=> [web 1/2] RUN a\n  a", "tool": "=> [tool 1/2] RUN b\n  b"}
+    assert len({end.log for end in found.values()}) == 1
+
+
+COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: 2\n'
+
+
+def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
+    says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
+    found = built(tmp_path, Bake(says, failed("")), pieces_of("web", "tool", "api"))
+    assert {name: type(end) for name, end in found.items()} == {"web": Disturbed, "tool": BuildFailed, "api": Disturbed}
+    assert "exit code: 2" in found["tool"].message
+    assert found["tool"].hint == "repeat with: again tool"
+    assert found["web"].message == "tool, of the same call, failed"
+
+
+def test_where_nobody_is_plainly_at_fault_each_is_built_by_itself(tmp_path: Path) -> None:
+    found = built(tmp_path, Bake(COMPLAINT, failed("")), pieces_of("web", "tool"))
+    assert {type(end) for end in found.values()} == {Disturbed}
+    late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
+    found = built(tmp_path, Bake(COMPLAINT, late), pieces_of("web", "tool"))
+    assert {type(end) for end in found.values()} == {Disturbed}
+
+
+def test_a_timeout(tmp_path: Path) -> None:
+    late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
+    found = built(tmp_path, Bake(b"", late), pieces_of("api"))["api"]
+    assert isinstance(found, BuildFailed)
+    assert found.message.startswith("took longer than its timeout of 1m00s\n")
+
+
+@pytest.mark.parametrize("names", [("api",), ("api", "tool")])
+@pytest.mark.parametrize(
+    ("docker", "message"),
+    [
+        (
+            lambda: Bake(b"", Completed(returncode=1, stdout="", stderr="", stalled=True)),
+            "node x/local was lost during the build: no progress and no answer within 10.0s",
+        ),
+        (
+            lambda: Bake(b"ERROR: context canceled\n", failed(""), alive=False),
+            "node x/local was lost during the build: it does not answer any more: context canceled",
+        ),
+        (
+            lambda: Bake(b"ERROR: rpc error: code = Unavailable desc = EOF\n", failed("")),
+            "rpc error: code = Unavailable",
+        ),
+    ],
+)
+def test_a_node_that_goes_away(
+    names: tuple[str, ...], docker: Callable[[], Bake], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NodeLost, match=f"^{re.escape(message)}"):
+        built(tmp_path, docker(), pieces_of(*names))
+
+
+def test_a_strange_failure_on_a_node_that_answers(tmp_path: Path) -> None:
+    found = built(tmp_path, Bake(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
+    assert type(found) is BuildFailed
+
+
+def test_what_would_be_emulated_where_that_is_forbidden_fails_alone(tmp_path: Path) -> None:
+    plan = PLAN.replace(
+        'driver = "docker"', 'driver = "docker"\nemulation = "forbid"\nnodes.local = { platforms = ["linux/arm64"] }'
+    )
+    docker = Bake()
+    found = built(tmp_path, docker, pieces_of("tool", plan=plan.replace("linux/amd64", "linux/arm64")))["tool"]
+    assert isinstance(found, UsageError)
+    assert docker.calls == []
+
+
+def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) -> None:
+    plan = (
+        PLAN
+        + """
+    [targets.base]
+    builder = "x"
+    no-cache = true
+    [targets.one]
+    inherits = ["_t"]
+    contexts = { base = "target:base" }
+    [targets.two]
+    builder = "x"
+    platforms = ["linux/386"]
+    contexts = { base = "target:base" }
+    """
+    )
+    docker = Bake()
+    found = built(tmp_path, docker, pieces_of("one", "two", plan=plan))
+    assert isinstance(found["one"], Outcome)
+    assert isinstance(found["two"], Disturbed)
+    assert docker.calls[0]["targets"] == ["one"]
+
+
+def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in ("file", "folder"):
+        assert _existing(str(tmp_path / path)) == str(tmp_path / path)
+    assert _existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
+    assert _existing(str(tmp_path / "no/a")) == str(tmp_path)
+    assert _existing("/no-such-folder-at-all/x") == "/"
+
+
+@pytest.mark.parametrize(
+    ("buildx", "granted"),
+    [
+        ((0, 13), []),
+        ((0, 16), []),
+        ((0, 17), ["network.host", "device"]),
+        ((0, 18), ["network.host", "device"]),
+        ((0, 19), ["network.host", "device", "fs.read={folder}"]),
+    ],
+)
+def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
+    target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
+    found = builds_of(tmp_path, Bake(), buildx)._grants({"target": {"web": target}})
+    assert found == [each.format(folder=tmp_path) for each in granted]
+
+
+def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_path: Path) -> None:
+    docker = Bake()
+    docker.answers["system info"] = done('{"OSType":"linux","Architecture":"x86_64"}')
+    plan = PLAN.replace("[targets.web]", "[targets.web]\ncache-to = ['type=local,dest=c']")
+    pieces = pieces_of("web", "tool", plan=plan)
+    ends = built(tmp_path, docker, pieces)
+    assert isinstance(ends["web"], UsageError)
+    assert "the docker driver cannot do cache-to type=local,dest=" in ends["web"].message
+    assert isinstance(ends["tool"], Outcome), "what can be done is done"
+    assert [call["targets"] for call in docker.calls] == [["tool"]]
+    assert docker.commands[-1] == "system info --format {{json .}}"

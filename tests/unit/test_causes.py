@@ -1,0 +1,101 @@
+"""What docker says of a node that cannot be used, and what is made of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.buildkit.causes import explain, is_silent, ssh_command
+from mpbake.plan import Driver, Node
+
+FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")
+HERE = Node(builder="x", name="here", driver=Driver.DOCKER_CONTAINER)
+DOCKER = (
+    'error during connect: Get "http://docker.example.com/v1.45/containers/x/json": command [ssh -o ConnectTimeout=30 '
+    "-- far docker system dial-stdio] has exited with exit status {code}, please make sure the URL is valid, and "
+    "Docker 18.09 or later is installed on the remote host: stderr={said}"
+)
+DENIED = (
+    "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "
+    '"http://%2Fvar%2Frun%2Fdocker.sock/v1.45/version": dial unix /var/run/docker.sock: connect: permission denied'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        (
+            "@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",
+            255,
+            "the host key of me@far:2222 is another than before (Host key verification failed.)",
+        ),
+        (
+            (
+                "No ED25519 host key is known for far and you have requested strict checking.\n"
+                "Host key verification failed."
+            ),
+            255,
+            "the host key of me@far:2222 is not known (Host key verification failed.)",
+        ),
+        (
+            "me@far: Permission denied (publickey,password).\r\n",
+            255,
+            "ssh does not let this user in at me@far:2222 (me@far: Permission denied (publickey,password).)",
+        ),
+        (
+            "ssh: connect to host far port 2222: Connection refused",
+            255,
+            "no ssh server answers at me@far:2222 (ssh: connect to host far port 2222: Connection refused)",
+        ),
+        (
+            "ssh: connect to host far port 22: Connection timed out",
+            255,
+            "me@far:2222 does not answer (ssh: connect to host far port 22: Connection timed out)",
+        ),
+        (
+            "sh: 1: docker: not found",
+            127,
+            "there is no docker command on me@far:2222 (sh: 1: docker: not found)",
+        ),
+        (DENIED, 1, f"the user on me@far:2222 may not use Docker there ({DENIED})"),
+    ],
+)
+def test_a_machine_behind_ssh(said: str, code: int, message: str) -> None:
+    found, hint = explain(FAR, DOCKER.format(said=said, code=code))
+    assert found == message
+    assert hint
+
+
+def test_what_nobody_has_met_yet_is_passed_on() -> None:
+    assert explain(FAR, "ERROR: something\nERROR: odd\n") == ("odd", "try: docker -H ssh://me@far:2222 version")
+    assert explain(HERE, "odd") == ("odd", "")
+    assert explain(HERE, "") == ("", "")
+
+
+def test_the_engine_in_use() -> None:
+    message, hint = explain(HERE, DENIED)
+    assert message.startswith("this user may not use Docker (permission denied")
+    assert "usermod" in hint
+
+
+def test_what_is_said_is_safe_to_print() -> None:
+    assert "\x1b" not in explain(FAR, "\x1b[2Jodd \x1b")[0]
+
+
+def test_docker_hides_why_an_engine_behind_ssh_does_not_answer() -> None:
+    said = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
+    assert is_silent(FAR, said)
+    assert not is_silent(FAR, DOCKER.format(said="x", code=1))
+    assert not is_silent(HERE, said)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("ssh://far", ["--", "far", "docker", "version"]),
+        ("ssh://me@far:2222", ["-p", "2222", "-l", "me", "--", "far", "docker", "version"]),
+    ],
+)
+def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
+    node = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint=endpoint)
+    command = ssh_command(node, "docker", "version")
+    assert command == ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *words]

@@ -1,0 +1,167 @@
+"""`mpbake builders` on the command line, and what it makes of what is found."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mpbake.commands.builders
+from mpbake.buildkit.records import MadeNode, Record, record_of
+from mpbake.buildkit.survey import Found
+from mpbake.commands import builders as command
+from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.lifecycle import Action, Change, Thing
+from mpbake.options import Options
+from mpbake.plan import Builder, Driver, Node
+from tests.unit.plans import resolve_text, text
+from tests.unit.test_cli import Called, plain_environment, typed
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["plain_environment"]
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("builders", Options(action="list")),
+        ("builders -f a.toml --var x=1", Options(action="list", files=("a.toml",), variables=("x=1",))),
+        ("builders up", Options(action="up")),
+        ("builders up ci release", Options(action="up", names=("ci", "release"))),
+        ("builders -f a.toml up", Options(action="up", files=("a.toml",))),
+        ("builders up -f a.toml", Options(action="up", files=("a.toml",))),
+        ("builders -f a.toml up -f b.toml", Options(action="up", files=("b.toml",))),
+        ("builders plan --detailed-exitcode", Options(action="plan", detailed_exitcode=True)),
+        ("builders stop ci", Options(action="stop", names=("ci",))),
+        ("builders rm --keep-state", Options(action="rm", keep_state=True)),
+        ("builders prune", Options(action="prune")),
+    ],
+)
+def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: Options) -> None:
+    called = Called()
+    monkeypatch.setattr(mpbake.commands.builders, "main", called.main)
+    assert typed(monkeypatch, *words.split()) == 7
+    assert called.options == options
+
+
+def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = Called()
+    monkeypatch.setattr(mpbake.commands.builders, "main", called.main)
+    monkeypatch.setenv("MPBAKE_FILE", "env.toml")
+    for words, file in (("builders up", "env"), ("builders -f a.toml up", "a"), ("builders up -f a.toml", "a")):
+        assert typed(monkeypatch, *words.split()) == 7
+        assert called.options.files == (f"{file}.toml",)
+
+
+NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER)
+CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
+START = Change(action=Action.START, thing=Thing.CONTAINER, name="c", why="it is exited", node=NODE)
+
+
+def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
+    """What `builders plan` makes of what was found."""
+    here = world(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "look", lambda _, builder: found if builder == CI else pytest.fail(str(builder)))
+        code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
+    return code, written(here.stdout), written(here.stderr)
+
+
+class _Pretended:
+    """Stands for builders on which nothing is done."""
+
+    tools = None
+
+
+def test_the_plan_of_builders(tmp_path: Path) -> None:
+    nothing = Found(builder=CI, nodes=())
+    assert shown(tmp_path, nothing, detailed_exitcode=True) == (
+        0,
+        "ci (docker-container)\n  as declared\nnothing to do\n",
+        "",
+    )
+    something = Found(builder=CI, nodes=(), changes=(START,), warnings=("tls.cert expires",))
+    assert shown(tmp_path, something) == (
+        0,
+        "ci (docker-container)\n  > start container c: it is exited\n1 to start\n",
+        "warning: tls.cert expires\n",
+    )
+    assert shown(tmp_path, something, detailed_exitcode=True)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([Unreachable("gone", hint="start it")], 5),
+        ([Unreachable("gone"), UsageError("foreign")], 3),
+        ([LockHeld("busy")], 4),
+        ([LockHeld("busy"), Unreachable("gone")], 5),
+        ([MpbakeError("odd")], 1),
+    ],
+)
+def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
+    found = shown(tmp_path, Found(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True)
+    assert found[0] == code, "more than that there is something to do"
+    assert found[2] == "".join(f"error: {each}\n" for each in errors)
+
+
+PLAN = """
+    [builders.ci]
+    [builders.theirs]
+    external = true
+    [targets.web]
+    """
+
+
+def test_which_builders() -> None:
+    plan = resolve_text(PLAN)
+    assert [each.name for each in command._chosen(plan, ())] == ["ci", "theirs"]
+    assert [each.name for each in command._chosen(plan, ("theirs",))] == ["theirs"]
+    assert [each.name for each in command._chosen(plan, ("ci", "ci"))] == ["ci"]
+    assert [each.name for each in command._own(command._chosen(plan, ()), Options())] == ["ci"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (
+            lambda plan: command._chosen(plan, ("theirz",)),
+            'no builder "theirz" is declared\n  = did you mean "theirs"?',
+        ),
+        (
+            lambda plan: command._chosen(plan, ("default",)),
+            'no builder "default" is declared\n  = known builders: ci, theirs',
+        ),
+        (
+            lambda plan: command._own(command._chosen(plan, ("theirs",)), Options(names=("theirs",))),
+            'builder "theirs" is external\n  = it is used as it is, and never changed',
+        ),
+    ],
+)
+def test_builders_that_cannot_be_meant(choose: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(resolve_text(PLAN))
+    assert str(caught.value) == text(message)
+
+
+def test_what_is_to_be_pruned() -> None:
+    made = MadeNode(name="old", driver="docker-container", engine="")
+    record = Record(builder="ci", plan="/plan/build.toml", nodes=(made,))
+    builders = resolve_text(PLAN).builders
+    assert command._is_stale(record, None)
+    assert command._is_stale(record, builders["ci"])
+    assert not command._is_stale(record, builders["theirs"]), "it is used as it is by now"
+    assert not command._is_stale(record_of(builders["ci"], Path("/plan/build.toml"), None), builders["ci"])
+
+
+def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\n")
+    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(_Pretended()))
+    here = world(tmp_path)
+    assert command.main(Options(action="list"), here) == 0
+    assert written(here.stdout) == "no builder is declared\n"

@@ -1,0 +1,107 @@
+"""Containers of nodes: found, known by their mark, ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit.containers import Containers
+from mpbake.errors import Unreachable
+from mpbake.lifecycle import Container, container_of, volume_of
+from mpbake.plan import Driver, Node
+from tests.unit.dockers import FakeDocker, container, done, failed
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.docker import Completed
+
+NODE = Node(builder="CI", name="local", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://far")
+FOUND = Container(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")
+
+
+def containers(**answers: Any) -> tuple[Containers, FakeDocker]:
+    docker = FakeDocker({name.replace("_", " "): answer for name, answer in answers.items()})
+    return Containers(docker=docker), docker
+
+
+def test_names() -> None:
+    assert (container_of(NODE), volume_of(NODE)) == ("buildx_buildkit_ci-local", "buildx_buildkit_ci-local_state")
+
+
+def test_what_there_is() -> None:
+    this, docker = containers(container_inspect=container("MPBAKE_NODE=a=1", "A=b=c", image="i", busy=True))
+    assert this.find(NODE) == replace(
+        FOUND,
+        busy=True,
+        settings=(
+            ("env.A", "b=c"),
+            ("env.PATH", "/bin"),
+            ("image", "i"),
+            ("network", "host"),
+            ("restart-policy", "unless-stopped"),
+        ),
+    )
+    assert docker.commands == ["container inspect --format {{json .}} buildx_buildkit_ci-local"]
+    assert docker.settings[0]["endpoint"] == "ssh://far"
+
+
+def test_there_is_none() -> None:
+    this, _ = containers(container_inspect=failed("Error: No such container: x"))
+    assert this.find(NODE) is None
+    assert this.own(NODE) is None
+
+
+def test_nobody_answers() -> None:
+    this, _ = containers(container=failed("no route to host"), volume=failed("no route to host"))
+    for ask in (this.find, this.own, this.forget_cache):
+        with pytest.raises(Unreachable, match="no route to host"):
+            ask(NODE)
+    with pytest.raises(Unreachable, match="no route to host"):
+        this.stop(NODE, FOUND)
+    assert this.last_words(NODE) == ""
+
+
+def test_an_end_in_order() -> None:
+    this, docker = containers(container=done(), volume=failed("Error: no such volume: x"))
+    this.remove(NODE, FOUND)
+    this.remove(NODE, replace(FOUND, status="exited"))
+    this.forget_cache(NODE)
+    assert docker.commands == [
+        "container stop c0ffee",
+        "container rm --force c0ffee",
+        "container rm --force c0ffee",
+        "volume rm buildx_buildkit_ci-local_state",
+    ]
+
+
+def test_last_words() -> None:
+    said = "\n".join(f"line {number}" for number in range(30))
+    this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))
+    assert this.last_words(NODE).splitlines()[0] == "line 21"
+    assert this.last_words(NODE).splitlines()[-1] == "bad flag"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (done("running\n"), ""),
+        (failed("Error: No such container: bk"), "the container bk does not exist"),
+        (done("exited\n"), "the container bk is exited"),
+    ],
+)
+def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
+    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk")
+    this, docker = containers(container_inspect=answer)
+    if said:
+        with pytest.raises(Unreachable) as caught:
+            this.check_endpoint(node)
+        assert str(caught.value) == (
+            f"node CI/local cannot be used: {said}\n"
+            '  = start it; a plan makes containers with driver = "docker-container"'
+        )
+    else:
+        this.check_endpoint(node)
+    assert docker.commands == ["container inspect --format {{.State.Status}} bk"]
+    this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
+    assert len(docker.commands) == 1

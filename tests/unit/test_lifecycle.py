@@ -1,0 +1,206 @@
+"""What is to be done about a declared builder: declared and found in, changes out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpbake.lifecycle import (
+    Action,
+    Change,
+    Container,
+    Entry,
+    EntryNode,
+    FoundNode,
+    Listed,
+    Thing,
+    changes_text,
+    inventory_text,
+    summary,
+    to_bring_up,
+)
+from mpbake.plan import Builder, Driver, Node, Tls
+from mpbake.platforms import parse_platforms
+from tests.unit.plans import text
+
+LOCAL = Node(
+    builder="CI",
+    name="local",
+    driver=Driver.DOCKER_CONTAINER,
+    options=(("env.TOKEN", "s3cret"), ("image", "moby/buildkit:v2"), ("memory", "8g")),
+    flags=("--debug",),
+)
+CI = Builder(name="CI", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
+MARK = "driver=1;env.TOKEN=2;flags=3;image=4;memory=5"
+RIGHT = Container(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
+ENTRY = Entry(driver="docker-container", nodes=(EntryNode(name="ci-local", endpoint="desktop"),))
+
+
+def found(container: Container | None = RIGHT, **more: object) -> FoundNode:
+    return replace(FoundNode(node=LOCAL, mark=MARK, container=container), **more)  # type: ignore[arg-type]
+
+
+def decided(*nodes: FoundNode, kept: Entry | None = ENTRY, declared: Entry | None = ENTRY) -> str:
+    """The changes as people read them."""
+    return changes_text(CI, to_bring_up(CI, nodes, kept, declared))
+
+
+def test_nothing_to_do() -> None:
+    assert to_bring_up(CI, [found()], ENTRY, ENTRY) == ()
+    assert decided(found()) == "CI (docker-container)\n  as declared\n"
+    assert decided(found(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
+
+
+def test_everything_is_missing() -> None:
+    secured = replace(LOCAL, endpoint="tcp://far:2376", tls=Tls(ca=Path("/c/ca.crt")))
+    assert (
+        decided(found(None, node=secured, context=False), kept=None)
+        == text("""
+        CI (docker-container)
+          ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
+          + create container buildx_buildkit_ci-local: there is none
+          + create builder ci: for use by hand: docker buildx build --builder
+        """)
+        + "\n"
+    )
+
+
+def test_what_stands_still_is_started() -> None:
+    assert (
+        decided(found(replace(RIGHT, status="exited")))
+        == text("""
+        CI (docker-container)
+          > start container buildx_buildkit_ci-local: it is exited
+        """)
+        + "\n"
+    )
+
+
+def test_what_was_made_with_other_options_is_made_anew() -> None:
+    old = replace(
+        RIGHT,
+        status="exited",
+        mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
+        settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
+    )
+    changes = to_bring_up(CI, [found(old)], ENTRY, ENTRY)
+    assert [(each.action, each.thing, each.node) for each in changes] == [(Action.REPLACE, Thing.CONTAINER, LOCAL)]
+    assert (
+        changes_text(CI, changes)
+        == text("""
+        CI (docker-container)
+          ± replace container buildx_buildkit_ci-local: it was made with other options; its cache stays
+              config: another -> as declared
+              env.TOKEN: another -> as declared
+              flags: others -> --debug
+              image: moby/buildkit:v1 -> moby/buildkit:v2
+              memory: 4g -> 8g
+              network: host -> (none)
+        """)
+        + "\n"
+    )
+    assert "s3cret" not in changes_text(CI, changes)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1 << 30, "1g"), (3 << 29, "1536m"), (1 << 10, "1k"), (1000, "1000b")])
+def test_amounts(count: int, shown: str) -> None:
+    old = replace(RIGHT, mark=MARK.replace("memory=5", "memory=0"), settings=(("memory", str(count)),))
+    assert f"memory: {shown} -> 8g" in decided(found(old))
+
+
+def test_a_mark_of_another_format_is_drift() -> None:
+    assert "replace container" in decided(found(replace(RIGHT, mark="96c5747e0ee97b71")))
+
+
+def test_a_node_in_trouble_is_left_alone() -> None:
+    assert to_bring_up(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+
+
+def test_an_entry_that_says_something_else() -> None:
+    one = EntryNode(name="x-a", endpoint="tcp://a", platforms=("linux/amd64",), options=(("cacert", "1"),))
+    two = EntryNode(name="x-b", endpoint="tcp://b", options=(("env.A", "secret"), ("memory", "1g")))
+    gone = EntryNode(name="x-c", endpoint="tcp://c")
+    kept = Entry(driver="docker-container", nodes=(two, one, gone))
+    declared = Entry(
+        driver="remote",
+        nodes=(
+            replace(one, endpoint="tcp://a:1", platforms=("linux/amd64", "linux/386"), options=(("cacert", "2"),)),
+            replace(two, options=(("memory", "2g"),), flags=("--debug",)),
+        ),
+    )
+    assert (
+        decided(found(), kept=kept, declared=declared)
+        == text("""
+        CI (docker-container)
+          ~ correct builder ci: buildx's store says something else
+              driver: docker-container -> remote
+              x-b: flags: (none) -> --debug
+              x-b: env.A: another -> as declared
+              x-b: memory: 1g -> 2g
+              x-a: endpoint: tcp://a -> tcp://a:1
+              x-a: platforms: linux/amd64 -> linux/amd64, linux/386
+              x-a: cacert: another -> as declared
+              node x-c: listed -> (none)
+        """)
+        + "\n"
+    )
+
+
+def test_the_order_of_nodes_matters() -> None:
+    one, two = EntryNode(name="x-a", endpoint="a"), EntryNode(name="x-b", endpoint="b")
+    kept, declared = (Entry(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
+    assert "order: x-b, x-a -> x-a, x-b" in decided(found(), kept=kept, declared=declared)
+
+
+def test_what_is_found_is_safe_to_print() -> None:
+    evil = replace(ENTRY, nodes=(EntryNode(name="ci-local", endpoint="\x1b[2J"),))
+    assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
+
+
+def test_a_summary() -> None:
+    create = Change(action=Action.CREATE, thing=Thing.CONTAINER, name="x", why="")
+    start = Change(action=Action.START, thing=Thing.CONTAINER, name="x", why="")
+    assert summary([start, create, create]) == "2 to create, 1 to start"
+    assert summary([]) == "nothing to do"
+
+
+def test_the_list() -> None:
+    far = Node(
+        builder="release",
+        name="arm",
+        driver=Driver.REMOTE,
+        endpoint="tcp://far:1234",
+        platforms=parse_platforms(["linux/arm64"]),
+    )
+    running = Listed(
+        node=LOCAL,
+        status="running",
+        version="v0.20.0",
+        reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
+        drift=("memory", "entry: flags"),
+    )
+    gone = Listed(node=far, status="no answer\nat all")
+    lines = inventory_text([[running], [gone]]).splitlines()
+    assert [line.split("  ") for line in map(_single_spaced, lines)] == [
+        ["node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift"],
+        [
+            "CI/local",
+            "docker-container",
+            "(in use)",
+            "running",
+            "v0.20.0",
+            "linux/amd64,linux/amd64/v2,linux/386",
+            "linux/arm64",
+            "memory, entry: flags",
+        ],
+        ["release/arm", "remote", "tcp://far:1234", "no answer", "-", "linux/arm64", "-", "-"],
+    ]
+    assert inventory_text([]) == "no builder is declared\n"
+
+
+def _single_spaced(line: str) -> str:
+    """A line of a table with just what separates its columns."""
+    return re.sub(r" {2,}", "  ", line)

@@ -1,0 +1,71 @@
+"""What mpbake made on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpbake.buildkit.records import MadeNode, Record, Records, record_of, records_folder
+from mpbake.plan import Builder, Driver, Node, Tls
+
+ONE = Node(builder="ci", name="one", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://a")
+TWO = Node(
+    builder="ci", name="two", driver=Driver.DOCKER_CONTAINER, endpoint="tcp://b:2376", tls=Tls(ca=Path("/ca.crt"))
+)
+BUILDER = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(ONE, TWO))
+PLAN = Path("/plan/build.toml")
+
+
+def test_a_record_of_a_builder() -> None:
+    record = record_of(BUILDER, PLAN, None)
+    assert record == Record(
+        builder="ci",
+        plan="/plan/build.toml",
+        nodes=(
+            MadeNode(name="one", driver="docker-container", engine="ssh://a"),
+            MadeNode(name="two", driver="docker-container", engine="mpbake-ci-two", context="mpbake-ci-two"),
+        ),
+    )
+    assert record.gone(BUILDER) == ()
+    assert record.gone(None) == record.nodes
+    assert record.nodes[1].node("ci") == Node(
+        builder="ci", name="two", driver=Driver.DOCKER_CONTAINER, endpoint="mpbake-ci-two"
+    )
+
+
+def test_what_is_no_longer_declared_stays_in_the_record() -> None:
+    before = record_of(BUILDER, PLAN, None)
+    moved = replace(BUILDER, nodes=(replace(ONE, endpoint="ssh://c"),))
+    record = record_of(moved, PLAN, before)
+    assert [each.engine for each in record.nodes] == ["ssh://a", "mpbake-ci-two", "ssh://c"]
+    assert [each.engine for each in record.gone(moved)] == ["ssh://a", "mpbake-ci-two"]
+
+
+def test_records_are_kept(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    record = record_of(BUILDER, PLAN, None)
+    assert records.of_plan(PLAN) == []
+    records.write(record)
+    other = replace(record, builder="Other", plan="/elsewhere/build.toml")
+    records.write(other)
+    assert records.read("CI") == record
+    assert records.of_plan(PLAN) == [record]
+    records.remove("ci")
+    records.remove("ci")
+    assert records.read("ci") is None
+    assert records.read("other") == other
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}', '{"format": 1, "builder": "x"}'])
+def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "ci.json").write_text(damage)
+    records = Records(folder=tmp_path)
+    assert records.read("ci") is None
+    assert records.of_plan(PLAN) == []
+
+
+def test_where_records_are() -> None:
+    assert records_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/mpbake/builders")
+    assert records_folder({"HOME": "/h"}) == Path("/h/.local/state/mpbake/builders")

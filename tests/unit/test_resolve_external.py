@@ -1,0 +1,86 @@
+"""Builders that somebody else made."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.codes import Code
+from mpbake.drivers import node_warnings
+from mpbake.lifecycle import Entry, EntryNode
+from mpbake.plan import Builder, Driver, Emulation, Node
+from mpbake.platforms import parse_platforms
+from mpbake.resolve import Inputs, resolve
+from tests.unit.graphs import graph_of_text
+from tests.unit.plans import problems_of_text, read_text, text
+
+PLAN = """
+    [builders.Theirs]
+    external = true
+    emulation = "forbid"
+    [targets.web]
+    builder = "Theirs"
+    platforms = ["linux/amd64", "linux/arm64"]
+    """
+
+
+def builder_of(entry: Entry | None, plan: str = PLAN) -> Builder:
+    document, spec = read_text(plan)
+    return resolve(document, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
+def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
+    entry = Entry(
+        driver=str(driver),
+        nodes=(
+            EntryNode(name="theirs0", endpoint="ssh://a", platforms=("linux/amd64",)),
+            EntryNode(name="theirs1", endpoint="ssh://b"),
+        ),
+    )
+    one, two = (
+        Node(
+            builder="Theirs",
+            name=name,
+            driver=driver,
+            endpoint=endpoint,
+            platforms=parse_platforms(platforms),
+            external=True,
+        )
+        for name, endpoint, platforms in (("theirs0", "ssh://a", ["linux/amd64"]), ("theirs1", "ssh://b", []))
+    )
+    assert builder_of(entry) == Builder(
+        name="Theirs", driver=driver, nodes=(one, two), emulation=Emulation.FORBID, external=True
+    )
+    assert one.buildx_name == "theirs0", "it has been named already"
+
+
+@pytest.mark.parametrize("entry", [None, Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
+def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> None:
+    node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, external=True)
+    found = builder_of(entry)
+    assert (found.driver, found.nodes) == (Driver.EXTERNAL, (node,))
+    (warning,) = node_warnings(found.nodes)
+    assert warning.message == "Theirs: buildx itself places on its nodes, all platforms in one piece"
+    assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
+    pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
+    assert pieces == ["build web linux/amd64,linux/arm64 on Theirs/theirs"]
+
+
+def test_a_plan_says_nothing_else_of_it() -> None:
+    assert problems_of_text("""
+        [builders.x]
+        external = true
+        driver = "remote"
+        memory = "8g"
+        nodes.one = {}
+        """) == text("""
+        build.toml:4: builders.x.driver: an external builder has its own driver
+            driver = "remote"
+          = take the key away, or take external away
+        build.toml:5: builders.x.memory: an external builder has its own memory
+            memory = "8g"
+          = take the key away, or take external away
+        build.toml:6: builders.x.nodes: an external builder has its own nodes
+            nodes.one = {}
+          = take the key away, or take external away
+        """)
