@@ -137,6 +137,9 @@ def run(context: click.Context, /, **given: Any) -> None:
 
 @cli.command()
 @_with(*_SELECTION, *_COMMON, _FORMAT)
+@_option(
+    "--explain", default="", metavar="TARGET", help="Say of each of its platforms where it is built, and why there."
+)
 def plan(**given: Any) -> None:
     """Print what a run would do, for review; touches nothing."""
     _call("plan", given)

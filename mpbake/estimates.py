@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.steps import BootstrapNode, BuildPiece
+from mpbake.steps import BootstrapNode, BuildPiece, How
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -58,8 +58,12 @@ def _saved(seconds: Sequence[float]) -> float:
 
 
 def _names(piece: BuildPiece) -> list[str]:
-    """The names under which `piece` is recorded: its platforms, or `native` where the node decides."""
-    return [str(each.platform) for each in piece.platforms] or ["native"]
+    """The names under which `piece` is recorded: its platforms, or `native` where the node decides.
+
+    An emulated platform has a name of its own: it takes several times as long.
+    """
+    names = [f"{each.platform}{' emulated' if each.how is How.EMULATED else ''}" for each in piece.platforms]
+    return names or ["native"]
 
 
 def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:

@@ -111,7 +111,9 @@ class _Run:
             executor.reporter.handle(StepPutOff(step=result.step, error=error))
         else:
             self._tell([result])
-            self._give_up(executor.schedule.finish(result.step, result.status, slots=result.outcome.slots), result)
+            said = result.outcome
+            given_up = executor.schedule.finish(result.step, result.status, slots=said.slots, platforms=said.platforms)
+            self._give_up(given_up, result)
         self._give_up(executor.schedule.stranded(), result)
 
     def _is_tried_again(self, step: Step, error: MpbakeError) -> bool:

@@ -39,6 +39,7 @@ class Options:
     action: str = ""
     detailed_exitcode: bool = False
     keep_state: bool = False
+    explain: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

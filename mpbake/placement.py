@@ -71,21 +71,34 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
         return Placement(pieces=(piece,), problems=tuple(_unreachable_registries(target, [piece])))
     differs = any(each.variants for each in (target, *linked_platforms(target, wanted)))
     for platform in wanted:
-        how, nodes = _best_nodes(target.builder, platform, facts)
+        how, nodes = equal_nodes(target, platform, facts)
         if not nodes:
             problems.append(_no_node(target, platform, facts))
         elif how is How.EMULATED and target.builder.emulation is Emulation.FORBID:
             problems.append(_forbidden(target, platform, facts))
         else:
-            share = (_by_preference(target, nodes), side(target, (platform,)) if differs else ())
+            share = (nodes, side(target, (platform,)) if differs else ())
             shares.setdefault(share, []).append(Placed(platform=platform, how=how))
     pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
+    if target.builder.emulation is Emulation.ALLOW:
+        pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
     warnings = [*_emulation_warnings(target, pieces)]
     problems += _unreachable_registries(target, pieces)
     if len(pieces) > 1:
         problems += _not_splittable(target, pieces)
         warnings += _overwritten_caches(target, pieces)
     return Placement(pieces=pieces, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def _spare(piece: BuildPiece, facts: Mapping[str, NodeFacts]) -> tuple[Node, ...]:
+    """The nodes that emulate all that `piece` builds natively, or that have not been asked whether they do."""
+    ways = {How.EMULATED, How.UNKNOWN}
+    others = [node for node in piece.target.builder.nodes if node not in piece.nodes]
+    if any(each.how is not How.NATIVE for each in piece.platforms):
+        return ()
+    return tuple(
+        node for node in others if all(how_built(node, each.platform, facts) in ways for each in piece.platforms)
+    )
 
 
 def to_probe(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> tuple[Node, ...]:
@@ -125,6 +138,12 @@ def declares(node: Node, platform: Platform) -> bool:
     return any(runs(declared, platform) for declared in node.platforms)
 
 
+def equal_nodes(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, tuple[Node, ...]]:
+    """How `platform` of `target` is built, and the equal nodes that build it best, the preferred first; maybe none."""
+    how, nodes = _best_nodes(target.builder, platform, facts)
+    return how, _by_preference(target, nodes)
+
+
 def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, list[Node]]:
     """The equal nodes that build `platform` best; none when nobody does."""
     ranked: dict[int, list[tuple[How, Node]]] = {}
@@ -159,15 +178,15 @@ def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
 
     Targets that link to a common base choose as it does: its layers are then in one cache.
     """
-    family = _family(target).name
+    base = family(target).name
 
     def weight(node: Node) -> bytes:
-        return hashlib.sha256(f"{family}\0{node.id}".encode()).digest()
+        return hashlib.sha256(f"{base}\0{node.id}".encode()).digest()
 
     return tuple(sorted(nodes, key=weight)) if len(nodes) > 1 else tuple(nodes)
 
 
-def _family(target: Target) -> Target:
+def family(target: Target) -> Target:
     """What `target` is built upon: the first that it links to, and what that links to, down to the last."""
     while target.links:
         target = next(iter(target.links.values()))

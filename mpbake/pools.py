@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mpbake.plan import Node
+    from mpbake.platforms import Platform
     from mpbake.steps import BuildPiece
 
 SLOTS = 4
@@ -37,7 +38,7 @@ class Host:
     `running` maps what it builds, one piece of each call, to when that is expected to end; `parked` are pieces that
     wait for its bootstrap, or for a shared piece that is being built on it; `built` and `building` are shared pieces.
     `tries` is how often it may be lost in a row before it is given up. `told` says that the plan gives its `slots`.
-    `order` is its place among the run's nodes.
+    `order` is its place among the run's nodes; `platforms` is what it says that it builds.
     """
 
     node: Node
@@ -53,6 +54,7 @@ class Host:
     built: set[BuildPiece] = field(default_factory=set)
     building: set[BuildPiece] = field(default_factory=set)
     pools: list[Pool] = field(default_factory=list)
+    platforms: tuple[Platform, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -67,8 +69,8 @@ class Host:
 
     @property
     def load(self) -> float:
-        """How much of its room is taken."""
-        return (len(self.running) + len(self.parked)) / self.slots
+        """How much of its room is taken; more than all of it where it was lost and has built nothing since."""
+        return (len(self.running) + len(self.parked)) / self.slots + self.losses
 
     def changed(self) -> None:
         """Its load is another one now."""
@@ -88,22 +90,28 @@ class Host:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Waiting:
-    """A piece that is ready, the most urgent first: that before the longest path; the plan's order breaks ties."""
+    """A piece that is ready, the most urgent first: that before the longest path; the plan's order breaks ties.
+
+    It is expected to take so many `seconds`.
+    """
 
     urgency: float
     place: int
     piece: BuildPiece = field(compare=False)
+    seconds: float = field(compare=False, default=0.0)
 
 
 class Pool:
-    """Equal nodes, and the pieces that wait for any of them."""
+    """Equal nodes, and the pieces that wait for any of them; `backlog` is how many seconds of work these are."""
 
     def __init__(self, hosts: Mapping[str, Host]) -> None:
         self.hosts = hosts
         self._idle: list[tuple[float, int, str]] = []
         self._waiting: list[Waiting] = []
         self._fans: dict[str, list[Waiting]] = {}
-        self._members: set[BuildPiece] = set()
+        self._members: dict[BuildPiece, float] = {}
+        self._last: list[tuple[float, int, Waiting]] = []
+        self.backlog = 0.0
         for host in hosts.values():
             host.pools.append(self)
             self.note(host)
@@ -134,13 +142,17 @@ class Pool:
 
     def push(self, entry: Waiting) -> None:
         """A piece waits from now on."""
-        self._members.add(entry.piece)
+        self.discard(entry.piece)
+        self._members[entry.piece] = entry.seconds
+        self.backlog += entry.seconds
         heapq.heappush(self._waiting, entry)
         heapq.heappush(self._fans.setdefault(entry.piece.node.id, []), entry)
+        if entry.piece.spare:
+            heapq.heappush(self._last, (-entry.urgency, -entry.place, entry))
 
     def discard(self, piece: BuildPiece) -> None:
         """`piece` does not wait, or waits no longer."""
-        self._members.discard(piece)
+        self.backlog -= self._members.pop(piece, 0.0)
 
     def first(self) -> Waiting | None:
         """The most urgent piece."""
@@ -164,6 +176,24 @@ class Pool:
             heapq.heappop(heap)
         return heap[0] if heap else None
 
+    def last(self) -> Waiting | None:
+        """The least urgent piece, if it has spare nodes."""
+        while self._last and self._last[0][2].piece not in self._members:
+            heapq.heappop(self._last)
+        return self._last[0][2] if self._last else None
+
+    def wait(self, now: float, unknown: float) -> float:
+        """Seconds until the least urgent piece gets a slot on a node of this set, as far as can be told."""
+        usable = [host for host in self.hosts.values() if host.usable]
+        first = min((host.wait(now, 0, unknown) for host in usable), default=0.0)
+        return first + max(self.backlog - unknown, 0.0) / max(sum(host.slots for host in usable), 1)
+
     def preferred(self, piece: BuildPiece) -> Host | None:
-        """The usable node that comes first for `piece`, or None while there is none."""
-        return next((host for node in piece.nodes if (host := self.hosts[node.id]).usable), None)
+        """The usable node that comes first for `piece`, or None while there is none; one that was lost comes last."""
+        lost: Host | None = None
+        for node in piece.nodes:
+            host = self.hosts[node.id]
+            if host.usable and not host.losses:
+                return host
+            lost = lost or (host if host.usable else None)
+        return lost

@@ -87,6 +87,9 @@ def _details(step: Step) -> list[str]:
 
 def _piece_details(piece: BuildPiece) -> list[str]:
     lines = [f"{_placed(piece)} on {_where(piece)}"]
+    if piece.spare:
+        spare = " or ".join(node.id for node in piece.spare)
+        lines.append(f"or EMULATED on {spare}, if it can, when that is done sooner")
     links = linked_platforms(piece.target, [each.platform for each in piece.platforms])
     if links:
         lines.append(f"with {', '.join(link.name for link in links)} (linked)")

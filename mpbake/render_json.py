@@ -127,6 +127,7 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
         "delivery": piece.delivery.name.lower(),
         "tags": piece.target.tags if piece.delivery is Delivery.TAGS else (),
         "shared": piece.shared,
+        "spare": [node.id for node in piece.spare],
     }
 
 

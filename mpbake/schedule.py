@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from mpbake.estimates import Estimates, expectations, remaining_paths
+from mpbake.platforms import runs
 from mpbake.pools import SLOTS, Host, Life, Pool, Waiting
 from mpbake.steps import BootstrapNode, BuildPiece, Step, StepStatus
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from mpbake.graph import BuildGraph
     from mpbake.plan import Node, Target
+    from mpbake.platforms import Platform
 
 TRIES = 4
 """How often in a row a node that has an equal one may be lost before it is given up."""
@@ -22,7 +24,9 @@ FIRST_PAUSE = 2.0
 LOOK_AGAIN = 5.0
 """Seconds after which a piece that waits for its own node is thought about again, even if nothing has ended."""
 
-SHORT = 2.0
+EMULATED = 7.0
+"""How many times as long as natively a piece is taken to need where it is emulated: 5 to 10 times is usual."""
+SHORT = 5.0
 """Seconds of the last build up to which pieces of one node share a call: starting buildx takes a quarter of one."""
 LARGEST_CALL = 20
 """Pieces that share a call at most: when one of them fails, the others are built again."""
@@ -123,6 +127,8 @@ class Schedule:
         self._ready.clear()
         for pool in sorted(filter(None, self._pools), key=_head):
             calls += self._fill(pool, now)
+        for pool in self._pools:
+            calls += self._help_out(pool, now)
         self._running |= dict.fromkeys(step for call in calls for step in call)
         return calls
 
@@ -152,6 +158,11 @@ class Schedule:
                 yield call
         pool.put_back(aside)
 
+    def _help_out(self, pool: Pool, now: float) -> Iterator[Call]:
+        """Have the least urgent pieces emulated where that is sooner done."""
+        while (last := pool.last()) and (spare := self._spare_for(last.piece, pool, now)):
+            yield self._give(last.piece, spare, now)
+
     def _host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
         """The node that takes `piece` now, or None while it is better to wait for `preferred`.
 
@@ -164,6 +175,14 @@ class Schedule:
         saved += sum(self._seconds[each] for each in there)
         wait = preferred.wait(now, ahead, self._seconds[piece])
         return idlest if wait > saved or not preferred.running else None
+
+    def _spare_for(self, piece: BuildPiece, pool: Pool, now: float) -> Host | None:
+        """A free node that has emulated `piece` before those that run it natively, busy as they are, have built it."""
+        usual = self._estimates.usual(piece)
+        if usual is None or self._shared[piece] or pool.wait(now, usual) <= (EMULATED - 1) * usual:
+            return None
+        hosts = [self._hosts[node.id] for node in piece.spare if node.id in self._hosts]
+        return next((host for host in hosts if host.life is Life.UP and host.open and _emulates(host, piece)), None)
 
     def _best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
         """Of equally urgent pieces one that prefers `host`, else that of `entry`."""
@@ -229,7 +248,7 @@ class Schedule:
 
     def _on(self, piece: BuildPiece, node: Node) -> BuildPiece:
         """`piece` as it is built on `node`: each time the same object."""
-        if len(piece.nodes) == 1:
+        if len(piece.nodes) == 1 and piece.node.id == node.id:
             return piece
         bound = self._copies.get((piece, node.id))
         if bound is None:
@@ -239,15 +258,19 @@ class Schedule:
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
-    def finish(self, step: Step, status: StepStatus, *, slots: int = 0) -> tuple[Step, ...]:
+    def finish(
+        self, step: Step, status: StepStatus, *, slots: int = 0, platforms: tuple[Platform, ...] = ()
+    ) -> tuple[Step, ...]:
         """`step` is over. Returns the steps that will never start because of it, in the graph's order.
 
-        `slots` is what a node that was made ready says of itself.
+        `slots` and `platforms` are what a node that was made ready says of itself.
         """
         del self._running[step]
         match step:
             case BootstrapNode():
-                self._finish_bootstrap(self._hosts[step.node.id], status, slots)
+                host = self._hosts[step.node.id]
+                host.platforms = platforms
+                self._finish_bootstrap(host, status, slots)
                 return ()
             case BuildPiece():
                 return self._finish_piece(step, status)
@@ -293,7 +316,7 @@ class Schedule:
         if step in self._over or _is_lazy(step):
             return
         if isinstance(step, BuildPiece):
-            self._pool_of[step].push(Waiting(-self._paths[step], self._place[step], step))
+            self._pool_of[step].push(Waiting(-self._paths[step], self._place[step], step, self._seconds[step]))
         else:
             self._ready.append(step)
 
@@ -384,7 +407,7 @@ class Schedule:
         assert isinstance(origin, BuildPiece)  # noqa: S101 - the origin of a piece is one
         if lost and (host.node.required or self._pool_of[origin].lost):
             return False
-        moves = self._moves.setdefault(origin, len(origin.nodes) - 1)
+        moves = self._moves.setdefault(origin, len(origin.nodes) + len(origin.spare) - 1)
         budget = self._budget.setdefault(origin, step.target.retries)
         if lost and moves:
             self._moves[origin] -= 1
@@ -423,6 +446,11 @@ class Schedule:
 def _is_lazy(step: Step) -> bool:
     """Whether `step` happens only where and when a piece needs it."""
     return isinstance(step, BootstrapNode) or (isinstance(step, BuildPiece) and step.shared)
+
+
+def _emulates(host: Host, piece: BuildPiece) -> bool:
+    """Whether a node says that it builds all platforms of `piece`, in whatever way."""
+    return all(any(runs(own, each.platform) for own in host.platforms) for each in piece.platforms)
 
 
 def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:

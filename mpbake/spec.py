@@ -501,8 +501,8 @@ class _OfBuilderSpec(_Table):
     )
     slots: Slots | None = Field(
         default=None,
-        description="pieces that each node builds at once; default: BuildKit's `max-parallelism` where known, else 4",
-        json_schema_extra={"default": 4},
+        description="pieces that each node builds at once; "
+        "default: BuildKit's `max-parallelism` where that is known, else the engine's CPUs, else 4",
     )
     boot_timeout: Duration = Field(
         default="", description="how long a node may take to start and answer", json_schema_extra={"default": "5m"}

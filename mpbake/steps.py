@@ -55,7 +55,8 @@ class BuildPiece:
 
     `nodes` are equal, the preferred first: which of them builds it is decided when it starts. `of` is the number of
     pieces of the target. Without `platforms` the node's own is meant. A piece that exists only for those who link to
-    the target is `shared`: it is built once on each of its nodes that builds one of them.
+    the target is `shared`: it is built once on each of its nodes that builds one of them. `spare` are nodes that
+    emulate what its own run natively, or may: they help out when its own are busy for long.
     """
 
     target: Target
@@ -64,6 +65,7 @@ class BuildPiece:
     delivery: Delivery = Delivery.KEEP
     of: int = 1
     shared: bool = False
+    spare: tuple[Node, ...] = ()
 
     @property
     def node(self) -> Node:
@@ -71,8 +73,11 @@ class BuildPiece:
         return self.nodes[0]
 
     def on(self, node: Node) -> BuildPiece:
-        """The piece as it is built on `node`, one of its nodes."""
-        return replace(self, nodes=(node,))
+        """The piece as it is built on `node`, one of its nodes or a spare one."""
+        placed = self.platforms
+        if node in self.spare:
+            placed = tuple(replace(each, how=How.EMULATED) for each in placed)
+        return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property
     def key(self) -> str:

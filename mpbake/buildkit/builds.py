@@ -213,9 +213,9 @@ def _digest(metadata: Path, target: str) -> str:
 
 
 class _Follower:
-    """Writes a call's log and tells the reporter, as the bytes come; what belongs to no piece is told of the first.
+    """Writes a call's log and tells the reporter, as the bytes come; `hide` sees every text first.
 
-    `hide` sees every text first.
+    What belongs to no piece is told of the first.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from mpbake.buildkit.builds import Builds
+from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.nodes import Nodes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from mpbake.buildkit.instances import Ready
     from mpbake.events import Reporter
     from mpbake.placement import NodeFacts
     from mpbake.plan import Node, Target
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mpbake.steps import StepResult
 
 OLDEST_BUILDX = (0, 13)
+_INFO_TIMEOUT = 10.0
 _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
@@ -102,8 +105,20 @@ class BuildKitRunner:
             raise
         warnings = contradictions(step.node, step.node.platforms, ready.facts)
         return Outcome(
-            node=step.node.id, note=ready.note, slots=ready.facts.slots, warnings=(*ready.warnings, *warnings)
+            node=step.node.id,
+            note=ready.note,
+            slots=step.node.slots or ready.facts.slots or self._cpus(ready),
+            platforms=ready.facts.platforms,
+            warnings=(*ready.warnings, *warnings),
         )
+
+    def _cpus(self, ready: Ready) -> int:
+        """The CPUs of a node's engine, where it has one; 0 where nobody can tell."""
+        if ready.node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
+            return 0
+        command = ["system", "info", "--format", "{{.NCPU}}"]
+        said = self.docker.run(command, endpoint=engine_of(ready.node), timeout=_INFO_TIMEOUT).stdout.strip()
+        return int(said) if said.isdecimal() else 0
 
     # --- publish and verify ---------------------------------------------------------------------------------------
 

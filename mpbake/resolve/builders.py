@@ -11,7 +11,7 @@ from mpbake.platforms import parse_platforms
 from mpbake.references import has_host
 from mpbake.resolve.external import external_builder, external_problems
 from mpbake.resolve.naming import bad_name, below
-from mpbake.resolve.options import located, node_options, option_problems, starting
+from mpbake.resolve.options import located, node_options, option_problems, starting, value_problems
 from mpbake.resolve.rendering import without_empty
 from mpbake.resolve.trust import trust_problems
 from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem, TlsSpec
@@ -55,9 +55,10 @@ def resolve_builders(
             rendering.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, starting(folder, where))
     rendering.problems.extend(_shared_names(each for each in builders.values() if not each.external))
+    where = below("defaults", "builder")
+    table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
+    rendering.problems.extend(value_problems(where(()), table.written()))
     if DEFAULT_BUILDER not in builders:
-        where = below("defaults", "builder")
-        table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
         driver = Driver(table.driver or Driver.AUTOMATIC)
         builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, starting(folder, where))
     return builders

@@ -83,20 +83,26 @@ def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, 
 
 
 def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the options that the table at `key` states itself."""
+    """What is wrong with the options that the table at `key`, of a builder or node of `driver`, states itself."""
+    known = {}
     for name, value in stated.items():
         if name not in OPTIONS or value is None:
             continue
-        where: KeyPath = (*key, name)
-        drivers = OPTIONS[name].drivers
-        if driver not in drivers:
-            message, hint = f"the {driver} driver has no {name}", _belongs(driver, drivers)
-            yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=where, message=message, hint=hint, of_key=True)
-        elif name in _VALUES and value and not _VALUES[name][0].fullmatch(str(value)):
+        if driver in OPTIONS[name].drivers:
+            known[name] = value
+        else:
+            message, hint = f"the {driver} driver has no {name}", _belongs(driver, OPTIONS[name].drivers)
+            yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=(*key, name), message=message, hint=hint, of_key=True)
+    yield from value_problems(key, known)
+
+
+def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the values of the options that the table at `key` states, whichever driver takes them."""
+    for name, value in stated.items():
+        if name in _VALUES and value and not _VALUES[name][0].fullmatch(str(value)):
             message, hint = f'"{one_line(str(value))}" is no {name}', _VALUES[name][1]
-            yield Problem(code=Code.BAD_OPTION, key=where, message=message, hint=hint)
-        elif name == "tolerations":
-            yield from _toleration_problems(where, value)
+            yield Problem(code=Code.BAD_OPTION, key=(*key, name), message=message, hint=hint)
+    yield from _toleration_problems((*key, "tolerations"), stated.get("tolerations", ()))
     if all(stated.get(name) for name in _CONFIGURATIONS):
         message, hint = "config and buildkitd are two configurations of one BuildKit", "keep one of them"
         yield Problem(code=Code.TWO_CONFIGURATIONS, key=(*key, "config"), message=message, hint=hint, of_key=True)
@@ -113,7 +119,7 @@ def named(drivers: Iterable[Driver]) -> str:
     return " or ".join(f'"{each}"' for each in drivers)
 
 
-def _toleration_problems(key: KeyPath, rows: list[dict[str, str]]) -> Iterator[Problem]:
+def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Iterator[Problem]:
     known = ("Equal", "Exists")
     for index, row in enumerate(rows):
         operator = row.get("operator", "Equal")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit.builds import Builds, _existing
+from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.nodes import Nodes
 from mpbake.errors import BuildFailed, Disturbed, NodeLost, UsageError
@@ -241,16 +241,6 @@ def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) 
     assert isinstance(found["one"], Outcome)
     assert isinstance(found["two"], Disturbed)
     assert docker.calls[0]["targets"] == ["one"]
-
-
-def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    for path in ("file", "folder"):
-        assert _existing(str(tmp_path / path)) == str(tmp_path / path)
-    assert _existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
-    assert _existing(str(tmp_path / "no/a")) == str(tmp_path)
-    assert _existing("/no-such-folder-at-all/x") == "/"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,14 @@ def test_plan(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
 
 
+def test_plan_explained(folder: Path) -> None:
+    shown = said(plan.main, world(folder), explain="web")
+    assert shown.startswith("web on builder ")
+    assert "chosen: the best" in shown
+    two = said(plan.main, world(folder), explain="*", platforms=("linux/s390x",))
+    assert two.count("\nlinux/s390x\n") == 2
+
+
 def test_list(folder: Path) -> None:
     assert (
         said(names.main, world(folder))

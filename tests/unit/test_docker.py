@@ -65,18 +65,6 @@ def test_a_temporary_folder_that_is_not_there(tmp_path: Path, missing: str) -> N
     docker.close()
 
 
-@pytest.mark.allow_subprocess
-def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    docker = Docker({"PATH": "/usr/bin:/bin"}, tmp_path, lambda text: text.replace("hunter2", "***"))
-    monkeypatch.setattr(docker, "_head", lambda _: ["/bin/sh", "-c"])
-    found = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given="hunter2\n")
-    docker.close()
-    assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
-    assert not docker.scratch.exists()
-
-
 # --- silence ----------------------------------------------------------------------------------------------------------
 
 
@@ -113,3 +101,15 @@ def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) ->
         assert time.monotonic() - began < 10
     finally:
         docker.close()
+
+
+@pytest.mark.allow_subprocess
+def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    docker = Docker({"PATH": "/usr/bin:/bin"}, tmp_path, lambda text: text.replace("hunter2", "***"))
+    monkeypatch.setattr(docker, "_head", lambda _: ["/bin/sh", "-c"])
+    found = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given="hunter2\n")
+    docker.close()
+    assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
+    assert not docker.scratch.exists()

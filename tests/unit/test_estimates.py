@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mpbake.estimates import KEPT, SAVED, UNKNOWN, Estimates, expectations, remaining_paths, with_results
-from mpbake.steps import StepResult, StepStatus
+from mpbake.steps import How, StepResult, StepStatus
 from tests.unit.graphs import graph_of_text, piece_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,13 @@ def test_what_was_built_is_remembered_and_what_is_in_the_plan_no_more_is_forgott
     found = with_results(before, results, ["web", "tool"])
     assert found == {"web": {"linux/amd64": [1.0] * (KEPT - 1) + [11.235], "linux/arm64": [11.235]}}
     assert len(before["web"]["linux/amd64"]) == KEPT
+
+
+def test_what_is_emulated_is_recorded_apart() -> None:
+    web = piece_of(graph(), "web")
+    emulated = replace(web, platforms=tuple(replace(each, how=How.EMULATED) for each in web.platforms[:1]))
+    results = [StepResult(step=emulated, status=StepStatus.DONE, seconds=9.0)]
+    assert with_results({}, results, ["web"]) == {"web": {"linux/amd64 emulated": [9.0]}}
 
 
 @pytest.mark.parametrize("seconds", [[], [0.0]])

@@ -166,6 +166,36 @@ def test_a_declaration_includes_what_such_hardware_runs(declared: str, wanted: s
     assert placed(f"other = s390x\na = {declared}", wanted) == f"linux/{wanted} native on a: KEEP, one of 1"
 
 
+@pytest.mark.parametrize(
+    ("emulation", "said", "spare"),
+    [
+        ("allow", {}, {"linux/amd64": "arm other", "linux/arm64": "intel other"}),
+        ("allow", {"x/intel": "linux/amd64"}, {"linux/amd64": "arm other", "linux/arm64": "other"}),
+        ("allow", {"x/other": "linux/s390x linux/arm64"}, {"linux/amd64": "arm", "linux/arm64": "intel other"}),
+        ("warn", {}, {"linux/amd64": "", "linux/arm64": ""}),
+    ],
+)
+def test_spare_nodes_may_emulate_where_that_is_allowed(
+    emulation: str, said: dict[str, str], spare: dict[str, str]
+) -> None:
+    target = target_of_text(f"""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64", "linux/arm64"]
+        [builders.x]
+        driver = "remote"
+        emulation = "{emulation}"
+        nodes.intel = {{ endpoint = "unix:///intel", platforms = ["linux/amd64"] }}
+        nodes.arm = {{ endpoint = "unix:///arm", platforms = ["linux/arm64"] }}
+        nodes.other = {{ endpoint = "unix:///other", platforms = ["linux/s390x"] }}
+        """)
+    found = {
+        str(piece.platforms[0].platform): " ".join(node.name for node in piece.spare)
+        for piece in place(target, facts_of(said)).pieces
+    }
+    assert found == spare
+
+
 # --- equal nodes ------------------------------------------------------------------------------------------------------
 
 

@@ -254,6 +254,17 @@ def test_a_last_line_without_its_end_counts() -> None:
     assert progress.text == "ERROR: half a li"
 
 
+def test_each_line_says_what_it_is_about() -> None:
+    progress = Progress()
+    update = progress.feed(raw(vertex(1, "[web 1/2] RUN a", "1"), log(1, "one\ntwo"), vertex(2, "[api] FROM b", "1")))
+    assert list(zip(update.about, update.said, strict=True)) == [
+        ("[web 1/2] RUN a", "=> [web 1/2] RUN a"),
+        ("[web 1/2] RUN a", "  one"),
+        ("[api] FROM b", "=> [api] FROM b"),
+    ]
+    assert progress.close() == Update(said=("  two",), about=("[web 1/2] RUN a",))
+
+
 def test_every_text_is_hidden_once_it_is_whole() -> None:
     data = raw(
         vertex(1, "[1/2] RUN a\x1b[31mb\x1b[0mc", "1"),
@@ -275,14 +286,3 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
     assert [update.activity for update in updates if update.activity] == ["[1/2] RUN ***"]
     assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
     assert progress.text == 'ERROR: ***\n{"***": ['
-
-
-def test_each_line_says_what_it_is_about() -> None:
-    progress = Progress()
-    update = progress.feed(raw(vertex(1, "[web 1/2] RUN a", "1"), log(1, "one\ntwo"), vertex(2, "[api] FROM b", "1")))
-    assert list(zip(update.about, update.said, strict=True)) == [
-        ("[web 1/2] RUN a", "=> [web 1/2] RUN a"),
-        ("[web 1/2] RUN a", "  one"),
-        ("[api] FROM b", "=> [api] FROM b"),
-    ]
-    assert progress.close() == Update(said=("  two",), about=("[web 1/2] RUN a",))

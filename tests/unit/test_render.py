@@ -175,6 +175,19 @@ def test_a_set_of_equal_nodes_is_named_in_full_the_preferred_first() -> None:
     assert ("on x/a (preferred) or x/b" in shown) is not ("on x/b (preferred) or x/a" in shown)
 
 
+def test_nodes_that_may_help_out_are_named() -> None:
+    shown = printed("""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [builders.x]
+        emulation = "allow"
+        nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+        nodes.b = { endpoint = "unix:///b", platforms = ["linux/arm64"] }
+        """)
+    assert "or EMULATED on x/b, if it can, when that is done sooner" in shown
+
+
 def test_warnings_stand_below() -> None:
     assert printed("[targets.a]", warnings=("slow", "old\nand \x1b[31mred")).endswith(
         "\n\nwarning: slow\nwarning: old\\nand \\x1b[31mred"

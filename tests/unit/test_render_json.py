@@ -168,6 +168,7 @@ def test_steps() -> None:
         "delivery": "untagged",
         "tags": [],
         "shared": False,
+        "spare": [],
         "after": ["bootstrap release/arm"],
     }
     assert steps["publish web"] == {

@@ -17,6 +17,7 @@ PLAN = """
     [builders.Theirs]
     external = true
     emulation = "forbid"
+    slots = 3
     [targets.web]
     builder = "Theirs"
     platforms = ["linux/amd64", "linux/arm64"]
@@ -44,6 +45,7 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
             driver=driver,
             endpoint=endpoint,
             platforms=parse_platforms(platforms),
+            slots=3,
             external=True,
         )
         for name, endpoint, platforms in (("theirs0", "ssh://a", ["linux/amd64"]), ("theirs1", "ssh://b", []))
@@ -56,7 +58,7 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
 
 @pytest.mark.parametrize("entry", [None, Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
 def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> None:
-    node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, external=True)
+    node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, slots=3, external=True)
     found = builder_of(entry)
     assert (found.driver, found.nodes) == (Driver.EXTERNAL, (node,))
     (warning,) = node_warnings(found.nodes)

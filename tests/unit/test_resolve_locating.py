@@ -241,6 +241,41 @@ def test_certificates_of_nodes(tmp_path: Path) -> None:
     }
 
 
+def test_configurations_of_buildkit(tmp_path: Path) -> None:
+    files = {
+        "build.toml": """
+            include = ["sub/common.toml"]
+            [builders.own]
+            config = "own.toml"
+            [builders.default]
+            [builders.both]
+            config = ""
+            buildkitd.registry.b.keypair = [{ key = "b.key", cert = "/b.crt" }]
+            """,
+        "sub/common.toml": """
+            [defaults.builder]
+            config = "common.toml"
+            [builders.both.buildkitd.registry.a]
+            ca = ["a.crt"]
+            [builders.node.nodes.one]
+            config = "one.toml"
+            """,
+    }
+    builders = resolve_files(tmp_path, files).builders
+    found = {name: builder.nodes[0] for name, builder in builders.items()}
+    assert {name: str(node.config_file).replace(str(tmp_path), "@") for name, node in found.items()} == {
+        "own": "@/own.toml",
+        "default": "@/sub/common.toml",
+        "both": "None",
+        "node": "@/sub/one.toml",
+    }
+    assert [str(path).replace(str(tmp_path), "@") for path in found["both"].config_names] == [
+        "@/sub/a.crt",
+        "@/b.key",
+        "/b.crt",
+    ]
+
+
 def test_a_path_with_a_comma_or_a_quote_stays_one_field() -> None:
     target = target_of_text("""
         [targets.web]

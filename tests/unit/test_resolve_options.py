@@ -251,6 +251,37 @@ def test_values_that_are_none(option: str, problem: str) -> None:
     assert problems_of_text(f"\n[builders.x]\n{option}") == expected
 
 
+def test_a_wrong_default_is_told_once_and_where_it_stands() -> None:
+    assert problems_of_text("""
+        [defaults.builder]
+        memory = "8 gigs"
+        loadbalance = "never"
+        [builders.a]
+        [builders.b]
+        """) == text("""
+        build.toml:3: defaults.builder.memory: "8 gigs" is no memory
+            memory = "8 gigs"
+          = write an amount such as 512m or 8g
+        build.toml:4: defaults.builder.loadbalance: "never" is no loadbalance
+            loadbalance = "never"
+          = known: sticky, random
+        """)
+
+
+def test_a_template_in_the_defaults_is_told_where_it_stands() -> None:
+    assert problems_of_text("""
+        [defaults.builder]
+        image = "{{ nothing }}"
+        [builders.a]
+        [builders.b]
+        memory = "1g"
+        """) == text("""
+        build.toml:3: defaults.builder.image: there is no variable "nothing"
+            image = "{{ nothing }}"
+          = there are no variables
+        """)
+
+
 def test_an_operator_of_kubernetes_that_is_none() -> None:
     assert problems_of_text("""
         [builders.x]

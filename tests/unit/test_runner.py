@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from mpbake.buildkit.instances import Ready
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner
 from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
-from mpbake.plan import Driver
+from mpbake.placement import NodeFacts
+from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.steps import Outcome, StepResult, StepStatus
 from tests.unit.dockers import FakeDocker, container, done, failed
@@ -168,3 +171,47 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     assert this.docker.commands == []
     this.settle_default([target_of_text("[targets.web]")])
     assert this.docker.commands == ["system info --format {{json .}}"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "said", "slots"),
+    [
+        (Driver.DOCKER, done("12\n"), 12),
+        (Driver.DOCKER_CONTAINER, done("2\n"), 2),
+        (Driver.DOCKER, failed("no answer"), 0),
+        (Driver.DOCKER, done("<no value>\n"), 0),
+        (Driver.REMOTE, failed("nobody asks"), 0),
+    ],
+)
+def test_a_node_builds_as_much_at_once_as_its_engine_has_cpus(
+    driver: Driver, said: Completed, slots: int, tmp_path: Path
+) -> None:
+    plan = PLAN.replace("DRIVER", driver)
+    if driver is Driver.REMOTE:
+        plan += f'[builders.x.nodes.local]\n    endpoint = "unix://{tmp_path}/socket"'
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/socket")
+        listener.listen()
+        bootstrap = step_of(graph_of_text(plan), "bootstrap")
+        outcome = runner(tmp_path, {"system info": said}).run(bootstrap, {}, Silent())
+    assert (outcome.slots, outcome.platforms) == (slots, BOTH)
+
+
+def test_slots_in_the_plan_need_not_be_asked_for(tmp_path: Path) -> None:
+    plan = PLAN.replace('driver = "DRIVER"', 'driver = "docker"\n    slots = 3')
+    assert runner(tmp_path, {}).run(step_of(graph_of_text(plan), "bootstrap"), {}, Silent()).slots == 3
+
+
+def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path: Path) -> None:
+    node = Node(
+        builder="x",
+        name="n",
+        driver=Driver.DOCKER_CONTAINER,
+        endpoint="tcp://far:2376",
+        tls=Tls(ca=tmp_path / "ca.crt"),
+    )
+    this = runner(tmp_path, {"system info": done("8\n")})
+    ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x-n", store=tmp_path)
+    assert this._cpus(ready) == 8
+    assert isinstance(this.docker, FakeDocker)
+    assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbake.estimates import Estimates
+from mpbake.platforms import parse_platform
 from mpbake.pools import SLOTS
 from mpbake.schedule import FIRST_PAUSE, LARGEST_CALL, SHORT, TRIES
 from mpbake.schedule import Schedule as Real
-from mpbake.steps import BootstrapNode, BuildPiece, Publish, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, How, Publish, StepStatus
 from tests.unit.graphs import TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
@@ -393,6 +394,63 @@ def test_others_do_not_wait_behind_those_that_wait_for_a_base() -> None:
     assert run.end("pie1") == ["u2 on a"]
 
 
+# --- emulation --------------------------------------------------------------------------------------------------------
+
+MIXED = """
+    [targets.w]
+    matrix = { n = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }
+    name = "w{{ n }}"
+    builder = "x"
+    platforms = ["linux/arm64"]
+    [targets.tool]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [builders.x]
+    driver = "remote"
+    emulation = "allow"
+    slots = 1
+    nodes.arm = { endpoint = "unix:///arm", platforms = ["linux/arm64"] }
+    nodes.intel = { endpoint = "unix:///intel", platforms = ["linux/amd64"] }
+    """
+
+
+def mixed(
+    known: float | None, toml: str = MIXED, *, reports: str = "linux/amd64 linux/arm64", number: int = 10
+) -> list[str]:
+    """What a run of so many pieces starts once both nodes are up and the Intel one is free again.
+
+    Each piece is `known` to take so many seconds.
+    """
+    toml = toml.replace("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", str(list(range(1, number + 1))))
+    seconds = {f"w{n}": {"linux/arm64": [known] * 2} for n in range(1, number + 1)} if known else {}
+    run = Run(toml)
+    run.schedule = Schedule(run.schedule._graph, estimates=Estimates(recorded=seconds))
+    platforms = tuple(map(parse_platform, reports.split()))
+    for step in run.schedule.start():
+        run.schedule.finish(step, DONE, platforms=platforms)
+    started = run.start()
+    return [*started, *run.end("tool")]
+
+
+def test_a_free_node_emulates_when_those_that_run_it_natively_are_busy_for_long() -> None:
+    assert mixed(10.0) == ["w1 on arm", "tool on intel", "w10 on intel"], "70 seconds emulated, 100 in line"
+    assert mixed(10.0, number=7) == ["w1 on arm", "tool on intel"], "70 seconds either way"
+
+
+def test_nobody_emulates_without_records_or_leave_or_ability() -> None:
+    assert mixed(None) == ["w1 on arm", "tool on intel"]
+    assert mixed(10.0, MIXED.replace('"allow"', '"warn"')) == ["w1 on arm", "tool on intel"]
+    assert mixed(10.0, reports="linux/amd64") == ["w1 on arm", "tool on intel"]
+
+
+def test_what_is_emulated_says_so() -> None:
+    graph = graph_of_text(MIXED)
+    piece = next(step for step in graph.steps if isinstance(step, BuildPiece) and step.spare)
+    (spare,) = piece.spare
+    assert [each.how for each in piece.on(spare).platforms] == [How.EMULATED]
+    assert [each.how for each in piece.on(piece.node).platforms] == [How.NATIVE]
+
+
 # --- short pieces -----------------------------------------------------------------------------------------------------
 
 MANY = """
@@ -475,6 +533,17 @@ def test_a_node_that_cannot_be_had_is_left_out_and_tried_again_later() -> None:
     assert schedule.start(30.0) == [boots[0]]
     schedule.finish(boots[0], DONE)
     assert [shown(step) for step in schedule.start(31.0)] == ["pie1 on a"]
+
+
+def test_a_piece_does_not_go_back_to_where_it_was_lost_while_an_equal_node_starts() -> None:
+    run = Run(POOL, "pie1")
+    run.start()
+    assert run.lose("pie1")
+    (bootstrap,) = run.schedule.start(run.now)
+    run.now = 10 * FIRST_PAUSE
+    assert run.schedule.start(run.now) == []
+    run.schedule.finish(bootstrap, DONE)
+    assert run.start() == ["pie1 on b"]
 
 
 def test_a_node_is_given_up_in_the_end() -> None:
