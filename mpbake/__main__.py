@@ -9,16 +9,26 @@ import click
 from mpbake.cli import cli
 from mpbake.errors import MpbakeError
 from mpbake.hiding import Hiding
+from mpbake.output import silence, standard_streams
 from mpbake.text import printable
 
 
 def main() -> None:
     """Run the command line and exit with its code; never a traceback, and never a secret."""
     hiding = Hiding()
-    message, code = _outcome(hiding)
-    if message is not None:
-        print(f"error: {hiding.hide(message)}", file=sys.stderr)  # noqa: T201 - this is where errors are printed
+    with standard_streams():
+        message, code = _outcome(hiding)
+        if message is not None:
+            _complain(f"error: {hiding.hide(message)}")
     sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    """Print an error. Where nobody reads it, its exit code tells."""
+    try:
+        print(message, file=sys.stderr)  # noqa: T201 - this is where errors are printed
+    except BrokenPipeError:
+        silence(sys.stderr)
 
 
 def _outcome(hiding: Hiding) -> tuple[str | None, int]:

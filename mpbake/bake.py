@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def dump(definition: dict[str, Any], *, indent: int | None = None) -> str:
-    """`definition` as JSON in which bake finds no template of its own."""
-    return json.dumps(_escaped(definition), ensure_ascii=False, indent=indent)
+    """`definition` as JSON in which bake finds no template of its own; only ASCII, so nothing can control a screen."""
+    return json.dumps(_escaped(definition), indent=indent)
 
 
 def _escaped(value: Any) -> Any:
@@ -64,7 +64,8 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
         if taken:
             raise UsageError(f'two targets would be called "{taken[0]}"', hint="rename one of them")
         definitions |= parts
-    return dump({"group": groups, "target": definitions}, indent=2) + "\n"
+    # An empty table of groups is one that bake refuses.
+    return dump(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
 
 
 def losses(targets: Iterable[Target]) -> Iterator[str]:

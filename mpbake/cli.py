@@ -17,6 +17,7 @@ from mpbake import __version__
 from mpbake.hiding import Hiding, hiding_stream
 from mpbake.memory import no_garbage
 from mpbake.options import Options, World
+from mpbake.output import silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,7 +277,7 @@ def _call(module: str, given: dict[str, Any]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has had enough; click would call that 1, and Python complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         code = 141
     sys.exit(code)
 

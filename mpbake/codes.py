@@ -121,6 +121,9 @@ class Code(StrEnum):
     UNUSED_VARIABLE = "unused-variable"
     UNUSED_TEMPLATE = "unused-template"
     GOES_NOWHERE = "goes-nowhere"
+    BAKE_TEMPLATE = "bake-template"
+    TEMPLATE_IN_KEY = "template-in-key"
+    PLATFORM_NOT_BUILT = "platform-not-built"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
@@ -138,6 +141,9 @@ _WARNINGS = frozenset(
         Code.UNUSED_VARIABLE,
         Code.UNUSED_TEMPLATE,
         Code.GOES_NOWHERE,
+        Code.BAKE_TEMPLATE,
+        Code.TEMPLATE_IN_KEY,
+        Code.PLATFORM_NOT_BUILT,
         Code.SHARED_CACHE,
         Code.EMULATED,
         Code.INSECURE_NODE,

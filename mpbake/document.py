@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.errors import Diagnostic, Location
 from mpbake.hiding import Hiding, credentials_in, texts_and_numbers
 from mpbake.places import Places, Spot
-from mpbake.text import closest
+from mpbake.text import LONGEST_MESSAGE, closest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -141,7 +141,10 @@ class Document:
     def diagnose(self, problem: Problem) -> Diagnostic:
         """`problem` with its place, without secrets of the files."""
         location = self.locate(problem.key, problem.culprit, of_key=problem.of_key)
-        message, hint = self._hiding.hide(problem.message), self._hiding.hide(problem.hint)
+        # First hidden, then cut: half a secret would not be found.
+        message, hint = (
+            shortened(self._hiding.hide(each), LONGEST_MESSAGE) for each in (problem.message, problem.hint)
+        )
         return Diagnostic(message=message, hint=hint, location=location, code=problem.code)
 
     @cached_property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mpbake.codes import Severity
-from mpbake.text import count, marked, one_line, printable
+from mpbake.text import LONGEST_NAME, count, marked, one_line, printable, short_name, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +76,7 @@ def dotted(key: KeyPath) -> str:
 
 
 def _quoted(part: str) -> str:
-    return part if _BARE_KEY.fullmatch(part) else f'"{one_line(part)}"'
+    return shortened(part, LONGEST_NAME) if _BARE_KEY.fullmatch(part) else f'"{short_name(part)}"'
 
 
 class MpbakeError(Exception):

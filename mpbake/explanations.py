@@ -33,8 +33,8 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             beyond="Write a `build.toml` (`mpbake init` does), or name a plan with `-f`.",
         ),
         Code.FILE_UNREADABLE: Explanation(
-            text="A file is not there, is a folder, or may not be read.",
-            beyond="Name a file that you may read.",
+            text="A file is not there, is a folder or a device, is larger than 64 MB, or may not be read.",
+            beyond="Name a file or a pipe that you may read.",
         ),
         Code.FILE_ENCODING: Explanation(
             text="A file is no UTF-8 text, which TOML must be.",
@@ -1419,6 +1419,57 @@ context = "."
 [targets.web]
 context = "."
 output = ["type=local,dest=out"]
+""",
+        ),
+        Code.BAKE_TEMPLATE: Explanation(
+            text="A value holds a variable of the plan as bake writes it, which is text like any other here.",
+            wrong="""
+[variables]
+tag = "1"
+
+[targets.web]
+args = { VERSION = "${TAG}" }
+tags = ["example.com/web:{{ tag }}"]
+""",
+            right="""
+[variables]
+tag = "1"
+
+[targets.web]
+args = { VERSION = "{{ tag }}" }
+tags = ["example.com/web:{{ tag }}"]
+""",
+        ),
+        Code.TEMPLATE_IN_KEY: Explanation(
+            text="A key holds a template; only values are filled in, and a key is taken as it is.",
+            wrong="""
+[targets.web]
+labels = { "{{ 'team' }}" = "shop" }
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+labels = { team = "shop" }
+tags = ["example.com/web"]
+""",
+        ),
+        Code.PLATFORM_NOT_BUILT: Explanation(
+            text="A table for a platform has no effect: no target that has it is built for that platform.",
+            wrong="""
+[targets.web]
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+
+[targets.web.platform."linux/arm46"]
+args = { FAST = "1" }
+""",
+            right="""
+[targets.web]
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+
+[targets.web.platform."linux/arm64"]
+args = { FAST = "1" }
 """,
         ),
         Code.SHARED_CACHE: Explanation(

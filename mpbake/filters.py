@@ -121,13 +121,16 @@ def semver(value: object) -> Version:
 
 
 def slug(value: object) -> str:
-    """`value` in lower-case letters, digits and single separators: fit for a tag. Raises Refused.
+    """`value` in lower-case ASCII letters, digits and single separators: fit for a tag. Raises Refused.
 
     What is too long for a tag is cut, and ends in a part of its digest: two long texts do not become one.
     """
     text = _text("slug", value)
     found = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
     found = re.sub(r"[._-]{2,}", "-", found).strip("._-")
+    if not found:
+        hint = "take {{ (branch | sha256)[:12] }}, or, where it may be empty, {{ (branch or 'none') | slug }}"
+        raise Refused(f'"{_excerpt(text)}" has no ASCII letter or digit for a slug', hint)
     if len(found) <= _LONGEST_SLUG:
         return found
     digest = sha256(text)[:12]
@@ -202,7 +205,7 @@ def _text(name: str, value: object) -> str:
     text = str(value)  # of what is undefined, Jinja says so here
     if not isinstance(value, str | int | float):
         raise Refused(f"{name} takes text or a number", "pick one value: {{ list[0] }}, {{ table.key }}")
-    return text
+    return text.lower() if isinstance(value, bool) else text
 
 
 def _excerpt(text: str) -> str:

@@ -13,6 +13,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from mpbake.filters import Refused, Version
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
 
     from mpbake.filters import GitFact
 
@@ -55,7 +57,7 @@ _SETTINGS = {
     "safe.bareRepository": "explicit",  # a folder of the checkout may look like a repository
 }
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
-_SECONDS = 30.0
+_SECONDS = 10.0
 _BYTES = 1_000_000
 _SOME = 50_000
 _PATHS = 100
@@ -202,23 +204,57 @@ def _program(path: str) -> str:
 
 def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], enough: int) -> _Answer:
     """Run a program until it ends, or has said `enough`. Raises OSError; TimeoutError, TimeoutExpired."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as child:
+    with (
+        _ended_with_us() as children,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as child,
+    ):
+        children.append(child)
         try:
             stdout, stderr = _said(child, enough)
             code = 0 if len(stdout) >= enough else child.wait(_SECONDS)
         finally:
             if child.poll() is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                _kill(child)
     return _Answer(code=code, stdout=stdout, stderr=stderr)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _ended_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Within, a signal that ends this process ends the programs in the list, too: they are in sessions of their own.
+
+    Signals that somebody handles are left to them, and outside the main thread nothing can be done. A kill cannot be
+    noticed: what git does then ends by itself.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        for child in children:
+            _kill(child)
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if in_main and signal.getsignal(each) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield children
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _said(child: subprocess.Popen[bytes], enough: int) -> tuple[bytes, bytes]:

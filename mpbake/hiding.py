@@ -29,6 +29,12 @@ _PARAMETERS = (
 _USER = re.compile(r"""(?<=://)[^\s/?#"'`<>]+(?=@(?!sha\d+:))""")
 _PARAMETER = re.compile(rf"""[?&;](?:{_PARAMETERS})=(?P<value>[^\s&;#"'`<>]+)""", re.IGNORECASE)
 _FIELD = re.compile(rf"""(?:^|,)["\s]*(?:{"|".join(CREDENTIAL_FIELDS)})=""", re.IGNORECASE)
+_FIELD_OF_SOURCE = re.compile(
+    rf"""(?<![\w-])(?:{"|".join(CREDENTIAL_FIELDS)})[ \t]*=[ \t\\"']*(?P<text>(?P<word>[^\s\\"',{{\[]+)[^\\"'\n]*)""",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\n(?=\[)")
+_DEFAULT_OF_SOURCE = re.compile(r"""\bdefault[ \t]*=[ \t]*(?P<quote>["'])(?P<text>[^\n]*?)(?P=quote)""")
 _TOKEN_LENGTH = 16
 _BASIC = "x-oauth-basic"
 """The password of those whose user is a token."""
@@ -149,6 +155,18 @@ def credentials_in(text: str) -> set[str]:
         found |= _decoded(user.group().partition(":")[0] for user in users if user.group().endswith(f":{_BASIC}"))
         found |= _decoded(each["value"] for each in _PARAMETER.finditer(text))
     return found | _decoded(_credential_fields(text)) if _FIELD.search(text) else found
+
+
+def credentials_in_source(line: str) -> set[str]:
+    """What in a line of a plan that cannot be parsed lets somebody in, as far as its looks tell."""
+    found = {each.group(name) for each in _FIELD_OF_SOURCE.finditer(line) for name in ("text", "word") if each[name]}
+    return credentials_in(line) | _decoded(found)
+
+
+def sensitive_defaults_in_source(text: str) -> set[str]:
+    """The texts that a plan which cannot be parsed gives as defaults, in tables that speak of what is sensitive."""
+    tables = (table for table in _HEADER.split(text) if "sensitive" in table)
+    return {each["text"] for table in tables for each in _DEFAULT_OF_SOURCE.finditer(table)}
 
 
 def _decoded(values: Iterable[str]) -> set[str]:

@@ -6,21 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.errors import in_order
-from mpbake.spec import Problem
+from mpbake.platforms import parse_platform
+from mpbake.spec import BAKE_TEMPLATE, MARKER, Problem
 from mpbake.template import Renderer
-from mpbake.text import count, one_line
+from mpbake.text import count, did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mpbake.document import Document
-    from mpbake.errors import Diagnostic
+    from mpbake.errors import Diagnostic, KeyPath
     from mpbake.plan import Plan, Target
+    from mpbake.platforms import Platform
 
 
 def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan as written and as meant, in order of place; only warnings."""
-    found = (*_unused_variables(document.data), *_unused_templates(document.data), *_going_nowhere(plan))
+    data = document.data
+    found = [*_unused_variables(data), *_unused_templates(data), *_going_nowhere(plan), *_not_filled_in(data)]
+    # What the command line builds for is no fault of the plan.
+    if not any(".platforms" in setting for setting in document.settings):
+        found += _of_no_platform(data, plan)
     return in_order(document.diagnose(each) for each in found)
 
 
@@ -91,3 +97,98 @@ def _has_use(target: Target) -> bool:
     """Whether a target is of use by itself. With tags `--push` and `--load` may do the rest."""
     caches = any(variant.attributes.get("cache-to") for variant, _ in target.sides(()))
     return bool(target.tags or target.load or target.outputs or target.checks or caches)
+
+
+# --- templates that are none ------------------------------------------------------------------------------------------
+
+_WITH_TEMPLATES = ("tags", "args", "labels", "contexts", "cache-from", "cache-to")
+
+
+def _not_filled_in(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What looks like a template where mpbake fills in none: as bake writes it, or in a key."""
+    variables = {name.lower(): name for name in data.get("variables", {})}
+    for key, table in _tables(data):
+        for name in _WITH_TEMPLATES:
+            value = table.get(name)
+            yield from _ways_of_bake((*key, name), value, variables)
+            yield from _templates_in_keys((*key, name), value if isinstance(value, dict) else {})
+
+
+def _tables(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Every table that states attributes of targets, and its key."""
+    defaults = data.get("defaults", {}).get("target", {})
+    targets = [(("targets", name), table) for name, table in data.get("targets", {}).items()]
+    for key, table in ((("defaults", "target"), defaults), *targets):
+        yield key, table
+        for platform, special in table.get("platform", {}).items():
+            yield (*key, "platform", platform), special
+
+
+def _ways_of_bake(key: KeyPath, value: Any, variables: Mapping[str, str]) -> Iterator[Problem]:
+    """Variables of the plan as bake writes them, in any text of `value`; `variables` has their names in lower case."""
+    match value:
+        case str():
+            for found in BAKE_TEMPLATE.finditer(value) if "${" in value else ():
+                if found[1].lower() in variables:
+                    name = variables[found[1].lower()]
+                    message, hint = f"{found[0]} is taken as it is", f"templates are written {{{{ {name} }}}}"
+                    yield Problem(code=Code.BAKE_TEMPLATE, key=key, message=message, hint=hint, culprit=found[0])
+        case list():
+            for at, each in enumerate(value):
+                yield from _ways_of_bake((*key, at), each, variables)
+        case dict():
+            for name, each in value.items():
+                yield from _ways_of_bake((*key, name), each, variables)
+
+
+def _templates_in_keys(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in table:
+        if MARKER.search(name):
+            message, hint = "a key is taken as it is, templates and all", "templates stand in values only"
+            yield Problem(code=Code.TEMPLATE_IN_KEY, key=(*key, name), message=message, hint=hint, of_key=True)
+
+
+# --- platforms --------------------------------------------------------------------------------------------------------
+
+
+def _of_no_platform(data: Mapping[str, Any], plan: Plan) -> Iterator[Problem]:
+    """Tables for a platform for which no target is built that has them, as far as that is so with any variables."""
+    tables = {("targets", name): table for name, table in data.get("targets", {}).items()}
+    tables[("defaults", "target")] = data.get("defaults", {}).get("target", {})
+    special = [(key, table["platform"]) for key, table in tables.items() if "platform" in table]
+    # Which platforms a target has, and whether it is there, may be another matter with other variables.
+    if not special or plan.disabled or any(map(MARKER.search, _platforms_written(tables.values()))):
+        return
+    built: dict[str, set[Platform]] = {}
+    for target in plan.targets.values():
+        built.setdefault(target.table, set()).update(target.platforms)
+    for key, platforms in special:
+        heirs = built if key[0] == "defaults" else _heirs(key[1], data["targets"])
+        known = {platform for name in heirs for platform in built.get(name, ())}
+        yield from (_not_built((*key, "platform", name), name, known) for name in _others(platforms, known))
+
+
+def _platforms_written(tables: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for table in tables:
+        yield from _texts(table.get("platforms", ()))
+
+
+def _heirs(name: str, tables: Mapping[str, Any]) -> set[str]:
+    """The table `name`, and all that inherit it, however far."""
+    found = {name}
+    while True:
+        more = {each for each, table in tables.items() if found & {*table.get("inherits", ())}} - found
+        if not more:
+            return found
+        found |= more
+
+
+def _others(platforms: Iterable[str], known: set[Platform]) -> list[str]:
+    """Those of `platforms`, as written, that are not `known`; none where nothing is."""
+    return [each for each in platforms if known and parse_platform(each) not in known]
+
+
+def _not_built(key: KeyPath, name: str, known: Iterable[Platform]) -> Problem:
+    hint = did_you_mean(name, map(str, known), kind="platforms")
+    message = f"no target with this table is built for {one_line(name)}"
+    return Problem(code=Code.PLATFORM_NOT_BUILT, key=key, message=message, hint=hint, of_key=True)

@@ -12,14 +12,18 @@ from pydantic import ValidationError
 
 from mpbake import __version__
 from mpbake.codes import Code
-from mpbake.document import Document, Source, located
+from mpbake.document import Document, Source, concealed, located
 from mpbake.errors import Diagnostic, Location, PlanError
+from mpbake.files import Kind, kind_of, read_bounded
+from mpbake.hiding import Hiding, credentials_in_source, sensitive_defaults_in_source
 from mpbake.places import Places, Span
 from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mpbake.errors import KeyPath
 
 
 class WrittenFloat(float):
@@ -44,24 +48,22 @@ FILE_NAMES = ("build.toml", "mpbake.toml")
 def find_plan(folder: Path) -> Path:
     """The plan of `folder` or of the nearest folder above it. Raises PlanError when there is none.
 
-    `build.toml` is a common name: a file that is plainly another tool's is passed over.
+    `build.toml` is a common name: a file that is plainly another tool's is passed over, and so is what is no file.
     """
+    found = {place / name: kind_of(place / name) for place in (folder, *folder.parents) for name in FILE_NAMES}
     foreign: list[Path] = []
-    for place in (folder, *folder.parents):
-        for name in FILE_NAMES:
-            path = place / name
-            if not path.is_file():
-                continue
-            if not _is_foreign(path):
-                return path
-            foreign.append(path)
-    raise PlanError([_no_plan(folder, foreign)])
+    for path in (path for path, kind in found.items() if kind is Kind.FILE):
+        if not _is_foreign(path):
+            return path
+        foreign.append(path)
+    others = {path: kind for path, kind in found.items() if kind not in {Kind.FILE, Kind.NOTHING}}
+    raise PlanError([_no_plan(folder, foreign, others)])
 
 
 def _is_foreign(path: Path) -> bool:
     """Readable TOML without `version` and without any table of ours; what cannot be read is reported later."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path).decode()
         if "version" in text:  # ours, as likely as not: it is parsed once, later
             return False
         data = tomli.loads(text)
@@ -70,12 +72,14 @@ def _is_foreign(path: Path) -> bool:
     return not {"targets", "builders", "groups"} & data.keys()
 
 
-def _no_plan(folder: Path, foreign: Iterable[Path]) -> Diagnostic:
+def _no_plan(folder: Path, foreign: Iterable[Path], others: Mapping[Path, Kind]) -> Diagnostic:
     passed_over = ", ".join(str(path) for path in foreign)
+    in_the_way = ", ".join(f"{path} is {kind}" for path, kind in others.items())
     return Diagnostic(
         code=Code.NO_PLAN,
         message=f"no {' or '.join(FILE_NAMES)} in {folder} or any folder above it"
-        + (f" (passed over, since it has neither version nor targets: {passed_over})" if passed_over else ""),
+        + (f" (passed over, since it has neither version nor targets: {passed_over})" if passed_over else "")
+        + (f" (passed over, since it is no file: {in_the_way})" if in_the_way else ""),
         hint="mpbake init writes a first one; or name a plan with -f FILE",
     )
 
@@ -150,17 +154,18 @@ class _Reader:
 
     def _include(self, source: Source, index: int, name: str) -> None:
         path = Path(os.path.normpath(source.path.parent / name))
+        kind = kind_of(path)
         code, message, hint = Code.BAD_INCLUDE, "", "paths count from the file that includes"
-        file = os.path.realpath(path)
+        file = os.path.realpath(path) if kind is Kind.FILE else ""
         if file in self._open:
             cycle = [*self._open][[*self._open].index(file) :]
             names = [self._show(self._open[each]) for each in (*cycle, file)]
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "take one of them away"
         elif len(self._open) > _DEEPEST:
             code, message, hint = Code.TOO_DEEP, f"files include one another more than {_DEEPEST} times over", ""
-        elif not path.exists():
+        elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"
-        elif not path.is_file():
+        elif kind is not Kind.FILE:
             message = f"{one_line(self._show(path))} is no file"
         else:
             self.read(path)
@@ -208,7 +213,7 @@ def _included(source: Source) -> Iterator[tuple[int, str]]:
 
 def _read_text(path: Path, shown: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError([_no_utf8(error, shown)]) from None
     except IsADirectoryError:
@@ -260,12 +265,19 @@ def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotab
     if error.msg.startswith(_GIVEN_TWICE) and places.duplicate:
         key, span = places.duplicate
         first = places.line(places.keys[key].start)
-        location = located(places.spot(span), shown, key, quotable=quotable)
+        location = _of_source(places, span, shown, key, quotable=quotable)
         hint = f"the first is on line {first}; keep one of them"
         return Diagnostic(code=Code.DUPLICATE_KEY, message="is given twice", hint=hint, location=location)
-    location = located(places.spot(Span(error.pos, error.pos + 1)), shown, quotable=quotable)
+    location = _of_source(places, Span(error.pos, error.pos + 1), shown, quotable=quotable)
     message = f"not valid TOML: {error.msg}"
     return Diagnostic(code=Code.TOML_SYNTAX, message=message, hint=_remedy(error), location=location)
+
+
+def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
+    """A part of a file that cannot be parsed: what nobody may see is known by its looks only."""
+    location = located(places.spot(span), shown, key, quotable=quotable)
+    defaults = sensitive_defaults_in_source(places.text)
+    return concealed(location, Hiding([*defaults, *credentials_in_source(location.excerpt)]))
 
 
 def _remedy(error: tomli.TOMLDecodeError) -> str:

@@ -106,7 +106,8 @@ def _split(target: Target, platforms: Sequence[Platform]) -> tuple[dict[str, Any
         name for name in PLATFORM_ATTRIBUTES if any(each.get(name) != values.get(name) for each in each_of.values())
     ]
     special = {platform: {name: each[name] for name in differing if name in each} for platform, each in each_of.items()}
-    return {name: each for name, each in values.items() if name not in differing}, special if differing else {}
+    stated = {platform: each for platform, each in special.items() if each}
+    return {name: each for name, each in values.items() if name not in differing}, stated
 
 
 def _table(

@@ -26,7 +26,7 @@ from mpbake.codes import Code
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
-from mpbake.text import did_you_mean, one_line, parse_duration
+from mpbake.text import did_you_mean, one_line, parse_duration, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -178,10 +178,20 @@ def _checked(
             try:
                 check(value)
             except ValueError as error:
-                raise _Refused(str(error), code) from error
+                raise _Refused(_with_remedy(str(error), value), code) from error
         return value
 
     return AfterValidator(validate)
+
+
+BAKE_TEMPLATE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*\}")
+"""A variable in the way of HCL, and of a shell; of a plan it is text like any other."""
+
+
+def _with_remedy(text: str, value: str) -> str:
+    """What is wrong with `value`; where it has no remedy yet, that of a template in another tool's way."""
+    found = BAKE_TEMPLATE.search(value)
+    return f"{text}\ntemplates are written {{{{ {found[1]} }}}}" if found and "\n" not in text else text
 
 
 def _known(names: type[StrEnum]) -> list[str]:
@@ -193,7 +203,7 @@ def _one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
 
     def check(value: str) -> None:
         if value not in known:
-            msg = f'unknown {kind} "{one_line(value)}"\n{did_you_mean(value, known, kind=f"{kind}s")}'
+            msg = f'unknown {kind} "{short_name(value)}"\n{did_you_mean(value, known, kind=f"{kind}s")}'
             raise ValueError(msg)
 
     return check
@@ -249,7 +259,7 @@ _VALUE = WithJsonSchema({"type": ["string", "number", "boolean", "array", "objec
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
-TextMap = Annotated[dict[str, Text], _TEMPLATE]
+TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields, Code.BAD_FIELDS)]], _TEMPLATE]
 Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], _TEMPLATE]
 Tags = Annotated[list[Annotated[str, _checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], _TEMPLATE]
@@ -811,6 +821,7 @@ _OF_KEY = "[key]"
 """How pydantic says that the key of a table is wrong rather than its value."""
 
 _CODES = {
+    "string_too_short": Code.BAD_NAME,
     "literal_error": Code.PLAN_VERSION,
     "greater_than_equal": Code.OUT_OF_RANGE,
     "less_than_equal": Code.OUT_OF_RANGE,
@@ -835,11 +846,15 @@ def _problem(found: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> 
             return Problem(code=code, key=prefix + path, message=message, hint=hint)
         case kind:
             code = _CODES.get(kind, Code.WRONG_TYPE)
-            return Problem(code=code, key=prefix + path, message=_wrong_type(kind, found))
+            lists_platforms = path[-1] == "platform" and not isinstance(found["input"], dict)
+            hint = "what is built for stands in platforms" if lists_platforms else ""
+            return Problem(code=code, key=prefix + path, message=_wrong_type(kind, found), hint=hint)
 
 
 def _wrong_type(kind: str, found: dict[str, Any]) -> str:
     match kind:
+        case "string_too_short":
+            return "a name must not be empty"
         case "literal_error":
             return f"must be {found['ctx']['expected']}"
         case "greater_than_equal":
@@ -854,11 +869,35 @@ def _remedy_for_missing(path: KeyPath) -> str:
     return "write version = 1 at the top of the file" if path == ("version",) else ""
 
 
+_FOREIGN = {
+    "build-args": "args",
+    "buildargs": "args",
+    "build_args": "args",
+    "depends-on": "needs",
+    "depends_on": "needs",
+    "depends": "needs",
+    "image": "tags",
+    "images": "tags",
+    "file": "dockerfile",
+    "outputs": "output",
+    "secrets": "secret",
+}
+"""What other tools call the attributes of a target."""
+
+
+def _remedy_for_unknown(name: str, known: list[str]) -> str:
+    """The right key for what other tools call so, else the nearest one."""
+    if name == "env" and "args" in known:
+        return "build arguments stand in args, values for templates in [variables]"
+    right = _FOREIGN.get(name, "")
+    return f'did you mean "{right}"?' if right in known else did_you_mean(name, known, kind="keys")
+
+
 def _unknown_key(path: KeyPath, model: type[BaseModel], prefix: KeyPath) -> Problem:
     name = str(path[-1])
     known = [_kebab(each) for each in _model_at(model, path[:-1]).model_fields]
     code, kind = (Code.UNKNOWN_KEY, "key") if prefix + path[:-1] else (Code.UNKNOWN_TABLE, "table")
-    message, hint = f'unknown {kind} "{one_line(name)}"', did_you_mean(name, known, kind="keys")
+    message, hint = f'unknown {kind} "{short_name(name)}"', _remedy_for_unknown(name, known)
     return Problem(code=code, key=prefix + path, message=message, hint=hint, of_key=True)
 
 

@@ -31,6 +31,17 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+LONGEST_NAME = 120
+"""Characters of a name that messages show."""
+LONGEST_MESSAGE = 2000
+"""Characters that one message has."""
+
+
+def short_name(name: str) -> str:
+    """`name`, which may be of any length, for a message."""
+    return one_line(shortened(name, LONGEST_NAME))
+
+
 def shortened(line: str, length: int) -> str:
     """`line`, cut off where it is longer than `length` characters."""
     return line if len(line) <= length else f"{line[: length - 1]}…"
@@ -89,10 +100,10 @@ def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
     known = sorted(names)
     near = closest(name, known)
     if near:
-        return f'did you mean "{one_line(near)}"?'
+        return f'did you mean "{short_name(near)}"?'
     if not known:
         return f"there are no {kind}" if kind else ""
-    shown = ", ".join(one_line(each) for each in known[:12])
+    shown = ", ".join(short_name(each) for each in known[:12])
     return f"known {kind or 'names'}: {shown}{', …' if len(known) > 12 else ''}"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Code, Severity
 from mpbake.errors import UsageError
+from mpbake.files import Kind, kind_of
 from mpbake.plan import Tls
 from mpbake.text import count, one_line
 
@@ -101,7 +102,7 @@ def _read(tls: Tls) -> tuple[list[Certificate], list[Certificate]]:
 
 def _bytes(field: str, path: Path) -> bytes:
     name = one_line(str(path))
-    if not path.exists():
+    if kind_of(path) is Kind.NOTHING:
         hint = "paths count from the folder of the file that states them"
         raise _Unreadable(Finding(field=field, message=f"there is no file {name}", hint=hint, code=Code.MISSING_FILE))
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
+from mpbake.files import is_file
 from mpbake.lifecycle import MARK
 from mpbake.loader import read_values
 from mpbake.plan import Driver
@@ -100,6 +101,6 @@ def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
 
 
 def _must_exist(node: Node, key: str, path: Path) -> None:
-    if not path.is_file():
+    if not is_file(path):
         message = f"{node.id}: {key}: there is no file {one_line(str(path))}"
         raise UsageError(message, hint="paths count from the folder of the file that states them")

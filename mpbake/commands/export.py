@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.bake import bake_text, losses
-from mpbake.commands.load import chosen_platforms, load
+from mpbake.commands.load import check_platforms, chosen_platforms, load
 from mpbake.hiding import MASK
 from mpbake.resolve import select
 from mpbake.text import one_line
@@ -18,6 +18,7 @@ def main(options: Options, world: World) -> int:
     """Print a bake file of the targets that `options.names` mean, or of all; what is lost is told on standard error."""
     _, plan = load(options, world)
     targets = select(plan, options.names) if options.names else tuple(plan.targets.values())
+    check_platforms(targets, options)
     for loss in losses(targets):
         world.stderr.write(f"warning: {one_line(loss)}\n")
     if plan.sensitive:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mpbake.errors import MpbakeError, PlanError, UsageError
+from mpbake.files import is_file, is_folder
 from mpbake.loader import FILE_NAMES, find_plan
 from mpbake.schema import schema_text
 from mpbake.starter import SCHEMA, is_dockerfile, is_searched, starter_text, target_names
@@ -28,7 +29,7 @@ _ELSEWHERE = "mpbake init -C DIR"
 def main(options: Options, world: World) -> int:
     """Write a plan for the Dockerfiles in the folder, and beside it the schema for editors."""
     folder = (world.folder / options.directory).absolute()
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"there is no folder {options.directory}")
     name = "" if options.dry_run else _free_name(folder)
     project = folder.resolve().name
@@ -65,7 +66,7 @@ def find_dockerfiles(root: Path) -> list[PurePosixPath]:
 
 def _is_own(path: Path) -> bool:
     """Whether `path` is a file, and not a link to one."""
-    return path.is_file() and not path.is_symlink()
+    return is_file(path) and not path.is_symlink()
 
 
 def _free_name(folder: Path) -> str:

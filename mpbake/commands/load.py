@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
+from mpbake.files import is_folder
 from mpbake.git import Repository
 from mpbake.graph import BuildGraph, Selection, build_graph, selection
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.platforms import parse_platform
-from mpbake.resolve import Inputs, Overrides, parse_settings, resolve, select
+from mpbake.resolve import Inputs, Overrides, given_secrets, parse_settings, resolve, select
+from mpbake.text import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mpbake.document import Document
     from mpbake.lifecycle import Entry
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
-    from mpbake.plan import Plan
+    from mpbake.plan import Plan, Target
     from mpbake.platforms import Platform
+    from mpbake.spec import PlanSpec
 
 
 @no_garbage()
 def load(options: Options, world: World) -> tuple[Document, Plan]:
     """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
     folder = (world.folder / options.directory).absolute()
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise UsageError(f"there is no folder {options.directory}")
     paths = [Path(os.path.normpath(folder / each)) for each in options.files] or [find_plan(folder)]
     document, spec = read_plan(paths, show=partial(_shown, folder=world.folder), settings=options.settings)
     try:
-        plan = resolve(document, spec, inputs(options, world, document.root))
+        plan = resolve(document, spec, inputs(options, world, document.root, spec))
     except PlanError as error:
         world.hiding.add(error.sensitive)
         raise
@@ -45,12 +49,18 @@ def load(options: Options, world: World) -> tuple[Document, Plan]:
     return document, plan
 
 
-def inputs(options: Options, world: World, root: Path) -> Inputs:
-    """The values and overrides of the command line, for a plan in the folder `root`. Raises UsageError."""
-    return Inputs(
-        variables=dict(_assignment(*each) for each in enumerate(options.variables, 1)),
-        values=_values(options, world),
-        environment=world.environment,
+def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs:
+    """The values and overrides of the command line, for a plan in the folder `root`. Raises UsageError, PlanError.
+
+    The values come first: what is wrong with the rest is told without those that are sensitive.
+    """
+    given = dict(_assignment(*each) for each in enumerate(options.variables, 1))
+    found = Inputs(variables=given, environment=world.environment)
+    world.hiding.add(given_secrets(spec, found))
+    found = replace(found, values=_values(options, world))
+    world.hiding.add(given_secrets(spec, found))
+    return replace(
+        found,
         stored=partial(_stored, world.environment),
         overrides=Overrides(
             push=options.push,
@@ -82,7 +92,19 @@ def _values(options: Options, world: World) -> dict[str, Any]:
 
 def selected(plan: Plan, options: Options) -> Selection:
     """What `options` ask to build, and all that it needs. Raises UsageError."""
-    return selection(select(plan, options.names), chosen_platforms(options))
+    targets = select(plan, options.names)
+    check_platforms(targets, options)
+    return selection(targets, chosen_platforms(options))
+
+
+def check_platforms(targets: Iterable[Target], options: Options) -> None:
+    """That `targets` are built for the platforms that are asked for, if they say for which. Raises UsageError."""
+    for target in targets:
+        known = [str(each) for each in target.platforms]
+        for platform in chosen_platforms(options) if known else ():
+            if platform not in target.platforms:
+                message = f"--platform {platform}: {target.name} is built for {', '.join(known)} only"
+                raise UsageError(message, hint=did_you_mean(str(platform), known, kind="platforms"))
 
 
 def chosen_platforms(options: Options) -> tuple[Platform, ...]:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
+from mpbake.document import SETTING
 from mpbake.errors import PlanError
+from mpbake.files import is_file, is_folder
 from mpbake.placement import linked_platforms
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import Problem
@@ -39,7 +41,7 @@ def _missing(target: Target) -> Iterator[Problem]:
     for index, entry in enumerate(target.attributes.get("secret", ())):
         fields = parse_fields(entry)
         source = fields.get("src") or fields.get("source")
-        if source and fields.get("type") != "env" and not Path(source).is_file():
+        if source and fields.get("type") != "env" and not is_file(Path(source)):
             key = target.where(("secret", index))
             yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source}")
 
@@ -47,19 +49,20 @@ def _missing(target: Target) -> Iterator[Problem]:
 def _missing_contexts(target: Target, variant: Variant) -> Iterator[Problem]:
     attributes = variant.attributes
     context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))
-    if is_local(context) and not Path(context).is_dir():
+    if is_local(context) and not is_folder(Path(context)):
         yield _problem(Code.MISSING_FOLDER, target, target.where(("context",)), f"there is no folder {context}")
     elif is_local(context) and is_local(dockerfile) and "dockerfile-inline" not in attributes:
         path = Path(context, dockerfile)
-        if not path.is_file():
+        if not is_file(path):
             key = variant.where(("dockerfile",))
             yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
     for name, value in attributes.get("contexts", {}).items():
-        if is_local(value) and not Path(value).is_dir():
+        if is_local(value) and not is_folder(Path(value)):
             key = variant.where(("contexts", name))
             yield _problem(Code.MISSING_FOLDER, target, key, f"there is no folder {value}")
 
 
 def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
-    hint = "paths count from the folder of the file that states them, that of a Dockerfile from its context"
+    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that states them"
+    hint = f"paths count from {start}, that of a Dockerfile from its context"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

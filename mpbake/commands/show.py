@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mpbake.commands.load import chosen_platforms, load
+from mpbake.commands.load import check_platforms, chosen_platforms, load
 from mpbake.errors import dotted
 from mpbake.render_target import target_text
 from mpbake.resolve import select
@@ -21,7 +21,9 @@ def main(options: Options, world: World) -> int:
     """Print the targets that `options.names` mean."""
     document, plan = load(options, world)
     texts = []
-    for target in select(plan, options.names):
+    targets = select(plan, options.names)
+    check_platforms(targets, options)
+    for target in targets:
         origin = partial(_origin, document, options, ("targets", target.table)) if options.origin else None
         texts.append(target_text(target, origin, chosen_platforms(options)))
     world.stdout.write("\n".join(texts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.errors import PlanError
+from mpbake.errors import PlanError, UsageError
 from mpbake.hiding import Hiding
 from mpbake.plan import Plan
 from mpbake.resolve.builders import DEFAULT_BUILDER, resolve_builders
@@ -16,18 +16,21 @@ from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
 from mpbake.resolve.sensitive import Guard, concealed
 from mpbake.resolve.settings import parse_settings
-from mpbake.resolve.variables import resolve_variables
+from mpbake.resolve.variables import given_secrets, resolve_variables
 from mpbake.template import Renderer
+from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mpbake.document import Document
     from mpbake.spec import PlanSpec, Problem
 
-__all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "parse_settings", "resolve", "select"]
+__all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "given_secrets", "parse_settings", "resolve", "select"]
 
 
 def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
-    """Resolve a plan. Pure; raises PlanError with every problem found."""
+    """Resolve a plan. Pure; raises PlanError with every problem found, or UsageError for what `inputs` cannot mean."""
     problems: list[Problem] = []
     renderer = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
     rendering = Rendering(renderer=renderer, problems=problems)
@@ -37,6 +40,7 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     rendering = replace(rendering, guard=guard)
     root = document.root
     builders = resolve_builders(spec, scope, rendering, document.folder, inputs.stored)
+    _check_builder(inputs.overrides.builder, builders)
     drafts = draft_targets(spec, scope, rendering, inputs)
     targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
     groups = resolve_groups(spec, targets, drafts, rendering, scope)
@@ -55,3 +59,10 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
         disabled=disabled,
         sensitive=frozenset(secrets),
     )
+
+
+def _check_builder(name: str, builders: Iterable[str]) -> None:
+    """That the command line names a builder which there is, if it names one."""
+    if name and name not in builders:
+        hint = did_you_mean(name, builders, kind="builders")
+        raise UsageError(f'--builder {one_line(name)}: unknown builder "{one_line(name)}"', hint=hint)

@@ -17,7 +17,7 @@ from mpbake.spec import NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Probl
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.platforms import Platform
     from mpbake.resolve.inputs import Inputs, Overrides
@@ -81,6 +81,7 @@ def draft_targets(spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, i
                 )
             drafts[draft.name] = draft
     rendering.problems.extend(_pointless(inputs.settings, list(dict.fromkeys([*found, *drafts]))))
+    rendering.problems.extend(_of_no_platform(inputs.settings, drafts.values()))
     return drafts
 
 
@@ -90,6 +91,19 @@ def _pointless(settings: Iterable[Setting], names: Sequence[str]) -> Iterator[Pr
         if not any(setting.matches(name) for name in names):
             message = f'no target matches "{one_line(setting.pattern)}"'
             hint = did_you_mean(setting.pattern, names, kind="targets")
+            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
+
+
+def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> Iterator[Problem]:
+    """Settings for a platform for which no target that they reach is built: misspelt, most likely."""
+    if any(each.broken for each in drafts):
+        return
+    reached = {platform for draft in drafts for platform in draft.special if platform in draft.family.platforms}
+    built = {str(platform) for draft in drafts for platform in draft.special}
+    for setting in settings:
+        if setting.platform and setting.platform not in reached:
+            message = f"no target that it reaches is built for {setting.platform}"
+            hint = did_you_mean(str(setting.platform), built, kind="platforms")
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 

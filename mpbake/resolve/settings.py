@@ -63,6 +63,8 @@ def _parse(text: str, number: int) -> Setting:
         platform, attribute, below = _for_platform(text, below)
     _check_attribute(text, attribute, PLATFORM_ATTRIBUTES if platform else _SETTABLE)
     kind = holds(attribute)
+    if not all(below):
+        raise _wrong(text, "has an empty name", _FORM)
     if below and kind is not Holds.MAP:
         raise _wrong(text, f"{attribute} has no keys", _FORM)
     if append and (below or kind not in {Holds.LIST, Holds.MAP}):
@@ -100,6 +102,9 @@ def _for_platform(text: str, below: list[str]) -> tuple[Platform, str, list[str]
 
 
 def _check_attribute(text: str, attribute: str, known: Iterable[str]) -> None:
+    if attribute in ATTRIBUTES and ATTRIBUTES[attribute].merge is Merge.OWN:
+        hint = "it belongs to the table that makes the targets, not to each of them: change the plan"
+        raise _wrong(text, f"{attribute} cannot be set", hint)
     if attribute not in known:
         raise _wrong(text, f'unknown key "{one_line(attribute)}"', did_you_mean(attribute, known, kind="keys"))
 

@@ -12,7 +12,7 @@ from mpbake.loader import read_value
 from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
-from mpbake.template import RESERVED
+from mpbake.template import RESERVED, Renderer
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class Variables:
     secrets: frozenset[str]
 
 
+_STAND_IN = "none"
+"""What a variable without a value holds: a text that may stand anywhere."""
+
+
 def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> Variables:
     """The value of each variable: `--var`, else `--var-file`, else its environment variable, else its default.
 
@@ -64,8 +68,36 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
         if secret:
             sensitive[name] = declared
             secrets |= variable.secrets(inputs, values[name])
+        if values[name] is None:  # that is told already, so what is made of it is not wrong, too
+            values[name] = _STAND_IN
     scope = {name: values[name] for name in spec.variables}
     return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets))
+
+
+def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
+    """What is given from outside to variables that are sensitive, or whose default refers to one that is.
+
+    This is known before anything is resolved. A true or false is no secret.
+    """
+    if not any(each.sensitive for each in spec.variables.values()):
+        return frozenset()
+    renderer = Renderer()
+    names = {name: _names_in(each, renderer) for name, each in spec.variables.items()}
+    sensitive = {name for name, each in spec.variables.items() if each.sensitive}
+    while more := {name for name, used in names.items() if used & sensitive} - sensitive:
+        sensitive |= more
+    variables = (_Variable(name=name, spec=spec.variables[name]) for name in sensitive if not _is_bool(spec, name))
+    return frozenset(text for each in variables for text in each.secrets(inputs, None))
+
+
+def _names_in(variable: VariableSpec, renderer: Renderer) -> set[str]:
+    """What the default of a variable refers to."""
+    return {name for text in texts(variable.default) for name in renderer.names(text)}
+
+
+def _is_bool(spec: PlanSpec, name: str) -> bool:
+    variable = spec.variables[name]
+    return VariableType.BOOL in {variable.type, type_of(variable.default)}
 
 
 def _check_known(given: Iterable[str], spec: PlanSpec, origin: str) -> None:
@@ -82,7 +114,7 @@ def _references(spec: PlanSpec, rendering: Rendering) -> dict[str, list[str]]:
     """The variables to which the default of each refers."""
     found: dict[str, list[str]] = {}
     for name, variable in spec.variables.items():
-        names = {each for text in texts(variable.default) for each in rendering.renderer.names(text)}
+        names = _names_in(variable, rendering.renderer)
         found[name] = [each for each in spec.variables if each in names]
     return found
 

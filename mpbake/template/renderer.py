@@ -10,7 +10,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.codes import Code
 from mpbake.filters import Refused, no_git
-from mpbake.template.sandbox import MAX_TEXT, UNSTEADY, Sandbox
+from mpbake.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, is_unicode, text_of
 from mpbake.text import closest, did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ _FAILURES = (
     RuntimeError,  # a recursion without end
     SyntaxError,  # nested deeper than Python's compiler takes
     MemoryError,
+    NameError,  # Jinja writes an infinite constant as a name
 )
 
 
@@ -97,8 +98,8 @@ class Renderer:
             raise TemplateProblem(str(error), error.code, error.culprit) from error
         except _FAILURES as error:
             raise self._failed(error, text) from error
-        if isinstance(result, str) and len(result) > MAX_TEXT:
-            raise TemplateProblem(_TOO_LONG, Code.TEMPLATE_TOO_LARGE)
+        if isinstance(result, str):
+            _check_text(result)
         return result
 
     def _template(self, text: str) -> _Fill:
@@ -158,14 +159,31 @@ class Renderer:
         found = re.match(r"No (filter|test) named '([\w.]+)'", message)
         if found is None:
             line = _line(text, error.lineno) if isinstance(error, TemplateSyntaxError) else ""
-            return TemplateProblem(f"the template cannot be rendered: {one_line(message)}", _code(error), culprit=line)
+            message = TOO_LARGE if isinstance(error, NameError) else one_line(message)
+            return TemplateProblem(f"the template cannot be rendered: {message}", _code(error), culprit=line)
         kind, name = found.groups()
         if name in UNSTEADY:
-            text = f'the filter "{name}" is not to be had\nmpbake took it away: see docs/templates.md'
+            said = f'the filter "{name}" is not to be had\nmpbake took it away: see docs/templates.md'
         else:
-            known = self._environment.filters if kind == "filter" else self._environment.tests
-            text = f'there is no {kind} "{name}"\n{did_you_mean(name, known, kind=f"{kind}s")}'
-        return TemplateProblem(text, Code.UNKNOWN_FILTER, culprit=name)
+            said = f'there is no {kind} "{name}"\n{self._other(kind, name, text)}'
+        return TemplateProblem(said, Code.UNKNOWN_FILTER, culprit=name)
+
+    def _other(self, kind: str, name: str, text: str) -> str:
+        """A remedy for a filter or test that there is none of."""
+        known = self._environment.filters if kind == "filter" else self._environment.tests
+        head, dot, rest = name.partition(".")
+        if not (dot and head in known):
+            return did_you_mean(name, known, kind=f"{kind}s")
+        value = re.search(rf"([\w.]+)\s*\|\s*{re.escape(name)}", text)
+        return f"a part of what a {kind} gives: ({value[1] if value else 'value'} | {head}).{rest}"
+
+
+def _check_text(text: str) -> None:
+    """Refuse what is too long, and what cannot be written."""
+    if len(text) > MAX_TEXT:
+        raise TemplateProblem(_TOO_LONG, Code.TEMPLATE_TOO_LARGE)
+    if not is_unicode(text):
+        raise TemplateProblem(f"the template cannot be rendered: {NO_UNICODE}", Code.TEMPLATE_FAILED)
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -192,7 +210,7 @@ def _plain(text: str) -> tuple[_Fill, frozenset[str]] | None:
         return None
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return lambda scope: scope[parts[1]], names
-    return lambda scope: "".join([str(scope[part]) if at % 2 else part for at, part in enumerate(parts)]), names
+    return lambda scope: "".join([text_of(scope[part]) if at % 2 else part for at, part in enumerate(parts)]), names
 
 
 def _line(text: str, number: int) -> str:
@@ -202,7 +220,7 @@ def _line(text: str, number: int) -> str:
 
 def _code(error: Exception) -> Code:
     match error:
-        case SecurityError() | OverflowError():
+        case SecurityError() | OverflowError() | NameError():
             return Code.TEMPLATE_SANDBOX
         case TemplateSyntaxError() | SyntaxError():
             return Code.TEMPLATE_SYNTAX

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.visitor import NodeTransformer
 
 from mpbake.filters import FILTERS, GIT_FACTS, ISO_8601, VERSION_PARTS, Refused, Version, source_date
 from mpbake.text import did_you_mean, one_line
+from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +40,7 @@ _SIZED = frozenset(
     {"ljust", "rjust", "center", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice", "tojson"}
     | {"round", "to_bytes"}
 )
-_TOO_LARGE = "a number this large is not allowed"
+TOO_LARGE = "a number this large is not allowed"
 _TOO_LONG = "texts this long are not allowed here"
 
 
@@ -52,7 +54,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._epoch = epoch
         self.globals = {"git": _Git(git), "range": safe_range, "timestamp": self._timestamp}
         filters = {name: each for name, each in self.filters.items() if name not in UNSTEADY}
-        self.filters = {name: self._guarded(name, each) for name, each in {**filters, **FILTERS}.items()}
+        filters |= {"string": self.printed, "join": self._join, **FILTERS}
+        self.filters = {name: self._guarded(name, each) for name, each in filters.items()}
         self.begin()
 
     def begin(self) -> None:
@@ -74,13 +77,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def printed(self, value: Any) -> str:
         """`value` as it stands in a text; raises as `defined` does."""
-        text = value if isinstance(value, str) else str(self.defined(value))
+        text = value if isinstance(value, str) else text_of(self.defined(value))
         self._spend(len(text))
         return text
 
     def joined(self, *values: Any) -> str:
         """What the operator `~` makes."""
         return self.concat([self.printed(each) for each in values])
+
+    def _join(self, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
+        """Jinja's filter `join`, its parameters under Jinja's names."""
+        items = value if attribute is None else map(make_attrgetter(self, attribute), value)
+        return self.printed(d).join([self.printed(each) for each in items])
 
     def concat(self, parts: Iterable[str]) -> str:
         """What a block that is kept for later makes."""
@@ -261,6 +269,36 @@ def _inventory(value: Any) -> tuple[str, Iterable[str]]:
 
 # --- what values are, and how large -----------------------------------------------------------------------------------
 
+NO_UNICODE = "what it gives is no text: half a character (a surrogate) is in it"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written anywhere at all."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+def text_of(value: Any) -> str:
+    """A value as it stands in a text: text as it is, none as nothing, anything else as TOML writes it."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else toml_value(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """`value`, all lists and tables in it being those of Python itself; TypeError where something in it is no value."""
+    match value:
+        case None:
+            raise TypeError("none is no value")
+        case bytes():
+            raise TypeError("bytes are no text")
+        case Mapping():
+            return {text_of(key): _plain(each) for key, each in value.items()}
+        case _ if _is_collection(value):
+            return [_plain(each) for each in value]
+        case _:
+            return value
+
 
 def _check_value(value: Any) -> None:
     """Refuse what no value of a plan can be: what is undefined, and what is yet to be called or worked out."""
@@ -271,7 +309,9 @@ def _check_value(value: Any) -> None:
     if callable(value):
         raise TypeError("a function is no value: it must be called")
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise SecurityError(_TOO_LARGE)
+        raise SecurityError(TOO_LARGE)
+    if isinstance(value, str) and not is_unicode(value):
+        raise ValueError(NO_UNICODE)
     if isinstance(value, Iterator):
         raise TypeError("what has yet to be worked out is no value: add | list")
 
@@ -303,7 +343,7 @@ def _check_product(left: Any, right: Any) -> None:
         if hasattr(one, "__len__") and isinstance(other, int) and len(one) * other > MAX_TEXT:
             raise SecurityError("a repetition this long is not allowed")
     if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > _MAX_BITS:
-        raise SecurityError(_TOO_LARGE)
+        raise SecurityError(TOO_LARGE)
 
 
 def _check_percent_format(text: str) -> None:

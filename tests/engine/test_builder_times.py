@@ -7,6 +7,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.engine.test_builders import container_plan, remote_plan
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def _slow_plan(testbed: Testbed, endpoints: list[str]) -> str:
     return "\n".join(plan)
 
 
+@pytest.mark.long
 def test_ten_slow_nodes_and_a_dead_one(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
     """Ten nodes that take 2 s each to answer all have their first build within 5 s; the dead one delays none."""
     nodes = [testbed.add_unix_node(f"s{number}{unique[-6:]}", delay=_DELAY) for number in range(_SLOW)]
@@ -66,6 +69,7 @@ def _median(do: Callable[[], object], times: int = 5) -> float:
     return statistics.median(found)
 
 
+@pytest.mark.long
 def test_what_is_right_costs_little(
     testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
 ) -> None:

@@ -183,7 +183,7 @@ def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Pa
     assert world is not None
     assert world.folder == tmp_path
     assert world.environment["SOME"] == "thing"
-    assert (world.stdout.buffer, world.stderr.buffer) == (sys.stdout.buffer, sys.stderr.buffer)
+    assert (world.stdout.fileno(), world.stderr.fileno()) == (sys.stdout.fileno(), sys.stderr.fileno())
     assert world.clock() <= world.clock()
     assert world.now().tzinfo is UTC
 

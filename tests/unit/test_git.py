@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -276,6 +279,21 @@ def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest
     )
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
+
+
+def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
+    path = wrapped(tmp_path / "bin", 'echo "$$" >"$0.pid"\nkill -TERM "$PPID"\nexec sleep 60')
+    asked = f"Repository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
+    script = f"from pathlib import Path; from mpbake.git import Repository; {asked}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGTERM
+    for _ in range(50):
+        try:
+            os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("git is still there")
 
 
 def test_git_that_says_too_much(folder: Path, tmp_path: Path) -> None:

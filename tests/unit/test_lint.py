@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from mpbake.lint import warnings_of
-from mpbake.resolve import Inputs, resolve
+from mpbake.resolve import Inputs, parse_settings, resolve
 from tests.unit.plans import read_text, text
 
 
@@ -58,6 +58,7 @@ def test_variables_are_used_wherever_a_template_stands() -> None:
         6 variables.in_key: unused-variable
         14 variables.unused: unused-variable
         15 variables.also_unused: unused-variable
+        27 targets.web.labels.{{ in_key }}: template-in-key
         """)
 
 
@@ -123,3 +124,70 @@ def test_what_goes_nowhere_is_told_once_for_each_table() -> None:
 
 def test_what_is_needed_has_its_use_and_who_needs_it_has_none_by_that() -> None:
     assert warned('\n[targets.a]\nneeds = ["b"]\n[targets.b]') == "2 targets.a: goes-nowhere"
+
+
+def test_templates_as_bake_writes_them() -> None:
+    assert warned("""
+        [variables]
+        Tag = "1"
+        [defaults.target]
+        cache-from = ["type=registry,ref=r/c:${ TAG }"]
+        [targets.web]
+        tags = ["r/web:{{ Tag }}"]
+        args = { A = "${tag}", B = "${HOME}", C = "$tag {{ Tag }}" }
+        context = "${tag}"
+        platforms = ["linux/amd64"]
+        platform."linux/amd64".labels = { a = "x${TAG}${TAG}" }
+        """) == text("""
+        5 defaults.target.cache-from.0: bake-template
+        8 targets.web.args.A: bake-template
+        11 targets.web.platform.linux/amd64.labels.a: bake-template
+        """)
+
+
+def test_the_name_of_the_variable_is_told() -> None:
+    document, spec = read_text('\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }')
+    (found,) = warnings_of(document, resolve(document, spec, Inputs()))
+    assert (found.message, found.hint) == ("${TAG} is taken as it is", "templates are written {{ Tag }}")
+
+
+MISSPELT = """
+[targets._base]
+platform."linux/arm46".args = { A = "1" }
+[targets.web]
+inherits = ["_base"]
+platforms = ["linux/arm64"]
+tags = ["r/web"]
+"""
+
+
+def test_tables_for_platforms_that_nothing_is_built_for() -> None:
+    assert warned(MISSPELT) == "3 targets._base.platform.linux/arm46: platform-not-built"
+    defaults = MISSPELT.replace("targets._base", "defaults.target").replace('inherits = ["_base"]\n', "")
+    assert warned(defaults) == "3 defaults.target.platform.linux/arm46: platform-not-built"
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("arm46", "aarch64"),
+        ('platforms = ["linux/arm64"]', 'platforms = ["linux/arm64", "{{ \'linux/amd64\' if false }}"]'),
+        (
+            'tags = ["r/web"]',
+            'tags = ["r/web"]\n[targets.old]\ninherits = ["_base"]\nenabled = false\nplatforms = ["linux/arm64"]',
+        ),
+        (
+            'tags = ["r/web"]',
+            'tags = ["r/web"]\n[targets.new]\ninherits = ["web"]\nload = true\nplatforms = ["linux/arm46"]',
+        ),
+    ],
+)
+def test_tables_for_platforms_that_may_be_built_for(written: str, instead: str) -> None:
+    assert warned(MISSPELT.replace(written, instead)) == ""
+
+
+def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
+    settings = ('web.platforms=["linux/amd64"]',)
+    document, spec = read_text(MISSPELT.replace("arm46", "arm64"), settings=settings)
+    plan = resolve(document, spec, Inputs(settings=parse_settings(settings)))
+    assert warnings_of(document, plan) == ()

@@ -281,3 +281,26 @@ def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
     path = tmp_path / "build.toml"
     path.write_bytes(b"\xef\xbb\xbfversion = 1\n")
     assert read_plan([path], show=lambda _: "build.toml")[1].version == 1
+
+
+def test_what_is_in_the_way_of_a_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").mkdir()
+    (tmp_path / "mpbake.toml").symlink_to("nowhere")
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path)
+    assert f"{tmp_path}/build.toml is a folder, {tmp_path}/mpbake.toml is a link that leads nowhere" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "x" * 300])
+def test_an_include_that_no_file_can_be(tmp_path: Path, name: str) -> None:
+    assert "there is no file" in problems_of_bytes(tmp_path, f'version = 1\ninclude = ["{name}"]\n'.encode())
+
+
+def test_a_long_name_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text(f"version = 1\n{'k' * 100_000} = 1\n")
+    with pytest.raises(PlanError) as caught:
+        read_plan([path], show=lambda _: "build.toml")
+    assert len(str(caught.value)) < 1000

@@ -170,3 +170,13 @@ def test_links_are_looked_at_once_and_other_targets_not_at_all(folder: Path) -> 
             context = "nope"
         {HINT}
         """)
+
+
+def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
+    (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
+    document, plan = load(Options(settings=("web.context=nix",)), world(folder))
+    with pytest.raises(PlanError) as caught:
+        check_paths(document, plan.targets.values())
+    assert in_short(caught.value).endswith(
+        "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
+    )

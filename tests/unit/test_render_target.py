@@ -288,7 +288,7 @@ LOOKALIKES = st.sampled_from(["{{ '{{' }}", "{{ '{#' }}x", "a{{ '{%' }}b\r\n", "
 BY_PLATFORM = st.sampled_from(
     ["{{ platform }}", "x-{{ platform.slug }}", "{{ platform.os }}", "{{ platform.variant }}"]
 )
-KEYS = st.text(max_size=8)
+KEYS = st.text(min_size=1, max_size=8)
 NAMES = st.text("abc-_", min_size=1, max_size=4)
 PATHS = st.sampled_from(["", ".", "a", "../a b", "/c", "https://example.com/a.git", "a,b", 'a"b'])
 FIELDS = st.sampled_from(

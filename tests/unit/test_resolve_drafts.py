@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.errors import UsageError
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import matrix
 from mpbake.resolve.drafts import pushes
@@ -643,14 +644,14 @@ def test_the_builder_overridden() -> None:
 
 
 def test_an_unknown_builder_given() -> None:
-    assert problems_of_text(PLAN, builder="bgi") == text("""
-        build.toml:3: targets.web.builder: unknown builder "bgi"
-            [targets.web]
-          = did you mean "big"?
-        build.toml:8: targets.tool.builder: unknown builder "bgi"
-            [targets.tool]
-          = did you mean "big"?
-        """)
+    with pytest.raises(UsageError) as caught:
+        resolve_text(PLAN, builder="bgi")
+    assert str(caught.value) == '--builder bgi: unknown builder "bgi"\n  = did you mean "big"?'
+
+
+@pytest.mark.parametrize("tag", ["r/web:${TAG}", "r/web:{{ '${TAG}' }}"])
+def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> None:
+    assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = templates are written {{ TAG }}")
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_which_values_are_added(written: str, *, append: bool, adds: bool) -> No
     assert (setting(written).append, setting(written).adds) == (append, adds)
 
 
+OF_TABLES = "it belongs to the table that makes the targets, not to each of them: change the plan"
 FORM = "\n  = write GLOB.KEY=VALUE, such as web.args.DEBUG=1, '*.platforms=[\"linux/arm64\"]' or web.tags+=NAME"
 PLATFORM = (
     " names no platform and key\n"
@@ -115,9 +116,14 @@ PLATFORM = (
         ("web.pussh=true", ' unknown key "pussh"\n  = did you mean "push"?'),
         ("web.x\x1by=1", ' unknown key "x\\x1by"'),
         # what makes the rows of a matrix is settled before
-        ("web.matrix={}", ' unknown key "matrix"'),
-        ("web.inherits=x", ' unknown key "inherits"'),
-        ("web.name=x", ' unknown key "name"'),
+        *(
+            (
+                f"web.{name}=x",
+                f" {name} cannot be set\n  = {OF_TABLES}",
+            )
+            for name in ("description", "matrix", "name", "inherits", "exclude")
+        ),
+        ("web.args.=1", f" has an empty name{FORM}"),
         ("web.context.x=1", f" context has no keys{FORM}"),
         ("web.tags.0=x", f" tags has no keys{FORM}"),
         ("web.push.x=1", f" push has no keys{FORM}"),
@@ -460,3 +466,22 @@ def outcome(written: list[str]) -> str:
         return " ".join(resolve_text(PLAN, settings=written).targets) or "nothing"
     except (PlanError, UsageError) as error:
         return str(error)
+
+
+OF_PLATFORMS = """
+[targets._base]
+[targets.web]
+inherits = ["_base"]
+platforms = ["linux/amd64", "linux/ppc64le"]
+[targets.other]
+"""
+
+
+@pytest.mark.parametrize("name", ["web", "_base"])
+def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: str) -> None:
+    good = f"{name}.platform.linux/ppc64le.args.A=1"
+    assert target_of_text(OF_PLATFORMS, settings=[good]).variants
+    assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64el")]) == (
+        f"--set {name}.platform.linux/ppc64el.args.A=1: no target that it reaches is built for linux/ppc64el\n"
+        '  = did you mean "linux/ppc64le"?'
+    )

@@ -58,20 +58,20 @@ def test_the_environment_is_read_only_where_a_variable_names_it() -> None:
     [
         ('"8.1"', "8.10", "8.10"),
         ('""', "a b\nc", "a b\nc"),
-        ("true", "false", "False"),
-        ("true", "0", "False"),
-        ("true", "no", "False"),
-        ("true", "OFF", "False"),
-        ("true", "", "False"),
-        ("false", "true", "True"),
-        ("false", "1", "True"),
-        ("false", "Yes", "True"),
-        ("false", "on", "True"),
+        ("true", "false", "false"),
+        ("true", "0", "false"),
+        ("true", "no", "false"),
+        ("true", "OFF", "false"),
+        ("true", "", "false"),
+        ("false", "true", "true"),
+        ("false", "1", "true"),
+        ("false", "Yes", "true"),
+        ("false", "on", "true"),
         ("1", "42", "42"),
         ("1", "-7", "-7"),
         ("0.5", "2", "2.0"),
         ("0.5", "1e3", "1000.0"),
-        ("[]", "a, b,,c ,", "['a', 'b', 'c']"),
+        ("[]", "a, b,,c ,", '["a", "b", "c"]'),
         ("[1]", "", "[]"),
     ],
 )
@@ -186,10 +186,10 @@ def shown(variable: str, **inputs: Any) -> str:
         ('{ type = "string" }', "x", "x"),
         ('{ type = "int", default = 1 }', "7", "7"),
         ('{ type = "float", default = 1 }', "0.5", "0.5"),
-        ('{ type = "bool" }', "yes", "True"),
-        ('{ type = "list" }', "a,b", "['a', 'b']"),
-        ('{ type = "list" }', '["a,b", "c"]', "['a,b', 'c']"),
-        ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', "{'a': 1, 'b.c': 'x'}"),
+        ('{ type = "bool" }', "yes", "true"),
+        ('{ type = "list" }', "a,b", '["a", "b"]'),
+        ('{ type = "list" }', '["a,b", "c"]', '["a,b", "c"]'),
+        ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', '{ a = 1, "b.c" = "x" }'),
         ('{ type = "int" }', "x", 'variable "v" cannot take "x" from --var: it is not a whole number'),
         ('{ type = "list" }', "[1", 'variable "v" cannot take "[1" from --var: it is not a list'),
         ('{ type = "map" }', "a=1", 'variable "v" cannot take "a=1" from --var: it is not a table'),
@@ -234,7 +234,7 @@ def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str
             '{ default = true, type = "int" }',
             'variable "v" cannot take "True" from its default: it is not a whole number',
         ),
-        ("{ default = { a = 1 } }", "{'a': 1}"),
+        ("{ default = { a = 1 } }", "{ a = 1 }"),
         ('{ type = "number" }', 'unknown value "number"; known values: bool, float, int, list, map, string'),
     ],
 )
@@ -246,7 +246,7 @@ def test_a_file_of_values_wins_over_the_environment_and_keeps_its_types() -> Non
     variable = '{ default = "d", env = "V" }'
     assert shown(variable, environment={"V": "env"}, values={"v": "file"}) == "file"
     assert shown(variable, environment={"V": "env"}, values={"v": "file"}, variables={"v": "var"}) == "var"
-    assert shown("{ default = [] }", values={"v": [1, "a,b"]}) == "[1, 'a,b']"
+    assert shown("{ default = [] }", values={"v": [1, "a,b"]}) == '[1, "a,b"]'
     assert shown("{ default = 1 }", values={"v": [1]}) == (
         'variable "v" cannot take "[1]" from --var-file: it is not a whole number'
     )

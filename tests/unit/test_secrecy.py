@@ -159,6 +159,29 @@ def test_a_bug_is_told_without_secrets() -> None:
     assert printed == ("error: mpbake itself failed: RuntimeError: *** and ***\n  = please report this as a bug\n")
 
 
+@pytest.mark.parametrize("words", ["--set web.nix={}", "--set {}", "--platform {}", "--var-file {}"])
+def test_what_is_wrong_with_the_command_line_is_told_without_values(words: str) -> None:
+    for environment in ({"TOKEN": "hunter2s3cr3t"}, {}):
+        more = () if environment else ("--var", "token=hunter2s3cr3t")
+        printed = typed(PLAN, "show", "web", *words.format("hunter2s3cr3t").split(), *more, **environment)
+        assert printed.startswith("error: ")
+        assert leaks(printed, "hunter2s3cr3t") == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'cache-to = ["type=s3,bucket=b,secret_access_key=hunter2s3cr3t" "x"]',
+        'cache-to = ["token=hunter2s3cr3t" "x"]',
+        '[variables.a]\ndefault = "hunter2s3cr3t"\nsensitive = true\n[targets.b]\nargs = { A = "hunter2s3cr3t" "x" }',
+    ],
+)
+def test_what_is_no_toml_is_quoted_without_credentials(lines: str) -> None:
+    printed = typed(f"version = 1\n[targets.web]\n{lines}\n", "show")
+    assert "not valid TOML" in printed
+    assert leaks(printed, "hunter2s3cr3t") == []
+
+
 # --- what is started and written --------------------------------------------------------------------------------------
 
 SAYS = raw(

@@ -276,7 +276,8 @@ PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/ar
         ("inherits = [1]", "inherits[0]: must be text in quotes, not a number"),
         ("checks = { run = ['x'] }", "checks: must be a list in square brackets, not a table"),
         ("checks = ['php -v']", "checks[0]: must be a table, not text"),
-        ("platform = 'linux/arm64'", "platform: must be a table, not text"),
+        ("args = { '' = 'x' }", 'args."": a name must not be empty'),
+        ("contexts = { '' = '.' }", 'contexts."": a name must not be empty'),
         ("platform.'linux/arm64' = 'x'", 'platform."linux/arm64": must be a table, not text'),
         ("platform.'linux/arm64'.args = 1", 'platform."linux/arm64".args: must be a table, not a number'),
         ("platform.linux = {}", f'platform.linux: "linux" {PLATFORM}'),
@@ -287,11 +288,35 @@ def test_a_wrong_value_of_a_target(written: str, problem: str) -> None:
     assert problems_of_text(f"\n[targets.web]\n{written}") == f"build.toml:3: targets.web.{problem}\n    {written}"
 
 
+@pytest.mark.parametrize(("value", "kind"), [("'linux/arm64'", "text"), ("['linux/arm64']", "a list")])
+def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\nplatform = {value}") == (
+        f"build.toml:3: targets.web.platform: must be a table, not {kind}\n"
+        f"    platform = {value}\n"
+        "  = what is built for stands in platforms"
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
         ("targets = 1", "targets: must be a table, not a number"),
         ("targets = { a = 1 }", "targets.a: must be a table, not a number"),
+        *(
+            (
+                f"targets = {{ a = {{ {name} = 1 }} }}",
+                f'targets.a.{name}: unknown key "{name}"\n  = did you mean "{right}"?',
+            )
+            for name, right in (
+                *(("build-args", "args"), ("buildargs", "args"), ("build_args", "args")),
+                *(("depends_on", "needs"), ("depends-on", "needs"), ("depends", "needs"), ("image", "tags")),
+                *(("file", "dockerfile"), ("outputs", "output"), ("secrets", "secret"), ("cache_from", "cache-from")),
+            )
+        ),
+        (
+            "targets = { a = { env = 1 } }",
+            'targets.a.env: unknown key "env"\n  = build arguments stand in args, values for templates in [variables]',
+        ),
         ("targets = { a = { contxt = 1 } }", 'targets.a.contxt: unknown key "contxt"\n  = did you mean "context"?'),
         (
             "targets = { a = { no_cache = true } }",

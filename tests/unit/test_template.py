@@ -52,7 +52,7 @@ SCOPE: dict[str, Any] = {
         ("{{ n }} ", "5 "),
         ("{{ n }}\n", "5\n"),
         ("line\n{{ n }}\n", "line\n5\n"),
-        ("{{ debug }}!", "True!"),
+        ("{{ debug }}!", "true!"),
         ("{{ 'on' if debug }}", "on"),
         ("{{ 'off' if not debug }}", ""),
         ("<{{ 'off' if not debug }}{{ ('off' if not debug) ~ '' }}>", "<>"),
@@ -62,7 +62,7 @@ SCOPE: dict[str, Any] = {
         ("{{ n }}{# a comment #}", "5"),
         ("{% raw %}{{ tag }}{% endraw %}", "{{ tag }}"),
         ("{% for p in platforms if 'arm' in p %}{{ p }}{% else %}none{% endfor %}", "linux/arm64"),
-        ("{% for p in platforms[:1] %}{{ loop.length }}{{ loop.last }}{% endfor %}", "1True"),
+        ("{% for p in platforms[:1] %}{{ loop.length }}{{ loop.last }}{% endfor %}", "1true"),
         ("{% for key, value in row.items() %}{{ key }}={{ value }}{% endfor %}", "os=alpine"),
         ("{% for each in row %}{{ each }}{% endfor %}{% for each in 'ab' %}{{ each }},{% endfor %}", "osa,b,"),
         ("{% for x in [1, [2]] recursive %}{{ loop(x) if x is iterable else x }};{% endfor %}", "1;2;;"),
@@ -90,12 +90,17 @@ SCOPE: dict[str, Any] = {
         ("{{ range(3) | list }}", [0, 1, 2]),
         ("{{ '}}' }}", "}}"),
         ("{{ 'a' ~ n }}", "a5"),
-        ("{{ n ~ debug ~ none ~ platforms[:1] }}", "5TrueNone['linux/amd64']"),
+        ("{{ n ~ debug ~ platforms[:1] }}", '5true["linux/amd64"]'),
+        ("a{{ none }}{{ none ~ 'b' }}", "ab"),
+        ("{{ debug | string }}", "true"),
+        ("{{ [debug, n, 'a', row] | join(debug) }}", 'truetrue5trueatrue{ os = "alpine" }'),
+        ("{{ [row, row] | join('+', attribute='os') }}", "alpine+alpine"),
+        ("<{{ row }}{{ row.keys() }}{{ {} }}{{ {1: [n > 4]} }}>", '<{ os = "alpine" }["os"]{}{ 1 = [true] }>'),
         ("{{ tag[::-1] }}", "2.1"),
         ("{{ version | replace('.', '-') }}", "8-10"),
         ("{{ platforms | join(',') }}", "linux/amd64,linux/arm64"),
         ("{{ platforms | map('upper') }}", ["LINUX/AMD64", "LINUX/ARM64"]),
-        ("<{{ platforms | map('upper') }}>", "<['LINUX/AMD64', 'LINUX/ARM64']>"),
+        ("<{{ platforms | map('upper') }}>", '<["LINUX/AMD64", "LINUX/ARM64"]>'),
         ("{{ ['1.9.0', '1.10.0'] | map('semver') | max }}", "1.10.0"),
         ("{{ ['1.10.0', 'v1.9.0'] | map('semver') | sort | join(' ') }}", "1.9.0 1.10.0"),
         ("{{ (('v' ~ tag ~ '.0') | semver).minor }}", 2),
@@ -164,7 +169,24 @@ def test_rendering(template: str, value: object) -> None:
         ),
         ("{% if %}", "the template cannot be rendered: Expected an expression, got 'end of statement block'"),
         ("{{ 1, 2 }}", "the template cannot be rendered: chunk after expression"),
+        ("{{ 'a' ~ [none] }}", "the template cannot be rendered: none is no value"),
+        ("a{{ 'b'.encode() }}", "the template cannot be rendered: bytes are no text"),
+        ("{{ 1e400 | timestamp }}", "the template cannot be rendered: a number this large is not allowed"),
+        ("{{ 1e999 + 1 }}", "the template cannot be rendered: a number this large is not allowed"),
+        ("{{ [1e308 / 1e-9] }}", "the template cannot be rendered: a number this large is not allowed"),
+        *(
+            (each, "the template cannot be rendered: what it gives is no text: half a character (a surrogate) is in it")
+            for each in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
+        ),
         ("{{ n | slugg }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
+        (
+            "{{ n | semver.major }}",
+            'there is no filter "semver.major"\na part of what a filter gives: (n | semver).major',
+        ),
+        (
+            "{{ f(n) | semver.major }}",
+            'there is no filter "semver.major"\na part of what a filter gives: (value | semver).major',
+        ),
         ("{{ n | a.b }}", 'there is no filter "a.b"\ndid you mean "abs"?'),
         ("{{ (n | slugg) if n else 1 }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
         ("{{ [tag] | map('slugg') }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
@@ -461,6 +483,12 @@ def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
     return type(value).__name__, value if isinstance(value, str | int | float | list | dict) else repr(value)
 
 
+def test_a_variable_with_half_a_character_is_no_text() -> None:
+    for template in ("{{ tag }}", "a{{ tag }}"):
+        with pytest.raises(TemplateProblem, match="half a character"):
+            Renderer().render(template, {"tag": "\udcff"})
+
+
 def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Renderer, "_by_jinja", lambda *_: pytest.fail("compiled"))
     renderer = Renderer()
@@ -559,6 +587,8 @@ def test_the_platform_is_known_in_some_places_only() -> None:
         ("{{ platforms[9] }}", Code.UNDEFINED_VARIABLE, ""),
         ("{{ n | slugg }}", Code.UNKNOWN_FILTER, "slugg"),
         ("{{ n | random }}", Code.UNKNOWN_FILTER, "random"),
+        ("{{ 1e400 | timestamp }}", Code.TEMPLATE_SANDBOX, ""),
+        ("{{ '%c' % 55296 }}", Code.TEMPLATE_FAILED, ""),
         ("{{ n | semver }}", Code.TEMPLATE_FAILED, ""),
         ("a\r\r{{ 1 + }}", Code.TEMPLATE_SYNTAX, "{{ 1 + }}"),
         ("{{ git.commit }}", Code.GIT_FAILED, "git.commit"),

@@ -1,0 +1,78 @@
+"""Files that others name: what stands at a path, told without raising, and what it holds, read within bounds."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes that are read of a file; a plan has thousands, a large one millions."""
+
+
+class Kind(StrEnum):
+    """What stands at a path, as messages call it."""
+
+    NOTHING = "nothing"
+    FILE = "a file"
+    FOLDER = "a folder"
+    PIPE = "a pipe"
+    DEVICE = "a device"
+    SOCKET = "a socket"
+    LOOSE_LINK = "a link that leads nowhere"
+
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.FOLDER,
+    stat.S_IFIFO: Kind.PIPE,
+    stat.S_IFCHR: Kind.DEVICE,
+    stat.S_IFBLK: Kind.DEVICE,
+    stat.S_IFSOCK: Kind.SOCKET,
+}
+
+
+def kind_of(path: Path) -> Kind:
+    """What stands at `path`, behind links. Never raises: where no file can be, and where one may not look, is nothing.
+
+    Among those are paths with a NUL or with a name that is longer than the file system takes.
+    """
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), Kind.DEVICE)
+    except (OSError, ValueError):
+        return Kind.LOOSE_LINK if os.path.lexists(path) else Kind.NOTHING
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file stands at `path`."""
+    return kind_of(path) is Kind.FILE
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder stands at `path`."""
+    return kind_of(path) is Kind.FOLDER
+
+
+def read_bounded(path: Path) -> bytes:
+    """What a regular file or a pipe holds, if that is no more than `LARGEST`. Raises OSError with a reason for people.
+
+    A pipe is waited for, since somebody writes to it; a file that has nothing yet, as some of /proc, is not.
+    """
+    kind = kind_of(path)
+    if kind is Kind.FOLDER:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if kind in {Kind.DEVICE, Kind.SOCKET}:
+        raise OSError(errno.EINVAL, f"it is {kind}")
+    patience = 0 if kind is Kind.PIPE else os.O_NONBLOCK
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | patience), "rb") as file:  # noqa: PTH123 - a descriptor
+        content = file.read(LARGEST + 1)
+    if content is None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    if len(content) > LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MB")
+    return content
