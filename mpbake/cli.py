@@ -86,7 +86,13 @@ _CHANGES = (
     _option("--no-cache", is_flag=True, help="Build without the cache."),
     _option("--pull", is_flag=True, help="Ask for newer base images."),
 )
-_SELECTION = (_NAMES, *_CHANGES)
+_PUBLISH = _option(
+    "--publish",
+    type=click.Choice(["each", "together"]),
+    default=None,
+    help="Move tags as each target is done, or all together when the whole run is built and checked.",
+)
+_SELECTION = (_NAMES, *_CHANGES, _PUBLISH)
 _FORMAT = _option(
     "--format", type=click.Choice(["text", "json"]), default="text", help="How the plan is printed: text or json."
 )
@@ -126,6 +132,7 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Build, publish and verify targets.")
 @_with(*_SELECTION, *_COMMON, *_TELLING)
+@_option("--metadata-file", default="", metavar="FILE", help="Write what came of each target to FILE, as JSON.")
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
 @_FORMAT
 @click.pass_context
@@ -158,6 +165,16 @@ def plan(**given: Any) -> None:
 def check(**given: Any) -> None:
     """Print everything that is wrong with a plan, and what is probably not meant; touches nothing."""
     _call("check", given)
+
+
+@cli.command(short_help="Compare what registries serve with what was published.")
+@_with(_NAMES, *_COMMON)
+def verify(**given: Any) -> None:
+    """Compare what registries serve with what the last run published, or, without one, with what the plan declares.
+
+    Without a name, the group "default". Prints a table of differences.
+    """
+    _call("verify", given)
 
 
 @cli.command("list")

@@ -41,6 +41,7 @@ class Code(StrEnum):
     BAD_FIELDS = "bad-fields"
     BAD_DURATION = "bad-duration"
     BAD_CHECK = "bad-check"
+    UNKNOWN_PUBLISHING = "unknown-publishing"
     # Names, and what they refer to
     BAD_NAME = "bad-name"
     UNKNOWN_TARGET = "unknown-target"
@@ -100,6 +101,7 @@ class Code(StrEnum):
     EXTERNAL_BUILDER = "external-builder"
     # What leaves a target
     PUSH_WITHOUT_TAGS = "push-without-tags"
+    NEEDS_TOGETHER = "needs-together"
     TAG_TWICE = "tag-twice"
     OUTPUT_NAMES_IMAGE = "output-names-image"
     LOOPBACK_REGISTRY = "loopback-registry"
@@ -107,9 +109,8 @@ class Code(StrEnum):
     NO_NODE = "no-node"
     EMULATION_FORBIDDEN = "emulation-forbidden"
     LINK_LACKS_PLATFORM = "link-lacks-platform"
-    SPLIT_LOAD = "split-load"
-    SPLIT_OUTPUT = "split-output"
     SPLIT_PUSH = "split-push"
+    SPLIT_OUTPUT = "split-output"
     # What buildx can do
     NEEDS_BUILDX = "needs-buildx"
     CALL_MAKES_NOTHING = "call-makes-nothing"
@@ -124,6 +125,7 @@ class Code(StrEnum):
     BAKE_TEMPLATE = "bake-template"
     TEMPLATE_IN_KEY = "template-in-key"
     PLATFORM_NOT_BUILT = "platform-not-built"
+    CHECK_NEVER_RUN = "check-never-run"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
@@ -144,6 +146,7 @@ _WARNINGS = frozenset(
         Code.BAKE_TEMPLATE,
         Code.TEMPLATE_IN_KEY,
         Code.PLATFORM_NOT_BUILT,
+        Code.CHECK_NEVER_RUN,
         Code.SHARED_CACHE,
         Code.EMULATED,
         Code.INSECURE_NODE,

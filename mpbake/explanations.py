@@ -309,6 +309,21 @@ tags = ["example.com/web"]
 checks = [{ run = ["web", "--version"] }, { target = "test" }]
 """,
         ),
+        Code.UNKNOWN_PUBLISHING: Explanation(
+            text="`publish` is `each`, where a target's tags move as soon as it is done, or `together`.",
+            wrong="""
+publish = "all"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+            right="""
+publish = "together"
+
+[targets.web]
+tags = ["example.com/web"]
+""",
+        ),
         Code.BAD_NAME: Explanation(
             text="A name has characters that no name of its kind may have.",
             wrong="""
@@ -1160,6 +1175,33 @@ tags = ["example.com/web"]
 push = true
 """,
         ),
+        Code.NEEDS_TOGETHER: Explanation(
+            text="A target waits for tags that move only when it is built itself: link to the other one instead.",
+            wrong="""
+publish = "together"
+
+[targets.base]
+tags = ["example.com/base"]
+push = true
+
+[targets.web]
+needs = ["base"]
+tags = ["example.com/web"]
+push = true
+""",
+            right="""
+publish = "together"
+
+[targets.base]
+tags = ["example.com/base"]
+push = true
+
+[targets.web]
+contexts = { base = "target:base" }
+tags = ["example.com/web"]
+push = true
+""",
+        ),
         Code.TAG_TWICE: Explanation(
             text="Two targets push one tag: what the last of them pushed would stay.",
             wrong="""
@@ -1242,31 +1284,6 @@ platforms = ["linux/amd64", "linux/arm64"]
 contexts = { base = "target:base" }
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["example.com/web"]
-""",
-        ),
-        Code.SPLIT_LOAD: Explanation(
-            text="A target whose platforms are built on several nodes cannot be loaded into one engine.",
-            wrong="""
-[builders.ci]
-nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
-
-[targets.web]
-builder = "ci"
-platforms = ["linux/amd64", "linux/arm64"]
-tags = ["example.com/web"]
-load = true
-""",
-            right="""
-[builders.ci]
-nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }
-nodes.amd = { endpoint = "ssh://10.0.0.6", platforms = ["linux/amd64"] }
-
-[targets.web]
-builder = "ci"
-platforms = ["linux/amd64", "linux/arm64"]
-tags = ["example.com/web"]
-push = true
 """,
         ),
         Code.SPLIT_PUSH: Explanation(
@@ -1470,6 +1487,21 @@ tags = ["example.com/web"]
 
 [targets.web.platform."linux/arm64"]
 args = { FAST = "1" }
+""",
+        ),
+        Code.CHECK_NEVER_RUN: Explanation(
+            text="A check is only for platforms that its target is not built for.",
+            wrong="""
+[targets.web]
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+checks = [{ run = ["web", "--version"], platforms = ["linux/amd64"] }]
+""",
+            right="""
+[targets.web]
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+checks = [{ run = ["web", "--version"] }]
 """,
         ),
         Code.SHARED_CACHE: Explanation(

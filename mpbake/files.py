@@ -1,15 +1,18 @@
-"""Files that others name: what stands at a path, told without raising, and what it holds, read within bounds."""
+"""Files: what stands at a path, told without raising, what it holds, within bounds; and writing them whole."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import tempfile
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 LARGEST = 64 * 1024 * 1024
 """Bytes that are read of a file; a plan has thousands, a large one millions."""
@@ -76,3 +79,27 @@ def read_bounded(path: Path) -> bytes:
     if len(content) > LARGEST:
         raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MB")
     return content
+
+
+def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
+    """Write a text as `whole_file` does."""
+    with whole_file(path, within=within) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
+    """A file that appears as `path` when the block is left, whole or not at all, whenever this process or machine ends.
+
+    Until then it lies beside `path`, or in the folder `within` of the same disk. Raises OSError.
+    """
+    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

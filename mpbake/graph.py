@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from mpbake.placement import alike, linked_platforms, side
-from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Placed, Publish, Step, Verify
+from mpbake.placement import alike, archives, linked_platforms, side
+from mpbake.steps import (
+    BootstrapNode,
+    BuildPiece,
+    CheckPiece,
+    Delivery,
+    How,
+    JoinArchives,
+    Placed,
+    Publish,
+    Step,
+    Verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -75,12 +87,14 @@ def _prerequisites(target: Target) -> tuple[Target, ...]:
 class Selection:
     """What a run is to build: targets with all that they need, in order.
 
-    `only` holds the platforms of those that are not to be built in all of theirs.
+    `only` holds the platforms of those that are not to be built in all of theirs. `together` says that no tag moves
+    before all of them are built.
     """
 
     targets: tuple[Target, ...]
     only: Mapping[Target, tuple[Platform, ...]]
     warnings: tuple[str, ...] = ()
+    together: bool = False
 
 
 def selection(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> Selection:
@@ -99,9 +113,25 @@ def _partial(target: Target, left_out: Sequence[Platform]) -> str:
     return f"{target.name}: --platform leaves out {names}: {tags} will be without (or: --no-push)"
 
 
-def build_graph(targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]]) -> BuildGraph:
-    """The graph of a run. `targets` as `needed` gives them; `pieces` holds the placement of each."""
-    draft = _Draft(targets=tuple(targets), pieces=pieces, graph=nx.DiGraph(), verifies={})
+def build_graph(
+    targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]], *, together: bool = False
+) -> BuildGraph:
+    """The graph of a run. `targets` as `needed` gives them; `pieces` holds the placement of each.
+
+    With `together`, no tag moves before every target is built and has passed its checks.
+    """
+    if together:
+        pieces = {target: [_untagged(each) for each in found] for target, found in pieces.items()}
+    draft = _Draft(
+        targets=tuple(targets),
+        pieces=pieces,
+        graph=nx.DiGraph(),
+        joins={},
+        checks={},
+        publishes={},
+        verifies={},
+        together=together,
+    )
     for transform in _TRANSFORMS:
         transform(draft)
     order = _order(draft)
@@ -120,14 +150,23 @@ class _Draft:
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]
     graph: nx.DiGraph[Step]
+    joins: dict[Target, JoinArchives]
+    checks: dict[Target, list[CheckPiece]]
+    publishes: dict[Target, Publish]
     verifies: dict[Target, Verify]
+    together: bool
 
     def build_pieces(self) -> list[BuildPiece]:
         return [step for step in self.graph if isinstance(step, BuildPiece)]
 
     def last_steps(self, target: Target) -> Sequence[Step]:
         """What has to be over for `target` to be wholly done."""
-        return [self.verifies[target]] if target in self.verifies else self.pieces[target]
+        return [self.verifies[target]] if target in self.verifies else self.finished(target)
+
+    def finished(self, target: Target) -> list[Step]:
+        """What has to be over for `target` to be built, and to have passed its checks."""
+        join = [self.joins[target]] if target in self.joins else []
+        return [*self.pieces[target], *join, *self.checks.get(target, ())]
 
 
 def _add_pieces(draft: _Draft) -> None:
@@ -190,18 +229,67 @@ def _add_bootstraps(draft: _Draft) -> None:
     draft.graph.add_edges_from((bootstraps[piece.node.id], piece) for piece in pieces)
 
 
+def _add_joins(draft: _Draft) -> None:
+    """Archives of an OCI layout hold all that was built, in however many pieces."""
+    for target in draft.targets:
+        pieces = draft.pieces[target]
+        if len(pieces) > 1 and archives(target):
+            join = draft.joins[target] = JoinArchives(target=target)
+            draft.graph.add_edges_from((piece, join) for piece in pieces)
+
+
+def _add_checks(draft: _Draft) -> None:
+    """Each check of a target once for each piece that it is for."""
+    for target in draft.targets:
+        found = [each for piece in draft.pieces[target] for each in _checks(piece)]
+        draft.graph.add_edges_from((check.piece, check) for check in found)
+        draft.checks[target] = found
+
+
+def _checks(piece: BuildPiece) -> Iterator[CheckPiece]:
+    built = tuple(each.platform for each in piece.platforms)
+    for number, check in enumerate(piece.target.checks, 1):
+        platforms = tuple(each for each in built if not check.platforms or each in check.platforms)
+        if platforms or not built:
+            yield CheckPiece(piece=piece, check=check, number=number, platforms=platforms)
+
+
 def _add_publishing(draft: _Draft) -> None:
+    order = _publishing_order(draft)
     for target in draft.targets:
         pieces = draft.pieces[target]
         if not target.push:
             continue
-        ends: Sequence[Step] = pieces
+        ends: Sequence[Step] = draft.finished(target)
         if any(piece.delivery is Delivery.UNTAGGED for piece in pieces):
-            publish = Publish(target=target)
-            draft.graph.add_edges_from((piece, publish) for piece in pieces)
+            publish = draft.publishes[target] = Publish(target=target, order=order)
+            draft.graph.add_edges_from((end, publish) for end in ends)
             ends = [publish]
         verify = draft.verifies[target] = Verify(target=target, platforms=_planned(pieces))
         draft.graph.add_edges_from((end, verify) for end in ends)
+
+
+def _add_together(draft: _Draft) -> None:
+    """Tags move one target after another, once all targets are finished."""
+    chain = [draft.publishes[target] for target in _publishing_order(draft)]
+    if chain:
+        draft.graph.add_edges_from((end, chain[0]) for target in draft.targets for end in draft.finished(target))
+        draft.graph.add_edges_from(pairwise(chain))
+
+
+def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
+    """The pushing targets of a run whose tags move together, each after those that it links to."""
+    if not draft.together:
+        return ()
+    place = {target: index for index, target in enumerate(draft.targets) if target.push}
+    graph: nx.DiGraph[Target] = nx.DiGraph()
+    graph.add_nodes_from(place)
+    graph.add_edges_from((link, target) for target in place for link in linked(target) if link in place)
+    return tuple(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
+
+
+def _untagged(piece: BuildPiece) -> BuildPiece:
+    return replace(piece, delivery=Delivery.UNTAGGED) if piece.delivery is Delivery.TAGS else piece
 
 
 def _planned(pieces: Iterable[BuildPiece]) -> tuple[Platform, ...]:
@@ -219,7 +307,10 @@ _TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (
     _add_pieces,
     _add_shared_links,
     _add_bootstraps,
+    _add_joins,
+    _add_checks,
     _add_publishing,
+    _add_together,
     _add_needs,
 )
 
@@ -230,7 +321,7 @@ def _order(draft: _Draft) -> tuple[Step, ...]:
     Raises networkx.NetworkXUnfeasible on a cycle, which resolving has made impossible.
     """
     rank = {target: index for index, target in enumerate(draft.targets)}
-    kinds = (BuildPiece, Publish, Verify)
+    kinds = (BuildPiece, JoinArchives, CheckPiece, Publish, Verify)
 
     def reading_order(step: Step) -> tuple[int, int, int]:
         if isinstance(step, BootstrapNode):

@@ -29,6 +29,8 @@ class Options:
     pull: bool = False
     platforms: tuple[str, ...] = ()
     builder: str = ""
+    publish: str | None = None
+    metadata_file: str = ""
     dry_run: bool = False
     strict: bool = False
     origin: bool = False

@@ -16,10 +16,10 @@ from mpbake.spec import Problem
 from mpbake.steps import BuildPiece, Delivery, How, Placed
 from mpbake.text import one_line
 
-_ONE_FILE = ("tar", "oci", "docker")
+_ONE_FILE = ("tar", "docker")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.errors import KeyPath
     from mpbake.plan import Builder, Node, Target
@@ -197,8 +197,16 @@ def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: 
     delivery = Delivery.KEEP
     if target.push:
         repositories = {tag.rpartition(":")[0] for tag in target.tags}
-        delivery = Delivery.TAGS if of == 1 and len(repositories) == 1 else Delivery.UNTAGGED
+        # The engine pushes the parts of an index under the index' own tag, one after another.
+        in_parts = len(placed) > 1 and target.builder.driver in {Driver.DOCKER, Driver.AUTOMATIC}
+        at_once = of == 1 and len(repositories) == 1 and not target.checks and not in_parts
+        delivery = Delivery.TAGS if at_once else Delivery.UNTAGGED
     return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
+
+
+def archives(target: Target) -> tuple[str, ...]:
+    """The outputs of `target` that are OCI layouts: those of several pieces are joined."""
+    return tuple(dict.fromkeys(each for each in target.outputs if parse_fields(each).get("type") == "oci"))
 
 
 def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
@@ -235,14 +243,13 @@ def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts
 
 def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Problem]:
     """What cannot be done with a target whose platforms are not built together."""
-    if target.load:
-        yield _not_loadable(target, pieces)
     if target.push and abilities_of(target.builder.driver).parts is Can.NO:
         message = f"cannot be pushed by the {target.builder.driver} driver, since its platforms {_apart(pieces)}"
         hint = "the engine's own builder cannot join them: use docker-container or remote"
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
     for output in target.outputs:
-        if parse_fields(output).get("type") in _ONE_FILE:
+        fields = parse_fields(output)
+        if fields.get("type") in _ONE_FILE or (fields.get("type") == "oci" and fields.get("dest", "-") == "-"):
             message = f"its output {one_line(output)} is one file, but its platforms {_apart(pieces)}"
             hint = "use type=local, which writes a folder for each platform, or build one with --platform"
             yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
@@ -282,12 +289,6 @@ def _overwritten_caches(target: Target, pieces: Iterable[BuildPiece]) -> Iterabl
             message = f"its builds all write the cache {one_line(entry)}; what the last of them wrote stays"
             hint = "give each platform a cache of its own: put {{ platform.slug }} into its name"
             yield replace(_problem(Code.SHARED_CACHE, target, ("cache-to",), message, hint), culprit=entry)
-
-
-def _not_loadable(target: Target, pieces: Sequence[BuildPiece]) -> Problem:
-    message = f"cannot be loaded into the engine: its platforms {_apart(pieces)}"
-    hint = "load one of them: --load --no-push --platform OS/ARCH"
-    return _problem(Code.SPLIT_LOAD, target, ("load",), message, hint)
 
 
 def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
@@ -374,7 +375,7 @@ def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) 
     return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {own}: {consequence}",)
 
 
-def default_driver(targets: Iterable[Target], engine: EngineFacts) -> Driver:
+def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
     """The driver of the default builder: the engine's own where it can do all that `targets` ask for.
 
     With the containerd image store it can; with the classic one it builds one platform at a time, its own, and has no

@@ -42,6 +42,15 @@ class Emulation(StrEnum):
     ALLOW = "allow"
 
 
+class Publishing(StrEnum):
+    """When the tags of a run move."""
+
+    EACH = "each"
+    """Those of a target when it is built and has passed its checks."""
+    TOGETHER = "together"
+    """All of them, when every target of the run is built and has passed its checks."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tls:
     """Files for mutual TLS, as absolute paths."""
@@ -216,5 +225,6 @@ class Plan:
     builders: Mapping[str, Builder]
     groups: Mapping[str, Group]
     targets: Mapping[str, Target]
+    publish: Publishing = Publishing.EACH
     disabled: tuple[str, ...] = ()
     sensitive: frozenset[str] = frozenset()

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.placement import linked_platforms
+from mpbake.placement import archives, linked_platforms
 from mpbake.plan import Driver
-from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Publish, Verify, platform_list
+from mpbake.steps import (
+    BootstrapNode,
+    BuildPiece,
+    CheckPiece,
+    Delivery,
+    How,
+    JoinArchives,
+    Publish,
+    Verify,
+    platform_list,
+)
 from mpbake.text import columns, count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.graph import BuildGraph
-    from mpbake.plan import Node, Plan, Target
+    from mpbake.plan import Check, Node, Plan, Target
     from mpbake.steps import Step
 
 _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
@@ -57,6 +68,10 @@ def verb(step: Step) -> str:
             return "bootstrap"
         case BuildPiece():
             return "build"
+        case JoinArchives():
+            return "join"
+        case CheckPiece():
+            return "check"
         case Publish():
             return "publish"
         case Verify():
@@ -76,13 +91,27 @@ def _details(step: Step) -> list[str]:
             return ["create or start it if needed"]
         case BuildPiece():
             return _piece_details(step)
+        case JoinArchives():
+            return [f"output {one_line(each)}" for each in archives(step.target)]
+        case CheckPiece():
+            return [f"{_in(step)}: {check_text(step.check)}"]
         case Publish():
-            return [f"tag {tag}" for tag in step.target.tags]
+            together = ["when every target of the run is built and checked"] if step.order else []
+            return [*(f"tag {tag}" for tag in step.target.tags), *together]
         case Verify():
             platforms = count(len(step.platforms), "platform") if step.platforms else "its platform"
             return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
         case _:
             assert_never(step)
+
+
+def check_text(check: Check) -> str:
+    """What a check does: the command as one would type it, or the stage."""
+    return one_line(shlex.join(check.run)) if check.run else f"stage {one_line(check.target)}"
+
+
+def _in(step: CheckPiece) -> str:
+    return ", ".join(map(str, step.platforms)) or "the node's own platform"
 
 
 def _piece_details(piece: BuildPiece) -> list[str]:
@@ -132,9 +161,17 @@ def _results(piece: BuildPiece) -> list[str]:
     elif piece.delivery is Delivery.UNTAGGED:
         lines.append("push by digest, without a tag")
     if target.load:
-        lines.append("load into the engine in use")
-    lines += [f"output {one_line(each)}" for each in target.outputs]
+        lines.append(_load(piece))
+    joined = archives(target) if piece.of > 1 else ()
+    lines += [f"output {one_line(each)}{' (a part)' if each in joined else ''}" for each in target.outputs]
     return lines or ["no output: stays in the build cache (push, load or output would keep it)"]
+
+
+def _load(piece: BuildPiece) -> str:
+    if piece.of > 1:
+        return "load into the engine in use, if it is of this platform"
+    several = ": all platforms, or its own where it holds one at a time" if len(piece.platforms) > 1 else ""
+    return f"load into the engine in use{several}"
 
 
 def list_text(plan: Plan) -> str:

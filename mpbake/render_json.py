@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.graph import linked
+from mpbake.placement import archives
 from mpbake.render import verb
-from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify
 from mpbake.text import json_lines
 
 if TYPE_CHECKING:
@@ -110,8 +111,13 @@ def _details(step: Step) -> dict[str, Any]:
             return {"node": step.node.id}
         case BuildPiece():
             return _piece(step)
+        case JoinArchives():
+            return {"target": step.target.name, "outputs": archives(step.target)}
+        case CheckPiece():
+            check = {"run": step.check.run, "stage": step.check.target}
+            return {"target": step.target.name, "platforms": _names(step.platforms), **check}
         case Publish():
-            return {"target": step.target.name, "tags": step.target.tags}
+            return {"target": step.target.name, "tags": step.target.tags, "together": bool(step.order)}
         case Verify():
             target = step.target
             return {"target": target.name, "platforms": _names(step.platforms), "tags": target.tags}

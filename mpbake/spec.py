@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from mpbake.codes import Code
-from mpbake.plan import Driver, Emulation
+from mpbake.plan import Driver, Emulation, Publishing
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
 from mpbake.text import did_you_mean, one_line, parse_duration, short_name
@@ -278,6 +278,13 @@ VariableTypeName = Annotated[
 ]
 EmulationName = Annotated[
     str, _checked(_one_of(Emulation), Code.UNKNOWN_EMULATION, empty=False), _choice_schema(Emulation)
+]
+
+
+PublishingName = Annotated[
+    str,
+    _checked(_one_of(Publishing), Code.UNKNOWN_PUBLISHING, templates=False, empty=False),
+    _choice_schema(Publishing, templates=False),
 ]
 
 
@@ -732,6 +739,11 @@ class PlanSpec(_Table):
     )
     include: list[Annotated[str, _checked(_local_file, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(
         default_factory=list, description="other files of the plan, relative to this one; what this one says wins"
+    )
+    publish: PublishingName = Field(
+        default="",
+        description="when tags move: `each` as soon as its target is done, or `together` when the whole run is built",
+        json_schema_extra={"default": "each"},
     )
     variables: dict[str, Annotated[VariableSpec, _ShortForm("default")]] = Field(
         default_factory=dict, description="values for templates"

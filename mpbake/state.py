@@ -13,16 +13,16 @@ import math
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
+from mpbake.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
@@ -102,23 +102,6 @@ def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[fl
     """Keep `durations` for the runs to come."""
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in sorted(durations.items()))
     write_whole(path, f'{{"format": {FORMAT}, "durations": {{\n{lines}\n}}}}\n')
-
-
-def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
-    """Write a file that appears whole or not at all, whenever this process or the machine ends.
-
-    Until then it lies beside `path`, or in the folder `within` of the same disk.
-    """
-    descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _real_folder(path: Path) -> Path:

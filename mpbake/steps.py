@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.errors import MpbakeError
-    from mpbake.plan import Node, Target
+    from mpbake.plan import Check, Node, Target
     from mpbake.platforms import Platform
 
 
@@ -86,15 +89,65 @@ class BuildPiece:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Publish:
-    """Join the pieces of a target and give it its tags."""
+class JoinArchives:
+    """Write each `oci` output of a target that is built in pieces as one layout of all of them."""
 
     target: Target
 
     @property
     def key(self) -> str:
         """Unique among the steps of a run."""
+        return f"join {self.target.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CheckPiece:
+    """Have a piece pass a check of its target, on the node that has built it; the target's `number`-th, from 1.
+
+    `platforms` are those of the piece that the check is for; none where the node's own is meant.
+    """
+
+    piece: BuildPiece
+    check: Check
+    number: int
+    platforms: tuple[Platform, ...] = ()
+
+    @property
+    def target(self) -> Target:
+        """The target that is checked."""
+        return self.piece.target
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
+        return f"check {self.target.name} {','.join(map(str, self.platforms)) or 'native'} ({self.number})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Publish:
+    """Join the pieces of a target and give it its tags.
+
+    `order` are all targets whose tags move together, this one among them, in the order in which they do.
+    """
+
+    target: Target
+    order: tuple[Target, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique among the steps of a run."""
         return f"publish {self.target.name}"
+
+    @property
+    def every_tag(self) -> tuple[str, ...]:
+        """The tags of all that moves together."""
+        return tuple(tag for target in self.order or (self.target,) for tag in target.tags)
+
+    @property
+    def earlier_tags(self) -> tuple[str, ...]:
+        """Those of them that have moved when this step begins."""
+        before = takewhile(lambda each: each is not self.target, self.order)
+        return tuple(tag for target in before for tag in target.tags)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -113,7 +166,7 @@ class Verify:
         return f"verify {self.target.name}"
 
 
-Step = BootstrapNode | BuildPiece | Publish | Verify
+Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
 
 
 def platform_list(piece: BuildPiece) -> str:
@@ -136,14 +189,15 @@ class Outcome:
     """What a runner reports of a step that succeeded.
 
     `digest` is what the registry serves, or what was built; `node` the node that did it; `tags` what has been
-    published; `platforms` what was built, or read back; `slots` how many pieces a node says it can build at once, 0
-    where it does not say; `log` the step's log file.
+    published; `platforms` what was built, or read back, and `images` the digest of each as it is served; `slots` how
+    many pieces a node says it can build at once, 0 where it does not say; `log` the step's log file.
     """
 
     digest: str = ""
     node: str = ""
     tags: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()
+    images: Mapping[Platform, str] = field(default_factory=dict)
     slots: int = 0
     note: str = ""
     log: str = ""

@@ -1,61 +1,53 @@
-"""Bake calls: one piece in each, or several pieces of one node."""
+"""Builds and checks on nodes: which calls of bake they take, and whose fault it was that one failed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mpbake.bake import dump
+from mpbake.buildkit.bake_call import BakeCall, target_of
 from mpbake.buildkit.complaints import build_error, is_doubtful
-from mpbake.buildkit.definition import bake_definition, entitlements, grants
+from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.engine import ask_engine
-from mpbake.buildkit.progress import Progress, Update
 from mpbake.drivers import unable
-from mpbake.errors import BuildFailed, Disturbed, MpbakeError, NodeLost, UsageError
-from mpbake.events import StepAdvanced, StepSaid
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, UsageError
 from mpbake.placement import contradictions
 from mpbake.plan import Emulation
 from mpbake.steps import BuildPiece, Delivery, Outcome
 from mpbake.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-    from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.buildkit.bake_call import Bake
+    from mpbake.buildkit.docker import Completed
     from mpbake.buildkit.instances import Ready
+    from mpbake.buildkit.loading import Engine, Load
     from mpbake.buildkit.nodes import Nodes
+    from mpbake.buildkit.progress import Progress
     from mpbake.events import Reporter
     from mpbake.state import State
-    from mpbake.steps import Step, StepResult
+    from mpbake.steps import CheckPiece, Step, StepResult
 
-_WITH_GRANTS = (0, 19)
-_WITH_ENTITLEMENTS = (0, 17)
 _PROBE = 20.0
 """Seconds in which a node must answer after a build that failed for no clear reason."""
-_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
-"""How the name of an operation begins where several targets are built."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builds:
-    """Makes bake calls on nodes.
+    """Builds pieces and runs their checks. `repeat` gives the command that does a piece again."""
 
-    `root` is the plan's folder; `repeat` gives the command that does a piece again. What docker says goes through
-    `hide` before anybody reads it.
-    """
-
-    docker: Docker
+    bake: Bake
     nodes: Nodes
     state: State
-    root: Path
+    engine: Engine
     repeat: Callable[[BuildPiece], str]
-    buildx: tuple[int, int]
-    hide: Callable[[str], str] = str
+
+    # --- pieces ---------------------------------------------------------------------------------------------------
 
     def build(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
@@ -63,62 +55,114 @@ class Builds:
         """Build `pieces`, all of one node, in one call, and tell what became of each.
 
         Of several, one that failed only because another did is `Disturbed`; so is one that the others cannot share a
-        definition with. Raises NodeLost when the node went away, and whatever `Nodes.ready` raises.
+        definition with. Of a piece that the engine takes no more than one platform of, that is loaded in a call of its
+        own after. Raises NodeLost when the node went away, and whatever `Nodes.ready` raises.
         """
         node = pieces[0].node
         ready = self.nodes.ready(node)
         built = [step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node]
         ends: dict[Step, Outcome | MpbakeError] = {}
+        loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}
         for piece in pieces:
-            own = bake_definition(piece, ready.facts.driver, built)["target"]
-            refusal = self._refusal(piece, ready) or _conflict(own, targets)
-            if refusal is None:
-                targets |= own
-            else:
+            try:
+                load = self._load_of(piece, ready)
+                own = self._targets(piece, ready, built, load)
+                _check_same(own, targets)
+            except Cancelled:
+                raise
+            except MpbakeError as refusal:
                 ends[piece] = refusal
-        rest = [piece for piece in pieces if piece not in ends]
-        return ends | (self._bake(rest, ready, {"target": targets}, reporter) if rest else {})
+            else:
+                loads[piece] = load
+                targets |= own
+        return ends | (self._build(loads, ready, {"target": targets}, reporter) if loads else {})
 
-    def _refusal(self, piece: BuildPiece, ready: Ready) -> MpbakeError | None:
-        """What the node must not do, or its driver cannot; its engine is asked only where that matters."""
+    def _load_of(self, piece: BuildPiece, ready: Ready) -> Load:
+        """What is loaded of a piece that may be built. Raises UsageError where it may not, Unreachable."""
         platforms = [each.platform for each in piece.platforms]
         found = contradictions(piece.node, platforms, ready.facts)
         if found and piece.target.builder.emulation is Emulation.FORBID:
-            return UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
+            raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
         lacking = next(unable(piece.target, platforms, ready.facts.driver, containerd_store=False), None)
-        if lacking and not ask_engine(self.docker, ready.endpoint).containerd_store:
-            return UsageError(lacking.message, hint=lacking.hint)
-        return None
+        # The engine is asked only where that matters.
+        if lacking and not ask_engine(self.bake.docker, ready.endpoint).containerd_store:
+            raise UsageError(lacking.message, hint=lacking.hint)
+        return self.engine.load(piece)
 
-    def _bake(
-        self, pieces: Sequence[BuildPiece], ready: Ready, definition: dict[str, Any], reporter: Reporter
+    def _targets(self, piece: BuildPiece, ready: Ready, built: Sequence[Any], load: Load) -> dict[str, Any]:
+        parts = self.parts_of(piece)
+        found: dict[str, Any] = bake_definition(piece, ready.facts.driver, built, load=load.whole, parts=parts)[
+            "target"
+        ]
+        return found
+
+    def parts_of(self, piece: BuildPiece) -> str:
+        """How the names of a piece's parts of archives begin."""
+        return str(self.state.log(piece.key).with_suffix(""))
+
+    def _build(
+        self, loads: Mapping[BuildPiece, Load], ready: Ready, definition: dict[str, Any], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
+        pieces = list(loads)
         log = self.state.log(_log_name(pieces))
-        metadata = self.docker.scratch / f"{log.stem}.json"
-        command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
-        command += ["--metadata-file", str(metadata)]
-        command += [part for grant in self._grants(definition) for part in ("--allow", grant)]
-        with _Follower(pieces, reporter, log, self.hide).open() as follower:
-            found = self.docker.run(
-                [*command, *(piece.target.name for piece in pieces)],
-                endpoint=ready.endpoint,
-                environment=ready.environment,
-                given=dump(definition),
-                cwd=self.root,
-                timeout=pieces[0].target.timeout or None,
-                on_stderr=follower.feed,
-                watch=self._watch(pieces[0]),
-            )
+        metadata = self.bake.docker.scratch / f"{log.stem}.json"
+        call = BakeCall(
+            steps={piece.target.name: piece for piece in pieces},
+            ready=ready,
+            definition=definition,
+            log=log,
+            metadata=metadata,
+            timeout=pieces[0].target.timeout,
+            watch=self._watch(pieces[0]),
+        )
+        found, progress = self.bake.run(call, reporter)
         if found.returncode:
-            return self._failures(pieces, found, follower.progress, log)
-        _keep(metadata, log.with_suffix(".json"), self.hide)
-        return {piece: _outcome(piece, ready, metadata, log) for piece in pieces}
+            return self._failures(pieces, call, found, progress)
+        _keep(metadata, log.with_suffix(".json"), self.bake.hide)
+        return {
+            piece: self._load(piece, load, call, reporter) or _outcome(piece, load, ready, metadata, log)
+            for piece, load in loads.items()
+        }
 
-    def _grants(self, definition: dict[str, Any]) -> list[str]:
-        """What the plan asks for and this buildx wants to be told."""
-        found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
-        return [*found, *(grants(definition, _existing) if self.buildx >= _WITH_GRANTS else [])]
+    def _load(self, piece: BuildPiece, load: Load, built: BakeCall, reporter: Reporter) -> MpbakeError | None:
+        """Load that of a built piece which was not loaded while it was built: the error of that."""
+        if load.platform is None:
+            return None
+        definition = load_definition(piece, load.platform)
+        call = replace(built, steps={piece.target.name: piece}, definition=definition, metadata=None)
+        return self._single(piece, call, reporter)
+
+    # --- checks ---------------------------------------------------------------------------------------------------
+
+    def check(self, step: CheckPiece, piece: BuildPiece, reporter: Reporter) -> Outcome:
+        """Run a check where `piece` has been built: there the image is in the cache.
+
+        Raises NodeLost when the node went away, BuildFailed, and whatever `Nodes.ready` raises.
+        """
+        name, definition = check_definition(step)
+        call = BakeCall(
+            steps={name: step},
+            ready=self.nodes.ready(piece.node),
+            definition=definition,
+            log=self.state.log(step.key),
+            timeout=step.target.timeout,
+            watch=self._watch(piece),
+        )
+        error = self._single(piece, call, reporter)
+        if error is not None:
+            raise error
+        return Outcome(node=piece.node.id, log=str(call.log))
+
+    # --- calls ----------------------------------------------------------------------------------------------------
+
+    def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
+        """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
+        found, progress = self.bake.run(call, reporter)
+        error = self._error(piece, call, found, progress) if found.returncode else None
+        if isinstance(error, NodeLost):
+            raise error
+        return error
 
     def _watch(self, piece: BuildPiece) -> Watch | None:
         """A silent build goes on as long as its node answers: half the time is for the silence, half to answer."""
@@ -126,75 +170,75 @@ class Builds:
         return Watch(seconds=half, alive=lambda: self.nodes.answers(piece.node, half)) if half else None
 
     def _failures(
-        self, pieces: Sequence[BuildPiece], found: Completed, progress: Progress, log: Path
+        self, pieces: Sequence[BuildPiece], call: BakeCall, found: Completed, progress: Progress
     ) -> dict[Step, Outcome | MpbakeError]:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
-        error = self._error(_culprit(pieces, progress) or pieces[0], found, progress, log)
+        culprit = _culprit(pieces, progress)
+        first = culprit or pieces[0]
+        error = self._error(first, call, found, progress, tags=_tags(first))
         if isinstance(error, NodeLost):
             raise error
         if len(pieces) == 1:
             return {pieces[0]: error}
-        culprit = None if found.timed_out else _culprit(pieces, progress)
+        culprit = None if found.timed_out else culprit
         what = f"{culprit.target.name}, of the same call, failed" if culprit else "a call of several targets failed"
         ends: dict[Step, Outcome | MpbakeError] = {piece: Disturbed(what) for piece in pieces}
         return ends | ({culprit: error} if culprit else {})
 
-    def _error(self, piece: BuildPiece, found: Completed, progress: Progress, log: Path) -> MpbakeError:
-        repeat = self.hide(self.repeat(piece))
+    def _error(
+        self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
+    ) -> MpbakeError:
+        """What went wrong, as far as `piece` is to blame; `tags` are those that the call itself was to give."""
+        repeat = self.bake.hide(self.repeat(piece))
         if found.stalled:
-            return self._lost(piece, f"no progress and no answer within {duration(piece.target.stall_timeout)}", log)
+            limit = duration(piece.target.stall_timeout)
+            return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if found.timed_out:
-            limit = duration(piece.target.timeout)
-            return BuildFailed(f"took longer than its timeout of {limit}\nlog: {log}", hint=repeat)
-        tags = piece.target.tags if piece.delivery is Delivery.TAGS else ()
-        error = build_error(progress, tags, repeat, str(log))
+            limit = duration(call.timeout)
+            return BuildFailed(f"took longer than its timeout of {limit}\nlog: {call.log}", hint=repeat)
+        error = build_error(progress, tags, repeat, str(call.log))
         if not isinstance(error, NodeLost) and is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
-            return self._lost(piece, f"it does not answer any more: {error.message.partition(chr(10))[0]}", log)
+            said = error.message.partition("\n")[0]
+            return self._lost(piece, f"it does not answer any more: {said}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
-        hint = f"is it up, and reachable from this machine? repeat with: {self.hide(self.repeat(piece))}"
+        hint = f"is it up, and reachable from this machine? repeat with: {self.bake.hide(self.repeat(piece))}"
         return NodeLost(f"node {piece.node.id} was lost during the build: {what}\nlog: {log}", hint=hint)
 
 
-def _conflict(own: Mapping[str, Any], others: Mapping[str, Any]) -> MpbakeError | None:
-    """Where a target that two pieces link to is not the same for both."""
+def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    """Raise Disturbed where a target that two pieces link to is not the same for both."""
     name = next((name for name in own if name in others and own[name] != others[name]), "")
-    return Disturbed(f"it links to {name} in another way than others of the same call") if name else None
+    if name:
+        raise Disturbed(f"it links to {name} in another way than others of the same call")
 
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
     """The piece whose operation failed first, or None where that cannot be told."""
-    name = _target_of(progress.failed.name) if progress.failed is not None else ""
+    name = target_of(progress.failed.name) if progress.failed is not None else ""
     return next((piece for piece in pieces if piece.target.name == name), None)
 
 
-def _target_of(operation: str) -> str:
-    found = _TARGET.match(operation)
-    return found[1] if found else ""
+def _tags(piece: BuildPiece) -> tuple[str, ...]:
+    """The tags that building a piece gives by itself."""
+    return piece.target.tags if piece.delivery is Delivery.TAGS else ()
 
 
-def _outcome(piece: BuildPiece, ready: Ready, metadata: Path, log: Path) -> Outcome:
+def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
     return Outcome(
         digest=_digest(metadata, piece.target.name),
         node=piece.node.id,
-        tags=piece.target.tags if piece.delivery is Delivery.TAGS else (),
+        tags=_tags(piece),
         platforms=tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1],
         log=str(log),
+        warnings=(load.warning,) if load.warning else (),
     )
 
 
 def _log_name(pieces: Sequence[BuildPiece]) -> str:
     others = ", ".join(piece.target.name for piece in pieces[1:])
     return f"{pieces[0].key}{f' with {others}' if others else ''}"
-
-
-def _existing(path: str) -> str:
-    """`path`, or the nearest folder above it that exists."""
-    found = Path(path)
-    while not found.exists() and found != found.parent:
-        found = found.parent
-    return str(found)
 
 
 def _keep(metadata: Path, path: Path, hide: Callable[[str], str]) -> None:
@@ -210,50 +254,3 @@ def _digest(metadata: Path, target: str) -> str:
         if "containerimage.descriptor" in found:
             return str(found["containerimage.digest"])
     return ""
-
-
-class _Follower:
-    """Writes a call's log and tells the reporter, as the bytes come; `hide` sees every text first.
-
-    What belongs to no piece is told of the first.
-    """
-
-    def __init__(
-        self, pieces: Sequence[BuildPiece], reporter: Reporter, path: Path, hide: Callable[[str], str]
-    ) -> None:
-        self.progress = Progress(hide)
-        self._pieces = {piece.target.name: piece for piece in pieces}
-        self._first = pieces[0]
-        self._reporter = reporter
-        self._path = path
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[_Follower]:
-        """The log is complete when the block is left, however it is left."""
-        with self._path.open("w", encoding="utf-8") as self._log:
-            try:
-                yield self
-            finally:
-                self._tell(self.progress.close())
-                self._log.write(self.progress.text + "\n")
-
-    def feed(self, data: bytes) -> None:
-        """Take in what buildx wrote."""
-        self._tell(self.progress.feed(data))
-
-    def _tell(self, update: Update) -> None:
-        if update.said:
-            self._log.write("\n".join(update.said) + "\n")
-            self._log.flush()  # people follow it, and a full disk is to be noticed now
-        said: dict[BuildPiece, list[str]] = {}
-        for operation, line in zip(update.about, update.said, strict=True):
-            said.setdefault(self._piece(operation), []).append(line)
-        for piece, lines in said.items():
-            self._reporter.handle(StepSaid(step=piece, text="\n".join(lines)))
-        if update.activity:
-            self._reporter.handle(StepAdvanced(step=self._piece(update.activity), activity=update.activity))
-
-    def _piece(self, operation: str) -> BuildPiece:
-        if len(self._pieces) == 1:
-            return self._first
-        return self._pieces.get(_target_of(operation), self._first)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import posixpath
-import re
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mpbake.placement import alike, link_platforms, linked_platforms
+from mpbake.annotations import levels, platform_of
+from mpbake.placement import alike, archives, link_platforms, linked_platforms
 from mpbake.plan import Driver
-from mpbake.platforms import parse_platform
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.steps import BuildPiece, Delivery
 
@@ -19,23 +20,34 @@ if TYPE_CHECKING:
 
     from mpbake.plan import Target
     from mpbake.platforms import Platform
+    from mpbake.steps import CheckPiece
 
-_ANNOTATION = re.compile(r"(?P<levels>[A-Za-z0-9_,\[\]/-]+):(?P<rest>[^=]+=.*)", re.DOTALL)
-_LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manifest)(?:\[(?P<platform>[^\]]+)\])?")
+PART = ".oci.tar"
+"""How the names of such files end."""
+_UPLOAD = "mpbake-upload"
+_BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
+_OF_THE_RESULT = ("annotations", "attest")
+_SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _IN_THE_STORE = {"type": "image"}
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
-def bake_definition(piece: BuildPiece, driver: Driver, built: Collection[Target] = ()) -> dict[str, Any]:
+def bake_definition(
+    piece: BuildPiece, driver: Driver, built: Collection[Target] = (), *, load: bool = True, parts: str = ""
+) -> dict[str, Any]:
     """What buildx is told for `piece` on a node of `driver`.
 
     `built` are links that this run has already built on the node: they are taken from its cache even if they say
-    `no-cache` or `pull`.
+    `no-cache` or `pull`. Without `load`, the image does not go into the engine even if its target says so. `parts` is
+    the beginning of the names of the archives that are to be joined with those of other pieces.
     """
     platforms = tuple(each.platform for each in piece.platforms)
     within = _within(piece.target, platforms)
-    targets = {piece.target.name: _main(piece, driver, platforms, within)}
+    main = _main(piece, driver, platforms, within)
+    if not piece.shared:
+        main["output"] = outputs(piece, driver, load=load, parts=parts)
+    targets = {piece.target.name: main}
     for name, (target, wanted) in within.parts.items():
         targets[name] = _link(target, wanted, built, within)
     return {"target": targets}
@@ -70,11 +82,11 @@ def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
 def _main(piece: BuildPiece, driver: Driver, platforms: tuple[Platform, ...], within: _Within) -> dict[str, Any]:
     target = piece.target
     found = _common(target, platforms, within)
-    found["output"] = ["type=cacheonly"] if piece.shared else outputs(piece, driver)
+    found["output"] = ["type=cacheonly"]
     if piece.shared:
         found.pop("cache-to", None)
     elif driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
-        found["tags"] = list(target.tags)
+        found["tags"] = [*target.tags, *(uploads(target) if is_uploaded(piece) else ())]
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
     if piece.of > 1 or _is_plain(piece):
@@ -90,14 +102,63 @@ def _is_plain(piece: BuildPiece) -> bool:
 def _link(target: Target, platforms: Sequence[Platform], built: Collection[Target], within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
     found = _common(target, platforms, within) | {"output": ["type=cacheonly"]}
-    for name in ("cache-to", *(("no-cache", "pull") if target in built else ())):
+    for name in ("cache-to", *(_BUILT_AGAIN if target in built else ())):
         found.pop(name, None)
     return found
+
+
+def check_definition(step: CheckPiece) -> tuple[str, dict[str, Any]]:
+    """What buildx is told for a check, and under which name: a build upon the checked target that goes nowhere.
+
+    That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`.
+    """
+    target = step.target
+    targets = _as_built(target, step.platforms)
+    name = f"{target.name}-check-{step.number}"
+    while name in targets:
+        name += "-"
+    targets[name] = _command(step, targets[target.name]) if step.check.run else _stage(step, targets[target.name])
+    return name, {"target": targets}
+
+
+def _as_built(target: Target, platforms: tuple[Platform, ...]) -> dict[str, dict[str, Any]]:
+    """A target and all that it links to, which the node's cache holds: nothing of it is built anew, or exported."""
+    within = _within(target, platforms)
+    parts = {target.name: (target, platforms), **within.parts}
+    built = {each for each, _ in parts.values()}
+    found = {name: _link(each, wanted, built, within) for name, (each, wanted) in parts.items()}
+    return {name: {key: each[key] for key in each if key not in _OF_THE_RESULT} for name, each in found.items()}
+
+
+def _command(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
+    """A command that runs in the image: its environment, user and folder apply, its entrypoint does not."""
+    kept = ("platforms", "output", *_SURROUNDINGS)
+    return {name: checked[name] for name in kept if name in checked} | {
+        "context": ".",
+        "contexts": {"checked": f"target:{step.target.name}"},
+        "dockerfile-inline": f"FROM checked\nRUN {_exec_form(step.check.run)}\n",
+        "no-cache": True,
+    }
+
+
+def _exec_form(command: Sequence[str]) -> str:
+    """A command as JSON in which a Dockerfile's parser finds no here-document."""
+    return json.dumps(command).replace("<<", "\\u003c<")
+
+
+def _stage(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
+    """A stage of the same Dockerfile; what says that it is not cached goes for this stage alone."""
+    attributes = step.target.on(step.platforms).attributes
+    stage = step.check.target
+    fresh = attributes.get("no-cache") or stage in attributes.get("no-cache-filter", ())
+    return checked | {"target": stage} | ({"no-cache-filter": [stage]} if fresh else {})
 
 
 def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> dict[str, Any]:
     variant = target.on(platforms)
     found = dict(variant.attributes)
+    if "annotations" in found:
+        found["annotations"] = [f"{level}:{rest}" for level, rest in _annotations(found["annotations"])]
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
     if links:
         found["contexts"] = {**found.get("contexts", {}), **links}
@@ -105,8 +166,8 @@ def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> d
     return found | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, driver: Driver) -> list[str]:
-    """Where the results of a piece go."""
+def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:
+    """Where the results of a piece go; see `bake_definition`."""
     target = piece.target
     found = []
     if piece.delivery is Delivery.TAGS:
@@ -114,10 +175,32 @@ def outputs(piece: BuildPiece, driver: Driver) -> list[str]:
     elif piece.delivery is Delivery.UNTAGGED:
         fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(target)
         found.append(format_fields({**fields, **target.push_options}))
-    if target.load:
+    if target.load and load:
         names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
         found.append(format_fields({"type": "docker"} | ({"name": names} if names else {})))
-    return [*found, *target.outputs] or ["type=cacheonly"]
+    return [*found, *_local_outputs(piece, parts)] or ["type=cacheonly"]
+
+
+def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
+    """The outputs on this machine; of an archive that is joined, this piece's part."""
+    joined = archives(piece.target) if piece.of > 1 else ()
+    part = {each: {"dest": part_of(parts, number), "tar": "true"} for number, each in enumerate(joined)}
+    return [
+        format_fields({**parse_fields(each), **part[each]}) if each in part else each for each in piece.target.outputs
+    ]
+
+
+def part_of(parts: str, number: int) -> str:
+    """The file of a piece's part of the archive that is the `number`-th of its target."""
+    return f"{parts}.{number}{PART}"
+
+
+def load_definition(piece: BuildPiece, platform: Platform) -> dict[str, Any]:
+    """What buildx is told to load one platform of a piece that has been built: all of it comes from the cache."""
+    target = piece.target
+    targets = _as_built(target, (platform,))
+    targets[target.name] |= {"tags": list(target.tags), "output": ["type=docker"]}
+    return {"target": targets}
 
 
 def _by_digest(target: Target) -> dict[str, str]:
@@ -131,40 +214,40 @@ def repositories(target: Target) -> list[str]:
     return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
 
 
+def is_uploaded(piece: BuildPiece) -> bool:
+    """Whether an image of several platforms leaves the engine's own store, which pushes it part by part."""
+    return piece.delivery is Delivery.UNTAGGED and len(piece.platforms) > 1
+
+
+def uploads(target: Target) -> list[str]:
+    """Tags under which the engine pushes what is then tagged by digest: it cannot push without a tag.
+
+    Each target has its own, since several of one repository may be pushed at once.
+    """
+    own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
+    return [f"{each}:{_UPLOAD}-{own}" for each in repositories(target)]
+
+
 def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
     """The annotations that a piece of several can carry: those of manifests, for its own platforms."""
-    found = []
-    for entry in target.attributes.get("annotations", ()):
-        levels, rest = _levels(entry)
-        own = [level for level in levels if not level.startswith("index") and _is_for(level, platforms)]
-        if own:
-            found.append(f"{','.join(own)}:{rest}")
-    return found
+    mine = (None, *platforms)
+    entries = _annotations(target.attributes.get("annotations", ()))
+    return [
+        f"{level}:{rest}" for level, rest in entries if not level.startswith("index") and platform_of(level) in mine
+    ]
 
 
 def annotations_of_index(target: Target) -> list[str]:
     """The annotations of the index that joins the pieces, as `imagetools create` takes them."""
-    found = []
-    for entry in target.attributes.get("annotations", ()):
-        levels, rest = _levels(entry)
-        own = [level for level in levels if level.startswith("index")]
-        if own:
-            found.append(f"{','.join(own)}:{rest}")
-    return found
+    entries = _annotations(target.attributes.get("annotations", ()))
+    return [f"{level}:{rest}" for level, rest in entries if level.startswith("index")]
 
 
-def _levels(entry: str) -> tuple[list[str], str]:
-    """Split `index,manifest[linux/arm64]:key=value`; without levels an annotation is the manifest's."""
-    found = _ANNOTATION.fullmatch(entry)
-    levels = found["levels"].split(",") if found else []
-    if found and all(_LEVEL.fullmatch(level) for level in levels):
-        return levels, found["rest"]
-    return ["manifest"], entry
-
-
-def _is_for(level: str, platforms: tuple[Platform, ...]) -> bool:
-    found = _LEVEL.fullmatch(level)
-    return not (found and found["platform"]) or parse_platform(found["platform"]) in platforms
+def _annotations(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each level of each of `entries`, and what is annotated there: buildx 0.13 takes several levels for a key."""
+    for entry in entries:
+        written, rest = levels(entry)
+        yield from ((level, rest) for level in written)
 
 
 def entitlements(definition: dict[str, Any]) -> list[str]:

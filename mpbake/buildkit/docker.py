@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
 _LAUNCH = 'echo "+$$" >>"$0" && exec "$@"'
 _KILL_AFTER = 3.0
+_GLANCE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +153,12 @@ class Docker:
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._cancelled > 0
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not longer than until `cancel` is called."""
+        end = time.monotonic() + seconds
+        while not self._cancelled and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _GLANCE))
 
     def cancel(self) -> None:
         """Ask every running command to cancel itself, and kill it if it does not; a second call kills at once."""

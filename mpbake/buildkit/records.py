@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.contexts import engine_of
+from mpbake.files import write_whole
 from mpbake.lifecycle import context_of
 from mpbake.plan import Driver, Node
-from mpbake.state import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

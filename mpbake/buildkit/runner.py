@@ -5,23 +5,31 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
 
+from mpbake.annotations import index_annotations
+from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.contexts import engine_of
+from mpbake.buildkit.definition import PART, is_uploaded, part_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.environment import child_environment
+from mpbake.buildkit.layouts import join_archives
+from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry import Registry
 from mpbake.buildkit.tools import side_by_side
+from mpbake.buildkit.verification import Verification
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
-from mpbake.placement import contradictions
+from mpbake.expected import expected_of
+from mpbake.placement import archives, contradictions
 from mpbake.plan import Driver
-from mpbake.steps import BootstrapNode, BuildPiece, Outcome, Publish, Step, Verify
+from mpbake.references import parse_fields
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from mpbake.buildkit.instances import Ready
     from mpbake.events import Reporter
@@ -54,6 +62,10 @@ class BuildKitRunner:
                 if isinstance(end, MpbakeError):
                     raise end
                 return end
+            case JoinArchives():
+                return self._join(step, inputs)
+            case CheckPiece():
+                return self._check(step, inputs, reporter)
             case Publish():
                 return self._publish(step, inputs)
             case Verify():
@@ -65,10 +77,16 @@ class BuildKitRunner:
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
         """Build pieces of one node in one call; see StepRunner."""
-        try:
+        with self._forgetting(pieces[0].node):
             return self.builds.build(pieces, inputs, reporter)
+
+    @contextlib.contextmanager
+    def _forgetting(self, node: Node) -> Iterator[None]:
+        """Where `node` is lost meanwhile, it is made ready anew before it is used again."""
+        try:
+            yield
         except NodeLost:
-            self.nodes.forget(pieces[0].node)
+            self.nodes.forget(node)
             raise
 
     def cancel(self) -> None:
@@ -120,18 +138,43 @@ class BuildKitRunner:
         said = self.docker.run(command, endpoint=engine_of(ready.node), timeout=_INFO_TIMEOUT).stdout.strip()
         return int(said) if said.isdecimal() else 0
 
+    # --- checks and archives --------------------------------------------------------------------------------------
+
+    def _check(self, step: CheckPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
+        (piece,) = _pieces(inputs)
+        with self._forgetting(piece.node):
+            return self.builds.check(step, piece, reporter)
+
+    def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
+        """Put the parts of each archive together; they are gone then."""
+        prefixes = [self.builds.parts_of(piece) for piece in _pieces(inputs)]
+        annotations = index_annotations(step.target.attributes.get("annotations", ()))
+        digest = ""
+        for number, output in enumerate(archives(step.target)):
+            fields = parse_fields(output)
+            parts = [Path(part_of(prefix, number)) for prefix in prefixes]
+            digest = join_archives(parts, Path(fields["dest"]), annotations, tar=fields.get("tar") != "false")
+            for part in parts:
+                part.unlink(missing_ok=True)
+        return Outcome(digest=digest)
+
     # --- publish and verify ---------------------------------------------------------------------------------------
 
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult]) -> Outcome:
-        pieces = _pieces(inputs)
-        ready = self.nodes.instance(pieces[0].node)
+        # Of targets that move together, the first waits for the pieces of all.
+        own = {each: inputs[each] for each in _pieces(inputs) if each.target is step.target}
+        node = next(iter(own)).node
+        ready = self.nodes.instance(node)
         registry = Registry(docker=self.docker, through=ready)
-        if ready.facts.driver is Driver.DOCKER:
-            registry.push(step.target)
-            digest = inputs[pieces[0]].outcome.digest
+        piece, built = next(iter(own.items()))
+        if ready.facts.driver is Driver.DOCKER and not (is_uploaded(piece) and built.outcome.digest):
+            registry.push(step)
+            digest = built.outcome.digest
         else:
-            digest = registry.join(step.target, [inputs[piece].outcome.digest for piece in pieces])
-        return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(inputs), node=pieces[0].node.id)
+            if ready.facts.driver is Driver.DOCKER:
+                registry.upload(step)
+            digest = registry.join(step, [result.outcome.digest for result in own.values()])
+        return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
         before = next(iter(inputs.values()))
@@ -139,15 +182,17 @@ class BuildKitRunner:
         ready = self.nodes.instance(node)
         registry = Registry(docker=self.docker, through=ready)
         platforms = _platforms(inputs)
-        digest = registry.verify(step.target, platforms, before.outcome.digest)
-        return Outcome(digest=digest, tags=step.target.tags, platforms=platforms)
+        expected = expected_of(step.target, platforms, before.outcome.digest)
+        served = Verification(registry=registry).wait(expected, self.docker.pause)
+        images = {each.platform: each.digest for each in served.images}
+        return Outcome(digest=served.digest, tags=step.target.tags, platforms=platforms, images=images)
 
 
 def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:
     return [step for step in inputs if isinstance(step, BuildPiece)]
 
 
-def _platforms(inputs: Mapping[Step, StepResult]) -> tuple[Platform, ...]:
+def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
     return tuple(platform for result in inputs.values() for platform in result.outcome.platforms)
 
 
@@ -181,16 +226,11 @@ def open_runner(
     docker = Docker(child_environment(environment, targets), state.run, hide)
     nodes = Nodes(docker, state.nodes, environment)
     try:
-        builds = Builds(
-            docker=docker,
-            nodes=nodes,
-            state=state,
-            root=root,
-            repeat=repeat,
-            buildx=buildx_version(docker),
-            hide=hide,
-        )
+        bake = Bake(docker=docker, root=root, buildx=buildx_version(docker), hide=hide)
+        builds = Builds(bake=bake, nodes=nodes, state=state, engine=Engine(docker), repeat=repeat)
         yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
     finally:
         docker.close()
         nodes.tidy()
+        for part in state.run.glob(f"*{PART}"):  # of archives that were not joined, since something failed
+            part.unlink(missing_ok=True)

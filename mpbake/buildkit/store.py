@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
+from mpbake.files import write_whole
 from mpbake.lifecycle import ALWAYS, Entry, EntryNode
 from mpbake.platforms import Platform, platform_of
-from mpbake.state import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -12,8 +12,10 @@ from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
 from mpbake.placement import place
+from mpbake.plan import Publishing
 from mpbake.render_diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
 from mpbake.text import count
+from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,6 +59,8 @@ def _problems(plan: Plan, now: datetime) -> Iterator[Problem]:
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
+    if plan.publish is Publishing.TOGETHER:
+        yield from needs_of_pushed(targets)
     yield from missing_paths(targets)
     yield from certificate_problems(targets, {}, now)
     yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)

@@ -16,9 +16,11 @@ from mpbake.graph import BuildGraph, Selection, build_graph, selection
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
+from mpbake.plan import Publishing
 from mpbake.platforms import parse_platform
 from mpbake.resolve import Inputs, Overrides, given_secrets, parse_settings, resolve, select
 from mpbake.text import did_you_mean
+from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,6 +70,7 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
             no_cache=options.no_cache,
             pull=options.pull,
             builder=options.builder,
+            publish=options.publish or "",
             platforms=chosen_platforms(options),
         ),
         settings=parse_settings(options.settings),
@@ -94,7 +97,8 @@ def selected(plan: Plan, options: Options) -> Selection:
     """What `options` ask to build, and all that it needs. Raises UsageError."""
     targets = select(plan, options.names)
     check_platforms(targets, options)
-    return selection(targets, chosen_platforms(options))
+    chosen = selection(targets, chosen_platforms(options))
+    return replace(chosen, together=plan.publish is Publishing.TOGETHER)
 
 
 def check_platforms(targets: Iterable[Target], options: Options) -> None:
@@ -120,9 +124,11 @@ def graph_of(
     """The graph of a run of what was `chosen`, and the warnings of that. Raises PlanError."""
     placements = {target: place(target, facts, chosen.only.get(target, ())) for target in chosen.targets}
     problems = [each for placement in placements.values() for each in placement.problems]
+    problems += needs_of_pushed(chosen.targets) if chosen.together else ()
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
-    graph = build_graph(chosen.targets, {target: placement.pieces for target, placement in placements.items()})
+    pieces = {target: placement.pieces for target, placement in placements.items()}
+    graph = build_graph(chosen.targets, pieces, together=chosen.together)
     nodes = dict.fromkeys(node for each in placements.values() for piece in each.pieces for node in piece.nodes)
     warnings = [*(each for placement in placements.values() for each in placement.warnings), *node_warnings(nodes)]
     return graph, (*chosen.warnings, *(each.message for each in warnings))

@@ -11,6 +11,7 @@ from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
 from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import graph_of, load, selected
+from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_paths
 from mpbake.commands.signals import stopped_by_signals
 from mpbake.errors import MpbakeError
@@ -18,13 +19,15 @@ from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
 from mpbake.placement import to_probe
+from mpbake.published import published_by, read_published, write_published
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.schedule import Schedule
-from mpbake.state import open_state, read_durations, write_durations
+from mpbake.state import FOLDER, open_state, read_durations, write_durations
 from mpbake.steps import BootstrapNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.document import Document
@@ -42,6 +45,7 @@ def main(options: Options, world: World) -> int:
     chosen = selected(plan, options)
     check_paths(document, chosen.targets)
     check_certificates(document, chosen, world.now())
+    metadata = metadata_file(options, world)
     stop = StopRequest()
     with stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
@@ -49,8 +53,8 @@ def main(options: Options, world: World) -> int:
                 chosen.targets, state, plan.root, world.environment, partial(repeat_command, options), world.hiding.hide
             ) as runner:
                 stop.then(runner.cancel)
-                check_buildx(document, chosen.targets, runner.builds.buildx)
-                run = _Run(options=options, world=world, stop=stop, runner=runner, state=state)
+                check_buildx(document, chosen.targets, runner.builds.bake.buildx)
+                run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
                 return run.execute(run.prepare(document, chosen), plan)
         except MpbakeError:
             if stop.signal:  # whatever failed, failed because it was stopped
@@ -67,6 +71,7 @@ class _Run:
     stop: StopRequest
     runner: BuildKitRunner
     state: State
+    metadata: Path | None
 
     def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
@@ -111,7 +116,16 @@ class _Run:
             self.world.stdout.write(summary_text(graph, finished))
             self.world.stdout.flush()
         self.world.stderr.write(errors_text(finished))
+        self._remember(graph, finished, plan.root / FOLDER)
         return exit_code(finished.results, finished.signal)
+
+    def _remember(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> None:
+        """Keep what has been published, for `mpbake verify`, and what came of it all, for whoever wants it."""
+        if self.metadata is not None:
+            write_metadata(self.metadata, graph, finished, self.world.hiding.hide)
+        published = published_by(finished.results)
+        if published:
+            write_published(folder, {**read_published(folder)[0], **published})
 
 
 class _Reporting:

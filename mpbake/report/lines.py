@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.render import subject, verb
-from mpbake.steps import BootstrapNode, BuildPiece, How, Publish, StepStatus, Verify, platform_list
-from mpbake.text import count, duration
+from mpbake.render import check_text, subject, verb
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus, Verify, platform_list
+from mpbake.text import count, duration, shortened
 
 if TYPE_CHECKING:
     from mpbake.events import StepPutOff
     from mpbake.steps import Step, StepResult
+
+
+_COMMAND = 60
+"""Characters of a check's command that a line of its own shows."""
 
 
 def short_digest(digest: str) -> str:
@@ -22,12 +26,20 @@ def label(step: Step) -> str:
     """`build web linux/arm64 on release/linux-arm64`."""
     if isinstance(step, BuildPiece):
         return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
+    if isinstance(step, CheckPiece):
+        return f"check {short_label(step)}: {shortened(check_text(step.check), _COMMAND)}"
     return f"{verb(step)} {subject(step)}"
 
 
 def short_label(step: Step) -> str:
     """`web linux/arm64`: enough to tell whose output a line is."""
-    return f"{step.target.name} {platform_list(step)}" if isinstance(step, BuildPiece) else subject(step)
+    match step:
+        case BuildPiece():
+            return f"{step.target.name} {platform_list(step)}"
+        case CheckPiece():
+            return f"{step.target.name} {','.join(map(str, step.platforms)) or 'native'}"
+        case _:
+            return subject(step)
 
 
 def starting(step: Step) -> str:

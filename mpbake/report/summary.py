@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.report import lines
-from mpbake.steps import BuildPiece, StepResult, StepStatus, Verify
+from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration
 
 if TYPE_CHECKING:
@@ -52,6 +52,12 @@ def _planned(result: StepResult) -> list[object]:
     return [each.platform for each in result.step.platforms] if isinstance(result.step, BuildPiece) else []
 
 
+def _is_worth_a_word(result: StepResult) -> bool:
+    """Whether people wonder why a step was not started: a build; tags that wait for another target."""
+    own = getattr(result.blame, "target", None) is getattr(result.step, "target", None)
+    return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not own)
+
+
 def is_own(step: Step) -> bool:
     """Whether a step is for its target's own sake, not only for those who link to it."""
     return not (isinstance(step, BuildPiece) and step.shared)
@@ -69,10 +75,11 @@ def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
 
 
 def _seconds(target: Target, results: Sequence[StepResult]) -> float:
-    """Pieces run side by side: the longest counts, and what comes after it."""
-    own = _steps_of(target, results)
-    pieces = [result.seconds for result in own if isinstance(result.step, BuildPiece)]
-    return max(pieces, default=0.0) + sum(each.seconds for each in own if not isinstance(each.step, BuildPiece))
+    """Steps of a kind run side by side: the longest counts."""
+    longest: dict[type[Step], float] = {}
+    for result in _steps_of(target, results):
+        longest[type(result.step)] = max(result.seconds, longest.get(type(result.step), 0.0))
+    return sum(longest.values())
 
 
 def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> str:
@@ -87,11 +94,17 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 
 def errors_text(finished: RunFinished) -> str:
-    """What was not started and why, then every error; empty when all went well."""
+    """What was not started and why, what may have moved, then every error; empty when all went well."""
     found = []
     for result in finished.results:
-        if result.status is StepStatus.SKIPPED and isinstance(result.step, BuildPiece):
+        if result.status is StepStatus.SKIPPED and _is_worth_a_word(result):
             found += ["", lines.finished(result)]
+        if result.status is StepStatus.CANCELLED and isinstance(result.step, Publish) and result.seconds:
+            step = result.step
+            left = [tag for tag in step.every_tag if tag not in (*step.earlier_tags, *step.target.tags)]
+            found += ["", f"{lines.finished(result)}; these tags may have moved: {', '.join(step.target.tags)}"]
+            found += [f"moved before: {', '.join(step.earlier_tags)}"] if step.earlier_tags else []
+            found += [f"not moved: {', '.join(left)}"] if left else []
     for result in finished.results:
         if result.error is not None:
             found += ["", f"error: {lines.label(result.step)}: {result.error}"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import PlanError, UsageError
 from mpbake.hiding import Hiding
-from mpbake.plan import Plan
+from mpbake.plan import Plan, Publishing
 from mpbake.resolve.builders import DEFAULT_BUILDER, resolve_builders
 from mpbake.resolve.drafts import draft_targets
 from mpbake.resolve.groups import check_names, resolve_groups, select
@@ -56,6 +56,7 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
         builders=builders,
         groups=groups,
         targets=targets,
+        publish=Publishing(inputs.overrides.publish or spec.publish or Publishing.EACH),
         disabled=disabled,
         sensitive=frozenset(secrets),
     )

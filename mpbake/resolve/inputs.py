@@ -25,6 +25,7 @@ class Overrides:
     no_cache: bool = False
     pull: bool = False
     builder: str = ""
+    publish: str = ""
     platforms: tuple[Platform, ...] = ()
 
 

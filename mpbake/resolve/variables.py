@@ -13,7 +13,7 @@ from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
 from mpbake.template import RESERVED, Renderer
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import did_you_mean, one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +44,7 @@ class Variables:
     secrets: frozenset[str]
 
 
+_EXCERPT = 100
 _STAND_IN = "none"
 """What a variable without a value holds: a text that may stand anywhere."""
 
@@ -174,7 +175,7 @@ class _Variable:
             value = _as_type(kind, where.value)
             _check_limits(self.spec, kind, value)
         except _Refused as error:
-            shown = MASK if self.sensitive else one_line(str(where.value))
+            shown = MASK if self.sensitive else shortened(one_line(str(where.value)), _EXCERPT)
             taken = f'variable "{self.name}" cannot take "{shown}" from {where.origin}'
             return self._problem(error.code, f"{taken}: {error}", culprit="" if given else str(default))
         return value

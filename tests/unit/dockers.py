@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -11,7 +12,6 @@ from mpbake.buildkit.docker import Completed, Docker, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 Answer = "Completed | Callable[[Mapping[str, str]], Completed]"
 
@@ -54,6 +54,9 @@ class FakeDocker(Docker):
     def client(self, endpoint: str = "") -> NoReturn:
         pytest.fail(f"somebody asks python-on-whales about {endpoint!r}")
 
+    def pause(self, seconds: float) -> None:
+        """Nobody waits in a test."""
+
     def run(  # noqa: PLR0913 - as it is
         self,
         arguments: Sequence[str],
@@ -80,3 +83,38 @@ class FakeDocker(Docker):
         found = answer if isinstance(answer, Completed) else answer(environment or {})
         assert isinstance(found, Completed)
         return found
+
+
+class Baker(FakeDocker):
+    """A docker whose bake says what it was told to say, and keeps the definitions that it was given."""
+
+    def __init__(self, answers: Mapping[str, Any], *, says: bytes = b"", returncode: int = 0) -> None:
+        super().__init__(answers)
+        self.says = says
+        self.returncode = returncode
+        self.definitions: list[dict[str, Any]] = []
+
+    def run(  # noqa: PLR0913 - as it is
+        self,
+        arguments: Sequence[str],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        given: str = "",
+        timeout: float | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
+    ) -> Completed:
+        if on_stderr is None:
+            return super().run(arguments, endpoint=endpoint, environment=environment, timeout=timeout)
+        assert watch is not None, "a node may go away"
+        assert cwd is not None, "relative paths of a definition count from the plan's folder"
+        self.commands.append(" ".join(arguments))
+        self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
+        self.definitions.append(json.loads(given))
+        if "--metadata-file" in arguments:
+            told = {arguments[-1]: {"containerimage.digest": "sha256:1", "containerimage.descriptor": {}}}
+            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(told), encoding="utf-8")
+        on_stderr(self.says)
+        return Completed(returncode=self.returncode, stdout="", stderr="")

@@ -34,17 +34,19 @@ def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAIN
     }
 
 
-def graph_of(targets: Iterable[Target], facts: Mapping[str, str] | None = None) -> BuildGraph:
+def graph_of(
+    targets: Iterable[Target], facts: Mapping[str, str] | None = None, *, together: bool = False
+) -> BuildGraph:
     """The graph of a run of `targets` on nodes that reported `facts`."""
     everything = needed(targets)
     known = facts_of(facts or {})
-    return build_graph(everything, {target: place(target, known).pieces for target in everything})
+    return build_graph(everything, {target: place(target, known).pieces for target in everything}, together=together)
 
 
-def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None) -> BuildGraph:
+def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
     """The graph of a run of the plan's targets called `names`, or of all of them."""
     plan = resolve_text(toml)
-    return graph_of(select(plan, names) if names else plan.targets.values(), facts)
+    return graph_of(select(plan, names) if names else plan.targets.values(), facts, together=together)
 
 
 def sketch(graph: BuildGraph) -> str:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
+from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
-from mpbake.errors import BuildFailed, Disturbed, NodeLost, UsageError
+from mpbake.errors import BuildFailed, Disturbed, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid
 from mpbake.state import State
-from mpbake.steps import BuildPiece, Outcome
+from mpbake.steps import BuildPiece, CheckPiece, Outcome
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.graphs import graph_of_text
 from tests.unit.rawjson import log, raw, vertex
@@ -45,7 +47,7 @@ PLAN = """
     """
 
 
-class Bake(FakeDocker):
+class Baking(FakeDocker):
     """Bakes as it is told: `says` is what it writes, `ends` how it ends."""
 
     def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
@@ -59,12 +61,13 @@ class Bake(FakeDocker):
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         if "bake" not in arguments:
             return super().run(arguments, **settings)
-        targets = list(arguments[arguments.index("--metadata-file") + 2 :])
+        kept = "--metadata-file" in arguments
+        targets = list(arguments[arguments.index("rawjson") + (3 if kept else 1) :])
         self.calls.append({"targets": targets, **settings})
         settings["on_stderr"](self.says)
         if not self.alive:
             self.answers["buildx inspect"] = failed("gone")
-        if not self.ends.returncode:
+        if kept and not self.ends.returncode:
             digests = {
                 name: {"containerimage.digest": f"sha256:{name}", "containerimage.descriptor": {}} for name in targets
             }
@@ -99,21 +102,20 @@ def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
     return [piece for name in names for piece in found if piece.target.name == name]
 
 
-def builds_of(folder: Path, docker: Bake, buildx: tuple[int, int] = (0, 13)) -> Builds:
+def builds_of(folder: Path, docker: Baking) -> Builds:
     for name in ("nodes", "run", "scratch"):
         (folder / name).mkdir(exist_ok=True)
     docker.scratch = folder / "scratch"
     return Builds(
-        docker=docker,
+        bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         nodes=Nodes(docker, folder / "nodes", {}),
         state=State(nodes=folder / "nodes", run=folder / "run"),
-        root=folder,
+        engine=Engine(docker),
         repeat=lambda piece: f"again {piece.target.name}",
-        buildx=buildx,
     )
 
 
-def built(folder: Path, docker: Bake, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
+def built(folder: Path, docker: Baking, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
     """What became of each, by name."""
     ends = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
     assert set(ends) == set(pieces)
@@ -121,7 +123,7 @@ def built(folder: Path, docker: Bake, pieces: list[BuildPiece], reporter: Record
 
 
 def test_one_piece(tmp_path: Path) -> None:
-    docker, reporter = Bake(raw(vertex(1, "[1/2] RUN make", "1"), log(1, "cc\n"))), Recorder()
+    docker, reporter = Baking(raw(vertex(1, "[1/2] RUN make", "1"), log(1, "cc\n"))), Recorder()
     (web,) = pieces_of("web")
     found = built(tmp_path, docker, [web], reporter)["web"]
     assert isinstance(found, Outcome)
@@ -135,17 +137,17 @@ def test_one_piece(tmp_path: Path) -> None:
 
 
 def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
-    docker = Bake()
+    docker = Baking()
     built(tmp_path, docker, pieces_of("api"))
     assert (docker.calls[0]["timeout"], docker.calls[0]["watch"].seconds) == (60.0, 5.0)
-    docker = Bake()
+    docker = Baking()
     built(tmp_path, docker, pieces_of("api", plan=PLAN.replace('"10s"', '"0s"')))
     assert docker.calls[0]["watch"] is None
 
 
 def test_several_pieces_in_one_call(tmp_path: Path) -> None:
     says = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
-    docker, reporter = Bake(says), Recorder()
+    docker, reporter = Baking(says), Recorder()
     found = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
     assert {name: end.digest for name, end in found.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
     assert docker.calls[0]["targets"] == ["web", "tool"]
@@ -158,7 +160,7 @@ COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete
 
 def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
     says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
-    found = built(tmp_path, Bake(says, failed("")), pieces_of("web", "tool", "api"))
+    found = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
     assert {name: type(end) for name, end in found.items()} == {"web": Disturbed, "tool": BuildFailed, "api": Disturbed}
     assert "exit code: 2" in found["tool"].message
     assert found["tool"].hint == "repeat with: again tool"
@@ -166,16 +168,16 @@ def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
 
 
 def test_where_nobody_is_plainly_at_fault_each_is_built_by_itself(tmp_path: Path) -> None:
-    found = built(tmp_path, Bake(COMPLAINT, failed("")), pieces_of("web", "tool"))
+    found = built(tmp_path, Baking(COMPLAINT, failed("")), pieces_of("web", "tool"))
     assert {type(end) for end in found.values()} == {Disturbed}
     late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
-    found = built(tmp_path, Bake(COMPLAINT, late), pieces_of("web", "tool"))
+    found = built(tmp_path, Baking(COMPLAINT, late), pieces_of("web", "tool"))
     assert {type(end) for end in found.values()} == {Disturbed}
 
 
 def test_a_timeout(tmp_path: Path) -> None:
     late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
-    found = built(tmp_path, Bake(b"", late), pieces_of("api"))["api"]
+    found = built(tmp_path, Baking(b"", late), pieces_of("api"))["api"]
     assert isinstance(found, BuildFailed)
     assert found.message.startswith("took longer than its timeout of 1m00s\n")
 
@@ -185,28 +187,28 @@ def test_a_timeout(tmp_path: Path) -> None:
     ("docker", "message"),
     [
         (
-            lambda: Bake(b"", Completed(returncode=1, stdout="", stderr="", stalled=True)),
+            lambda: Baking(b"", Completed(returncode=1, stdout="", stderr="", stalled=True)),
             "node x/local was lost during the build: no progress and no answer within 10.0s",
         ),
         (
-            lambda: Bake(b"ERROR: context canceled\n", failed(""), alive=False),
+            lambda: Baking(b"ERROR: context canceled\n", failed(""), alive=False),
             "node x/local was lost during the build: it does not answer any more: context canceled",
         ),
         (
-            lambda: Bake(b"ERROR: rpc error: code = Unavailable desc = EOF\n", failed("")),
+            lambda: Baking(b"ERROR: rpc error: code = Unavailable desc = EOF\n", failed("")),
             "rpc error: code = Unavailable",
         ),
     ],
 )
 def test_a_node_that_goes_away(
-    names: tuple[str, ...], docker: Callable[[], Bake], message: str, tmp_path: Path
+    names: tuple[str, ...], docker: Callable[[], Baking], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NodeLost, match=f"^{re.escape(message)}"):
         built(tmp_path, docker(), pieces_of(*names))
 
 
 def test_a_strange_failure_on_a_node_that_answers(tmp_path: Path) -> None:
-    found = built(tmp_path, Bake(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
+    found = built(tmp_path, Baking(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
     assert type(found) is BuildFailed
 
 
@@ -214,7 +216,7 @@ def test_what_would_be_emulated_where_that_is_forbidden_fails_alone(tmp_path: Pa
     plan = PLAN.replace(
         'driver = "docker"', 'driver = "docker"\nemulation = "forbid"\nnodes.local = { platforms = ["linux/arm64"] }'
     )
-    docker = Bake()
+    docker = Baking()
     found = built(tmp_path, docker, pieces_of("tool", plan=plan.replace("linux/amd64", "linux/arm64")))["tool"]
     assert isinstance(found, UsageError)
     assert docker.calls == []
@@ -236,31 +238,15 @@ def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) 
     contexts = { base = "target:base" }
     """
     )
-    docker = Bake()
+    docker = Baking()
     found = built(tmp_path, docker, pieces_of("one", "two", plan=plan))
     assert isinstance(found["one"], Outcome)
     assert isinstance(found["two"], Disturbed)
     assert docker.calls[0]["targets"] == ["one"]
 
 
-@pytest.mark.parametrize(
-    ("buildx", "granted"),
-    [
-        ((0, 13), []),
-        ((0, 16), []),
-        ((0, 17), ["network.host", "device"]),
-        ((0, 18), ["network.host", "device"]),
-        ((0, 19), ["network.host", "device", "fs.read={folder}"]),
-    ],
-)
-def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
-    target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
-    found = builds_of(tmp_path, Bake(), buildx)._grants({"target": {"web": target}})
-    assert found == [each.format(folder=tmp_path) for each in granted]
-
-
 def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_path: Path) -> None:
-    docker = Bake()
+    docker = Baking()
     docker.answers["system info"] = done('{"OSType":"linux","Architecture":"x86_64"}')
     plan = PLAN.replace("[targets.web]", "[targets.web]\ncache-to = ['type=local,dest=c']")
     pieces = pieces_of("web", "tool", plan=plan)
@@ -270,3 +256,94 @@ def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_p
     assert isinstance(ends["tool"], Outcome), "what can be done is done"
     assert [call["targets"] for call in docker.calls] == [["tool"]]
     assert docker.commands[-1] == "system info --format {{json .}}"
+
+
+# --- loads and checks -------------------------------------------------------------------------------------------------
+
+LOADING = """
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64", "linux/arm64"]
+    stall-timeout = "10s"
+    [targets.web]
+    inherits = ["_t"]
+    tags = ["r/web:1"]
+    load = true
+    checks = [{ run = ["true"] }]
+    [targets.tool]
+    inherits = ["_t"]
+    [builders.x]
+    """
+
+
+class Store(Baking):
+    """A node with a container of its own, beside an engine with the classic image store; loads end as `load` does."""
+
+    def __init__(self, load: Completed | None = None) -> None:
+        super().__init__()
+        self.answers |= {
+            "container inspect": failed("No such container"),
+            "buildx create": done(),
+            "buildx inspect": done("Platforms: linux/amd64, linux/arm64\n"),
+            "system info": done('{"OSType":"linux","Architecture":"x86_64"}'),
+        }
+        self.load = load or done()
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        if "bake" in arguments and "--metadata-file" not in arguments:
+            self.ends = self.load
+        return super().run(arguments, **settings)
+
+
+def test_pieces_that_share_a_call_are_loaded_each_in_its_own(tmp_path: Path) -> None:
+    docker = Store()
+    found = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
+    assert {name: end.digest for name, end in found.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
+    assert [call["targets"] for call in docker.calls] == [["web", "tool"], ["web"]]
+    shared, load = (json.loads(call["given"])["target"]["web"] for call in docker.calls)
+    assert (shared["output"], load["output"], load["platforms"]) == (
+        ["type=cacheonly"],
+        ["type=docker"],
+        ["linux/amd64"],
+    )
+    assert docker.calls[1]["watch"].seconds == 5.0
+
+
+def test_what_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
+    found = built(tmp_path, Store(failed("")), pieces_of("web", "tool", plan=LOADING))
+    assert isinstance(found["web"], BuildFailed)
+    assert isinstance(found["tool"], Outcome)
+
+
+def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:
+    docker = Store()
+    docker.answers["system info"] = failed("no engine")
+    found = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
+    assert isinstance(found["web"], Unreachable)
+    assert isinstance(found["tool"], Outcome)
+    assert [call["targets"] for call in docker.calls] == [["tool"]]
+
+
+def test_parts_of_archives_are_told_apart_in_a_shared_call(tmp_path: Path) -> None:
+    archive = 'output = ["type=oci,dest=NAME.tar"]\nargs = { P = "{{ platform }}" }'
+    plan = "\n".join(f"[targets.{name}]\nbuilder = 'x'\n{archive.replace('NAME', name)}" for name in ("a", "b"))
+    plan += '\nplatforms = ["linux/amd64", "linux/arm64"]\n[builders.x]'
+    plan = plan.replace("[targets.b]", 'platforms = ["linux/amd64", "linux/arm64"]\n[targets.b]')
+    pieces = [each for each in pieces_of("a", "b", plan=plan) if str(each.platforms[0].platform) == "linux/amd64"]
+    docker = Store()
+    built(tmp_path, docker, pieces)
+    outputs = [each["output"][0] for each in json.loads(docker.calls[0]["given"])["target"].values()]
+    assert len(set(outputs)) == 2
+    for piece, output in zip(pieces, outputs, strict=True):
+        assert f"dest={builds_of(tmp_path, docker).parts_of(piece)}.0" in output
+
+
+def test_a_check_is_watched_as_its_build_was(tmp_path: Path) -> None:
+    check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
+    docker = Store()
+    builds_of(tmp_path, docker).check(check, check.piece, Recorder())
+    assert docker.calls[0]["targets"] == ["web-check-1"]
+    assert docker.calls[0]["watch"].seconds == 5.0
+    stalled = Store(Completed(returncode=1, stdout="", stderr="", stalled=True))
+    with pytest.raises(NodeLost, match=r"no progress and no answer within 10\.0s"):
+        builds_of(tmp_path, stalled).check(check, check.piece, Recorder())

@@ -357,6 +357,7 @@ def test_overrides() -> None:
         "load": True,
         "no_cache": True,
         "pull": True,
+        "publish": "",
         "builder": "ci",
         "platforms": (),
     }
@@ -421,7 +422,7 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
         [targets._image]
         builder = "release"
         platforms = ["linux/amd64", "linux/arm64"]
-        load = true
+        output = ["type=tar,dest=x.tar"]
         [targets.web]
         inherits = ["_image"]
         [targets.php]
@@ -437,17 +438,18 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
     )
     with pytest.raises(PlanError) as caught:
         plan.main(Options(names=("*",)), world(tmp_path))
-    problem = "cannot be loaded into the engine: its platforms are built on several nodes"
-    hint = "load one of them: --load --no-push --platform OS/ARCH"
+    output = f"type=tar,dest={tmp_path}/x.tar"
+    problem = f"its output {output} is one file, but its platforms are built on several nodes"
+    hint = "use type=local, which writes a folder for each platform, or build one with --platform"
     assert in_short(caught.value) == text(f"""
-        build.toml:5: targets._image.load: web: {problem} (intel, arm)
-            load = true
+        build.toml:5: targets._image.output: web: {problem} (intel, arm)
+            output = ["type=tar,dest=x.tar"]
           = {hint}
-        build.toml:5: targets._image.load: php-1: {problem} (arm, intel)
-            load = true
+        build.toml:5: targets._image.output: php-1: {problem} (arm, intel)
+            output = ["type=tar,dest=x.tar"]
           = {hint}
-        build.toml:5: targets._image.load: php-2: {problem} (arm, intel)
-            load = true
+        build.toml:5: targets._image.output: php-2: {problem} (arm, intel)
+            output = ["type=tar,dest=x.tar"]
           = {hint}
         """)
 

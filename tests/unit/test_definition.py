@@ -12,16 +12,18 @@ from mpbake.buildkit.definition import (
     annotations_of_index,
     annotations_of_part,
     bake_definition,
+    check_definition,
     entitlements,
     grants,
     outputs,
     repositories,
+    uploads,
 )
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platforms
-from mpbake.steps import BuildPiece
+from mpbake.steps import BuildPiece, CheckPiece
 from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
-from tests.unit.plans import target_of_text
+from tests.unit.plans import resolve_text, target_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +85,7 @@ def test_a_target_of_which_nothing_is_said() -> None:
 
 
 ANNOTATIONS = ["index:a=b", "manifest:c=d", "index,manifest:e=f", "manifest[linux/386]:g=h"]
+EACH = ["index:a=b", "manifest:c=d", "index:e=f", "manifest:e=f", "manifest[linux/386]:g=h"]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +96,8 @@ ANNOTATIONS = ["index:a=b", "manifest:c=d", "index,manifest:e=f", "manifest[linu
         ("platforms = ['linux/amd64']\ntags = ['r/web:1']\nload = true", ["manifest:c=d", "manifest:e=f"]),
         ("platforms = ['linux/386']\noutput = ['type=oci,dest=x']", ["manifest:c=d", "manifest:e=f", ANNOTATIONS[3]]),
         # these have an index
-        ("platforms = ['linux/amd64', 'linux/386']", ANNOTATIONS),
-        ("platforms = ['linux/amd64']\ntags = ['r/web:1']\npush = true", ANNOTATIONS),
+        ("platforms = ['linux/amd64', 'linux/386']", EACH),
+        ("platforms = ['linux/amd64']\ntags = ['r/web:1']\npush = true", EACH),
     ],
 )
 def test_annotations_of_an_index_only_where_there_is_one(attributes: str, annotations: list[str]) -> None:
@@ -141,7 +144,7 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
         ("org.example=1", ["manifest:org.example=1"], []),
         ("index:a=1", [], ["index:a=1"]),
         ("index-descriptor:a=1", [], ["index-descriptor:a=1"]),
-        ("index,index-descriptor:a=1", [], ["index,index-descriptor:a=1"]),
+        ("index,index-descriptor:a=1", [], ["index:a=1", "index-descriptor:a=1"]),
         ("manifest:a=b:c=d", ["manifest:a=b:c=d"], []),
         ("manifest[linux/arm64/v8]:a=1", ["manifest[linux/arm64/v8]:a=1"], []),
         ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], []),
@@ -568,3 +571,100 @@ def test_links_are_granted_theirs() -> None:
         "fs.read=/plan/cache",
         "fs.read=/plan/deep",
     ]
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def checked(attributes: str, platforms: str = "'linux/amd64'") -> tuple[str, dict[str, Any]]:
+    """The definition of the first check of a target."""
+    graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
+    name, definition = check_definition(next(step for step in graph.steps if isinstance(step, CheckPiece)))
+    return name, definition["target"]
+
+
+def test_a_command_runs_upon_the_target_as_it_has_been_built() -> None:
+    name, targets = checked("""
+        checks = [{ run = ["php", "-r", "echo '${x}' <<EOF;", "ä"] }]
+        contexts = { base = "target:base" }
+        no-cache = true
+        pull = true
+        no-cache-filter = ["build"]
+        cache-to = ["type=local,dest=cache"]
+        attest = ["type=sbom"]
+        annotations = ["index:a=b"]
+        ulimits = ["nofile=10"]
+        tags = ["r/web:1"]
+        """)
+    assert name == "web-check-1"
+    assert targets[name] == {
+        "context": ".",
+        "contexts": {"checked": "target:web"},
+        "dockerfile-inline": ('FROM checked\nRUN ["php", "-r", "echo \'${x}\' \\u003c<EOF;", "\\u00e4"]\n'),
+        "no-cache": True,
+        "platforms": ["linux/amd64"],
+        "ulimits": ["nofile=10"],
+        "output": ["type=cacheonly"],
+    }
+    assert targets["web"] == {
+        "context": "/plan",
+        "contexts": {"base": "target:base"},
+        "ulimits": ["nofile=10"],
+        "platforms": ["linux/amd64"],
+        "output": ["type=cacheonly"],
+    }
+    assert {"no-cache", "pull", "cache-to"}.isdisjoint(targets["base"])
+
+
+def test_a_check_finds_a_name_of_its_own() -> None:
+    name, targets = checked("""
+        checks = [{ run = ["true"] }]
+        contexts = { base = "target:web-check-1" }
+        [targets.web-check-1]
+        """)
+    assert name == "web-check-1-"
+    assert set(targets) == {"web", "web-check-1", "web-check-1-"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fresh"),
+    [
+        ("", None),
+        ("no-cache = true", ["test"]),
+        ("no-cache-filter = ['build', 'test']", ["test"]),
+        ("no-cache-filter = ['build']", None),
+    ],
+)
+def test_a_stage_is_built_and_nothing_else_anew(attributes: str, fresh: list[str] | None) -> None:
+    name, targets = checked(f"{attributes}\nargs = {{ A = '1' }}\ntarget = 'app'\nchecks = [{{ target = 'test' }}]")
+    assert (targets[name]["target"], targets["web"]["target"]) == ("test", "app")
+    assert targets[name]["args"] == {"A": "1"}
+    assert targets[name].get("no-cache-filter") == fresh
+    assert "no-cache" not in targets[name]
+
+
+def test_each_level_of_an_annotation_is_an_entry_of_its_own() -> None:
+    graph = graph_of_text("""
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        tags = ["r/web:1"]
+        push = true
+        annotations = ["index,manifest[linux/arm64]:a=b", "c=d"]
+        """)
+    assert targets_of(piece_of(graph, "web"))["web"]["annotations"] == [
+        "index:a=b",
+        "manifest[linux/arm64]:a=b",
+        "manifest:c=d",
+    ]
+
+
+def test_each_target_of_a_repository_is_uploaded_under_a_tag_of_its_own() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        tags = ["r/all:web", "s/all:web"]
+        [targets.api]
+        tags = ["r/all:api"]
+        """)
+    web, api = (uploads(plan.targets[name]) for name in ("web", "api"))
+    assert [tag.partition(":mpbake-upload-")[0] for tag in (*web, *api)] == ["r/all", "s/all", "r/all"]
+    assert len({*web, *api}) == 3

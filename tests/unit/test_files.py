@@ -1,4 +1,4 @@
-"""Files that others name."""
+"""Files that others name, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpbake import files
-from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded
+from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, whole_file, write_whole
 
 
 def test_what_stands_at_a_path(tmp_path: Path) -> None:
@@ -43,3 +43,30 @@ def test_what_has_no_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "LARGEST", 4)
     with pytest.raises(OSError, match="it is larger than"):
         read_bounded(tmp_path / "file")
+
+
+# --- whole files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "before")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "x" * 1_000_000 + "\ud800")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_breaks_off_half_way_leaves_nothing(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def write_half() -> None:
+        with whole_file(tmp_path / "file", within=elsewhere) as file:
+            file.write(b"half")
+            assert [path.parent for path in elsewhere.iterdir()] == [elsewhere], "until it is whole it lies there"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert list(tmp_path.rglob("*")) == [elsewhere]

@@ -11,7 +11,7 @@ from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, sel
 from mpbake.placement import place
 from mpbake.plan import Builder, Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform
-from mpbake.steps import BootstrapNode, BuildPiece, Publish, Verify
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps
 from tests.unit.plans import resolve_text, text
 
@@ -629,3 +629,87 @@ def test_many_targets(number: int) -> None:
     assert len(graph.steps) == number * 4 + len({"a", "b", "c"}) + len({"base on a or b", "base on c"})
     position = {step: index for index, step in enumerate(graph.steps)}
     assert all(position[one] < position[two] for two in graph.steps for one in graph.before[two])
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+CHECKED = TWO_TARGETS.replace(
+    'needs = ["php"]', 'checks = [{ run = ["a"], platforms = ["linux/arm64"] }, { run = ["b"] }]'
+)
+
+
+def test_a_target_is_published_when_its_checks_are_passed() -> None:
+    assert sketch(graph_of_text(CHECKED, "web")) == text("""
+        bootstrap release/intel
+        bootstrap release/arm
+        build web linux/amd64 on release/intel
+          after bootstrap release/intel
+        build web linux/arm64 on release/arm
+          after bootstrap release/arm
+        check web linux/amd64 (2)
+          after build web linux/amd64 on release/intel
+        check web linux/arm64 (1)
+          after build web linux/arm64 on release/arm
+        check web linux/arm64 (2)
+          after build web linux/arm64 on release/arm
+        publish web
+          after build web linux/amd64 on release/intel
+          after build web linux/arm64 on release/arm
+          after check web linux/amd64 (2)
+          after check web linux/arm64 (1)
+          after check web linux/arm64 (2)
+        verify web
+          after publish web
+        """)
+
+
+def test_one_piece_with_checks_gets_its_tags_after_them() -> None:
+    graph = graph_of_text("""
+        [targets.web]
+        tags = ["r/web:1"]
+        push = true
+        checks = [{ target = "test" }]
+        [targets.tool]
+        needs = ["unpushed"]
+        [targets.unpushed]
+        checks = [{ run = ["a"] }]
+        """)
+    assert piece_of(graph, "web").delivery is Delivery.UNTAGGED
+    assert {step.key for step in graph.before[piece_of(graph, "tool")]} == {
+        "bootstrap default/local",
+        "build unpushed native on default/local",
+        "check unpushed native (1)",
+    }
+
+
+# --- tags that move together ------------------------------------------------------------------------------------------
+
+
+def test_tags_move_one_target_after_another_when_all_is_built() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        tags = ["r/web:1", "r/web:2"]
+        push = true
+        contexts = { middle = "target:middle" }
+        [targets.middle]
+        contexts = { base = "target:base" }
+        [targets.base]
+        tags = ["r/base:1"]
+        push = true
+        [targets.test]
+        checks = [{ run = ["a"] }]
+        """)
+    chosen = tuple(plan.targets[name] for name in ("web", "base", "test"))
+    graph = build_graph(chosen, {target: place(target, {}).pieces for target in chosen}, together=True)
+    publishes = [step for step in graph.steps if isinstance(step, Publish)]
+    assert [step.key for step in publishes] == ["publish base", "publish web"]
+    assert {step.key for step in graph.before[publishes[0]]} == {
+        "build web native on default/local",
+        "build base native on default/local",
+        "build test native on default/local",
+        "check test native (1)",
+    }
+    assert {step.key for step in graph.before[publishes[1]]} == {"publish base", "build web native on default/local"}
+    assert [step.every_tag for step in publishes] == [("r/base:1", "r/web:1", "r/web:2")] * 2
+    assert [step.earlier_tags for step in publishes] == [(), ("r/base:1",)]
+    assert all(piece.delivery is not Delivery.TAGS for piece in graph.steps if isinstance(piece, BuildPiece))

@@ -271,3 +271,45 @@ def test_list_of_next_to_nothing() -> None:
     assert list_text(resolve_text("[targets.web]")) == "targets\n  web  the node's own platform on default\n"
     assert list_text(resolve_text("[groups]\na = []")) == "groups\n  a\n\nno targets\n"
     assert list_text(resolve_text("")) == "no targets\n"
+
+
+def test_checks_archives_and_tags_that_move_together() -> None:
+    plan = f"""
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        tags = ["r/web:1"]
+        push = true
+        load = true
+        output = ["type=oci,dest=web.tar", "out"]
+        checks = [{{ run = ["php", "-r", "echo 1;"], platforms = ["linux/arm64"] }}, {{ target = "test" }}]
+        {TWO_NODES}"""
+    graph = graph_of_text(plan, together=True)
+    steps = plan_text(graph).partition("\nsteps\n")[2].splitlines()
+    assert [" ".join(line.split()) for line in steps[2:]] == [
+        "3 build web linux/amd64 native on release/intel",
+        "push by digest, without a tag",
+        "load into the engine in use, if it is of this platform",
+        "output type=oci,dest=/plan/web.tar (a part)",
+        "output type=local,dest=/plan/out",
+        "4 build web linux/arm64 native on release/arm",
+        "push by digest, without a tag",
+        "load into the engine in use, if it is of this platform",
+        "output type=oci,dest=/plan/web.tar (a part)",
+        "output type=local,dest=/plan/out",
+        "5 join web output type=oci,dest=/plan/web.tar",
+        "6 check web linux/amd64: stage test",
+        "7 check web linux/arm64: php -r 'echo 1;'",
+        "8 check web linux/arm64: stage test",
+        "9 publish web tag r/web:1",
+        "when every target of the run is built and checked",
+        "10 verify web 2 platforms, 1 tag, one digest",
+    ]
+
+
+def test_what_is_loaded_of_one_piece() -> None:
+    several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
+    single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
+    what = "load into the engine in use"
+    assert f"{what}: all platforms, or its own where it holds one at a time\n" in plan_text(several)
+    assert f"{what}\n" in plan_text(single)

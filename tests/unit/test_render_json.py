@@ -176,6 +176,7 @@ def test_steps() -> None:
         "kind": "publish",
         "target": "web",
         "tags": ["r/web:1"],
+        "together": False,
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
     assert steps["verify web"] == {
@@ -190,6 +191,38 @@ def test_steps() -> None:
     assert (tool["delivery"], tool["tags"]) == ("tags", ["r/tool:latest"])
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
+
+
+def test_checks_and_archives() -> None:
+    plan = """
+[targets.web]
+builder = "release"
+platforms = ["linux/amd64", "linux/arm64"]
+output = ["type=oci,dest=web.tar"]
+checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test" }]
+"""
+    steps = parsed(plan + TWO_NODES, "web")["steps"]
+    join, amd64, run, arm64 = (each for each in steps if each["kind"] in {"join", "check"})
+    assert join == {
+        "key": "join web",
+        "kind": "join",
+        "target": "web",
+        "outputs": ["type=oci,dest=/plan/web.tar"],
+        "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
+    }
+    assert run == {
+        "key": "check web linux/arm64 (1)",
+        "kind": "check",
+        "target": "web",
+        "platforms": ["linux/arm64"],
+        "run": ["php", "-v"],
+        "stage": "",
+        "after": ["build web linux/arm64 on release/arm"],
+    }
+    assert [(each["platforms"], each["run"], each["stage"]) for each in (amd64, arm64)] == [
+        (["linux/amd64"], [], "test"),
+        (["linux/arm64"], [], "test"),
+    ]
 
 
 def test_emulation_is_told() -> None:

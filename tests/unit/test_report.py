@@ -530,3 +530,71 @@ def test_a_run_of_nothing() -> None:
     assert summary_text(run.graph, run.finished(seconds=0.0)) == (
         "\ntarget  result  platforms  digest  time  nodes\n\n0 targets: 0 done in 0.0s\n"
     )
+
+
+# --- checks, and tags that move together ------------------------------------------------------------------------------
+
+TOGETHER = """
+    [defaults.target]
+    push = true
+    [targets.base]
+    tags = ["r/base:1"]
+    [targets.web]
+    tags = ["r/web:1", "r/web:2"]
+    [targets.tool]
+    tags = ["r/tool:1"]
+    checks = [{ run = ["sh", "-c", "exit 1"] }, { target = "test" }]
+    """
+
+
+def together() -> Run:
+    return Run(graph_of_text(TOGETHER, together=True))
+
+
+def test_a_check_in_words() -> None:
+    run = together()
+    events = [StepStarted(step=step) for step in run.graph.steps if step.key.startswith("check")]
+    assert shown(events) == lines("""
+        0.2s  check tool native: sh -c 'exit 1'
+        0.5s  check tool native: stage test
+        """)
+
+
+def test_tags_that_wait_for_another_target_are_told() -> None:
+    run = together()
+    check = run.result("check tool", FAILED, error=BuildFailed("exit code: 1"))
+    blame = check.step
+    finished = run.finished(check, *(run.result(f"publish {name}", SKIPPED, blame=blame) for name in ("base", "tool")))
+    assert (
+        errors_text(finished)
+        == "\n"
+        + text("""
+        publish base: not started, since check tool native: sh -c 'exit 1' failed
+
+        error: check tool native: sh -c 'exit 1': exit code: 1
+        """)
+        + "\n"
+    )
+
+
+def test_what_may_have_moved_when_it_was_interrupted() -> None:
+    run = together()
+    started = run.result("publish web", CANCELLED, seconds=0.5)
+    never = [run.result(start, CANCELLED, seconds=0.0) for start in ("publish tool", "verify web", "verify tool")]
+    assert (
+        errors_text(run.finished(started, *never, signal=2))
+        == "\n"
+        + text("""
+        publish web: cancelled; these tags may have moved: r/web:1, r/web:2
+        moved before: r/base:1
+        not moved: r/tool:1
+        """)
+        + "\n"
+    )
+
+
+def test_checks_run_side_by_side() -> None:
+    run = together()
+    finished = run.finished(run.result("check tool native (1)", seconds=5.0), seconds=1.0)
+    (row,) = [line for line in summary_text(run.graph, finished).splitlines() if line.startswith("tool")]
+    assert "8.0s" in row, "build, the longer check, publish and verify"

@@ -5,28 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.buildkit.bake_call import Bake
+from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.instances import Ready
+from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner
 from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
+from mpbake.references import parse_fields
+from mpbake.state import State
 from mpbake.steps import Outcome, StepResult, StepStatus
-from tests.unit.dockers import FakeDocker, container, done, failed
+from tests.unit.dockers import Baker, FakeDocker, container, done, failed
 from tests.unit.graphs import graph_of_text
+from tests.unit.indexes import MANY, ONE
 from tests.unit.plans import target_of_text
-from tests.unit.test_registry import MANY
+from tests.unit.test_layouts import part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mpbake.buildkit.builds import Builds
     from mpbake.buildkit.docker import Completed
     from mpbake.events import Event
     from mpbake.graph import BuildGraph
@@ -53,6 +59,15 @@ class Silent:
         pytest.fail(f"nothing was to be told: {event}")
 
 
+def runner_with(docker: FakeDocker, folder: Path) -> BuildKitRunner:
+    """A runner whose folders are all `folder`."""
+    docker.scratch = folder
+    nodes, state = Nodes(docker, folder, {}), State(nodes=folder, run=folder)
+    bake = Bake(docker=docker, root=folder, buildx=(0, 13))
+    builds = Builds(bake=bake, nodes=nodes, state=state, engine=Engine(docker), repeat=lambda _: "")
+    return BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
+
+
 def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
     docker = FakeDocker(
         {
@@ -63,7 +78,7 @@ def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return BuildKitRunner(docker=docker, nodes=Nodes(docker, folder, {}), builds=cast("Builds", None))
+    return runner_with(docker, folder)
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:
@@ -96,7 +111,8 @@ def test_what_is_published_is_what_is_read_back(tmp_path: Path) -> None:
     }
     published, verified = publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
     assert published == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH, node="x/local")
-    assert verified == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH)
+    images = dict.fromkeys(BOTH, "sha256:b2cf")
+    assert verified == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH, images=images)
 
 
 def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: Path) -> None:
@@ -105,16 +121,36 @@ def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: P
         "buildx imagetools create": done(),
         "buildx imagetools inspect": served("sha256:9999"),
     }
-    with pytest.raises(BuildFailed, match=f"r/web:1: its digest is sha256:9999, not {DIGEST}"):
+    with pytest.raises(BuildFailed, match=f"r/web:1: digest: sha256:9999, not {DIGEST}"):
         publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
 
 
-def test_the_engine_pushes_what_it_has_built(tmp_path: Path) -> None:
-    answers = {"push": done(), "buildx imagetools inspect": served("sha256:aaaa")}
+def test_the_engine_uploads_what_it_has_built_and_all_tags_move_by_digest(tmp_path: Path) -> None:
+    answers = {
+        "push --quiet": done(),
+        "image rm": done(),
+        "--dry-run": done(INDEX + "\n"),
+        "buildx imagetools create": done(),
+        "buildx imagetools inspect": served(DIGEST),
+    }
     published, verified = publish_and_verify(tmp_path, Driver.DOCKER, answers)
-    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
-    with pytest.raises(BuildFailed, match="its digest is sha256:9999, not sha256:aaaa"):
-        publish_and_verify(tmp_path, Driver.DOCKER, {**answers, "buildx imagetools inspect": served("sha256:9999")})
+    assert (published.digest, verified.digest) == (DIGEST, DIGEST)
+    refused = {**answers, "push --quiet s/web:mpbake-upload": failed("denied")}
+    with pytest.raises(BuildFailed, match=r"could not be pushed \(moved: none; not moved: r/web:1, s/web:1\): denied"):
+        publish_and_verify(tmp_path, Driver.DOCKER, dict(reversed(refused.items())))
+
+
+def test_the_engine_pushes_one_platform_tag_by_tag(tmp_path: Path) -> None:
+    answers = {"push": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
+    graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace(', "linux/arm64"', ""))
+    build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
+    this = runner(tmp_path, answers)
+    outcome = this.run(publish, result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local"), Silent())
+    assert outcome.digest == "sha256:1"
+    inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, outcome=outcome)}
+    assert this.run(verify, inputs, Silent()).digest == "sha256:1"
+    with pytest.raises(BuildFailed, match="digest: sha256:1, not sha256:9"):
+        this.run(verify, {publish: replace(inputs[publish], outcome=replace(outcome, digest="sha256:9"))}, Silent())
 
 
 NODES = """
@@ -142,7 +178,7 @@ class Network(FakeDocker):
 
 def network(folder: Path, buildx: Any) -> BuildKitRunner:
     docker = Network({"ssh://gone": failed("no route"), "ssh://foreign": container("A=1"), "buildx": buildx})
-    return BuildKitRunner(docker=docker, nodes=Nodes(docker, folder, {}), builds=cast("Builds", None))
+    return runner_with(docker, folder)
 
 
 def test_nodes_that_fail_are_left_out_and_fail_in_their_own_step(tmp_path: Path) -> None:
@@ -215,3 +251,100 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
     assert this._cpus(ready) == 8
     assert isinstance(this.docker, FakeDocker)
     assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"
+
+
+# --- builds, checks and what is left on this machine ------------------------------------------------------------------
+
+CHECKED = """
+    [targets.web]
+    builder = "x"
+    platforms = ["linux/amd64", "linux/arm64"]
+    tags = ["r/web:1"]
+    no-cache = true
+    timeout = "90s"
+    checks = [{ run = ["php", "-v"] }]
+    [builders.x]
+    """
+
+
+class Listener:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def handle(self, event: Event) -> None:
+        self.events.append(event)
+
+
+ENGINE = {
+    "context show": done("desktop\n"),
+    "container inspect": failed("No such container"),
+    "buildx create": done(),
+    "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
+    "system info": done('{"OSType":"linux","Architecture":"x86_64"}'),
+}
+
+
+def test_a_check_runs_where_its_piece_was_built_and_out_of_the_cache(tmp_path: Path) -> None:
+    docker = Baker(ENGINE)
+    graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
+    build, check = step_of(graph, "build"), step_of(graph, "check")
+    outcome = runner_with(docker, tmp_path).run(check, result(build, digest="sha256:1"), Listener())
+    assert (outcome.node, outcome.log) == ("x/local", str(tmp_path / "check-web-linux-amd64-linux-arm64-1.log"))
+    assert docker.commands[-1] == "buildx --builder x-local bake --file - --progress rawjson web-check-1"
+    assert docker.settings[-1]["timeout"] == 90.0
+    assert "no-cache" not in docker.definitions[0]["target"]["web"]
+    assert docker.definitions[0]["target"]["web-check-1"]["no-cache"] is True
+
+
+def test_a_check_that_fails_shows_its_output(tmp_path: Path) -> None:
+    status = {
+        "vertexes": [{"digest": "sha256:1", "name": "[web-check-1 1/1] RUN php", "started": "2026-01-01T00:00:00Z"}],
+        "logs": [{"vertex": "sha256:1", "data": "bm8gcGhwIGhlcmUK"}],
+    }
+    failure = {"vertexes": [{"digest": "sha256:1", "name": "[web-check-1 1/1] RUN php", "error": "exit code: 127"}]}
+    says = f"{json.dumps(status)}\n{json.dumps(failure)}\nERROR: failed to solve: exit code: 127\n"
+    docker = Baker(ENGINE, says=says.encode(), returncode=1)
+    graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
+    listener = Listener()
+    with pytest.raises(BuildFailed) as caught:
+        runner_with(docker, tmp_path).run(step_of(graph, "check"), result(step_of(graph, "build")), listener)
+    assert "output of [web-check-1 1/1] RUN php:\n  no php here\n" in str(caught.value)
+    assert listener.events
+
+
+def test_the_engines_own_platform_is_loaded_after(tmp_path: Path) -> None:
+    docker = Baker(ENGINE)
+    plan = CHECKED.replace('checks = [{ run = ["php", "-v"] }]', "load = true")
+    build = step_of(graph_of_text(plan, facts={"x/local": "linux/amd64 linux/arm64"}), "build")
+    outcome = runner_with(docker, tmp_path).run(build, {}, Listener())
+    assert outcome.digest == "sha256:1"
+    first, second = (each["target"]["web"] for each in docker.definitions)
+    assert (first["output"], first["no-cache"], first["platforms"]) == (
+        ["type=cacheonly"],
+        True,
+        ["linux/amd64", "linux/arm64"],
+    )
+    assert (second["output"], second["tags"], second["platforms"]) == (["type=docker"], ["r/web:1"], ["linux/amd64"])
+    assert "no-cache" not in second
+
+
+def test_parts_of_an_archive_are_joined_and_gone(tmp_path: Path) -> None:
+    output = f'output = ["type=oci,dest={tmp_path}/out/web.tar"]\nargs = {{ P = "{{{{ platform }}}}" }}'
+    plan = CHECKED.replace('checks = [{ run = ["php", "-v"] }]', output)
+    graph = graph_of_text(plan, facts={"x/local": "linux/amd64 linux/arm64"})
+    docker = Baker(ENGINE)
+    this = runner_with(docker, tmp_path)
+    inputs: dict[Step, StepResult] = {}
+    for step, machine in zip(graph.steps[1:3], ("amd64", "arm64"), strict=True):
+        outcome = this.run(step, {}, Listener())
+        (told,) = docker.definitions[-1]["target"]["web"]["output"]
+        dest = tmp_path / parse_fields(told)["dest"]
+        assert (dest.parent, dest.name.endswith(".0.oci.tar")) == (tmp_path, True)
+        part(tmp_path, machine).rename(dest)
+        inputs |= {step: StepResult(step=step, status=StepStatus.DONE, outcome=outcome)}
+    joined = this.run(step_of(graph, "join"), inputs, Listener())
+    assert joined.digest.startswith("sha256:")
+    assert (tmp_path / "out/web.tar").is_file()
+    assert list(tmp_path.glob("*.oci.tar")) == []

@@ -415,7 +415,7 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
             "zzz = 1",
             (
                 'zzz: unknown table "zzz"\n'
-                "  = known keys: builders, defaults, groups, include, requires, targets, variables, version"
+                "  = known keys: builders, defaults, groups, include, publish, requires, targets, variables, version"
             ),
         ),
     ],

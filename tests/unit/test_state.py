@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.state import KEPT_RUNS, State, open_state, read_durations, write_durations, write_whole
+from mpbake.state import KEPT_RUNS, State, open_state, read_durations, write_durations
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -231,12 +231,3 @@ def test_durations_behind_a_symlink_are_not_read_and_the_link_is_replaced(tmp_pa
     write_durations(path, {})
     assert not path.is_symlink()
     assert read_durations(elsewhere) == (DURATIONS, "")
-
-
-def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_whole(path, "before")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "x" * 1_000_000 + "\ud800")
-    assert path.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,136 @@
+"""One `docker buildx bake`: its definition goes in, its progress comes out as events and as a log."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.bake import dump
+from mpbake.buildkit.definition import entitlements, grants
+from mpbake.buildkit.progress import Progress, Update
+from mpbake.events import StepAdvanced, StepSaid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mpbake.buildkit.docker import Completed, Docker, Watch
+    from mpbake.buildkit.instances import Ready
+    from mpbake.events import Reporter
+    from mpbake.steps import Step
+
+_WITH_GRANTS = (0, 19)
+_WITH_ENTITLEMENTS = (0, 17)
+_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
+"""How the name of an operation begins where several targets are built."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BakeCall:
+    """What one call is to build, and where: the targets of `definition` that `steps` names, each for a step.
+
+    What is said is added to `log`. `metadata` is the file that buildx is to write, `timeout` in seconds; 0 is none.
+    """
+
+    steps: Mapping[str, Step]
+    ready: Ready
+    definition: dict[str, Any]
+    log: Path
+    metadata: Path | None = None
+    timeout: float = 0.0
+    watch: Watch | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bake:
+    """Makes such calls with a buildx of version `buildx`, in the folder `root`; `hide` sees every text first."""
+
+    docker: Docker
+    root: Path
+    buildx: tuple[int, int]
+    hide: Callable[[str], str] = field(default=str)
+
+    def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
+        """Make the call, and tell `reporter` how it goes. Raises Cancelled, Unreachable."""
+        ready = call.ready
+        command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
+        command += ["--metadata-file", str(call.metadata)] if call.metadata else []
+        command += [part for grant in self._grants(call.definition) for part in ("--allow", grant)]
+        with _Follower(call.steps, reporter, call.log, self.hide).open() as follower:
+            found = self.docker.run(
+                [*command, *call.steps],
+                endpoint=ready.endpoint,
+                environment=ready.environment,
+                given=dump(call.definition),
+                cwd=self.root,
+                timeout=call.timeout or None,
+                on_stderr=follower.feed,
+                watch=call.watch,
+            )
+        return found, follower.progress
+
+    def _grants(self, definition: dict[str, Any]) -> list[str]:
+        """What the plan asks for and this buildx wants to be told."""
+        found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
+        return [*found, *(grants(definition, existing) if self.buildx >= _WITH_GRANTS else [])]
+
+
+def existing(path: str) -> str:
+    """`path`, or the nearest folder above it that exists."""
+    found = Path(path)
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    return str(found)
+
+
+def target_of(operation: str) -> str:
+    """The target that an operation of a call of several belongs to; empty where it belongs to none."""
+    found = _TARGET.match(operation)
+    return found[1] if found else ""
+
+
+class _Follower:
+    """Writes a call's log and tells the reporter, as the bytes come; `hide` sees every text first.
+
+    What belongs to no step is told of the first.
+    """
+
+    def __init__(self, steps: Mapping[str, Step], reporter: Reporter, path: Path, hide: Callable[[str], str]) -> None:
+        self.progress = Progress(hide)
+        self._steps = steps
+        self._first = next(iter(steps.values()))
+        self._reporter = reporter
+        self._path = path
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[_Follower]:
+        """The log is complete when the block is left, however it is left."""
+        with self._path.open("a", encoding="utf-8") as self._log:
+            try:
+                yield self
+            finally:
+                self._tell(self.progress.close())
+                self._log.write(self.progress.text + "\n")
+
+    def feed(self, data: bytes) -> None:
+        """Take in what buildx wrote."""
+        self._tell(self.progress.feed(data))
+
+    def _tell(self, update: Update) -> None:
+        if update.said:
+            self._log.write("\n".join(update.said) + "\n")
+            self._log.flush()  # people follow it, and a full disk is to be noticed now
+        said: dict[Step, list[str]] = {}
+        for operation, line in zip(update.about, update.said, strict=True):
+            said.setdefault(self._step(operation), []).append(line)
+        for step, lines in said.items():
+            self._reporter.handle(StepSaid(step=step, text="\n".join(lines)))
+        if update.activity:
+            self._reporter.handle(StepAdvanced(step=self._step(update.activity), activity=update.activity))
+
+    def _step(self, operation: str) -> Step:
+        if len(self._steps) == 1:
+            return self._first
+        return self._steps.get(target_of(operation), self._first)

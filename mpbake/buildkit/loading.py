@@ -1,0 +1,57 @@
+"""Which platforms of a piece are loaded into the engine in use, and how."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.engine import ask_engine
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.docker import Docker
+    from mpbake.placement import EngineFacts
+    from mpbake.platforms import Platform
+    from mpbake.steps import BuildPiece
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What is loaded of a piece: all of it while it is built, or `platform` of it after, or nothing, and why."""
+
+    whole: bool = False
+    platform: Platform | None = None
+    warning: str = ""
+
+
+class Engine:
+    """The engine in use, asked once, and only if something is to be loaded; safe to use from several threads."""
+
+    def __init__(self, docker: Docker) -> None:
+        self._docker = docker
+        self._lock = threading.Lock()
+        self._facts: EngineFacts | None = None
+
+    def load(self, piece: BuildPiece) -> Load:
+        """What is loaded of `piece`. Raises Unreachable when the engine does not answer."""
+        if not piece.target.load or piece.shared:
+            return Load()
+        if piece.of == 1 and len(piece.platforms) <= 1:
+            return Load(whole=True)
+        with self._lock:
+            self._facts = self._facts or ask_engine(self._docker)
+        return load_of(piece, self._facts)
+
+
+def load_of(piece: BuildPiece, engine: EngineFacts) -> Load:
+    """An engine with the containerd image store takes all platforms of one solve; else its own platform is loaded."""
+    if piece.of == 1 and engine.containerd_store:
+        return Load(whole=True)
+    built = [each.platform for each in piece.platforms]
+    if engine.platform in built:
+        return Load(platform=engine.platform)
+    if engine.platform not in piece.target.platforms and piece.target.platforms[:1] == tuple(built[:1]):
+        return Load(
+            warning=f"{piece.target.name}: not loaded, since it is not built for the engine's {engine.platform}"
+        )
+    return Load()

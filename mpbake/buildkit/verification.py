@@ -1,0 +1,99 @@
+"""Images read back from registries and compared with what they must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.served import attestation_types
+from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from mpbake.expected import Difference, Served, ServedImage, differences
+from mpbake.references import parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mpbake.buildkit.registry import Registry
+    from mpbake.expected import Expected
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds after which a registry is asked again that does not serve yet what it was given."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """Compares what registries serve with what they must."""
+
+    registry: Registry
+
+    def wait(self, expected: Expected, pause: Callable[[float], object], pauses: Sequence[float] = PAUSES) -> Served:
+        """Compare until there is no difference, after each of `pauses` again; returns what is served.
+
+        Raises BuildFailed with the differences that are left, or what the registry said instead.
+        """
+        for seconds in pauses:
+            try:
+                found, served = self.compare(expected)
+            except (BuildFailed, Unreachable):
+                pause(seconds)
+                continue
+            if not found:
+                return served
+            pause(seconds)
+        found, served = self.compare(expected)
+        if found:
+            raise _failed(found)
+        return served
+
+    def compare(self, expected: Expected) -> tuple[tuple[Difference, ...], Served]:
+        """How every tag differs from what it must be, and what is served under the first.
+
+        Raises BuildFailed, Unreachable.
+        """
+        known: dict[str, Served] = {}
+        found: list[Difference] = []
+        digest = expected.digest
+        for tag in expected.tags:
+            served = self.registry.served(tag)
+            digest = digest or served.digest
+            if served.digest not in known:
+                known[served.digest] = self._completed(expected, tag, served)
+            found += differences(expected, tag, known[served.digest], digest)
+        return tuple(found), next(iter(known.values()))
+
+    def complaints(self, expected: Expected) -> Iterator[Difference]:
+        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable without an answer."""
+        digest = expected.digest
+        for tag in expected.tags:
+            try:
+                found, first = self.compare(replace(expected, tags=(tag,), digest=digest))
+            except Unreachable:
+                raise
+            except MpbakeError as error:
+                yield Difference(tag=tag, what="answer", expected="an image", found=error.message)
+            else:
+                digest = digest or first.digest
+                yield from found
+
+    def _completed(self, expected: Expected, tag: str, served: Served) -> Served:
+        """`served` with what else must be asked for: what manifests and attestations say."""
+        return replace(served, images=tuple(self._image(expected, tag, served, each) for each in served.images))
+
+    def _image(self, expected: Expected, tag: str, served: Served, image: ServedImage) -> ServedImage:
+        repository = parse_reference(tag)
+        if any(each.kind == "manifest" and each.is_for(image.platform) for each in expected.annotations):
+            own = self.registry.raw(repository.at(image.digest)).get("annotations") or {}
+            image = replace(image, annotations={**image.annotations, "manifest": own})
+        if expected.attestations:
+            manifests = [self.registry.raw(repository.at(each)) for each in served.statements.get(image.digest, ())]
+            types = tuple(kind for manifest in manifests for kind in attestation_types(manifest))
+            image = replace(image, attestations=types)
+        return image
+
+
+def _failed(found: Sequence[Difference]) -> BuildFailed:
+    lines = "\n".join(f"  {each}" for each in found)
+    return BuildFailed(
+        f"the registry does not serve what was built:\n{lines}",
+        hint="somebody else may have pushed the same tag meanwhile; run again",
+    )

@@ -1,0 +1,106 @@
+"""`--metadata-file`: what came of a run, for programs, in the form of bake's own file and with more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.errors import UsageError
+from mpbake.files import write_whole
+from mpbake.report.summary import is_own, status_of
+from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
+from mpbake.text import one_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mpbake.events import RunFinished
+    from mpbake.graph import BuildGraph
+    from mpbake.options import Options, World
+    from mpbake.plan import Target
+    from mpbake.platforms import Platform
+    from mpbake.steps import StepResult
+
+_DIGEST = "containerimage.digest"
+_NAME = "image.name"
+_OWN = "mpbake"
+
+
+def metadata_file(options: Options, world: World) -> Path | None:
+    """The file that is to be written, if any. Raises UsageError when it cannot be."""
+    if not options.metadata_file:
+        return None
+    path = world.folder / options.directory / options.metadata_file
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"--metadata-file {one_line(options.metadata_file)}: no such folder, or a folder itself")
+    return path
+
+
+def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> None:
+    """Write what came of every target, whole or not at all. Raises OSError."""
+    write_whole(path, json.dumps(metadata_of(graph, finished, hide), indent=2) + "\n")
+
+
+def metadata_of(graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> dict[str, Any]:
+    """By target: what bake would tell of it, and under `mpbake` what became of it, in all and on each platform."""
+    found: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
+    for result in finished.results:
+        target = getattr(result.step, "target", None)
+        if target in found and is_own(result.step):
+            found[target].append(result)
+    return {target.name: _target(target, results, hide) for target, results in found.items()}
+
+
+def _target(target: Target, results: Sequence[StepResult], hide: Callable[[str], str]) -> dict[str, Any]:
+    pieces = [each for each in results if isinstance(each.step, BuildPiece)]
+    status = status_of(target, results)
+    told = _told_by_buildx(target, pieces[0]) if len(pieces) == 1 else {}
+    digest = next((each.outcome.digest for each in reversed(results) if _is_whole(each, pieces)), "")
+    tags = [tag for each in results if isinstance(each.step, BuildPiece | Publish) for tag in each.outcome.tags]
+    told |= {_DIGEST: digest} if digest else {}
+    told |= {_NAME: ",".join(tags)} if tags else {}
+    errors = [hide(printable(each.error.message)) for each in results if each.error is not None]
+    return told | {
+        _OWN: {
+            "status": status,
+            "tags": tags,
+            "platforms": _platforms(pieces, results),
+            "errors": errors,
+        }
+    }
+
+
+def _is_whole(result: StepResult, pieces: Sequence[StepResult]) -> bool:
+    """Whether the digest of a step is that of the whole target."""
+    of_all = isinstance(result.step, Publish | Verify) or (len(pieces) == 1 and result in pieces)
+    return of_all and result.status is StepStatus.DONE and bool(result.outcome.digest)
+
+
+def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> dict[str, dict[str, Any]]:
+    """Where each platform was built, in how long, and the digest of its image, as the registry serves it."""
+    digests: dict[Platform, str] = {}
+    for result in results:
+        digests |= result.outcome.images
+    return {
+        str(platform): {
+            "status": piece.status,
+            "node": piece.step.node.id,
+            "seconds": round(piece.seconds, 3),
+            _DIGEST: digests.get(platform, ""),
+            "buildx.build.ref": _told_by_buildx(piece.step.target, piece).get("buildx.build.ref", ""),
+        }
+        for piece in pieces
+        if isinstance(piece.step, BuildPiece)
+        for platform in piece.outcome.platforms or [each.platform for each in piece.step.platforms]
+    }
+
+
+def _told_by_buildx(target: Target, piece: StepResult) -> dict[str, Any]:
+    """What buildx wrote of a piece, without secrets."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if piece.outcome.log:
+            found = json.loads(Path(piece.outcome.log).with_suffix(".json").read_bytes())[target.name]
+            return dict(found)
+    return {}

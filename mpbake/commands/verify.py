@@ -1,0 +1,69 @@
+"""`mpbake verify`: whether registries serve what the last runs have published, or what the plan declares."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit import open_verification
+from mpbake.commands.load import load, selected
+from mpbake.errors import BuildFailed, UsageError
+from mpbake.expected import expected_of
+from mpbake.published import read_published
+from mpbake.state import FOLDER
+from mpbake.text import columns, count, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mpbake.expected import Difference, Expected
+    from mpbake.options import Options, World
+    from mpbake.plan import Target
+
+_HEAD = ["target", "tag", "what", "expected", "found"]
+_AT_ONCE = 8
+
+
+def main(options: Options, world: World) -> int:
+    """Compare, and print a table of differences; 1 where there are any."""
+    _, plan = load(options, world)
+    published, warning = read_published(plan.root / FOLDER)
+    if warning:
+        world.stderr.write(f"warning: {one_line(warning)}\n")
+    asked = _expected(selected(plan, options).targets, published)
+    with (
+        open_verification(world.environment, world.hiding.hide) as verification,
+        ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
+    ):
+        found = list(workers.map(lambda each: list(verification.complaints(each)), asked))
+    world.stdout.write(_text(asked, found))
+    return BuildFailed.exit_code if any(found) else 0
+
+
+def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:
+    """What must be served of `targets`. Raises UsageError where nothing must."""
+    found = [
+        published.get(each.name) or expected_of(each, each.platforms)
+        for each in targets
+        if each.push or each.name in published
+    ]
+    if not found:
+        raise UsageError("none of these targets is pushed", hint="say push = true, or publish with: mpbake run --push")
+    return found
+
+
+def _text(asked: Sequence[Expected], found: Sequence[Sequence[Difference]]) -> str:
+    """What is as it must be, and a table of what is not."""
+    good = [each for each, different in zip(asked, found, strict=True) if not different]
+    rows = [
+        [each.target, *map(one_line, (one.tag, one.what, one.expected, one.found or "nothing"))]
+        for each, different in zip(asked, found, strict=True)
+        for one in different
+    ]
+    lines = [f"{each.target}: {count(len(each.tags), 'tag')} as {_source(each)}" for each in good]
+    lines += [*([""] if good else []), *columns([_HEAD, *rows])] if rows else []
+    return "\n".join(lines) + "\n"
+
+
+def _source(expected: Expected) -> str:
+    return f"published ({expected.digest})" if expected.digest else "the plan says"

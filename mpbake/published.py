@@ -1,0 +1,95 @@
+"""What the last runs have published: `.mpbake/published.json`, from which `mpbake verify` knows what must be served.
+
+The file may have come with a checkout: it is only compared with what registries serve, and names nothing to be run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from mpbake.annotations import Annotation
+from mpbake.expected import Expected, expected_of
+from mpbake.files import write_whole
+from mpbake.platforms import parse_platform, parse_platforms
+from mpbake.references import parse_reference
+from mpbake.steps import StepStatus, Verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mpbake.steps import StepResult
+
+FORMAT = 1
+"""Rises when a field changes its meaning; a file of a newer one is left unread."""
+_NAME = "published.json"
+_LARGEST = 50_000_000
+
+
+def published_by(results: Iterable[StepResult]) -> dict[str, Expected]:
+    """What a run has published and read back, by target."""
+    return {
+        result.step.target.name: expected_of(result.step.target, result.outcome.platforms, result.outcome.digest)
+        for result in results
+        if isinstance(result.step, Verify) and result.status is StepStatus.DONE
+    }
+
+
+def read_published(folder: Path) -> tuple[dict[str, Expected], str]:
+    """What is remembered in `folder`, and a warning where it cannot be used. No file means that nothing was."""
+    path = folder / _NAME
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = json.loads(file.read(_LARGEST))
+        if found["format"] > FORMAT:
+            return {}, f"{path} was written by a newer mpbake: what was published counts as not known"
+        return {str(name): _parsed(str(name), each) for name, each in found["targets"].items()}, ""
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}, f"{path} is damaged: what was published counts as not known"
+
+
+def write_published(folder: Path, published: Mapping[str, Expected]) -> None:
+    """Remember `published`, by target. Raises OSError."""
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(_fields(each))}" for name, each in sorted(published.items()))
+    write_whole(folder / _NAME, f'{{"format": {FORMAT}, "targets": {{\n{lines}\n}}}}\n')
+
+
+def _fields(expected: Expected) -> dict[str, Any]:
+    return {
+        "tags": expected.tags,
+        "digest": expected.digest,
+        "platforms": list(map(str, expected.platforms)),
+        "labels": {platform: dict(labels) for platform, labels in expected.labels.items()},
+        "annotations": [
+            {"kind": each.kind, "key": each.key, "value": each.value, "platform": str(each.platform or "")}
+            for each in expected.annotations
+        ],
+        "attestations": expected.attestations,
+    }
+
+
+def _parsed(name: str, fields: dict[str, Any]) -> Expected:
+    return Expected(
+        target=name,
+        tags=tuple(str(parse_reference(tag)) for tag in fields["tags"]),
+        digest=str(fields["digest"]),
+        platforms=parse_platforms(fields["platforms"]),
+        labels={str(platform): _texts(labels) for platform, labels in fields["labels"].items()},
+        annotations=tuple(_annotation(each) for each in fields["annotations"]),
+        attestations=tuple(str(each) for each in fields["attestations"]),
+    )
+
+
+def _annotation(fields: dict[str, Any]) -> Annotation:
+    platform = parse_platform(fields["platform"]) if fields["platform"] else None
+    kind, key, value = (str(fields[name]) for name in ("kind", "key", "value"))
+    return Annotation(kind=kind, key=key, value=value, platform=platform)
+
+
+def _texts(labels: dict[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in labels.items()}

@@ -1,0 +1,142 @@
+"""A registry that fails when it is told to: it stands before the real one and counts what it is asked."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterator
+
+_SECONDS = 60
+_TLS = b"\x16"
+"""The first byte of a connection that begins with a handshake."""
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+
+
+class FaultyRegistry:
+    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is refused.
+
+    `asked` are the requests so far, as METHOD PATH.
+    """
+
+    def __init__(self, behind: str) -> None:
+        self.behind = behind.replace("localhost", "127.0.0.1")
+        self.asked: list[str] = []
+        self.fails: Callable[[int], bool] = ().__contains__
+        self.dies = False
+        self._lock = threading.Lock()
+        self.host = ""
+
+    def reset(self, fails: Callable[[int], bool], *, dies: bool = False) -> None:
+        """Count anew. What fails is refused with an answer, or, when it `dies`, with a connection that ends."""
+        with self._lock:
+            self.asked, self.fails, self.dies = [], fails, dies
+
+    def note(self, request: str) -> bool:
+        """Take note of a request; whether it fails."""
+        with self._lock:
+            self.asked.append(request)
+            return self.fails(len(self.asked))
+
+
+@contextmanager
+def faulty_registry(behind: str) -> Iterator[FaultyRegistry]:
+    """Such a registry on a port of its own, until the block is left."""
+    faulty = FaultyRegistry(behind)
+
+    class Handler(_Handler):
+        registry = faulty
+
+    server = _Server(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    faulty.host = f"localhost:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield faulty
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Whoever hangs up is not worth a word."""
+
+    def handle_error(self, *_: object) -> None:
+        """The test will tell."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    registry: FaultyRegistry
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+    def handle_one_request(self) -> None:
+        """BuildKit tries TLS first: it must see that the answer is plain HTTP."""
+        if cast("io.BufferedReader", self.rfile).peek(1)[:1] == _TLS:
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            self.close_connection = True
+        else:
+            super().handle_one_request()
+
+    def _pass_on(self) -> None:
+        body = self._body()
+        if self.registry.note(f"{self.command} {self.path}"):
+            self._fail()
+            return
+        connection = http.client.HTTPConnection(self.registry.behind, timeout=_SECONDS)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():  # some names come several times
+                if name.lower() not in _HOP_BY_HOP:
+                    connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP_BY_HOP:
+                    self.send_header(name, value)
+            length = answer.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(content))
+            self.send_header("Content-Length", length)
+            self.end_headers()
+            self.wfile.write(content)
+        finally:
+            connection.close()
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def _fail(self) -> None:
+        if self.registry.dies:
+            self.close_connection = True
+            return
+        content = b'{"errors": [{"code": "DENIED", "message": "told to fail"}]}'
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+for _method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+    setattr(_Handler, f"do_{_method}", _Handler._pass_on)

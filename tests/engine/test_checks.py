@@ -1,0 +1,213 @@
+"""What an image must pass before it is published: checked on its own node, and published only then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.registry_client import platforms_of
+
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+BUILDERS = ["default", "box", "two"]
+
+
+def plan_of(testbed: Testbed, builder: str, repository: str, more: str, dockerfile: str = "") -> str:
+    """A plan with one pushed target `web` of two platforms and some checks."""
+    return f"""
+version = 1
+[targets.web]
+builder = "{builder}"
+context = "empty"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]} AS base
+{dockerfile}
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{repository}:1"]
+push = true
+{more}
+[builders.box]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+""" + _two_nodes(testbed)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def logs(folder: Path, start: str) -> list[str]:
+    """The logs of the steps whose names begin so, in order."""
+    found = sorted((folder / ".mpbake/runs").glob(f"*/{start}*.log"))
+    return [path.read_text() for path in found]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_image_that_is_checked_is_the_one_that_is_published(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, repository: str, folder: Path
+) -> None:
+    dockerfile = r"""
+RUN cat /proc/sys/kernel/random/uuid > /id && mkdir -p /here
+ENV WHERE=somewhere
+USER 1234
+WORKDIR /here
+ENTRYPOINT ["false"]
+"""
+    checks = """
+no-cache = true
+checks = [
+    { run = ["sh", "-c", "echo $(id -u) $(pwd) $WHERE $(uname -m) $(cat /id)"] },
+    { run = ["test", "$WHERE <<X 'a b' %{x} \\\\", "=", "$WHERE <<X 'a b' %{x} \\\\"] },
+    { run = ["uname", "-m"], platforms = ["linux/amd64"] },
+]
+"""
+    (folder / "build.toml").write_text(plan_of(testbed, builder, repository, checks, dockerfile))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/amd64", "linux/arm64"]
+    said = [line for log in logs(folder, "check-web") for line in log.splitlines()]
+    for platform, machine in (("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")):
+        identity = docker(
+            "run",
+            "--rm",
+            "--quiet",
+            "--network=none",
+            "--platform",
+            platform,
+            "--entrypoint=cat",
+            f"{repository}:1",
+            "/id",
+        ).strip()
+        assert f"  1234 /here somewhere {machine} {identity}" in said
+        docker("image", "rm", "--force", f"{repository}:1")
+    assert said.count("  x86_64") == 1
+    assert said.count("  aarch64") == 0
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_nothing_is_published_when_a_check_fails(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path
+) -> None:
+    checks = """
+checks = [
+    { run = ["sh", "-c", "echo it is $(uname -m); exit 3"], platforms = ["linux/arm64"] },
+    { run = ["true"] },
+]
+"""
+    (folder / "build.toml").write_text(plan_of(testbed, builder, repository, checks))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    assert "error: check web linux/arm64: sh -c 'echo it is $(uname -m); exit 3'" in done.stderr
+    assert "\n  it is aarch64\n" in done.stderr
+    assert "publish web: not started" in done.stderr
+    assert not testbed.registry.client.has(f"{repository}:1")
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_stage_is_a_check(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path
+) -> None:
+    dockerfile = """
+RUN cat /proc/sys/kernel/random/uuid > /id
+FROM base AS test
+RUN echo tested as $(cat /id) && test ! -e /broken
+FROM base
+"""
+    more = 'no-cache = true\nchecks = [{ target = "test" }]'
+    plan = plan_of(testbed, builder, repository, more, dockerfile)
+    (folder / "build.toml").write_text(plan)
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 0, done.stderr
+    before, _ = testbed.registry.client.manifest(f"{repository}:1")
+    # The checked target says no-cache, but its check builds nothing of it again.
+    assert not any("kernel/random/uuid > /id: done" in log for log in logs(folder, "check-web"))
+    assert len([log for log in logs(folder, "check-web") if "tested as" in log]) == (2 if builder == "two" else 1)
+
+    (folder / "build.toml").write_text(plan.replace("> /id\n", "> /id && touch /broken\n"))
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    assert "error: check web linux/amd64" in done.stderr
+    assert "stage test" in done.stderr
+    assert testbed.registry.client.manifest(f"{repository}:1")[0] == before
+
+
+def test_a_check_runs_on_the_node_that_was_chosen(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, repository: str, folder: Path
+) -> None:
+    nodes = [testbed.add_node(f"{unique}-{name}") for name in ("a", "b")]
+    certs = testbed.certificates
+    tls = f"tls = {{ ca = '{certs}/ca.crt', cert = '{certs}/client.crt', key = '{certs}/client.key' }}"
+    declared = "\n".join(
+        f'[builders.equal.nodes.n{number}]\nendpoint = "{node.endpoint}"\nplatforms = ["linux/amd64"]\nslots = 1\n{tls}'
+        for number, node in enumerate(nodes)
+    )
+    (folder / "build.toml").write_text(f"""
+version = 1
+[defaults.target]
+builder = "equal"
+platforms = ["linux/amd64"]
+push = true
+checks = [{{ run = ["sleep", "0.1"] }}]
+[targets.web]
+context = "empty"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}\\nRUN sleep 2.{{{{ number }}}}"
+tags = ["{repository}:{{{{ number }}}}"]
+matrix = {{ number = ["1", "2"] }}
+name = "web-{{{{ number }}}}"
+[builders.equal]
+driver = "remote"
+{declared}
+""")
+    try:
+        done = run_mpbake(["run", "web-*"])
+        assert done.returncode == 0, done.stderr
+        # On each node: the target, then its check, which resolves the target once more.
+        assert [len(node.builds()) for node in nodes] == [3, 3]
+    finally:
+        for node in nodes:
+            node.stop()
+
+
+@pytest.mark.parametrize("builder", ["default", "box"])
+def test_a_plain_image_is_checked_and_published(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path
+) -> None:
+    more = 'checks = [{ run = ["true"] }]\nattest = ["type=provenance,disabled=true"]'
+    plan = plan_of(testbed, builder, repository, more).replace('"linux/amd64", ', "")
+    (folder / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert testbed.registry.client.has(f"{repository}:1")
+    assert run_mpbake(["verify", "web"]).returncode == 0
+
+
+def test_a_check_in_the_classic_store(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, folder: Path
+) -> None:
+    engine = testbed.classic_engine()
+    for command, returncode in (("true", 0), ("false", 1)):
+        plan = plan_of(testbed, "default", repository, f'checks = [{{ run = ["{command}"] }}]')
+        plan = plan.replace(', "linux/arm64"', "").replace(f"{repository}:1", f"{repository}:{command}")
+        (folder / "build.toml").write_text(plan)
+        done = run_mpbake(["run", "web"], env=dict(engine.client))
+        assert done.returncode == returncode, done.stderr
+        assert "docker-container" not in done.stderr
+    assert testbed.registry.client.tags(unique) == ["true"]

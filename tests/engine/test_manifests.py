@@ -1,0 +1,145 @@
+"""A target built on two nodes is the same, byte for byte where it can be, as one built on one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.engine import oci_schemas
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import RunMpbake
+
+STATEMENT = "vnd.docker.reference.digest"
+
+
+def plan_of(testbed: Testbed, builder: str, repository: str, generator: str) -> str:
+    """A target with annotations at every level and attestations, built the same whenever it is built."""
+    certs = testbed.certificates
+    return f"""
+version = 1
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN uname -m > /machine
+'''
+args = {{ SOURCE_DATE_EPOCH = "1700000000" }}
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{repository}:{builder}"]
+output = ["type=registry,rewrite-timestamp=true"]
+labels = {{ a = "b" }}
+annotations = [
+    "index:of.the=index",
+    "manifest:of.every=manifest",
+    "manifest[linux/arm64]:of.one=manifest",
+    "manifest-descriptor[linux/amd64]:of.one=descriptor",
+]
+attest = ["type=provenance,mode=min", "type=sbom,generator={generator}"]
+[builders.one]
+driver = "remote"
+[builders.one.nodes.all]
+endpoint = "{testbed.node("linux-amd64").endpoint}"
+tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}
+[targets.generator]
+builder = "one"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+COPY <<'SCRIPT' /scan
+#!/bin/sh
+cat > "$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json" <<EOF
+{{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://spdx.dev/Document", "predicate": {{}}}}
+EOF
+SCRIPT
+RUN chmod 755 /scan
+CMD ["/scan"]
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{generator}"]
+push = true
+""" + _two_nodes(testbed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """An image with all that belongs to it, each as it is served."""
+
+    descriptor: dict[str, Any]
+    manifest: dict[str, Any]
+    config: dict[str, Any]
+    statements: tuple[dict[str, Any], ...]
+
+
+def served(testbed: Testbed, reference: str) -> tuple[dict[str, Any], dict[str, Image]]:
+    """The index under a tag, and its images by platform. All of it is whole and as the specification says."""
+    client = testbed.registry.client
+    repository = reference.partition("/")[2].rpartition(":")[0]
+    index = json.loads(client.manifest(reference)[1])
+    assert oci_schemas.problems(oci_schemas.INDEX, index) == []
+
+    def read(descriptor: dict[str, Any]) -> dict[str, Any]:
+        digest, content = client.manifest(f"{repository}@{descriptor['digest']}")
+        assert (digest, len(content)) == (descriptor["digest"], descriptor["size"])
+        manifest: dict[str, Any] = json.loads(content)
+        assert oci_schemas.problems(oci_schemas.MANIFEST, manifest) == []
+        for blob in (manifest["config"], *manifest["layers"]):
+            data = client.blob(repository, blob["digest"])
+            assert (f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)) == (blob["digest"], blob["size"])
+        return manifest
+
+    def config(manifest: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(client.blob(repository, manifest["config"]["digest"]))
+        assert oci_schemas.problems(oci_schemas.CONFIG, found) == []
+        return found
+
+    statements = [each for each in index["manifests"] if STATEMENT in each.get("annotations", {})]
+    images = {}
+    for entry in index["manifests"]:
+        if entry not in statements:
+            manifest = read(entry)
+            own = tuple(read(each) for each in statements if each["annotations"][STATEMENT] == entry["digest"])
+            name = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+            images[name] = Image(descriptor=entry, manifest=manifest, config=config(manifest), statements=own)
+    assert len(statements) == sum(len(image.statements) for image in images.values())
+    return index, images
+
+
+def shape(statement: dict[str, Any]) -> list[Any]:
+    """What an attestation is of; what it says (times, and the machine) may differ."""
+    return [(each["mediaType"], each["annotations"]["in-toto.io/predicate-type"]) for each in statement["layers"]]
+
+
+def test_two_nodes_make_what_one_makes(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    found = {}
+    generator = f"{repository}/generator:1"
+    for builder in ("one", "two"):
+        (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository, generator))
+        assert run_mpbake(["run", "generator"]).returncode == 0
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        found[builder] = served(testbed, f"{repository}:{builder}")
+    (one, images), (two, joined) = found["one"], found["two"]
+    assert one["annotations"] == two["annotations"] == {"of.the": "index"}
+    assert {key: one[key] for key in ("schemaVersion", "mediaType")} == {
+        key: two[key] for key in ("schemaVersion", "mediaType")
+    }
+    assert list(images) == list(joined) == ["linux/amd64", "linux/arm64"]
+    for platform, image in images.items():
+        other = joined[platform]
+        assert (other.descriptor, other.manifest, other.config) == (image.descriptor, image.manifest, image.config)
+        assert [shape(each) for each in other.statements] == [shape(each) for each in image.statements]
+        predicates = {predicate for each in other.statements for _, predicate in shape(each)}
+        assert {"https://spdx.dev/Document", "https://slsa.dev/provenance/v0.2"} == predicates
+    assert images["linux/arm64"].manifest["annotations"] == {"of.every": "manifest", "of.one": "manifest"}
+    assert images["linux/amd64"].descriptor["annotations"] == {"of.one": "descriptor"}
+    verified = run_mpbake(["verify", "web"])
+    assert verified.returncode == 0, verified.stdout

@@ -1,0 +1,180 @@
+"""Results on this machine: loaded images, folders and archives, of one node and of several."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+
+BOTH = ["linux/amd64", "linux/arm64"]
+
+
+def plan_of(testbed: Testbed, builder: str, name: str, more: str = "", platforms: list[str] = BOTH) -> str:
+    """A target of several platforms that is not pushed."""
+    return f"""
+version = 1
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN uname -m > /machine
+'''
+platforms = {platforms}
+tags = ["{name}:1"]
+{more}
+[defaults.builder]
+image = "{testbed.node_image()}"
+network = "host"
+[builders.box]
+driver = "docker-container"
+""" + _two_nodes(testbed)
+
+
+def machine(docker: Docker, image: str, platform: str = "linux/amd64") -> str:
+    return docker("run", "--rm", "--quiet", "--network=none", "--platform", platform, image, "cat", "/machine").strip()
+
+
+@pytest.mark.parametrize("builder", ["default", "box"])
+def test_one_piece_loads_all_its_platforms(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, unique, "load = true"))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert [machine(docker, f"{unique}:1", platform) for platform in BOTH] == ["x86_64", "aarch64"]
+
+
+def test_of_several_pieces_the_engines_own_platform_is_loaded(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    more = "load = true\nno-cache = true"
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", unique, more))
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert machine(docker, f"{unique}:1") == "x86_64"
+    assert "load into the engine in use, if it is of this platform" in run_mpbake(["plan", "web"]).stdout
+
+
+def test_the_classic_store_gets_one_platform_of_a_piece(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    engine = testbed.classic_engine()
+    tls = f"tls = {{ ca = '{testbed.certificates}/ca.crt', cert = '{testbed.certificates}/client.crt', "
+    tls += f"key = '{testbed.certificates}/client.key' }}"
+    node = f'[builders.one.nodes.all]\nendpoint = "{testbed.node("linux-amd64").endpoint}"\n{tls}\n'
+    plan = plan_of(testbed, "one", unique, "load = true") + f'[builders.one]\ndriver = "remote"\n{node}'
+    (tmp_path / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run", "web"], env=engine.client)
+
+    assert done.returncode == 0, done.stderr
+    assert engine.docker("image", "inspect", "--format", "{{.Architecture}}", f"{unique}:1").strip() == "amd64"
+    foreign = plan.replace(str(BOTH), '["linux/arm64", "linux/amd64/v2"]')
+    (tmp_path / "build.toml").write_text(foreign)
+    done = run_mpbake(["run", "web"], env=engine.client)
+    assert done.returncode == 0, done.stderr
+    assert "warning: web: not loaded, since it is not built for the engine's linux/amd64" in done.stderr
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def layout(path: Path) -> tuple[dict[str, Any], set[str]]:
+    """What an archive says that it holds, and the digests of all that is in it."""
+    with tarfile.open(path) as archive:
+        top = json.loads(read(archive, "index.json"))
+        digest = top["manifests"][0]["digest"]
+        index = json.loads(read(archive, f"blobs/{digest.replace(':', '/')}"))
+        names = {name.removeprefix("blobs/").replace("/", ":") for name in archive.getnames() if "blobs/" in name}
+    return index | {"top": top}, names
+
+
+def test_archives_of_several_nodes_are_joined(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    more = """
+output = ["type=oci,dest=out/web.tar", "type=oci,dest=out/folder,tar=false", "type=local,dest=out/tree"]
+annotations = ["index:a=b", "manifest[linux/arm64]:c=d"]
+"""
+    found = {}
+    for builder in ("box", "two"):
+        folder = tmp_path / builder
+        (folder / "out").mkdir(parents=True)
+        (folder / "build.toml").write_text(plan_of(testbed, builder, unique, more))
+        done = run_mpbake(["run", "web"], cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert [(folder / f"out/tree/linux_{name}/machine").read_text() for name in ("amd64", "arm64")] == [
+            "x86_64\n",
+            "aarch64\n",
+        ]
+        index, names = layout(folder / "out/web.tar")
+        assert {each["digest"] for each in index["manifests"]} <= names
+        assert index["top"]["manifests"][0]["digest"] in names
+        assert json.loads((folder / "out/folder/index.json").read_bytes())["manifests"][0]["size"]
+        assert not list((folder / ".mpbake/runs").glob("*/*.oci.tar"))
+        found[builder] = index
+    one, two = found["box"], found["two"]
+    assert one["annotations"] == two["annotations"] == {"a": "b"}
+    assert [each["platform"] for each in one["manifests"]] == [each["platform"] for each in two["manifests"]]
+    of_one, of_two = (set(each["top"]["manifests"][0]["annotations"]) for each in (one, two))
+    assert of_one == of_two
+    # What one node has written, another engine can load; so it can what was joined.
+    docker("image", "load", "--input", str(tmp_path / "two/out/web.tar"))
+    assert [machine(docker, f"{unique}:1", platform) for platform in BOTH] == ["x86_64", "aarch64"]
+
+
+def test_a_plain_archive_of_several_nodes_is_refused(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", unique, 'output = ["type=tar,dest=x.tar"]'))
+    done = run_mpbake(["plan", "web"])
+    assert done.returncode == 3
+    assert "its output type=tar" in done.stderr
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_metadata_for_programs(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    plan = plan_of(testbed, builder, repository, "push = true")
+    base = testbed.env()["BASE_IMAGE"]
+    bad = f"platforms = ['linux/amd64']\ndockerfile-inline = \"FROM {base}\\nRUN exit 7\"\n"
+    bad = f"[targets.bad]\nbuilder = '{builder}'\n{bad}"
+    (tmp_path / "build.toml").write_text(plan.replace("[defaults.builder]", f"{bad}[defaults.builder]"))
+
+    done = run_mpbake(["run", "web", "bad", "--metadata-file", "m.json"])
+
+    assert done.returncode == 1, done.stderr
+    metadata = json.loads((tmp_path / "m.json").read_bytes())
+    digest, index = testbed.registry.client.manifest(f"{repository}:1")
+    web = metadata["web"]
+    assert (web["containerimage.digest"], web["image.name"]) == (digest, f"{repository}:1")
+    images = {f"linux/{each['platform']['architecture']}": each["digest"] for each in json.loads(index)["manifests"]}
+    own = web["mpbake"]
+    assert (own["status"], own["tags"], own["errors"]) == ("done", [f"{repository}:1"], [])
+    assert {name: each["containerimage.digest"] for name, each in own["platforms"].items()} == {
+        name: images[name] for name in BOTH
+    }
+    assert all(each["seconds"] > 0 and each["buildx.build.ref"] for each in own["platforms"].values())
+    assert ("containerimage.descriptor" in web) == (builder != "two")
+    assert metadata["bad"]["mpbake"]["status"] == "failed"
+    assert "exit code: 7" in metadata["bad"]["mpbake"]["errors"][0]
+    assert "containerimage.digest" not in metadata["bad"]

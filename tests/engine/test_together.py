@@ -1,0 +1,111 @@
+"""Tags that move together: all of them when everything is built and checked, or it is said which have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.test_values import _two_nodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import RunMpbake
+
+TARGETS = ("base", "web", "tool")
+
+
+def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:
+    """Three pushed targets, of which `web` links to `base`, which stands after it."""
+    return f"""
+version = 1
+publish = "together"
+[groups]
+default = ["web", "base", "tool"]
+[defaults.target]
+builder = "{builder}"
+platforms = ["linux/amd64", "linux/arm64"]
+push = true
+[targets.web]
+dockerfile-inline = "FROM below\\nRUN echo web > /web"
+contexts = {{ below = "target:base" }}
+tags = ["{repository}/web:1", "{repository}/web:2"]
+[targets.base]
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}\\nRUN echo base > /base"
+tags = ["{repository}/base:1"]
+[targets.tool]
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}\\nRUN echo tool > /tool"
+tags = ["{repository}/tool:1"]
+{more}
+[builders.box]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+""" + _two_nodes(testbed)
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_tags_move_when_everything_is_built(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository))
+
+    done = run_mpbake(["run"])
+
+    assert done.returncode == 0, done.stderr
+    client = testbed.registry.client
+    assert all(client.has(f"{repository}/{name}:1") for name in TARGETS)
+    lines = [line.partition("s  ")[2] for line in done.stderr.splitlines()]
+    first = next(index for index, line in enumerate(lines) if line.startswith("publish"))
+    assert not any(line.startswith("build") for line in lines[first:])
+    published = [line.partition(":")[0] for line in lines if line.startswith("publish") and ": done" in line]
+    assert published == ["publish base", "publish web", "publish tool"]
+
+
+@pytest.mark.parametrize("builder", ["default", "two"])
+def test_no_tag_moves_when_one_target_fails(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    plan = plan_of(testbed, builder, repository, 'checks = [{ run = ["false"] }]')
+    (tmp_path / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run"])
+
+    assert done.returncode == 1, done.stderr
+    assert "publish web: not started, since check tool linux/" in done.stderr.rpartition("\n\n")[0]
+    assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in TARGETS)
+
+
+def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, tmp_path: Path
+) -> None:
+    # The engine builds into its own store first: only when its tags are to move it meets the registry that says no.
+    locked = testbed.password_registry().host
+    plan = plan_of(testbed, "default", repository).replace(f"{repository}/web:2", f"{locked}/{unique}:2")
+    (tmp_path / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run"])
+
+    assert done.returncode == 1, done.stderr
+    assert (
+        f"moved: {repository}/base:1; not moved: {repository}/web:1, {locked}/{unique}:2, {repository}/tool:1"
+    ) in done.stderr
+    assert testbed.registry.client.has(f"{repository}/base:1")
+    assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("web", "tool"))
+
+
+def test_on_the_command_line(testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path) -> None:
+    plan = plan_of(testbed, "default", repository, 'needs = ["base"]').replace('publish = "together"\n', "")
+    (tmp_path / "build.toml").write_text(plan)
+
+    refused = run_mpbake(["plan", "--publish", "together"])
+
+    assert refused.returncode == 3
+    assert 'tool: needs "base", whose tags move only when all is built' in refused.stderr
+    assert run_mpbake(["plan"]).returncode == 0
+    together = run_mpbake(["plan", "web", "--publish", "together"])
+    assert together.returncode == 0, together.stderr
+    assert "push by digest, without a tag" in together.stdout

@@ -1,0 +1,37 @@
+"""What buildx prints of images in registries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def config(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
+    """The config of an image, as much of it as matters, in the order in which buildx prints it."""
+    found = {"created": "2026-11-24T13:08:45.412776815Z", "architecture": architecture, "os": system}
+    return found | ({"variant": variant} if variant else {}) | {"config": {"Cmd": ["sh"]}, "history": [{}]}
+
+
+def entry(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
+    platform = {"architecture": architecture, "os": system} | ({"variant": variant} if variant else {})
+    return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:b2cf", "platform": platform}
+
+
+def attestation() -> dict[str, Any]:
+    marks = {"vnd.docker.reference.digest": "sha256:b2cf", "vnd.docker.reference.type": "attestation-manifest"}
+    return entry("unknown", system="unknown") | {"annotations": marks}
+
+
+def index(*entries: dict[str, Any], image: object, digest: str = "sha256:1") -> dict[str, Any]:
+    manifest = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "manifests": list(entries)}
+    return {"name": "r/web:1", "manifest": manifest, "image": image}
+
+
+MANY = index(
+    entry("amd64"),
+    entry("arm64", "v8"),
+    attestation(),
+    attestation(),
+    image={"linux/amd64": config("amd64"), "linux/arm64": config("arm64", "v8")},
+)
+ONE = index(entry("amd64"), attestation(), image=config("amd64"))
+"""One image beside its attestations: buildx then gives its config itself."""

@@ -1,0 +1,120 @@
+"""What came of a run, for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.commands.metadata import metadata_file, metadata_of, write_metadata
+from mpbake.errors import BuildFailed, UsageError
+from mpbake.events import RunFinished
+from mpbake.options import Options
+from mpbake.platforms import parse_platform
+from mpbake.steps import BuildPiece, Outcome, Publish, StepResult, StepStatus, Verify
+from tests.unit.graphs import TWO_NODES, graph_of_text
+from tests.unit.worlds import world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpbake.graph import BuildGraph
+    from mpbake.steps import Step
+
+AMD64, ARM64 = parse_platform("linux/amd64"), parse_platform("linux/arm64")
+TAGS = ("r/web:1",)
+
+
+def plan(platforms: str) -> BuildGraph:
+    target = "[targets.web]\nbuilder = 'release'\ntags = ['r/web:1']\npush = true"
+    return graph_of_text(f"\n{target}\nplatforms = [{platforms}]\n{TWO_NODES}")
+
+
+def outcome_of(step: Step, folder: Path) -> Outcome:
+    match step:
+        case BuildPiece():
+            (placed,) = step.platforms
+            log = folder / f"{placed.platform.architecture}.log"
+            told = {"buildx.build.ref": f"ref/{placed.platform}", "containerimage.digest": "sha256:piece", "more": {}}
+            log.with_suffix(".json").write_text(json.dumps({"web": told}))
+            return Outcome(digest="sha256:piece", platforms=(placed.platform,), log=str(log))
+        case Publish():
+            return Outcome(digest="sha256:index", tags=TAGS)
+        case Verify():
+            return Outcome(digest="sha256:index", tags=TAGS, images={AMD64: "sha256:amd", ARM64: "sha256:arm"})
+        case _:
+            return Outcome()
+
+
+def finished(graph: BuildGraph, folder: Path, failing: str = "never") -> RunFinished:
+    results = []
+    for step in graph.steps:
+        bad = step.key.startswith(failing)
+        status, outcome = (StepStatus.FAILED, Outcome()) if bad else (StepStatus.DONE, outcome_of(step, folder))
+        error = BuildFailed("the secret word") if bad else None
+        results.append(StepResult(step=step, status=status, seconds=1.23456, outcome=outcome, error=error))
+    return RunFinished(results=tuple(results), seconds=2.0)
+
+
+def test_one_piece_is_told_as_bake_tells_it(tmp_path: Path) -> None:
+    graph = plan("'linux/arm64'")
+    assert metadata_of(graph, finished(graph, tmp_path), str) == {
+        "web": {
+            "buildx.build.ref": "ref/linux/arm64",
+            "containerimage.digest": "sha256:index",
+            "more": {},
+            "mpbake": {
+                "status": "done",
+                "tags": [],
+                "platforms": {
+                    "linux/arm64": {
+                        "status": "done",
+                        "node": "release/arm",
+                        "seconds": 1.235,
+                        "containerimage.digest": "sha256:arm",
+                        "buildx.build.ref": "ref/linux/arm64",
+                    }
+                },
+                "errors": [],
+            },
+        }
+    }
+
+
+def test_several_pieces_have_the_digest_of_all(tmp_path: Path) -> None:
+    graph = plan("'linux/amd64', 'linux/arm64'")
+    web = metadata_of(graph, finished(graph, tmp_path), str)["web"]
+    assert {name: value for name, value in web.items() if name != "mpbake"} == {
+        "containerimage.digest": "sha256:index",
+        "image.name": "r/web:1",
+    }
+    assert {name: each["containerimage.digest"] for name, each in web["mpbake"]["platforms"].items()} == {
+        "linux/amd64": "sha256:amd",
+        "linux/arm64": "sha256:arm",
+    }
+
+
+@pytest.mark.parametrize("failing", ["build web linux/arm64", "publish"])
+def test_what_failed_is_told_and_has_no_digest(failing: str, tmp_path: Path) -> None:
+    graph = plan("'linux/amd64', 'linux/arm64'")
+    path = tmp_path / "metadata.json"
+    results = finished(graph, tmp_path, failing).results[: -2 if failing == "publish" else -3]
+    more = [each for each in finished(graph, tmp_path, failing).results if each.error is not None]
+    write_metadata(
+        path, graph, RunFinished(results=(*results, *more), seconds=1), lambda text: text.replace("secret", "***")
+    )
+    web = json.loads(path.read_bytes())["web"]
+    assert (web["mpbake"]["status"], web["mpbake"]["errors"]) == ("failed", ["the *** word"])
+    assert "containerimage.digest" not in web
+    assert set(web["mpbake"]["platforms"]) == {"linux/amd64", "linux/arm64"}
+
+
+def test_where_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    here = world(tmp_path)
+    assert metadata_file(Options(), here) is None
+    assert metadata_file(Options(metadata_file="m.json", directory="below"), here) == tmp_path / "below/m.json"
+    for wrong in ("no/m.json", "below"):
+        with pytest.raises(UsageError):
+            metadata_file(Options(metadata_file=wrong), here)

@@ -1,0 +1,68 @@
+"""What a registry serves, from what buildx prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mpbake.buildkit.served import attestation_types, parse_served
+from mpbake.platforms import Platform, parse_platform
+from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
+
+
+def platform(name: str) -> Platform:
+    return parse_platform(name if "/" in name else f"linux/{name}")
+
+
+PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "image": config("arm", "v7")}
+
+
+@pytest.mark.parametrize(
+    ("data", "images"),
+    [
+        (MANY, {"amd64": "amd64", "arm64": "arm64"}),
+        (ONE, {"amd64": "amd64"}),
+        (PLAIN, {"linux/arm/v7": "linux/arm/v7"}),
+        (index(entry("arm", "v6"), image=config("arm64")), {"linux/arm/v6": "arm64"}),
+        (index(image={}), {}),
+        (index(entry("amd64"), image=None), {"amd64": None}),
+        # an entry need not say for which platform it is
+        (index({"digest": "sha256:b2cf", "size": 1}, image=config("amd64")), {"unknown/unknown": "amd64"}),
+        (index({"digest": "x", "size": 1, "platform": None}, image=config("amd64")), {"unknown/unknown": "amd64"}),
+        (index({"digest": "x", "platform": {"architecture": "arm64"}}, image=None), {"unknown/arm64": None}),
+        # of two configs each belongs to the entry that it says
+        (
+            index(entry("amd64"), entry("arm64"), image={"linux/amd64": config("amd64"), "linux/arm64": config("386")}),
+            {"amd64": "amd64", "arm64": "386"},
+        ),
+    ],
+)
+def test_the_images_under_a_tag(data: dict[str, Any], images: dict[str, str | None]) -> None:
+    served = parse_served(data)
+    assert served.digest == "sha256:1"
+    assert {each.platform: each.configured for each in served.images} == {
+        platform(name): None if own is None else platform(own) for name, own in images.items()
+    }
+
+
+def test_labels_annotations_and_attestations() -> None:
+    labelled = config("arm64") | {"config": {"Labels": {"a": "b"}}}
+    image = entry("arm64") | {"annotations": {"c": "d"}}
+    data = index(image, attestation(), attestation(), image=labelled)
+    data["manifest"]["annotations"] = {"e": "f"}
+    served = parse_served(data)
+    assert served.annotations == {"e": "f"}
+    assert served.statements == {"sha256:b2cf": ("sha256:b2cf", "sha256:b2cf")}
+    (found,) = served.images
+    assert (found.labels, found.annotations) == ({"a": "b"}, {"manifest-descriptor": {"c": "d"}})
+    assert parse_served(PLAIN).images[0].labels == {}
+
+
+def test_what_is_attested() -> None:
+    layers = [
+        {"annotations": {"in-toto.io/predicate-type": predicate}}
+        for predicate in ("https://slsa.dev/provenance/v0.2", "https://spdx.dev/Document", "https://x.dev/y")
+    ]
+    assert attestation_types({"layers": layers}) == ("provenance", "sbom", "https://x.dev/y")
+    assert attestation_types({}) == ()

@@ -1,0 +1,110 @@
+"""`mpbake verify`, with a registry that only pretends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit.verification import Verification
+from mpbake.commands import verify
+from mpbake.errors import Unreachable, UsageError
+from mpbake.expected import Expected
+from mpbake.options import Options
+from mpbake.platforms import parse_platforms
+from mpbake.published import write_published
+from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.indexes import MANY, ONE
+from tests.unit.plans import text
+from tests.unit.test_registry import registry
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+PLAN = """
+version = 1
+[groups]
+default = ["*"]
+[defaults.target]
+platforms = ["linux/amd64", "linux/arm64"]
+push = true
+[targets.web]
+tags = ["r/web:1"]
+[targets.tool]
+tags = ["r/tool:1"]
+[targets.unpushed]
+push = false
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / ".mpbake").mkdir()
+    return tmp_path
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, found: Mapping[str, Any]) -> None:
+    """The registries serve this, by the end of the command."""
+
+    @contextlib.contextmanager
+    def open_verification(*_: object) -> Iterator[Verification]:
+        yield Verification(registry=registry(FakeDocker(found)))
+
+    monkeypatch.setattr(verify, "open_verification", open_verification)
+
+
+def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = parse_platforms(["linux/amd64", "linux/arm64"])
+    web = Expected(target="web", tags=("r/web:9", "r/web:8"), digest="sha256:1", platforms=both)
+    write_published(folder / ".mpbake", {"web": web})
+    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    here = world(folder)
+    assert verify.main(Options(), here) == 0
+    assert (
+        written(here.stdout)
+        == text("""
+        web: 2 tags as published (sha256:1)
+        tool: 1 tag as the plan says
+        """)
+        + "\n"
+    )
+
+
+def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, {"r/web:1": done(json.dumps(MANY)), "r/tool:1": done(json.dumps(ONE))})
+    here = world(folder)
+    assert verify.main(Options(), here) == 1
+    assert (
+        written(here.stdout)
+        == text("""
+        web: 1 tag as the plan says
+
+        target  tag       what       expected                  found
+        tool    r/tool:1  platforms  linux/amd64, linux/arm64  linux/amd64
+        """)
+        + "\n"
+    )
+
+
+def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, {"buildx": failed("connection refused")})
+    with pytest.raises(Unreachable):
+        verify.main(Options(names=("web",)), world(folder))
+
+
+def test_nothing_to_be_read_back(folder: Path) -> None:
+    with pytest.raises(UsageError, match="none of these targets is pushed"):
+        verify.main(Options(names=("unpushed",)), world(folder))
+
+
+def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".mpbake/published.json").write_text("x")
+    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 0
+    assert "is damaged: what was published counts as not known" in written(here.stderr)
