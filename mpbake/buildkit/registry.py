@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from mpbake.steps import Publish
 
 _TIMEOUT = 300.0
+_PAUSES = (0.5, 2.0)
+"""Seconds to wait before each further try, where a registry fails for a reason of its own."""
+_STUMBLED = re.compile(r"\b50[0234]\b|unexpected EOF|connection reset", re.IGNORECASE)
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
 _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
@@ -77,11 +80,21 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         for tag in uploads(step.target):
-            found = self._ask(["push", "--quiet", tag])
+            found = self._insist(["push", "--quiet", tag])
             self._ask(["image", "rm", tag])  # only the name goes
             if found.returncode:
                 what = f"the image could not be pushed ({moved_text(step.every_tag, step.earlier_tags)})"
                 raise registry_error(what, found.error)
+
+    def _insist(self, command: Sequence[str]) -> Completed:
+        """Run a command again where the registry stumbled: some do when several images with the same layers arrive."""
+        found = self._ask(command)
+        for seconds in _PAUSES:
+            if not found.returncode or not _STUMBLED.search(found.error):
+                break
+            self.docker.pause(seconds)
+            found = self._ask(command)
+        return found
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> None:
         found = self._ask(command)

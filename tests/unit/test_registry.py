@@ -192,3 +192,14 @@ def test_what_cannot_be_read_back(complaint: str, kind: type[Exception], hint: s
         with pytest.raises(kind) as caught:
             ask("r/web:1")
         assert str(caught.value) == f"r/web:1 could not be read back: {complaint}{hint}"
+
+
+def test_an_upload_is_tried_again_where_the_registry_stumbled(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [failed("unexpected status from HEAD request: 500 Internal Server Error"), done(), failed("denied")]
+    docker = FakeDocker({"push": lambda _: said.pop(0)})
+    waited: list[float] = []
+    monkeypatch.setattr(docker, "pause", waited.append)
+    pushing = registry(docker)
+    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 0
+    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 1
+    assert (waited, len(docker.commands)) == ([0.5], 3)
