@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 300.0
 _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
-_STUMBLED = re.compile(r"\b50[0234]\b|unexpected EOF|connection reset", re.IGNORECASE)
+_STUMBLED = re.compile(r"\b50[0234] [A-Z]")
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
 _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
