@@ -41,10 +41,14 @@ class NodeFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """What the engine in use said of itself. The classic image store holds one platform of an image at a time."""
+    """What an engine said of itself. The classic image store holds one platform of an image at a time.
+
+    `cpus` is 0 where it does not say.
+    """
 
     platform: Platform
     containerd_store: bool
+    cpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from mpbake.buildkit.bake_call import BakeCall, target_of
 from mpbake.buildkit.complaints import build_error, is_doubtful
 from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
-from mpbake.buildkit.engine import ask_engine
+from mpbake.buildkit.loading import loaded
 from mpbake.drivers import unable
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, UsageError
 from mpbake.placement import contradictions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.bake_call import Bake
     from mpbake.buildkit.docker import Completed
     from mpbake.buildkit.instances import Ready
-    from mpbake.buildkit.loading import Engine, Load
+    from mpbake.buildkit.loading import Load
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
     from mpbake.events import Reporter
@@ -44,7 +44,6 @@ class Builds:
     bake: Bake
     nodes: Nodes
     state: State
-    engine: Engine
     repeat: Callable[[BuildPiece], str]
 
     # --- pieces ---------------------------------------------------------------------------------------------------
@@ -86,9 +85,9 @@ class Builds:
             raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
         lacking = next(unable(piece.target, platforms, ready.facts.driver, containerd_store=False), None)
         # The engine is asked only where that matters.
-        if lacking and not ask_engine(self.bake.docker, ready.endpoint).containerd_store:
+        if lacking and not self.nodes.engines.facts(ready.endpoint).containerd_store:
             raise UsageError(lacking.message, hint=lacking.hint)
-        return self.engine.load(piece)
+        return loaded(piece, self.nodes.engines)
 
     def _targets(self, piece: BuildPiece, ready: Ready, built: Sequence[Any], load: Load) -> dict[str, Any]:
         parts = self.parts_of(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import Unreachable
@@ -18,16 +19,37 @@ if TYPE_CHECKING:
 _TIMEOUT = 30.0
 
 
-def ask_engine(docker: Docker, endpoint: str = "") -> EngineFacts:
+class Engines:
+    """What engines say of themselves, each asked once in a run; safe to use from several threads."""
+
+    def __init__(self, docker: Docker) -> None:
+        self._docker = docker
+        self._facts: dict[str, EngineFacts] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def facts(self, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
+        """Those of the engine in use, or of that of an endpoint. Raises Unreachable, and asks again the next time."""
+        with self._locks.setdefault(endpoint, threading.Lock()):
+            if endpoint not in self._facts:
+                self._facts[endpoint] = ask_engine(self._docker, endpoint, timeout)
+            return self._facts[endpoint]
+
+
+def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
     """Ask the engine in use, or that of an endpoint, what it is. Raises Unreachable with the engine's own words."""
-    found = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=_TIMEOUT)
+    found = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=timeout)
     try:
         info = json.loads(found.stdout)
         store = str(info.get("DriverStatus") or "")
         platform = parse_platform(f"{info['OSType']}/{info['Architecture']}")
     except (ValueError, KeyError, AttributeError):
         raise no_engine("no answer in time" if found.timed_out else _complaint(found.stdout, found.stderr)) from None
-    return EngineFacts(platform=platform, containerd_store="io.containerd.snapshotter" in store)
+    cpus = info.get("NCPU")
+    return EngineFacts(
+        platform=platform,
+        containerd_store="io.containerd.snapshotter" in store,
+        cpus=cpus if isinstance(cpus, int) else 0,
+    )
 
 
 def _complaint(stdout: str, stderr: str) -> str:

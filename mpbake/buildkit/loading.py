@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.engine import ask_engine
-
 if TYPE_CHECKING:
-    from mpbake.buildkit.docker import Docker
+    from mpbake.buildkit.engine import Engines
     from mpbake.placement import EngineFacts
     from mpbake.platforms import Platform
     from mpbake.steps import BuildPiece
@@ -24,23 +21,13 @@ class Load:
     warning: str = ""
 
 
-class Engine:
-    """The engine in use, asked once, and only if something is to be loaded; safe to use from several threads."""
-
-    def __init__(self, docker: Docker) -> None:
-        self._docker = docker
-        self._lock = threading.Lock()
-        self._facts: EngineFacts | None = None
-
-    def load(self, piece: BuildPiece) -> Load:
-        """What is loaded of `piece`. Raises Unreachable when the engine does not answer."""
-        if not piece.target.load or piece.shared:
-            return Load()
-        if piece.of == 1 and len(piece.platforms) <= 1:
-            return Load(whole=True)
-        with self._lock:
-            self._facts = self._facts or ask_engine(self._docker)
-        return load_of(piece, self._facts)
+def loaded(piece: BuildPiece, engines: Engines) -> Load:
+    """What is loaded of `piece`; the engine in use is asked only where that matters. Raises Unreachable."""
+    if not piece.target.load or piece.shared:
+        return Load()
+    if piece.of == 1 and len(piece.platforms) <= 1:
+        return Load(whole=True)
+    return load_of(piece, engines.facts())
 
 
 def load_of(piece: BuildPiece, engine: EngineFacts) -> Load:

@@ -12,7 +12,7 @@ from mpbake.buildkit.connection import check_connection
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
-from mpbake.buildkit.engine import ask_engine
+from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
 from mpbake.buildkit.locks import held
 from mpbake.buildkit.tools import boot
@@ -42,6 +42,7 @@ class Nodes:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._docker = docker
+        self.engines = Engines(docker)
         self._environment = environment
         self._instances = Instances(docker, folder, environment)
         self._containers = Containers(docker=docker)
@@ -60,7 +61,7 @@ class Nodes:
         Where the engine does not answer, its node will say so: what does not need it goes on.
         """
         try:
-            self._automatic = default_driver(targets, ask_engine(self._docker))
+            self._automatic = default_driver(targets, self.engines.facts())
         except Unreachable as error:
             self._no_engine = error
 

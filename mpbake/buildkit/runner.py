@@ -16,7 +16,6 @@ from mpbake.buildkit.definition import PART, is_uploaded, part_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.layouts import join_archives
-from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry import Registry
 from mpbake.buildkit.tools import side_by_side
@@ -134,9 +133,10 @@ class BuildKitRunner:
         """The CPUs of a node's engine, where it has one; 0 where nobody can tell."""
         if ready.node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
             return 0
-        command = ["system", "info", "--format", "{{.NCPU}}"]
-        said = self.docker.run(command, endpoint=engine_of(ready.node), timeout=_INFO_TIMEOUT).stdout.strip()
-        return int(said) if said.isdecimal() else 0
+        try:
+            return self.nodes.engines.facts(engine_of(ready.node), _INFO_TIMEOUT).cpus
+        except Unreachable:
+            return 0
 
     # --- checks and archives --------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ def open_runner(
     nodes = Nodes(docker, state.nodes, environment)
     try:
         bake = Bake(docker=docker, root=root, buildx=buildx_version(docker), hide=hide)
-        builds = Builds(bake=bake, nodes=nodes, state=state, engine=Engine(docker), repeat=repeat)
+        builds = Builds(bake=bake, nodes=nodes, state=state, repeat=repeat)
         yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
     finally:
         docker.close()

@@ -12,7 +12,6 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
-from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
 from mpbake.errors import BuildFailed, Disturbed, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid
@@ -110,7 +109,6 @@ def builds_of(folder: Path, docker: Baking) -> Builds:
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         nodes=Nodes(docker, folder / "nodes", {}),
         state=State(nodes=folder / "nodes", run=folder / "run"),
-        engine=Engine(docker),
         repeat=lambda piece: f"again {piece.target.name}",
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit.engine import ask_engine, current_context, no_engine
+from mpbake.buildkit.engine import Engines, ask_engine, current_context, no_engine
 from mpbake.errors import Unreachable
 from mpbake.placement import EngineFacts
 from mpbake.platforms import parse_platform
@@ -103,3 +103,14 @@ def test_a_context_that_cannot_be_asked_for() -> None:
 )
 def test_the_last_line_counts(said: str, told: str) -> None:
     assert no_engine(said).message == f"the Docker engine does not answer: {told}"
+
+
+def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> None:
+    answers = [done(info(NCPU=8)), failed("Cannot connect"), done(info(NCPU="many"))]
+    docker = FakeDocker({"system info": lambda _: answers.pop(0)})
+    engines = Engines(docker)
+    assert [engines.facts().cpus, engines.facts().cpus] == [8, 8]
+    with pytest.raises(Unreachable):
+        engines.facts("far")
+    assert [engines.facts("far").cpus, engines.facts("far").cpus] == [0, 0]
+    assert [each["endpoint"] for each in docker.settings] == ["", "far", "far"]

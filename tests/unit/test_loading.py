@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.loading import Engine, Load, load_of
+from mpbake.buildkit.engine import Engines
+from mpbake.buildkit.loading import Load, load_of, loaded
 from mpbake.placement import EngineFacts, place
 from mpbake.platforms import parse_platform
 from tests.unit.dockers import FakeDocker, done
@@ -55,8 +56,8 @@ def test_what_is_not_built_for_the_engine_is_said_once() -> None:
 
 def test_the_engine_is_asked_once_and_only_if_it_matters() -> None:
     docker = FakeDocker({"system info": done('{"OSType":"linux","Architecture":"x86_64"}')})
-    this = Engine(docker)
+    engines = Engines(docker)
     (single,), (several,), (none,) = pieces("amd64"), pieces("amd64 arm64"), pieces("amd64 arm64", attributes="")
-    assert (this.load(single), this.load(none), docker.commands) == (Load(whole=True), Load(), [])
-    assert this.load(several) == this.load(several) == Load(platform=AMD64)
+    assert (loaded(single, engines), loaded(none, engines), docker.commands) == (Load(whole=True), Load(), [])
+    assert loaded(several, engines) == loaded(several, engines) == Load(platform=AMD64)
     assert len(docker.commands) == 1

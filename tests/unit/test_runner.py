@@ -13,7 +13,6 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.instances import Ready
-from mpbake.buildkit.loading import Engine
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner
 from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
@@ -52,6 +51,11 @@ PLAN = """
     """
 
 
+def engine_with(cpus: Any) -> Completed:
+    """What an engine with so many CPUs says of itself."""
+    return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
+
+
 class Silent:
     """Nobody is told."""
 
@@ -64,7 +68,7 @@ def runner_with(docker: FakeDocker, folder: Path) -> BuildKitRunner:
     docker.scratch = folder
     nodes, state = Nodes(docker, folder, {}), State(nodes=folder, run=folder)
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
-    builds = Builds(bake=bake, nodes=nodes, state=state, engine=Engine(docker), repeat=lambda _: "")
+    builds = Builds(bake=bake, nodes=nodes, state=state, repeat=lambda _: "")
     return BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
 
 
@@ -212,10 +216,10 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
 @pytest.mark.parametrize(
     ("driver", "said", "slots"),
     [
-        (Driver.DOCKER, done("12\n"), 12),
-        (Driver.DOCKER_CONTAINER, done("2\n"), 2),
+        (Driver.DOCKER, engine_with(12), 12),
+        (Driver.DOCKER_CONTAINER, engine_with(2), 2),
         (Driver.DOCKER, failed("no answer"), 0),
-        (Driver.DOCKER, done("<no value>\n"), 0),
+        (Driver.DOCKER, engine_with("<no value>"), 0),
         (Driver.REMOTE, failed("nobody asks"), 0),
     ],
 )
@@ -246,7 +250,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
         endpoint="tcp://far:2376",
         tls=Tls(ca=tmp_path / "ca.crt"),
     )
-    this = runner(tmp_path, {"system info": done("8\n")})
+    this = runner(tmp_path, {"system info": engine_with(8)})
     ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x-n", store=tmp_path)
     assert this._cpus(ready) == 8
     assert isinstance(this.docker, FakeDocker)
