@@ -55,8 +55,13 @@ def index_annotations(entries: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def parse_annotations(entries: Iterable[str]) -> Iterator[Annotation]:
     """Each of `entries` at each of its levels."""
+    for level, rest in by_level(entries):
+        key, _, value = rest.partition("=")
+        yield Annotation(kind=level.partition("[")[0], key=key, value=value, platform=platform_of(level))
+
+
+def by_level(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each level of each of `entries`, and what is annotated there, both as written."""
     for entry in entries:
         written, rest = levels(entry)
-        key, _, value = rest.partition("=")
-        for level in written:
-            yield Annotation(kind=level.partition("[")[0], key=key, value=value, platform=platform_of(level))
+        yield from ((level, rest) for level in written)

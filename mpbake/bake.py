@@ -106,17 +106,13 @@ def _parts(target: Target, platforms: Sequence[Platform]) -> dict[str, dict[str,
         return {target.name: _definition(target, platforms, target.tags)}
     found = {}
     for platform in platforms:
-        tags = [f"{parse_reference(tag)}-{_suffix(platform)}" for tag in target.tags]
+        tags = [f"{parse_reference(tag)}-{platform.slug}" for tag in target.tags]
         found[_part_name(target, platform)] = _definition(target, (platform,), tags)
     return found
 
 
 def _part_name(target: Target, platform: Platform) -> str:
-    return f"{target.name}-{_suffix(platform)}"
-
-
-def _suffix(platform: Platform) -> str:
-    return str(platform).replace("/", "-")
+    return f"{target.name}-{platform.slug}"
 
 
 def _definition(target: Target, platforms: Sequence[Platform], tags: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -81,27 +81,9 @@ ABILITIES: Mapping[Driver, Abilities] = MappingProxyType(
             configuration=Can.NO,
             contexts=Can.YES,
         ),
-        Driver.DOCKER_CONTAINER: Abilities(
-            load=Can.NO,
-            cache_export=Can.YES,
-            archives=Can.YES,
-            folders=Can.YES,
-            several_platforms=Can.YES,
-            parts=Can.YES,
-            configuration=Can.YES,
-            contexts=Can.YES,
-        ),
+        Driver.DOCKER_CONTAINER: replace(_OWN_BUILDKIT, contexts=Can.YES),
         Driver.KUBERNETES: _OWN_BUILDKIT,
-        Driver.REMOTE: Abilities(
-            load=Can.NO,
-            cache_export=Can.YES,
-            archives=Can.YES,
-            folders=Can.YES,
-            several_platforms=Can.YES,
-            parts=Can.YES,
-            configuration=Can.ELSEWHERE,
-            contexts=Can.NO,
-        ),
+        Driver.REMOTE: replace(_OWN_BUILDKIT, configuration=Can.ELSEWHERE),
     }
 )
 

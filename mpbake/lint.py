@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.codes import Code
 from mpbake.errors import in_order
 from mpbake.platforms import parse_platform
+from mpbake.resolve.naming import texts
 from mpbake.spec import BAKE_TEMPLATE, MARKER, Problem
 from mpbake.template import Renderer
 from mpbake.text import count, did_you_mean, one_line
@@ -51,7 +52,7 @@ def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
     A sensitive one may be there to have its value hidden: it is that of a build secret.
     """
     renderer = Renderer()
-    used = {name for text in set(_texts(data)) for name in renderer.names(text)}
+    used = {name for text in set(_templates(data)) for name in renderer.names(text)}
     for name, variable in data.get("variables", {}).items():
         hides = isinstance(variable, dict) and variable.get("sensitive")
         if name not in used and not hides:
@@ -64,15 +65,9 @@ def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
             )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _templates(value: Any) -> Iterator[str]:
     """Every string in `value`, however deep, that may be a template."""
-    match value:
-        case str() if "{" in value:
-            yield value
-        case list():
-            yield from (text for each in value for text in _texts(each))
-        case dict():
-            yield from (text for each in value.values() for text in _texts(each))
+    return (text for text in texts(value) if "{" in text)
 
 
 def _unused_templates(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -185,7 +180,7 @@ def _of_no_platform(data: Mapping[str, Any], plan: Plan) -> Iterator[Problem]:
 
 def _platforms_written(tables: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for table in tables:
-        yield from _texts(table.get("platforms", ()))
+        yield from _templates(table.get("platforms", ()))
 
 
 def _heirs(name: str, tables: Mapping[str, Any]) -> set[str]:

@@ -17,7 +17,7 @@ from mpbake.errors import Diagnostic, Location, PlanError
 from mpbake.files import Kind, kind_of, read_bounded
 from mpbake.hiding import Hiding, credentials_in_source, sensitive_defaults_in_source
 from mpbake.places import Places, Span
-from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of
+from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_range
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -195,11 +195,9 @@ class _Reader:
 
 def _is_met(required: str) -> bool:
     """Whether this mpbake is one that a plan asks for; a range that cannot be read is another problem."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans ask for one
-
     try:
-        return SpecifierSet(required).contains(__version__, prereleases=True)
-    except InvalidSpecifier:
+        return version_range(required).contains(__version__, prereleases=True)
+    except ValueError:
         return True
 
 

@@ -39,6 +39,11 @@ class Platform:
         """`linux/arm/v7`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
+    @property
+    def slug(self) -> str:
+        """`linux-arm-v7`: what may stand in a name."""
+        return str(self).replace("/", "-")
+
 
 class PlatformText(str):
     """A platform as templates see it: `{{ platform }}`, and `.os`, `.arch`, `.variant`, `.slug` (`linux-arm-v7`)."""
@@ -49,7 +54,7 @@ class PlatformText(str):
         """The text of `platform`."""
         text = super().__new__(cls, str(platform))
         text.os, text.arch, text.variant = platform.os, platform.architecture, platform.variant
-        text.slug = str(platform).replace("/", "-")
+        text.slug = platform.slug
         return text
 
     os: str

@@ -31,6 +31,7 @@ from mpbake.text import did_you_mean, one_line, parse_duration, short_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from packaging.specifiers import SpecifierSet
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.fields import FieldInfo
 
@@ -714,12 +715,12 @@ def _local_file(path: str) -> None:
         raise ValueError(msg)
 
 
-def _version_range(text: str) -> None:
-    # Imported late: few plans say what they require.
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+def version_range(text: str) -> SpecifierSet:
+    """Read a range such as `>=0.1,<2`. Raises ValueError with a sentence for people."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans say what they require
 
     try:
-        SpecifierSet(text)
+        return SpecifierSet(text)
     except InvalidSpecifier:
         msg = f'"{one_line(text)}" is no range of versions\nfor example requires = ">=0.1,<2"'
         raise ValueError(msg) from None
@@ -734,7 +735,7 @@ class PlanSpec(_Table):
     """A whole plan: variables, builders and their nodes, groups and targets."""
 
     version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan's format")
-    requires: Annotated[Text, _checked(_version_range, Code.BAD_REQUIREMENT, templates=False)] = Field(
+    requires: Annotated[Text, _checked(version_range, Code.BAD_REQUIREMENT, templates=False)] = Field(
         default="", description="versions of mpbake that understand the plan, such as >=0.1,<2"
     )
     include: list[Annotated[str, _checked(_local_file, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(

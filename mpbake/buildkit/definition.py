@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mpbake.annotations import levels, platform_of
+from mpbake.annotations import by_level, platform_of
 from mpbake.placement import alike, archives, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
@@ -158,7 +158,7 @@ def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> d
     variant = target.on(platforms)
     found = dict(variant.attributes)
     if "annotations" in found:
-        found["annotations"] = [f"{level}:{rest}" for level, rest in _annotations(found["annotations"])]
+        found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
     if links:
         found["contexts"] = {**found.get("contexts", {}), **links}
@@ -231,7 +231,7 @@ def uploads(target: Target) -> list[str]:
 def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
     """The annotations that a piece of several can carry: those of manifests, for its own platforms."""
     mine = (None, *platforms)
-    entries = _annotations(target.attributes.get("annotations", ()))
+    entries = by_level(target.attributes.get("annotations", ()))
     return [
         f"{level}:{rest}" for level, rest in entries if not level.startswith("index") and platform_of(level) in mine
     ]
@@ -239,15 +239,8 @@ def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list
 
 def annotations_of_index(target: Target) -> list[str]:
     """The annotations of the index that joins the pieces, as `imagetools create` takes them."""
-    entries = _annotations(target.attributes.get("annotations", ()))
+    entries = by_level(target.attributes.get("annotations", ()))
     return [f"{level}:{rest}" for level, rest in entries if level.startswith("index")]
-
-
-def _annotations(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each level of each of `entries`, and what is annotated there: buildx 0.13 takes several levels for a key."""
-    for entry in entries:
-        written, rest = levels(entry)
-        yield from ((level, rest) for level in written)
 
 
 def entitlements(definition: dict[str, Any]) -> list[str]:
