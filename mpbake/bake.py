@@ -12,7 +12,7 @@ from mpbake.references import format_fields, parse_reference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mpbake.plan import Plan, Target, Variant
+    from mpbake.plan import Plan, Target
     from mpbake.platforms import Platform
 
 
@@ -32,15 +32,6 @@ def _escaped(value: Any) -> Any:
             return [_escaped(each) for each in value]
         case _:
             return value
-
-
-def with_links(variant: Variant) -> dict[str, Any]:
-    """The attributes of a target, its links among the contexts."""
-    found = dict(variant.attributes)
-    links = {name: f"target:{link.name}" for name, link in variant.links.items()}
-    if links:
-        found["contexts"] = {**found.get("contexts", {}), **links}
-    return found
 
 
 def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = ()) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from mpbake.bake import with_links
 from mpbake.references import format_fields
 from mpbake.spec import ATTRIBUTES, MARKER, PLATFORM_ATTRIBUTES, TargetSpec
 from mpbake.text import parse_duration
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.errors import KeyPath
-    from mpbake.plan import Target
+    from mpbake.plan import Target, Variant
     from mpbake.platforms import Platform
 
     Origin = Callable[[KeyPath], str]
@@ -48,7 +47,7 @@ def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:
 
     Of what differs from platform to platform, that which holds on the first of `platforms`.
     """
-    found = with_links(target.on(platforms)) | {
+    found = _with_links(target.on(platforms)) | {
         "description": target.description,
         "builder": target.builder.name,
         "platforms": [str(each) for each in platforms],
@@ -81,6 +80,15 @@ def _literal(value: Any) -> Any:
 
 def _duration(seconds: float) -> str:
     return f"{Decimal(str(seconds)).normalize():f}s"
+
+
+def _with_links(variant: Variant) -> dict[str, Any]:
+    """The attributes of a target, its links among the contexts."""
+    found = dict(variant.attributes)
+    links = {name: f"target:{link.name}" for name, link in variant.links.items()}
+    if links:
+        found["contexts"] = {**found.get("contexts", {}), **links}
+    return found
 
 
 def _outputs(target: Target) -> list[str]:
