@@ -48,15 +48,20 @@ class Thing(Enum):
 
     CONTEXT = "docker context"
     CONTAINER = "container"
+    DEPLOYMENT = "Deployment"
     CACHE = "cache volume"
     ENTRY = "builder"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Container:
-    """A container as its engine describes it. `mark` is empty when mpbake did not make it.
+MADE = {Driver.DOCKER_CONTAINER: Thing.CONTAINER, Driver.KUBERNETES: Thing.DEPLOYMENT}
+"""What is made for a node of these drivers; for the others nothing is."""
 
-    `busy` says that somebody is connected: buildx reaches BuildKit by a command that it runs in the container, so
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What a node lives in, as its engine or cluster describes it. `mark` is empty when mpbake did not make it.
+
+    `busy` says of a container that somebody is connected: buildx reaches BuildKit by a command that it runs in it, so
     there is one as long as it builds. `settings` are what can be read of its options, under buildx's names.
     """
 
@@ -97,7 +102,7 @@ class FoundNode:
 
     node: Node
     mark: str = ""
-    container: Container | None = None
+    made: Made | None = None
     context: bool | None = None
     trouble: str = ""
 
@@ -133,6 +138,30 @@ class Change:
 def container_of(node: Node) -> str:
     """What buildx calls the container of `node`."""
     return f"buildx_buildkit_{node.buildx_name}"
+
+
+def made_name(node: Node) -> str:
+    """The name of what is made for `node`."""
+    return container_of(node) if node.driver is Driver.DOCKER_CONTAINER else node.buildx_name
+
+
+PLACE = ("namespace", "persistent-volume-claim.requests.storage")
+"""Options that say where in a cluster a kubernetes node is, and as what: without a claim a Deployment."""
+
+
+def namespace_of(node: Node) -> str:
+    """The namespace that a kubernetes node is declared to be in; empty for that of the context in use."""
+    return dict(node.options).get(PLACE[0], "")
+
+
+def holds_claim(node: Node) -> bool:
+    """Whether a volume of the cluster holds the cache of a kubernetes node, which is a StatefulSet then."""
+    return PLACE[1] in dict(node.options)
+
+
+def keeps_cache(node: Node, *, wanted: bool = True) -> bool:
+    """Whether the cache of `node` outlives what it lives in: that of pods does just when a claim holds it."""
+    return holds_claim(node) if node.driver is Driver.KUBERNETES else wanted
 
 
 def volume_of(node: Node) -> str:
@@ -179,30 +208,29 @@ def _of_node(found: FoundNode) -> Iterator[Change]:
     if found.context is False:
         why = "buildx reaches an engine by TLS through a docker context only"
         yield Change(action=Action.CORRECT, thing=Thing.CONTEXT, name=context_of(node), why=why, node=node)
-    if node.driver is not Driver.DOCKER_CONTAINER:
+    thing = MADE.get(node.driver)
+    if thing is None:
         return
-    container = found.container
-    name = container_of(node)
-    if container is None:
-        yield Change(action=Action.CREATE, thing=Thing.CONTAINER, name=name, why="there is none", node=node)
-    elif names := mark_differences(container.mark, found.mark):
-        differences = tuple(_difference(each, container, node) for each in names)
-        why = "it was made with other options; its cache stays"
-        yield Change(
-            action=Action.REPLACE, thing=Thing.CONTAINER, name=name, why=why, node=node, differences=differences
-        )
-    elif container.status != "running":
-        yield Change(action=Action.START, thing=Thing.CONTAINER, name=name, why=f"it is {container.status}", node=node)
+    made, name = found.made, made_name(node)
+    if made is None:
+        yield Change(action=Action.CREATE, thing=thing, name=name, why="there is none", node=node)
+    elif names := mark_differences(made.mark, found.mark):
+        differences = tuple(_difference(each, made, node) for each in names)
+        cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"
+        why = f"it was made with other options; {cache}"
+        yield Change(action=Action.REPLACE, thing=thing, name=name, why=why, node=node, differences=differences)
+    elif made.status != "running":
+        yield Change(action=Action.START, thing=thing, name=name, why=f"it is {made.status}", node=node)
 
 
-def _difference(name: str, container: Container, node: Node) -> Difference:
+def _difference(name: str, made: Made, node: Node) -> Difference:
     """What is known of the two values; environment variables are not shown, since they may hold credentials."""
+    unread = "another" if name in read_mark(made.mark) else ""
     if name.startswith("env.") or name in {"config", "driver"}:
-        known = name in read_mark(container.mark)
-        return Difference(name=name, before="another" if known else "", after="as declared")
+        return Difference(name=name, before=unread, after="as declared")
     if name == "flags":
         return Difference(name=name, before="others", after=" ".join(node.flags))
-    before = dict(container.settings).get(name, "")
+    before = dict(made.settings).get(name, unread)
     shown = _amount(int(before)) if name.startswith("memory") and before.isdecimal() else before
     return Difference(name=name, before=shown, after=dict(node.options).get(name, ""))
 

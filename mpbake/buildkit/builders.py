@@ -15,7 +15,7 @@ from mpbake.buildkit.store import Store, entry_of, joined
 from mpbake.buildkit.survey import is_ours, look
 from mpbake.buildkit.tools import boot, side_by_side
 from mpbake.errors import LockHeld, MpbakeError, Unreachable
-from mpbake.lifecycle import Action, Thing, container_of
+from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.records import MadeNode, Record
     from mpbake.buildkit.survey import Found
-    from mpbake.buildkit.tools import Tools
-    from mpbake.lifecycle import Change, Container, FoundNode
+    from mpbake.buildkit.tools import Keeper, Tools
+    from mpbake.lifecycle import Change, FoundNode, Made
     from mpbake.plan import Builder, Node
 
 _CHECK_TIMEOUT = 60.0
@@ -67,7 +67,7 @@ class Builders:
             return _errors(side_by_side(self._stop_node, nodes))
 
     def _stop_node(self, node: Node) -> None:
-        container = self._idle(node)
+        container = self._idle(node, self.tools.containers)
         if container is None or container.status != "running":
             self.say(f"{node.id}: does not run")
             return
@@ -112,20 +112,15 @@ class Builders:
 
     def _remove_node(self, node: Node, *, keep_state: bool) -> None:
         """Remove what there is of a node, which may be nothing."""
-        match node.driver:
-            case Driver.DOCKER_CONTAINER:
-                container = self._idle(node)
-                if container is None:
-                    return
-                self.tools.containers.remove(node, container)
-                if not keep_state:
-                    self.tools.containers.forget_cache(node)
-                self.say(f"{node.id}: container removed, {'its cache stays' if keep_state else 'and its cache'}")
-            case Driver.KUBERNETES:
-                self.tools.instances.removed(node, keep_state=keep_state)
-                self.say(f"{node.id}: Deployment removed")
-            case _:
-                return  # nothing was made
+        keeper = self.tools.keeper(node)
+        made = self._idle(node, keeper) if keeper else None
+        if keeper is None or made is None:
+            return
+        keeper.remove(node, made)
+        stays = keeps_cache(node, wanted=keep_state)
+        if not stays:
+            keeper.forget_cache(node)
+        self.say(f"{node.id}: {MADE[node.driver].value} removed, {'its cache stays' if stays else 'and its cache'}")
 
     def _remove_entry(self, builder: str) -> None:
         """Take the builder out of the user's store, if mpbake put it there, and forget it."""
@@ -149,30 +144,32 @@ class Builders:
         """Do what is to be done about one node, and see that it answers."""
         node = found.node
         todo = {change.thing: change.action for change in changes if change.node is node}
-        if not todo and node.driver is not Driver.KUBERNETES:
+        keeper = self.tools.keeper(node)
+        if not todo or keeper is None:
             return
+        action = todo.get(MADE[node.driver])
         with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
             self.tools.contexts.ensure(node)
-            if todo.get(Thing.CONTAINER) is Action.REPLACE:
-                self._remove_idle(node)
-            boot(self.tools.instances, self.tools.containers, self.tools.instances.written(node))
-        self.say(f"{node.id}: {_said(todo)}")
+            if action is Action.REPLACE:
+                self._remove_idle(node, keeper)
+            boot(self.tools.instances, keeper, self.tools.instances.written(node))
+        self.say(f"{node.id}: {_said(node, action)}")
 
-    def _remove_idle(self, node: Node) -> None:
-        """Take the container of `node` away when nobody builds in it; its cache stays. Raises LockHeld."""
-        container = self._idle(node)
-        if container is not None:
-            self.tools.containers.remove(node, container)
+    def _remove_idle(self, node: Node, keeper: Keeper) -> None:
+        """Take away what `node` lives in when nobody builds there; its cache stays where it can. Raises LockHeld."""
+        made = self._idle(node, keeper)
+        if made is not None:
+            keeper.remove(node, made)
 
-    def _idle(self, node: Node) -> Container | None:
-        """The container of `node`, looked at anew, once nobody is connected to it; a mere question is soon over."""
+    def _idle(self, node: Node, keeper: Keeper) -> Made | None:
+        """What `node` lives in, looked at anew, once nobody is connected to it; a mere question is soon over."""
         for _ in range(_IDLE_TRIES):
-            container = self.tools.containers.own(node)
-            if container is None or not container.busy or container.status != "running":
-                return container
+            made = keeper.own(node)
+            if made is None or not keeper.is_used(node, made):
+                return made
             time.sleep(_IDLE_PAUSE)
         raise LockHeld(
-            f"{node.id}: something builds in {container_of(node)} just now; it is left as it is",
+            f"{node.id}: something builds in {made_name(node)} just now; it is left as it is",
             hint="repeat this when it is idle",
         )
 
@@ -217,12 +214,12 @@ def _errors(results: Iterable[object]) -> list[MpbakeError]:
     return [each for each in results if isinstance(each, MpbakeError)]
 
 
-def _said(todo: Mapping[Thing, Action]) -> str:
-    match todo.get(Thing.CONTAINER):
+def _said(node: Node, action: Action | None) -> str:
+    match action:
         case Action.CREATE:
             return "created, and answers"
         case Action.REPLACE:
-            return "made anew with its cache, and answers"
+            return f"made anew{' with its cache' if keeps_cache(node) else ''}, and answers"
         case Action.START:
             return "started, and answers"
         case _:

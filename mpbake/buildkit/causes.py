@@ -100,6 +100,48 @@ _NEAR = (
         "is the Docker engine running, and may this user use it? try: docker info",
     ),
 )
+_CLUSTER = (
+    _cause(
+        r"\b(Err)?ImagePull|ErrImage|InvalidImageName",
+        "",
+        'name a BuildKit image that the cluster can pull with image = "…" in the builder',
+    ),
+    _cause(
+        r"\bUnschedulable\b",
+        "",
+        "no machine of the cluster takes its pods: look at nodeselector, tolerations and requests",
+    ),
+    _cause(
+        r"no configuration has been provided|current-context|context \S+ does not exist|localhost:8080 was refused",
+        "kubectl knows no cluster",
+        "name one: KUBECONFIG, and in it kubectl config use-context NAME",
+    ),
+    _cause(
+        r"\bforbidden\b",
+        "this user may not do that in the cluster",
+        "its role must allow deployments, configmaps, pods and pods/exec there; try: kubectl auth can-i --list",
+    ),
+    _cause(
+        r"unauthorized|must be logged in|asked for the client to provide credentials|getting credentials",
+        "the cluster does not know this user",
+        "log in to it anew; try: kubectl get deployments",
+    ),
+    _cause(
+        r"namespaces? \S+ not found",
+        "there is no such namespace",
+        "create it (kubectl create namespace), or name another with `namespace`",
+    ),
+    _cause(
+        r"replicas to be ready",
+        "its pods do not become ready",
+        "look at them (kubectl describe pods), or give them longer with `timeout`",
+    ),
+    _cause(
+        r"was refused|unable to connect|no such host|timed? ?out|no route to host|connection refused",
+        "the cluster does not answer",
+        "is it up, and is the right one in use? try: kubectl version",
+    ),
+)
 _REMOTE = _cause(r"", "", "check the address; does BuildKit run there?")
 _REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
@@ -130,9 +172,17 @@ def explain(node: Node, said: str) -> tuple[str, str]:
     return message, cause.hint.format(host=host)
 
 
+def last_words(heading: str, words: str) -> str:
+    """What somebody said in the end, as a paragraph of a message; nothing where nothing was said."""
+    said = "\n  ".join(words.splitlines())
+    return f"{heading}:\n  {said}" if said else ""
+
+
 def _causes(node: Node) -> tuple[Cause, ...]:
     if node.driver is Driver.REMOTE:
         return (_REMOTE if node.tls == Tls() else _REMOTE_TLS,)
+    if node.driver is Driver.KUBERNETES:
+        return _CLUSTER
     images = (_NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
     return (*images, *(_FAR if _is_far(node) else _NEAR))
 

@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.causes import is_silent, ssh_command
+from mpbake.buildkit.causes import is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import Unreachable, UsageError
-from mpbake.lifecycle import MARK, Container, container_of, volume_of
+from mpbake.lifecycle import MARK, Made, container_of, volume_of
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Containers:
 
     docker: Docker
 
-    def find(self, node: Node) -> Container | None:
+    def find(self, node: Node) -> Made | None:
         """The container of `node`; None when there is none. Raises Unreachable."""
         found = self._run(node, "container", "inspect", "--format", "{{json .}}", container_of(node))
         if found.returncode:
@@ -43,7 +43,7 @@ class Containers:
         asked = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
         return unreachable(node, found, f"{found.stderr}\nstderr={asked.stderr}")
 
-    def own(self, node: Node) -> Container | None:
+    def own(self, node: Node) -> Made | None:
         """The container of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
         found = self.find(node)
         if found is not None and not found.mark:
@@ -71,15 +71,19 @@ class Containers:
             message = f"node {node.id} cannot be used: the container {one_line(name)} {what}"
             raise Unreachable(message, hint='start it; a plan makes containers with driver = "docker-container"')
 
-    def stop(self, node: Node, container: Container) -> None:
-        """End what runs in it; BuildKit gets the time to write down its state."""
-        self._must(node, "container", "stop", container.id)
+    def is_used(self, _: Node, made: Made) -> bool:
+        """Whether somebody builds in it."""
+        return made.busy and made.status == "running"
 
-    def remove(self, node: Node, container: Container) -> None:
+    def stop(self, node: Node, made: Made) -> None:
+        """End what runs in it; BuildKit gets the time to write down its state."""
+        self._must(node, "container", "stop", made.id)
+
+    def remove(self, node: Node, made: Made) -> None:
         """Stop it and take it away; the volume with its cache stays. By its id: another of that name is spared."""
-        if container.status == "running":
-            self.stop(node, container)
-        self._must(node, "container", "rm", "--force", container.id)
+        if made.status == "running":
+            self.stop(node, made)
+        self._must(node, "container", "rm", "--force", made.id)
 
     def forget_cache(self, node: Node) -> None:
         """Remove the volume with the cache of `node`, if there is one."""
@@ -93,7 +97,7 @@ class Containers:
         if found.returncode:
             return ""
         lines = without_colour(f"{found.stdout}{found.stderr}").strip().splitlines()
-        return "\n".join(lines[-_LAST_LINES:])
+        return last_words("its log ends with", "\n".join(lines[-_LAST_LINES:]))
 
     def _must(self, node: Node, *command: str) -> None:
         found = self._run(node, *command)
@@ -105,9 +109,9 @@ class Containers:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
 
 
-def _container(found: dict[str, Any]) -> Container:
+def _container(found: dict[str, Any]) -> Made:
     variables = dict(each.partition("=")[::2] for each in found["Config"]["Env"] or ())
-    return Container(
+    return Made(
         id=found["Id"],
         name=found["Name"].lstrip("/"),
         status=found["State"]["Status"],

@@ -132,14 +132,6 @@ class Instances:
         Store(folder=ready.store).put(node.name, entry)
         return ready
 
-    def removed(self, node: Node, *, keep_state: bool) -> None:
-        """Have buildx remove what it made of `node`, which no other command of its driver can. Raises Unreachable."""
-        ready = self.written(node)
-        command = ["buildx", "rm", ready.builder, *(["--keep-state"] if keep_state else [])]
-        found = self._docker.run(command, environment=ready.environment, timeout=INSPECT_TIMEOUT)
-        if found.returncode:
-            raise unreachable(node, found)
-
     def endpoint(self, node: Node) -> str:
         """What buildx is told as the endpoint; the engine in use by name or URL, not to follow the user elsewhere.
 
@@ -291,7 +283,8 @@ def _late(node: Node) -> Unreachable:
 
 
 def _what(node: Node) -> str:
-    return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or 'the engine in use'})"
+    in_use = "the cluster in use" if node.driver is Driver.KUBERNETES else "the engine in use"
+    return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or in_use})"
 
 
 def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
-from mpbake.lifecycle import Action, Listed, Thing
+from mpbake.lifecycle import MADE, Action, Listed, Thing
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     drift = _drift(found, node)
     if each.trouble:
         return Listed(node=node, status=each.trouble)
-    if node.driver is Driver.DOCKER_CONTAINER and not node.external:
-        status = each.container.status if each.container else "missing"
+    if node.driver in MADE and not node.external:
+        status = each.made.status if each.made else "missing"
         if status != "running":
             return Listed(node=node, status=status, drift=drift)
     ready = _ask(tools, node)

@@ -15,9 +15,9 @@ from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
 from mpbake.buildkit.locks import held
-from mpbake.buildkit.tools import boot
+from mpbake.buildkit.tools import boot, keeper_of
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
-from mpbake.lifecycle import mark_differences
+from mpbake.lifecycle import keeps_cache, mark_differences
 from mpbake.placement import default_driver
 from mpbake.plan import Driver
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.docker import Docker
-    from mpbake.lifecycle import Container
+    from mpbake.buildkit.tools import Keeper
+    from mpbake.lifecycle import Made
     from mpbake.plan import Node, Target
 
 
@@ -113,15 +114,10 @@ class Nodes:
         node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
         if node.external:
             return self._instances.external(node)
-        match node.driver:
-            case Driver.DOCKER:
-                return self._instances.engine(node)
-            case Driver.REMOTE:
-                return self._remote_node(node)
-            case Driver.KUBERNETES:
-                return self._instances.booted(self._instances.written(node))
-            case _:
-                return self._container_node(node)
+        if node.driver is Driver.DOCKER:
+            return self._instances.engine(node)
+        keeper = keeper_of(self._docker, node)
+        return self._kept_node(node, keeper) if keeper else self._remote_node(node)
 
     def _remote_node(self, node: Node) -> Ready:
         warnings = check_certificates(node, self._now())
@@ -129,27 +125,27 @@ class Nodes:
         self._containers.check_endpoint(node)
         return replace(self._instances.booted(self._instances.written(node)), warnings=warnings)
 
-    def _container_node(self, node: Node) -> Ready:
-        """A BuildKit container, on whichever engine: known by its mark, made when missing."""
+    def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
+        """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing."""
         warnings = check_certificates(node, self._now())
         self._contexts.ensure(node)
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
-            container = self._containers.own(node)
-            ready = boot(self._instances, self._containers, self._instances.written(node))
-        return replace(ready, note=_note(container), warnings=(*warnings, *_drift(node, container)))
+            made = keeper.own(node)
+            ready = boot(self._instances, keeper, self._instances.written(node))
+        return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
 
-def _note(before: Container | None) -> str:
-    """What had to be done with a container, from what it was before."""
+def _note(before: Made | None) -> str:
+    """What had to be done with what a node lives in, from what it was before."""
     if before is None:
         return "created"
     return "running" if before.status == "running" else "started"
 
 
-def _drift(node: Node, container: Container | None) -> tuple[str, ...]:
-    """What a run says of a container that was made with other options: it is used as it is."""
-    changed = mark_differences(container.mark, declare(node).mark) if container else ()
+def _drift(node: Node, made: Made | None) -> tuple[str, ...]:
+    """What a run says of what was made with other options: it is used as it is."""
+    changed = mark_differences(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
-    remedy = f"mpbake builders up {node.builder} makes it anew, and its cache stays"
+    remedy = f"mpbake builders up {node.builder} makes it anew{', and its cache stays' if keeps_cache(node) else ''}"
     return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)

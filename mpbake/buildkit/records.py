@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.contexts import engine_of
 from mpbake.files import write_whole
-from mpbake.lifecycle import context_of
+from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ _FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MadeNode:
-    """A node that was made. `engine` is how docker reached its engine, `context` the docker context made for it."""
+    """A node that was made. `engine` is how docker reached its engine, `context` the docker context made for it.
+
+    `place` are the options of a kubernetes node that say where in the cluster it is, and as what.
+    """
 
     name: str
     driver: str
     engine: str
     context: str = ""
+    place: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def node(self, builder: str) -> Node:
         """The node, as far as it takes to find what there is of it."""
-        return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine)
+        options = tuple(self.place.items())
+        return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +61,10 @@ def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
 
 
 def _made(node: Node) -> MadeNode:
-    return MadeNode(name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_of(node))
+    place = {name: value for name, value in node.options if name in PLACE} if node.driver is Driver.KUBERNETES else {}
+    return MadeNode(
+        name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_of(node), place=place
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -69,7 +69,6 @@ def _look_at(tools: Tools, node: Node) -> _Looked:
     if node.external:
         return _Looked(found=FoundNode(node=node))
     warnings = check_certificates(node, tools.now())
-    mark = declare(node).mark
     match node.driver:
         case Driver.REMOTE:
             warnings += check_connection(node, tools.now)
@@ -78,16 +77,15 @@ def _look_at(tools: Tools, node: Node) -> _Looked:
         case Driver.DOCKER:
             tools.instances.engine(node)
             return _Looked(found=FoundNode(node=node), warnings=warnings)
-        case Driver.KUBERNETES:
-            return _Looked(found=FoundNode(node=node, mark=mark), warnings=warnings)
         case _:
-            return _Looked(found=_look_at_container(tools, node, mark), warnings=warnings)
+            return _Looked(found=_look_at_made(tools, node), warnings=warnings)
 
 
-def _look_at_container(tools: Tools, node: Node, mark: str) -> FoundNode:
+def _look_at_made(tools: Tools, node: Node) -> FoundNode:
     right = tools.contexts.is_right(node) if context_of(node) else None
-    container = None if right is False else tools.containers.own(node)
-    return FoundNode(node=node, mark=mark, container=container, context=right)
+    keeper = tools.keeper(node)
+    made = None if right is False or keeper is None else keeper.own(node)
+    return FoundNode(node=node, mark=declare(node).mark, made=made, context=right)
 
 
 def _entries(tools: Tools, builder: Builder) -> tuple[Entry | None, Entry | None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mpbake.buildkit.causes import explain
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
+from mpbake.buildkit.deployments import Deployments
 from mpbake.buildkit.instances import Instances
 from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.store import Store, store_folder
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.docker import Docker
     from mpbake.buildkit.instances import Ready
+    from mpbake.plan import Node
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+Keeper = Containers | Deployments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,21 @@ class Tools:
     store: Store
     records: Records
     now: Callable[[], datetime]
+
+    def keeper(self, node: Node) -> Keeper | None:
+        """See `keeper_of`."""
+        return keeper_of(self.docker, node)
+
+
+def keeper_of(docker: Docker, node: Node) -> Keeper | None:
+    """Who looks after what mpbake makes for a node of this driver; None where it makes nothing."""
+    match node.driver:
+        case Driver.DOCKER_CONTAINER:
+            return Containers(docker=docker)
+        case Driver.KUBERNETES:
+            return Deployments(docker=docker)
+        case _:
+            return None
 
 
 def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]) -> Tools:
@@ -57,17 +75,16 @@ def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now
     )
 
 
-def boot(instances: Instances, containers: Containers, instance: Ready) -> Ready:
-    """Start what is to answer; when it does not, the end of its own log says why. Raises Unreachable."""
+def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:
+    """Start what is to answer; when it does not, it says itself why. Raises Unreachable."""
     try:
         return instances.booted(instance)
     except Unreachable as error:
-        words = containers.last_words(instance.node) if instance.node.driver is Driver.DOCKER_CONTAINER else ""
+        words = keeper.last_words(instance.node)
         if not words:
             raise
-        said = "\n  ".join(words.splitlines())
         hint = explain(instance.node, words)[1] or error.hint
-        raise Unreachable(f"{error.message}\nits log ends with:\n  {said}", hint=hint) from None
+        raise Unreachable(f"{error.message}\n{words}", hint=hint) from None
 
 
 def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:

@@ -84,6 +84,10 @@ class FakeDocker(Docker):
         assert isinstance(found, Completed)
         return found
 
+    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+        """Another program is answered just so."""
+        return self.run(command, timeout=timeout)
+
 
 class Baker(FakeDocker):
     """A docker whose bake says what it was told to say, and keeps the definitions that it was given."""

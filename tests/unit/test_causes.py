@@ -99,3 +99,27 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
     node = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint=endpoint)
     command = ssh_command(node, "docker", "version")
     assert command == ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *words]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (
+            "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+            "kubectl knows no cluster",
+        ),
+        ('error: context "gone" does not exist', "kubectl knows no cluster"),
+        (
+            'Error from server (Forbidden): deployments.apps "x" is forbidden: User "me" cannot get resource',
+            "this user may not do that in the cluster",
+        ),
+        ("error: You must be logged in to the server (Unauthorized)", "the cluster does not know this user"),
+        ('Error from server (NotFound): namespaces "ci" not found', "there is no such namespace"),
+        ("Unable to connect to the server: dial tcp 10.0.0.9:6443: i/o timeout", "the cluster does not answer"),
+        ("ERROR: expected 2 replicas to be ready, got 0", "its pods do not become ready"),
+    ],
+)
+def test_clusters(said: str, message: str) -> None:
+    found, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), said)
+    assert found == f"{message} ({said.removeprefix('ERROR: ')})"
+    assert hint

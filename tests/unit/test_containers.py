@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.buildkit.containers import Containers
 from mpbake.errors import Unreachable
-from mpbake.lifecycle import Container, container_of, volume_of
+from mpbake.lifecycle import Made, container_of, volume_of
 from mpbake.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.docker import Completed
 
 NODE = Node(builder="CI", name="local", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://far")
-FOUND = Container(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")
+FOUND = Made(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")
 
 
 def containers(**answers: Any) -> tuple[Containers, FakeDocker]:
@@ -78,8 +78,8 @@ def test_an_end_in_order() -> None:
 def test_last_words() -> None:
     said = "\n".join(f"line {number}" for number in range(30))
     this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))
-    assert this.last_words(NODE).splitlines()[0] == "line 21"
-    assert this.last_words(NODE).splitlines()[-1] == "bad flag"
+    lines = this.last_words(NODE).splitlines()
+    assert (lines[:2], lines[-1]) == (["its log ends with:", "  line 21"], "  bad flag")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from mpbake.lifecycle import (
     Action,
     Change,
-    Container,
     Entry,
     EntryNode,
     FoundNode,
     Listed,
+    Made,
     Thing,
     changes_text,
     inventory_text,
@@ -35,12 +35,12 @@ LOCAL = Node(
 )
 CI = Builder(name="CI", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
 MARK = "driver=1;env.TOKEN=2;flags=3;image=4;memory=5"
-RIGHT = Container(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
+RIGHT = Made(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
 ENTRY = Entry(driver="docker-container", nodes=(EntryNode(name="ci-local", endpoint="desktop"),))
 
 
-def found(container: Container | None = RIGHT, **more: object) -> FoundNode:
-    return replace(FoundNode(node=LOCAL, mark=MARK, container=container), **more)  # type: ignore[arg-type]
+def found(made: Made | None = RIGHT, **more: object) -> FoundNode:
+    return replace(FoundNode(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
 
 
 def decided(*nodes: FoundNode, kept: Entry | None = ENTRY, declared: Entry | None = ENTRY) -> str:

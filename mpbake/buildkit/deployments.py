@@ -1,0 +1,157 @@
+"""The Deployments of kubernetes nodes: found by name, known by mpbake's mark, never taken over; through kubectl.
+
+buildx makes a Deployment, and afterwards uses whatever has its name: it neither says what there is nor whose it is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.causes import last_words
+from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
+from mpbake.errors import Unreachable, UsageError
+from mpbake.lifecycle import MARK, Made, holds_claim, namespace_of
+from mpbake.text import one_line, without_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.plan import Node
+
+_REMOVE_TIMEOUT = 120.0
+_LAST_LINES = 10
+_SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployments:
+    """Looks at Deployments, and ends those that mpbake made. With a claim for its volume one is a StatefulSet."""
+
+    docker: Docker
+
+    def find(self, node: Node) -> Made | None:
+        """The Deployment of `node`; None when there is none. Raises Unreachable."""
+        found = self._described(node)
+        return _made(found) if found else None
+
+    def own(self, node: Node) -> Made | None:
+        """The Deployment of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
+        found = self.find(node)
+        if found is not None and not found.mark:
+            raise UsageError(
+                f"{node.id}: a Deployment {found.name} exists that mpbake did not make; it is left as it is",
+                hint=f"rename the builder or the node, or remove it: kubectl delete deployment {found.name}",
+            )
+        return found
+
+    def is_used(self, node: Node, _: Made) -> bool:
+        """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod."""
+        asked = ("--", "pgrep", "-f", "buildctl dial-stdio")
+        return any(not self._run(node, "exec", pod["metadata"]["name"], *asked).returncode for pod in self._pods(node))
+
+    def remove(self, node: Node, made: Made) -> None:
+        """Take it away with its configuration, and wait until its pods are gone: buildx would go on to use them."""
+        found = self._described(node)
+        if not found or found["metadata"]["uid"] != made.id:
+            return  # somebody else was quicker
+        gone = [f"{_kind(node)}/{made.name}", *(f"configmap/{name}" for name in _configuration(found))]
+        waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
+        self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
+
+    def forget_cache(self, node: Node) -> None:
+        """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
+
+    def last_words(self, node: Node) -> str:
+        """What keeps its pods from running, else the end of their log, as far as it can be had."""
+        try:
+            troubles = [trouble for pod in self._pods(node) for trouble in _troubles(pod)]
+        except Unreachable:
+            return ""
+        if troubles:
+            return last_words("its pods wait", "\n".join(dict.fromkeys(troubles)))
+        found = self._run(node, "logs", f"--selector={_selector(node)}", "--tail", str(_LAST_LINES))
+        return "" if found.returncode else last_words("its log ends with", without_colour(found.stdout).strip())
+
+    def _described(self, node: Node) -> dict[str, Any]:
+        """What the cluster says of it; nothing when there is none."""
+        found = self._must(node, "get", f"{_kind(node)}/{node.buildx_name}", "--ignore-not-found", "--output=json")
+        described: dict[str, Any] = json.loads(found.stdout) if found.stdout.strip() else {}
+        return described
+
+    def _pods(self, node: Node) -> list[dict[str, Any]]:
+        found = self._must(node, "get", "pods", f"--selector={_selector(node)}", "--output=json")
+        pods: list[dict[str, Any]] = json.loads(found.stdout)["items"]
+        return pods
+
+    def _must(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
+        found = self._run(node, *command, timeout=timeout)
+        if found.returncode:
+            raise unreachable(node, found)
+        return found
+
+    def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
+        namespace = namespace_of(node)
+        where = [f"--namespace={namespace}"] if namespace else []
+        try:
+            return self.docker.run_program(["kubectl", *where, *command], timeout=timeout)
+        except Unreachable as error:
+            raise Unreachable(
+                f"{node.id}: {error.message}",
+                hint="install it: without it nobody can tell whose a Deployment is; buildx would use any of that name",
+            ) from None
+
+
+def _kind(node: Node) -> str:
+    return "statefulset" if holds_claim(node) else "deployment"
+
+
+def _selector(node: Node) -> str:
+    """The label that buildx gives to the pods of a Deployment."""
+    return f"app={node.buildx_name}"
+
+
+def _made(found: Mapping[str, Any]) -> Made:
+    spec = found["spec"]
+    ready, wanted = found.get("status", {}).get("readyReplicas") or 0, spec.get("replicas", 1)
+    pod = spec["template"]["spec"]
+    container = pod["containers"][0]
+    variables = {each["name"]: each.get("value", "") for each in container.get("env") or ()}
+    return Made(
+        id=found["metadata"]["uid"],
+        name=found["metadata"]["name"],
+        status="running" if ready else f"not ready ({ready} of {wanted} pods)",
+        mark=variables.get(MARK, ""),
+        settings=tuple(sorted(_settings(wanted, pod, container))),
+    )
+
+
+def _settings(replicas: int, pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a Deployment says of the options that it was made with; what is not set is left out."""
+    yield "image", container.get("image", "")
+    yield "replicas", str(replicas)
+    yield from ((name, pod[key]) for name, key in _SETTINGS.items() if pod.get(key))
+    for kind, amounts in (container.get("resources") or {}).items():
+        yield from ((f"{kind}.{what}", str(amount)) for what, amount in amounts.items())
+
+
+def _configuration(found: Mapping[str, Any]) -> list[str]:
+    """The ConfigMaps that buildx made for it: they bear its name."""
+    volumes = found["spec"]["template"]["spec"].get("volumes") or ()
+    names = [each["configMap"]["name"] for each in volumes if each.get("configMap")]
+    return [name for name in names if name.startswith(found["metadata"]["name"])]
+
+
+def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
+    """Why a pod does not run: no machine takes it, or one of its containers does not start."""
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            yield one_line(f"pod {name}: {condition.get('reason', '')}: {condition.get('message', '')}")
+    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    for state in (each.get("state") or {} for each in containers):
+        held = state.get("waiting") or state.get("terminated")
+        if held and held.get("reason") != "Completed":
+            yield one_line(f"pod {name}: {held.get('reason', '')}: {held.get('message', '')}".rstrip(": "))

@@ -1,0 +1,292 @@
+"""Deployments of nodes: found by kubectl, known by their mark, ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.buildkit import builders as module
+from mpbake.buildkit.builders import Builders
+from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.deployments import Deployments
+from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.tools import tools_for
+from mpbake.errors import Unreachable
+from mpbake.lifecycle import MARK, Made, changes_text, inventory_text
+from mpbake.plan import Builder, Driver, Node
+from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.plans import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.buildkit.docker import Completed
+
+NODE = Node(
+    builder="k",
+    name="n",
+    driver=Driver.KUBERNETES,
+    options=(("image", "moby/buildkit:v2"), ("namespace", "ci"), ("nodeselector", "a=b"), ("requests.cpu", "2")),
+)
+CLUSTER = Builder(name="k", driver=Driver.KUBERNETES, nodes=(NODE,))
+LOOK = "look at them (kubectl describe pods), or give them longer with `timeout`"
+MARKED = declare(NODE).mark
+
+
+def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
+    """What a cluster says of the Deployment of `NODE`, as far as it is read."""
+    container = {
+        "image": "moby/buildkit:v1",
+        "env": [{"name": MARK, "value": mark}] if mark else [],
+        "resources": {"requests": {"cpu": "1"}},
+    }
+    volumes = [{"configMap": {"name": "k-n-config"}}, {"configMap": {"name": "others"}}, {"emptyDir": {}}]
+    pod = {"containers": [container], "volumes": volumes, "serviceAccountName": "builder"}
+    return {
+        "metadata": {"name": "k-n", "uid": "c0ffee"},
+        "spec": {"replicas": 1, "template": {"spec": pod}},
+        "status": {"readyReplicas": ready} if ready else {},
+    }
+
+
+def pod(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "k-n-1"}, "status": status}
+
+
+class Cluster(FakeDocker):
+    """A cluster with at most one Deployment, and a buildx that makes it."""
+
+    def __init__(self, found: dict[str, Any] | None = None, **answers: Any) -> None:
+        defaults = {
+            "buildx create": done(),
+            "buildx inspect": done("Platforms: linux/amd64\n"),
+            "kubectl get pods": done(json.dumps({"items": [pod()]})),
+            "kubectl exec": failed("command terminated with exit code 1"),
+        }
+        super().__init__({**defaults, **{name.replace("_", " "): answer for name, answer in answers.items()}})
+        self.found = found
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Do as buildx and kubectl do; the namespace is seen to, and then left out."""
+        if arguments[0] == "kubectl":
+            assert arguments[1] == "--namespace=ci"
+            arguments = [arguments[0], *arguments[2:]]
+        command = " ".join(arguments)
+        if command.startswith("kubectl get deployment/k-n --ignore-not-found"):
+            return done(json.dumps(self.found) if self.found else "")
+        if command.startswith("kubectl delete"):
+            self.commands.append(command)
+            self.found = None
+            return done()
+        if "--bootstrap" in arguments and self.answers["buildx inspect"].returncode == 0:
+            self.found = self.found or deployment()
+        return super().run(arguments, **settings)
+
+
+def builders(folder: Path, cluster: FakeDocker) -> tuple[Builders, list[str]]:
+    (folder / "scratch").mkdir(exist_ok=True)
+    said: list[str] = []
+    environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    tools = tools_for(cluster, environment, folder / "scratch", lambda: datetime.now(UTC))
+    return Builders(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+
+
+def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
+    """What was to be done about the Deployment, what was said of it, and what went wrong with it."""
+    this, said = builders(folder, cluster)
+    told: list[str] = []
+    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes)))
+    lines = [line for line in "".join(told).splitlines() if " builder k:" not in line]
+    return "\n".join(lines), said, [str(each) for each in found.errors if "did not write down" not in str(each)]
+
+
+def test_what_there_is() -> None:
+    assert Deployments(docker=Cluster(deployment("image=1"))).find(NODE) == Made(
+        id="c0ffee",
+        name="k-n",
+        status="running",
+        mark="image=1",
+        settings=(
+            ("image", "moby/buildkit:v1"),
+            ("replicas", "1"),
+            ("requests.cpu", "1"),
+            ("serviceaccount", "builder"),
+        ),
+    )
+
+
+def test_there_is_none() -> None:
+    assert Deployments(docker=Cluster()).own(NODE) is None
+
+
+def test_a_claim_makes_it_a_stateful_set() -> None:
+    claimed = replace(NODE, options=(("persistent-volume-claim.requests.storage", "9Gi"),))
+    docker = FakeDocker({"kubectl get": done()})
+    assert Deployments(docker=docker).own(claimed) is None
+    assert docker.commands == ["kubectl get statefulset/k-n --ignore-not-found --output=json"]
+
+
+def test_no_kubectl() -> None:
+    docker = FakeDocker({"kubectl": Unreachable("the kubectl command was not found")})
+    with pytest.raises(Unreachable) as caught:
+        Deployments(docker=docker).own(NODE)
+    assert str(caught.value) == text("""
+        k/n: the kubectl command was not found
+          = install it: without it nobody can tell whose a Deployment is; buildx would use any of that name
+        """)
+
+
+def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
+    cluster = Cluster()
+    plan, said, errors = brought_up(tmp_path, cluster)
+    assert plan == "k (kubernetes)\n  + create Deployment k-n: there is none"
+    assert said == ["k/n: created, and answers"]
+    assert errors == []
+    assert brought_up(tmp_path, cluster)[0] == "k (kubernetes)"
+
+
+def test_somebody_elses_stays(tmp_path: Path) -> None:
+    cluster = Cluster(deployment(""))
+    plan, said, errors = brought_up(tmp_path, cluster)
+    assert (plan, said) == ("k (kubernetes)", [])
+    assert errors == [
+        text("""
+            k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove it: kubectl delete deployment k-n
+            """)
+    ]
+    assert not [each for each in cluster.commands if "--bootstrap" in each], "buildx would use it"
+
+
+def test_drift_is_corrected(tmp_path: Path) -> None:
+    options = ("driver", "env.A", "image", "nodeselector", "requests.cpu")
+    cluster = Cluster(deployment(";".join(f"{name}=0" for name in options)))
+    plan, said, errors = brought_up(tmp_path, cluster)
+    assert plan == text("""
+        k (kubernetes)
+          ± replace Deployment k-n: it was made with other options; its cache goes with its pods
+              driver: another -> as declared
+              env.A: another -> as declared
+              image: moby/buildkit:v1 -> moby/buildkit:v2
+              namespace: (none) -> ci
+              nodeselector: another -> a=b
+              requests.cpu: 1 -> 2
+        """)
+    assert said == ["k/n: made anew, and answers"]
+    assert errors == []
+    deleted = "deployment/k-n configmap/k-n-config --ignore-not-found --cascade=foreground --timeout=120s"
+    assert f"kubectl delete {deleted}" in cluster.commands, "with its own configuration and no other's"
+
+
+def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_PAUSE", 0)
+    cluster = Cluster(deployment("driver=0"), kubectl_exec=done("17\n"))
+    _, _, errors = brought_up(tmp_path, cluster)
+    assert errors == [
+        text("""
+            k/n: something builds in k-n just now; it is left as it is
+              = repeat this when it is idle
+            """)
+    ]
+    assert "kubectl exec k-n-1 -- pgrep -f buildctl dial-stdio" in cluster.commands
+    assert cluster.found, "it is still there"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "hint"),
+    [
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
+            "its pods wait:\n  pod k-n-1: ImagePullBackOff: no such image",
+            'name a BuildKit image that the cluster can pull with image = "…" in the builder',
+        ),
+        (
+            {"initContainerStatuses": [{"state": {"terminated": {"reason": "Error", "exitCode": 1}}}]},
+            "its pods wait:\n  pod k-n-1: Error",
+            LOOK,
+        ),
+        (
+            {
+                "conditions": [
+                    {"type": "Initialized", "status": "True"},
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3\nnodes"},
+                ]
+            },
+            "its pods wait:\n  pod k-n-1: Unschedulable: 0/3\\nnodes",
+            "no machine of the cluster takes its pods: look at nodeselector, tolerations and requests",
+        ),
+        (
+            {
+                "initContainerStatuses": [{"state": {"terminated": {"reason": "Completed"}}}],
+                "containerStatuses": [{"state": {"running": {}}}],
+            },
+            "its log ends with:\n  buildkitd: unknown flag --nope",
+            LOOK,
+        ),
+    ],
+)
+def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, Any], words: str, hint: str) -> None:
+    cluster = Cluster(
+        buildx_inspect=failed("ERROR: expected 1 replicas to be ready, got 0"),
+        kubectl_get_pods=done(json.dumps({"items": [pod(**status)]})),
+        kubectl_logs=done("buildkitd: unknown flag --nope\n"),
+    )
+    _, _, errors = brought_up(tmp_path, cluster)
+    said = "its pods do not become ready (expected 1 replicas to be ready, got 0)"
+    node = "node k/n (kubernetes, the cluster in use)"
+    assert errors == [f"{node} cannot be used: {said}\n{words}\n  = {hint}"]
+
+
+def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
+    docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
+    this, _ = builders(tmp_path, docker)
+    (listed,) = inventory(this.tools, CLUSTER)
+    assert listed.status == (
+        "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
+        "(Unable to connect to the server: dial tcp: i/o timeout)"
+    )
+
+
+def test_as_listed(tmp_path: Path) -> None:
+    this, _ = builders(tmp_path, Cluster())
+    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER)])
+    this, _ = builders(tmp_path, Cluster(deployment(ready=0)))
+    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER)])
+
+
+def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
+    plan, said, _ = brought_up(tmp_path, Cluster(deployment(ready=0)))
+    assert plan == "k (kubernetes)\n  > start Deployment k-n: it is not ready (0 of 1 pods)"
+    assert said == ["k/n: started, and answers"]
+
+
+def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
+    cluster = Cluster()
+    brought_up(tmp_path, cluster)
+    this, said = builders(tmp_path, cluster)
+    record = this.tools.records.read("k")
+    assert record is not None
+    assert this.prune(None, record) == []
+    assert said == ["k/n: Deployment removed, and its cache"]
+    assert cluster.found is None
+    assert this.tools.records.read("k") is None
+
+
+def test_a_claim_outlives_it(tmp_path: Path) -> None:
+    claimed = replace(NODE, options=(*NODE.options, ("persistent-volume-claim.requests.storage", "9Gi")))
+    found = done(json.dumps(deployment()))
+    docker = FakeDocker(
+        {
+            "kubectl --namespace=ci get statefulset/k-n": found,
+            "kubectl --namespace=ci get pods": done(json.dumps({"items": []})),
+            "kubectl --namespace=ci delete statefulset/k-n": done(),
+        }
+    )
+    this, said = builders(tmp_path, docker)
+    assert this.remove(replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
+    assert said == ["k/n: Deployment removed, its cache stays"]
