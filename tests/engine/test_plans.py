@@ -41,6 +41,10 @@ EXPECTED = [
         images=tuple(f"matrix/php:{version}-{flavour}" for version in ("8.1", "8.2") for flavour in ("cli", "fpm")),
     ),
     Expected(plan="platforms", images=("platforms/web:1.4.0", "platforms/web:1")),
+    Expected(
+        plan="together",
+        images=("together/api:2.0.0", "together/api:2", "together/web:2.0.0", "mirror/web:2.0.0"),
+    ),
 ]
 
 
