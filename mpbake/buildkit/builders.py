@@ -56,7 +56,10 @@ class Builders:
             doable = [each for each in found.nodes if not each.trouble]
             errors = _errors(side_by_side(lambda each: self._bring_up_node(each, found.changes), doable))
             if any(change.thing is Thing.ENTRY for change in found.changes):
-                errors += self._write_entry(builder, sure=not errors and not found.errors)
+                if any(each.trouble and each.node.driver in MADE for each in found.nodes):  # buildx would not have it
+                    self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
+                else:
+                    errors += self._write_entry(builder, sure=not errors and not found.errors)
             self.tools.records.write(record_of(builder, self.plan, self.tools.records.read(builder.name)))
             return replace(found, errors=(*found.errors, *errors))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -140,9 +141,21 @@ def test_a_machine_behind_ssh(  # noqa: PLR0913, PLR0917 - each is a part of the
         if part in shape:
             start, _, end = shape.partition(part)
             assert found.startswith(start)
-            assert end in found
+            assert found.endswith(end)
             return
-    assert found.startswith(shape)
+    assert found == shape
+
+
+def test_a_machine_with_another_host_key_than_before(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(far_plan(testbed, name))
+    subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "old"), check=True)
+    known = tmp_path / "known_hosts"
+    known.write_text(f"* {(tmp_path / 'old.pub').read_text()}")
+    ssh_in_the_way(testbed, tmp_path, f"-o UserKnownHostsFile={known}")
+    assert fails() == FAR.format(name=name) + (
+        "the host key of mpbake-node is another than before (Host key verification failed.)\n"
+        "  = if that is right, forget the old one: ssh-keygen -R mpbake-node\n"
+    )
 
 
 def test_an_ssh_server_that_hangs_does_not_hold_the_rest_up(
