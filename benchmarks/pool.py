@@ -1,6 +1,6 @@
 """What equal nodes are good for: targets of one platform on one, two and four of them, with nothing cached.
 
-    .venv/bin/python benchmarks/pool.py [--runs N] [--targets N]
+    .venv/bin/python benchmarks/pool.py [--runs N] [--targets N] [--only one|two]
 
 mpbake and `docker buildx bake` in turn, on a builder with the very same nodes, whose strength is limited. With real
 buildkitd nodes (NODE_IMAGE in the environment names their image) each has `max-parallelism = 1`, and a build sleeps. An
@@ -8,6 +8,9 @@ engine's embedded BuildKit knows no such limit: there each node container gets a
 known amount of it, and the plan says that a node has two slots.
 
 Goals, as ratios of wall times mpbake/bake: one node at most 1.1, two at most 0.6, four at most 0.35.
+
+Then half as many targets of two platforms each, on two nodes for either platform. What was built where the nodes
+themselves tell: in front of each stands a witness that notes every build that it is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +39,8 @@ CPUS = 0.4
 BURNED = 1.2
 """Seconds of CPU that a build burns there: three in wall time, when it has its node for itself."""
 GOALS = {1: 1.1, 2: 0.6, 4: 0.35}
+PAIRS = ("linux/amd64", "linux/amd64", "linux/arm64", "linux/arm64")
+MIXED = "mixed"
 _NONCES = itertools.count()
 
 
@@ -56,8 +62,8 @@ class Nodes:
         here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
         (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
         targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
-        (here.folder / "build.toml").write_text(_plan(here, names, targets))
-        (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets)))
+        (here.folder / "build.toml").write_text(_plan(_containers(here, names), BUILDER, PAIRS[:1], targets))
+        (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, PAIRS[:1])))
 
     def prepare(self) -> None:
         """Have mpbake make every node, by itself, and limit it."""
@@ -79,7 +85,7 @@ class Nodes:
             append = ["--append"] if name != names[0] else []
             create = ["buildx", "create", "--name", BUILDER, "--node", f"{BUILDER}-{name}", *append]
             create += ["--driver", "docker-container", "--platform", "linux/amd64", *flags, _context(name)]
-            type(here)(folder=here.folder, bed=here.bed, env=env, image=here.image).docker(*create)
+            replace(here, env=env).docker(*create)
         return path
 
     def remove(self) -> None:
@@ -97,70 +103,156 @@ def _container(name: str) -> str:
     return f"buildx_buildkit_{BUILDER}-{name}"
 
 
-def _plan(here: Ground, names: Sequence[str], targets: dict[str, str]) -> str:
+def _containers(here: Ground, names: Sequence[str]) -> str:
+    """The builder of the nodes called `names`."""
     nodes = "\n".join(
         f'[builders.{BUILDER}.nodes.{name}]\nendpoint = "{_context(name)}"\nplatforms = ["linux/amd64"]'
         for name in names
     )
-    tables = "\n".join(
-        f'[targets.{name}]\ninherits = ["_t"]\nargs = {{ NAME = "{value}" }}' for name, value in targets.items()
-    )
     return f"""
-version = 1
-[groups]
-default = {json.dumps(list(targets))}
 [builders.{BUILDER}]
 driver = "docker-container"
 image = "{here.image}"
 network = "host"
 {"slots = 2" if here.embedded else ""}
 {nodes}
+"""
+
+
+def _plan(builder: str, name: str, platforms: Sequence[str], targets: dict[str, str]) -> str:
+    """A plan of `targets`, names and what is particular of each, on the builder of that name."""
+    tables = "\n".join(
+        f'[targets.{each}]\ninherits = ["_t"]\nargs = {{ NAME = "{value}" }}' for each, value in targets.items()
+    )
+    return f"""
+version = 1
+[groups]
+default = {json.dumps(list(targets))}
+{builder}
 [targets._t]
-builder = "{BUILDER}"
-platforms = ["linux/amd64"]
+builder = "{name}"
+platforms = {json.dumps(platforms)}
 {tables}
 """
 
 
-def _definition(targets: dict[str, str]) -> dict[str, Any]:
+def _definition(targets: dict[str, str], platforms: Sequence[str]) -> dict[str, Any]:
     tables = {
-        name: {"context": ".", "platforms": ["linux/amd64"], "args": {"NAME": value}, "output": ["type=cacheonly"]}
+        name: {"context": ".", "platforms": platforms, "args": {"NAME": value}, "output": ["type=cacheonly"]}
         for name, value in targets.items()
     }
     return {"group": {"default": {"targets": list(targets)}}, "target": tables}
 
 
-def calibrated(here: Ground) -> str:
+class Pairs:
+    """Two nodes for each of two platforms, before the containers of `nodes`, each with a witness."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.here = nodes.here
+        self.targets = nodes.targets // 2
+        self.witnesses = [
+            nodes.here.witness(_container(name), poses_as=platform)
+            for name, platform in zip(nodes.names, PAIRS, strict=True)
+        ]
+
+    def store(self) -> Path:
+        """A store of instances with one builder of all four nodes."""
+        path = self.here.folder / f"store-{MIXED}"
+        there = replace(self.here, env={**self.here.env, "BUILDX_CONFIG": str(path)})
+        for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True)):
+            append = ["--append"] if number else []
+            create = ["buildx", "create", "--name", MIXED, "--node", f"{MIXED}-{number}", *append]
+            there.docker(*create, "--driver", "remote", "--platform", platform, node.endpoint)
+        return path
+
+    def write_plans(self, work: str) -> None:
+        """The same new targets for both tools."""
+        here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
+        (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
+        targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
+        nodes = "\n".join(
+            f'[builders.{MIXED}.nodes.n{number}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]'
+            for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True))
+        )
+        slots = "slots = 2" if here.embedded else "slots = 1"  # a remote node does not tell its own limit
+        platforms = list(dict.fromkeys(PAIRS))
+        builder = f'[builders.{MIXED}]\ndriver = "remote"\n{slots}\n{nodes}'
+        (here.folder / "build.toml").write_text(_plan(builder, MIXED, platforms, targets))
+        (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, platforms)))
+
+    def forget(self) -> None:
+        """Have the witnesses begin anew."""
+        for node in self.witnesses:
+            node.forget()
+
+    def told(self) -> str:
+        """How many builds each node was asked for, in the order of the plan."""
+        return "+".join(str(len(node.builds())) for node in self.witnesses)
+
+
+def calibrated(here: Ground, platform: str = PAIRS[0]) -> str:
     """A shell loop that burns `BURNED` seconds of CPU on a node, measured in the base image itself."""
     loop = "i=0; while [ $i -lt {} ]; do i=$((i+1)); done"
-    base = ("run", "--rm", "--network", "none", here.env["BASE_IMAGE"], "sh", "-c")
+    base = ("run", "--rm", "--network", "none", "--platform", platform, here.env["BASE_IMAGE"], "sh", "-c")
     here.docker(*base, "true")
     probe = 1_000_000
-    times = here.docker(*base, f"{loop.format(probe)}; cat /proc/$$/stat").split()
-    ticks = int(times[13]) + int(times[14])
-    return loop.format(round(probe * BURNED / (ticks / 100)))
+    uptime = "read -r now _ < /proc/uptime; echo $now"  # an emulator keeps no account of the time that it takes
+    began, ended = map(float, here.docker(*base, f"{uptime}; {loop.format(probe)}; {uptime}").split())
+    return loop.format(round(probe * BURNED / (ended - began)))
 
 
 def main() -> None:
-    """Measure with one, two and four nodes, and print a row for each."""
+    """Measure with one, two and four nodes, and print a row for each; then on two nodes for each of two platforms."""
     parser = argparse.ArgumentParser(description="Times runs on equal nodes against bake.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--targets", type=int, default=8)
+    parser.add_argument("--only", choices=("one", "two"), help="only the part with targets of one, or two, platforms")
     options = parser.parse_args()
     with ground() as here:
         nodes = Nodes(here, max(GOALS), options.targets)
         try:
             nodes.prepare()
-            work = calibrated(here) if here.embedded else "sleep 3"
             kind = f"engines, {CPUS} CPU each" if here.embedded else "buildkitd, max-parallelism = 1"
-            print(f"{options.targets} targets, nothing cached; nodes: {kind}; medians of {options.runs} runs")
-            print("nodes  mpbake s  bake s  ratio  goal", flush=True)
-            for count, goal in GOALS.items():
-                names = nodes.names[:count]
-                ours, theirs = compare(nodes, names, work, options.runs)
-                print(f"{count:>5}  {ours:>8.2f}  {theirs:>6.2f}  {ours / theirs:>5.2f}  {goal:>4}", flush=True)
+            print(f"nothing cached; nodes: {kind}; medians of {options.runs} runs")
+            if options.only != "two":
+                measure_one(nodes, options.runs)
+            if options.only != "one":
+                measure_two(nodes, options.runs)
         finally:
             nodes.remove()
+
+
+def measure_one(nodes: Nodes, runs: int) -> None:
+    """Targets of one platform, on one, two and four nodes."""
+    work = calibrated(nodes.here) if nodes.here.embedded else "sleep 3"
+    print(f"{nodes.targets} targets of one platform\nnodes  mpbake s  bake s  ratio  goal", flush=True)
+    for count, goal in GOALS.items():
+        ours, theirs = compare(nodes, nodes.names[:count], work, runs)
+        print(f"{count:>5}  {ours:>8.2f}  {theirs:>6.2f}  {ours / theirs:>5.2f}  {goal:>4}", flush=True)
+
+
+def measure_two(nodes: Nodes, runs: int) -> None:
+    """Targets of two platforms, on two nodes for each."""
+    here, pairs = nodes.here, Pairs(nodes)
+    work = "sleep 3"
+    if here.embedded:
+        native, emulated = (calibrated(here, platform) for platform in dict.fromkeys(PAIRS))
+        work = f"if [ $(uname -m) = x86_64 ]; then {native}; else {emulated}; fi"
+    store = pairs.store()
+    seconds: dict[str, list[float]] = {"mpbake": [], "bake": []}
+    print(f"{pairs.targets} targets of two platforms, two nodes for each platform", flush=True)
+    for _ in range(runs):
+        for tool, taken in seconds.items():
+            pairs.write_plans(work)
+            pairs.forget()
+            if tool == "mpbake":
+                (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)
+                taken.append(here.mpbake("run")[0])
+            else:
+                taken.append(here.bake(store, MIXED))
+            print(f"{tool:<6}  {taken[-1]:6.2f} s   builds by node: {pairs.told()}", flush=True)
+    ours, theirs = (median(taken) for taken in seconds.values())
+    print(f"mpbake {ours:.2f} s, bake {theirs:.2f} s, ratio {ours / theirs:.2f}")
 
 
 def compare(nodes: Nodes, names: Sequence[str], work: str, runs: int) -> tuple[float, float]:

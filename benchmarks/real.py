@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from testbed.testbed import Testbed  # noqa: E402 - the testbed is no package that is installed
+from testbed.nodes import Upstream, unix_node  # noqa: E402 - the testbed is no package that is installed
+from testbed.testbed import Testbed  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.nodes import Node
     from testbed.testbed import Extra
-
-_EXTRAS: tuple[Extra, ...] = ("node-image",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,14 @@ class Ground:
     def mpbake(self, *arguments: str) -> tuple[float, str]:
         """Run mpbake in the folder: its seconds, and what it told on standard error."""
         return self._timed([sys.executable, "-m", "mpbake", *arguments], self.env)
+
+    def printed(self, *arguments: str) -> str:
+        """What mpbake prints in the folder; the benchmark ends when it fails."""
+        command = [sys.executable, "-m", "mpbake", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=dict(self.env), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        return done.stdout
 
     def bake(self, store: Path, builder: str) -> float:
         """Run bake on a builder of that store of instances: its seconds."""
@@ -64,16 +72,26 @@ class Ground:
             sys.exit(f"docker {' '.join(arguments)} failed:\n{done.stderr}")
         return done.stdout.strip()
 
+    def witness(self, container: str, *, poses_as: str) -> Node:
+        """A remote node in front of the BuildKit in a container, which notes what it is asked for."""
+        command = ("docker", "exec", "-i", container, "buildctl", "dial-stdio")
+        node = unix_node(self.bed.place, container, Upstream(command=command, env=self.env), poses_as=poses_as)
+        node.start()
+        return node
+
 
 @contextlib.contextmanager
-def ground() -> Iterator[Ground]:
-    """A testbed, gone afterwards. NODE_IMAGE in the environment names another image for its nodes."""
+def ground(*extras: Extra) -> Iterator[Ground]:
+    """A testbed with these extras, by default an image for nodes, gone afterwards.
+
+    NODE_IMAGE in the environment names another image for its nodes.
+    """
     with tempfile.TemporaryDirectory(prefix="mpbench") as temporary:
         bed = Testbed(Path(temporary) / "bed")
         folder = Path(temporary) / "plan"
         folder.mkdir()
         try:
-            bed.up(_EXTRAS)
+            bed.up(extras or ("node-image",))
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
             env = {**os.environ, **bed.env(), "PYTHONPATH": str(CHECKOUT)}
             yield Ground(folder=folder, bed=bed, env=env, image=image)

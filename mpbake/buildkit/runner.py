@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -30,7 +31,6 @@ from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Ou
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.instances import Ready
     from mpbake.events import Reporter
     from mpbake.placement import NodeFacts
     from mpbake.plan import Node, Target
@@ -115,26 +115,28 @@ class BuildKitRunner:
             self.nodes.settle_default(automatic)
 
     def _bootstrap(self, step: BootstrapNode) -> Outcome:
-        try:
-            ready = self.nodes.ready(step.node)
-        except Unreachable:
-            self.nodes.forget(step.node)  # it may be back when it is tried again
-            raise
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            cpus = beside.submit(self._cpus, step.node)  # behind ssh each question takes its time
+            try:
+                ready = self.nodes.ready(step.node)
+            except Unreachable:
+                self.nodes.forget(step.node)  # it may be back when it is tried again
+                raise
         warnings = contradictions(step.node, step.node.platforms, ready.facts)
         return Outcome(
             node=step.node.id,
             note=ready.note,
-            slots=step.node.slots or ready.facts.slots or self._cpus(ready),
+            slots=step.node.slots or ready.facts.slots or cpus.result() or self._cpus(ready.node),
             platforms=ready.facts.platforms,
             warnings=(*ready.warnings, *warnings),
         )
 
-    def _cpus(self, ready: Ready) -> int:
-        """The CPUs of a node's engine, where it has one; 0 where nobody can tell."""
-        if ready.node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
+    def _cpus(self, node: Node) -> int:
+        """The CPUs of a node's engine, where they matter; 0 where nobody can tell, as before its context is made."""
+        if node.slots or node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
             return 0
         try:
-            return self.nodes.engines.facts(engine_of(ready.node), _INFO_TIMEOUT).cpus
+            return self.nodes.engines.facts(engine_of(node), _INFO_TIMEOUT).cpus
         except Unreachable:
             return 0
 

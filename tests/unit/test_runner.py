@@ -12,11 +12,9 @@ import pytest
 
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
-from mpbake.buildkit.instances import Ready
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner
 from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
-from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.references import parse_fields
@@ -251,8 +249,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
         tls=Tls(ca=tmp_path / "ca.crt"),
     )
     this = runner(tmp_path, {"system info": engine_with(8)})
-    ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x-n", store=tmp_path)
-    assert this._cpus(ready) == 8
+    assert this._cpus(node) == 8
     assert isinstance(this.docker, FakeDocker)
     assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"
 

@@ -1,0 +1,90 @@
+"""A first build of the example plans: nothing is cached, and everything is pushed to a registry on this machine.
+
+    .venv/bin/python benchmarks/cold.py [--runs N]
+
+mpbake and `docker buildx bake` in turn, on the very same nodes, each time upon a base image that no node has seen.
+bake gets the plan as `mpbake export` writes it; what bake cannot express is left out: some plans, and a `needs`. mpbake
+also reads back every tag from the registry, which bake does not: the time after the last tag is shown apart.
+
+Goal: mpbake without reading back at most 1.05 times as long as bake, all plans together, as sums of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+import shutil
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.real import CHECKOUT, ground, median
+
+if TYPE_CHECKING:
+    from benchmarks.real import Ground
+
+PLANS = {"quickstart": (), "qemu": (), "native": ("--set", "worker.needs=[]"), "ssh": (), "matrix": ()}
+GROUP = "release"
+_LAST = re.compile(r"^ *([0-9.]+)s  (?:build|publish) .*: done in ", re.MULTILINE)
+_END = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
+_NUMBERS = itertools.count(1)
+
+
+def fresh(here: Ground) -> Ground:
+    """The same place with a base image that is new to every node, made beside the plan."""
+    name = f"{here.bed.registry.host}/base:cold-{next(_NUMBERS)}"
+    folder = here.folder.parent / "fresh"
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n")
+    platforms = "linux/amd64,linux/arm64"
+    here.docker("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
+    return replace(here, env={**here.env, "BASE_IMAGE": name})
+
+
+def measure(here: Ground, plan: str, runs: int) -> tuple[float, float, float]:
+    """Medians of one plan: mpbake until the last tag, reading back, bake."""
+    folder = here.folder / plan
+    shutil.copytree(CHECKOUT / "plans" / plan, folder, ignore=shutil.ignore_patterns(".mpbake"))
+    here, options = replace(here, folder=folder), PLANS[plan]
+    builder = next(iter(tomllib.loads((folder / "build.toml").read_text()).get("builders", {})), "default")
+    if builder != "default":
+        here.mpbake("builders", "up")
+    ours, reading, bakes = [], [], []
+    for _ in range(runs):
+        total, told = fresh(here).mpbake("run", GROUP, *options)
+        rest = max(map(float, _END.findall(told))) - max(map(float, _LAST.findall(told)))
+        ours.append(total - rest)
+        reading.append(rest)
+        there = fresh(here)
+        (folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
+        bakes.append(there.bake(Path(here.env["BUILDX_CONFIG"]), builder))
+    return median(ours), median(reading), median(bakes)
+
+
+def main() -> None:
+    """Measure every plan, and print a row for each, and one for all."""
+    parser = argparse.ArgumentParser(description="Times first builds of the example plans against bake.")
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    sums = [0.0, 0.0, 0.0]
+    with ground("node-image", "ssh") as here:
+        print(f"nothing cached, pushed; medians of {options.runs} runs")
+        print("plan        mpbake s  bake s  ratio  reading back s", flush=True)
+        for plan in PLANS:
+            found = measure(here, plan, options.runs)
+            print(_row(plan, *found), flush=True)
+            sums = [one + other for one, other in zip(sums, found, strict=True)]
+    print(_row("all", *sums))
+
+
+def _row(name: str, ours: float, reading: float, bake: float) -> str:
+    return f"{name:<10}  {ours:>8.2f}  {bake:>6.2f}  {ours / bake:>5.2f}  {reading:>14.2f}"
+
+
+if __name__ == "__main__":
+    main()
