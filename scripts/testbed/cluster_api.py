@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed import cluster_discovery
+from testbed import cluster_discovery, cluster_protobuf
 from testbed.cluster_exec import Exec, upgrade
 from testbed.cluster_http import answer, read_request
 from testbed.cluster_objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
@@ -139,6 +139,8 @@ def _target(path: tuple[str, ...]) -> Target | None:
 
 
 def _object(request: Request) -> Object:
+    if request.headers.get("content-type") == cluster_protobuf.MEDIA_TYPE:
+        return cluster_protobuf.decode(request.body)
     try:
         value = json.loads(request.body)
     except ValueError as error:
