@@ -13,21 +13,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from testbed import cluster_discovery, cluster_protobuf
-from testbed.cluster_exec import Exec, upgrade
+from testbed.cluster_exec import Exec
 from testbed.cluster_http import answer, read_request
 from testbed.cluster_objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
 from testbed.cluster_programs import Programs
 from testbed.cluster_settings import ClusterSettings
 from testbed.cluster_store import Store
+from testbed.cluster_watch import Watch
 
 if TYPE_CHECKING:
     from testbed.cluster_http import Request
     from testbed.cluster_objects import Object, Resource
 
 _LIMIT = 1 << 20  # of a request's head, and of what is read ahead
+_WATCH_SECONDS = 1800
+
+
+class Takeover(Protocol):
+    """What takes over the connection of the request that asked for it."""
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer, and go on to the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,66 +57,72 @@ class Api:
     programs: Programs
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until the client ends it or a command in a pod has taken it over and ended."""
+        """One connection, until the client ends it or something that had taken it over has ended."""
         try:
             with suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (request := await read_request(reader)) is not None:
-                    if (command := self._answer(request, writer)) is not None:
-                        await command.run(reader, writer)
+                    reply = self._reply(request)
+                    if not isinstance(reply, bytes):
+                        await reply.run(reader, writer)
                         return
+                    writer.write(reply)
                     await writer.drain()
         finally:
             writer.close()
 
-    def _answer(self, request: Request, writer: asyncio.StreamWriter) -> Exec | None:
-        """Write the answer; the command to run, if it is one to which the connection is handed over."""
+    def _reply(self, request: Request) -> bytes | Takeover:
         try:
             target = _target(request.path)
-            if target is not None and (target.resource, target.part) == (PODS, "exec"):
+            if target is None:
+                return answer(HTTPStatus.OK, cluster_discovery.document(request.path))
+            if (target.resource, target.part) == (PODS, "exec"):
                 pod = self.store.get(PODS, target.namespace, target.name)
-                command = Exec.of(request, pod, self.programs)
-                writer.write(upgrade())
-                return command
+                return Exec.of(request, pod, self.programs)
+            if target.part:
+                raise _unknown(request)
+            if request.method == "GET" and request.asks("watch") in {"1", "true"}:
+                return self._watch(request, target)
             code, value = self._ask(request, target)
+            return answer(code, value)
         except ApiError as error:
-            code, value = error.code, error.status()
-        writer.write(answer(code, value))
-        return None
+            return answer(error.code, error.status())
 
-    def _ask(self, request: Request, target: Target | None) -> tuple[int, Any]:
-        if target is None:
-            return HTTPStatus.OK, cluster_discovery.document(request.path)
-        if target.part:
-            raise _unknown(request)
+    def _ask(self, request: Request, target: Target) -> tuple[int, Object]:
+        where = (target.resource, target.namespace)
         match request.method:
+            case "GET" if target.name:
+                return HTTPStatus.OK, self.store.get(*where, target.name)
             case "GET":
-                return HTTPStatus.OK, self._read(request, target)
+                return HTTPStatus.OK, self._list(request, target)
             case "POST" if not target.name and bool(target.namespace) == target.resource.namespaced:
-                return HTTPStatus.CREATED, self.store.create(target.resource, target.namespace, _object(request))
+                return HTTPStatus.CREATED, self.store.create(*where, _object(request))
             case "PUT" if target.name:
-                item = _object(request)
-                return HTTPStatus.OK, self.store.replace(target.resource, target.namespace, target.name, item)
+                return HTTPStatus.OK, self.store.replace(*where, target.name, _object(request))
             case "PATCH" if target.name:
                 return HTTPStatus.OK, self._patch(request, target)
             case "DELETE" if target.name:
-                return HTTPStatus.OK, _deleted(
-                    target.resource, self.store.delete(target.resource, target.namespace, target.name)
-                )
+                return HTTPStatus.OK, _deleted(target.resource, self.store.delete(*where, target.name))
         raise _unknown(request)
 
-    def _read(self, request: Request, target: Target) -> Object:
-        if request.asks("watch") in {"1", "true"}:
-            raise _unknown(request)
-        if target.name:
-            return self.store.get(target.resource, target.namespace, target.name)
-        labels, fields = request.asks("labelSelector"), request.asks("fieldSelector")
-        found = self.store.list(target.resource, target.namespace)
+    def _list(self, request: Request, target: Target) -> Object:
         return {
             "kind": f"{target.resource.kind}List",
             "apiVersion": target.resource.api_version,
             "metadata": {"resourceVersion": self.store.version},
-            "items": [item for item in found if selected(item, labels, fields)],
+            "items": self._find(request, target),
         }
+
+    def _watch(self, request: Request, target: Target) -> Watch:
+        return Watch(
+            find=lambda: self._find(request, target),
+            since=int(request.asks("resourceVersion") or 0),
+            seconds=float(request.asks("timeoutSeconds") or _WATCH_SECONDS),
+        )
+
+    def _find(self, request: Request, target: Target) -> list[Object]:
+        labels, fields = request.asks("labelSelector"), request.asks("fieldSelector")
+        found = self.store.list(target.resource, target.namespace)
+        return [item for item in found if selected(item, labels, fields)]
 
     def _patch(self, request: Request, target: Target) -> Object:
         if request.headers.get("content-type") != "application/merge-patch+json":

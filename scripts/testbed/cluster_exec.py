@@ -52,6 +52,8 @@ class Exec:
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Run it to its end, or to that of the connection."""
+        headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
+        writer.write(head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
         session = _Session(writer=writer)
         incoming = asyncio.ensure_future(session.receive(reader))
         running = asyncio.ensure_future(self._run(session))
@@ -157,12 +159,6 @@ class _Session:
             self.writer.write(self.frames.data(self.streams[name], b"", last=True))
         with suppress(OSError):  # the client may be gone
             await self.writer.drain()
-
-
-def upgrade() -> bytes:
-    """The answer with which the connection is handed over."""
-    headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
-    return head(HTTPStatus.SWITCHING_PROTOCOLS, headers)
 
 
 def _check(pod: Object, container: str) -> None:

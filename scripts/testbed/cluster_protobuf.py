@@ -23,6 +23,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "TypeMeta": {1: ("apiVersion", "text"), 2: ("kind", "text")},
     "Deployment": {1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec")},
     "ConfigMap": {1: ("metadata", "ObjectMeta"), 2: ("data", "texts"), 4: ("immutable", "?bool")},
+    "Namespace": {1: ("metadata", "ObjectMeta")},
     "ObjectMeta": {
         1: ("name", "text"),
         3: ("namespace", "text"),
