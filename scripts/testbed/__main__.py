@@ -1,4 +1,4 @@
-"""`python -m testbed up|down|env --dir DIR [--with ssh,node-image]`, run with PYTHONPATH=scripts."""
+"""`python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, run with PYTHONPATH=scripts."""
 
 from __future__ import annotations
 

@@ -28,6 +28,13 @@ _CHUNK = 1 << 18
 _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
+class Source(Protocol):
+    """What bytes are read from."""
+
+    async def read(self, size: int, /) -> bytes:
+        """The next bytes, about as many as asked for at most; none at the end."""
+
+
 class Sink(Protocol):
     """What bytes are written to."""
 
@@ -61,19 +68,25 @@ class Node:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte until either side ends it."""
+        try:
+            await self.bridge(reader, writer)
+        finally:
+            writer.close()
+
+    async def bridge(self, source: Source, sink: Sink) -> None:
+        """Join a client with BuildKit until either side ends it."""
         number = next(self.numbers)
         self.witness.note("connected", number)
         await asyncio.sleep(self.settings.delay)
         try:
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await self._connect(number, reader, writer)
+                await self._connect(number, (source, sink))
         finally:
             self.witness.note("closed", number)
-            writer.close()
 
-    async def _connect(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(self, number: int, client: tuple[Source, Sink]) -> None:
         if self.settings.command:
-            await self._through_command(number, reader, writer)
+            await self._through_command(number, client)
             return
         engine_reader, engine_writer = await asyncio.open_unix_connection(self.settings.engine_socket, limit=_CHUNK)
         try:
@@ -81,11 +94,11 @@ class Node:
             head = await engine_reader.readuntil(b"\r\n\r\n")
             if b" 101 " not in head.partition(b"\r\n")[0]:
                 raise ConnectionError(head.decode(errors="replace"))
-            await self._exchange(number, (reader, writer), (engine_reader, engine_writer))
+            await self._exchange(number, client, (engine_reader, engine_writer))
         finally:
             engine_writer.transport.abort()
 
-    async def _through_command(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _through_command(self, number: int, client: tuple[Source, Sink]) -> None:
         process = await asyncio.create_subprocess_exec(
             *self.settings.command,
             stdin=asyncio.subprocess.PIPE,
@@ -94,18 +107,13 @@ class Node:
         )
         streams = cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", (process.stdout, process.stdin))
         try:
-            await self._exchange(number, (reader, writer), streams)
+            await self._exchange(number, client, streams)
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
             await process.wait()
 
-    async def _exchange(
-        self,
-        number: int,
-        client: tuple[asyncio.StreamReader, Sink],
-        engine: tuple[asyncio.StreamReader, Sink],
-    ) -> None:
+    async def _exchange(self, number: int, client: tuple[Source, Sink], engine: tuple[Source, Sink]) -> None:
         """Copy both ways until one side ends: then the other must learn of it, or a build would go on."""
         copies = [
             asyncio.ensure_future(_copy(client[0], engine[1], self._watch(number))),
@@ -139,7 +147,7 @@ class Node:
         return lambda data: b"".join(pose(frame.raw, platform) for frame in frames.feed(data))
 
 
-async def _copy(source: asyncio.StreamReader, sink: Sink, through: Callable[[bytes], bytes]) -> None:
+async def _copy(source: Source, sink: Sink, through: Callable[[bytes], bytes]) -> None:
     while data := await source.read(_CHUNK):
         sink.write(through(data))
         await sink.drain()

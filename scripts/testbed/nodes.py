@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from testbed.place import Place
     from testbed.processes import Daemon
 
-_SOURCES = Path(__file__).parent.parent
+SOURCES = Path(__file__).parent.parent
+"""What the background processes must find Python's modules below."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,7 @@ class Node:
         file.write_text(json.dumps(asdict(self.settings)))
         if self.settings.socket and self.daemon.pid() is None:
             Path(self.settings.socket).unlink(missing_ok=True)  # else it would seem to listen at once
-        env = {**self.env, "PYTHONPATH": str(_SOURCES)}
+        env = {**self.env, "PYTHONPATH": str(SOURCES)}
         argv = (sys.executable, "-m", "testbed.node_proxy", str(file))
         self.daemon.start(argv, env=env, ready=self._listens)
 
@@ -82,7 +83,7 @@ class Node:
 
     def builds(self) -> list[Build]:
         """Every build that it was asked for since it was made or last told to forget, in order."""
-        return [_build(event) for event in self._events() if event["event"] == "build"]
+        return read_builds(Path(self.settings.witness))
 
     def connections(self) -> int:
         """How many connections it took, those of mere questions included."""
@@ -98,8 +99,7 @@ class Node:
         Path(self.settings.witness).unlink(missing_ok=True)
 
     def _events(self) -> list[dict[str, Any]]:
-        file = Path(self.settings.witness)
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return _events(Path(self.settings.witness))
 
     def _listens(self) -> bool:
         """Asked without connecting, so that the witness has nothing to note but what clients do."""
@@ -121,6 +121,15 @@ def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = ""
     path = str(place.sockets / f"{name}.sock")
     settings = _settings(place, name, upstream, socket=path, poses_as=poses_as, delay=delay)
     return _node(place, name, f"unix://{path}", settings, upstream)
+
+
+def read_builds(witness: Path) -> list[Build]:
+    """The builds that a witness has noted; none when it had nothing to note."""
+    return [_build(event) for event in _events(witness) if event["event"] == "build"]
+
+
+def _events(witness: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in witness.read_text().splitlines()] if witness.exists() else []
 
 
 def _settings(place: Place, name: str, upstream: Upstream, **where: Any) -> Settings:

@@ -23,6 +23,7 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "docker-registry": ("docker-registry",),
     "dockerd": ("docker.io",),
     "ip": ("iproute2",),
+    "kubectl": ("kubectl", "kubernetes-client"),
     "mount": ("mount",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-arm": ("qemu-user-binfmt", "qemu-user-static"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from testbed.buildkit import check_platforms, start_buildkit, upstream
 from testbed.certs import ensure_certificates
 from testbed.cleanup import undo_all
+from testbed.cluster import Cluster
 from testbed.dockerd import start_engine
 from testbed.emulation import ensure_emulation
 from testbed.engine import Engine, is_root_on_linux
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from testbed.nodes import Node, Upstream
     from testbed.registry import Registry
 
-Extra = Literal["node-image", "ssh"]
+Extra = Literal["cluster", "node-image", "ssh"]
 
 AMD64, ARM64 = "linux-amd64", "linux-arm64"
 _MARK = "mpbake-testbed"
@@ -74,6 +75,8 @@ class Testbed:
             self.node_image()
         if "ssh" in extras:
             self.ssh.start()
+        if "cluster" in extras:
+            self.cluster.start()
 
     def down(self) -> None:
         """End and undo all of it; nothing happens where there is no testbed."""
@@ -98,6 +101,8 @@ class Testbed:
         if self.ssh.bin.exists():
             env["SSH_NODE"] = self.ssh.endpoint
             env["PATH"] = self.ssh.client_path
+        if self.cluster.kubeconfig.exists():
+            env |= self.cluster.client
         return env
 
     @property
@@ -123,6 +128,13 @@ class Testbed:
     def ssh(self) -> SshNode:
         """The machine behind ssh; it runs after `up` with the extra "ssh", or its own `start`."""
         return SshNode(place=self.place, client=self.engine.client)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The Kubernetes cluster; it runs after `up` with the extra "cluster", or its own `start`."""
+        platforms = {"": "", "amd64": "linux/amd64", "arm64": "linux/arm64"}
+        upstreams = {name: self._upstream(platform) for name, platform in platforms.items()}
+        return Cluster(place=self.place, upstreams=upstreams)
 
     def node(self, name: str) -> Node:
         """The mTLS node of that name; those that are always there are linux-amd64 and linux-arm64.

@@ -6,6 +6,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from testbed.protobuf import fields
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -97,10 +99,10 @@ class MessageReader:
 def solve_attributes(message: bytes) -> dict[str, str] | None:
     """The frontend's attributes when the message asks to build a Dockerfile; None for any other."""
     with contextlib.suppress(ValueError, IndexError):  # most messages are something else
-        fields = list(_fields(message))
+        found = _bytes_fields(message)
         for frontend, attributes in _FRONTEND_AND_ATTRIBUTES:
-            if any(number == frontend and value in _FRONTENDS for number, value in fields):
-                return dict(_map_entry(value) for number, value in fields if number == attributes)
+            if any(number == frontend and value in _FRONTENDS for number, value in found):
+                return dict(_map_entry(value) for number, value in found if number == attributes)
     return None
 
 
@@ -130,35 +132,10 @@ def _unpadded(frame: Frame) -> bytes:
     return frame.payload[1 : len(frame.payload) - frame.payload[0]]
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protobuf message that hold bytes, with their numbers; ValueError if it is none."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        match tag & 7:
-            case 0:
-                _, at = _varint(message, at)
-            case 1:
-                at += 8
-            case 2:
-                size, at = _varint(message, at)
-                yield tag >> 3, message[at : at + size]
-                at += size
-            case 5:
-                at += 4
-            case _:
-                raise ValueError(tag)
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number that begins there, and where it ends."""
-    value = shift = 0
-    while message[at] & 0x80:
-        value |= (message[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-    return value | message[at] << shift, at + 1
+def _bytes_fields(message: bytes) -> list[tuple[int, bytes]]:
+    return [(number, value) for number, value in fields(message) if isinstance(value, bytes)]
 
 
 def _map_entry(entry: bytes) -> tuple[str, str]:
-    parts = dict(_fields(entry))
+    parts = dict(_bytes_fields(entry))
     return parts.get(1, b"").decode(), parts.get(2, b"").decode()

@@ -16,6 +16,7 @@ from testbed.testbed import Testbed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.cluster import Cluster
     from testbed.registry import Registry
 
 _CHECKOUT = Path(__file__).parent.parent.parent
@@ -43,7 +44,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """The session's testbed, everything in it started."""
     bed = Testbed(tmp_path_factory.mktemp("testbed"))
     try:
-        bed.up(("node-image", "ssh"))
+        bed.up(("cluster", "node-image", "ssh"))
         yield bed
     finally:
         bed.down()
@@ -60,6 +61,13 @@ def registry(testbed: Testbed) -> Iterator[Registry]:
     """The testbed's registry; a test may stop it."""
     yield testbed.registry
     testbed.registry.start()
+
+
+@pytest.fixture
+def cluster(testbed: Testbed) -> Iterator[Cluster]:
+    """The testbed's Kubernetes cluster; a test may stop it."""
+    yield testbed.cluster
+    testbed.cluster.start()
 
 
 @pytest.fixture

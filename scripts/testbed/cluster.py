@@ -1,0 +1,145 @@
+"""The stand-in for a Kubernetes cluster as the rest of the testbed, and tests, see it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from testbed.cluster_settings import ClusterSettings
+from testbed.node_settings import Settings
+from testbed.nodes import SOURCES, read_builds
+from testbed.packages import ensure_tools
+from testbed.place import is_free
+from testbed.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from testbed.nodes import Build, Upstream
+    from testbed.place import Place
+    from testbed.processes import Daemon
+
+UNPULLABLE = "registry.invalid/buildkit:1"
+"""An image that can not be pulled: a Deployment of it never gets ready."""
+_NAME = "cluster"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cluster:
+    """One cluster in a background process, and the programs that reach it.
+
+    Its objects outlive a stop. It has the namespace `default` and those that are added. `upstreams` says to
+    which BuildKit the pods of a machine lead: "amd64" and "arm64" for those whose nodeSelector chooses one by
+    `kubernetes.io/arch`, which list that platform first, and "" for all others.
+    """
+
+    place: Place
+    upstreams: Mapping[str, Upstream]
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file that leads buildx and kubectl to it."""
+        return self.place.root / "kubeconfig"
+
+    @property
+    def client(self) -> dict[str, str]:
+        """The variables by which buildx and kubectl find it, and which keep their files in the testbed."""
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.place.root / "kubectl-cache")}
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        ensure_tools(self.place, "kubectl")
+        self.kubeconfig.write_text(json.dumps(self._kubeconfig()))  # they read YAML, and JSON is YAML
+        file = self._daemon.folder / f"{_NAME}.json"
+        file.write_text(json.dumps(asdict(self._settings())))
+        self.place.note("daemon", _NAME)
+        env = {**self.upstreams[""].env, "PYTHONPATH": str(SOURCES)}
+        argv = (sys.executable, "-m", "testbed.cluster_api", str(file))
+        self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+        self._daemon.stop()
+
+    def pause(self) -> None:
+        """Freeze it: it takes connections and never answers."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._daemon.resume()
+
+    def kubectl(self, *args: str, stdin: str = "") -> str:
+        """What `kubectl ARGS` prints; TestbedError when it fails."""
+        env = {**self.place.environ, **self.client}
+        return run(("kubectl", *args), env=env, stdin=stdin.encode()).decode()
+
+    def deployments(self, namespace: str = "default") -> list[dict[str, Any]]:
+        """The Deployments of the namespace, as the cluster holds them, sorted by name."""
+        listed = self.kubectl("get", "deployments", "--namespace", namespace, "--output", "json")
+        found: list[dict[str, Any]] = json.loads(listed)["items"]
+        return found
+
+    def add_namespace(self, name: str) -> None:
+        """Add a namespace."""
+        self.kubectl("create", "namespace", name)
+
+    def add_deployment(self, name: str, *, namespace: str = "default", image: str = "base:1") -> None:
+        """Add a Deployment as somebody else may have made it, of one pod."""
+        labels = {"app": name}
+        container = {"name": "main", "image": image}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        made = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        }
+        self.kubectl("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(made))
+
+    def builds(self, deployment: str, namespace: str = "default") -> list[Build]:
+        """Every build that the pods of the Deployments of that name were asked for, in order."""
+        return read_builds(self._witness / namespace / f"{deployment}.jsonl")
+
+    @property
+    def _daemon(self) -> Daemon:
+        return self.place.daemon(_NAME)
+
+    @property
+    def _port(self) -> int:
+        return self.place.port(_NAME)
+
+    @property
+    def _witness(self) -> Path:
+        return self.place.folder("witness") / _NAME
+
+    def _settings(self) -> ClusterSettings:
+        return ClusterSettings(
+            port=self._port,
+            state=str(self.place.root / "cluster-objects.json"),
+            witness=str(self._witness),
+            machines={name: _machine(name, upstream) for name, upstream in self.upstreams.items()},
+        )
+
+    def _kubeconfig(self) -> dict[str, Any]:
+        context = {"cluster": "testbed", "user": "testbed", "namespace": "default"}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "testbed",
+            "clusters": [{"name": "testbed", "cluster": {"server": f"http://127.0.0.1:{self._port}"}}],
+            "users": [{"name": "testbed", "user": {}}],
+            "contexts": [{"name": "testbed", "context": context}],
+        }
+
+
+def _machine(architecture: str, upstream: Upstream) -> Settings:
+    return Settings(
+        witness="",
+        engine_socket=upstream.engine_socket,
+        command=upstream.command,
+        poses_as=f"linux/{architecture}" if architecture else "",
+    )

@@ -1,0 +1,198 @@
+"""A stand-in for a Kubernetes cluster: its API, with pods whose `buildctl` leads to the BuildKit of an engine.
+
+Run as `python -m testbed.cluster_api SETTINGS.json`; `cluster.py` writes the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from testbed import cluster_discovery, cluster_protobuf
+from testbed.cluster_exec import Exec
+from testbed.cluster_http import answer, read_request
+from testbed.cluster_objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
+from testbed.cluster_programs import Programs
+from testbed.cluster_settings import ClusterSettings
+from testbed.cluster_store import Store
+from testbed.cluster_watch import Watch
+
+if TYPE_CHECKING:
+    from testbed.cluster_http import Request
+    from testbed.cluster_objects import Object, Resource
+
+_LIMIT = 1 << 20  # of a request's head, and of what is read ahead
+_WATCH_SECONDS = 1800
+
+
+class Takeover(Protocol):
+    """What takes over the connection of the request that asked for it."""
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer, and go on to the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What a path names: all objects of a kind, one of them, or a part of that one."""
+
+    resource: Resource
+    namespace: str
+    name: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Api:
+    """Answers requests, each connection in a task of its own."""
+
+    store: Store
+    programs: Programs
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, until the client ends it or something that had taken it over has ended."""
+        try:
+            with suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while (request := await read_request(reader)) is not None:
+                    reply = self._reply(request)
+                    if not isinstance(reply, bytes):
+                        await reply.run(reader, writer)
+                        return
+                    writer.write(reply)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    def _reply(self, request: Request) -> bytes | Takeover:
+        try:
+            target = _target(request.path)
+            if target is None:
+                return answer(HTTPStatus.OK, cluster_discovery.document(request.path))
+            if (target.resource, target.part) == (PODS, "exec"):
+                pod = self.store.get(PODS, target.namespace, target.name)
+                return Exec.of(request, pod, self.programs)
+            if target.part:
+                raise _unknown(request)
+            if request.method == "GET" and request.asks("watch") in {"1", "true"}:
+                return self._watch(request, target)
+            code, value = self._ask(request, target)
+            return answer(code, value)
+        except ApiError as error:
+            return answer(error.code, error.status())
+
+    def _ask(self, request: Request, target: Target) -> tuple[int, Object]:
+        where = (target.resource, target.namespace)
+        match request.method:
+            case "GET" if target.name:
+                return HTTPStatus.OK, self.store.get(*where, target.name)
+            case "GET":
+                return HTTPStatus.OK, self._list(request, target)
+            case "POST" if not target.name and bool(target.namespace) == target.resource.namespaced:
+                return HTTPStatus.CREATED, self.store.create(*where, _object(request))
+            case "PUT" if target.name:
+                return HTTPStatus.OK, self.store.replace(*where, target.name, _object(request))
+            case "PATCH" if target.name:
+                return HTTPStatus.OK, self._patch(request, target)
+            case "DELETE" if target.name:
+                return HTTPStatus.OK, _deleted(target.resource, self.store.delete(*where, target.name))
+        raise _unknown(request)
+
+    def _list(self, request: Request, target: Target) -> Object:
+        return {
+            "kind": f"{target.resource.kind}List",
+            "apiVersion": target.resource.api_version,
+            "metadata": {"resourceVersion": self.store.version},
+            "items": self._find(request, target),
+        }
+
+    def _watch(self, request: Request, target: Target) -> Watch:
+        return Watch(
+            find=lambda: self._find(request, target),
+            since=int(request.asks("resourceVersion") or 0),
+            seconds=float(request.asks("timeoutSeconds") or _WATCH_SECONDS),
+        )
+
+    def _find(self, request: Request, target: Target) -> list[Object]:
+        labels, fields = request.asks("labelSelector"), request.asks("fieldSelector")
+        found = self.store.list(target.resource, target.namespace)
+        return [item for item in found if selected(item, labels, fields)]
+
+    def _patch(self, request: Request, target: Target) -> Object:
+        if request.headers.get("content-type") != "application/merge-patch+json":
+            message = "only patches of the type application/merge-patch+json are known here"
+            raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        before = self.store.get(target.resource, target.namespace, target.name)
+        return self.store.replace(target.resource, target.namespace, target.name, _merged(before, _object(request)))
+
+
+def _target(path: tuple[str, ...]) -> Target | None:
+    """What the path names; None for one about the API itself, or about nothing."""
+    match path:
+        case ("api", "v1", *rest):
+            group = ""
+        case ("apis", group, "v1", *rest):
+            pass
+        case _:
+            return None
+    resources = {resource.plural: resource for resource in RESOURCES if resource.group == group}
+    match rest:
+        case ["namespaces", namespace, plural, *names] if plural in resources and len(names) <= 2:
+            name, part = (*names, "", "")[:2]
+            return Target(resource=resources[plural], namespace=namespace, name=name, part=part)
+        case ["namespaces", name] if not group:
+            return Target(resource=NAMESPACES, namespace="", name=name)
+        case [plural] if plural in resources:
+            return Target(resource=resources[plural], namespace="")
+    return None
+
+
+def _object(request: Request) -> Object:
+    if request.headers.get("content-type") == cluster_protobuf.MEDIA_TYPE:
+        return cluster_protobuf.decode(request.body)
+    try:
+        value = json.loads(request.body)
+    except ValueError as error:
+        raise bad_request(f"the body of the request is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise bad_request("the body of the request is no object")
+    return value
+
+
+def _deleted(resource: Resource, item: Object) -> Object:
+    details = {"name": item["metadata"]["name"], "kind": resource.plural, "uid": item["metadata"]["uid"]}
+    group = {"group": resource.group} if resource.group else {}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details | group}
+
+
+def _merged(before: Any, patch: Any) -> Any:
+    """The value changed by a merge patch (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    old = before if isinstance(before, dict) else {}
+    changed = {name: _merged(old.get(name), value) for name, value in patch.items() if value is not None}
+    return {name: value for name, value in old.items() if name not in patch} | changed
+
+
+def _unknown(request: Request) -> ApiError:
+    message = f"{request.method} /{'/'.join(request.path)} is nothing that this stand-in for a cluster does"
+    return ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+
+
+async def _main(settings: ClusterSettings) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    api = Api(store=Store.load(Path(settings.state)), programs=Programs.of(settings))
+    server = await asyncio.start_server(api.serve, "127.0.0.1", settings.port, limit=_LIMIT, backlog=200)
+    await ended.wait()
+    server.close()  # the end of the loop cancels the connections
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(ClusterSettings.load(json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,0 +1,183 @@
+"""A command in a pod, whose streams are carried by SPDY over the connection of the request that asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from testbed.cluster_http import head
+from testbed.cluster_objects import ApiError, bad_request
+from testbed.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
+
+if TYPE_CHECKING:
+    from testbed.cluster_http import Request
+    from testbed.cluster_objects import Object
+    from testbed.cluster_programs import Programs
+    from testbed.spdy import Event
+
+_CHUNK = 1 << 16
+_PROTOCOL = "v4.channel.k8s.io"
+_AHEAD = 8  # pieces of input that wait for a command to read them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exec:
+    """One command, asked for and not started yet; `streams` are those that the client is about to open."""
+
+    pod: Object
+    command: tuple[str, ...]
+    streams: frozenset[str]
+    programs: Programs
+
+    @classmethod
+    def of(cls, request: Request, pod: Object, programs: Programs) -> Exec:
+        """The command that the request asks for; ApiError when it can not run.
+
+        One that comes by WebSocket is refused as by a cluster before version 1.29: kubectl then turns to SPDY.
+        """
+        if not request.headers.get("upgrade", "").lower().startswith("spdy/3.1"):
+            raise bad_request("unable to upgrade: only SPDY/3.1 is spoken here")
+        if _PROTOCOL not in request.lists("x-stream-protocol-version"):
+            raise ApiError(
+                HTTPStatus.FORBIDDEN, "Forbidden", f"unable to upgrade: the client does not offer {_PROTOCOL}"
+            )
+        _check(pod, request.asks("container"))
+        wanted = (name for name in ("stdin", "stdout", "stderr") if request.asks(name) in {"1", "true"})
+        command = tuple(request.query.get("command", ()))
+        return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs)
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Run it to its end, or to that of the connection."""
+        headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
+        writer.write(head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
+        session = _Session(writer=writer)
+        incoming = asyncio.ensure_future(session.receive(reader))
+        running = asyncio.ensure_future(self._run(session))
+        try:
+            await asyncio.wait((incoming, running), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (incoming, running):
+                task.cancel()
+            await asyncio.gather(incoming, running, return_exceptions=True)
+
+    async def _run(self, session: _Session) -> None:
+        await session.opened(self.streams)
+        streams = Streams(stdin=session.stdin, stdout=session.output("stdout"), stderr=session.output("stderr"))
+        code = await self.programs.run(self.pod, self.command, streams)
+        await session.end(code)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Streams:
+    """The standard streams of a command."""
+
+    stdin: Input
+    stdout: Output
+    stderr: Output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """What a client sends to a command, in pieces; an empty one is the end."""
+
+    pieces: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(_AHEAD))
+
+    async def read(self, _size: int, /) -> bytes:
+        """The next piece; none after the end."""
+        return await self.pieces.get()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """What a command writes to one of its streams; it goes nowhere when the client did not open that one."""
+
+    stream: int
+    frames: SpdyWriter
+    writer: asyncio.StreamWriter
+
+    def write(self, data: bytes) -> None:
+        """Write, later if need be."""
+        if self.stream:
+            for at in range(0, len(data), _CHUNK):
+                self.writer.write(self.frames.data(self.stream, data[at : at + _CHUNK]))
+
+    async def drain(self) -> None:
+        """Wait until there is room again."""
+        await self.writer.drain()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Session:
+    """The frames of one connection; `streams` maps what a stream is for to its number."""
+
+    writer: asyncio.StreamWriter
+    frames: SpdyWriter = field(default_factory=SpdyWriter)
+    streams: dict[str, int] = field(default_factory=dict)
+    stdin: Input = field(default_factory=Input)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def receive(self, reader: asyncio.StreamReader) -> None:
+        """Take in what the client sends until it ends the connection."""
+        frames = SpdyReader()
+        while data := await reader.read(_CHUNK):
+            for event in frames.feed(data):
+                await self._take(event)
+            await self.writer.drain()
+
+    async def _take(self, event: Event) -> None:
+        match event:
+            case Opened():
+                self.writer.write(self.frames.accept(event.stream))
+                self.streams[event.headers.get("streamtype", "")] = event.stream
+                self.changed.set()
+            case Data() if event.stream == self.streams.get("stdin"):
+                if event.payload:
+                    await self.stdin.pieces.put(event.payload)
+                if event.last:
+                    await self.stdin.pieces.put(b"")
+            case Ping():
+                self.writer.write(self.frames.pong(event.number))
+
+    async def opened(self, wanted: frozenset[str]) -> None:
+        """Wait until the client has opened all those streams."""
+        while not wanted <= self.streams.keys():
+            self.changed.clear()
+            await self.changed.wait()
+
+    def output(self, name: str) -> Output:
+        """The stream of that name."""
+        return Output(stream=self.streams.get(name, 0), frames=self.frames, writer=self.writer)
+
+    async def end(self, code: int) -> None:
+        """End every stream, and say on that for errors with which exit code the command ended."""
+        self.writer.write(self.frames.data(self.streams["error"], json.dumps(_status(code)).encode(), last=True))
+        for name in {"stdout", "stderr"} & self.streams.keys():
+            self.writer.write(self.frames.data(self.streams[name], b"", last=True))
+        with suppress(OSError):  # the client may be gone
+            await self.writer.drain()
+
+
+def _check(pod: Object, container: str) -> None:
+    name = pod["metadata"]["name"]
+    names = [each["name"] for each in pod["spec"]["containers"]]
+    if container and container not in names:
+        raise bad_request(f"container {container} is not valid for pod {name}")
+    if pod["status"]["phase"] != "Running":
+        message = f'unable to upgrade connection: container not found ("{container or names[0]}")'
+        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", message)
+
+
+def _status(code: int) -> Object:
+    if code == 0:
+        return {"metadata": {}, "status": "Success"}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+    }

@@ -1,0 +1,73 @@
+"""As much of HTTP/1.1 as clients of Kubernetes speak."""
+
+from __future__ import annotations
+
+import json
+from asyncio import IncompleteReadError
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from asyncio import StreamReader
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One request: its path cut at the slashes; header names in lower case, repeated ones joined by commas."""
+
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, Sequence[str]]
+    headers: Mapping[str, str]
+    body: bytes
+
+    def asks(self, name: str) -> str:
+        """The query's value of that name; empty when there is none."""
+        return self.query.get(name, ("",))[0]
+
+    def lists(self, name: str) -> list[str]:
+        """The items of a header."""
+        return [item.strip() for item in self.headers.get(name, "").split(",") if item.strip()]
+
+
+async def read_request(reader: StreamReader) -> Request | None:
+    """The next request of the connection; None when the client has ended it."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except IncompleteReadError:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    method, target, _ = first.split(" ")
+    url = urlsplit(target)
+    headers = _headers(lines)
+    return Request(
+        method=method,
+        path=tuple(unquote(part) for part in url.path.split("/") if part),
+        query=parse_qs(url.query, keep_blank_values=True),
+        headers=headers,
+        body=await reader.readexactly(int(headers.get("content-length", "0"))),
+    )
+
+
+def answer(status: int, value: Any) -> bytes:
+    """An answer in JSON, after which the connection goes on."""
+    body = json.dumps(value).encode()
+    return head(status, {"Content-Type": "application/json", "Content-Length": str(len(body))}) + body
+
+
+def head(status: int, headers: Mapping[str, str]) -> bytes:
+    """What stands before the body of an answer."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {text}" for name, text in headers.items())]
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
+
+
+def _headers(lines: Sequence[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, text = line.partition(":")
+        key = name.strip().lower()
+        headers[key] = f"{headers[key]},{text.strip()}" if key in headers else text.strip()
+    return headers

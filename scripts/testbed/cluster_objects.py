@@ -1,0 +1,226 @@
+"""Objects of Kubernetes as JSON has them: what a cluster adds to a Deployment, and the pods it makes of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Object = dict[str, Any]
+
+ARCHITECTURE = "kubernetes.io/arch"
+"""The label by which a pod chooses a machine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """A kind of object; `group` is empty for Kubernetes' core."""
+
+    group: str
+    kind: str
+    plural: str
+    short: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """What its objects state."""
+        return f"{self.group}/v1" if self.group else "v1"
+
+    @property
+    def qualified(self) -> str:
+        """Its name in messages."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+NAMESPACES = Resource(group="", kind="Namespace", plural="namespaces", short="ns", namespaced=False)
+CONFIG_MAPS = Resource(group="", kind="ConfigMap", plural="configmaps", short="cm")
+PODS = Resource(group="", kind="Pod", plural="pods", short="po")
+DEPLOYMENTS = Resource(group="apps", kind="Deployment", plural="deployments", short="deploy")
+RESOURCES = (NAMESPACES, CONFIG_MAPS, PODS, DEPLOYMENTS)
+
+
+class ApiError(Exception):
+    """A request that fails; clients go by the reason rather than by the HTTP status."""
+
+    def __init__(self, code: HTTPStatus, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+    def status(self) -> Object:
+        """The object that is answered."""
+        told = {"message": str(self), "reason": self.reason, "code": self.code.value}
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **told}
+
+
+def bad_request(message: str) -> ApiError:
+    """What answers a request that makes no sense."""
+    return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+
+
+def not_found(resource: Resource, name: str) -> ApiError:
+    """What answers a request for an object that is not there."""
+    return ApiError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource.qualified} "{name}" not found')
+
+
+def invalid(resource: Resource, name: str, why: str) -> ApiError:
+    """What answers an object that breaks a rule."""
+    message = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message)
+
+
+def complete_deployment(deployment: Object) -> None:
+    """Add the defaults of a cluster and the status; ApiError (Invalid) when no cluster would take it."""
+    spec = deployment.setdefault("spec", {})
+    template = spec.setdefault("template", {})
+    _check(deployment)
+    _default(spec, {"replicas": 1, "progressDeadlineSeconds": 600, "revisionHistoryLimit": 10})
+    rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
+    _default(spec, {"strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}})
+    _default(template["spec"], {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {}})
+    _default(template["spec"], {"schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30})
+    for container in _containers(template["spec"]):
+        _default(container, {"imagePullPolicy": "IfNotPresent", "resources": {}})
+        _default(container, {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"})
+    deployment["status"] = _deployment_status(deployment)
+
+
+def pods_of(deployment: Object) -> list[Object]:
+    """The pods of a Deployment: always the same for the same Deployment."""
+    return [_pod(deployment, number) for number in range(deployment["spec"]["replicas"])]
+
+
+def deployment_of(pod: Object) -> str:
+    """The name of the Deployment that a pod belongs to."""
+    name: str = pod["metadata"]["name"]
+    return name.rsplit("-", 2)[0]
+
+
+def selected(item: Object, labels: str, fields: str) -> bool:
+    """Whether the object has those labels and fields, written as in requests; ApiError for sets of values."""
+    if " in (" in labels or " notin (" in labels:
+        raise bad_request(f"no such selector here: {labels}")
+    own = item["metadata"].get("labels", {})
+    return all(_holds(part, own.get) for part in _parts(labels)) and all(
+        _holds(part, lambda path: _field(item, path)) for part in _parts(fields)
+    )
+
+
+def _check(deployment: Object) -> None:
+    name, spec = deployment["metadata"]["name"], deployment["spec"]
+    wanted = spec.get("selector", {}).get("matchLabels", {})
+    labels = spec["template"].get("metadata", {}).get("labels", {})
+    if not wanted:
+        raise invalid(DEPLOYMENTS, name, "spec.selector: Required value")
+    if not wanted.items() <= labels.items():
+        why = "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"
+        raise invalid(DEPLOYMENTS, name, why)
+    if not spec["template"].get("spec", {}).get("containers"):
+        raise invalid(DEPLOYMENTS, name, "spec.template.spec.containers: Required value")
+
+
+def _default(part: Object, defaults: Mapping[str, Any]) -> None:
+    for name, value in defaults.items():
+        if part.get(name) in (None, ""):
+            part[name] = value
+
+
+def _containers(pod_spec: Object) -> list[Object]:
+    return [*pod_spec.get("initContainers", []), *pod_spec["containers"]]
+
+
+def _deployment_status(deployment: Object) -> Object:
+    replicas = deployment["spec"]["replicas"]
+    status = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas}
+    if _starts(deployment):
+        available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+        return {**status, "readyReplicas": replicas, "availableReplicas": replicas, "conditions": [available]}
+    available = {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}
+    return {**status, "unavailableReplicas": replicas, "conditions": [available]}
+
+
+def _starts(deployment: Object) -> bool:
+    """Whether its images can be pulled: those of a registry below .invalid, a domain that never exists, can not."""
+    images = [container["image"] for container in _containers(deployment["spec"]["template"]["spec"])]
+    return not any(image.partition("/")[0].partition(":")[0].endswith(".invalid") for image in images)
+
+
+def _pod(deployment: Object, number: int) -> Object:
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+    revision = _digest(json.dumps(template, sort_keys=True), 10)
+    identity = _digest(f"{metadata['uid']} {revision} {number}", 32)
+    replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{metadata['name']}-{revision}"}
+    own = {
+        "name": f"{replica_set['name']}-{identity[:5]}",
+        "namespace": metadata["namespace"],
+        "uid": identity,
+        "labels": {**template["metadata"]["labels"], "pod-template-hash": revision},
+        "creationTimestamp": metadata["creationTimestamp"],
+        "resourceVersion": metadata["resourceVersion"],
+        "ownerReferences": [{**replica_set, "uid": revision, "controller": True}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], **own},
+        "spec": {**template["spec"], "nodeName": "testbed"},
+        "status": _pod_status(deployment),
+    }
+
+
+def _pod_status(deployment: Object) -> Object:
+    starts, since = _starts(deployment), deployment["metadata"]["creationTimestamp"]
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return {
+        "phase": "Running" if starts else "Pending",
+        "startTime": since,
+        "hostIP": "127.0.0.1",
+        "podIP": "127.0.0.1",
+        "conditions": [{"type": kind, "status": str(starts)} for kind in ("Ready", "ContainersReady")],
+        "containerStatuses": [_container_status(container, starts=starts, since=since) for container in containers],
+    }
+
+
+def _container_status(container: Object, *, starts: bool, since: str) -> Object:
+    waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}"'}
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": starts,
+        "started": starts,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": since}} if starts else {"waiting": waiting},
+    }
+
+
+def _parts(selector: str) -> Iterator[tuple[str, str, str]]:
+    """Each condition as a name, one of `=`, `!=` and nothing, and a value."""
+    for part in filter(None, selector.split(",")):
+        sign = "!=" if "!=" in part else "=" if "=" in part else ""
+        name, _, value = part.partition(sign or ",")
+        yield name.strip(), sign, value.lstrip("=").strip()
+
+
+def _holds(part: tuple[str, str, str], get: Any) -> bool:
+    name, sign, value = part
+    if not sign:
+        return (get(name.removeprefix("!")) is None) == name.startswith("!")
+    return bool((get(name) == value) == (sign == "="))
+
+
+def _field(item: Object, path: str) -> Any:
+    found: Any = item
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _digest(text: str, size: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:size]

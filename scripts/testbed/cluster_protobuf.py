@@ -1,0 +1,198 @@
+"""Objects of Kubernetes in protobuf, in which buildx sends them, read into what they are in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed.cluster_objects import bad_request
+from testbed.protobuf import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.cluster_objects import Object
+
+MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
+_MAGIC = b"k8s\x00"
+
+# The fields of each message that a builder's objects may have: its number, its name in JSON, and its type. A
+# type is one of those below, another message, or either with "*" for a list. A "?" stands before one whose zero
+# differs from its absence. The fields of a message without a name belong to the message around it.
+_MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
+    "Unknown": {1: ("", "TypeMeta"), 2: ("raw", "bytes")},
+    "TypeMeta": {1: ("apiVersion", "text"), 2: ("kind", "text")},
+    "Deployment": {1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec")},
+    "ConfigMap": {1: ("metadata", "ObjectMeta"), 2: ("data", "texts"), 4: ("immutable", "?bool")},
+    "Namespace": {1: ("metadata", "ObjectMeta")},
+    "ObjectMeta": {
+        1: ("name", "text"),
+        3: ("namespace", "text"),
+        5: ("uid", "text"),
+        6: ("resourceVersion", "text"),
+        7: ("generation", "int"),
+        11: ("labels", "texts"),
+        12: ("annotations", "texts"),
+    },
+    "DeploymentSpec": {
+        1: ("replicas", "?int"),
+        2: ("selector", "LabelSelector"),
+        3: ("template", "PodTemplateSpec"),
+        5: ("minReadySeconds", "int"),
+        6: ("revisionHistoryLimit", "?int"),
+        7: ("paused", "bool"),
+        9: ("progressDeadlineSeconds", "?int"),
+    },
+    "LabelSelector": {1: ("matchLabels", "texts")},
+    "PodTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
+    "PodSpec": {
+        1: ("volumes", "*Volume"),
+        2: ("containers", "*Container"),
+        3: ("restartPolicy", "text"),
+        4: ("terminationGracePeriodSeconds", "?int"),
+        6: ("dnsPolicy", "text"),
+        7: ("nodeSelector", "texts"),
+        8: ("serviceAccountName", "text"),
+        9: ("serviceAccount", "text"),
+        11: ("hostNetwork", "bool"),
+        12: ("hostPID", "bool"),
+        13: ("hostIPC", "bool"),
+        19: ("schedulerName", "text"),
+        20: ("initContainers", "*Container"),
+        22: ("tolerations", "*Toleration"),
+    },
+    "Volume": {1: ("name", "text"), 2: ("", "VolumeSource")},
+    "VolumeSource": {
+        2: ("emptyDir", "?EmptyDir"),
+        10: ("persistentVolumeClaim", "Claim"),
+        19: ("configMap", "ConfigMapSource"),
+    },
+    "EmptyDir": {1: ("medium", "text"), 2: ("sizeLimit", "Quantity")},
+    "Claim": {1: ("claimName", "text"), 2: ("readOnly", "bool")},
+    "ConfigMapSource": {1: ("", "Reference"), 3: ("defaultMode", "?int"), 4: ("optional", "?bool")},
+    "Reference": {1: ("name", "text")},
+    "Container": {
+        1: ("name", "text"),
+        2: ("image", "text"),
+        3: ("command", "*text"),
+        4: ("args", "*text"),
+        5: ("workingDir", "text"),
+        7: ("env", "*Variable"),
+        8: ("resources", "Resources"),
+        9: ("volumeMounts", "*Mount"),
+        11: ("readinessProbe", "Probe"),
+        13: ("terminationMessagePath", "text"),
+        14: ("imagePullPolicy", "text"),
+        15: ("securityContext", "SecurityContext"),
+        16: ("stdin", "bool"),
+        17: ("stdinOnce", "bool"),
+        18: ("tty", "bool"),
+        20: ("terminationMessagePolicy", "text"),
+    },
+    "Variable": {1: ("name", "text"), 2: ("value", "text")},
+    "Resources": {1: ("limits", "quantities"), 2: ("requests", "quantities")},
+    "Quantity": {1: ("", "text")},
+    "Mount": {
+        1: ("name", "text"),
+        2: ("readOnly", "bool"),
+        3: ("mountPath", "text"),
+        4: ("subPath", "text"),
+        6: ("subPathExpr", "text"),
+    },
+    "Probe": {
+        1: ("", "ProbeHandler"),
+        2: ("initialDelaySeconds", "int"),
+        3: ("timeoutSeconds", "int"),
+        4: ("periodSeconds", "int"),
+        5: ("successThreshold", "int"),
+        6: ("failureThreshold", "int"),
+    },
+    "ProbeHandler": {1: ("exec", "ExecAction")},
+    "ExecAction": {1: ("command", "*text")},
+    "SecurityContext": {
+        2: ("privileged", "?bool"),
+        4: ("runAsUser", "?int"),
+        5: ("runAsNonRoot", "?bool"),
+        6: ("readOnlyRootFilesystem", "?bool"),
+        7: ("allowPrivilegeEscalation", "?bool"),
+        8: ("runAsGroup", "?int"),
+        11: ("seccompProfile", "Profile"),
+        12: ("appArmorProfile", "Profile"),
+    },
+    "Profile": {1: ("type", "text"), 2: ("localhostProfile", "?text")},
+    "Toleration": {
+        1: ("key", "text"),
+        2: ("operator", "text"),
+        3: ("value", "text"),
+        4: ("effect", "text"),
+        5: ("tolerationSeconds", "?int"),
+    },
+}
+
+
+def decode(body: bytes) -> Object:
+    """The object in the body of a request; ApiError for one with fields that are unknown here."""
+    if not body.startswith(_MAGIC):
+        raise bad_request("the body of the request is no object in protobuf")
+    try:
+        around = _message("Unknown", body[len(_MAGIC) :])
+        kind = {"apiVersion": around["apiVersion"], "kind": around["kind"]}
+        return {**kind, **_message(around["kind"], around["raw"])}
+    except (KeyError, ValueError, IndexError) as error:
+        raise bad_request(f"the body of the request can not be read: {error!r}") from error
+
+
+def _message(name: str, message: bytes) -> Object:
+    known = _MESSAGES[name]
+    found: Object = {}
+    for number, raw in fields(message):
+        if number not in known:
+            if not _is_zero(raw):
+                raise bad_request(f"field {number} of a {name} is unknown here")
+            continue
+        key, kind = known[number]
+        _add(found, key, kind, raw)
+    return found
+
+
+def _add(found: Object, key: str, kind: str, raw: int | bytes) -> None:
+    """Put the value of one field into the object."""
+    value = _value(kind.lstrip("*?"), raw)
+    if kind.startswith("*"):
+        found.setdefault(key, []).append(value)
+    elif isinstance(value, dict) and (not key or key in found):
+        (found[key] if key else found).update(value)
+    elif value or kind.startswith("?"):
+        found[key] = value
+
+
+def _value(kind: str, raw: int | bytes) -> Any:
+    if isinstance(raw, int):
+        return bool(raw) if kind == "bool" else raw
+    match kind:
+        case "text":
+            return raw.decode()
+        case "bytes":
+            return raw
+        case "texts":
+            return _entry(raw, "text")
+        case "quantities":
+            return _entry(raw, "Quantity")
+        case "Quantity":
+            return _message(kind, raw).get("", "")
+    return _message(kind, raw)
+
+
+def _entry(raw: bytes, kind: str) -> Object:
+    """One entry of a map; either half is left out when it is empty."""
+    halves = dict(fields(raw))
+    return {_value("text", halves.get(1, b"")): _value(kind, halves.get(2, b""))}
+
+
+def _is_zero(raw: int | bytes) -> bool:
+    """Whether the field says nothing: a zero, or a message of fields that say nothing."""
+    if isinstance(raw, int):
+        return raw == 0
+    try:
+        return all(_is_zero(value) for _, value in fields(raw))
+    except (ValueError, IndexError):
+        return False

@@ -1,0 +1,137 @@
+"""What a cluster holds, in a file, so that it is still there after its API was down."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from testbed.cluster_objects import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    RESOURCES,
+    ApiError,
+    bad_request,
+    complete_deployment,
+    invalid,
+    not_found,
+    pods_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.cluster_objects import Object, Resource
+
+_KEPT = ("uid", "creationTimestamp", "namespace", "name")
+
+
+@dataclass(kw_only=True, slots=True)
+class Store:
+    """The objects of every namespace; those without one have the namespace ""."""
+
+    file: Path
+    _objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    _version: int = 0
+
+    @classmethod
+    def load(cls, file: Path) -> Store:
+        """What the file holds; else a new cluster, which has the namespace `default` alone."""
+        store = cls(file=file)
+        if not file.exists():
+            store.create(NAMESPACES, "", {"metadata": {"name": "default"}})
+            return store
+        by_kind = {resource.kind: resource for resource in RESOURCES}
+        for item in json.loads(file.read_text()):
+            metadata = item["metadata"]
+            key = (by_kind[item["kind"]].plural, metadata.get("namespace", ""), metadata["name"])
+            store._objects[key] = item
+            store._version = max(store._version, int(metadata["resourceVersion"]))
+        return store
+
+    @property
+    def version(self) -> str:
+        """A number that grows with each change."""
+        return str(self._version)
+
+    def list(self, resource: Resource, namespace: str) -> list[Object]:
+        """All objects of the kind in the namespace, or in every one when it is empty, sorted by name."""
+        if resource == PODS:
+            return [pod for deployment in self.list(DEPLOYMENTS, namespace) for pod in pods_of(deployment)]
+        keys = sorted(key for key in self._objects if key[0] == resource.plural and namespace in {"", key[1]})
+        return [self._objects[key] for key in keys]
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """One object; ApiError (NotFound) when it is not there."""
+        for item in self.list(resource, namespace):
+            if item["metadata"]["name"] == name:
+                return item
+        raise not_found(resource, name)
+
+    def create(self, resource: Resource, namespace: str, item: Object) -> Object:
+        """Add an object; ApiError (AlreadyExists) when its name is taken."""
+        _check_kept(resource)
+        metadata = item.setdefault("metadata", {})
+        if namespace:
+            self.get(NAMESPACES, "", namespace)
+            if metadata.setdefault("namespace", namespace) != namespace:
+                raise bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+        name = metadata.get("name", "")
+        if not name:
+            raise invalid(resource, "", "metadata.name: Required value: name or generateName is required")
+        if (resource.plural, namespace, name) in self._objects:
+            message = f'{resource.qualified} "{name}" already exists'
+            raise ApiError(HTTPStatus.CONFLICT, "AlreadyExists", message)
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now}
+        return self._put(resource, namespace, item)
+
+    def replace(self, resource: Resource, namespace: str, name: str, item: Object) -> Object:
+        """Change an object as a whole; ApiError (Conflict) when it is an older one that was changed."""
+        _check_kept(resource)
+        before = self.get(resource, namespace, name)["metadata"]
+        metadata = item.setdefault("metadata", {})
+        if metadata.get("resourceVersion", before["resourceVersion"]) != before["resourceVersion"]:
+            message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified'
+            raise ApiError(HTTPStatus.CONFLICT, "Conflict", message)
+        metadata |= {key: before[key] for key in _KEPT if key in before}
+        return self._put(resource, namespace, item)
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Remove an object and give it back; a namespace goes with all it holds."""
+        item = self.get(resource, namespace, name)
+        _check_kept(resource)
+        del self._objects[resource.plural, namespace, name]
+        if resource == NAMESPACES:
+            self._objects = {key: kept for key, kept in self._objects.items() if key[1] != name}
+        self._save()
+        return item
+
+    def _put(self, resource: Resource, namespace: str, item: Object) -> Object:
+        item |= {"apiVersion": resource.api_version, "kind": resource.kind}
+        if resource == DEPLOYMENTS:
+            complete_deployment(item)
+        if resource == NAMESPACES:
+            item["status"] = {"phase": "Active"}
+        self._version += 1
+        item["metadata"] |= {"resourceVersion": self.version, "generation": 1}
+        self._objects[resource.plural, namespace, item["metadata"]["name"]] = item
+        self._save()
+        return item
+
+    def _save(self) -> None:
+        written = self.file.with_suffix(".new")
+        written.write_text(json.dumps(list(self._objects.values())))
+        written.replace(self.file)
+
+
+def _check_kept(resource: Resource) -> None:
+    if resource == PODS:
+        message = "pods come and go with their Deployments here"
+        raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)

@@ -1,0 +1,41 @@
+"""Protobuf messages, cut into their fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a message that hold a varint or bytes, with their numbers; ValueError if it is none.
+
+    Those of a fixed size are left out. IndexError, too, says that it is no message.
+    """
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        match tag & 7:
+            case 0:
+                value, at = _varint(message, at)
+                yield tag >> 3, value
+            case 1:
+                at += 8
+            case 2:
+                size, at = _varint(message, at)
+                yield tag >> 3, message[at : at + size]
+                at += size
+            case 5:
+                at += 4
+            case _:
+                raise ValueError(tag)
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """The number that begins there, and where it ends."""
+    value = shift = 0
+    while message[at] & 0x80:
+        value |= (message[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+    return value | message[at] << shift, at + 1

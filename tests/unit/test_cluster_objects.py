@@ -1,0 +1,94 @@
+"""What the testbed's cluster makes of Deployments, and which objects it selects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from testbed.cluster_objects import ApiError, complete_deployment, deployment_of, pods_of, selected
+from testbed.cluster_watch import changes
+
+
+def _deployment(**changed: Any) -> dict[str, Any]:
+    labels = {"app": "some"}
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "image:1"}]}},
+    }
+    times = {"creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1"}
+    made = {"metadata": {"name": "some", "namespace": "default", "uid": "u", **times}, "spec": {**spec, **changed}}
+    complete_deployment(made)
+    return made
+
+
+def _template(image: str) -> dict[str, Any]:
+    return {"metadata": {"labels": {"app": "some"}}, "spec": {"containers": [{"name": "main", "image": image}]}}
+
+
+def test_deployment_is_ready_with_its_pods() -> None:
+    deployment = _deployment()
+    pods = pods_of(deployment)
+    assert deployment["status"]["readyReplicas"] == 2
+    assert [pod["status"]["phase"] for pod in pods] == ["Running", "Running"]
+    assert len({pod["metadata"]["name"] for pod in pods}) == 2
+    assert {deployment_of(pod) for pod in pods} == {"some"}
+    assert pods == pods_of(deployment)
+
+
+def test_deployment_without_its_image_never_is() -> None:
+    deployment = _deployment(template=_template("registry.invalid:5000/image:1"))
+    (pod, _) = pods_of(deployment)
+    assert "readyReplicas" not in deployment["status"]
+    assert pod["status"]["phase"] == "Pending"
+    assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"selector": {}}, r"spec\.selector: Required value"),
+        ({"selector": {"matchLabels": {"app": "other"}}}, "`selector` does not match template `labels`"),
+        ({"template": {"metadata": {"labels": {"app": "some"}}}}, r"spec\.template\.spec\.containers: Required value"),
+    ],
+)
+def test_deployment_that_no_cluster_takes(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApiError, match=message):
+        _deployment(**changed)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "expected"),
+    [
+        ("", "", True),
+        ("app=some", "metadata.name=some", True),
+        ("app==some,team!=red", "", True),
+        ("app=other", "", False),
+        ("app!=some", "", False),
+        ("app", "", True),
+        ("!app", "", False),
+        ("!team", "", True),
+        ("", "metadata.name=other", False),
+        ("", "status.missing.deep=x", False),
+    ],
+)
+def test_selectors(labels: str, fields: str, expected: bool) -> None:  # noqa: FBT001 (a row of the table)
+    item = {"metadata": {"name": "some", "labels": {"app": "some"}}}
+    assert selected(item, labels, fields) is expected
+
+
+def test_selector_of_a_set_is_refused() -> None:
+    with pytest.raises(ApiError, match="no such selector here"):
+        selected({"metadata": {}}, "app in (a,b)", "")
+
+
+def test_changes_are_told_once() -> None:
+    def item(version: int) -> dict[str, Any]:
+        return {"metadata": {"resourceVersion": str(version)}}
+
+    told = changes({"a": item(1), "b": item(2), "c": item(3)}, {"b": item(2), "c": item(4), "d": item(5)})
+    assert [(event["type"], event["object"]) for event in told] == [
+        ("DELETED", item(1)),
+        ("MODIFIED", item(4)),
+        ("ADDED", item(5)),
+    ]
