@@ -11,7 +11,7 @@ from mpbake.platforms import runs
 from mpbake.text import columns, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.plan import Builder, Node
     from mpbake.platforms import Platform
@@ -20,10 +20,12 @@ Pairs = tuple[tuple[str, str], ...]
 ALWAYS = "--allow-insecure-entitlement=network.host"
 """The flag that buildx adds to every node by itself."""
 MARK = "MPBAKE_NODE"
-"""Environment variable of what mpbake made, a container or a pod: what it was made with, so that every machine knows.
+"""Environment variable of a container that mpbake made: what it was made with, so that every machine knows.
 
 `driver=…;image=1f0c9a3e;network=…`: for each thing declared a short hash of its value.
 """
+ANNOTATION = "mpbake-node"
+"""The same of a Deployment, whose environment older buildx cannot set; `:` stands for `=`, which buildx cuts at."""
 _CERTIFICATES = ("cacert", "cert", "key")
 
 
@@ -75,13 +77,14 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EntryNode:
-    """A node in buildx's store. Where `options` name certificates, their content stands in for the path."""
+    """A node in buildx's store, its `mark` apart. For certificates in `options` their content stands, not the path."""
 
     name: str
     endpoint: str
     platforms: tuple[str, ...] = ()
     options: Pairs = ()
     flags: tuple[str, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +186,33 @@ def read_mark(mark: str) -> dict[str, str]:
     return {name: value for name, _, value in (each.rpartition("=") for each in mark.split(";") if each)}
 
 
+def add_mark(options: dict[str, str], driver: Driver, mark: str) -> None:
+    """Put `mark` into the driver options of a node."""
+    if driver is Driver.KUBERNETES:
+        others = [options["annotations"]] if options.get("annotations") else []
+        options["annotations"] = ",".join([*others, f"{ANNOTATION}={mark.replace('=', ':')}"])
+    else:
+        options[f"env.{MARK}"] = mark
+
+
+def take_mark(options: dict[str, str]) -> str:
+    """Take the mark out of the driver options of a node; empty when there is none."""
+    others, is_marked, mark = options.get("annotations", "").rpartition(f"{ANNOTATION}=")
+    if not is_marked:
+        return options.pop(f"env.{MARK}", "")
+    options["annotations"] = others.removesuffix(",")
+    return _read_annotation(mark)
+
+
+def annotated_mark(annotations: Mapping[str, str]) -> str:
+    """The mark among the annotations of a Deployment; empty when there is none."""
+    return _read_annotation(annotations.get(ANNOTATION, ""))
+
+
+def _read_annotation(value: str) -> str:
+    return value.replace(":", "=")
+
+
 def mark_differences(found: str, declared: str) -> tuple[str, ...]:
     """What two marks differ in, by name, sorted."""
     one, other = read_mark(found), read_mark(declared)
@@ -279,15 +309,14 @@ def _node_differences(before: EntryNode, after: EntryNode) -> Iterator[Differenc
     old, new = dict(before.options), dict(after.options)
     for name in sorted(old.keys() | new.keys()):
         pairs[name] = (old.get(name, ""), new.get(name, ""))
-    for name, (one, other) in pairs.items():
+    for name, (one, other) in {"mark": (before.mark, after.mark), **pairs}.items():
         if one != other:
             shown = ("another", "as declared") if _is_hidden(name) else (one, other)
-            said = "mark" if name == f"env.{MARK}" else name
-            yield Difference(name=f"{after.name}: {said}", before=shown[0], after=shown[1])
+            yield Difference(name=f"{after.name}: {name}", before=shown[0], after=shown[1])
 
 
 def _is_hidden(option: str) -> bool:
-    return option.startswith("env.") or option in _CERTIFICATES
+    return option == "mark" or option.startswith("env.") or option in _CERTIFICATES
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Builders:
                 else:
                     errors += self._write_entry(builder, sure=not errors and not found.errors)
             self.tools.records.write(record_of(builder, self.plan, self.tools.records.read(builder.name)))
-            return replace(found, errors=(*found.errors, *errors))
+            return replace(found, errors=_told_once([*found.errors, *errors]))
 
     def stop(self, builder: Builder) -> list[MpbakeError]:
         """Stop the containers of `builder` in which nobody builds; the next run starts them again."""
@@ -215,6 +215,11 @@ class Builders:
 
 def _errors(results: Iterable[object]) -> list[MpbakeError]:
     return [each for each in results if isinstance(each, MpbakeError)]
+
+
+def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
+    """Without those that say what another has said: a node may have been asked twice."""
+    return tuple({str(error): error for error in errors}.values())
 
 
 def _said(node: Node, action: Action | None) -> str:

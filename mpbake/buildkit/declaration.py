@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
 from mpbake.files import is_file
-from mpbake.lifecycle import MARK
+from mpbake.lifecycle import MADE, add_mark
 from mpbake.loader import read_values
 from mpbake.plan import Driver
 from mpbake.references import format_fields
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.plan import Node
-
-_MARKED = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +40,9 @@ def declare(node: Node) -> Declaration:
     """Read what the declaration of `node` names. Raises UsageError where a file of its configuration is not there."""
     config, files = _config(node)
     options = _tls_options(node) | dict(node.options)
-    mark = _mark(node, config, files) if node.driver in _MARKED else ""
+    mark = _mark(node, config, files) if node.driver in MADE else ""
     if mark:
-        options[f"env.{MARK}"] = mark
+        add_mark(options, node.driver, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.causes import last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import Unreachable, UsageError
-from mpbake.lifecycle import MARK, Made, holds_claim, namespace_of
+from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -118,12 +118,11 @@ def _made(found: Mapping[str, Any]) -> Made:
     ready, wanted = found.get("status", {}).get("readyReplicas") or 0, spec.get("replicas", 1)
     pod = spec["template"]["spec"]
     container = pod["containers"][0]
-    variables = {each["name"]: each.get("value", "") for each in container.get("env") or ()}
     return Made(
         id=found["metadata"]["uid"],
         name=found["metadata"]["name"],
         status="running" if ready else f"not ready ({ready} of {wanted} pods)",
-        mark=variables.get(MARK, ""),
+        mark=annotated_mark(found["metadata"].get("annotations") or {}),
         settings=tuple(sorted(_settings(wanted, pod, container))),
     )
 

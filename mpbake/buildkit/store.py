@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
 from mpbake.files import write_whole
-from mpbake.lifecycle import ALWAYS, Entry, EntryNode
+from mpbake.lifecycle import ALWAYS, Entry, EntryNode, take_mark
 from mpbake.platforms import Platform, platform_of
 
 if TYPE_CHECKING:
@@ -112,22 +112,26 @@ def entry_of(found: Mapping[str, Any]) -> Entry:
 
 
 def _entry_node(found: Mapping[str, Any]) -> EntryNode:
+    options = dict(found["DriverOpts"] or {})
     return EntryNode(
         name=str(found["Name"]),
         endpoint=_endpoint(str(found["Endpoint"])),
         platforms=tuple(str(platform_of(each)) for each in found["Platforms"] or ()),
-        options=by_content(found["DriverOpts"] or {}),
+        mark=take_mark(options),
+        options=by_content(options),
         flags=_flags(found["Flags"] or ()),
     )
 
 
 def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> EntryNode:
     """What the entry of a node is to say."""
+    told = dict(options)
     return EntryNode(
         name=node.buildx_name,
         endpoint=_endpoint(endpoint),
         platforms=tuple(str(each) for each in node.platforms),
-        options=by_content(options),
+        mark=take_mark(told),
+        options=by_content(told),
         flags=_flags(node.flags),
     )
 

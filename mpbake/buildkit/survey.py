@@ -11,7 +11,7 @@ from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.store import declared_node, entry_of
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import MpbakeError, UsageError
-from mpbake.lifecycle import MARK, Entry, FoundNode, context_of, to_bring_up
+from mpbake.lifecycle import Entry, FoundNode, context_of, to_bring_up
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
 
@@ -111,7 +111,7 @@ def has_entry(builder: Builder) -> bool:
 
 def is_ours(tools: Tools, name: str, kept: Entry) -> bool:
     """Whether mpbake wrote an entry: its nodes carry the mark, or a record on this machine says so."""
-    marked = all(f"env.{MARK}" in dict(node.options) for node in kept.nodes)
+    marked = all(node.mark for node in kept.nodes)
     return (bool(kept.nodes) and marked) or tools.records.read(name) is not None
 
 

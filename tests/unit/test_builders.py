@@ -217,7 +217,8 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
     assert docker.commands == [
         (
             "buildx create --name k-n --node k-n --driver kubernetes --driver-opt namespace=ci "
-            f'--driver-opt "nodeselector=a=b,c=d" --driver-opt replicas=2 --driver-opt env.{MARK}={declare(node).mark}'
+            f'--driver-opt "nodeselector=a=b,c=d" --driver-opt replicas=2 '
+            f"--driver-opt annotations=mpbake-node={declare(node).mark.replace('=', ':')}"
         )
     ]
     assert this.tools.instances.booted(ready).facts.platforms == parse_platforms(["linux/amd64"])

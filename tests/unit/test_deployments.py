@@ -17,7 +17,7 @@ from mpbake.buildkit.deployments import Deployments
 from mpbake.buildkit.inventory import inventory
 from mpbake.buildkit.tools import tools_for
 from mpbake.errors import Unreachable
-from mpbake.lifecycle import MARK, Made, changes_text, inventory_text
+from mpbake.lifecycle import ANNOTATION, Made, changes_text, inventory_text
 from mpbake.plan import Builder, Driver, Node
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
@@ -42,13 +42,12 @@ def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
     """What a cluster says of the Deployment of `NODE`, as far as it is read."""
     container = {
         "image": "moby/buildkit:v1",
-        "env": [{"name": MARK, "value": mark}] if mark else [],
         "resources": {"requests": {"cpu": "1"}},
     }
     volumes = [{"configMap": {"name": "k-n-config"}}, {"configMap": {"name": "others"}}, {"emptyDir": {}}]
     pod = {"containers": [container], "volumes": volumes, "serviceAccountName": "builder"}
     return {
-        "metadata": {"name": "k-n", "uid": "c0ffee"},
+        "metadata": {"name": "k-n", "uid": "c0ffee", "annotations": {ANNOTATION: mark.replace("=", ":")}},
         "spec": {"replicas": 1, "template": {"spec": pod}},
         "status": {"readyReplicas": ready} if ready else {},
     }

@@ -17,9 +17,11 @@ from mpbake.lifecycle import (
     Listed,
     Made,
     Thing,
+    add_mark,
     changes_text,
     inventory_text,
     summary,
+    take_mark,
     to_bring_up,
 )
 from mpbake.plan import Builder, Driver, Node, Tls
@@ -46,6 +48,20 @@ def found(made: Made | None = RIGHT, **more: object) -> FoundNode:
 def decided(*nodes: FoundNode, kept: Entry | None = ENTRY, declared: Entry | None = ENTRY) -> str:
     """The changes as people read them."""
     return changes_text(CI, to_bring_up(CI, nodes, kept, declared))
+
+
+def test_a_mark_among_driver_options() -> None:
+    """Of Kubernetes, older buildx knows no environment; and it cuts annotations at `=` and `,`."""
+    for driver, told in (
+        (Driver.DOCKER_CONTAINER, {"annotations": "a=b", "env.MPBAKE_NODE": "image=1;memory=2"}),
+        (Driver.KUBERNETES, {"annotations": "a=b,mpbake-node=image:1;memory:2"}),
+    ):
+        options = {"annotations": "a=b"}
+        add_mark(options, driver, "image=1;memory=2")
+        assert options == told
+        assert take_mark(options) == "image=1;memory=2"
+        assert options == {"annotations": "a=b"}
+        assert take_mark(options) == ""
 
 
 def test_nothing_to_do() -> None:

@@ -1,0 +1,218 @@
+"""Builders in a cluster: the whole life of a Deployment, by buildx and kubectl, against a stand-in for a cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.cluster import UNPULLABLE
+from testbed.registry_client import platforms_of
+
+from tests.engine.conftest import _CHECKOUT
+from tests.engine.test_builders import mpbake  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.cluster import Cluster
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, RunMpbake
+    from tests.engine.test_builders import Mpbake
+
+
+@pytest.fixture
+def name(unique: str, cluster: Cluster, docker: Docker) -> Iterator[str]:
+    """A builder's name; what may be left of its node `one` is removed after the test."""
+    builder = f"k{unique[-6:]}"
+    yield builder
+    cluster.start()
+    cluster.kubectl("delete", "deployment", f"{builder}-one", "--ignore-not-found")
+    if f"{builder} " in docker("buildx", "ls"):
+        docker("buildx", "rm", "--keep-daemon", builder)
+
+
+def plan(testbed: Testbed, name: str, *, options: str = "", tags: str = "", work: str = "echo built") -> str:
+    return f"""
+version = 1
+[builders.{name}]
+driver = "kubernetes"
+{options}
+[builders.{name}.nodes.one]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.web]
+builder = "{name}"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN {work}
+'''
+platforms = ["linux/amd64", "linux/arm64"]
+{f'tags = ["{tags}"]' if tags else ""}
+push = {str(bool(tags)).lower()}
+"""
+
+
+def objects(cluster: Cluster, namespace: str = "default") -> str:
+    """The names of all that could be left behind."""
+    return cluster.kubectl("get", "deployments,configmaps", "--output", "name", "--namespace", namespace)
+
+
+def test_a_whole_life(
+    testbed: Testbed,
+    cluster: Cluster,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    repository: str,
+    tmp_path: Path,
+) -> None:
+    file, deployment = tmp_path / "build.toml", f"{name}-one"
+    options = 'buildkitd = { debug = true }\nrequests = { cpu = "1" }'
+    file.write_text(plan(testbed, name, options=options, tags=f"{repository}:1"))
+
+    created = mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
+    assert f"+ create Deployment {deployment}: there is none" in created
+    assert deployment not in objects(cluster), "a plan makes nothing"
+    assert f"{name}/one: created, and answers" in mpbake("builders", "up").stderr
+    assert (
+        mpbake("builders", "plan", "--detailed-exitcode").stdout
+        == f"{name} (kubernetes)\n  as declared\nnothing to do\n"
+    )
+    assert f"configmap/{deployment}-config" in objects(cluster)
+
+    mpbake("run", "web")
+    (build,) = cluster.builds(deployment)
+    assert build.platforms == ("linux/amd64", "linux/arm64")
+    _, index = testbed.registry.client.manifest(f"{repository}:1")
+    assert platforms_of(index) == ["linux/amd64", "linux/arm64"]
+    listed = mpbake("builders").stdout
+    assert f"{name}/one  kubernetes  (in use)  running" in listed
+    assert "linux/amd64" in listed
+
+    changed = options.replace('"1"', '"2"')
+    file.write_text(plan(testbed, name, options=changed, tags=f"{repository}:1"))
+    before = cluster.kubectl("get", "deployment", deployment, "--output", "json")
+    warned = mpbake("run", "web", "--no-cache").stderr
+    assert f"warning: {name}/one runs with other options than the plan declares (requests.cpu)" in warned
+    assert cluster.kubectl("get", "deployment", deployment, "--output", "json") == before, "a run corrects nothing"
+    drifted = mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
+    what = f"± replace Deployment {deployment}: it was made with other options; its cache goes with its pods"
+    assert f"  {what}\n      requests.cpu: 1 -> 2\n" in drifted
+    assert f"{name}/one: made anew, and answers" in mpbake("builders", "up").stderr
+    mpbake("run", "web")
+    made = json.loads(cluster.kubectl("get", "deployment", deployment, "--output", "json"))
+    assert made["spec"]["template"]["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "2"}}
+
+    assert f"{name}/one: Deployment removed, and its cache" in mpbake("builders", "rm").stderr
+    assert deployment not in objects(cluster), "neither the Deployment nor its ConfigMap"
+
+
+def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
+    testbed: Testbed,
+    cluster: Cluster,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    tmp_path: Path,
+) -> None:
+    cluster.add_deployment(f"{name}-one")
+    before = cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json")
+    (tmp_path / "build.toml").write_text(plan(testbed, name))
+    for command, code in ((("builders", "up"), 3), (("run", "web"), 3), (("builders", "rm"), 3)):
+        said = mpbake(*command, code=code).stderr
+        assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it is left as it is" in said
+        assert f"= rename the builder or the node, or remove it: kubectl delete deployment {name}-one" in said
+    assert cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json") == before
+    assert cluster.builds(f"{name}-one") == []
+
+
+def test_a_deployment_in_which_somebody_builds_stays(
+    testbed: Testbed,
+    cluster: Cluster,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    testbed_env: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "build.toml"
+    file.write_text(plan(testbed, name, work="sleep 20"))
+    mpbake("builders", "up")
+    argv = (sys.executable, "-m", "mpbake", "run", "web", "-f", str(file))
+    env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT)}
+    with subprocess.Popen(argv, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        try:
+            while not cluster.builds(f"{name}-one"):
+                assert run.poll() is None
+                time.sleep(0.1)
+            changed = tmp_path / "changed.toml"
+            changed.write_text(plan(testbed, name, options="replicas = 2"))
+            said = mpbake("builders", "up", "-f", str(changed), code=4).stderr
+            assert f"something builds in {name}-one just now; it is left as it is" in said
+            assert f"{name}-one" in objects(cluster)
+        finally:
+            run.terminate()
+
+
+def test_pods_that_cannot_start_say_why(
+    testbed: Testbed,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    tmp_path: Path,
+) -> None:
+    options = f'image = "{UNPULLABLE}"\nboot-timeout = "4s"'
+    (tmp_path / "build.toml").write_text(plan(testbed, name, options=options))
+    said = mpbake("builders", "up", code=5).stderr
+    assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s\n" in said
+    assert "its pods wait:\n" in said
+    assert "ImagePull" in said
+    assert 'name a BuildKit image that the cluster can pull with image = "…" in the builder' in said
+
+
+def test_a_cluster_that_does_not_answer(
+    testbed: Testbed,
+    cluster: Cluster,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "build.toml").write_text(plan(testbed, name))
+    cluster.stop()
+    for command in (("builders", "up"), ("run", "web")):
+        said = mpbake(*command, code=5).stderr
+        assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: the cluster does not answer (" in said
+    assert "the cluster does not answer" in mpbake("builders").stdout
+
+
+def test_without_kubectl_nothing_is_made(
+    testbed: Testbed, cluster: Cluster, run_mpbake: RunMpbake, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan(testbed, name))
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "docker").symlink_to(shutil.which("docker") or "")
+    done = run_mpbake(["run", "web"], env={"PATH": str(folder)})
+    assert done.returncode == 5
+    assert f"{name}/one: the kubectl command was not found" in done.stderr
+    assert f"{name}-one" not in objects(cluster)
+
+
+def test_what_is_no_longer_declared_is_removed_from_its_namespace(
+    testbed: Testbed,
+    cluster: Cluster,
+    mpbake: Mpbake,  # noqa: F811 - the fixture
+    name: str,
+    tmp_path: Path,
+) -> None:
+    namespace = f"n{name}"
+    cluster.add_namespace(namespace)
+    file = tmp_path / "build.toml"
+    file.write_text(plan(testbed, name, options=f'namespace = "{namespace}"'))
+    mpbake("builders", "up")
+    assert f"{name}-one" in objects(cluster, namespace)
+    file.write_text("version = 1\n")
+    assert f"{name}/one: Deployment removed, and its cache" in mpbake("builders", "prune").stderr
+    assert f"{name}-one" not in objects(cluster, namespace)
