@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from testbed.buildkit import check_platforms, start_buildkit, upstream
 from testbed.certs import ensure_certificates
 from testbed.cleanup import undo_all
-from testbed.cluster import Cluster
 from testbed.dockerd import start_engine
 from testbed.emulation import ensure_emulation
 from testbed.engine import Engine, is_root_on_linux
 from testbed.engine_choice import engine_file, ensure_engine
 from testbed.errors import TestbedError
 from testbed.images import base_packages, ensure_node_image, node_image, push_base_image
+from testbed.kubernetes.cluster import Cluster
 from testbed.nodes import mtls_node, unix_node
 from testbed.place import Place
 from testbed.registry import ProcessRegistry, find_registry

@@ -16,7 +16,7 @@ from testbed.testbed import Testbed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.cluster import Cluster
+    from testbed.kubernetes.cluster import Cluster
     from testbed.registry import Registry
 
 _CHECKOUT = Path(__file__).parent.parent.parent

@@ -8,8 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.cluster import UNPULLABLE
 from testbed.errors import TestbedError
+from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.processes import wait_until
 from testbed.registry_client import platforms_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.cluster import Cluster
+    from testbed.kubernetes.cluster import Cluster
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker

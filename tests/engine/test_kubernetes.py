@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.cluster import UNPULLABLE
+from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
 from tests.engine.conftest import _CHECKOUT
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.cluster import Cluster
+    from testbed.kubernetes.cluster import Cluster
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, RunMpbake

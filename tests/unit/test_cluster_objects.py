@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testbed.cluster_objects import ApiError, complete_deployment, deployment_of, pods_of, selected
-from testbed.cluster_watch import changes
+from testbed.kubernetes.objects import ApiError, complete_deployment, deployment_of, pods_of, selected
+from testbed.kubernetes.watch import changes
 
 
 def _deployment(**changed: Any) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from testbed.cluster_objects import ApiError
-from testbed.cluster_protobuf import decode
+from testbed.kubernetes.objects import ApiError
+from testbed.kubernetes.protobuf import decode
 
 
 def _bytes(number: int, *parts: bytes | str) -> bytes:

@@ -6,7 +6,7 @@ import struct
 import zlib
 
 import pytest
-from testbed.spdy import DICTIONARY, Data, Opened, Ping, SpdyReader, SpdyWriter
+from testbed.kubernetes.spdy import DICTIONARY, Data, Opened, Ping, SpdyReader, SpdyWriter
 
 
 def _control(kind: int, payload: bytes) -> bytes:

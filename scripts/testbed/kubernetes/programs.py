@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.cluster_objects import ARCHITECTURE, deployment_of
+from testbed.kubernetes.objects import ARCHITECTURE, deployment_of
 from testbed.node_proxy import Node, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.cluster_exec import Streams
-    from testbed.cluster_objects import Object
-    from testbed.cluster_settings import ClusterSettings
+    from testbed.kubernetes.exec import Streams
+    from testbed.kubernetes.objects import Object
+    from testbed.kubernetes.settings import ClusterSettings
 
 _DIAL = "buildctl dial-stdio"
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.cluster_http import head
-from testbed.cluster_objects import ApiError, bad_request
-from testbed.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
+from testbed.kubernetes.http import head
+from testbed.kubernetes.objects import ApiError, bad_request
+from testbed.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
 
 if TYPE_CHECKING:
-    from testbed.cluster_http import Request
-    from testbed.cluster_objects import Object
-    from testbed.cluster_programs import Programs
-    from testbed.spdy import Event
+    from testbed.kubernetes.http import Request
+    from testbed.kubernetes.objects import Object
+    from testbed.kubernetes.programs import Programs
+    from testbed.kubernetes.spdy import Event
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"

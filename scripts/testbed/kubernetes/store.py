@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.cluster_objects import (
+from testbed.kubernetes.objects import (
     DEPLOYMENTS,
     NAMESPACES,
     PODS,
@@ -25,7 +25,7 @@ from testbed.cluster_objects import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.cluster_objects import Object, Resource
+    from testbed.kubernetes.objects import Object, Resource
 
 _KEPT = ("uid", "creationTimestamp", "namespace", "name")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.cluster_objects import bad_request
+from testbed.kubernetes.objects import bad_request
 from testbed.protobuf import fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.cluster_objects import Object
+    from testbed.kubernetes.objects import Object
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.cluster_settings import ClusterSettings
+from testbed.kubernetes.settings import ClusterSettings
 from testbed.node_settings import Settings
 from testbed.nodes import SOURCES, read_builds
 from testbed.packages import ensure_tools
@@ -57,7 +57,7 @@ class Cluster:
         file.write_text(json.dumps(asdict(self._settings())))
         self.place.note("daemon", _NAME)
         env = {**self.upstreams[""].env, "PYTHONPATH": str(SOURCES)}
-        argv = (sys.executable, "-m", "testbed.cluster_api", str(file))
+        argv = (sys.executable, "-m", "testbed.kubernetes.api", str(file))
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
 
     def stop(self) -> None:

@@ -1,11 +1,12 @@
 """A stand-in for a Kubernetes cluster: its API, with pods whose `buildctl` leads to the BuildKit of an engine.
 
-Run as `python -m testbed.cluster_api SETTINGS.json`; `cluster.py` writes the settings.
+Run as `python -m testbed.kubernetes.api SETTINGS.json`; `cluster.py` writes the settings.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import signal
 import sys
@@ -15,18 +16,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from testbed import cluster_discovery, cluster_protobuf
-from testbed.cluster_exec import Exec
-from testbed.cluster_http import answer, read_request
-from testbed.cluster_objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
-from testbed.cluster_programs import Programs
-from testbed.cluster_settings import ClusterSettings
-from testbed.cluster_store import Store
-from testbed.cluster_watch import Watch
+from testbed.kubernetes import discovery, protobuf
+from testbed.kubernetes.exec import Exec
+from testbed.kubernetes.http import answer, read_request
+from testbed.kubernetes.objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
+from testbed.kubernetes.programs import Programs
+from testbed.kubernetes.settings import ClusterSettings
+from testbed.kubernetes.store import Store
+from testbed.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
-    from testbed.cluster_http import Request
-    from testbed.cluster_objects import Object, Resource
+    from testbed.kubernetes.http import Request
+    from testbed.kubernetes.objects import Object, Resource
 
 _LIMIT = 1 << 20  # of a request's head, and of what is read ahead
 _WATCH_SECONDS = 1800
@@ -74,11 +75,11 @@ class Api:
         try:
             target = _target(request.path)
             if target is None:
-                return answer(HTTPStatus.OK, cluster_discovery.document(request.path))
+                return answer(HTTPStatus.OK, discovery.document(request.path))
             if (target.resource, target.part) == (PODS, "exec"):
                 pod = self.store.get(PODS, target.namespace, target.name)
                 return Exec.of(request, pod, self.programs)
-            if target.part:
+            if target.part or request.asks("dryRun"):
                 raise _unknown(request)
             if request.method == "GET" and request.asks("watch") in {"1", "true"}:
                 return self._watch(request, target)
@@ -128,7 +129,7 @@ class Api:
         if request.headers.get("content-type") != "application/merge-patch+json":
             message = "only patches of the type application/merge-patch+json are known here"
             raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
-        before = self.store.get(target.resource, target.namespace, target.name)
+        before = copy.deepcopy(self.store.get(target.resource, target.namespace, target.name))
         return self.store.replace(target.resource, target.namespace, target.name, _merged(before, _object(request)))
 
 
@@ -154,8 +155,8 @@ def _target(path: tuple[str, ...]) -> Target | None:
 
 
 def _object(request: Request) -> Object:
-    if request.headers.get("content-type") == cluster_protobuf.MEDIA_TYPE:
-        return cluster_protobuf.decode(request.body)
+    if request.headers.get("content-type") == protobuf.MEDIA_TYPE:
+        return protobuf.decode(request.body)
     try:
         value = json.loads(request.body)
     except ValueError as error:

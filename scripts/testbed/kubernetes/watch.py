@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.cluster_http import head
+from testbed.kubernetes.http import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from testbed.cluster_objects import Object
+    from testbed.kubernetes.objects import Object
 
 _POLL_SECONDS = 0.05
 
