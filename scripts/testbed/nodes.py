@@ -91,8 +91,7 @@ class Node:
 
     def open_connections(self) -> int:
         """How many of them have not ended."""
-        events = [event["event"] for event in self._events()]
-        return events.count("connected") - events.count("closed")
+        return read_open_connections(Path(self.settings.witness))
 
     def forget(self) -> None:
         """Start a new witness' note."""
@@ -126,6 +125,12 @@ def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = ""
 def read_builds(witness: Path) -> list[Build]:
     """The builds that a witness has noted; none when it had nothing to note."""
     return [_build(event) for event in _events(witness) if event["event"] == "build"]
+
+
+def read_open_connections(witness: Path) -> int:
+    """How many of the connections that a witness has noted have not ended."""
+    events = [event["event"] for event in _events(witness)]
+    return events.count("connected") - events.count("closed")
 
 
 def _events(witness: Path) -> list[dict[str, Any]]:

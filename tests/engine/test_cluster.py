@@ -167,11 +167,33 @@ def test_a_build_is_seen_in_its_pod_and_ends_with_its_client(
     with subprocess.Popen(
         command, env=testbed_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as client:
-        assert wait_until(lambda: len(cluster.builds(builder)) == 1, seconds=20)
-        (line,) = _exec(testbed_env, pod, *_PGREP).stdout.splitlines()
-        assert int(line)
-        os.killpg(client.pid, 9)
+        try:
+            assert wait_until(lambda: len(cluster.builds(builder)) == 1, seconds=20)
+            (line,) = _exec(testbed_env, pod, *_PGREP).stdout.splitlines()
+            assert int(line)
+        finally:
+            os.killpg(client.pid, 9)
     assert wait_until(lambda: _exec(testbed_env, pod, *_PGREP).returncode == 1, seconds=20)
+
+
+def test_a_build_ends_with_its_pod(
+    cluster: Cluster, testbed_env: dict[str, str], docker: Docker, builder: str, context: Path
+) -> None:
+    _create(docker, builder)
+    docker("buildx", "inspect", "--bootstrap", builder)
+    (context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN exec sleep 54322\n")
+    base = f"BASE={testbed_env['BASE_IMAGE']}"
+    command = ("docker", "buildx", "build", "--builder", builder, "--build-arg", base, str(context))
+    with subprocess.Popen(
+        command, env=testbed_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as client:
+        try:
+            assert wait_until(lambda: len(cluster.builds(builder)) == 1, seconds=20)
+            assert cluster.open_connections(builder) == 1
+            cluster.kubectl("delete", "deployment", builder)
+            assert wait_until(lambda: cluster.open_connections(builder) == 0, seconds=20)
+        finally:
+            os.killpg(client.pid, 9)  # buildx itself waits for ever: the end of its exec does not reach its build
 
 
 def test_kubectl_makes_waits_and_deletes(cluster: Cluster, unique: str) -> None:

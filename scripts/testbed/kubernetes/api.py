@@ -12,6 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -78,7 +79,7 @@ class Api:
                 return answer(HTTPStatus.OK, discovery.document(request.path))
             if (target.resource, target.part) == (PODS, "exec"):
                 pod = self.store.get(PODS, target.namespace, target.name)
-                return Exec.of(request, pod, self.programs)
+                return Exec.of(request, pod, self.programs, lives=partial(self._lives, pod))
             if target.part or request.asks("dryRun"):
                 raise _unknown(request)
             if request.method == "GET" and request.asks("watch") in {"1", "true"}:
@@ -104,6 +105,10 @@ class Api:
             case "DELETE" if target.name:
                 return HTTPStatus.OK, _deleted(target.resource, self.store.delete(*where, target.name))
         raise _unknown(request)
+
+    def _lives(self, pod: Object) -> bool:
+        pods = self.store.list(PODS, pod["metadata"]["namespace"])
+        return pod["metadata"]["uid"] in [each["metadata"]["uid"] for each in pods]
 
     def _list(self, request: Request, target: Target) -> Object:
         return {

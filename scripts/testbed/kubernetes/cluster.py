@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.kubernetes.settings import ClusterSettings
 from testbed.node_settings import Settings
-from testbed.nodes import SOURCES, read_builds
+from testbed.nodes import SOURCES, read_builds, read_open_connections
 from testbed.packages import ensure_tools
 from testbed.place import is_free
 from testbed.processes import run
@@ -103,6 +103,10 @@ class Cluster:
     def builds(self, deployment: str, namespace: str = "default") -> list[Build]:
         """Every build that the pods of the Deployments of that name were asked for, in order."""
         return read_builds(self._witness / namespace / f"{deployment}.jsonl")
+
+    def open_connections(self, deployment: str, namespace: str = "default") -> int:
+        """How many ways to BuildKit through those pods have not ended."""
+        return read_open_connections(self._witness / namespace / f"{deployment}.jsonl")
 
     @property
     def _daemon(self) -> Daemon:

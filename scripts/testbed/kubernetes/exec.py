@@ -14,6 +14,8 @@ from testbed.kubernetes.objects import ApiError, bad_request
 from testbed.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.kubernetes.http import Request
     from testbed.kubernetes.objects import Object
     from testbed.kubernetes.programs import Programs
@@ -21,20 +23,26 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"
+_KILLED = 137  # as a shell says it of a process that SIGKILL ended
+_POLL_SECONDS = 0.1
 _AHEAD = 8  # pieces of input that wait for a command to read them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exec:
-    """One command, asked for and not started yet; `streams` are those that the client is about to open."""
+    """One command, asked for and not started yet.
+
+    `streams` are those that the client is about to open; `lives` says whether the pod is still there.
+    """
 
     pod: Object
     command: tuple[str, ...]
     streams: frozenset[str]
     programs: Programs
+    lives: Callable[[], bool]
 
     @classmethod
-    def of(cls, request: Request, pod: Object, programs: Programs) -> Exec:
+    def of(cls, request: Request, pod: Object, programs: Programs, *, lives: Callable[[], bool]) -> Exec:
         """The command that the request asks for; ApiError when it can not run.
 
         One that comes by WebSocket is refused as by a cluster before version 1.29: kubectl then turns to SPDY.
@@ -42,33 +50,36 @@ class Exec:
         if not request.headers.get("upgrade", "").lower().startswith("spdy/3.1"):
             raise bad_request("unable to upgrade: only SPDY/3.1 is spoken here")
         if _PROTOCOL not in request.lists("x-stream-protocol-version"):
-            raise ApiError(
-                HTTPStatus.FORBIDDEN, "Forbidden", f"unable to upgrade: the client does not offer {_PROTOCOL}"
-            )
+            message = f"unable to upgrade: the client does not offer {_PROTOCOL}"
+            raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", message)
         _check(pod, request.asks("container"))
         wanted = (name for name in ("stdin", "stdout", "stderr") if request.asks(name) in {"1", "true"})
         command = tuple(request.query.get("command", ()))
-        return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs)
+        return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs, lives=lives)
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Run it to its end, or to that of the connection."""
+        """Run it to its end, or to that of the connection or of its pod."""
         headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
         writer.write(head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
         session = _Session(writer=writer)
-        incoming = asyncio.ensure_future(session.receive(reader))
-        running = asyncio.ensure_future(self._run(session))
+        tasks = [asyncio.ensure_future(task) for task in (session.receive(reader), self._run(session), self._outlive())]
         try:
-            await asyncio.wait((incoming, running), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (incoming, running):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(incoming, running, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, session: _Session) -> None:
         await session.opened(self.streams)
         streams = Streams(stdin=session.stdin, stdout=session.output("stdout"), stderr=session.output("stderr"))
         code = await self.programs.run(self.pod, self.command, streams)
-        await session.end(code)
+        await session.end(code if self.lives() else _KILLED)
+
+    async def _outlive(self) -> None:
+        """Wait for the end of the pod."""
+        while self.lives():  # noqa: ASYNC110 (it goes as a part of its Deployment, of which nobody tells)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
