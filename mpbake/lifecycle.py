@@ -345,22 +345,27 @@ def summary(changes: Iterable[Change]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """A declared node beside the real one. `reported` are its platforms in its own order, its hardware's own first."""
+    """A declared node beside the real one. `reported` are its platforms in its own order, its hardware's own first.
+
+    `trouble` is why it cannot be used, and what to do.
+    """
 
     node: Node
     status: str
+    trouble: str = ""
     version: str = ""
     reported: tuple[Platform, ...] = ()
     drift: tuple[str, ...] = ()
 
 
 def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
-    """All nodes as a table: with each its status, version, platforms native and emulated, and drift."""
+    """All nodes as a table: with each its status, version, platforms native and emulated, and drift; then troubles."""
     nodes = [each for listed in builders for each in listed]
     if not nodes:
         return "no builder is declared\n"
     header = ("node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift")
-    return "\n".join(columns([header, *(_row(each) for each in nodes)])) + "\n"
+    troubles = dict.fromkeys(f"\n{each.trouble}" for each in nodes if each.trouble)
+    return "\n".join([*columns([header, *(_row(each) for each in nodes)]), *troubles]) + "\n"
 
 
 def _row(listed: Listed) -> tuple[str, ...]:
@@ -371,7 +376,7 @@ def _row(listed: Listed) -> tuple[str, ...]:
         node.id,
         str(node.driver),
         one_line(node.endpoint) or "(in use)",
-        one_line(listed.status.partition("\n")[0]),
+        listed.status,
         listed.version or "-",
         _names(native or node.platforms),
         _names(emulated),

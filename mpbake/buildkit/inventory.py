@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from mpbake.lifecycle import FoundNode
     from mpbake.plan import Builder, Node
 
+_UNUSABLE = "unusable"
+
 
 def inventory(tools: Tools, builder: Builder) -> list[Listed]:
     """A line for each declared node; nothing is started or changed."""
     found = look(tools, builder)
     lines = side_by_side(lambda node: _line(tools, found, node), found.nodes)
     return [
-        each if isinstance(each, Listed) else Listed(node=node.node, status=each.message)
+        each if isinstance(each, Listed) else Listed(node=node.node, status=_UNUSABLE, trouble=str(each))
         for node, each in zip(found.nodes, lines, strict=True)
     ]
 
@@ -31,7 +33,7 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     node = each.node
     drift = _drift(found, node)
     if each.trouble:
-        return Listed(node=node, status=each.trouble)
+        return Listed(node=node, status=_UNUSABLE, trouble=each.trouble)
     if node.driver in MADE and not node.external:
         status = each.made.status if each.made else "missing"
         if status != "running":

@@ -45,7 +45,7 @@ def look(tools: Tools, builder: Builder) -> Found:
     """Find out what there is of `builder`. What fails is told in `errors`, and the rest goes on."""
     asked = side_by_side(lambda node: _look_at(tools, node), builder.nodes)
     looked = [
-        each if isinstance(each, _Looked) else _Looked(found=FoundNode(node=node, trouble=each.message), error=each)
+        each if isinstance(each, _Looked) else _Looked(found=FoundNode(node=node, trouble=str(each)), error=each)
         for node, each in zip(builder.nodes, asked, strict=True)
     ]
     errors = [each.error for each in looked if each.error is not None]

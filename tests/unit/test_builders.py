@@ -302,4 +302,8 @@ def test_an_inventory(tmp_path: Path) -> None:
     assert inventory(this.tools, CI)[0].status == "exited"
     engine.answers["buildx inspect"] = failed("ERROR: no")
     engine.status = "running"
-    assert inventory(this.tools, CI)[0].status == "node ci/local (docker-container, ssh://far) cannot be used: no"
+    (listed,) = inventory(this.tools, CI)
+    assert listed.status == "unusable"
+    assert listed.trouble == (
+        "node ci/local (docker-container, ssh://far) cannot be used: no\n  = try: docker -H ssh://far version"
+    )

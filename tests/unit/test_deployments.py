@@ -246,9 +246,10 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
     this, _ = builders(tmp_path, docker)
     (listed,) = inventory(this.tools, CLUSTER)
-    assert listed.status == (
+    assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
-        "(Unable to connect to the server: dial tcp: i/o timeout)"
+        "(Unable to connect to the server: dial tcp: i/o timeout)\n"
+        "  = is it up, and is the right one in use? try: kubectl version"
     )
 
 

@@ -198,9 +198,10 @@ def test_the_list() -> None:
         reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
         drift=("memory", "entry: flags"),
     )
-    gone = Listed(node=far, status="no answer\nat all")
-    lines = inventory_text([[running], [gone]]).splitlines()
-    assert [line.split("  ") for line in map(_single_spaced, lines)] == [
+    gone = Listed(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
+    table, _, troubles = inventory_text([[running], [gone]]).partition("\n\n")
+    assert troubles == "node release/arm: no answer\n  = is it up?\n"
+    assert [line.split("  ") for line in map(_single_spaced, table.splitlines())] == [
         ["node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift"],
         [
             "CI/local",
@@ -212,7 +213,7 @@ def test_the_list() -> None:
             "linux/arm64",
             "memory, entry: flags",
         ],
-        ["release/arm", "remote", "tcp://far:1234", "no answer", "-", "linux/arm64", "-", "-"],
+        ["release/arm", "remote", "tcp://far:1234", "unusable", "-", "linux/arm64", "-", "-"],
     ]
     assert inventory_text([]) == "no builder is declared\n"
 
