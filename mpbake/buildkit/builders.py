@@ -60,7 +60,7 @@ class Builders:
                     self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
                 else:
                     errors += self._write_entry(builder, sure=not errors and not found.errors)
-            self.tools.records.write(record_of(builder, self.plan, self.tools.records.read(builder.name)))
+            self.tools.records.add(builder.name, builder.nodes, self.plan)
             return replace(found, errors=_told_once([*found.errors, *errors]))
 
     def stop(self, builder: Builder) -> list[MpbakeError]:
@@ -97,8 +97,7 @@ class Builders:
             if builder is None:
                 self._remove_entry(record.builder)
                 return []
-            kept = tuple(each for each in record.nodes if each not in gone)
-            self.tools.records.write(replace(record, nodes=kept))
+            self.tools.records.drop(record.builder, gone)
             changes = look(self.tools, builder).changes
             corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
             return self._write_entry(builder, sure=False) if corrects else []

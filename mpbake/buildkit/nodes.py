@@ -15,6 +15,7 @@ from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
 from mpbake.buildkit.locks import held
+from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.tools import boot, keeper_of
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.lifecycle import keeps_cache, mark_differences
@@ -33,18 +34,24 @@ if TYPE_CHECKING:
 
 
 class Nodes:
-    """Makes nodes ready, each once for a run; safe to use from several threads. `folder` holds the instances."""
+    """Makes nodes ready, each once for a run; safe to use from several threads.
+
+    `folder` holds the instances, `plan` is the file that declares the nodes.
+    """
 
     def __init__(
         self,
         docker: Docker,
         folder: Path,
         environment: Mapping[str, str],
+        plan: Path,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._docker = docker
         self.engines = Engines(docker)
         self._environment = environment
+        self._plan = plan
+        self._records = Records(folder=records_folder(environment))
         self._instances = Instances(docker, folder, environment)
         self._containers = Containers(docker=docker)
         self._contexts = Contexts(docker=docker)
@@ -131,8 +138,19 @@ class Nodes:
         self._contexts.ensure(node)
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
             made = keeper.own(node)
+            if made is None:
+                warnings += self._note_down(node)
             ready = boot(self._instances, keeper, self._instances.written(node))
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
+
+    def _note_down(self, node: Node) -> tuple[str, ...]:
+        """Note that `node` is made here; a run goes on without, with a warning."""
+        try:
+            self._records.add(node.builder, [node], self._plan)
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}"
+            return (f"{node.id}: mpbake builders prune will not know of it, since that cannot be noted ({what})",)
+        return ()
 
 
 def _note(before: Made | None) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.contexts import engine_of
+from mpbake.buildkit.locks import wait_for
 from mpbake.files import write_whole
 from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from mpbake.plan import Builder
 
 _FORMAT = 1
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +58,12 @@ class Record:
 
 def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
     """A record of `builder`; nodes that it had before stay in it until they are removed."""
-    nodes = dict.fromkeys([*(before.nodes if before else ()), *(_made(node) for node in builder.nodes)])
-    return Record(builder=builder.name, plan=str(plan), nodes=tuple(nodes))
+    return _record(builder.name, builder.nodes, plan, before)
+
+
+def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | None) -> Record:
+    nodes = dict.fromkeys([*(before.nodes if before else ()), *map(_made, made)])
+    return Record(builder=builder, plan=str(plan), nodes=tuple(nodes))
 
 
 def _made(node: Node) -> MadeNode:
@@ -82,16 +88,39 @@ class Records:
         found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
         return [each for each in found if each is not None and each.plan == str(plan)]
 
+    def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> None:
+        """Note that `nodes` of a builder are made for a plan, beside those that were before."""
+        with self._locked():
+            self.write(_record(builder, nodes, plan, self.read(builder)))
+
+    def drop(self, builder: str, nodes: Collection[MadeNode]) -> None:
+        """Note that `nodes` of a builder are no more."""
+        with self._locked():
+            record = self.read(builder)
+            if record is not None:
+                self.write(replace(record, nodes=tuple(each for each in record.nodes if each not in nodes)))
+
     def write(self, record: Record) -> None:
         """Write a record, unless it says so already."""
         if self.read(record.builder) == record:
             return
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder()
         write_whole(self._path(record.builder), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
 
     def remove(self, builder: str) -> None:
         """Forget a builder."""
         self._path(builder).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """For a moment, nobody else changes a record."""
+        self._make_folder()
+        with Path(self.folder, _LOCK).open("ab") as file:
+            wait_for(file)
+            yield
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _path(self, builder: str) -> Path:
         return self.folder / f"{builder.lower()}.json"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from mpbake.events import Reporter
     from mpbake.placement import NodeFacts
-    from mpbake.plan import Node, Target
+    from mpbake.plan import Node, Plan, Target
     from mpbake.platforms import Platform
     from mpbake.state import State
     from mpbake.steps import StepResult
@@ -219,16 +219,19 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
 def open_runner(
     targets: Sequence[Target],
     state: State,
-    root: Path,
+    plan: Plan,
     environment: Mapping[str, str],
     repeat: Callable[[BuildPiece], str],
     hide: Callable[[str], str],
 ) -> Iterator[BuildKitRunner]:
-    """A runner for `targets`; no process of it is left when the block is left. What is said goes through `hide`."""
+    """A runner for `targets` of `plan`; no process of it is left when the block is left.
+
+    What is said goes through `hide`.
+    """
     docker = Docker(child_environment(environment, targets), state.run, hide)
-    nodes = Nodes(docker, state.nodes, environment)
+    nodes = Nodes(docker, state.nodes, environment, plan.file)
     try:
-        bake = Bake(docker=docker, root=root, buildx=buildx_version(docker), hide=hide)
+        bake = Bake(docker=docker, root=plan.root, buildx=buildx_version(docker), hide=hide)
         builds = Builds(bake=bake, nodes=nodes, state=state, repeat=repeat)
         yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
     finally:

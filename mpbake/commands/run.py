@@ -50,7 +50,7 @@ def main(options: Options, world: World) -> int:
     with stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
         try:
             with open_runner(
-                chosen.targets, state, plan.root, world.environment, partial(repeat_command, options), world.hiding.hide
+                chosen.targets, state, plan, world.environment, partial(repeat_command, options), world.hiding.hide
             ) as runner:
                 stop.then(runner.cancel)
                 check_buildx(document, chosen.targets, runner.builds.bake.buildx)

@@ -113,7 +113,7 @@ def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
         return subprocess.run(
             (sys.executable, "-m", "mpbake", *args),
             cwd=cwd or tmp_path,
-            env={**testbed_env, "PYTHONPATH": str(_CHECKOUT), **(env or {})},
+            env={**testbed_env, "PYTHONPATH": str(_CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state"), **(env or {})},
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Mpbake(Protocol):
-    """Runs mpbake with the test's own plan and records."""
+    """Runs mpbake with the test's own plan."""
 
     def __call__(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run it and see that it ends with `code`."""
@@ -40,11 +40,11 @@ def name(unique: str, docker: Docker) -> Iterator[str]:
 
 
 @pytest.fixture
-def mpbake(run_mpbake: RunMpbake, tmp_path: Path) -> Mpbake:
-    """A way to run mpbake whose records are the test's own."""
+def mpbake(run_mpbake: RunMpbake) -> Mpbake:
+    """A way to run mpbake that sees how it ends."""
 
     def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = run_mpbake(args, env={"XDG_STATE_HOME": str(tmp_path / "state")})
+        done = run_mpbake(args)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -247,6 +247,18 @@ def test_nodes_that_left_the_plan_are_pruned(
     plan.write_text("version = 1\n[targets.web]\n")
     mpbake("builders", "prune")
     assert name not in docker("ps", "--all") + docker("buildx", "ls")
+
+
+def test_what_a_run_made_is_pruned_too(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    assert f"bootstrap {name}/local: done" in mpbake("run", "web").stderr
+    assert container_id(docker, name)
+    plan.write_text("version = 1\n[targets.web]\n")
+    assert f"{name}/local: container removed, and its cache" in mpbake("builders", "prune").stderr
+    assert name not in docker("ps", "--all")
 
 
 # --- what is never done -----------------------------------------------------------------------------------------------

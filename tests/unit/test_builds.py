@@ -107,7 +107,7 @@ def builds_of(folder: Path, docker: Baking) -> Builds:
     docker.scratch = folder / "scratch"
     return Builds(
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
-        nodes=Nodes(docker, folder / "nodes", {}),
+        nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml"),
         state=State(nodes=folder / "nodes", run=folder / "run"),
         repeat=lambda piece: f"again {piece.target.name}",
     )

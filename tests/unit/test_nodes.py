@@ -17,6 +17,7 @@ from mpbake.buildkit.causes import explain
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.instances import Instances, Ready, parse_inspect
 from mpbake.buildkit.nodes import Nodes
+from mpbake.buildkit.records import Records
 from mpbake.errors import Cancelled, Unreachable, UsageError
 from mpbake.lifecycle import MARK
 from mpbake.placement import NodeFacts
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.docker import Completed
 
+PLAN = Path("/plan/build.toml")
 OPTIONS = (("image", "moby/buildkit:v1"), ("network", "host"))
 CONTAINER = Node(builder="ci", name="Local", driver=Driver.DOCKER_CONTAINER, options=OPTIONS)
 ENGINE = Node(builder="default", name="local", driver=Driver.DOCKER)
@@ -135,7 +137,8 @@ def nodes_with(
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
     docker = FakeDocker({**answers, "context show": answers.get("context show", done("desktop\n"))})
-    return Nodes(docker, folder, environment or {"HOME": str(folder)}), docker
+    environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
+    return Nodes(docker, folder, environment, PLAN), docker
 
 
 @pytest.mark.parametrize(
@@ -336,6 +339,17 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
     assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
+    assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
+
+
+def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder is to be")
+    missing = failed("Error: No such container: x")
+    nodes, _ = nodes_with(tmp_path, {"container inspect": missing, "buildx": done(INSPECTED)})
+    (warning,) = nodes.ready(CONTAINER).warnings
+    assert warning.startswith("ci/Local: mpbake builders prune will not know of it, since that cannot be noted (")
+    assert str(tmp_path / "state") in warning
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -343,6 +357,7 @@ def test_a_container_of_ours_is_used(tmp_path: Path, status: str, note: str) -> 
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(status), "buildx": done(INSPECTED)})
     ready = nodes.ready(CONTAINER)
     assert (ready.note, ready.warnings) == (note, ())
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,27 @@ def test_records_are_kept(tmp_path: Path) -> None:
     records.remove("ci")
     assert records.read("ci") is None
     assert records.read("other") == other
+
+
+def test_nodes_are_added_one_by_one(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    for node in (TWO, ONE, TWO):
+        records.add("ci", [node], PLAN)
+    both = record_of(BUILDER, PLAN, None).nodes
+    assert records.read("ci") == Record(builder="ci", plan=str(PLAN), nodes=(both[1], both[0]))
+    records.drop("ci", [both[1]])
+    records.drop("other", both)
+    assert records.read("ci") == Record(builder="ci", plan=str(PLAN), nodes=(both[0],))
+    assert records.of_plan(PLAN) == [records.read("ci")]
+
+
+def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
+    nodes = [replace(ONE, name=f"n{number}") for number in range(20)]
+    with ThreadPoolExecutor(max_workers=20) as workers:
+        list(workers.map(lambda node: Records(folder=tmp_path).add("ci", [node], PLAN), nodes))
+    record = Records(folder=tmp_path).read("ci")
+    assert record is not None
+    assert {each.name for each in record.nodes} == {node.name for node in nodes}
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": 2}', '{"format": 1, "builder": "x"}'])

@@ -64,7 +64,7 @@ class Silent:
 def runner_with(docker: FakeDocker, folder: Path) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
-    nodes, state = Nodes(docker, folder, {}), State(nodes=folder, run=folder)
+    nodes, state = Nodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"), State(nodes=folder, run=folder)
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
     builds = Builds(bake=bake, nodes=nodes, state=state, repeat=lambda _: "")
     return BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
