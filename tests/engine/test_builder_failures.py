@@ -34,8 +34,7 @@ def fails(run_mpbake: RunMpbake, tmp_path: Path, testbed: Testbed) -> Fails:
     """A way to have `builders up` fail, with programs in `bin` before those of the testbed; the error that it tells."""
 
     def run(command: str = "up", code: int = 5) -> str:
-        env = {"XDG_STATE_HOME": str(tmp_path / "state"), "PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"}
-        done = run_mpbake(["builders", command], env=env)
+        done = run_mpbake(["builders", command], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
         assert done.returncode == code, done.stdout + done.stderr
         return done.stderr[done.stderr.index("error: ") :]
 

@@ -80,7 +80,7 @@ def test_what_is_right_costs_little(
     (tmp_path / "build.toml").write_text(plan)
 
     def up() -> subprocess.CompletedProcess[str]:
-        done = run_mpbake(["builders", "up"], env={"XDG_STATE_HOME": str(tmp_path / "state")})
+        done = run_mpbake(["builders", "up"])
         assert done.returncode == 0, done.stderr
         return done
 
@@ -90,4 +90,4 @@ def test_what_is_right_costs_little(
         ours, theirs = _median(up), _median(lambda: docker("buildx", "ls"))
         assert ours <= 4 * theirs, f"builders up: {ours:.2f} s, docker buildx ls: {theirs:.2f} s"
     finally:
-        run_mpbake(["builders", "rm"], env={"XDG_STATE_HOME": str(tmp_path / "state")})
+        run_mpbake(["builders", "rm"])

@@ -78,22 +78,21 @@ def test_an_engine_behind_tls(
     tls = f'{{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
     node = f'far = {{ endpoint = "tcp://127.0.0.1:{tls_port}", tls = {tls} }}'
     (tmp_path / "build.toml").write_text(container_plan(testbed, name, nodes=node))
-    environment = {"XDG_STATE_HOME": str(tmp_path / "state")}
     docker("buildx", "ls")
     before = own(testbed_env)
 
-    planned = run_mpbake(["builders", "plan"], env=environment)
+    planned = run_mpbake(["builders", "plan"])
     assert f"  ~ correct docker context mpbake-{name}-far: buildx reaches an engine by TLS" in planned.stdout
-    assert run_mpbake(["builders", "up"], env=environment).returncode == 0
+    assert run_mpbake(["builders", "up"]).returncode == 0
     assert f"mpbake-{name}-far" in docker("context", "ls")
-    done = run_mpbake(["run", "web"], env=environment)
+    done = run_mpbake(["run", "web"])
     assert done.returncode == 0, done.stderr
-    assert "as declared" in run_mpbake(["builders", "plan"], env=environment).stdout
+    assert "as declared" in run_mpbake(["builders", "plan"]).stdout
 
     docker("context", "update", f"mpbake-{name}-far", "--docker", "host=tcp://127.0.0.1:9")
-    assert "correct docker context" in run_mpbake(["builders", "plan"], env=environment).stdout
-    assert run_mpbake(["builders", "up"], env=environment).returncode == 0
-    done = run_mpbake(["builders", "rm"], env=environment)
+    assert "correct docker context" in run_mpbake(["builders", "plan"]).stdout
+    assert run_mpbake(["builders", "up"]).returncode == 0
+    done = run_mpbake(["builders", "rm"])
     assert done.returncode == 0, done.stderr
     assert f"{name}/far: docker context mpbake-{name}-far removed" in done.stderr
     assert own(testbed_env) == before
