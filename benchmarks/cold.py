@@ -1,10 +1,13 @@
 """A first build of the example plans: nothing is cached, and everything is pushed to a registry on this machine.
 
-    .venv/bin/python benchmarks/cold.py [--runs N]
+    .venv/bin/python benchmarks/cold.py [--runs N] [--seconds S]
 
 mpbake and `docker buildx bake` in turn, on the very same nodes, each time upon a base image that no node has seen.
 bake gets the plan as `mpbake export` writes it; what bake cannot express is left out: some plans, and a `needs`. mpbake
 also reads back every tag from the registry, which bake does not: the time after the last tag is shown apart.
+
+The example plans build next to nothing, so that what a process costs to start is most of it. With --seconds each image
+takes so much longer to build, on each platform, as one that compiles or installs something does.
 
 Goal: mpbake without reading back at most 1.05 times as long as bake, all plans together, as sums of medians.
 """
@@ -35,18 +38,19 @@ _END = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
 _NUMBERS = itertools.count(1)
 
 
-def fresh(here: Ground) -> Ground:
-    """The same place with a base image that is new to every node, made beside the plan."""
+def fresh(here: Ground, seconds: int) -> Ground:
+    """The same place with a base image that is new to every node, on which it takes so long to build anything."""
     name = f"{here.bed.registry.host}/base:cold-{next(_NUMBERS)}"
     folder = here.folder.parent / "fresh"
     folder.mkdir(exist_ok=True)
-    (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n")
+    slow = f"ONBUILD RUN sleep {seconds}\n" if seconds else ""
+    (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n{slow}")
     platforms = "linux/amd64,linux/arm64"
     here.docker("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
     return replace(here, env={**here.env, "BASE_IMAGE": name})
 
 
-def measure(here: Ground, plan: str, runs: int) -> tuple[float, float, float]:
+def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, float, float]:
     """Medians of one plan: mpbake until the last tag, reading back, bake."""
     folder = here.folder / plan
     shutil.copytree(CHECKOUT / "plans" / plan, folder, ignore=shutil.ignore_patterns(".mpbake"))
@@ -56,11 +60,11 @@ def measure(here: Ground, plan: str, runs: int) -> tuple[float, float, float]:
         here.mpbake("builders", "up")
     ours, reading, bakes = [], [], []
     for _ in range(runs):
-        total, told = fresh(here).mpbake("run", GROUP, *options)
+        total, told = fresh(here, seconds).mpbake("run", GROUP, *options)
         rest = max(map(float, _END.findall(told))) - max(map(float, _LAST.findall(told)))
         ours.append(total - rest)
         reading.append(rest)
-        there = fresh(here)
+        there = fresh(here, seconds)
         (folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
         bakes.append(there.bake(Path(here.env["BUILDX_CONFIG"]), builder))
     return median(ours), median(reading), median(bakes)
@@ -70,13 +74,15 @@ def main() -> None:
     """Measure every plan, and print a row for each, and one for all."""
     parser = argparse.ArgumentParser(description="Times first builds of the example plans against bake.")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=0, help="how much longer each image takes to build")
     options = parser.parse_args()
     sums = [0.0, 0.0, 0.0]
     with ground("node-image", "ssh") as here:
-        print(f"nothing cached, pushed; medians of {options.runs} runs")
+        longer = f"; each image takes {options.seconds} s more" if options.seconds else ""
+        print(f"nothing cached, pushed; medians of {options.runs} runs{longer}")
         print("plan        mpbake s  bake s  ratio  reading back s", flush=True)
         for plan in PLANS:
-            found = measure(here, plan, options.runs)
+            found = measure(here, plan, options.runs, options.seconds)
             print(_row(plan, *found), flush=True)
             sums = [one + other for one, other in zip(sums, found, strict=True)]
     print(_row("all", *sums))

@@ -75,9 +75,7 @@ class Nodes:
 
     def ready(self, node: Node) -> Ready:
         """Make sure that `node` exists and answers. Raises Unreachable, or UsageError when it is somebody else's."""
-        with self._lock:
-            lock = self._locks.setdefault(node.id, threading.Lock())
-        with lock:
+        with self._lock_of(f"ready {node.id}"):
             found = self._ready.get(node.id) or self._try(node)
             if isinstance(found, MpbakeError):
                 raise found
@@ -100,6 +98,17 @@ class Nodes:
     def forget(self, node: Node) -> None:
         """`node` was lost: when it is asked for again, it is made ready anew."""
         self._ready.pop(node.id, None)
+
+    def pushing(self, ready: Ready) -> threading.Lock:
+        """To be held while an engine pushes from its own store.
+
+        It takes layers that another push still sends for sent, and the registry then refuses the manifest.
+        """
+        return self._lock_of(f"push {ready.endpoint}")
+
+    def _lock_of(self, what: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(what, threading.Lock())
 
     def answers(self, node: Node, timeout: float) -> bool:
         """Whether a node that has been ready still answers, within so many seconds."""

@@ -170,11 +170,13 @@ class BuildKitRunner:
         registry = Registry(docker=self.docker, through=ready)
         piece, built = next(iter(own.items()))
         if ready.facts.driver is Driver.DOCKER and not (is_uploaded(piece) and built.outcome.digest):
-            registry.push(step)
+            with self.nodes.pushing(ready):
+                registry.push(step)
             digest = built.outcome.digest
         else:
             if ready.facts.driver is Driver.DOCKER:
-                registry.upload(step)
+                with self.nodes.pushing(ready):
+                    registry.upload(step)
             digest = registry.join(step, [result.outcome.digest for result in own.values()])
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 

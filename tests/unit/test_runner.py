@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.docker import Completed
     from mpbake.events import Event
     from mpbake.graph import BuildGraph
+    from mpbake.platforms import Platform
     from mpbake.steps import Step
 
 BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
@@ -153,6 +157,27 @@ def test_the_engine_pushes_one_platform_tag_by_tag(tmp_path: Path) -> None:
     assert this.run(verify, inputs, Silent()).digest == "sha256:1"
     with pytest.raises(BuildFailed, match="digest: sha256:1, not sha256:9"):
         this.run(verify, {publish: replace(inputs[publish], outcome=replace(outcome, digest="sha256:9"))}, Silent())
+
+
+@pytest.mark.parametrize("platforms", [BOTH, BOTH[:1]])
+def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path, platforms: tuple[Platform, ...]) -> None:
+    pushing, most = threading.Semaphore(1), []
+
+    def push(_: Mapping[str, str]) -> Completed:
+        most.append(pushing.acquire(blocking=False))
+        time.sleep(0.02)
+        pushing.release()
+        return done()
+
+    answers = {"push": push, "image rm": done(), "--dry-run": done(INDEX), "buildx imagetools create": done()}
+    names = ", ".join(f'"{each}"' for each in platforms)
+    graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', names))
+    build, publish = (step_of(graph, start) for start in ("build", "publish"))
+    this = runner(tmp_path, answers)
+    inputs = result(build, digest="sha256:1", platforms=platforms, node="x/local")
+    with ThreadPoolExecutor() as workers:
+        list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
+    assert most == [True] * 6  # two tags each
 
 
 NODES = """
