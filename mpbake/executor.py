@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
-from mpbake.steps import BootstrapNode, BuildPiece, Outcome, StepResult, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -112,12 +112,21 @@ class _Run:
         else:
             self._tell([result])
             said = result.outcome
-            given_up = executor.schedule.finish(result.step, result.status, slots=said.slots, platforms=said.platforms)
+            given_up = executor.schedule.finish(
+                result.step,
+                result.status,
+                slots=said.slots,
+                platforms=said.platforms,
+                uploaded=bool(said.uploaded),
+            )
             self._give_up(given_up, result)
         self._give_up(executor.schedule.stranded(), result)
 
     def _is_tried_again(self, step: Step, error: MpbakeError) -> bool:
-        """A node may come back, or have an equal one; a build may be repeated. Nothing else is."""
+        """A node may come back, or have an equal one; a build may be repeated. Nothing else is.
+
+        A check that fails by itself has found something.
+        """
         match step:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
@@ -126,6 +135,8 @@ class _Run:
                 return True
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
+            case CheckPiece():
+                repeatable, lost = isinstance(error, Unreachable), isinstance(error, NodeLost)
             case _:
                 return False
         return repeatable and self._executor.schedule.again(step, self._executor.clock(), lost=lost)

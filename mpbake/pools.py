@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mpbake.plan import Node
     from mpbake.platforms import Platform
-    from mpbake.steps import BuildPiece
+    from mpbake.steps import BuildPiece, CheckPiece
 
 SLOTS = 4
 """Pieces that a node builds side by side where nobody says otherwise; BuildKit shares its CPUs among them."""
@@ -37,6 +37,7 @@ class Host:
 
     `running` maps what it builds, one piece of each call, to when that is expected to end; `parked` are pieces that
     wait for its bootstrap, or for a shared piece that is being built on it; `built` and `building` are shared pieces.
+    `checks` wait until it is up; they take no room.
     `tries` is how often it may be lost in a row before it is given up. `told` says that the plan gives its `slots`.
     `order` is its place among the run's nodes; `platforms` is what it says that it builds.
     """
@@ -53,6 +54,7 @@ class Host:
     parked: list[BuildPiece] = field(default_factory=list)
     built: set[BuildPiece] = field(default_factory=set)
     building: set[BuildPiece] = field(default_factory=set)
+    checks: list[CheckPiece] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
     platforms: tuple[Platform, ...] = ()
 
@@ -197,3 +199,8 @@ class Pool:
                 return host
             lost = lost or (host if host.usable else None)
         return lost
+
+    def soonest(self) -> Host | None:
+        """Of the nodes that were lost and are tried again, the one that is tried first."""
+        down = (host for host in self.hosts.values() if host.life is Life.DOWN)
+        return min(down, key=lambda host: host.back_at, default=None)

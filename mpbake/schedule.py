@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.estimates import Estimates, expectations, remaining_paths
 from mpbake.platforms import runs
 from mpbake.pools import SLOTS, Host, Life, Pool, Waiting
-from mpbake.steps import BootstrapNode, BuildPiece, Step, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Step, StepStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +44,8 @@ class Schedule:
     more than the cache saves. Before the first piece on a node comes the node's bootstrap, before a piece what it
     shares with others: both happen on the nodes that are used, when they are. Of several pieces that before the longest
     remaining path starts first. Short pieces of one node that are ready together share a call. Nodes that the plan
-    requires are bootstrapped in any case, first of all.
+    requires are bootstrapped in any case, first of all. A check is done on the node that has built its piece, at once
+    and whatever room there is; when that was lost, on an equal one if the image was uploaded.
 
     `slots` maps node ids to how many pieces each builds at once. Times are seconds of one clock, which starts anywhere.
     """
@@ -70,9 +72,12 @@ class Schedule:
         self._bound: dict[Step, Step] = {}
         self._copies: dict[tuple[BuildPiece, str], BuildPiece] = {}
         self._alone: set[Step] = set()
+        self._uploaded: set[BuildPiece] = set()
+        self._lost: set[Step] = set()
         self._down: set[Host] = set()
         self._required = [host for host in self._hosts.values() if host.node.required]
         self._stranded: list[Pool] = []
+        self._stranded_checks: list[CheckPiece] = []
         self._ready: list[Step] = []
         self._running: dict[Step, None] = {}
         self._over: dict[Step, StepStatus] = {}
@@ -95,7 +100,7 @@ class Schedule:
     @property
     def wakes_at(self) -> float | None:
         """When `start` is worth another call although nothing has ended, or None."""
-        back = [host.back_at for host in self._down if any(host.pools)]
+        back = [host.back_at for host in self._down if host.checks or any(host.pools)]
         return min([*back, *self._look_again], default=None)
 
     def origin(self, step: Step) -> Step:
@@ -122,9 +127,10 @@ class Schedule:
         """Start what can start now, and say what it is. Pieces come with the one node that they are given to."""
         self._wake(now)
         calls = [call for host in self._required if (call := self._boot(host))]
-        calls += [(step,) for step in sorted(self._ready, key=self._place.__getitem__)]
         self._required.clear()
-        self._ready.clear()
+        ready, self._ready = [step for step in self._ready if step not in self._over], []
+        for step in sorted(ready, key=self._place.__getitem__):
+            calls += self._check(step) if isinstance(step, CheckPiece) else [(step,)]
         for pool in sorted(filter(None, self._pools), key=_head):
             calls += self._fill(pool, now)
         for pool in self._pools:
@@ -138,7 +144,7 @@ class Schedule:
         for host in [each for each in self._down if each.back_at <= now]:
             self._down.remove(host)
             host.life = Life.COLD
-            host.changed()
+            self._release(host)
 
     def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
         """Give pieces to nodes while there are any of either."""
@@ -256,14 +262,52 @@ class Schedule:
             self._origin[bound] = piece
         return bound
 
+    # --- checks ---------------------------------------------------------------------------------------------------
+
+    def _check(self, check: CheckPiece) -> Iterator[Call]:
+        """Start `check`, or have it wait until a node on which it can be done is up."""
+        host = self._host_of(check)
+        if host.life is not Life.UP:
+            self._lost.add(check)
+        if host.life in {Life.UP, Life.GONE}:  # of one that is given up, the check itself says what is wrong with it
+            yield (self._check_on(check, host),)
+            return
+        host.checks.append(check)
+        if host.life is Life.COLD and (call := self._boot(host)):
+            yield call
+
+    def _host_of(self, check: CheckPiece) -> Host:
+        """The node for `check`: that which has built its piece; once that was lost, an equal one if it can be had."""
+        own = self._hosts[_piece_of(self._bound[check.piece]).node.id]
+        if check.piece not in self._uploaded or (own.life is Life.UP and not own.losses):
+            return own
+        pool = self._pool_of[check.piece]
+        return pool.preferred(check.piece) or pool.soonest() or own
+
+    def _check_on(self, check: CheckPiece, host: Host) -> CheckPiece:
+        """`check` as it is done on `host`."""
+        piece, lost = self._on(check.piece, host.node), check in self._lost
+        if piece is check.piece and not lost:
+            return check
+        bound = replace(check, piece=piece, lost=lost)
+        self._origin[bound] = check
+        return bound
+
     # --- ending ---------------------------------------------------------------------------------------------------
 
     def finish(
-        self, step: Step, status: StepStatus, *, slots: int = 0, platforms: tuple[Platform, ...] = ()
+        self,
+        step: Step,
+        status: StepStatus,
+        *,
+        slots: int = 0,
+        platforms: tuple[Platform, ...] = (),
+        uploaded: bool = False,
     ) -> tuple[Step, ...]:
         """`step` is over. Returns the steps that will never start because of it, in the graph's order.
 
-        `slots` and `platforms` are what a node that was made ready says of itself.
+        `slots` and `platforms` are what a node that was made ready says of itself; `uploaded` says that a registry has
+        the image of a piece already.
         """
         del self._running[step]
         match step:
@@ -273,7 +317,11 @@ class Schedule:
                 self._finish_bootstrap(host, status, slots)
                 return ()
             case BuildPiece():
+                if uploaded:
+                    self._uploaded.add(self._template(step))
                 return self._finish_piece(step, status)
+            case CheckPiece():
+                return self._finish_check(step, status)
             case _:
                 return self._end(step, status)
 
@@ -299,6 +347,13 @@ class Schedule:
         host.changed()
         return self._end(origin, status)
 
+    def _finish_check(self, step: CheckPiece, status: StepStatus) -> tuple[Step, ...]:
+        if status is StepStatus.DONE:
+            host = self._hosts[step.piece.node.id]
+            host.losses = 0
+            host.changed()
+        return self._end(self.origin(step), status)
+
     def _end(self, origin: Step, status: StepStatus) -> tuple[Step, ...]:
         """`origin` is over for good, and what waits for it goes on, or never starts."""
         self._over[origin] = status
@@ -322,9 +377,10 @@ class Schedule:
 
     def _release(self, host: Host) -> None:
         """What waited for something on `host` has the choice again."""
-        parked, host.parked = host.parked, []
-        for piece in parked:
-            self._line_up(piece)
+        waiting: list[Step] = [*host.parked, *host.checks]
+        host.parked, host.checks = [], []
+        for step in waiting:
+            self._line_up(step)
         host.changed()
 
     def _skip(self, steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -368,13 +424,15 @@ class Schedule:
         """Whether `step`, which failed, is tried again; if not, it is to be finished.
 
         With `lost` its node is to blame, which is then left alone for a while. A piece may move to each of its other
-        nodes once; what is more than that, and what is its own fault, is limited by the retries of its target. A node
-        may be lost `TRIES` times in a row while it has an equal one, else as often as its targets may be tried.
+        nodes once, and so may a check; what is more than that, and what is its own fault, is limited by the retries of
+        its target. A node may be lost `TRIES` times in a row while it has an equal one, else as often as its targets
+        may be tried.
         """
-        assert isinstance(step, BootstrapNode | BuildPiece)  # noqa: S101 - nothing else is bound to a node
-        host = self._hosts[step.node.id]
+        assert isinstance(step, BootstrapNode | BuildPiece | CheckPiece)  # noqa: S101 - nothing else is bound to a node
+        host = self._hosts[step.node.id if isinstance(step, BootstrapNode) else _piece_of(step).node.id]
         if lost:
             self._lose(host, now)
+            self._lost.add(self.origin(step))
         if isinstance(step, BootstrapNode):
             if host.node.required or any(pool.lost for pool in host.pools):
                 return False
@@ -401,13 +459,20 @@ class Schedule:
     def _abandon_host(self, host: Host) -> None:
         host.life = Life.GONE
         self._stranded += [pool for pool in host.pools if pool.lost or host.node.required]
+        self._stranded_checks += [check for check in host.checks if host.node.required or self._is_hopeless(check)]
 
-    def _may_retry(self, step: BuildPiece, host: Host, *, lost: bool) -> bool:
+    def _is_hopeless(self, origin: Step) -> bool:
+        """Whether no node on which a piece or check can be done will ever be usable again."""
+        if isinstance(origin, CheckPiece) and origin.piece not in self._uploaded:
+            return self._host_of(origin).life is Life.GONE
+        return self._pool_of[_piece_of(origin)].lost
+
+    def _may_retry(self, step: BuildPiece | CheckPiece, host: Host, *, lost: bool) -> bool:
         origin = self.origin(step)
-        assert isinstance(origin, BuildPiece)  # noqa: S101 - the origin of a piece is one
-        if lost and (host.node.required or self._pool_of[origin].lost):
+        if lost and (host.node.required or self._is_hopeless(origin)):
             return False
-        moves = self._moves.setdefault(origin, len(origin.nodes) + len(origin.spare) - 1)
+        piece = _piece_of(origin)
+        moves = self._moves.setdefault(origin, len(piece.nodes) + len(piece.spare) - 1)
         budget = self._budget.setdefault(origin, step.target.retries)
         if lost and moves:
             self._moves[origin] -= 1
@@ -423,12 +488,16 @@ class Schedule:
                 host.building.discard(self._template(step))
             else:
                 self._line_up(self.origin(step))
+        elif isinstance(step, CheckPiece):
+            self._line_up(self.origin(step))
         self._release(host)
 
     def stranded(self) -> tuple[Step, ...]:
         """The steps that will never start, since the last of their nodes, or one that is required, was given up."""
-        lost, self._stranded = self._stranded, []
-        return self._skip(piece for piece, pool in self._pool_of.items() if lost and pool in lost)
+        pools, self._stranded = self._stranded, []
+        checks, self._stranded_checks = self._stranded_checks, []
+        pieces = [piece for piece, pool in self._pool_of.items() if pool in pools] if pools else []
+        return self._skip([*checks, *pieces]) if pools or checks else ()
 
     # --- shared pieces --------------------------------------------------------------------------------------------
 
@@ -446,6 +515,13 @@ class Schedule:
 def _is_lazy(step: Step) -> bool:
     """Whether `step` happens only where and when a piece needs it."""
     return isinstance(step, BootstrapNode) or (isinstance(step, BuildPiece) and step.shared)
+
+
+def _piece_of(step: Step) -> BuildPiece:
+    """A piece itself, or the piece that a check is for."""
+    piece = step.piece if isinstance(step, CheckPiece) else step
+    assert isinstance(piece, BuildPiece)  # noqa: S101 - asked of what is bound to a node by its piece
+    return piece
 
 
 def _emulates(host: Host, piece: BuildPiece) -> bool:

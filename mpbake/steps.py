@@ -102,15 +102,18 @@ class JoinArchives:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CheckPiece:
-    """Have a piece pass a check of its target, on the node that has built it; the target's `number`-th, from 1.
+    """Have a piece pass a check of its target; the target's `number`-th, from 1.
 
-    `platforms` are those of the piece that the check is for; none where the node's own is meant.
+    Once it has been started, the node of its `piece` is the one on which it is done: that which has built the piece,
+    or an equal one. `platforms` are those of the piece that the check is for; none where the node's own is meant.
+    `lost` says that the node that has built the piece was lost since: its cache may be gone.
     """
 
     piece: BuildPiece
     check: Check
     number: int
     platforms: tuple[Platform, ...] = ()
+    lost: bool = False
 
     @property
     def target(self) -> Target:
@@ -188,12 +191,14 @@ class StepStatus(StrEnum):
 class Outcome:
     """What a runner reports of a step that succeeded.
 
-    `digest` is what the registry serves, or what was built; `node` the node that did it; `tags` what has been
-    published; `platforms` what was built, or read back, and `images` the digest of each as it is served; `slots` how
-    many pieces a node says it can build at once, 0 where it does not say; `log` the step's log file.
+    `digest` is what the registry serves, or what was built; `uploaded` the reference by digest of what a registry has
+    already, without a tag; `node` the node that did it; `tags` what has been published; `platforms` what was built, or
+    read back, and `images` the digest of each as it is served; `slots` how many pieces a node says it can build at
+    once, 0 where it does not say; `log` the step's log file.
     """
 
     digest: str = ""
+    uploaded: str = ""
     node: str = ""
     tags: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()

@@ -13,9 +13,10 @@ from mpbake.buildkit.definition import bake_definition, check_definition, load_d
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.loading import loaded
 from mpbake.drivers import unable
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, UsageError
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.placement import contradictions
-from mpbake.plan import Emulation
+from mpbake.plan import Driver, Emulation
+from mpbake.references import parse_reference
 from mpbake.steps import BuildPiece, Delivery, Outcome
 from mpbake.text import duration
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
     from mpbake.events import Reporter
+    from mpbake.plan import Node
     from mpbake.state import State
     from mpbake.steps import CheckPiece, Step, StepResult
 
@@ -134,15 +136,17 @@ class Builds:
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
-    def check(self, step: CheckPiece, piece: BuildPiece, reporter: Reporter) -> Outcome:
-        """Run a check where `piece` has been built: there the image is in the cache.
+    def check(self, step: CheckPiece, uploaded: str, reporter: Reporter) -> Outcome:
+        """Run a check on the node of its piece, where the image is in the cache.
 
-        Raises NodeLost when the node went away, BuildFailed, and whatever `Nodes.ready` raises.
+        Where that may not be so any more, it is the one that a registry has as `uploaded`, if there is one. Raises
+        NodeLost when the node went away, BuildFailed, and whatever `Nodes.ready` raises.
         """
-        name, definition = check_definition(step)
+        piece = step.piece
+        name, definition = check_definition(step, uploaded if step.lost else "")
         call = BakeCall(
             steps={name: step},
-            ready=self.nodes.ready(piece.node),
+            ready=self._ready_still(piece.node),
             definition=definition,
             log=self.state.log(step.key),
             timeout=step.target.timeout,
@@ -152,6 +156,13 @@ class Builds:
         if error is not None:
             raise error
         return Outcome(node=piece.node.id, log=str(call.log))
+
+    def _ready_still(self, node: Node) -> Ready:
+        """A node that something has been built on. Raises NodeLost where it does not answer any more."""
+        try:
+            return self.nodes.ready(node)
+        except Unreachable as error:
+            raise NodeLost(error.message, hint=error.hint) from error
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
@@ -225,8 +236,11 @@ def _tags(piece: BuildPiece) -> tuple[str, ...]:
 
 
 def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
+    digest = _digest(metadata, piece.target.name)
+    by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
     return Outcome(
-        digest=_digest(metadata, piece.target.name),
+        digest=digest,
+        uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
         node=piece.node.id,
         tags=_tags(piece),
         platforms=tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1],

@@ -107,18 +107,23 @@ def _link(target: Target, platforms: Sequence[Platform], built: Collection[Targe
     return found
 
 
-def check_definition(step: CheckPiece) -> tuple[str, dict[str, Any]]:
+def check_definition(step: CheckPiece, uploaded: str = "") -> tuple[str, dict[str, Any]]:
     """What buildx is told for a check, and under which name: a build upon the checked target that goes nowhere.
 
-    That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`.
+    That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`. With
+    `uploaded`, the reference of its image in a registry, a command runs upon that, and nothing else is built.
     """
     target = step.target
     targets = _as_built(target, step.platforms)
+    checked = targets[target.name]
     name = f"{target.name}-check-{step.number}"
     while name in targets:
         name += "-"
-    targets[name] = _command(step, targets[target.name]) if step.check.run else _stage(step, targets[target.name])
-    return name, {"target": targets}
+    if not step.check.run:
+        return name, {"target": targets | {name: _stage(step, checked)}}
+    if uploaded:
+        return name, {"target": {name: _command(step, checked, f"docker-image://{uploaded}")}}
+    return name, {"target": targets | {name: _command(step, checked, f"target:{target.name}")}}
 
 
 def _as_built(target: Target, platforms: tuple[Platform, ...]) -> dict[str, dict[str, Any]]:
@@ -130,12 +135,12 @@ def _as_built(target: Target, platforms: tuple[Platform, ...]) -> dict[str, dict
     return {name: {key: each[key] for key in each if key not in _OF_THE_RESULT} for name, each in found.items()}
 
 
-def _command(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
-    """A command that runs in the image: its environment, user and folder apply, its entrypoint does not."""
+def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str, Any]:
+    """A command that runs in `image`: its environment, user and folder apply, its entrypoint does not."""
     kept = ("platforms", "output", *_SURROUNDINGS)
     return {name: checked[name] for name in kept if name in checked} | {
         "context": ".",
-        "contexts": {"checked": f"target:{step.target.name}"},
+        "contexts": {"checked": image},
         "dockerfile-inline": f"FROM checked\nRUN {_exec_form(step.check.run)}\n",
         "no-cache": True,
     }

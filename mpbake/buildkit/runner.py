@@ -143,9 +143,9 @@ class BuildKitRunner:
     # --- checks and archives --------------------------------------------------------------------------------------
 
     def _check(self, step: CheckPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        (piece,) = _pieces(inputs)
-        with self._forgetting(piece.node):
-            return self.builds.check(step, piece, reporter)
+        (built,) = inputs.values()
+        with self._forgetting(step.piece.node):
+            return self.builds.check(step, built.outcome.uploaded, reporter)
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
         """Put the parts of each archive together; they are gone then."""

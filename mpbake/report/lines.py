@@ -27,7 +27,8 @@ def label(step: Step) -> str:
     if isinstance(step, BuildPiece):
         return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
     if isinstance(step, CheckPiece):
-        return f"check {short_label(step)}: {shortened(check_text(step.check), _COMMAND)}"
+        place = f" on {step.piece.node.id}" if step.lost else ""
+        return f"check {short_label(step)}{place}: {shortened(check_text(step.check), _COMMAND)}"
     return f"{verb(step)} {subject(step)}"
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from testbed.registry_client import platforms_of
 
+from tests.engine.test_pools import Running
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.testbed import Testbed
@@ -211,3 +213,125 @@ def test_a_check_in_the_classic_store(
         assert done.returncode == returncode, done.stderr
         assert "docker-container" not in done.stderr
     assert testbed.registry.client.tags(unique) == ["true"]
+
+
+# --- a node that goes away --------------------------------------------------------------------------------------------
+
+SLOW = '["sh", "-c", "echo it is $(cat /id); sleep 3"]'
+SHOWN = "sh -c 'echo it is $(cat /id); sleep 3'"
+
+
+class Boxes:
+    """A builder of containers on the testbed's engine, each with a cache of its own."""
+
+    def __init__(self, docker: Docker, testbed: Testbed, unique: str) -> None:
+        self.name = f"p{unique[-6:]}"
+        self.context = unique
+        self._docker = docker
+        self._testbed = testbed
+
+    def plan(self, names: str, targets: str) -> str:
+        """A plan with `targets`, for node a, or a and b."""
+        places = {"a": "", "b": f', endpoint = "{self.context}"'}
+        nodes = "\n".join(f'nodes.{name} = {{ platforms = ["linux/amd64"]{places[name]} }}' for name in names)
+        return f"""
+version = 1
+[defaults.target]
+builder = "{self.name}"
+context = "empty"
+platforms = ["linux/amd64"]
+dockerfile-inline = '''
+FROM {self._testbed.env()["BASE_IMAGE"]} AS base
+RUN cat /proc/sys/kernel/random/uuid > /id
+FROM base AS test
+RUN echo testing; sleep 3
+FROM base
+'''
+{targets}
+[builders.{self.name}]
+driver = "docker-container"
+image = "{self._testbed.node_image()}"
+network = "host"
+{nodes}
+"""
+
+    def remove(self, name: str) -> None:
+        """Kill a node, and let nothing be left of its cache."""
+        self._docker("rm", "--force", "--volumes", f"buildx_buildkit_{self.name}-{name}")
+
+
+@pytest.fixture
+def boxes(docker: Docker, testbed: Testbed, unique: str) -> Iterator[Boxes]:
+    """One whose nodes are gone in the end."""
+    found = Boxes(docker, testbed, unique)
+    docker("context", "create", found.context, "--docker", f"host={testbed.engine.host}")
+    yield found
+    for name in "ab":
+        found.remove(name)
+    docker("context", "rm", found.context)
+
+
+def identities(folder: Path) -> set[str]:
+    """What the checks have found in the image, each time that they were done."""
+    said = [line for log in logs(folder, "check-web") for line in log.splitlines()]
+    return {line.split()[-1] for line in said if line.startswith("  it is ")}
+
+
+def published_identity(docker: Docker, tag: str) -> str:
+    """What is in the image that the registry serves."""
+    found = docker("run", "--rm", "--quiet", "--network=none", "--entrypoint=cat", tag, "/id")
+    docker("image", "rm", "--force", tag)
+    return found.strip()
+
+
+def test_a_check_whose_node_is_lost_is_done_on_an_equal_one(
+    testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
+) -> None:
+    web = f"""
+[targets.web]
+tags = ["{repository}:1"]
+push = true
+checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
+"""
+    (folder / "build.toml").write_text(boxes.plan("ab", web))
+    running = Running(testbed_env, folder)
+    first = next(name for name in "ab" if f"{boxes.name}/{name}" in running.until("build web linux/amd64 on"))
+    other = "b" if first == "a" else "a"
+    running.until('RUN ["sh"')
+    running.until("RUN echo testing")
+    boxes.remove(first)
+    code, table = running.end()
+
+    assert code == 0, running.errors
+    for check in (SHOWN, "stage test"):
+        assert f"warning: check web linux/amd64: {check}: " in running.errors
+        assert f"check web linux/amd64 on {boxes.name}/{other}: {check}: done in" in running.errors
+    assert running.errors.count("build web linux/amd64 on") == 2, "started once, and done"
+    assert f"{boxes.name}/{first}" in table, "the node that has built it"
+    assert identities(folder) == {published_identity(docker, f"{repository}:1")}
+
+
+def test_a_check_whose_only_node_is_lost_is_done_when_that_is_back(
+    testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
+) -> None:
+    """One target is pushed, and checked as it was; the other is not, and is built again for its check."""
+    targets = f"""
+[targets.web]
+tags = ["{repository}:1"]
+push = true
+retries = 1
+checks = [{{ run = {SLOW} }}]
+[targets.tool]
+retries = 1
+checks = [{{ run = {SLOW} }}]
+"""
+    (folder / "build.toml").write_text(boxes.plan("a", targets))
+    running = Running(testbed_env, folder)
+    running.until('RUN ["sh"', times=2)
+    boxes.remove("a")
+    code, _ = running.end()
+
+    assert code == 0, running.errors
+    for name in ("web", "tool"):
+        assert f"check {name} linux/amd64 on {boxes.name}/a: {SHOWN}: done in" in running.errors
+    assert identities(folder) == {published_identity(docker, f"{repository}:1")}

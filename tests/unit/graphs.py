@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from mpbake.graph import BuildGraph, build_graph, needed
 from mpbake.placement import NodeFacts, place
-from mpbake.plan import Builder, Driver, Node, Target
+from mpbake.plan import Builder, Check, Driver, Node, Target
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import select
-from mpbake.steps import BuildPiece, Publish, Step
+from mpbake.steps import BuildPiece, CheckPiece, Publish, Step
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
 
 @st.composite
 def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
-    """Any graph of pieces on two nodes, or on either, and of steps that need none.
+    """Any graph of pieces on two nodes, or on either, of checks of theirs, and of steps that need no node.
 
-    Each waits for some of those before it; shared pieces are for pieces of the same nodes only.
+    Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
     """
     a, b = (Node(builder="x", name=name, driver=Driver.DOCKER) for name in ("a", "b"))
     builder = Builder(name="x", driver=Driver.DOCKER, nodes=(a, b))
@@ -82,6 +82,13 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
         target = Target(name=f"t{index}", builder=builder, retries=draw(st.integers(0, retries)))
         nodes = draw(st.sampled_from([(a,), (b,), (a, b), (b, a), ()]))
         shared = draw(st.integers(0, 3)) == 0
+        checked = [each for each in steps if isinstance(each, BuildPiece) and not each.shared]
+        if checked and draw(st.integers(0, 2)) == 0:
+            piece = draw(st.sampled_from(checked))
+            check = CheckPiece(piece=piece, check=Check(run=("true",)), number=index)
+            before[check] = (piece,)
+            steps.append(check)
+            continue
         step = BuildPiece(target=target, nodes=nodes, shared=shared) if nodes else Publish(target=target)
         others = [each for each in steps if _may_follow(step, each)]
         before[step] = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -339,9 +340,38 @@ def test_parts_of_archives_are_told_apart_in_a_shared_call(tmp_path: Path) -> No
 def test_a_check_is_watched_as_its_build_was(tmp_path: Path) -> None:
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
-    builds_of(tmp_path, docker).check(check, check.piece, Recorder())
+    builds_of(tmp_path, docker).check(check, "", Recorder())
     assert docker.calls[0]["targets"] == ["web-check-1"]
     assert docker.calls[0]["watch"].seconds == 5.0
     stalled = Store(Completed(returncode=1, stdout="", stderr="", stalled=True))
     with pytest.raises(NodeLost, match=r"no progress and no answer within 10\.0s"):
-        builds_of(tmp_path, stalled).check(check, check.piece, Recorder())
+        builds_of(tmp_path, stalled).check(check, "", Recorder())
+
+
+def test_what_was_pushed_without_a_tag_is_known_by_its_digest(tmp_path: Path) -> None:
+    plan = LOADING.replace("load = true", "push = true")
+    assert built(tmp_path, Store(), pieces_of("web", plan=plan))["web"].uploaded == "r/web@sha256:web"
+    assert built(tmp_path, Store(), pieces_of("tool", plan=plan))["tool"].uploaded == ""
+    plan = PLAN.replace("push = true", "push = true\n    checks = [{ run = ['true'] }]")
+    assert built(tmp_path, Baking(), pieces_of("web", plan=plan))["web"].uploaded == "", "the engine keeps it"
+
+
+def test_a_check_whose_node_was_lost_is_upon_what_was_uploaded(tmp_path: Path) -> None:
+    check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
+    for lost, uploaded, source in (
+        (False, "r/web@sha256:1", "target:web"),
+        (True, "r/web@sha256:1", "docker-image://r/web@sha256:1"),
+        (True, "", "target:web"),
+    ):
+        docker = Store()
+        builds_of(tmp_path, docker).check(replace(check, lost=lost), uploaded, Recorder())
+        definition = json.loads(docker.calls[0]["given"])["target"]
+        assert definition["web-check-1"]["contexts"] == {"checked": source}
+
+
+def test_a_node_that_cannot_be_had_for_a_check_was_lost(tmp_path: Path) -> None:
+    check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
+    docker = Store()
+    docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}
+    with pytest.raises(NodeLost, match="x/local"):
+        builds_of(tmp_path, docker).check(check, "", Recorder())

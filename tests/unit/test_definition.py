@@ -576,10 +576,10 @@ def test_links_are_granted_theirs() -> None:
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def checked(attributes: str, platforms: str = "'linux/amd64'") -> tuple[str, dict[str, Any]]:
+def checked(attributes: str, platforms: str = "'linux/amd64'", *, uploaded: str = "") -> tuple[str, dict[str, Any]]:
     """The definition of the first check of a target."""
     graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
-    name, definition = check_definition(next(step for step in graph.steps if isinstance(step, CheckPiece)))
+    name, definition = check_definition(next(step for step in graph.steps if isinstance(step, CheckPiece)), uploaded)
     return name, definition["target"]
 
 
@@ -614,6 +614,18 @@ def test_a_command_runs_upon_the_target_as_it_has_been_built() -> None:
         "output": ["type=cacheonly"],
     }
     assert {"no-cache", "pull", "cache-to"}.isdisjoint(targets["base"])
+
+
+def test_a_command_runs_upon_what_was_uploaded_and_nothing_else_is_built() -> None:
+    attributes = "checks = [{ run = ['true'] }]\ncontexts = { base = 'target:base' }\nulimits = ['nofile=10']"
+    _, cached = checked(attributes)
+    name, targets = checked(attributes, uploaded="r/web@sha256:1")
+    assert targets == {name: cached[name] | {"contexts": {"checked": "docker-image://r/web@sha256:1"}}}
+
+
+def test_a_stage_is_built_from_its_dockerfile_whatever_was_uploaded() -> None:
+    attributes = "checks = [{ target = 'test' }]\ncontexts = { base = 'target:base' }"
+    assert checked(attributes, uploaded="r/web@sha256:1") == checked(attributes)
 
 
 def test_a_check_finds_a_name_of_its_own() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from mpbake.estimates import Estimates
 from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
 from mpbake.schedule import Schedule
-from mpbake.steps import BootstrapNode, BuildPiece, Outcome, Publish, StepResult, StepStatus, Verify
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus, Verify
 from tests.unit.graphs import graph_of_text, graphs
 from tests.unit.plans import text
 
@@ -312,6 +312,42 @@ def test_a_failed_build_is_repeated_as_often_as_its_target_says(error: MpbakeErr
     for times, ending in ((1, "done"), (2, "failed")):
         results = executed(graph_of_text(POOL), FakeRunner({key: failing(times, error)}), Recorder())
         assert [each.partition(" ")[0] for each in results] == ["done", ending]
+
+
+CHECKED = POOL.replace("retries = 1", 'tags = ["r/web"]\n    push = true\n    checks = [{ run = ["true"] }]')
+
+
+def test_a_check_whose_node_is_lost_is_done_again_and_the_piece_is_not() -> None:
+    reporter = Recorder()
+    script: dict[str, Outcome | Callable[[], Outcome]] = {
+        "build web linux/amd64 on x/a": Outcome(uploaded="r/web@sha256:1"),
+        "check web linux/amd64 (1)": failing(1, NodeLost("gone")),
+    }
+    assert executed(graph_of_text(CHECKED), FakeRunner(script), reporter) == [
+        "done bootstrap x/a",
+        "done bootstrap x/b",
+        "done build web linux/amd64 on x/a",
+        "done check web linux/amd64 (1)",
+        "done publish web",
+        "done verify web",
+    ]
+    assert "put off check web linux/amd64 (1): gone" in reporter.lines
+    (places,) = ([each.step.piece.node.id for each in reporter.events if is_check_start(each)],)
+    assert places == ["x/a", "x/b"]
+
+
+def is_check_start(event: Event) -> TypeGuard[Any]:
+    return isinstance(event, StepStarted) and isinstance(event.step, CheckPiece)
+
+
+def test_a_check_that_fails_by_itself_is_not_done_again() -> None:
+    plan = CHECKED.replace("tags", "retries = 3\n    tags")
+    runner = FakeRunner({"check web linux/amd64 (1)": failing(1, BuildFailed("exit code: 1"))})
+    assert executed(graph_of_text(plan), runner, Recorder())[2:] == [
+        "failed check web linux/amd64 (1): exit code: 1",
+        "skipped publish web since check web linux/amd64 (1)",
+        "skipped verify web since check web linux/amd64 (1)",
+    ]
 
 
 def test_when_all_nodes_are_lost_the_run_ends() -> None:

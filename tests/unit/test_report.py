@@ -6,12 +6,13 @@ import io
 import re
 import threading
 import time
+from dataclasses import replace
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.errors import BuildFailed, Unreachable
+from mpbake.errors import BuildFailed, NodeLost, Unreachable
 from mpbake.events import (
     Event,
     Preparing,
@@ -29,7 +30,7 @@ from mpbake.placement import place
 from mpbake.platforms import parse_platforms
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.report.lines import short_digest, starting
-from mpbake.steps import BuildPiece, Outcome, StepResult, StepStatus
+from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text
 from tests.unit.plans import resolve_text, text
 from tests.unit.worlds import ticking
@@ -557,6 +558,15 @@ def test_a_check_in_words() -> None:
     assert shown(events) == lines("""
         0.2s  check tool native: sh -c 'exit 1'
         0.5s  check tool native: stage test
+        """)
+
+
+def test_a_check_that_is_done_again_says_where() -> None:
+    (check, *_) = (step for step in together().graph.steps if isinstance(step, CheckPiece))
+    events: list[Event] = [StepPutOff(step=check, error=NodeLost("gone")), StepStarted(step=replace(check, lost=True))]
+    assert shown(events) == lines("""
+        0.2s  warning: check tool native: sh -c 'exit 1': gone: tried again
+        0.5s  check tool native on default/local: sh -c 'exit 1'
         """)
 
 

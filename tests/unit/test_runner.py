@@ -17,7 +17,7 @@ from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner
-from mpbake.errors import BuildFailed, Cancelled, Unreachable, UsageError
+from mpbake.errors import BuildFailed, Cancelled, NodeLost, Unreachable, UsageError
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.references import parse_fields
@@ -322,6 +322,16 @@ def test_a_check_runs_where_its_piece_was_built_and_out_of_the_cache(tmp_path: P
     assert docker.settings[-1]["timeout"] == 90.0
     assert "no-cache" not in docker.definitions[0]["target"]["web"]
     assert docker.definitions[0]["target"]["web-check-1"]["no-cache"] is True
+
+
+def test_a_node_that_is_lost_during_a_check_is_made_ready_anew(tmp_path: Path) -> None:
+    graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
+    docker = Baker(ENGINE, says=b"ERROR: rpc error: code = Unavailable desc = EOF\n", returncode=1)
+    this = runner_with(docker, tmp_path)
+    for _ in range(2):
+        with pytest.raises(NodeLost):
+            this.run(step_of(graph, "check"), result(step_of(graph, "build")), Listener())
+    assert sum("--bootstrap" in command for command in docker.commands) == 2
 
 
 def test_a_check_that_fails_shows_its_output(tmp_path: Path) -> None:

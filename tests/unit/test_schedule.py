@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +14,14 @@ from mpbake.platforms import parse_platform
 from mpbake.pools import SLOTS
 from mpbake.schedule import FIRST_PAUSE, LARGEST_CALL, SHORT, TRIES
 from mpbake.schedule import Schedule as Real
-from mpbake.steps import BootstrapNode, BuildPiece, How, Publish, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
 from tests.unit.graphs import TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mpbake.graph import BuildGraph
+    from mpbake.plan import Node
     from mpbake.steps import Step
 
 DONE, FAILED, SKIPPED, CANCELLED = StepStatus
@@ -68,9 +70,9 @@ class Run:
     def step(self, name: str) -> Step:
         return next(step for step in self.schedule.running if shown(step).startswith(name))
 
-    def end(self, name: str, status: StepStatus = DONE) -> list[str]:
+    def end(self, name: str, status: StepStatus = DONE, *, uploaded: bool = False) -> list[str]:
         """End a step, and start what can start then."""
-        self.schedule.finish(self.step(name), status)
+        self.schedule.finish(self.step(name), status, uploaded=uploaded)
         return self.start()
 
     def lose(self, name: str) -> bool:
@@ -82,6 +84,9 @@ def shown(step: Step) -> str:
     if isinstance(step, BuildPiece):
         (node,) = step.nodes
         return f"{step.target.name}{' (shared)' if step.shared else ''} on {node.name}"
+    if isinstance(step, CheckPiece):
+        (node,) = step.piece.nodes
+        return f"check {step.target.name} on {node.name}{', once lost' if step.lost else ''}"
     return step.key
 
 
@@ -622,6 +627,170 @@ def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
     assert run.schedule.finished
 
 
+# --- checks whose node is lost ----------------------------------------------------------------------------------------
+
+CHECKED = (
+    POOL.replace("[targets._t]", "[targets._t]\n    retries = RETRIES")
+    .replace('name = "pie{{ n }}"', 'name = "pie{{ n }}"\n    tags = ["r/pie:{{ n }}"]\n    push = true')
+    .replace("[builders.x]", "checks = [{ run = ['true'] }]\n    [builders.x]")
+)
+ALONE = CHECKED.replace("nodes.b", "#").replace("nodes.c", "#")
+
+
+def checking(plan: str = CHECKED, *, uploaded: bool = True, retries: int = 0) -> Run:
+    """A run whose only piece has been built on node a, and is being checked there."""
+    run = Run(plan.replace("RETRIES", str(retries)), "pie1")
+    assert run.start() == ["pie1 on a"]
+    assert run.end("pie1", uploaded=uploaded) == ["check pie1 on a"]
+    return run
+
+
+UPLOADED, KEPT = partial(checking, uploaded=True), partial(checking, uploaded=False)
+either = pytest.mark.parametrize("checking", [UPLOADED, KEPT], ids=["uploaded", "kept"])
+
+
+def test_what_was_uploaded_is_checked_on_an_equal_node() -> None:
+    run = checking()
+    assert run.lose("check")
+    (bootstrap,) = run.schedule.start(run.now)
+    assert bootstrap.key == "bootstrap x/b", "first of all"
+    run.schedule.finish(bootstrap, DONE)
+    assert run.start() == ["check pie1 on b, once lost"]
+    check = run.step("check")
+    assert [shown(step) for step in run.schedule.before(check)] == ["pie1 on a"], "it was built only once"
+    assert run.schedule.order(check) == run.schedule.order(run.schedule.origin(check))
+    assert run.end("check") == ["publish pie1"]
+
+
+def test_what_was_not_uploaded_is_checked_where_it_was_built_when_that_is_back() -> None:
+    run = checking(uploaded=False)
+    assert run.lose("check")
+    assert run.start() == []
+    run.now = run.schedule.wakes_at or 0.0
+    assert run.now == FIRST_PAUSE
+    assert run.start() == ["check pie1 on a, once lost"]
+    assert run.end("check") == ["publish pie1"]
+
+
+@either
+def test_a_node_without_an_equal_one_is_waited_for(checking: Callable[..., Run]) -> None:
+    run = checking(ALONE, retries=1)
+    assert run.lose("check")
+    assert run.start() == []
+    run.now = FIRST_PAUSE
+    assert run.start() == ["check pie1 on a, once lost"]
+    assert not run.lose("check"), "its retries are spent"
+    assert run.end("check", FAILED) == []
+    assert run.schedule.finished
+    assert not checking(ALONE).lose("check"), "there were none"
+
+
+@pytest.mark.parametrize("plan", [CHECKED, ALONE])
+@either
+def test_a_check_on_a_required_node_is_not_done_again(checking: Callable[..., Run], plan: str) -> None:
+    run = checking(plan.replace("nodes.a = {", "nodes.a = { required = true,"), retries=3)
+    assert not run.lose("check")
+    assert keys(run.schedule.finish(run.step("check"), FAILED)) == ["publish pie1", "verify pie1"]
+    assert run.schedule.stranded() == ()
+    assert run.schedule.finished
+
+
+@pytest.mark.parametrize(
+    ("checking", "retries", "times"),
+    [(UPLOADED, 0, 2), (UPLOADED, 2, 4), (KEPT, 0, 2), (KEPT, 1, 3), (KEPT, 9, TRIES - 1)],
+)
+def test_a_check_moves_as_often_as_a_piece_and_is_then_retried(
+    checking: Callable[..., Run], retries: int, times: int
+) -> None:
+    run = checking(retries=retries)
+    moves = 0
+    while run.lose("check"):
+        moves += 1
+        while not run.start():
+            run.now = run.schedule.wakes_at or run.now
+    assert moves == times
+
+
+def test_a_check_whose_registry_does_not_answer_is_retried_out_of_the_cache() -> None:
+    run = checking(retries=1)
+    assert run.schedule.again(run.step("check"))
+    assert run.start() == ["check pie1 on a"]
+    assert not run.schedule.again(run.step("check"))
+
+
+def test_a_check_that_waits_for_its_own_node_is_given_up_with_it() -> None:
+    run = checking(uploaded=False)
+    run.lose("check")
+    run.start()
+    run.now = FIRST_PAUSE
+    (bootstrap,) = run.schedule.start(run.now)
+    run.schedule.finish(bootstrap, FAILED)
+    assert keys(run.schedule.stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert run.start() == []
+    assert run.schedule.finished
+
+
+def test_a_check_that_waits_for_an_equal_node_has_the_choice_again_when_that_is_given_up() -> None:
+    run = checking()
+    run.lose("check")
+    (bootstrap,) = run.schedule.start(run.now)
+    run.schedule.finish(bootstrap, FAILED)
+    assert run.schedule.stranded() == ()
+    assert run.start() == ["check pie1 on c, once lost"]
+
+
+def test_when_every_equal_node_is_down_the_first_to_be_back_does_the_check() -> None:
+    run = checking(retries=9)
+    for now, place in ((0.0, "b"), (1.0, "c")):
+        run.now = now
+        assert run.lose("check")
+        assert run.start() == [f"check pie1 on {place}, once lost"]
+    run.now = 1.5
+    assert run.lose("check")
+    assert run.start() == []
+    assert run.schedule.wakes_at == FIRST_PAUSE, "that is a"
+    run.now = FIRST_PAUSE
+    assert run.start() == ["check pie1 on a, once lost"]
+
+
+def test_a_piece_that_ends_although_its_node_counts_as_lost_is_checked_on_another() -> None:
+    run = Run(CHECKED.replace("RETRIES", "0"), "pie1", "pie2", a=2)
+    assert run.start() == ["pie1 on a", "pie2 on a"]
+    assert run.lose("pie2")
+    assert run.end("pie1", uploaded=True) == ["check pie1 on b, once lost", "pie2 on b"]
+
+
+def test_a_piece_that_ends_on_a_node_that_is_given_up_is_checked_there_all_the_same() -> None:
+    run = Run(ALONE.replace("RETRIES", "0"), "pie1", "pie2", a=2)
+    run.start()
+    assert not run.lose("pie2")
+    run.schedule.finish(run.step("pie2"), FAILED)
+    assert run.schedule.stranded() == ()
+    assert run.end("pie1", uploaded=True) == ["check pie1 on a, once lost"]
+    assert not run.lose("check")
+
+
+def test_a_check_that_waits_for_a_node_is_abandoned_with_the_rest() -> None:
+    run = checking(uploaded=False)
+    run.lose("check")
+    run.start()
+    assert keys(run.schedule.abandon()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    run.now = FIRST_PAUSE
+    assert run.start() == []
+    assert run.schedule.finished
+
+
+def test_a_check_that_passes_shows_that_its_node_is_well() -> None:
+    run = Run(ALONE.replace("RETRIES", "1"), "pie1", "pie2")
+    run.start()
+    for name in ("pie1", "pie2"):
+        run.end(name)
+        assert run.lose("check"), "not lost twice in a row"
+        run.now += FIRST_PAUSE
+        assert f"check {name} on a, once lost" in run.start()
+        run.end("check")
+
+
 # --- any graph --------------------------------------------------------------------------------------------------------
 
 
@@ -630,6 +799,8 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
     slots = {"x/a": data.draw(st.integers(1, 3)), "x/b": data.draw(st.integers(1, 3))}
     schedule = Schedule(graph, slots)
     ended: dict[Step, StepStatus] = {}
+    built: dict[Step, Node] = {}
+    uploaded: set[Step] = set()
     now, abandoned = 0.0, False
     while not schedule.finished:
         for step in () if abandoned else schedule.start(now):
@@ -637,6 +808,11 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             assert schedule.origin(step) not in ended
             if isinstance(step, BuildPiece):
                 assert step.node in schedule.origin(step).nodes  # type: ignore[union-attr]
+                built[schedule.origin(step)] = step.node
+            if isinstance(step, CheckPiece):
+                (piece,) = graph.before[schedule.origin(step)]
+                assert step.piece.node in (piece.nodes if piece in uploaded else [built[piece]])  # type: ignore[union-attr]
+                assert step.lost or step.piece.node == built[piece]
         for node, room in slots.items():
             assert sum(isinstance(step, BuildPiece) and step.node.id == node for step in schedule.running) <= room
         if not schedule.running:
@@ -652,7 +828,8 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
         repeats = status is FAILED and not isinstance(step, Publish) and not abandoned
         if not (repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))):
             origin = schedule.origin(step)
-            given_up = schedule.finish(step, status)
+            uploaded |= {origin} if data.draw(st.booleans()) else set()
+            given_up = schedule.finish(step, status, uploaded=origin in uploaded)
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
                 ended[origin] = status
             ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
