@@ -150,8 +150,8 @@ def test_the_life_of_a_container(
         "      flags: others -> --debug\n"
         "      memory: 1g -> 2g\n"
         f"  ~ correct builder {name}: buildx's store says something else\n"
-        f"      {name}-local: flags: (none) -> --debug\n"
         f"      {name}-local: mark: another -> as declared\n"
+        f"      {name}-local: flags: (none) -> --debug\n"
         f"      {name}-local: memory: 1g -> 2g\n"
         "1 to replace, 1 to correct\n"
     )
