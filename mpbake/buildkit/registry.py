@@ -15,7 +15,7 @@ from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.instances import Ready
@@ -32,7 +32,10 @@ _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """Requests to registries from this machine, with the login and the registry settings of a node's instance."""
+    """Requests to registries from this machine, with the login and the registry settings of a node's instance.
+
+    Each is made again, a few times, where a registry fails for a reason of its own.
+    """
 
     docker: Docker
     through: Ready
@@ -64,7 +67,24 @@ class Registry:
         return f"sha256:{hashlib.sha256(found.stdout.removesuffix(chr(10)).encode()).hexdigest()}"
 
     def _ask(self, command: Sequence[str]) -> Completed:
-        """Run a docker command as the node's instance would."""
+        """Run a docker command as the node's instance would, again where the registry stumbled; how it ended at last.
+
+        Some registries do when several images with the same layers arrive.
+        """
+        *_, last = self._attempts(command)
+        return last
+
+    def _attempts(self, command: Sequence[str]) -> Iterator[Completed]:
+        """How each attempt ended, the last one for good."""
+        for seconds in _PAUSES:
+            found = self._once(command)
+            yield found
+            if not found.returncode or not _STUMBLED.search(found.error):
+                return
+            self.docker.pause(seconds)
+        yield self._once(command)
+
+    def _once(self, command: Sequence[str]) -> Completed:
         return self.docker.run(
             command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
         )
@@ -80,28 +100,20 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         for tag in uploads(step.target):
-            found = self._insist(["push", "--quiet", tag])
-            self._ask(["image", "rm", tag])  # only the name goes
+            found = self._ask(["push", "--quiet", tag])
+            self._once(["image", "rm", tag])  # only the name goes
             if found.returncode:
                 what = f"the image could not be pushed ({moved_text(step.every_tag, step.earlier_tags)})"
                 raise registry_error(what, found.error)
 
-    def _insist(self, command: Sequence[str]) -> Completed:
-        """Run a command again where the registry stumbled: some do when several images with the same layers arrive."""
-        found = self._ask(command)
-        for seconds in _PAUSES:
-            if not found.returncode or not _STUMBLED.search(found.error):
-                break
-            self.docker.pause(seconds)
-            found = self._ask(command)
-        return found
-
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> None:
-        found = self._ask(command)
-        if not found.returncode:
+        """Have the tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
+        attempts = tuple(self._attempts(command))
+        if not attempts[-1].returncode:
             return
-        what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *_pushed(found.stderr)})
-        raise registry_error(f"the tags could not be given ({what})", found.error)
+        pushed = {tag for each in attempts for tag in _pushed(each.stderr)}
+        what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *pushed})
+        raise registry_error(f"the tags could not be given ({what})", attempts[-1].error)
 
     def served(self, tag: str) -> Served:
         """Read back what `tag` is now. Raises BuildFailed when there is nothing, Unreachable without an answer."""

@@ -19,7 +19,7 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 
 class FaultyRegistry:
-    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is refused.
+    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
 
     `asked` are the requests so far, as METHOD PATH.
     """
@@ -28,14 +28,15 @@ class FaultyRegistry:
         self.behind = behind.replace("localhost", "127.0.0.1")
         self.asked: list[str] = []
         self.fails: Callable[[int], bool] = ().__contains__
+        self.status = 403
         self.dies = False
         self._lock = threading.Lock()
         self.host = ""
 
-    def reset(self, fails: Callable[[int], bool], *, dies: bool = False) -> None:
-        """Count anew. What fails is refused with an answer, or, when it `dies`, with a connection that ends."""
+    def reset(self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False) -> None:
+        """Count anew. What fails is answered with `status`, or, when it `dies`, with a connection that ends."""
         with self._lock:
-            self.asked, self.fails, self.dies = [], fails, dies
+            self.asked, self.fails, self.status, self.dies = [], fails, status, dies
 
     def note(self, request: str) -> bool:
         """Take note of a request; whether it fails."""
@@ -130,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         content = b'{"errors": [{"code": "DENIED", "message": "told to fail"}]}'
-        self.send_response(403)
+        self.send_response(self.registry.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

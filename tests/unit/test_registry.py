@@ -18,6 +18,8 @@ from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import target_of_text, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpbake.buildkit.docker import Completed
     from mpbake.plan import Target
 
@@ -194,12 +196,112 @@ def test_what_cannot_be_read_back(complaint: str, kind: type[Exception], hint: s
         assert str(caught.value) == f"r/web:1 could not be read back: {complaint}{hint}"
 
 
-def test_an_upload_is_tried_again_where_the_registry_stumbled(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = [failed("unexpected status from HEAD request: 500 Internal Server Error"), done(), failed("denied")]
-    docker = FakeDocker({"push": lambda _: said.pop(0)})
-    waited: list[float] = []
-    monkeypatch.setattr(docker, "pause", waited.append)
-    pushing = registry(docker)
-    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 0
-    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 1
-    assert (waited, len(docker.commands)) == ([0.5], 3)
+# --- registries that stumble ------------------------------------------------------------------------------------------
+
+STUMBLED = "unexpected status from PUT request to http://r/v2/web/manifests/1: 503 Service Unavailable"
+
+
+def waits(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made, as they come."""
+    found: list[float] = []
+    monkeypatch.setattr(docker, "pause", found.append)
+    return found
+
+
+def says(*answers: Completed) -> Callable[[object], Completed]:
+    """One answer after the other, the last for ever."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "unexpected status from HEAD request: 500 Internal Server Error",
+        "received unexpected HTTP status: 502 Bad Gateway",
+        f"warning\nERROR: {STUMBLED}",
+        "failed to copy: 504 Gateway Timeout",
+    ],
+)
+def test_every_request_is_made_again_where_the_registry_stumbled(
+    complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = target_of_text("[targets.web]\ntags = ['r/web:1']")
+    requests: dict[str, tuple[Completed, Callable[[Registry], object]]] = {
+        "push --quiet r/web:1": (done(), lambda this: this.push(Publish(target=one))),
+        "push --quiet r/web:mpbake-upload-": (done(), lambda this: this.upload(Publish(target=one))),
+        "--dry-run": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
+        "buildx imagetools create": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
+        "buildx imagetools inspect": (
+            done('{"manifest": {"digest": "sha256:1"}}'),
+            lambda this: this.served("r/web:1"),
+        ),
+        "buildx imagetools inspect --builder x-n --raw": (done("{}"), lambda this: this.raw("r/web:1")),
+    }
+    for words, (good, ask) in requests.items():
+        said = says(failed(complaint), failed(complaint), good)
+        others = {"--dry-run": done("{}"), "buildx imagetools create": done(), "image rm": done()}
+        docker = FakeDocker(others | {words: said})
+        waited = waits(docker, monkeypatch)
+        ask(registry(docker))
+        assert waited == [0.5, 2.0], words
+        assert sum(each.startswith(words) or each.endswith(words) for each in docker.commands) >= 3, words
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed("unexpected status from PUT request to http://r/v2/web/manifests/1: 403 Forbidden"),
+        failed("toomanyrequests: 429 Too Many Requests"),
+        failed("r/web:1: not found"),
+        failed("dial tcp 127.0.0.1:5000: connect: connection refused"),
+        failed('Head "http://r/v2/web/blobs/sha256:500": EOF'),
+        failed(STUMBLED, timed_out=True),
+    ],
+)
+def test_what_is_not_the_registrys_own_failure_is_final(answer: Completed, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"": answer})
+    waited = waits(docker, monkeypatch)
+    with pytest.raises((BuildFailed, Unreachable)):
+        registry(docker).served("r/web:1")
+    assert (waited, len(docker.commands)) == ([], 1)
+
+
+def test_the_name_that_an_upload_leaves_behind_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"push": done(), "image rm": failed("500 Internal Server Error")})
+    waited = waits(docker, monkeypatch)
+    registry(docker).upload(Publish(target=target_of_text("[targets.web]\ntags = ['r/web:1']")))
+    assert (waited, len(docker.commands)) == ([], 2)
+
+
+def test_a_registry_that_stumbles_for_ever_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"buildx imagetools inspect": failed(STUMBLED)})
+    waited = waits(docker, monkeypatch)
+    with pytest.raises(Unreachable, match="503 Service Unavailable"):
+        registry(docker).served("r/web:1")
+    assert (waited, len(docker.commands)) == ([0.5, 2.0], 3)
+
+
+def pushes(*good: str, bad: str) -> str:
+    """The progress of `imagetools create` that gives `good` and stumbles over `bad`."""
+    lines = [f"#{number} [internal] pushing {tag}\n#{number} DONE 0.1s" for number, tag in enumerate(good, 1)]
+    return "\n".join([*lines, f"#9 [internal] pushing {bad}", f"#9 ERROR: {STUMBLED}", f"ERROR: {STUMBLED}"])
+
+
+def test_what_any_attempt_has_pushed_has_moved() -> None:
+    attempts = (
+        failed(pushes("r/web:latest", bad="r/web:1")),
+        failed(pushes("s:5000/web:1", bad="r/web:latest")),
+        failed(pushes(bad="r/web:1")),
+    )
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": says(*attempts)})
+    with pytest.raises(Unreachable) as caught:
+        registry(docker).join(Publish(target=web()), ["sha256:1"])
+    assert caught.value.message == (
+        f"the tags could not be given (moved: r/web:latest, s:5000/web:1; not moved: r/web:1): {STUMBLED}"
+    )
+    refused = failed(pushes("r/web:1", bad="r/web:latest").replace("503 Service Unavailable", "403 Forbidden"))
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": says(attempts[1], refused)})
+    with pytest.raises(BuildFailed, match=r"\(moved: r/web:1, s:5000/web:1; not moved: r/web:latest\): .* 403 Forb"):
+        registry(docker).join(Publish(target=web()), ["sha256:1"])
+    assert len(docker.commands) == 3
