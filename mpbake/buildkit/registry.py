@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.complaints import moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
-from mpbake.buildkit.served import parse_served
+from mpbake.buildkit.served import first_of, in_order, parse_served
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
@@ -46,25 +46,41 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         target = step.target
-        source = parse_reference(target.tags[0])
         command = ["buildx", "imagetools", "create", "--builder", self.through.builder, "--progress", "plain"]
         for annotation in annotations_of_index(target):
             command += ["--annotation", annotation]
         for tag in target.tags:
             command += ["--tag", tag]
-        command += [source.at(digest) for digest in digests]
-        digest = self._digest_of(step, [*command, "--dry-run"])
-        self._move(step, command)
-        return digest
+        index, sources = self._plan_index(step, command, digests)
+        self._move(step, [*command, *sources])
+        return f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
 
-    def _digest_of(self, step: Publish, dry_run: Sequence[str]) -> str:
-        """The digest of what `imagetools create` would push: what is read back later must be just that."""
-        found = self._ask(dry_run)
+    def _plan_index(self, step: Publish, command: Sequence[str], digests: Sequence[str]) -> tuple[str, list[str]]:
+        """The index that `command` would push, and of which sources: in the order that one node would give it.
+
+        What is read back later must be just that index.
+        """
+        source = parse_reference(step.target.tags[0])
+        sources = [source.at(digest) for digest in digests]
+        index = self._dry_run(step, [*command, *sources])
+        found = json.loads(index)
+        wanted = in_order(found, step.target.platforms)
+        first = first_of(wanted, found)
+        if not first:
+            return index, sources
+        # A manifest that is named twice stands where it is named first, and keeps what its own index says of it.
+        again = [*map(source.at, first), *sources]
+        better = self._dry_run(step, [*command, *again])
+        return (better, again) if wanted == json.loads(better) else (index, sources)
+
+    def _dry_run(self, step: Publish, command: Sequence[str]) -> str:
+        """The index that `imagetools create` would push, byte for byte."""
+        found = self._ask([*command, "--dry-run"])
         if found.returncode:
             what = "the index of all platforms cannot be made"
             moved = f" ({moved_text(step.every_tag, step.earlier_tags)})" if step.order else ""
             raise registry_error(f"{what}{moved}", found.error)
-        return f"sha256:{hashlib.sha256(found.stdout.removesuffix(chr(10)).encode()).hexdigest()}"
+        return found.stdout.removesuffix("\n")
 
     def _ask(self, command: Sequence[str]) -> Completed:
         """Run a docker command as the node's instance would, again where the registry stumbled; how it ended at last.

@@ -63,7 +63,7 @@ def whole(client: RegistryClient, repository: str, tag: str) -> str:
         ("two", "dies", 11),
         ("default", "refuses", 5),
         ("two", "stumbles", 22),
-        ("two", "breaks", 46),
+        ("two", "breaks", 62),
         pytest.param("two", "refuses", 1, marks=pytest.mark.long),
         pytest.param("two", "dies", 3, marks=pytest.mark.long),
         pytest.param("default", "refuses", 1, marks=pytest.mark.long),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node
 from mpbake.steps import Publish
 from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.indexes import attestation, entry
 from tests.unit.plans import target_of_text, text
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ def registry(docker: FakeDocker) -> Registry:
     node = Node(builder="x", name="n", driver=Driver.REMOTE)
     facts = NodeFacts(driver=Driver.REMOTE)
     return Registry(docker=docker, through=Ready(node=node, facts=facts, builder="x-n", store=Path("/nodes/x-n")))
+
+
+def says(*answers: Completed) -> Callable[[object], Completed]:
+    """One answer after the other, the last for ever."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def test_pieces_become_one_index_under_all_tags() -> None:
@@ -173,6 +181,52 @@ def test_a_failure_among_those_that_move_together_tells_of_all() -> None:
     )
 
 
+# --- the order of an index --------------------------------------------------------------------------------------------
+
+
+def about(image: dict[str, Any], digest: str) -> dict[str, Any]:
+    found = attestation()
+    return found | {"digest": digest, "annotations": {**found["annotations"], _OF: image["digest"]}}
+
+
+_OF = "vnd.docker.reference.digest"
+AMD, ARM = entry("amd64") | {"digest": "sha256:3"}, entry("arm64") | {"digest": "sha256:4"}
+ABOUT_AMD, ABOUT_ARM = about(AMD, "sha256:5"), about(ARM, "sha256:6")
+IN_ORDER = [AMD, ARM, ABOUT_AMD, ABOUT_ARM]
+
+
+def index_of(*entries: object) -> str:
+    return json.dumps({"schemaVersion": 2, "manifests": entries}, indent=2)
+
+
+@pytest.mark.parametrize(
+    ("second", "used"),
+    [
+        (index_of(*IN_ORDER), True),
+        (index_of(AMD, ABOUT_AMD, ARM, ABOUT_ARM), False),  # another buildx may order otherwise
+        (index_of({**AMD, "annotations": {"lost": "or more"}}, ARM, ABOUT_AMD, ABOUT_ARM), False),
+    ],
+)
+def test_several_nodes_list_their_images_as_one_would(second: str, *, used: bool) -> None:
+    first = index_of(AMD, ABOUT_AMD, ARM, ABOUT_ARM)
+    docker = FakeDocker({"--dry-run": says(done(first), done(second)), "buildx imagetools create": done()})
+    target = web("platforms = ['linux/amd64', 'linux/arm64']")
+    digest = registry(docker).join(Publish(target=target), ["sha256:1", "sha256:2"])
+    pieces = "r/web@sha256:1 r/web@sha256:2"
+    named = "r/web@sha256:3 r/web@sha256:4"  # what attests of them follows
+    dry, again, create = docker.commands
+    assert dry.endswith(f"s:5000/web:1 {pieces} --dry-run")
+    assert again.endswith(f"s:5000/web:1 {named} {pieces} --dry-run")
+    assert create.endswith(f"s:5000/web:1 {named} {pieces}" if used else f"s:5000/web:1 {pieces}")
+    assert digest == f"sha256:{hashlib.sha256((second if used else first).encode()).hexdigest()}"
+
+
+def test_an_index_in_order_is_planned_once() -> None:
+    docker = FakeDocker({"--dry-run": done(index_of(*IN_ORDER)), "buildx imagetools create": done()})
+    registry(docker).join(Publish(target=web("platforms = ['linux/amd64', 'linux/arm64']")), ["sha256:1"])
+    assert len(docker.commands) == 2
+
+
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
@@ -206,12 +260,6 @@ def waits(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
     monkeypatch.setattr(docker, "pause", found.append)
     return found
-
-
-def says(*answers: Completed) -> Callable[[object], Completed]:
-    """One answer after the other, the last for ever."""
-    left = list(answers)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 @pytest.mark.parametrize(
