@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.complaints import moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
-from mpbake.buildkit.served import parse_served
+from mpbake.buildkit.served import first_of, in_order, parse_served
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.instances import Ready
@@ -32,7 +32,10 @@ _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """Requests to registries from this machine, with the login and the registry settings of a node's instance."""
+    """Requests to registries from this machine, with the login and the registry settings of a node's instance.
+
+    Each is made again, a few times, where a registry fails for a reason of its own.
+    """
 
     docker: Docker
     through: Ready
@@ -43,28 +46,61 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         target = step.target
-        source = parse_reference(target.tags[0])
         command = ["buildx", "imagetools", "create", "--builder", self.through.builder, "--progress", "plain"]
         for annotation in annotations_of_index(target):
             command += ["--annotation", annotation]
         for tag in target.tags:
             command += ["--tag", tag]
-        command += [source.at(digest) for digest in digests]
-        digest = self._digest_of(step, [*command, "--dry-run"])
-        self._move(step, command)
-        return digest
+        index, sources = self._plan_index(step, command, digests)
+        self._move(step, [*command, *sources])
+        return f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
 
-    def _digest_of(self, step: Publish, dry_run: Sequence[str]) -> str:
-        """The digest of what `imagetools create` would push: what is read back later must be just that."""
-        found = self._ask(dry_run)
+    def _plan_index(self, step: Publish, command: Sequence[str], digests: Sequence[str]) -> tuple[str, list[str]]:
+        """The index that `command` would push, and of which sources: in the order that one node would give it.
+
+        What is read back later must be just that index.
+        """
+        source = parse_reference(step.target.tags[0])
+        sources = [source.at(digest) for digest in digests]
+        index = self._dry_run(step, [*command, *sources])
+        found = json.loads(index)
+        wanted = in_order(found, step.target.platforms)
+        first = first_of(wanted, found)
+        if not first:
+            return index, sources
+        # A manifest that is named twice stands where it is named first, and keeps what its own index says of it.
+        again = [*map(source.at, first), *sources]
+        better = self._dry_run(step, [*command, *again])
+        return (better, again) if wanted == json.loads(better) else (index, sources)
+
+    def _dry_run(self, step: Publish, command: Sequence[str]) -> str:
+        """The index that `imagetools create` would push, byte for byte."""
+        found = self._ask([*command, "--dry-run"])
         if found.returncode:
             what = "the index of all platforms cannot be made"
             moved = f" ({moved_text(step.every_tag, step.earlier_tags)})" if step.order else ""
             raise registry_error(f"{what}{moved}", found.error)
-        return f"sha256:{hashlib.sha256(found.stdout.removesuffix(chr(10)).encode()).hexdigest()}"
+        return found.stdout.removesuffix("\n")
 
     def _ask(self, command: Sequence[str]) -> Completed:
-        """Run a docker command as the node's instance would."""
+        """Run a docker command as the node's instance would, again where the registry stumbled; how it ended at last.
+
+        Some registries do when several images with the same layers arrive.
+        """
+        *_, last = self._attempts(command)
+        return last
+
+    def _attempts(self, command: Sequence[str]) -> Iterator[Completed]:
+        """How each attempt ended, the last one for good."""
+        for seconds in _PAUSES:
+            found = self._once(command)
+            yield found
+            if not found.returncode or not _STUMBLED.search(found.error):
+                return
+            self.docker.pause(seconds)
+        yield self._once(command)
+
+    def _once(self, command: Sequence[str]) -> Completed:
         return self.docker.run(
             command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
         )
@@ -80,28 +116,20 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         for tag in uploads(step.target):
-            found = self._insist(["push", "--quiet", tag])
-            self._ask(["image", "rm", tag])  # only the name goes
+            found = self._ask(["push", "--quiet", tag])
+            self._once(["image", "rm", tag])  # only the name goes
             if found.returncode:
                 what = f"the image could not be pushed ({moved_text(step.every_tag, step.earlier_tags)})"
                 raise registry_error(what, found.error)
 
-    def _insist(self, command: Sequence[str]) -> Completed:
-        """Run a command again where the registry stumbled: some do when several images with the same layers arrive."""
-        found = self._ask(command)
-        for seconds in _PAUSES:
-            if not found.returncode or not _STUMBLED.search(found.error):
-                break
-            self.docker.pause(seconds)
-            found = self._ask(command)
-        return found
-
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> None:
-        found = self._ask(command)
-        if not found.returncode:
+        """Have the tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
+        attempts = tuple(self._attempts(command))
+        if not attempts[-1].returncode:
             return
-        what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *_pushed(found.stderr)})
-        raise registry_error(f"the tags could not be given ({what})", found.error)
+        pushed = {tag for each in attempts for tag in _pushed(each.stderr)}
+        what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *pushed})
+        raise registry_error(f"the tags could not be given ({what})", attempts[-1].error)
 
     def served(self, tag: str) -> Served:
         """Read back what `tag` is now. Raises BuildFailed when there is nothing, Unreachable without an answer."""

@@ -1,4 +1,4 @@
-"""What `docker buildx imagetools inspect` prints, as what is served. Pure."""
+"""What `docker buildx imagetools` prints, as what is served or is to be. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mpbake.expected import Served, ServedImage
 from mpbake.platforms import Platform, parse_platform, platform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PREDICATES = {"slsa.dev/provenance": "provenance", "spdx.dev/document": "sbom"}
 _DESCRIPTOR = "manifest-descriptor"
@@ -56,6 +56,30 @@ def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
         of = entry["annotations"].get("vnd.docker.reference.digest", "")
         found[of] = (*found.get(of, ()), entry["digest"])
     return found
+
+
+def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[str, Any]:
+    """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
+    entries = index.get("manifests", [])
+    place = {platform: number for number, platform in enumerate(platforms)}
+    images = [each for each in entries if not _is_attestation(each)]
+    images.sort(key=lambda each: place.get(platform_of(each.get("platform") or {}), len(place)))
+    digests = [each["digest"] for each in images]
+    statements = _statements(entries)
+    digests += [one for each in digests for one in statements.get(each, ())]
+    rank = {digest: number for number, digest in enumerate(digests)}
+    ranked = sorted(entries, key=lambda each: rank.get(each["digest"], len(rank)))
+    return {**index, "manifests": ranked} if entries else dict(index)
+
+
+def first_of(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """The digests that must be put first, as few as can be, for what `found` lists to have the order of `wanted`."""
+    goal, listed = ([each["digest"] for each in index.get("manifests", [])] for index in (wanted, found))
+    for number in range(len(goal)):
+        first = goal[:number]
+        if [*first, *(each for each in listed if each not in first)] == goal:
+            return first
+    return goal
 
 
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,12 +1,18 @@
-"""A registry that fails when it is told to: it stands before the real one and counts what it is asked."""
+"""A registry that fails, or is late, when it is told to: it stands before the real one and counts what it is asked."""
 
 from __future__ import annotations
 
 import http.client
+import json
+import math
+import re
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, cast
+
+from testbed.registry_client import RegistryClient
 
 if TYPE_CHECKING:
     import io
@@ -15,11 +21,12 @@ if TYPE_CHECKING:
 _SECONDS = 60
 _TLS = b"\x16"
 """The first byte of a connection that begins with a handshake."""
+_TAG = re.compile(r"/v2/.+/manifests/[^:/]+")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class FaultyRegistry:
-    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is refused.
+    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
 
     `asked` are the requests so far, as METHOD PATH.
     """
@@ -28,20 +35,51 @@ class FaultyRegistry:
         self.behind = behind.replace("localhost", "127.0.0.1")
         self.asked: list[str] = []
         self.fails: Callable[[int], bool] = ().__contains__
+        self.status = 403
         self.dies = False
+        self._late = 0.0
+        self._before: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
         self.host = ""
 
-    def reset(self, fails: Callable[[int], bool], *, dies: bool = False) -> None:
-        """Count anew. What fails is refused with an answer, or, when it `dies`, with a connection that ends."""
+    def reset(self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False) -> None:
+        """Count anew. What fails is answered with `status`, or, when it `dies`, with a connection that ends."""
         with self._lock:
-            self.asked, self.fails, self.dies = [], fails, dies
+            self.asked, self.fails, self.status, self.dies = [], fails, status, dies
 
     def note(self, request: str) -> bool:
         """Take note of a request; whether it fails."""
         with self._lock:
             self.asked.append(request)
             return self.fails(len(self.asked))
+
+    def delay(self, seconds: float) -> None:
+        """From now on, a tag that is given is read for so long as what it was before."""
+        with self._lock:
+            self._late, self._before = seconds, {}
+
+    def give(self, path: str) -> None:
+        """A tag is about to be given: what its readers have of it now is what they have for a while."""
+        with self._lock:
+            then, digest = self._before.get(path, (-math.inf, ""))
+            if time.monotonic() - then >= self._late:
+                digest = self._digest(path)
+            self._before[path] = (time.monotonic(), digest)
+
+    def read(self, path: str) -> str:
+        """The path under which to read what a tag is to its readers; none where it is not there yet."""
+        with self._lock:
+            then, digest = self._before.get(path, (-math.inf, ""))
+            if time.monotonic() - then >= self._late:
+                return path
+            return digest and f"{path.rpartition('/')[0]}/{digest}"
+
+    def _digest(self, path: str) -> str:
+        try:
+            repository, tag = path.removeprefix("/v2/").split("/manifests/")
+            return RegistryClient(host=self.behind, login=None).manifest(f"{repository}:{tag}")[0]
+        except KeyError:
+            return ""
 
 
 @contextmanager
@@ -94,9 +132,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.registry.note(f"{self.command} {self.path}"):
             self._fail()
             return
+        path = self.path
+        if _TAG.fullmatch(path) and self.command == "PUT":
+            self.registry.give(path)
+        elif _TAG.fullmatch(path):
+            path = self.registry.read(path)
+        if not path:
+            self._refuse(404, "MANIFEST_UNKNOWN", "not yet")
+            return
         connection = http.client.HTTPConnection(self.registry.behind, timeout=_SECONDS)
         try:
-            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            connection.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():  # some names come several times
                 if name.lower() not in _HOP_BY_HOP:
                     connection.putheader(name, value)
@@ -129,8 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.registry.dies:
             self.close_connection = True
             return
-        content = b'{"errors": [{"code": "DENIED", "message": "told to fail"}]}'
-        self.send_response(403)
+        self._refuse(self.registry.status, "DENIED", "told to fail")
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        content = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.engine import oci_schemas
 from tests.engine.test_values import _two_nodes
 
@@ -111,6 +113,15 @@ def served(testbed: Testbed, reference: str) -> tuple[dict[str, Any], dict[str, 
     return index, images
 
 
+def order(index: dict[str, Any]) -> list[str]:
+    """What an index lists, one after the other: platforms, and `about` the platform that a statement is of."""
+    names = {
+        each["digest"]: f"{each['platform']['os']}/{each['platform']['architecture']}" for each in index["manifests"]
+    }
+    of = [each.get("annotations", {}).get(STATEMENT) for each in index["manifests"]]
+    return [f"about {names[one]}" if one else own for own, one in zip(names.values(), of, strict=True)]
+
+
 def shape(statement: dict[str, Any]) -> list[Any]:
     """What an attestation is of; what it says (times, and the machine) may differ."""
     return [(each["mediaType"], each["annotations"]["in-toto.io/predicate-type"]) for each in statement["layers"]]
@@ -133,6 +144,7 @@ def test_two_nodes_make_what_one_makes(
         key: two[key] for key in ("schemaVersion", "mediaType")
     }
     assert list(images) == list(joined) == ["linux/amd64", "linux/arm64"]
+    assert order(one) == order(two) == [*images, *(f"about {platform}" for platform in images)]
     for platform, image in images.items():
         other = joined[platform]
         assert (other.descriptor, other.manifest, other.config) == (image.descriptor, image.manifest, image.config)
@@ -143,3 +155,35 @@ def test_two_nodes_make_what_one_makes(
     assert images["linux/amd64"].descriptor["annotations"] == {"of.one": "descriptor"}
     verified = run_mpbake(["verify", "web"])
     assert verified.returncode == 0, verified.stdout
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        ["linux/amd64", "linux/arm64"],
+        ["linux/arm64", "linux/amd64"],
+        ["linux/amd64", "linux/arm64", "linux/386"],  # the first and the last are one piece
+    ],
+)
+def test_two_nodes_list_platforms_in_the_order_of_one(
+    declared: list[str], testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    found = {}
+    for builder in ("one", "two"):
+        text = plan_of(testbed, builder, repository, f"{repository}/generator:1")
+        text = text.replace('["linux/amd64", "linux/arm64"]', json.dumps(declared), 1)
+        text = text.replace(f', "type=sbom,generator={repository}/generator:1"', "")
+        text = text.replace(f'"{repository}:{builder}"', f'"{repository}:{builder}", "{repository}/other:{builder}"')
+        text = text.replace(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN uname -m > /machine", "FROM scratch\nCOPY a /", 1)
+        (tmp_path / "build.toml").write_text(text)
+        (tmp_path / "a").write_text("a")
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        found[builder], _ = served(testbed, f"{repository}:{builder}")
+        assert served(testbed, f"{repository}/other:{builder}")[0] == found[builder]
+    assert order(found["one"]) == order(found["two"]) == [*declared, *(f"about {each}" for each in declared)]
+    images = [
+        [each for each in index["manifests"] if STATEMENT not in each.get("annotations", {})]
+        for index in found.values()
+    ]
+    assert images[0] == images[1]

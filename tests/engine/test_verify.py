@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from testbed.oci import INDEX
 
+from tests.engine.faulty import faulty_registry
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, RunMpbake
+    from tests.engine.faulty import FaultyRegistry
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:
@@ -121,3 +126,76 @@ def test_a_registry_out_of_reach(testbed: Testbed, run_mpbake: RunMpbake, unique
     done = run_mpbake(["verify", "web"])
     assert done.returncode == 5
     assert "could not be read back" in done.stderr
+
+
+def reads_of(registry: FaultyRegistry, tag: str) -> int:
+    return sum(each.startswith("HEAD ") and each.endswith(f"/manifests/{tag}") for each in registry.asked)
+
+
+@pytest.mark.parametrize("before", ["nothing", "another"])
+def test_a_registry_that_serves_a_tag_late_is_waited_for(
+    before: str, testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    with faulty_registry(testbed.registry.host) as registry:
+        plan = plan_of(testbed, "two", f"{registry.host}/{unique}")
+        (tmp_path / "build.toml").write_text(plan)
+        if before == "another":
+            assert run_mpbake(["run", "web"]).returncode == 0
+            (tmp_path / "build.toml").write_text(plan.replace('"x y"', '"new"'))
+        registry.reset(().__contains__)
+        registry.delay(3.0)
+        done = run_mpbake(["run", "web"])
+        registry.delay(0.0)
+
+        assert done.returncode == 0, done.stderr
+        took = re.search(r"verify web: done in ([\d.]+)s, 2 platforms, 2 tags", done.stderr)
+        assert took, done.stderr
+        assert 2.5 < float(took[1]) < 15
+        assert reads_of(registry, "1") >= 3
+        digest, _ = testbed.registry.client.manifest(f"{unique}:1")
+        assert "does not serve" not in done.stderr
+        assert "error" not in done.stderr
+        assert run_mpbake(["verify", "web"]).stdout == f"web: 2 tags as published ({digest})\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("before", ["nothing", "another"])
+def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
+    before: str, testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    with faulty_registry(testbed.registry.host) as registry:
+        repository = f"{registry.host}/{unique}"
+        plan = plan_of(testbed, "two", repository)
+        (tmp_path / "build.toml").write_text(plan)
+        old = ""
+        if before == "another":
+            assert run_mpbake(["run", "web"]).returncode == 0
+            old, _ = testbed.registry.client.manifest(f"{unique}:1")
+            (tmp_path / "build.toml").write_text(plan.replace('"x y"', '"new"'))
+        registry.delay(math.inf)
+        started = time.monotonic()
+        done = run_mpbake(["run", "web"])
+        took = time.monotonic() - started
+
+        assert done.returncode == 1, done.stderr
+        assert 15 < took < 40
+        new, _ = testbed.registry.client.manifest(f"{unique}:1")
+        assert new != old
+        if old:
+            assert (
+                f"the registry does not serve what was built:\n  {repository}:1: digest: {old}, not {new}"
+                in done.stderr
+            )
+            assert "linux/amd64: label a.b: x y, not new" in done.stderr
+        else:
+            assert f"{repository}:1 could not be read back: {repository}:1: not found" in done.stderr
+        for tag in ("1", "2"):  # what was given is not taken back
+            assert testbed.registry.client.manifest(f"{unique}:{tag}")[0] == new
+
+        if not old:
+            bad = run_mpbake(["verify", "web"])
+            assert bad.returncode == 1, bad.stderr
+            assert f"{repository}:2 could not be read back" in bad.stdout
+        registry.delay(0.0)
+        assert run_mpbake(["run", "web"]).returncode == 0
+        assert run_mpbake(["verify", "web"]).returncode == 0

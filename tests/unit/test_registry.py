@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +16,12 @@ from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node
 from mpbake.steps import Publish
 from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.indexes import attestation, entry
 from tests.unit.plans import target_of_text, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpbake.buildkit.docker import Completed
     from mpbake.plan import Target
 
@@ -33,6 +37,12 @@ def registry(docker: FakeDocker) -> Registry:
     node = Node(builder="x", name="n", driver=Driver.REMOTE)
     facts = NodeFacts(driver=Driver.REMOTE)
     return Registry(docker=docker, through=Ready(node=node, facts=facts, builder="x-n", store=Path("/nodes/x-n")))
+
+
+def says(*answers: Completed) -> Callable[[object], Completed]:
+    """One answer after the other, the last for ever."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def test_pieces_become_one_index_under_all_tags() -> None:
@@ -171,6 +181,52 @@ def test_a_failure_among_those_that_move_together_tells_of_all() -> None:
     )
 
 
+# --- the order of an index --------------------------------------------------------------------------------------------
+
+
+def about(image: dict[str, Any], digest: str) -> dict[str, Any]:
+    found = attestation()
+    return found | {"digest": digest, "annotations": {**found["annotations"], _OF: image["digest"]}}
+
+
+_OF = "vnd.docker.reference.digest"
+AMD, ARM = entry("amd64") | {"digest": "sha256:3"}, entry("arm64") | {"digest": "sha256:4"}
+ABOUT_AMD, ABOUT_ARM = about(AMD, "sha256:5"), about(ARM, "sha256:6")
+IN_ORDER = [AMD, ARM, ABOUT_AMD, ABOUT_ARM]
+
+
+def index_of(*entries: object) -> str:
+    return json.dumps({"schemaVersion": 2, "manifests": entries}, indent=2)
+
+
+@pytest.mark.parametrize(
+    ("second", "used"),
+    [
+        (index_of(*IN_ORDER), True),
+        (index_of(AMD, ABOUT_AMD, ARM, ABOUT_ARM), False),  # another buildx may order otherwise
+        (index_of({**AMD, "annotations": {"lost": "or more"}}, ARM, ABOUT_AMD, ABOUT_ARM), False),
+    ],
+)
+def test_several_nodes_list_their_images_as_one_would(second: str, *, used: bool) -> None:
+    first = index_of(AMD, ABOUT_AMD, ARM, ABOUT_ARM)
+    docker = FakeDocker({"--dry-run": says(done(first), done(second)), "buildx imagetools create": done()})
+    target = web("platforms = ['linux/amd64', 'linux/arm64']")
+    digest = registry(docker).join(Publish(target=target), ["sha256:1", "sha256:2"])
+    pieces = "r/web@sha256:1 r/web@sha256:2"
+    named = "r/web@sha256:3 r/web@sha256:4"  # what attests of them follows
+    dry, again, create = docker.commands
+    assert dry.endswith(f"s:5000/web:1 {pieces} --dry-run")
+    assert again.endswith(f"s:5000/web:1 {named} {pieces} --dry-run")
+    assert create.endswith(f"s:5000/web:1 {named} {pieces}" if used else f"s:5000/web:1 {pieces}")
+    assert digest == f"sha256:{hashlib.sha256((second if used else first).encode()).hexdigest()}"
+
+
+def test_an_index_in_order_is_planned_once() -> None:
+    docker = FakeDocker({"--dry-run": done(index_of(*IN_ORDER)), "buildx imagetools create": done()})
+    registry(docker).join(Publish(target=web("platforms = ['linux/amd64', 'linux/arm64']")), ["sha256:1"])
+    assert len(docker.commands) == 2
+
+
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
@@ -194,12 +250,106 @@ def test_what_cannot_be_read_back(complaint: str, kind: type[Exception], hint: s
         assert str(caught.value) == f"r/web:1 could not be read back: {complaint}{hint}"
 
 
-def test_an_upload_is_tried_again_where_the_registry_stumbled(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = [failed("unexpected status from HEAD request: 500 Internal Server Error"), done(), failed("denied")]
-    docker = FakeDocker({"push": lambda _: said.pop(0)})
-    waited: list[float] = []
-    monkeypatch.setattr(docker, "pause", waited.append)
-    pushing = registry(docker)
-    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 0
-    assert pushing._insist(["push", "--quiet", "r/web:x"]).returncode == 1
-    assert (waited, len(docker.commands)) == ([0.5], 3)
+# --- registries that stumble ------------------------------------------------------------------------------------------
+
+STUMBLED = "unexpected status from PUT request to http://r/v2/web/manifests/1: 503 Service Unavailable"
+
+
+def waits(docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made, as they come."""
+    found: list[float] = []
+    monkeypatch.setattr(docker, "pause", found.append)
+    return found
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "unexpected status from HEAD request: 500 Internal Server Error",
+        "received unexpected HTTP status: 502 Bad Gateway",
+        f"warning\nERROR: {STUMBLED}",
+        "failed to copy: 504 Gateway Timeout",
+    ],
+)
+def test_every_request_is_made_again_where_the_registry_stumbled(
+    complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = target_of_text("[targets.web]\ntags = ['r/web:1']")
+    requests: dict[str, tuple[Completed, Callable[[Registry], object]]] = {
+        "push --quiet r/web:1": (done(), lambda this: this.push(Publish(target=one))),
+        "push --quiet r/web:mpbake-upload-": (done(), lambda this: this.upload(Publish(target=one))),
+        "--dry-run": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
+        "buildx imagetools create": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
+        "buildx imagetools inspect": (
+            done('{"manifest": {"digest": "sha256:1"}}'),
+            lambda this: this.served("r/web:1"),
+        ),
+        "buildx imagetools inspect --builder x-n --raw": (done("{}"), lambda this: this.raw("r/web:1")),
+    }
+    for words, (good, ask) in requests.items():
+        said = says(failed(complaint), failed(complaint), good)
+        others = {"--dry-run": done("{}"), "buildx imagetools create": done(), "image rm": done()}
+        docker = FakeDocker(others | {words: said})
+        waited = waits(docker, monkeypatch)
+        ask(registry(docker))
+        assert waited == [0.5, 2.0], words
+        assert sum(each.startswith(words) or each.endswith(words) for each in docker.commands) >= 3, words
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed("unexpected status from PUT request to http://r/v2/web/manifests/1: 403 Forbidden"),
+        failed("toomanyrequests: 429 Too Many Requests"),
+        failed("r/web:1: not found"),
+        failed("dial tcp 127.0.0.1:5000: connect: connection refused"),
+        failed('Head "http://r/v2/web/blobs/sha256:500": EOF'),
+        failed(STUMBLED, timed_out=True),
+    ],
+)
+def test_what_is_not_the_registrys_own_failure_is_final(answer: Completed, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"": answer})
+    waited = waits(docker, monkeypatch)
+    with pytest.raises((BuildFailed, Unreachable)):
+        registry(docker).served("r/web:1")
+    assert (waited, len(docker.commands)) == ([], 1)
+
+
+def test_the_name_that_an_upload_leaves_behind_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"push": done(), "image rm": failed("500 Internal Server Error")})
+    waited = waits(docker, monkeypatch)
+    registry(docker).upload(Publish(target=target_of_text("[targets.web]\ntags = ['r/web:1']")))
+    assert (waited, len(docker.commands)) == ([], 2)
+
+
+def test_a_registry_that_stumbles_for_ever_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"buildx imagetools inspect": failed(STUMBLED)})
+    waited = waits(docker, monkeypatch)
+    with pytest.raises(Unreachable, match="503 Service Unavailable"):
+        registry(docker).served("r/web:1")
+    assert (waited, len(docker.commands)) == ([0.5, 2.0], 3)
+
+
+def pushes(*good: str, bad: str) -> str:
+    """The progress of `imagetools create` that gives `good` and stumbles over `bad`."""
+    lines = [f"#{number} [internal] pushing {tag}\n#{number} DONE 0.1s" for number, tag in enumerate(good, 1)]
+    return "\n".join([*lines, f"#9 [internal] pushing {bad}", f"#9 ERROR: {STUMBLED}", f"ERROR: {STUMBLED}"])
+
+
+def test_what_any_attempt_has_pushed_has_moved() -> None:
+    attempts = (
+        failed(pushes("r/web:latest", bad="r/web:1")),
+        failed(pushes("s:5000/web:1", bad="r/web:latest")),
+        failed(pushes(bad="r/web:1")),
+    )
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": says(*attempts)})
+    with pytest.raises(Unreachable) as caught:
+        registry(docker).join(Publish(target=web()), ["sha256:1"])
+    assert caught.value.message == (
+        f"the tags could not be given (moved: r/web:latest, s:5000/web:1; not moved: r/web:1): {STUMBLED}"
+    )
+    refused = failed(pushes("r/web:1", bad="r/web:latest").replace("503 Service Unavailable", "403 Forbidden"))
+    docker = FakeDocker({"--dry-run": done("{}"), "buildx imagetools create": says(attempts[1], refused)})
+    with pytest.raises(BuildFailed, match=r"\(moved: r/web:1, s:5000/web:1; not moved: r/web:latest\): .* 403 Forb"):
+        registry(docker).join(Publish(target=web()), ["sha256:1"])
+    assert len(docker.commands) == 3

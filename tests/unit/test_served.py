@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mpbake.buildkit.served import attestation_types, parse_served
-from mpbake.platforms import Platform, parse_platform
+from mpbake.buildkit.served import attestation_types, first_of, in_order, parse_served
+from mpbake.platforms import Platform, parse_platform, parse_platforms
 from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
 
 
@@ -66,3 +66,41 @@ def test_what_is_attested() -> None:
     ]
     assert attestation_types({"layers": layers}) == ("provenance", "sbom", "https://x.dev/y")
     assert attestation_types({}) == ()
+
+
+def listed(digest: str, of: str = "") -> dict[str, Any]:
+    """An entry of an index: the image of a platform, or what attests of it."""
+    if not of:
+        return entry(digest) | {"digest": digest}
+    mark = {"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"}
+    return attestation() | {"digest": digest, "annotations": mark}
+
+
+@pytest.mark.parametrize(
+    ("entries", "order", "first"),
+    [
+        ("amd64 arm64 amd64:1", "amd64 arm64 amd64:1", ""),
+        ("arm64 amd64", "amd64 arm64", "amd64"),
+        ("amd64 amd64:1 arm64 arm64:1", "amd64 arm64 amd64:1 arm64:1", "amd64 arm64"),
+        (
+            "amd64 386 amd64:1 386:1 amd64:2 arm64 arm64:1",
+            "amd64 arm64 386 amd64:1 amd64:2 arm64:1 386:1",
+            "amd64 arm64 386 amd64:1 amd64:2 arm64:1",
+        ),
+        # what nobody declared comes after, as it comes
+        ("s390x riscv64 arm64", "arm64 s390x riscv64", "arm64"),
+        ("amd64:1 gone:1 amd64", "amd64 amd64:1 gone:1", "amd64"),
+        ("", "", ""),
+    ],
+)
+def test_the_order_of_an_index(entries: str, order: str, first: str) -> None:
+    manifests = [listed(each, each.partition(":")[0] if ":" in each else "") for each in entries.split()]
+    declared = parse_platforms(["linux/amd64", "linux/arm64", "linux/386"])
+    found = in_order({"schemaVersion": 2, "manifests": manifests}, declared)
+    assert [each["digest"] for each in found["manifests"]] == order.split()
+    assert first_of(found, {"manifests": manifests}) == first.split()
+    assert {**found, "manifests": []} == {"schemaVersion": 2, "manifests": []}
+
+
+def test_what_is_no_index_has_no_order() -> None:
+    assert in_order({"layers": []}, ()) == {"layers": []}
