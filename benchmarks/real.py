@@ -54,16 +54,28 @@ class Ground:
 
     def bake(self, store: Path, builder: str) -> float:
         """Run bake on a builder of that store of instances: its seconds."""
+        seconds, told, works = self._baked(store, builder)
+        return seconds if works else sys.exit(f"bake failed:\n{told}")
+
+    def bakes(self, store: Path, builder: str) -> float | None:
+        """As `bake`; None where it failed, as when the registry stumbles over several images that come at once."""
+        seconds, _, works = self._baked(store, builder)
+        return seconds if works else None
+
+    def _baked(self, store: Path, builder: str) -> tuple[float, str, bool]:
         command = ["docker", "buildx", "--builder", builder, "bake", "-f", "docker-bake.json"]
-        return self._timed(command, {**self.env, "BUILDX_CONFIG": str(store)})[0]
+        return self._run(command, {**self.env, "BUILDX_CONFIG": str(store)})
 
     def _timed(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
+        seconds, told, works = self._run(command, env)
+        return (seconds, told) if works else sys.exit(f"{' '.join(command)} failed:\n{told}")
+
+    def _run(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str, bool]:
+        """Seconds, what was told on standard error, or anywhere where it failed, and whether it worked."""
         began = time.perf_counter()
         done = subprocess.run(command, cwd=self.folder, env=dict(env), capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
-        if done.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        return seconds, done.stderr
+        return seconds, f"{done.stdout if done.returncode else ''}{done.stderr}", not done.returncode
 
     def docker(self, *arguments: str) -> str:
         """Run docker; the benchmark ends when it fails."""

@@ -14,13 +14,14 @@ from mpbake.expected import Expected, expected_of
 from mpbake.files import write_whole
 from mpbake.platforms import parse_platform, parse_platforms
 from mpbake.references import parse_reference
-from mpbake.steps import StepStatus, Verify
+from mpbake.steps import BuildPiece, Delivery, Publish, StepStatus, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from mpbake.steps import StepResult
+    from mpbake.plan import Target
+    from mpbake.steps import Step, StepResult
 
 FORMAT = 1
 """Rises when a field changes its meaning; a file of a newer one is left unread."""
@@ -29,12 +30,20 @@ _LARGEST = 50_000_000
 
 
 def published_by(results: Iterable[StepResult]) -> dict[str, Expected]:
-    """What a run has published and read back, by target."""
-    return {
-        result.step.target.name: expected_of(result.step.target, result.outcome.platforms, result.outcome.digest)
-        for result in results
-        if isinstance(result.step, Verify) and result.status is StepStatus.DONE
-    }
+    """What a run has published, by target, whether or not the registry serves it by now."""
+    found = {}
+    for result in results:
+        target = _published(result.step)
+        if target and result.status is StepStatus.DONE:
+            found[target.name] = expected_of(target, result.outcome.platforms, result.outcome.digest)
+    return found
+
+
+def _published(step: Step) -> Target | None:
+    """The target whose tags name what `step` has done, once that is done."""
+    if isinstance(step, Publish | Verify) or (isinstance(step, BuildPiece) and step.delivery is Delivery.TAGS):
+        return step.target
+    return None
 
 
 def read_published(folder: Path) -> tuple[dict[str, Expected], str]:

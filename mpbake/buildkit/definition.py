@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mpbake.annotations import by_level, platform_of
+from mpbake.annotations import by_level, parse_annotations, platform_of
 from mpbake.placement import alike, archives, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
@@ -178,7 +178,7 @@ def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str 
     if piece.delivery is Delivery.TAGS:
         found.append(format_fields({"type": "image", "push": "true", **target.push_options}))
     elif piece.delivery is Delivery.UNTAGGED:
-        fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(target)
+        fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)
         found.append(format_fields({**fields, **target.push_options}))
     if target.load and load:
         names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
@@ -208,10 +208,16 @@ def load_definition(piece: BuildPiece, platform: Platform) -> dict[str, Any]:
     return {"target": targets}
 
 
-def _by_digest(target: Target) -> dict[str, str]:
-    fields = {"type": "image", "name": ",".join(repositories(target)), "push": "true"}
+def _by_digest(piece: BuildPiece) -> dict[str, str]:
+    fields = {"type": "image", "name": ",".join(repositories(piece.target)), "push": "true"}
     # An engine's own image store would name the image too, and refuse when two pieces do so at once.
-    return fields | {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
+    fields |= {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
+    return fields | ({"oci-mediatypes": "true"} if piece.of > 1 and _is_in_oci_terms(piece.target) else {})
+
+
+def _is_in_oci_terms(target: Target) -> bool:
+    """Whether annotations make all manifests of one node OCI's; its pieces may carry none of them."""
+    return any(each.kind != "manifest" for each in parse_annotations(target.attributes.get("annotations", ())))
 
 
 def repositories(target: Target) -> list[str]:

@@ -157,6 +157,43 @@ def test_two_nodes_make_what_one_makes(
     assert verified.returncode == 0, verified.stdout
 
 
+def media_types(testbed: Testbed, reference: str) -> list[str]:
+    """Of an index, and of what it lists."""
+    index = json.loads(testbed.registry.client.manifest(reference)[1])
+    return [index["mediaType"], *(each["mediaType"] for each in index["manifests"])]
+
+
+@pytest.mark.parametrize("annotations", ["", "index:a=b", "manifest[linux/arm64]:a=b", "manifest-descriptor:a=b"])
+def test_two_nodes_write_the_media_types_of_one(
+    annotations: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    found = {}
+    certs = testbed.certificates
+    for builder in ("one", "two"):
+        (tmp_path / "build.toml").write_text(f"""
+version = 1
+[targets.web]
+builder = "{builder}"
+dockerfile-inline = "FROM scratch\\nCOPY build.toml /"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{repository}:{builder}"]
+push = true
+attest = ["type=provenance,disabled=true"]
+annotations = {json.dumps([annotations] if annotations else [])}
+[builders.one]
+driver = "remote"
+[builders.one.nodes.all]
+endpoint = "{testbed.node("linux-amd64").endpoint}"
+tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}
+{_two_nodes(testbed)}
+""")
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        found[builder] = media_types(testbed, f"{repository}:{builder}")
+    assert found["one"] == found["two"]
+    assert len(found["one"]) == 3
+
+
 @pytest.mark.parametrize(
     "declared",
     [

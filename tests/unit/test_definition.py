@@ -105,6 +105,27 @@ def test_annotations_of_an_index_only_where_there_is_one(attributes: str, annota
     assert targets_of(piece)["web"]["annotations"] == annotations
 
 
+BY_DIGEST_TO_ONE = "type=image,name=r/web,push=true,push-by-digest=true,name-canonical=true,store=false"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "output"),
+    [
+        ("push = true", BY_DIGEST_TO_ONE),
+        ("push = true\nannotations = ['a=b', 'manifest[linux/arm64]:a=b']", BY_DIGEST_TO_ONE),
+        ("push = true\nannotations = ['manifest-descriptor:a=b']", f"{BY_DIGEST_TO_ONE},oci-mediatypes=true"),
+        ("push = true\nannotations = ['index:a=b']", f"{BY_DIGEST_TO_ONE},oci-mediatypes=true"),
+        (
+            "output = ['type=registry,oci-mediatypes=false']\nannotations = ['index:a=b']",
+            f"{BY_DIGEST_TO_ONE},oci-mediatypes=false",
+        ),
+    ],
+)
+def test_all_pieces_have_the_media_types_that_annotations_bring(attributes: str, output: str) -> None:
+    text = f"platforms = ['linux/amd64', 'linux/arm64']\ntags = ['r/web:1']\n{attributes}"
+    assert [targets_of(piece)["web"]["output"] for piece in pieces_of(text)] == [[output]] * 2
+
+
 def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
     amd64, arm64 = pieces_of("""
         platforms = ["linux/amd64", "linux/arm64"]
@@ -119,7 +140,7 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
             "manifest[linux/amd64],manifest-descriptor[linux/arm64]:split=1",
         ]
         """)
-    by_digest = "type=image,name=r/web,push=true,push-by-digest=true,name-canonical=true,store=false"
+    by_digest = f"{BY_DIGEST_TO_ONE},oci-mediatypes=true"
     assert targets_of(amd64) == {
         "web": {
             "context": "/plan",

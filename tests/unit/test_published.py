@@ -9,7 +9,7 @@ import pytest
 from mpbake.expected import expected_of
 from mpbake.platforms import parse_platforms
 from mpbake.published import published_by, read_published, write_published
-from mpbake.steps import Outcome, StepResult, StepStatus, Verify
+from mpbake.steps import BuildPiece, Delivery, Outcome, Publish, StepResult, StepStatus, Verify
 from tests.unit.plans import target_of_text
 
 if TYPE_CHECKING:
@@ -32,15 +32,27 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["published.json"]
 
 
-def test_only_what_was_read_back_is_published() -> None:
+@pytest.mark.parametrize("kind", [Publish, Verify])
+def test_only_what_succeeded_is_published(kind: type[Publish | Verify]) -> None:
     target = target_of_text(PLAN)
     outcome = Outcome(digest="sha256:1", platforms=BOTH)
     good, bad = (
-        StepResult(step=Verify(target=target), status=status, outcome=outcome)
+        StepResult(step=kind(target=target), status=status, outcome=outcome)
         for status in (StepStatus.DONE, StepStatus.FAILED)
     )
     assert published_by([good]) == {"web": expected_of(target, BOTH, "sha256:1")}
     assert published_by([bad]) == {}
+    failed = StepResult(step=Verify(target=target), status=StepStatus.FAILED)
+    assert published_by([good, failed]) == published_by([good])
+
+
+@pytest.mark.parametrize("delivery", Delivery)
+def test_a_piece_that_is_pushed_with_its_tags_is_published(delivery: Delivery) -> None:
+    target = target_of_text(PLAN)
+    piece = BuildPiece(target=target, nodes=target.builder.nodes, delivery=delivery)
+    built = StepResult(step=piece, status=StepStatus.DONE, outcome=Outcome(digest="sha256:1", platforms=BOTH))
+    expected = {"web": expected_of(target, BOTH, "sha256:1")} if delivery is Delivery.TAGS else {}
+    assert published_by([built]) == expected
 
 
 def test_nothing_was_published_yet(tmp_path: Path) -> None:
