@@ -309,6 +309,14 @@ def read_key(text: str) -> list[str]:
     return parts
 
 
+def say_the_same(text: str, other: str) -> bool:
+    """Whether two TOML documents have the same values; one that is none says nothing."""
+    try:
+        return tomli.loads(text) == tomli.loads(other)
+    except (ValueError, RecursionError):
+        return False
+
+
 def read_values(path: Path, *, shown: str) -> dict[str, Any]:
     """The values of a `--var-file`: a TOML file of variables, any of which may be sensitive. Raises PlanError."""
     return _parse(_read_text(path, shown), shown, quotable=False)

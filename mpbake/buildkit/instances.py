@@ -21,6 +21,7 @@ from mpbake.buildkit.engine import current_context
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable
 from mpbake.lifecycle import ALWAYS, container_of
+from mpbake.loader import say_the_same
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platform
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 INSPECT_TIMEOUT = 60.0
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
 _CONFIG = "buildkitd.default.toml"
+_KEPT_CONFIG = "buildkitd.toml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,23 +157,27 @@ class Instances:
             (node,) = found["Nodes"]
             options, files = node["DriverOpts"] or {}, node["Files"] or {}
             flags = [each for each in node["Flags"] or () if each != ALWAYS]
-        except (OSError, ValueError, KeyError, TypeError):
+            configured = self._is_configured(ready.node, files)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
         declared = declare(ready.node)
         return (
-            not declared.config  # buildx writes it in its own way: that cannot be compared
+            configured
             and (found["Name"], found["Driver"], node["Name"]) == (ready.builder, str(ready.node.driver), ready.builder)
             and (node["Endpoint"], node["Platforms"] or []) == (endpoint, [])
             and options == declared.options
             and flags == [each for each in declared.flags if each != ALWAYS]
-            and files == self._expected_files(ready.node)
         )
 
-    def _expected_files(self, node: Node) -> dict[str, str]:
-        config = self._user_config()
-        if node.driver is not Driver.DOCKER_CONTAINER or config is None:
-            return {}
-        return {"buildkitd.toml": base64.b64encode(config.read_bytes()).decode()}
+    def _is_configured(self, node: Node, files: Mapping[str, str]) -> bool:
+        """Whether `files` are what buildx keeps of the configuration of `node`.
+
+        It writes that in its own way, and files that are named in it under new names: then nobody can tell.
+        """
+        config = self._config(node)
+        if not config or files.keys() != {_KEPT_CONFIG}:
+            return not config and not files
+        return say_the_same(base64.b64decode(files[_KEPT_CONFIG]).decode(errors="replace"), config)
 
     def _user_config(self) -> Path | None:
         """The user's own defaults for BuildKit containers, which apply to mpbake's too."""
@@ -191,7 +197,7 @@ class Instances:
             shutil.copyfile(config, store / _CONFIG)
         command = ["buildx", "create", "--name", ready.builder, "--node", ready.builder]
         command += ["--driver", str(ready.node.driver)]
-        command += create_arguments(declare(ready.node), store / "buildkitd.toml")
+        command += create_arguments(declare(ready.node), store / _KEPT_CONFIG)
         found = self._docker.run(
             [*command, *([endpoint] if endpoint else [])], environment=ready.environment, timeout=INSPECT_TIMEOUT
         )

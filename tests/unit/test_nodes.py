@@ -418,13 +418,15 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
     return {"Name": name, "Driver": str(node.driver), "Nodes": [entry | changes]}
 
 
-def created_again(folder: Path, written: str | None, environment: dict[str, str] | None = None) -> bool:
-    """Whether an instance is made anew where `written` stands in its file."""
+def created_again(
+    folder: Path, written: str | None, environment: dict[str, str] | None = None, node: Node = CONTAINER
+) -> bool:
+    """Whether the instance of `node` is made anew where `written` stands in its file."""
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
     nodes, docker = nodes_with(folder, {"container inspect": made_for(), "buildx": done(INSPECTED)}, environment)
-    nodes.ready(CONTAINER)
+    nodes.ready(node)
     return any(command.startswith("buildx create") for command in docker.commands)
 
 
@@ -460,11 +462,43 @@ def test_what_a_run_that_was_killed_left_of_its_builds_goes(tmp_path: Path) -> N
         json.dumps(instance(DriverOpts=dict(declare(CONTAINER).options) | {"default-load": "true"})),
         json.dumps(instance(Flags=["--allow-insecure-entitlement=security.insecure"])),
         json.dumps(instance(Files={"buildkitd.toml": "eA=="})),
+        json.dumps(instance(Files=["buildkitd.toml"])),
     ],
 )
 def test_any_other_instance_is_made_anew(tmp_path: Path, written: str | None) -> None:
     assert created_again(tmp_path, written)
     assert not (tmp_path / "ci-local/instances").exists()
+
+
+DEBUGGED = replace(CONTAINER, config="debug = true\n[worker.oci]\nmax-parallelism = 2\n")
+
+
+def kept_files(*texts: str) -> dict[str, str]:
+    names = ("buildkitd.toml", "certs/registry/ca.crt")
+    return {name: base64.b64encode(text.encode()).decode() for name, text in zip(names, texts, strict=False)}
+
+
+def test_a_configuration_in_the_words_of_buildx_is_kept(tmp_path: Path) -> None:
+    files = kept_files("debug = true\n\n[worker]\n\n  [worker.oci]\n    max-parallelism = 2\n")
+    assert not created_again(tmp_path, json.dumps(instance(DEBUGGED, Files=files)), node=DEBUGGED)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        None,
+        kept_files("debug = true"),
+        kept_files("debug = true\n[worker.oci]\nmax-parallelism = 3"),
+        kept_files("no TOML"),
+        kept_files("a=" + "[" * 10_000),
+        kept_files(DEBUGGED.config, "a certificate"),
+        {"buildkitd.toml": "!"},
+        {"buildkitd.toml": None},
+        {"other.toml": ""},
+    ],
+)
+def test_another_configuration_is_written_anew(tmp_path: Path, files: Any) -> None:
+    assert created_again(tmp_path, json.dumps(instance(DEBUGGED, Files=files)), node=DEBUGGED)
 
 
 def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
