@@ -46,6 +46,9 @@ def _outcome(hiding: Hiding) -> tuple[str | None, int]:
     except (KeyboardInterrupt, click.Abort):
         return None, 130
     except Exception as bug:  # noqa: BLE001 - the last line of defence
+        if isinstance(bug, OSError) and bug.filename and bug.strerror:
+            place = printable(str(bug.filename))
+            return f"{place}: {bug.strerror}\n  = is the disk full, or may this user not write there?", 1
         message = f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}"
         return f"{message}\n  = please report this as a bug", 1
     return None, 0

@@ -60,8 +60,8 @@ class Builders:
                     self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
                 else:
                     errors += self._write_entry(builder, sure=not errors and not found.errors)
-            self.tools.records.add(builder.name, builder.nodes, self.plan)
-            return replace(found, errors=_told_once([*found.errors, *errors]))
+            unnoted = self.tools.records.add(builder.name, builder.nodes, self.plan)
+            return replace(found, warnings=(*found.warnings, *unnoted), errors=_told_once([*found.errors, *errors]))
 
     def stop(self, builder: Builder) -> list[MpbakeError]:
         """Stop the containers of `builder` in which nobody builds; the next run starts them again."""

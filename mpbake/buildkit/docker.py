@@ -28,8 +28,10 @@ from mpbake.errors import Cancelled, Unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+_UNREGISTERED = 222
+"""The exit code of a child that could not write itself down, and was not started."""
 # Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
-_LAUNCH = 'echo "+$$" >>"$0" && exec "$@"'
+_LAUNCH = f'echo "+$$" >>"$0" || exit {_UNREGISTERED}; exec "$@"'
 _KILL_AFTER = 3.0
 _GLANCE = 0.1
 
@@ -140,6 +142,8 @@ class Docker:
             timed_out, stalled = self._follow(child, on_stderr or stderr.extend, timeout, watch)
             if self._cancelled:
                 raise Cancelled("cancelled")
+            if child.returncode == _UNREGISTERED:
+                self._complain_of_register()
             stdout.seek(0)
             return Completed(
                 returncode=child.returncode,
@@ -251,12 +255,17 @@ class Docker:
         with contextlib.suppress(OSError), self._register.open("a", encoding="ascii") as register:
             register.write(f"-{pid}\n")
 
+    def _complain_of_register(self) -> None:
+        """Raise the OSError that kept a child from writing itself down, such as a full disk, unless it is over."""
+        with self._register.open("a", encoding="ascii") as register:
+            register.write(" " * 5000)  # more than what is left of a block
+
     def _guard(self) -> None:
         """Start the watchdog, once, before the first child."""
         if self._watchdog is None:
             self._register.touch()
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(watchdog.__file__), str(self._register)],
+                [sys.executable, "-I", "-S", str(watchdog.__file__), str(self._register), self._temporary],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from mpbake.buildkit.tools import Keeper
     from mpbake.lifecycle import Made
     from mpbake.plan import Node, Target
+
+_ASK_AGAIN = 2.0
+"""Seconds between two questions to a node that says no, which may be a connection that broke."""
 
 
 class Nodes:
@@ -111,12 +116,14 @@ class Nodes:
             return self._locks.setdefault(what, threading.Lock())
 
     def answers(self, node: Node, timeout: float) -> bool:
-        """Whether a node that has been ready still answers, within so many seconds."""
-        try:
-            self._instances.asked(self.instance(node), timeout)
-        except Unreachable:
-            return False
-        return True
+        """Whether a node that has been ready still answers, within so many seconds; it is asked until they are over."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(Unreachable):
+                self._instances.asked(self.instance(node), left)
+                return True
+            self._docker.pause(min(_ASK_AGAIN, end - time.monotonic()))
+        return False
 
     def tidy(self) -> None:
         """Remove what buildx writes down of each build, which nobody reads in a private store."""
@@ -133,7 +140,9 @@ class Nodes:
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
         keeper = keeper_of(self._docker, node)
-        return self._kept_node(node, keeper) if keeper else self._remote_node(node)
+        if keeper is None:
+            return self._remote_node(node)
+        return self._kept_node(node, keeper, noted=declared.driver is not Driver.AUTOMATIC)
 
     def _remote_node(self, node: Node) -> Ready:
         warnings = check_certificates(node, self._now())
@@ -141,25 +150,19 @@ class Nodes:
         self._containers.check_endpoint(node)
         return replace(self._instances.booted(self._instances.written(node)), warnings=warnings)
 
-    def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
-        """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing."""
+    def _kept_node(self, node: Node, keeper: Keeper, *, noted: bool) -> Ready:
+        """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing.
+
+        That it was made is `noted`, unless it is the default builder's, which is every plan's.
+        """
         warnings = check_certificates(node, self._now())
         self._contexts.ensure(node)
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
             made = keeper.own(node)
-            if made is None:
-                warnings += self._note_down(node)
+            if made is None and noted:
+                warnings += self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
-
-    def _note_down(self, node: Node) -> tuple[str, ...]:
-        """Note that `node` is made here; a run goes on without, with a warning."""
-        try:
-            self._records.add(node.builder, [node], self._plan)
-        except OSError as error:
-            what = f"{error.filename}: {error.strerror}"
-            return (f"{node.id}: mpbake builders prune will not know of it, since that cannot be noted ({what})",)
-        return ()
 
 
 def _note(before: Made | None) -> str:

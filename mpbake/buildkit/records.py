@@ -88,10 +88,15 @@ class Records:
         found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
         return [each for each in found if each is not None and each.plan == str(plan)]
 
-    def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> None:
-        """Note that `nodes` of a builder are made for a plan, beside those that were before."""
-        with self._locked():
-            self.write(_record(builder, nodes, plan, self.read(builder)))
+    def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> tuple[str, ...]:
+        """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot."""
+        try:
+            with self._locked():
+                self.write(_record(builder, nodes, plan, self.read(builder)))
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}"
+            return (f"mpbake builders prune will not know what was made of {builder}: it cannot be noted ({what})",)
+        return ()
 
     def drop(self, builder: str, nodes: Collection[MadeNode]) -> None:
         """Note that `nodes` of a builder are no more."""
@@ -99,6 +104,10 @@ class Records:
             record = self.read(builder)
             if record is not None:
                 self.write(replace(record, nodes=tuple(each for each in record.nodes if each not in nodes)))
+
+    def damaged(self) -> list[Path]:
+        """The files that are no records, sorted."""
+        return [path for path in sorted(self.folder.glob("*.json")) if _read(path) is None]
 
     def write(self, record: Record) -> None:
         """Write a record, unless it says so already."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 OLDEST_BUILDX = (0, 13)
 _INFO_TIMEOUT = 10.0
+_NO_BUILDX = re.compile(r"is not a docker command|unknown command|unknown flag|unknown shorthand flag", re.IGNORECASE)
 _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
@@ -204,6 +205,8 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
     """The version of buildx. Raises Unreachable when it is missing or too old."""
     found = docker.run(["buildx", "version"], timeout=30)
     version = _VERSION.search(found.stdout)
+    if found.returncode and not _NO_BUILDX.search(found.stderr):
+        raise Unreachable(f"docker buildx does not work: {found.error}", hint="try: docker buildx version")
     if found.returncode or version is None:
         raise Unreachable(
             "docker buildx is not installed", hint="install it: https://docs.docker.com/build/buildx/install/"

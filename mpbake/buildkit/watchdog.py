@@ -1,6 +1,7 @@
 """Ends docker processes whose mpbake has died; run as a script, with standard library only.
 
-Arguments: a file in which every child appears as a line `+PID` when it starts and `-PID` when it is over. Standard
+Arguments: a file in which every child appears as a line `+PID` when it starts and `-PID` when it is over, and a folder
+that is to go when all of them have ended. Standard
 input is a pipe from mpbake that nobody else holds: its end means that mpbake is gone, however it went.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -55,6 +57,7 @@ def main() -> None:
             time.sleep(GRACE - LATE)
         end(alive(register), signal.SIGKILL)
         register.unlink()
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
 
 
 if __name__ == "__main__":

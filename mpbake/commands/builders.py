@@ -19,7 +19,7 @@ from mpbake.errors import MpbakeError, UsageError
 from mpbake.executor import StopRequest, exit_code
 from mpbake.lifecycle import changes_text, inventory_text, summary
 from mpbake.plan import Driver
-from mpbake.text import did_you_mean
+from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -93,6 +93,8 @@ def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
 
 def _prune(builders: Builders, plan: Plan, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
+    for path in builders.tools.records.damaged():
+        world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
     records = builders.tools.records.of_plan(plan.file)
     stale = [each for each in records if _is_stale(each, plan.builders.get(each.builder))]
     if not stale:

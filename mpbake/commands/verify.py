@@ -10,11 +10,12 @@ from mpbake.commands.load import load, selected
 from mpbake.errors import BuildFailed, UsageError
 from mpbake.expected import expected_of
 from mpbake.published import read_published
+from mpbake.references import parse_reference
 from mpbake.state import FOLDER
 from mpbake.text import columns, count, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.expected import Difference, Expected
     from mpbake.options import Options, World
@@ -30,7 +31,9 @@ def main(options: Options, world: World) -> int:
     published, warning = read_published(plan.root / FOLDER)
     if warning:
         world.stderr.write(f"warning: {one_line(warning)}\n")
-    asked = _expected(selected(plan, options).targets, published)
+    targets = selected(plan, options).targets
+    asked = _expected(targets, published)
+    world.stderr.writelines(f"warning: {each}\n" for each in _renamed(targets, published))
     with (
         open_verification(world.environment, world.hiding.hide) as verification,
         ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
@@ -50,6 +53,20 @@ def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> l
     if not found:
         raise UsageError("none of these targets is pushed", hint="say push = true, or publish with: mpbake run --push")
     return found
+
+
+def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> Iterator[str]:
+    """A word on each target that was published under other tags than the plan gives it now."""
+    for each in targets:
+        known = published.get(each.name)
+        missing = sorted(_names(each.tags) - _names(known.tags)) if known and each.push else []
+        if known and missing:
+            was, now = ", ".join(known.tags), ", ".join(missing)
+            yield f"{each.name} was published as {was}; the plan names {now} by now, which nothing was published as"
+
+
+def _names(tags: Iterable[str]) -> set[str]:
+    return {str(parse_reference(tag)) for tag in tags}
 
 
 def _text(asked: Sequence[Expected], found: Sequence[Sequence[Difference]]) -> str:

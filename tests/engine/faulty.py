@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
 import re
 import threading
 import time
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, cast
 
+from testbed.errors import TestbedError
 from testbed.registry_client import RegistryClient
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _SECONDS = 60
+_TRIES = 10
 _TLS = b"\x16"
 """The first byte of a connection that begins with a handshake."""
 _TAG = re.compile(r"/v2/.+/manifests/[^:/]+")
@@ -75,14 +77,20 @@ class FaultyRegistry:
             return digest and f"{path.rpartition('/')[0]}/{digest}"
 
     def _digest(self, path: str) -> str:
-        try:
-            repository, tag = path.removeprefix("/v2/").split("/manifests/")
-            return RegistryClient(host=self.behind, login=None).manifest(f"{repository}:{tag}")[0]
-        except KeyError:
-            return ""
+        repository, tag = path.removeprefix("/v2/").split("/manifests/")
+        client = RegistryClient(host=self.behind, login=None)
+        for _ in range(_TRIES):
+            with contextlib.suppress(TestbedError):  # the real one stumbles where several images come at once
+                try:
+                    return client.manifest(f"{repository}:{tag}")[0]
+                except KeyError:
+                    return ""
+            time.sleep(0.2)
+        message = f"{self.behind} does not say what {path} is"
+        raise TestbedError(message)
 
 
-@contextmanager
+@contextlib.contextmanager
 def faulty_registry(behind: str) -> Iterator[FaultyRegistry]:
     """Such a registry on a port of its own, until the block is left."""
     faulty = FaultyRegistry(behind)

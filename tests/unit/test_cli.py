@@ -285,6 +285,12 @@ def test_a_variable_that_is_no_boolean(
         (click.Abort(), 130, ""),
         (KeyboardInterrupt(), 130, "\n"),
         (
+            OSError(30, "Read-only file system", "/home/\x07"),
+            1,
+            "error: /home/\\x07: Read-only file system\n  = is the disk full, or may this user not write there?\n",
+        ),
+        (OSError("x"), 1, "error: mpbake itself failed: OSError: x\n  = please report this as a bug\n"),
+        (
             ValueError("b\x07ug"),
             1,
             "error: mpbake itself failed: ValueError: b\\x07ug\n  = please report this as a bug\n",

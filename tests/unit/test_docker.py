@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -101,6 +104,46 @@ def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) ->
         assert time.monotonic() - began < 10
     finally:
         docker.close()
+
+
+@pytest.mark.allow_subprocess
+def test_a_child_that_cannot_write_itself_down_is_not_started(tmp_path: Path) -> None:
+    docker = Shell({}, tmp_path)
+    try:
+        assert docker.run(["exit 0"]).returncode == 0
+        docker._register.unlink()
+        docker._register.mkdir()
+        with pytest.raises(IsADirectoryError, match="children"):
+            docker.run([f"touch {tmp_path}/started"])
+        assert not (tmp_path / "started").exists()
+    finally:
+        docker.close()
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from mpbake.buildkit.docker import Docker
+docker = Docker({"PATH": "/usr/bin:/bin"}, Path(sys.argv[1]))
+docker._head = lambda _: ["/bin/sh", "-c"]
+docker.run([": > $TMPDIR/Dockerfile"])
+print(docker.scratch, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.allow_subprocess
+def test_nothing_temporary_is_left_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(tmp_path)]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    folder = Path(killed.stdout.strip())
+    assert folder.name.startswith("mpb")
+    for _ in range(100):
+        if not folder.exists():
+            break
+        time.sleep(0.1)
+    assert not folder.exists()
 
 
 @pytest.mark.allow_subprocess

@@ -195,6 +195,7 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
     nodes.settle_default([target_of_text(f"[targets.web]\nplatforms = {platforms}")])
     assert docker.commands == ["system info --format {{json .}}"]
     assert nodes.ready(AUTOMATIC).node.driver is driver
+    assert not (tmp_path / "state").exists(), "it is every plan's: none of them removes it"
     created = [each for each in docker.commands if each.startswith("buildx create")]
     assert [each.partition(" --driver-opt ")[0] for each in created] == (
         ["buildx create --name default-local --node default-local --driver docker-container"]
@@ -348,8 +349,16 @@ def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
     missing = failed("Error: No such container: x")
     nodes, _ = nodes_with(tmp_path, {"container inspect": missing, "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
-    assert warning.startswith("ci/Local: mpbake builders prune will not know of it, since that cannot be noted (")
+    assert warning.startswith("mpbake builders prune will not know what was made of ci: it cannot be noted (")
     assert str(tmp_path / "state") in warning
+
+
+def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
+    said = iter([done(INSPECTED), failed("unexpected EOF"), failed("unexpected EOF"), done(INSPECTED)])
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(said)})
+    nodes.ready(ENGINE)
+    assert nodes.answers(ENGINE, 7.0)
+    assert len(docker.commands) == 5  # with that for the context in use
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -582,9 +591,9 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
     first = nodes.ready(ENGINE)
     assert nodes.answers(ENGINE, 7.0)
-    assert docker.settings[-1]["timeout"] == 7.0
+    assert docker.settings[-1]["timeout"] == pytest.approx(7.0, abs=0.5)
     docker.answers["buildx inspect"] = failed("no answer")
-    assert not nodes.answers(ENGINE, 7.0)
+    assert not nodes.answers(ENGINE, 0.05)
     assert nodes.ready(ENGINE) is first, "nobody has said that it is lost"
     nodes.forget(ENGINE)
     assert nodes.instance(ENGINE) is first

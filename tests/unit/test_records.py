@@ -71,6 +71,15 @@ def test_nodes_are_added_one_by_one(tmp_path: Path) -> None:
     assert records.of_plan(PLAN) == [records.read("ci")]
 
 
+def test_what_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder is to be")
+    (warning,) = Records(folder=tmp_path / "state/mpbake").add("ci", [ONE], PLAN)
+    assert warning == (
+        "mpbake builders prune will not know what was made of ci: "
+        f"it cannot be noted ({tmp_path}/state/mpbake: Not a directory)"
+    )
+
+
 def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     nodes = [replace(ONE, name=f"n{number}") for number in range(20)]
     with ThreadPoolExecutor(max_workers=20) as workers:
@@ -86,6 +95,7 @@ def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     records = Records(folder=tmp_path)
     assert records.read("ci") is None
     assert records.of_plan(PLAN) == []
+    assert records.damaged() == [tmp_path / "ci.json"]
 
 
 def test_where_records_are() -> None:

@@ -16,7 +16,7 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.runner import BuildKitRunner
+from mpbake.buildkit.runner import BuildKitRunner, buildx_version
 from mpbake.errors import BuildFailed, Cancelled, NodeLost, Unreachable, UsageError
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
@@ -178,6 +178,21 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path, platforms: tuple[P
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
     assert most == [True] * 6  # two tags each
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("docker: 'buildx' is not a docker command.\nSee 'docker --help'", "docker buildx is not installed"),
+        ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "docker buildx is not installed"),
+        ("unknown shorthand flag: 'x' in -x", "docker buildx is not installed"),
+        ("exec format error", "docker buildx does not work: exec format error"),
+    ],
+)
+def test_a_docker_without_buildx(said: str, message: str) -> None:
+    with pytest.raises(Unreachable) as caught:
+        buildx_version(FakeDocker({"buildx version": failed(said)}))
+    assert caught.value.message == message
 
 
 NODES = """

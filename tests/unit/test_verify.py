@@ -73,6 +73,10 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         """)
         + "\n"
     )
+    assert written(here.stderr) == (
+        "warning: web was published as r/web:9, r/web:8; "
+        "the plan names r/web:1 by now, which nothing was published as\n"
+    )
 
 
 def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
