@@ -542,7 +542,10 @@ class BuilderSpec(BuilderDefaultsSpec):
     external: Flag = Field(
         default=False, description="use the buildx builder of this name, whoever made it, and never change it"
     )
-    nodes: dict[str, NodeSpec] = Field(default_factory=dict, description="the nodes by name, the preferred first")
+    nodes: dict[str, NodeSpec] = Field(
+        default_factory=dict,
+        description="the nodes by name; those that build a platform equally well share the targets among them",
+    )
 
 
 class GroupSpec(_Table):
