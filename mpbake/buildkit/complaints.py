@@ -19,6 +19,10 @@ _NO_ANSWER = re.compile(
     r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: |no answer in time",
     re.IGNORECASE,
 )
+_STUMBLED = re.compile(
+    r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout)", re.IGNORECASE
+)
+_ABSENT = re.compile(r"(?:^|: )not found$")
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
     r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
@@ -91,17 +95,24 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
-        if _NO_ANSWER.search(message):
-            return Unreachable, "the registry does not answer the node: is it up, and does the node reach that address?"
-        return BuildFailed, ""
+        return _trouble(
+            message, "the registry does not answer the node: is it up, and does the node reach that address?"
+        )
     if _NODE_GONE.search(message):
         return NodeLost, "the node went away during the build"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
             return BuildFailed, "the registry does not give out a base image: check its name and docker login"
-        if _NO_ANSWER.search(message):
-            return Unreachable, "a base image's registry does not answer the node"
+        return _trouble(message, "a base image's registry does not answer the node")
     return BuildFailed, ""
+
+
+def _trouble(complaint: str, unanswered: str) -> tuple[type[MpbakeError], str]:
+    """Whose trouble it is that a registry refuses nothing and yet fails; the remedy where nobody answered is given."""
+    kind = Unreachable if _NO_ANSWER.search(complaint) else BuildFailed
+    if _STUMBLED.search(complaint):
+        return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+    return kind, unanswered if kind is Unreachable else ""
 
 
 def _complaint(text: str) -> str:
@@ -119,6 +130,10 @@ def registry_error(what: str, complaint: str) -> MpbakeError:
     message = f"{what}: {without_colour(complaint)}"
     if _REFUSED.search(complaint):
         return BuildFailed(message, hint="check docker login and the repository's rights")
-    if _NO_ANSWER.search(complaint):
-        return Unreachable(message, hint="is the registry up and reachable from this machine?")
-    return BuildFailed(message)
+    kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?")
+    return kind(message, hint=hint)
+
+
+def is_absent(complaint: str) -> bool:
+    """Whether a registry says that what it was asked for is not there."""
+    return bool(_ABSENT.search(without_colour(complaint).strip()))

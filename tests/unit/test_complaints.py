@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.complaints import build_error, is_doubtful, moved_text, registry_error
+from mpbake.buildkit.complaints import build_error, is_absent, is_doubtful, moved_text, registry_error
 from mpbake.buildkit.progress import Progress
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from tests.unit.plans import text
@@ -12,6 +12,7 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, raw, status, vertex
 
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
+STUMBLED = "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
 NODE_GONE = "the node went away during the build"
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
@@ -49,8 +50,16 @@ GET request to https://ghcr.io/token: 403 Forbidden
 r.invalid on 10.0.0.1:53: no such host
         failed to push r/web:1: failed to do request: Head "https://r/v2/": tls: failed to verify certificate: x509: \
 certificate signed by unknown authority
+        """,
+    (Unreachable, STUMBLED): """
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 503 \
 Service Unavailable
+        r/base:1: failed to resolve source metadata for r/base:1: unexpected status from HEAD request to \
+https://r/v2/base/manifests/1: 502 Bad Gateway
+        """,
+    (BuildFailed, STUMBLED): """
+        failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 500 \
+Internal Server Error
         """,
     (NodeLost, NODE_GONE): """
         failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF
@@ -203,6 +212,10 @@ REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
         ),
         ("no answer in time", Unreachable, REGISTRY_UNANSWERED),
         ('Get "https://r/v2/": net/http: TLS handshake timeout', Unreachable, REGISTRY_UNANSWERED),
+        ("received unexpected HTTP status: 500 Internal Server Error", BuildFailed, STUMBLED),
+        ("received unexpected HTTP status: 502 Bad Gateway", Unreachable, STUMBLED),
+        ("unexpected status from PUT request to http://r/v2/: 503 Service Unavailable", Unreachable, STUMBLED),
+        ("failed to copy: 504 Gateway Timeout", Unreachable, STUMBLED),
         ("localhost:5000/web:1: not found", BuildFailed, ""),
         ("\x1b[31mmanifest invalid", BuildFailed, ""),
     ],
@@ -212,6 +225,21 @@ def test_registry_errors(complaint: str, kind: type[MpbakeError], hint: str) -> 
     assert type(error) is kind
     assert error.message == f"r/web:1 could not be read back: {complaint.removeprefix(chr(27) + '[31m')}"
     assert error.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("complaint", "absent"),
+    [
+        ("localhost:5000/web:1: not found", True),
+        ("not found", True),
+        ("\x1b[31mr/web:1: not found\x1b[0m\n", True),
+        ("r/web:1: not found: 403 Forbidden", False),
+        ("nothing was found", False),
+        ("r/web:1-not found", False),
+    ],
+)
+def test_what_is_not_there(*, complaint: str, absent: bool) -> None:
+    assert is_absent(complaint) is absent
 
 
 @pytest.mark.parametrize(
