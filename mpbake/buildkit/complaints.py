@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.definition import CHECKED
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mpbake.buildkit.progress import Failed, Progress
+    from mpbake.steps import CheckPiece
 
 _NO_ANSWER = re.compile(
     r"connection refused|no such host|i/o timeout|connection reset|network is unreachable|no route to host|"
@@ -40,23 +42,30 @@ _REFUSED = re.compile(
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
+_NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
-def build_error(progress: Progress, tags: Sequence[str], repeat: str, log: str) -> MpbakeError:
+def build_error(
+    progress: Progress, tags: Sequence[str], repeat: str, log: str, check: CheckPiece | None = None
+) -> MpbakeError:
     """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do.
 
-    `tags` are those that the build was to push: the error says which of them have moved.
+    `tags` are those that the build was to push: the error says which of them have moved. `check` is what the build was
+    for, if it was one: a Dockerfile that was made for it is not shown.
     """
     text = _complaint(progress.text)
     failed = progress.failed
     message = _first_line(text)
     kind, hint = _kind(message, failed)
+    if check is not None and check.check.target and _NO_STAGE.search(message):
+        written = f'checks = [{{ target = "{check.check.target}" }}]'
+        hint = f"{written} of target {check.target.name}: no such stage in its Dockerfile"
     lines = [message]
     if kind is BuildFailed and failed is not None and failed.tail:
         lines += [f"output of {one_line(failed.name)}:", *(f"  {line}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
-    if excerpt:
+    if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
         # BuildKit calls the push of a manifest complete also when it was refused.

@@ -7,8 +7,10 @@ import pytest
 from mpbake.buildkit.complaints import build_error, is_absent, is_doubtful, moved_text, registry_error
 from mpbake.buildkit.progress import Progress
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
+from mpbake.steps import CheckPiece
+from tests.unit.graphs import graph_of_text
 from tests.unit.plans import text
-from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, raw, status, vertex
+from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, vertex
 
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
@@ -18,11 +20,11 @@ BASE_REFUSED = "the registry does not give out a base image: check its name and 
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
 
-def error_of(output: bytes, *tags: str) -> MpbakeError:
+def error_of(output: bytes, *tags: str, check: CheckPiece | None = None) -> MpbakeError:
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, tags, "mpbake run web", "/plan/web.log")
+    return build_error(progress, tags, "mpbake run web", "/plan/web.log", check)
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -129,6 +131,42 @@ def test_a_build_failure_in_full() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+
+
+def check_of(written: str) -> CheckPiece:
+    graph = graph_of_text(f"[targets.web]\nchecks = [{{ {written} }}]")
+    return next(step for step in graph.steps if isinstance(step, CheckPiece))
+
+
+FALSE = 'process "false" did not complete successfully: exit code: 1'
+
+
+def failed_check(first: str) -> bytes:
+    """What buildx says of a command that fails, with an excerpt of the Dockerfile around it."""
+    name = '[web-check-1 2/2] RUN ["false"]'
+    excerpt = f'Dockerfile:2\n{"-" * 20}\n   1 |     {first}\n   2 | >>> RUN ["false"]\n{"-" * 20}\n'
+    failing = (vertex(1, name, "1"), log(1, "why\n"), vertex(1, name, "1", "2", error=FALSE))
+    return raw(*failing, excerpt, f"ERROR: failed to solve: {FALSE}\n")
+
+
+def test_the_dockerfile_that_was_made_for_a_check_is_not_shown() -> None:
+    assert str(error_of(failed_check("FROM checked"), check=check_of('run = ["false"]'))) == text(f"""
+        {FALSE}
+        output of [web-check-1 2/2] RUN ["false"]:
+          why
+        log: /plan/web.log
+          = repeat with: mpbake run web
+        """)
+    for first, written in (("FROM base", 'run = ["false"]'), ("FROM checked", 'target = "test"')):
+        assert "\nin Dockerfile:2:\n" in str(error_of(failed_check(first), check=check_of(written))), "one's own"
+
+
+@pytest.mark.parametrize("more", ["", " (did you mean test?)"])
+def test_a_check_whose_stage_does_not_exist(more: str) -> None:
+    output = raw(f'ERROR: target web-check-1: failed to solve: target stage "tset" could not be found{more}\n')
+    error = error_of(output, check=check_of('target = "tset"'))
+    assert hint_of(error) == 'checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile'
+    assert hint_of(error_of(output)) == ""
 
 
 def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
