@@ -208,14 +208,16 @@ class Builds:
             return BuildFailed(f"took longer than its timeout of {limit}\nlog: {call.log}", hint=repeat)
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         error = build_error(progress, tags, repeat, str(call.log), check)
-        if not isinstance(error, NodeLost) and is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
+        if isinstance(error, NodeLost):
+            return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
+        if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
             return self._lost(piece, f"it does not answer any more: {said}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
         hint = f"is it up, and reachable from this machine? repeat with: {self.bake.hide(self.repeat(piece))}"
-        return NodeLost(f"node {piece.node.id} was lost during the build: {what}\nlog: {log}", hint=hint)
+        return NodeLost(f"node {piece.node.id} was lost: {what}\nlog: {log}", hint=hint)
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

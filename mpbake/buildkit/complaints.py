@@ -108,7 +108,7 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
             message, "the registry does not answer the node: is it up, and does the node reach that address?"
         )
     if _NODE_GONE.search(message):
-        return NodeLost, "the node went away during the build"
+        return NodeLost, "the node went away meanwhile: is it up, and reachable from this machine?"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
             return BuildFailed, "the registry does not give out a base image: check its name and docker login"

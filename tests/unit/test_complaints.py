@@ -15,7 +15,7 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, verte
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
 STUMBLED = "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
-NODE_GONE = "the node went away during the build"
+NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
