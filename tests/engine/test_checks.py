@@ -117,7 +117,19 @@ checks = [
     assert done.returncode == 1, done.stderr
     assert "error: check web linux/arm64: sh -c 'echo it is $(uname -m); exit 3'" in done.stderr
     assert "\n  it is aarch64\n" in done.stderr
+    assert "in Dockerfile:" not in done.stderr, "nobody has written that one"
     assert "publish web: not started" in done.stderr
+    assert not testbed.registry.client.has(f"{repository}:1")
+
+
+def test_a_stage_that_does_not_exist(testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path) -> None:
+    plan = plan_of(testbed, "default", repository, 'checks = [{ target = "tset" }]', "FROM base AS test")
+    (folder / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    assert '= checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile; repeat' in done.stderr
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
