@@ -136,6 +136,10 @@ class BuildFailed(MpbakeError):
     exit_code = 1
 
 
+class NoSuchTag(BuildFailed):
+    """A registry says that there is no such tag."""
+
+
 class LockHeld(MpbakeError):
     """Another run works on this plan."""
 

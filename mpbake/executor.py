@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable
@@ -110,6 +110,7 @@ class _Run:
         if error is not None and not executor.stop.signal and self._is_tried_again(result.step, error):
             executor.reporter.handle(StepPutOff(step=result.step, error=error))
         else:
+            result = _with_reason(result)
             self._tell([result])
             said = result.outcome
             given_up = executor.schedule.finish(
@@ -191,6 +192,22 @@ def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResul
             return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds)
         case _:
             return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, error=end)
+
+
+def _with_reason(result: StepResult) -> StepResult:
+    """`result`, which is final; where a required node was lost, its error says that this is why."""
+    error = result.error
+    match result.step:
+        case BootstrapNode(node=node):
+            lost = isinstance(error, Unreachable)
+        case BuildPiece(node=node) | CheckPiece(piece=BuildPiece(node=node)):
+            lost = isinstance(error, NodeLost)
+        case _:
+            return result
+    if error is None or not lost or not node.required:
+        return result
+    message = f"{error.message}\nnode {node.id} is required, so nothing is tried again"
+    return replace(result, error=type(error)(message, hint=error.hint))
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

@@ -542,7 +542,10 @@ class BuilderSpec(BuilderDefaultsSpec):
     external: Flag = Field(
         default=False, description="use the buildx builder of this name, whoever made it, and never change it"
     )
-    nodes: dict[str, NodeSpec] = Field(default_factory=dict, description="the nodes by name, the preferred first")
+    nodes: dict[str, NodeSpec] = Field(
+        default_factory=dict,
+        description="the nodes by name; those that build a platform equally well share the targets among them",
+    )
 
 
 class GroupSpec(_Table):
@@ -592,6 +595,9 @@ class CheckSpec(_Table):
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
+        if "run" in self.model_fields_set and not self.run and not self.target:
+            msg = 'run is empty\nfor example { run = ["php", "-v"] }'
+            raise _Refused(msg, Code.BAD_CHECK)
         if bool(self.run) == bool(self.target):
             msg = 'a check has either run or target\nfor example { run = ["php", "-v"] }, or { target = "test" }'
             raise _Refused(msg, Code.BAD_CHECK)

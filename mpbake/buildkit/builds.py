@@ -17,7 +17,7 @@ from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLo
 from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.references import parse_reference
-from mpbake.steps import BuildPiece, Delivery, Outcome
+from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.text import duration
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mpbake.events import Reporter
     from mpbake.plan import Node
     from mpbake.state import State
-    from mpbake.steps import CheckPiece, Step, StepResult
+    from mpbake.steps import Step, StepResult
 
 _PROBE = 20.0
 """Seconds in which a node must answer after a build that failed for no clear reason."""
@@ -206,15 +206,18 @@ class Builds:
         if found.timed_out:
             limit = duration(call.timeout)
             return BuildFailed(f"took longer than its timeout of {limit}\nlog: {call.log}", hint=repeat)
-        error = build_error(progress, tags, repeat, str(call.log))
-        if not isinstance(error, NodeLost) and is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
+        check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
+        error = build_error(progress, tags, repeat, str(call.log), check)
+        if isinstance(error, NodeLost):
+            return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
+        if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
             return self._lost(piece, f"it does not answer any more: {said}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
         hint = f"is it up, and reachable from this machine? repeat with: {self.bake.hide(self.repeat(piece))}"
-        return NodeLost(f"node {piece.node.id} was lost during the build: {what}\nlog: {log}", hint=hint)
+        return NodeLost(f"node {piece.node.id} was lost: {what}\nlog: {log}", hint=hint)
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.definition import CHECKED
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mpbake.buildkit.progress import Failed, Progress
+    from mpbake.steps import CheckPiece
 
 _NO_ANSWER = re.compile(
     r"connection refused|no such host|i/o timeout|connection reset|network is unreachable|no route to host|"
@@ -19,6 +21,10 @@ _NO_ANSWER = re.compile(
     r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: |no answer in time",
     re.IGNORECASE,
 )
+_STUMBLED = re.compile(
+    r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout)", re.IGNORECASE
+)
+_ABSENT = re.compile(r"(?:^|: )not found$")
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
     r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
@@ -36,23 +42,30 @@ _REFUSED = re.compile(
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
+_NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
-def build_error(progress: Progress, tags: Sequence[str], repeat: str, log: str) -> MpbakeError:
+def build_error(
+    progress: Progress, tags: Sequence[str], repeat: str, log: str, check: CheckPiece | None = None
+) -> MpbakeError:
     """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do.
 
-    `tags` are those that the build was to push: the error says which of them have moved.
+    `tags` are those that the build was to push: the error says which of them have moved. `check` is what the build was
+    for, if it was one: a Dockerfile that was made for it is not shown.
     """
     text = _complaint(progress.text)
     failed = progress.failed
     message = _first_line(text)
     kind, hint = _kind(message, failed)
+    if check is not None and check.check.target and _NO_STAGE.search(message):
+        written = f'checks = [{{ target = "{check.check.target}" }}]'
+        hint = f"{written} of target {check.target.name}: no such stage in its Dockerfile"
     lines = [message]
     if kind is BuildFailed and failed is not None and failed.tail:
         lines += [f"output of {one_line(failed.name)}:", *(f"  {line}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
-    if excerpt:
+    if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
         # BuildKit calls the push of a manifest complete also when it was refused.
@@ -91,17 +104,24 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
-        if _NO_ANSWER.search(message):
-            return Unreachable, "the registry does not answer the node: is it up, and does the node reach that address?"
-        return BuildFailed, ""
+        return _trouble(
+            message, "the registry does not answer the node: is it up, and does the node reach that address?"
+        )
     if _NODE_GONE.search(message):
-        return NodeLost, "the node went away during the build"
+        return NodeLost, "the node went away meanwhile: is it up, and reachable from this machine?"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
             return BuildFailed, "the registry does not give out a base image: check its name and docker login"
-        if _NO_ANSWER.search(message):
-            return Unreachable, "a base image's registry does not answer the node"
+        return _trouble(message, "a base image's registry does not answer the node")
     return BuildFailed, ""
+
+
+def _trouble(complaint: str, unanswered: str) -> tuple[type[MpbakeError], str]:
+    """Whose trouble it is that a registry refuses nothing and yet fails; the remedy where nobody answered is given."""
+    kind = Unreachable if _NO_ANSWER.search(complaint) else BuildFailed
+    if _STUMBLED.search(complaint):
+        return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+    return kind, unanswered if kind is Unreachable else ""
 
 
 def _complaint(text: str) -> str:
@@ -119,6 +139,10 @@ def registry_error(what: str, complaint: str) -> MpbakeError:
     message = f"{what}: {without_colour(complaint)}"
     if _REFUSED.search(complaint):
         return BuildFailed(message, hint="check docker login and the repository's rights")
-    if _NO_ANSWER.search(complaint):
-        return Unreachable(message, hint="is the registry up and reachable from this machine?")
-    return BuildFailed(message)
+    kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?")
+    return kind(message, hint=hint)
+
+
+def is_absent(complaint: str) -> bool:
+    """Whether a registry says that what it was asked for is not there."""
+    return bool(_ABSENT.search(without_colour(complaint).strip()))

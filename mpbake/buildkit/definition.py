@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mpbake.platforms import Platform
     from mpbake.steps import CheckPiece
 
+CHECKED = "FROM checked"
+"""How the Dockerfile begins that is made for a command of a check."""
 PART = ".oci.tar"
 """How the names of such files end."""
 _UPLOAD = "mpbake-upload"
@@ -141,7 +143,7 @@ def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str,
     return {name: checked[name] for name in kept if name in checked} | {
         "context": ".",
         "contexts": {"checked": image},
-        "dockerfile-inline": f"FROM checked\nRUN {_exec_form(step.check.run)}\n",
+        "dockerfile-inline": f"{CHECKED}\nRUN {_exec_form(step.check.run)}\n",
         "no-cache": True,
     }
 

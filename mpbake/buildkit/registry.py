@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.complaints import moved_text, registry_error
+from mpbake.buildkit.complaints import is_absent, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
 from mpbake.buildkit.served import first_of, in_order, parse_served
+from mpbake.errors import NoSuchTag
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
@@ -132,11 +133,12 @@ class Registry:
         raise registry_error(f"the tags could not be given ({what})", attempts[-1].error)
 
     def served(self, tag: str) -> Served:
-        """Read back what `tag` is now. Raises BuildFailed when there is nothing, Unreachable without an answer."""
+        """Read back what `tag` is now. Raises NoSuchTag, BuildFailed, and Unreachable without an answer."""
         command = ["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--format", "{{json .}}", tag]
         found = self._ask(command)
         if found.returncode:
-            raise registry_error(f"{tag} could not be read back", without_colour(found.error))
+            error = registry_error(f"{tag} could not be read back", without_colour(found.error))
+            raise NoSuchTag(error.message) if is_absent(found.error) else error
         return parse_served(json.loads(found.stdout))
 
     def raw(self, reference: str) -> dict[str, Any]:

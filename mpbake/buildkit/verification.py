@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.served import attestation_types
-from mpbake.errors import BuildFailed, MpbakeError, Unreachable
+from mpbake.errors import BuildFailed, MpbakeError, NoSuchTag, Unreachable
 from mpbake.expected import Difference, Served, ServedImage, differences
 from mpbake.references import parse_reference
 
@@ -70,7 +70,8 @@ class Verification:
             except Unreachable:
                 raise
             except MpbakeError as error:
-                yield Difference(tag=tag, what="answer", expected="an image", found=error.message)
+                said = "no such tag" if isinstance(error, NoSuchTag) else error.message
+                yield Difference(tag=tag, what="answer", expected="an image", found=said)
             else:
                 digest = digest or first.digest
                 yield from found

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHANGES = 2
 """Exit code of `--detailed-exitcode` when something is to be done."""
+_NOTHING = "nothing to do\n"
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -54,17 +55,25 @@ def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: O
     match options.action:
         case "plan":
             return _plan(builders, chosen, options, world)
-        case "up":
-            return _up(builders, _own(chosen, options), world)
-        case "stop":
-            return _told(_each(builders.stop, _own(chosen, options)), world)
-        case "rm":
-            keep = options.keep_state
-            return _told(_each(lambda each: builders.remove(each, keep_state=keep), _own(chosen, options)), world)
+        case "up" | "stop" | "rm":
+            return _change(builders, _own(chosen, options), options, world)
         case "prune":
             return _prune(builders, plan, world)
         case _:
             return _list(builders, chosen, world)
+
+
+def _change(builders: Builders, own: tuple[Builder, ...], options: Options, world: World) -> int:
+    if not own:
+        world.stdout.write(_NOTHING)
+    match options.action:
+        case "up":
+            return _up(builders, own, world)
+        case "stop":
+            return _told(_each(builders.stop, own), world)
+        case _:
+            keep = options.keep_state
+            return _told(_each(lambda each: builders.remove(each, keep_state=keep), own), world)
 
 
 def _list(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
@@ -98,7 +107,7 @@ def _prune(builders: Builders, plan: Plan, world: World) -> int:
     records = builders.tools.records.of_plan(plan.file)
     stale = [each for each in records if _is_stale(each, plan.builders.get(each.builder))]
     if not stale:
-        world.stdout.write("nothing to do\n")
+        world.stdout.write(_NOTHING)
     return _told(_each(lambda record: builders.prune(plan.builders.get(record.builder), record), stale), world)
 
 

@@ -60,6 +60,8 @@ def _target(target: Target, results: Sequence[StepResult], hide: Callable[[str],
     digest = next((each.outcome.digest for each in reversed(results) if _is_whole(each, pieces)), "")
     tags = [tag for each in results if isinstance(each.step, BuildPiece | Publish) for tag in each.outcome.tags]
     told |= {_DIGEST: digest} if digest else {}
+    if status is not StepStatus.DONE:
+        told.pop(_NAME, None)  # buildx names what it has built, whether or not a tag was given
     told |= {_NAME: ",".join(tags)} if tags else {}
     errors = [hide(printable(each.error.message)) for each in results if each.error is not None]
     return told | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,7 +117,19 @@ checks = [
     assert done.returncode == 1, done.stderr
     assert "error: check web linux/arm64: sh -c 'echo it is $(uname -m); exit 3'" in done.stderr
     assert "\n  it is aarch64\n" in done.stderr
+    assert "in Dockerfile:" not in done.stderr, "nobody has written that one"
     assert "publish web: not started" in done.stderr
+    assert not testbed.registry.client.has(f"{repository}:1")
+
+
+def test_a_stage_that_does_not_exist(testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path) -> None:
+    plan = plan_of(testbed, "default", repository, 'checks = [{ target = "tset" }]', "FROM base AS test")
+    (folder / "build.toml").write_text(plan)
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 1, done.stderr
+    assert '= checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile; repeat' in done.stderr
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
@@ -304,7 +317,8 @@ checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
 
     assert code == 0, running.errors
     for check in (SHOWN, "stage test"):
-        assert f"warning: check web linux/amd64: {check}: " in running.errors
+        lost = rf"warning: check web linux/amd64: {re.escape(check)}: node {boxes.name}/{first} .*: tried again"
+        assert re.search(lost, running.errors)
         assert f"check web linux/amd64 on {boxes.name}/{other}: {check}: done in" in running.errors
     assert running.errors.count("build web linux/amd64 on") == 2, "started once, and done"
     assert f"{boxes.name}/{first}" in table, "the node that has built it"

@@ -120,6 +120,7 @@ def test_required_node_that_is_dead_is_an_error(
     done = run_mpbake(["run", "*"])
     assert done.returncode == 5, done.stderr
     assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
+    assert "\nnode pool/a is required, so nothing is tried again\n" in done.stderr
 
 
 @pytest.mark.parametrize("end", ["cut", "frozen"])

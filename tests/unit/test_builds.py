@@ -187,15 +187,15 @@ def test_a_timeout(tmp_path: Path) -> None:
     [
         (
             lambda: Baking(b"", Completed(returncode=1, stdout="", stderr="", stalled=True)),
-            "node x/local was lost during the build: no progress and no answer within 10.0s",
+            "node x/local was lost: no progress and no answer within 10.0s",
         ),
         (
             lambda: Baking(b"ERROR: context canceled\n", failed(""), alive=False),
-            "node x/local was lost during the build: it does not answer any more: context canceled",
+            "node x/local was lost: it does not answer any more: context canceled",
         ),
         (
             lambda: Baking(b"ERROR: rpc error: code = Unavailable desc = EOF\n", failed("")),
-            "rpc error: code = Unavailable",
+            "node x/local was lost: rpc error: code = Unavailable desc = EOF",
         ),
     ],
 )
@@ -344,7 +344,7 @@ def test_a_check_is_watched_as_its_build_was(tmp_path: Path) -> None:
     assert docker.calls[0]["targets"] == ["web-check-1"]
     assert docker.calls[0]["watch"].seconds == 5.0
     stalled = Store(Completed(returncode=1, stdout="", stderr="", stalled=True))
-    with pytest.raises(NodeLost, match=r"no progress and no answer within 10\.0s"):
+    with pytest.raises(NodeLost, match=r"^node x/local was lost: no progress and no answer within 10\.0s\n"):
         builds_of(tmp_path, stalled).check(check, "", Recorder())
 
 

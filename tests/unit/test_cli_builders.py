@@ -75,7 +75,7 @@ def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
 class _Pretended:
     """Stands for builders on which nothing is done."""
 
-    tools = None
+    tools = bring_up = stop = remove = None
 
 
 def test_the_plan_of_builders(tmp_path: Path) -> None:
@@ -108,6 +108,14 @@ def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
     found = shown(tmp_path, Found(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True)
     assert found[0] == code, "more than that there is something to do"
     assert found[2] == "".join(f"error: {each}\n" for each in errors)
+
+
+@pytest.mark.parametrize("action", ["up", "stop", "rm"])
+def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
+    here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")
+    chosen = command._chosen(plan, ())
+    assert command._act(_Pretended(), plan, chosen, Options(action=action), here) == 0  # type: ignore[arg-type]
+    assert (written(here.stdout), written(here.stderr)) == ("nothing to do\n", "")
 
 
 PLAN = """

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.complaints import build_error, is_doubtful, moved_text, registry_error
+from mpbake.buildkit.complaints import build_error, is_absent, is_doubtful, moved_text, registry_error
 from mpbake.buildkit.progress import Progress
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
+from mpbake.steps import CheckPiece
+from tests.unit.graphs import graph_of_text
 from tests.unit.plans import text
-from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, raw, status, vertex
+from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, vertex
 
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
-NODE_GONE = "the node went away during the build"
+STUMBLED = "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
 
-def error_of(output: bytes, *tags: str) -> MpbakeError:
+def error_of(output: bytes, *tags: str, check: CheckPiece | None = None) -> MpbakeError:
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, tags, "mpbake run web", "/plan/web.log")
+    return build_error(progress, tags, "mpbake run web", "/plan/web.log", check)
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -49,8 +52,16 @@ GET request to https://ghcr.io/token: 403 Forbidden
 r.invalid on 10.0.0.1:53: no such host
         failed to push r/web:1: failed to do request: Head "https://r/v2/": tls: failed to verify certificate: x509: \
 certificate signed by unknown authority
+        """,
+    (Unreachable, STUMBLED): """
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 503 \
 Service Unavailable
+        r/base:1: failed to resolve source metadata for r/base:1: unexpected status from HEAD request to \
+https://r/v2/base/manifests/1: 502 Bad Gateway
+        """,
+    (BuildFailed, STUMBLED): """
+        failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 500 \
+Internal Server Error
         """,
     (NodeLost, NODE_GONE): """
         failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF
@@ -120,6 +131,42 @@ def test_a_build_failure_in_full() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+
+
+def check_of(written: str) -> CheckPiece:
+    graph = graph_of_text(f"[targets.web]\nchecks = [{{ {written} }}]")
+    return next(step for step in graph.steps if isinstance(step, CheckPiece))
+
+
+FALSE = 'process "false" did not complete successfully: exit code: 1'
+
+
+def failed_check(first: str) -> bytes:
+    """What buildx says of a command that fails, with an excerpt of the Dockerfile around it."""
+    name = '[web-check-1 2/2] RUN ["false"]'
+    excerpt = f'Dockerfile:2\n{"-" * 20}\n   1 |     {first}\n   2 | >>> RUN ["false"]\n{"-" * 20}\n'
+    failing = (vertex(1, name, "1"), log(1, "why\n"), vertex(1, name, "1", "2", error=FALSE))
+    return raw(*failing, excerpt, f"ERROR: failed to solve: {FALSE}\n")
+
+
+def test_the_dockerfile_that_was_made_for_a_check_is_not_shown() -> None:
+    assert str(error_of(failed_check("FROM checked"), check=check_of('run = ["false"]'))) == text(f"""
+        {FALSE}
+        output of [web-check-1 2/2] RUN ["false"]:
+          why
+        log: /plan/web.log
+          = repeat with: mpbake run web
+        """)
+    for first, written in (("FROM base", 'run = ["false"]'), ("FROM checked", 'target = "test"')):
+        assert "\nin Dockerfile:2:\n" in str(error_of(failed_check(first), check=check_of(written))), "one's own"
+
+
+@pytest.mark.parametrize("more", ["", " (did you mean test?)"])
+def test_a_check_whose_stage_does_not_exist(more: str) -> None:
+    output = raw(f'ERROR: target web-check-1: failed to solve: target stage "tset" could not be found{more}\n')
+    error = error_of(output, check=check_of('target = "tset"'))
+    assert hint_of(error) == 'checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile'
+    assert hint_of(error_of(output)) == ""
 
 
 def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
@@ -203,6 +250,10 @@ REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
         ),
         ("no answer in time", Unreachable, REGISTRY_UNANSWERED),
         ('Get "https://r/v2/": net/http: TLS handshake timeout', Unreachable, REGISTRY_UNANSWERED),
+        ("received unexpected HTTP status: 500 Internal Server Error", BuildFailed, STUMBLED),
+        ("received unexpected HTTP status: 502 Bad Gateway", Unreachable, STUMBLED),
+        ("unexpected status from PUT request to http://r/v2/: 503 Service Unavailable", Unreachable, STUMBLED),
+        ("failed to copy: 504 Gateway Timeout", Unreachable, STUMBLED),
         ("localhost:5000/web:1: not found", BuildFailed, ""),
         ("\x1b[31mmanifest invalid", BuildFailed, ""),
     ],
@@ -212,6 +263,21 @@ def test_registry_errors(complaint: str, kind: type[MpbakeError], hint: str) -> 
     assert type(error) is kind
     assert error.message == f"r/web:1 could not be read back: {complaint.removeprefix(chr(27) + '[31m')}"
     assert error.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("complaint", "absent"),
+    [
+        ("localhost:5000/web:1: not found", True),
+        ("not found", True),
+        ("\x1b[31mr/web:1: not found\x1b[0m\n", True),
+        ("r/web:1: not found: 403 Forbidden", False),
+        ("nothing was found", False),
+        ("r/web:1-not found", False),
+    ],
+)
+def test_what_is_not_there(*, complaint: str, absent: bool) -> None:
+    assert is_absent(complaint) is absent
 
 
 @pytest.mark.parametrize(

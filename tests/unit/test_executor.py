@@ -358,6 +358,32 @@ def test_when_all_nodes_are_lost_the_run_ends() -> None:
     assert skipped == "skipped build web linux/amd64 on x/a since bootstrap x/b"
 
 
+REQUIRED = CHECKED.replace("a = { endpoint", "a = { required = true, endpoint", 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "told"),
+    [
+        ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is tried again"),
+        ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
+        ("check web linux/amd64 (1)", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
+        ("bootstrap x/a", UsageError("foreign"), "foreign"),
+        ("check web linux/amd64 (1)", BuildFailed("exit code: 1"), "exit code: 1"),
+    ],
+)
+def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error: MpbakeError, told: str) -> None:
+    reporter = Recorder()
+    results = executed(graph_of_text(REQUIRED), FakeRunner({key: error}), reporter)
+    assert f"failed {key}: {told}" in results
+    assert not any(line.startswith("put off") for line in reporter.lines)
+
+
+def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -> None:
+    lost = {each: Unreachable("gone") for each in ("bootstrap x/a", "bootstrap x/b")}
+    results = executed(graph_of_text(POOL), FakeRunner(lost), Recorder())
+    assert not any("required" in each for each in results)
+
+
 # --- several pieces in one call ---------------------------------------------------------------------------------------
 
 SHORT = """

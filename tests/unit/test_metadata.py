@@ -110,6 +110,21 @@ def test_what_failed_is_told_and_has_no_digest(failing: str, tmp_path: Path) -> 
     assert set(web["mpbake"]["platforms"]) == {"linux/amd64", "linux/arm64"}
 
 
+@pytest.mark.parametrize(
+    ("failing", "name"), [("never", "r/web:1"), ("check", ""), ("publish", ""), ("verify", "r/web:1")]
+)
+def test_what_was_built_and_never_tagged_has_no_name(failing: str, name: str, tmp_path: Path) -> None:
+    graph = plan("'linux/arm64'\n]\nchecks = [{ run = ['true'] }")
+    results = finished(graph, tmp_path, failing).results
+    last = next((each for each, result in enumerate(results) if result.error is not None), len(results))
+    file = tmp_path / "arm64.json"
+    told = json.loads(file.read_bytes())["web"] | {"image.name": "r/web"}
+    file.write_text(json.dumps({"web": told}))
+    web = metadata_of(graph, RunFinished(results=results[: last + 1], seconds=1), str)["web"]
+    assert web.get("image.name", "") == name
+    assert web["mpbake"]["status"] == ("done" if failing == "never" else "failed")
+
+
 def test_where_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     here = world(tmp_path)

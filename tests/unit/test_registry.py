@@ -239,6 +239,7 @@ def test_a_manifest_as_it_is() -> None:
     ("complaint", "kind", "hint"),
     [
         ("r/web:1: not found", BuildFailed, ""),
+        ("manifest invalid", BuildFailed, ""),
         ("dial tcp: connection refused", Unreachable, "\n  = is the registry up and reachable from this machine?"),
     ],
 )

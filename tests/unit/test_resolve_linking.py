@@ -532,9 +532,9 @@ def test_a_check_of_which_nothing_is_left() -> None:
         build.toml:5: targets.web.checks[1]: a check has either run or target
             { target = "{{ '' }}" },
           = for example { run = ["php", "-v"] }, or { target = "test" }
-        build.toml:6: targets.web.checks[2]: a check has either run or target
+        build.toml:6: targets.web.checks[2]: run is empty
             { run = ["{{ '' }}"] },
-          = for example { run = ["php", "-v"] }, or { target = "test" }
+          = for example { run = ["php", "-v"] }
         """)
 
 

@@ -365,6 +365,10 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
             ),
         ),
         (
+            "targets = { a = { checks = [{ run = [], target = '' }] } }",
+            'targets.a.checks[0]: run is empty\n  = for example { run = ["php", "-v"] }',
+        ),
+        (
             "targets = { a = { checks = [{}] } }",
             (
                 "targets.a.checks[0]: a check has either run or target\n"

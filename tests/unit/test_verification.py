@@ -102,13 +102,13 @@ PLAN = "[targets.web]\ntags = ['r/web:1', 's:5000/web:1']"
 
 
 def test_a_tag_that_cannot_be_read_is_different_too() -> None:
-    _, this = verification({f"{ASK}--format {{{{json .}}}} s": failed("not found"), ASK: inspected(MANY)})
-    (found,) = this.complaints(expected_of(target_of_text(PLAN), BOTH))
-    assert (found.tag, found.what, found.found) == (
-        "s:5000/web:1",
-        "answer",
-        "s:5000/web:1 could not be read back: not found",
-    )
+    for said, told in (
+        ("s:5000/web:1: not found", "no such tag"),
+        ("manifest invalid", "s:5000/web:1 could not be read back: manifest invalid"),
+    ):
+        _, this = verification({f"{ASK}--format {{{{json .}}}} s": failed(said), ASK: inspected(MANY)})
+        (found,) = this.complaints(expected_of(target_of_text(PLAN), BOTH))
+        assert (found.tag, found.what, found.found) == ("s:5000/web:1", "answer", told)
     _, gone = verification({ASK: failed("connection refused")})
     with pytest.raises(Unreachable):
         list(gone.complaints(expected_of(target_of_text(PLAN), BOTH)))
