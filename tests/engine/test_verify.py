@@ -96,7 +96,7 @@ def test_without_a_run_the_plan_counts(
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", repository))
     nothing = run_mpbake(["verify", "web"])
     assert nothing.returncode == 1, nothing.stderr
-    assert f"{repository}:1: not found" in nothing.stdout
+    assert f"{repository}:1  answer  an image  no such tag\n" in nothing.stdout
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other/build.toml").write_text(plan_of(testbed, "two", repository))
