@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.real import CHECKOUT, ground, median
+from benchmarks.real import CHECKOUT, Failed, ground, median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +76,10 @@ def baked(here: Ground, builder: str, options: Sequence[str], seconds: int) -> f
     for _ in range(_TRIES):
         there = fresh(here, seconds)
         (here.folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
-        found = there.bakes(Path(here.env["BUILDX_CONFIG"]), builder)
-        if found is not None:
-            return found
-        print(f"{here.folder.name}: bake failed, and is tried again", flush=True)
+        try:
+            return there.bake(Path(here.env["BUILDX_CONFIG"]), builder)
+        except Failed:
+            print(f"{here.folder.name}: bake failed, and is tried again", flush=True)
     sys.exit(f"{here.folder.name}: bake failed {_TRIES} times")
 
 

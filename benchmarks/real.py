@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from testbed.testbed import Extra
 
 
+class Failed(SystemExit):
+    """What is measured did not work, which ends the benchmark unless somebody knows better."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ground:
     """Where a benchmark takes place: a folder for its plan, a testbed, and the image of its nodes."""
@@ -54,28 +58,16 @@ class Ground:
 
     def bake(self, store: Path, builder: str) -> float:
         """Run bake on a builder of that store of instances: its seconds."""
-        seconds, told, works = self._baked(store, builder)
-        return seconds if works else sys.exit(f"bake failed:\n{told}")
-
-    def bakes(self, store: Path, builder: str) -> float | None:
-        """As `bake`; None where it failed, as when the registry stumbles over several images that come at once."""
-        seconds, _, works = self._baked(store, builder)
-        return seconds if works else None
-
-    def _baked(self, store: Path, builder: str) -> tuple[float, str, bool]:
         command = ["docker", "buildx", "--builder", builder, "bake", "-f", "docker-bake.json"]
-        return self._run(command, {**self.env, "BUILDX_CONFIG": str(store)})
+        return self._timed(command, {**self.env, "BUILDX_CONFIG": str(store)})[0]
 
     def _timed(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
-        seconds, told, works = self._run(command, env)
-        return (seconds, told) if works else sys.exit(f"{' '.join(command)} failed:\n{told}")
-
-    def _run(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str, bool]:
-        """Seconds, what was told on standard error, or anywhere where it failed, and whether it worked."""
         began = time.perf_counter()
         done = subprocess.run(command, cwd=self.folder, env=dict(env), capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
-        return seconds, f"{done.stdout if done.returncode else ''}{done.stderr}", not done.returncode
+        if done.returncode:
+            raise Failed(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        return seconds, done.stderr
 
     def docker(self, *arguments: str) -> str:
         """Run docker; the benchmark ends when it fails."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
+from mpbake.errors import UsageError
 from mpbake.plan import Driver, Tls
 from mpbake.platforms import runs
 from mpbake.text import columns, one_line
@@ -141,6 +142,19 @@ class Change:
 def container_of(node: Node) -> str:
     """What buildx calls the container of `node`."""
     return f"buildx_buildkit_{node.buildx_name}"
+
+
+def own(node: Node, found: Made | None, remove: str) -> Made | None:
+    """What `node` lives in, or None when there is nothing; the command `remove` would take it away.
+
+    Raises UsageError when it is somebody else's.
+    """
+    if found is not None and not found.mark:
+        raise UsageError(
+            f"{node.id}: a {MADE[node.driver].value} {found.name} exists that mpbake did not make; it is left as it is",
+            hint=f"rename the builder or the node, or remove it: {remove} {found.name}",
+        )
+    return found
 
 
 def made_name(node: Node) -> str:

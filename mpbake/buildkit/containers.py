@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.causes import is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
-from mpbake.errors import Unreachable, UsageError
-from mpbake.lifecycle import MARK, Made, container_of, volume_of
+from mpbake.errors import Unreachable
+from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -45,13 +45,7 @@ class Containers:
 
     def own(self, node: Node) -> Made | None:
         """The container of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
-        found = self.find(node)
-        if found is not None and not found.mark:
-            raise UsageError(
-                f"{node.id}: a container {found.name} exists that mpbake did not make; it is left as it is",
-                hint=f"rename the builder or the node, or remove it: docker rm -f {found.name}",
-            )
-        return found
+        return own(node, self.find(node), "docker rm -f")
 
     def check_endpoint(self, node: Node) -> None:
         """See that the container runs that the endpoint of a remote node names, if it names one. Raises Unreachable.

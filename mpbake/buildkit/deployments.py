@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.causes import last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
-from mpbake.errors import Unreachable, UsageError
-from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of
+from mpbake.errors import Unreachable
+from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of, own
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ class Deployments:
 
     def own(self, node: Node) -> Made | None:
         """The Deployment of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
-        found = self.find(node)
-        if found is not None and not found.mark:
-            raise UsageError(
-                f"{node.id}: a Deployment {found.name} exists that mpbake did not make; it is left as it is",
-                hint=f"rename the builder or the node, or remove it: kubectl delete deployment {found.name}",
-            )
-        return found
+        return own(node, self.find(node), "kubectl delete deployment")
 
     def is_used(self, node: Node, _: Made) -> bool:
         """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod."""

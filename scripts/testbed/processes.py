@@ -156,6 +156,28 @@ class Daemon:
         self._pid_file.write_text(f"{pid} {_birth(pid)}")
 
 
+class Background:
+    """What runs as a daemon, `_daemon`, and takes connections while it does."""
+
+    __slots__ = ()
+
+    @property
+    def _daemon(self) -> Daemon:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End it: connections are refused from then on."""
+        self._daemon.stop()
+
+    def pause(self) -> None:
+        """Freeze it: it takes connections and never answers."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._daemon.resume()
+
+
 def _send(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.errors import TestbedError
 from testbed.packages import ensure_tools
-from testbed.processes import succeeds, wait_until
+from testbed.processes import Background, succeeds, wait_until
 from testbed.registry_client import RegistryClient
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def find_registry(place: Place, engine: Engine) -> Registry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProcessRegistry:
+class ProcessRegistry(Background):
     """Debian's docker-registry as a background process; with `password` it lets nobody in without it."""
 
     place: Place
@@ -81,18 +81,6 @@ class ProcessRegistry:
         self.place.note("daemon", self.name)
         argv = ("docker-registry", "serve", str(config))
         self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.host))
-
-    def stop(self) -> None:
-        """End it: connections are refused from then on."""
-        self._daemon.stop()
-
-    def pause(self) -> None:
-        """Freeze it: it takes connections and never answers."""
-        self._daemon.pause()
-
-    def resume(self) -> None:
-        """Let it go on after a pause."""
-        self._daemon.resume()
 
     @property
     def _daemon(self) -> Daemon:

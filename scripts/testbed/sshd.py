@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.packages import ensure_tools, tool_path
-from testbed.processes import find_tool, run
+from testbed.processes import Background, find_tool, run
 from testbed.shared import Shared
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def privilege_folder() -> Shared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SshNode:
+class SshNode(Background):
     """The server, and what a client needs to reach it as `mpbake-node` or `mpbake-node-ANYTHING`."""
 
     place: Place
@@ -65,18 +65,6 @@ class SshNode:
         program = tool_path("sshd", self.place.environ) or "sshd"  # it insists on an absolute path
         argv = (program, "-D", "-e", "-f", str(server))
         self._daemon.start(argv, env=self.place.environ, ready=self._listens)
-
-    def stop(self) -> None:
-        """End it: connections are refused from then on."""
-        self._daemon.stop()
-
-    def pause(self) -> None:
-        """Freeze it: it takes connections and never answers."""
-        self._daemon.pause()
-
-    def resume(self) -> None:
-        """Let it go on after a pause."""
-        self._daemon.resume()
 
     @property
     def _folder(self) -> Path:

@@ -23,6 +23,13 @@ _CHECKOUT = Path(__file__).parent.parent.parent
 _SECONDS = 240
 
 
+class Mpbake(Protocol):
+    """Runs mpbake with the test's own plan."""
+
+    def __call__(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run it and see that it ends with `code`."""
+
+
 class RunMpbake(Protocol):
     """Runs mpbake as a user of the testbed would; `env` is laid over the testbed's."""
 
@@ -119,5 +126,17 @@ def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
             timeout=_SECONDS,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def mpbake(run_mpbake: RunMpbake) -> Mpbake:
+    """A way to run mpbake that sees how it ends."""
+
+    def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_mpbake(args)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
 
     return run

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
     from testbed.testbed import Testbed
 
-    from tests.engine.conftest import Docker, RunMpbake
-
-
-class Mpbake(Protocol):
-    """Runs mpbake with the test's own plan."""
-
-    def __call__(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run it and see that it ends with `code`."""
+    from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
 
 @pytest.fixture
@@ -37,18 +30,6 @@ def name(unique: str, docker: Docker) -> Iterator[str]:
     yield builder
     for node in ("local", "far"):
         docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-{node}")
-
-
-@pytest.fixture
-def mpbake(run_mpbake: RunMpbake) -> Mpbake:
-    """A way to run mpbake that sees how it ends."""
-
-    def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = run_mpbake(args)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    return run
 
 
 def container_plan(testbed: Testbed, name: str, *, options: str = "", nodes: str = "local = {}") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,45 +156,42 @@ def test_commands_in_pods(cluster: Cluster, testbed_env: dict[str, str], docker:
     assert '"missing" not found' in _exec(testbed_env, "missing", "true").stderr
 
 
-def test_a_build_is_seen_in_its_pod_and_ends_with_its_client(
-    cluster: Cluster, testbed_env: dict[str, str], docker: Docker, builder: str, context: Path
-) -> None:
+@contextmanager
+def _sleeping(cluster: Cluster, docker: Docker, env: dict[str, str], builder: str, context: Path) -> Iterator[None]:
+    """A build that has come to its pod and goes on; its client is killed in the end."""
     _create(docker, builder)
     docker("buildx", "inspect", "--bootstrap", builder)
-    (pod,) = _pods(cluster, builder)
-    (context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN exec sleep 54321\n")
-    base = f"BASE={testbed_env['BASE_IMAGE']}"
+    (context / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nRUN exec sleep 54321 # {builder}\n")
+    base = f"BASE={env['BASE_IMAGE']}"
     command = ("docker", "buildx", "build", "--builder", builder, "--build-arg", base, str(context))
     with subprocess.Popen(
-        command, env=testbed_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as client:
         try:
             assert wait_until(lambda: len(cluster.builds(builder)) == 1, seconds=20)
-            (line,) = _exec(testbed_env, pod, *_PGREP).stdout.splitlines()
-            assert int(line)
+            yield
         finally:
             os.killpg(client.pid, 9)
+
+
+def test_a_build_is_seen_in_its_pod_and_ends_with_its_client(
+    cluster: Cluster, testbed_env: dict[str, str], docker: Docker, builder: str, context: Path
+) -> None:
+    with _sleeping(cluster, docker, testbed_env, builder, context):
+        (pod,) = _pods(cluster, builder)
+        (line,) = _exec(testbed_env, pod, *_PGREP).stdout.splitlines()
+        assert int(line)
     assert wait_until(lambda: _exec(testbed_env, pod, *_PGREP).returncode == 1, seconds=20)
 
 
 def test_a_build_ends_with_its_pod(
     cluster: Cluster, testbed_env: dict[str, str], docker: Docker, builder: str, context: Path
 ) -> None:
-    _create(docker, builder)
-    docker("buildx", "inspect", "--bootstrap", builder)
-    (context / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nRUN exec sleep 54322\n")
-    base = f"BASE={testbed_env['BASE_IMAGE']}"
-    command = ("docker", "buildx", "build", "--builder", builder, "--build-arg", base, str(context))
-    with subprocess.Popen(
-        command, env=testbed_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as client:
-        try:
-            assert wait_until(lambda: len(cluster.builds(builder)) == 1, seconds=20)
-            assert cluster.open_connections(builder) == 1
-            cluster.kubectl("delete", "deployment", builder)
-            assert wait_until(lambda: cluster.open_connections(builder) == 0, seconds=20)
-        finally:
-            os.killpg(client.pid, 9)  # buildx itself waits for ever: the end of its exec does not reach its build
+    with _sleeping(cluster, docker, testbed_env, builder, context):
+        assert cluster.open_connections(builder) == 1
+        cluster.kubectl("delete", "deployment", builder)
+        assert wait_until(lambda: cluster.open_connections(builder) == 0, seconds=20)
+        # buildx itself waits for ever: the end of its exec does not reach its build
 
 
 def test_kubectl_makes_waits_and_deletes(cluster: Cluster, unique: str) -> None:

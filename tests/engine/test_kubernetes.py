@@ -14,7 +14,6 @@ from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
 from tests.engine.conftest import _CHECKOUT
-from tests.engine.test_builders import mpbake  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from testbed.kubernetes.cluster import Cluster
     from testbed.testbed import Testbed
 
-    from tests.engine.conftest import Docker, RunMpbake
-    from tests.engine.test_builders import Mpbake
+    from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
 
 @pytest.fixture
@@ -66,7 +64,7 @@ def objects(cluster: Cluster, namespace: str = "default") -> str:
 def test_a_whole_life(
     testbed: Testbed,
     cluster: Cluster,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     repository: str,
     tmp_path: Path,
@@ -115,7 +113,7 @@ def test_a_whole_life(
 def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
     testbed: Testbed,
     cluster: Cluster,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     tmp_path: Path,
 ) -> None:
@@ -133,7 +131,7 @@ def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
 def test_a_deployment_in_which_somebody_builds_stays(
     testbed: Testbed,
     cluster: Cluster,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     testbed_env: dict[str, str],
     tmp_path: Path,
@@ -159,7 +157,7 @@ def test_a_deployment_in_which_somebody_builds_stays(
 
 def test_pods_that_cannot_start_say_why(
     testbed: Testbed,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     tmp_path: Path,
 ) -> None:
@@ -175,7 +173,7 @@ def test_pods_that_cannot_start_say_why(
 def test_a_cluster_that_does_not_answer(
     testbed: Testbed,
     cluster: Cluster,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     tmp_path: Path,
 ) -> None:
@@ -203,7 +201,7 @@ def test_without_kubectl_nothing_is_made(
 def test_what_is_no_longer_declared_is_removed_from_its_namespace(
     testbed: Testbed,
     cluster: Cluster,
-    mpbake: Mpbake,  # noqa: F811 - the fixture
+    mpbake: Mpbake,
     name: str,
     tmp_path: Path,
 ) -> None:

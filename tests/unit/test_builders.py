@@ -96,7 +96,7 @@ def builders(folder: Path, engine: FakeDocker) -> tuple[Builders, list[str]]:
     return Builders(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
 
 
-def brought_up(folder: Path, engine: Engine, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
+def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
     """What was to be done, what was said, and what went wrong."""
     this, said = builders(folder, engine)
     told: list[str] = []

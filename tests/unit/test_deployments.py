@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mpbake.buildkit import builders as module
-from mpbake.buildkit.builders import Builders
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.deployments import Deployments
 from mpbake.buildkit.inventory import inventory
-from mpbake.buildkit.tools import tools_for
 from mpbake.errors import Unreachable
-from mpbake.lifecycle import ANNOTATION, Made, changes_text, inventory_text
+from mpbake.lifecycle import ANNOTATION, Made, inventory_text
 from mpbake.plan import Builder, Driver, Node
+from tests.unit import test_builders
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
+from tests.unit.test_builders import builders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mpbake.buildkit.docker import Completed
 
@@ -87,21 +86,11 @@ class Cluster(FakeDocker):
         return super().run(arguments, **settings)
 
 
-def builders(folder: Path, cluster: FakeDocker) -> tuple[Builders, list[str]]:
-    (folder / "scratch").mkdir(exist_ok=True)
-    said: list[str] = []
-    environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    tools = tools_for(cluster, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return Builders(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
-
-
 def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
     """What was to be done about the Deployment, what was said of it, and what went wrong with it."""
-    this, said = builders(folder, cluster)
-    told: list[str] = []
-    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes)))
-    lines = [line for line in "".join(told).splitlines() if " builder k:" not in line]
-    return "\n".join(lines), said, [str(each) for each in found.errors if "did not write down" not in str(each)]
+    told, said, errors = test_builders.brought_up(folder, cluster, builder)
+    lines = [line for line in told.splitlines() if " builder k:" not in line]
+    return "\n".join(lines), said, [each for each in errors if "did not write down" not in each]
 
 
 def test_what_there_is() -> None:

@@ -12,7 +12,7 @@ from testbed.node_settings import Settings
 from testbed.nodes import SOURCES, read_builds, read_open_connections
 from testbed.packages import ensure_tools
 from testbed.place import is_free
-from testbed.processes import run
+from testbed.processes import Background, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ _NAME = "cluster"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cluster:
+class Cluster(Background):
     """One cluster in a background process, and the programs that reach it.
 
     Its objects outlive a stop. It has the namespace `default` and those that are added. `upstreams` says to
@@ -59,18 +59,6 @@ class Cluster:
         env = {**self.upstreams[""].env, "PYTHONPATH": str(SOURCES)}
         argv = (sys.executable, "-m", "testbed.kubernetes.api", str(file))
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
-
-    def stop(self) -> None:
-        """End it: connections are refused from then on."""
-        self._daemon.stop()
-
-    def pause(self) -> None:
-        """Freeze it: it takes connections and never answers."""
-        self._daemon.pause()
-
-    def resume(self) -> None:
-        """Let it go on after a pause."""
-        self._daemon.resume()
 
     def kubectl(self, *args: str, stdin: str = "") -> str:
         """What `kubectl ARGS` prints; TestbedError when it fails."""
