@@ -177,7 +177,7 @@ class Builds:
     def _watch(self, piece: BuildPiece) -> Watch | None:
         """A silent build goes on as long as its node answers: half the time is for the silence, half to answer."""
         half = piece.target.stall_timeout / 2
-        return Watch(seconds=half, alive=lambda: self.nodes.answers(piece.node, half)) if half else None
+        return Watch(seconds=half, alive=lambda: self.nodes.answers_at_last(piece.node, half)) if half else None
 
     def _failures(
         self, pieces: Sequence[BuildPiece], call: BakeCall, found: Completed, progress: Progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import threading
 import time
@@ -116,11 +115,18 @@ class Nodes:
             return self._locks.setdefault(what, threading.Lock())
 
     def answers(self, node: Node, timeout: float) -> bool:
-        """Whether a node that has been ready still answers, within so many seconds; it is asked until they are over."""
+        """Whether a node that has been ready still answers, within so many seconds."""
+        try:
+            self._instances.asked(self.instance(node), timeout)
+        except Unreachable:
+            return False
+        return True
+
+    def answers_at_last(self, node: Node, timeout: float) -> bool:
+        """As `answers`, of a node that may say no for a moment: it is asked until the time is over."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
-            with contextlib.suppress(Unreachable):
-                self._instances.asked(self.instance(node), left)
+            if self.answers(node, left):
                 return True
             self._docker.pause(min(_ASK_AGAIN, end - time.monotonic()))
         return False
