@@ -143,12 +143,13 @@ class Testbed:
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
-    def add_node(self, name: str, *, poses_as: str = "") -> Node:
+    def add_node(self, name: str, *, poses_as: str = "", beside: str = "") -> Node:
         """One more mTLS node, started; `poses_as` is the platform that it lists first.
 
-        With engines of the testbed's own all that pose as linux/arm64 share one, and all others another.
+        With engines of the testbed's own all that pose as linux/arm64 share one, and all others another, unless
+        `beside` says as what they pose that it is to share one with.
         """
-        node = mtls_node(self.place, name, self._upstream(poses_as), poses_as=poses_as)
+        node = mtls_node(self.place, name, self._upstream(beside or poses_as), poses_as=poses_as)
         node.start()
         return node
 

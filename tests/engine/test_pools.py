@@ -48,8 +48,9 @@ stall-timeout = "8s"
 
 @pytest.fixture
 def nodes(testbed: Testbed, unique: str) -> Iterator[dict[str, Node]]:
-    """Two equal nodes."""
-    found = {name: testbed.add_node(f"{name}-{unique[-6:]}") for name in ("a", "b")}
+    """Two equal nodes, each with a BuildKit of its own: one would undo for `a` what it just begins to do for `b`."""
+    beside = {"a": "", "b": "linux/arm64"}
+    found = {name: testbed.add_node(f"{name}-{unique[-6:]}", beside=other) for name, other in beside.items()}
     yield found
     for node in found.values():
         node.resume()
