@@ -22,17 +22,18 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.real import CHECKOUT, Failed, ground, median
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.real import Ground
 
+Done = TypeVar("Done")
 PLANS = {"quickstart": (), "qemu": (), "native": ("--set", "worker.needs=[]"), "ssh": (), "matrix": ()}
 GROUP = "release"
 _LAST = re.compile(r"^ *([0-9.]+)s  (?:build|publish) .*: done in ", re.MULTILINE)
@@ -49,7 +50,8 @@ def fresh(here: Ground, seconds: int) -> Ground:
     slow = f"ONBUILD RUN sleep {seconds}\n" if seconds else ""
     (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n{slow}")
     platforms = "linux/amd64,linux/arm64"
-    here.docker("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
+    command = ("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
+    _in_the_end("a base image", lambda: here.docker(*command))
     return replace(here, env={**here.env, "BASE_IMAGE": name})
 
 
@@ -72,15 +74,24 @@ def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, fl
 
 
 def baked(here: Ground, builder: str, options: Sequence[str], seconds: int) -> float:
-    """Seconds of bake, which does not ask again where the registry stumbles: the next time counts then."""
-    for _ in range(_TRIES):
+    """Seconds of bake."""
+
+    def once() -> float:
         there = fresh(here, seconds)
         (here.folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
+        return there.bake(Path(here.env["BUILDX_CONFIG"]), builder)
+
+    return _in_the_end(f"{here.folder.name}: bake", once)
+
+
+def _in_the_end(what: str, do: Callable[[], Done]) -> Done:
+    """What `do` gives, which does not ask again where the registry stumbles: the first time that works counts."""
+    for _ in range(_TRIES):
         try:
-            return there.bake(Path(here.env["BUILDX_CONFIG"]), builder)
+            return do()
         except Failed:
-            print(f"{here.folder.name}: bake failed, and is tried again", flush=True)
-    sys.exit(f"{here.folder.name}: bake failed {_TRIES} times")
+            print(f"{what} failed, and is tried again", flush=True)
+    sys.exit(f"{what} failed {_TRIES} times")
 
 
 def main() -> None:

@@ -70,10 +70,10 @@ class Ground:
         return seconds, done.stderr
 
     def docker(self, *arguments: str) -> str:
-        """Run docker; the benchmark ends when it fails."""
+        """Run docker. Raises Failed."""
         done = subprocess.run(["docker", *arguments], env=dict(self.env), capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"docker {' '.join(arguments)} failed:\n{done.stderr}")
+            raise Failed(f"docker {' '.join(arguments)} failed:\n{done.stderr}")
         return done.stdout.strip()
 
     def witness(self, container: str, *, poses_as: str) -> Node:

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from mpbake import __version__
 from mpbake.hiding import Hiding, hiding_stream
-from mpbake.memory import no_garbage
+from mpbake.memory import keep_all, no_garbage
 from mpbake.options import Options, World
 from mpbake.output import silence
 
@@ -289,6 +289,7 @@ def schema(**given: Any) -> None:
 def _call(module: str, given: dict[str, Any]) -> None:
     with no_garbage():
         command = importlib.import_module(f"mpbake.commands.{module}")
+    keep_all()
     try:
         code = command.main(Options(**given), _world(click.get_current_context().ensure_object(Hiding)))
         sys.stdout.flush()

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 _NO_ANSWER = re.compile(
     r"connection refused|no such host|i/o timeout|connection reset|network is unreachable|no route to host|"
     r"TLS handshake timeout|server misbehaving|context deadline exceeded|unexpected EOF|: EOF\b|"
-    r"50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|tls: |x509: |no answer in time",
+    r"(?-i:\b50[234] [A-Z])|tls: |x509: |no answer in time",
     re.IGNORECASE,
 )
-_STUMBLED = re.compile(
-    r"\b50[0234] (?:Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout)", re.IGNORECASE
-)
+_STUMBLED = re.compile(r"\b50[0234] [A-Z]")
+"""Servers and proxies put what follows in words of their own: `Gateway Timeout`, `Gateway Time-out`."""
 _ABSENT = re.compile(r"(?:^|: )not found$")
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
@@ -119,7 +118,7 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
 def _trouble(complaint: str, unanswered: str) -> tuple[type[MpbakeError], str]:
     """Whose trouble it is that a registry refuses nothing and yet fails; the remedy where nobody answered is given."""
     kind = Unreachable if _NO_ANSWER.search(complaint) else BuildFailed
-    if _STUMBLED.search(complaint):
+    if has_stumbled(complaint):
         return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
     return kind, unanswered if kind is Unreachable else ""
 
@@ -141,6 +140,11 @@ def registry_error(what: str, complaint: str) -> MpbakeError:
         return BuildFailed(message, hint="check docker login and the repository's rights")
     kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?")
     return kind(message, hint=hint)
+
+
+def has_stumbled(complaint: str) -> bool:
+    """Whether a registry, or a proxy before it, failed for a reason of its own, and may do better the next time."""
+    return bool(_STUMBLED.search(complaint))
 
 
 def is_absent(complaint: str) -> bool:

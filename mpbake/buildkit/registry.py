@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.complaints import is_absent, moved_text, registry_error
+from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
 from mpbake.buildkit.served import first_of, in_order, parse_served
 from mpbake.errors import NoSuchTag
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _TIMEOUT = 300.0
 _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
-_STUMBLED = re.compile(r"\b50[0234] [A-Z]")
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
 _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
@@ -96,7 +95,7 @@ class Registry:
         for seconds in _PAUSES:
             found = self._once(command)
             yield found
-            if not found.returncode or not _STUMBLED.search(found.error):
+            if not found.returncode or not has_stumbled(found.error):
                 return
             self.docker.pause(seconds)
         yield self._once(command)

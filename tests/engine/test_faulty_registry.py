@@ -59,9 +59,9 @@ def whole(client: RegistryClient, repository: str, tag: str) -> str:
 @pytest.mark.parametrize(
     ("builder", "fault", "each"),
     [
-        ("two", "refuses", 5),
-        ("two", "dies", 11),
-        ("default", "refuses", 5),
+        ("two", "refuses", 13),
+        ("two", "dies", 29),
+        ("default", "refuses", 13),
         ("two", "stumbles", 22),
         ("two", "breaks", 62),
         pytest.param("two", "refuses", 1, marks=pytest.mark.long),

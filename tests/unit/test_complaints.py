@@ -254,6 +254,9 @@ REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
         ("received unexpected HTTP status: 502 Bad Gateway", Unreachable, STUMBLED),
         ("unexpected status from PUT request to http://r/v2/: 503 Service Unavailable", Unreachable, STUMBLED),
         ("failed to copy: 504 Gateway Timeout", Unreachable, STUMBLED),
+        ("failed to copy: 504 Gateway Time-out", Unreachable, STUMBLED),  # as nginx says it
+        ("failed to copy: 503 Service Temporarily Unavailable", Unreachable, STUMBLED),
+        ("manifest blob unknown: sha256:5030 is not there", BuildFailed, ""),
         ("localhost:5000/web:1: not found", BuildFailed, ""),
         ("\x1b[31mmanifest invalid", BuildFailed, ""),
     ],
