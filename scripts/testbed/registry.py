@@ -14,6 +14,8 @@ from testbed.processes import Background, succeeds, wait_until
 from testbed.registry_client import RegistryClient
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.engine import Engine
     from testbed.place import Place
     from testbed.processes import Daemon
@@ -22,6 +24,7 @@ USER, PASSWORD = "tester", "push-allowed"
 # The registry knows no other hash than bcrypt, which neither Python nor every machine can make.
 _HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuJI6OJygcGQ7LLZLdLIriLpYnp3gciPa\n"
 _IMAGE = "registry:2"
+_SERVER = {"certificate": "crt", "key": "key"}
 _SECONDS = 20
 
 
@@ -57,11 +60,15 @@ def find_registry(place: Place, engine: Engine) -> Registry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessRegistry(Background):
-    """Debian's docker-registry as a background process; with `password` it lets nobody in without it."""
+    """Debian's docker-registry as a background process.
+
+    With `password` it lets nobody in without it, with `tls` it speaks nothing else, as the testbed's CA vouches for.
+    """
 
     place: Place
     name: str
     password: bool = False
+    tls: bool = False
 
     @property
     def host(self) -> str:
@@ -71,7 +78,8 @@ class ProcessRegistry(Background):
     @property
     def client(self) -> RegistryClient:
         """A way to ask it what it holds."""
-        return RegistryClient(host=self.host, login=(USER, PASSWORD) if self.password else None)
+        ca = self._certificate("ca.crt") if self.tls else None
+        return RegistryClient(host=self.host, login=(USER, PASSWORD) if self.password else None, ca=ca)
 
     def start(self) -> None:
         """Start it unless it runs, and wait until it answers."""
@@ -80,7 +88,7 @@ class ProcessRegistry(Background):
         config.write_text(json.dumps(self._config()))  # it reads YAML, and JSON is YAML
         self.place.note("daemon", self.name)
         argv = ("docker-registry", "serve", str(config))
-        self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.host))
+        self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.client))
 
     @property
     def _daemon(self) -> Daemon:
@@ -88,16 +96,22 @@ class ProcessRegistry(Background):
 
     def _config(self) -> dict[str, object]:
         storage = {"rootdirectory": str(self.place.folder(f"{self.name}/storage"))}
+        served: dict[str, object] = {"addr": f"127.0.0.1:{self.place.port(self.name)}"}
+        if self.tls:
+            served["tls"] = {part: str(self._certificate(f"server.{end}")) for part, end in _SERVER.items()}
         config: dict[str, object] = {
             "version": "0.1",
             "storage": {"filesystem": storage, "delete": {"enabled": True}},
-            "http": {"addr": f"127.0.0.1:{self.place.port(self.name)}"},
+            "http": served,
         }
         if self.password:
             passwords = self.place.folder(self.name) / "htpasswd"
             passwords.write_text(_HTPASSWD)
             config["auth"] = {"htpasswd": {"realm": "testbed", "path": str(passwords)}}
         return config
+
+    def _certificate(self, name: str) -> Path:
+        return self.place.folder("certs") / name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,13 +134,13 @@ class ContainerRegistry:
 
     def start(self) -> None:
         """Start it unless it runs, and wait until it answers."""
-        if answers(self.host):
+        if answers(self.client):
             return
         if succeeds(("docker", "container", "inspect", self._container), env=self.engine.env):
             self.engine.docker("start", self._container)
         else:
             self._create()
-        if not wait_until(lambda: answers(self.host), seconds=_SECONDS):
+        if not wait_until(lambda: answers(self.client), seconds=_SECONDS):
             message = f"{self._container} does not answer:\n{self.engine.docker('logs', self._container)}"
             raise TestbedError(message)
 
@@ -152,13 +166,9 @@ class ContainerRegistry:
             raise TestbedError(message) from error
 
 
-def answers(host: str) -> bool:
-    """Whether a registry answers there, if only that one must log in."""
-    connection = http.client.HTTPConnection(host.replace("localhost", "127.0.0.1"), timeout=2)
+def answers(client: RegistryClient) -> bool:
+    """Whether a registry answers, if only that one must log in."""
     try:
-        connection.request("GET", "/v2/")
-        return connection.getresponse().status in {200, 401}
+        return client.ask("GET", "/v2/").status in {200, 401}
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()

@@ -1,4 +1,4 @@
-"""A small client for registries that speak plain HTTP."""
+"""A small client for registries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, "
@@ -34,10 +36,14 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryClient:
-    """Asks the registry at `host`, as the user of `login` (name and password) if one is given."""
+    """Asks the registry at `host`, as the user of `login` (name and password) if one is given.
+
+    It is one behind TLS if there is a `ca` that vouches for it.
+    """
 
     host: str
     login: tuple[str, str] | None
+    ca: Path | None = None
 
     def tags(self, repository: str) -> list[str]:
         """The repository's tags, sorted; none when there is no such repository."""
@@ -94,7 +100,7 @@ class RegistryClient:
 
     def ask(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
         """Send one request, whatever the answer."""
-        connection = http.client.HTTPConnection(self.host.replace("localhost", "127.0.0.1"), timeout=_SECONDS)
+        connection = self._connection()
         try:
             sent = {"Host": self.host, **(headers or {}), **self._authorization()}
             connection.request(method, path, body=body or None, headers=sent)
@@ -103,6 +109,13 @@ class RegistryClient:
             return Reply(status=answer.status, headers=named, body=answer.read())
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host = self.host.replace("localhost", "127.0.0.1")
+        if self.ca is None:
+            return http.client.HTTPConnection(host, timeout=_SECONDS)
+        trusting = ssl.create_default_context(cafile=str(self.ca))
+        return http.client.HTTPSConnection(host, timeout=_SECONDS, context=trusting)
 
     def _authorization(self) -> dict[str, str]:
         if self.login is None:

@@ -177,6 +177,12 @@ class Testbed:
         registry.start()
         return registry
 
+    def tls_registry(self) -> ProcessRegistry:
+        """A third one, started, behind TLS that only the testbed's CA vouches for, and behind the same password."""
+        registry = ProcessRegistry(place=self.place, name="tls-registry", password=True, tls=True)
+        registry.start()
+        return registry
+
     def _upstream(self, platform: str) -> Upstream:
         return upstream(self.place, self.engine, platform)
 

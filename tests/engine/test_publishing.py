@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import json
+import shutil
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from testbed.registry import PASSWORD, USER
 from testbed.registry_client import platforms_of
 
 from tests.engine.test_values import _two_nodes
@@ -12,12 +16,19 @@ from tests.engine.test_values import _two_nodes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.registry import Registry
+    from testbed.registry import ProcessRegistry, Registry
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, RunMpbake
 
 BOTH = ["linux/amd64", "linux/arm64"]
+
+
+class LoggedIn(Protocol):
+    """Logs a user in to registries."""
+
+    def __call__(self, registry: ProcessRegistry) -> dict[str, str]:
+        """The environment of somebody who has."""
 
 
 def plan_of(testbed: Testbed, builder: str, tags: list[str], more: str = "") -> str:
@@ -142,3 +153,63 @@ push = true
 
     assert done.returncode == 0, done.stderr
     assert docker("run", "--rm", "--quiet", f"{repository}:second", "cat", "/who").strip() == "first"
+
+
+@pytest.fixture
+def logged_in(testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path) -> LoggedIn:
+    """A user with a docker configuration of the test's own."""
+
+    def log_in(registry: ProcessRegistry) -> dict[str, str]:
+        config = tmp_path / "docker"
+        if "DOCKER_CONFIG" in testbed.engine.client:
+            shutil.copytree(testbed.engine.client["DOCKER_CONFIG"], config)
+        config.mkdir(exist_ok=True)
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        (config / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": login}}}))
+        return {**testbed_env, "DOCKER_CONFIG": str(config)}
+
+    return log_in
+
+
+@pytest.mark.parametrize("builder", ["default", "box", "two"])
+def test_the_users_login_is_used(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, logged_in: LoggedIn, tmp_path: Path, unique: str
+) -> None:
+    locked = testbed.password_registry()
+    tags = [f"{locked.host}/{unique}:1", f"{locked.host}/{unique}/copy:1"]
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, tags, 'checks = [{ run = ["true"] }]'))
+    env = logged_in(locked)
+
+    done = run_mpbake(["run", "web"], env=env)
+
+    assert done.returncode == 0, done.stderr
+    served = [locked.client.manifest(tag) for tag in tags]
+    assert len({digest for digest, _ in served}) == 1
+    assert platforms_of(served[0][1]) == BOTH
+    assert run_mpbake(["verify", "web"], env=env).returncode == 0
+    stranger = run_mpbake(["verify", "web"])
+    assert stranger.returncode == 1
+    assert "check docker login and the repository's rights" in stranger.stderr
+
+
+def test_a_registry_with_a_certificate_of_its_own(
+    testbed: Testbed, run_mpbake: RunMpbake, logged_in: LoggedIn, tmp_path: Path, unique: str
+) -> None:
+    locked = testbed.tls_registry()
+    plan = plan_of(testbed, "box", [f"{locked.host}/{unique}:1", f"{locked.host}/{unique}/copy:1"])
+    (tmp_path / "build.toml").write_text(plan)
+    env = logged_in(locked)
+    refused = run_mpbake(["run", "web"], env=env)
+    assert refused.returncode == 5
+    assert "x509: certificate signed by unknown authority" in refused.stderr
+
+    trusting = f"b{unique[-6:]}"
+    ca = f'buildkitd.registry."{locked.host}".ca = ["{testbed.certificates}/ca.crt"]'
+    (tmp_path / "build.toml").write_text(
+        plan.replace("[builders.box]", f"[builders.box]\n{ca}").replace("box", trusting)
+    )
+    done = run_mpbake(["run", "web"], env=env)
+    assert run_mpbake(["builders", "rm", trusting], env=env).returncode == 0
+
+    assert done.returncode == 0, done.stderr
+    assert locked.client.manifest(f"{unique}:1") == locked.client.manifest(f"{unique}/copy:1")
