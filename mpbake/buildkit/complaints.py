@@ -10,7 +10,7 @@ from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mpbake.buildkit.progress import Failed, Progress
     from mpbake.steps import CheckPiece
@@ -23,6 +23,20 @@ _NO_ANSWER = re.compile(
 )
 _STUMBLED = re.compile(r"\b50[0234] [A-Z]")
 """Servers and proxies put what follows in words of their own: `Gateway Timeout`, `Gateway Time-out`."""
+_UNTRUSTED = re.compile(r"certificate signed by unknown authority|certificate is not trusted")
+_WITHOUT_TLS = re.compile(r"server gave HTTP response to HTTPS client")
+_ON_THE_NODE = {
+    _UNTRUSTED: "the node does not trust the registry's certificate: name its CA with "
+    'buildkitd.registry."HOST".ca in the builder, or where the node is made',
+    _WITHOUT_TLS: "the registry does not speak TLS: say so with "
+    'buildkitd.registry."HOST".http = true in the builder, or where the node is made',
+}
+_ON_THIS_MACHINE = {
+    _UNTRUSTED: "this machine does not trust the registry's certificate: add its CA to the certificates of the system, "
+    "or name it with SSL_CERT_FILE",
+    _WITHOUT_TLS: "the registry does not speak TLS, which can only be said with "
+    'buildkitd.registry."HOST".http = true in a docker-container or kubernetes builder',
+}
 _ABSENT = re.compile(r"(?:^|: )not found$")
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
@@ -103,21 +117,26 @@ def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
-        return _trouble(
-            message, "the registry does not answer the node: is it up, and does the node reach that address?"
-        )
+        unanswered = "the registry does not answer the node: is it up, and does the node reach that address?"
+        return _trouble(message, unanswered, _ON_THE_NODE)
     if _NODE_GONE.search(message):
         return NodeLost, "the node went away meanwhile: is it up, and reachable from this machine?"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
             return BuildFailed, "the registry does not give out a base image: check its name and docker login"
-        return _trouble(message, "a base image's registry does not answer the node")
+        return _trouble(message, "a base image's registry does not answer the node", _ON_THE_NODE)
     return BuildFailed, ""
 
 
-def _trouble(complaint: str, unanswered: str) -> tuple[type[MpbakeError], str]:
-    """Whose trouble it is that a registry refuses nothing and yet fails; the remedy where nobody answered is given."""
+def _trouble(complaint: str, unanswered: str, remedies: Mapping[re.Pattern[str], str]) -> tuple[type[MpbakeError], str]:
+    """Whose trouble it is that a registry refuses nothing and yet fails.
+
+    The remedies of some complaints are given, and that of any other where nobody answered.
+    """
     kind = Unreachable if _NO_ANSWER.search(complaint) else BuildFailed
+    remedy = next((remedy for pattern, remedy in remedies.items() if pattern.search(complaint)), "")
+    if remedy:
+        return kind, remedy
     if has_stumbled(complaint):
         return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
     return kind, unanswered if kind is Unreachable else ""
@@ -138,7 +157,7 @@ def registry_error(what: str, complaint: str) -> MpbakeError:
     message = f"{what}: {without_colour(complaint)}"
     if _REFUSED.search(complaint):
         return BuildFailed(message, hint="check docker login and the repository's rights")
-    kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?")
+    kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?", _ON_THIS_MACHINE)
     return kind(message, hint=hint)
 
 

@@ -15,6 +15,14 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, verte
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
 STUMBLED = "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+NODE_TRUSTS_NOT = (
+    "the node does not trust the registry's certificate: name its CA with "
+    'buildkitd.registry."HOST".ca in the builder, or where the node is made'
+)
+NODE_KNOWS_NOT = (
+    'the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true in the builder, or where the '
+    "node is made"
+)
 NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
@@ -50,8 +58,16 @@ GET request to https://ghcr.io/token: 403 Forbidden
 127.0.0.1:1: connect: connection refused
         failed to push r.invalid/web:1: failed to do request: Head "https://r.invalid/v2/": dial tcp: lookup \
 r.invalid on 10.0.0.1:53: no such host
+        """,
+    (Unreachable, NODE_TRUSTS_NOT): """
         failed to push r/web:1: failed to do request: Head "https://r/v2/": tls: failed to verify certificate: x509: \
 certificate signed by unknown authority
+        r/base:1: failed to resolve source metadata for r/base:1: failed to do request: Head "https://r/v2/base": \
+tls: failed to verify certificate: x509: certificate signed by unknown authority
+        """,
+    (BuildFailed, NODE_KNOWS_NOT): """
+        failed to push r/web:1: failed to do request: Head "https://r/v2/": http: server gave HTTP response to HTTPS \
+client
         """,
     (Unreachable, STUMBLED): """
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 503 \
@@ -230,6 +246,14 @@ def test_moved_text(tags: list[str], moved: list[str], said: str) -> None:
 # --- registries -------------------------------------------------------------------------------------------------------
 
 REGISTRY_REFUSED = "check docker login and the repository's rights"
+REGISTRY_UNTRUSTED = (
+    "this machine does not trust the registry's certificate: add its CA to the certificates of the system, or name it "
+    "with SSL_CERT_FILE"
+)
+REGISTRY_WITHOUT_TLS = (
+    'the registry does not speak TLS, which can only be said with buildkitd.registry."HOST".http = true in a '
+    "docker-container or kubernetes builder"
+)
 REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
 
 
@@ -250,6 +274,16 @@ REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
         ),
         ("no answer in time", Unreachable, REGISTRY_UNANSWERED),
         ('Get "https://r/v2/": net/http: TLS handshake timeout', Unreachable, REGISTRY_UNANSWERED),
+        (
+            'Head "https://r/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority',
+            Unreachable,
+            REGISTRY_UNTRUSTED,
+        ),
+        (
+            'Head "https://r/v2/": http: server gave HTTP response to HTTPS client',
+            BuildFailed,
+            REGISTRY_WITHOUT_TLS,
+        ),
         ("received unexpected HTTP status: 500 Internal Server Error", BuildFailed, STUMBLED),
         ("received unexpected HTTP status: 502 Bad Gateway", Unreachable, STUMBLED),
         ("unexpected status from PUT request to http://r/v2/: 503 Service Unavailable", Unreachable, STUMBLED),
