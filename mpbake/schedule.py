@@ -79,7 +79,7 @@ class Schedule:
         self._stranded: list[Pool] = []
         self._stranded_checks: list[CheckPiece] = []
         self._ready: list[Step] = []
-        self._running: dict[Step, None] = {}
+        self._running: dict[Step, int] = {}
         self._over: dict[Step, StepStatus] = {}
         self._left = sum(not _is_lazy(step) for step in graph.steps)
         self._look_again: list[float] = []
@@ -135,8 +135,16 @@ class Schedule:
             calls += self._fill(pool, now)
         for pool in self._pools:
             calls += self._help_out(pool, now)
-        self._running |= dict.fromkeys(step for call in calls for step in call)
+        self._running |= {step: self._outages(step) for call in calls for step in call}
         return calls
+
+    def _outages(self, step: Step) -> int:
+        """How many outages of its node are known."""
+        return self._host(step).outages if isinstance(step, BootstrapNode | BuildPiece | CheckPiece) else 0
+
+    def _host(self, step: BootstrapNode | BuildPiece | CheckPiece) -> Host:
+        """The node on which `step` was started."""
+        return self._hosts[step.node.id if isinstance(step, BootstrapNode) else _piece_of(step).node.id]
 
     def _wake(self, now: float) -> None:
         """Nodes that were lost long enough ago may be tried again."""
@@ -338,7 +346,7 @@ class Schedule:
         host.running.pop(step, None)
         if status is StepStatus.DONE:
             host.losses = 0
-            host.built |= {each for each in self._shared_by.get(step.target, ()) if step.node in each.nodes}
+            host.built |= {each for each in self._shared_by.get(step.target, ()) if _holds(step, each)}
         if step.shared:
             host.building.discard(self._template(step))
             self._release(host)
@@ -429,9 +437,10 @@ class Schedule:
         may be tried.
         """
         assert isinstance(step, BootstrapNode | BuildPiece | CheckPiece)  # noqa: S101 - nothing else is bound to a node
-        host = self._hosts[step.node.id if isinstance(step, BootstrapNode) else _piece_of(step).node.id]
+        host = self._host(step)
         if lost:
-            self._lose(host, now)
+            if self._running[step] == host.outages:  # else it notices late what is known
+                self._lose(host, now)
             self._lost.add(self.origin(step))
         if isinstance(step, BootstrapNode):
             if host.node.required or any(pool.lost for pool in host.pools):
@@ -444,8 +453,9 @@ class Schedule:
 
     def _lose(self, host: Host, now: float) -> None:
         """`host` does not answer: nothing is given to it for a while. Its other pieces will find out by themselves."""
-        if host.life in {Life.DOWN, Life.GONE}:
+        if host.life is Life.GONE:
             return
+        host.outages += 1
         host.losses += 1
         host.built.clear()
         if host.losses >= host.tries or host.node.required:
@@ -527,6 +537,12 @@ def _piece_of(step: Step) -> BuildPiece:
 def _emulates(host: Host, piece: BuildPiece) -> bool:
     """Whether a node says that it builds all platforms of `piece`, in whatever way."""
     return all(any(runs(own, each.platform) for own in host.platforms) for each in piece.platforms)
+
+
+def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
+    """Whether a node that has built `piece` has built `shared`, of the same target, too."""
+    built = {each.platform for each in piece.platforms}
+    return piece.node in shared.nodes and all(each.platform in built for each in shared.platforms)
 
 
 def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:
