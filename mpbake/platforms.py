@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _ALIASES = {
     "x86_64": ("amd64", ""),
@@ -101,6 +101,15 @@ def runs(hardware: Platform, wanted: Platform) -> bool:
     if hardware.architecture == "amd64" and wanted.architecture == "386":
         return True
     return hardware.architecture == wanted.architecture and _level(hardware) >= _level(wanted)
+
+
+def natively(reported: Sequence[Platform], wanted: Platform) -> bool:
+    """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
+
+    It reports higher variants of its own architecture only where its hardware has them.
+    """
+    own = [each for each in reported if (each.os, each.architecture) == (reported[0].os, reported[0].architecture)]
+    return any(runs(each, wanted) for each in own)
 
 
 def _level(platform: Platform) -> int:

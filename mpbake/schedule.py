@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -236,21 +237,25 @@ class Schedule:
         return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
     def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
-        """`host` builds `pieces` in one call, which takes the room of one."""
+        """`host` builds `pieces` in one call, which takes the room of one, unless the plan says how much there is."""
         for piece in pieces:
             self._bound[piece] = self._on(piece, host.node)
-        host.running[self._on(pieces[0], host.node)] = now + max(self._seconds[piece] for piece in pieces)
+        end = now + max(self._seconds[piece] for piece in pieces)
+        host.running |= {self._on(piece, host.node): end for piece in (pieces if host.node.slots else pieces[:1])}
         host.changed()
         return tuple(self._on(piece, host.node) for piece in pieces)
 
     def _companions(self, piece: BuildPiece, host: Host) -> Iterator[BuildPiece]:
         """Short pieces that wait for `host` too, and share the call of `piece`, if that is short."""
         pool = self._pool_of[piece]
-        for _ in range(LARGEST_CALL - 1 if self._is_short(piece) else 0):
+        room = min(LARGEST_CALL, host.slots - len(host.running)) if host.node.slots else LARGEST_CALL
+        left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
+        for _ in range(room - 1 if self._is_short(piece) else 0):
             fan = pool.first_fan(host)
             if fan is None or not self._is_short(fan.piece) or not _are_alike(piece, fan.piece):
                 return
-            if self._missing(fan.piece, host) is not None:
+            left -= self._estimates.last(fan.piece) or 0.0
+            if left < 0 or self._missing(fan.piece, host) is not None:
                 return
             pool.discard(fan.piece)
             yield fan.piece
@@ -543,6 +548,11 @@ def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
     """Whether a node that has built `piece` has built `shared`, of the same target, too."""
     built = {each.platform for each in piece.platforms}
     return piece.node in shared.nodes and all(each.platform in built for each in shared.platforms)
+
+
+def _half_of_timeout(piece: BuildPiece) -> float:
+    """How long all pieces of a call may be expected to take: the time that each may take is that of the call, too."""
+    return piece.target.timeout / 2 or math.inf
 
 
 def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:

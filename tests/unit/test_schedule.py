@@ -489,14 +489,13 @@ MANY = """
     platforms = ["linux/amd64"]
     [builders.x]
     driver = "remote"
-    slots = 2
     nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
     """.replace("NUMBERS", str(list(range(1, 24))))
 
 
 def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str]]:
     """The calls of several pieces with which a run begins."""
-    run = Run(toml, seconds=seconds)
+    run = Run(toml, seconds=seconds, a=2)
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
     run.schedule.start()
@@ -506,6 +505,22 @@ def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str
 def test_short_pieces_of_a_node_share_a_call_which_takes_one_slot() -> None:
     short = {f"w{n}": [9.0, SHORT] for n in range(1, 24)}
     assert calls_of(short) == [[f"w{n}" for n in range(1, LARGEST_CALL + 1)], ["w21", "w22", "w23"]]
+
+
+def test_where_the_plan_gives_the_slots_each_piece_of_a_call_takes_one() -> None:
+    plan = MANY.replace('driver = "remote"', 'driver = "remote"\n    slots = 3')
+    run = Run(plan, seconds={f"w{n}": [1.0] for n in range(1, 24)})
+    assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
+    assert run.end("w1") == ["w4 on a"]
+    run.schedule.finish(run.step("w2"), DONE)
+    assert run.end("w3") == ["w5 on a", "w6 on a"]
+
+
+def test_the_pieces_of_a_call_are_expected_to_end_in_half_the_time_that_each_may_take() -> None:
+    limited = MANY.replace("\n    builder", '\n    timeout = "10s"\n    builder', 1)
+    short = {f"w{n}": [2.0] for n in range(1, 24)}
+    assert calls_of(short, limited) == [["w1", "w2"], ["w3", "w4"]]
+    assert calls_of({**short, "w1": [5.0]}, limited) == [["w2", "w3"]]
 
 
 def test_long_pieces_and_those_that_are_not_known_stay_alone() -> None:
