@@ -216,7 +216,7 @@ class Instances:
         It may have come with a checkout, and buildx reads more than one would think. What is of this run stays: others
         may be using it just now.
         """
-        path = self._folder / node.buildx_name
+        path = self._folder / node.folder_name
         if path not in self._ours:
             if not _is_real_folder(path):
                 path.unlink(missing_ok=True)

@@ -667,6 +667,43 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(
     assert create.endswith(f" {endpoint}")
 
 
+# --- builders of others -----------------------------------------------------------------------------------------------
+
+
+def theirs(folder: Path, builder: str, *endpoints: str) -> None:
+    """Somebody's builder, each of whose nodes is called x and a number."""
+    nodes = [
+        {
+            "Name": f"x{number}",
+            "Endpoint": endpoint,
+            "Platforms": None,
+            "DriverOpts": None,
+            "Flags": None,
+            "Files": None,
+        }
+        for number, endpoint in enumerate(endpoints)
+    ]
+    path = folder / ".docker/buildx/instances" / builder
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"Name": builder, "Driver": "remote", "Nodes": nodes, "Dynamic": False}))
+
+
+def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_path: Path) -> None:
+    theirs(tmp_path, "team-a", "tcp://a0:1", "tcp://a1:1")
+    theirs(tmp_path, "team-b", "tcp://b0:1")
+    (tmp_path / "nodes").mkdir()
+    nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
+    named = [("team-a", "x0"), ("team-a", "x1"), ("team-b", "x0")]
+    found = [nodes.ready(Node(builder=each, name=name, driver=Driver.REMOTE, external=True)) for each, name in named]
+    kept = [json.loads((each.store / "instances" / each.builder).read_text())["Nodes"] for each in found]
+    assert [(each["Name"], each["Endpoint"]) for (each,) in kept] == [
+        ("x0", "tcp://a0:1"),
+        ("x1", "tcp://a1:1"),
+        ("x0", "tcp://b0:1"),
+    ]
+    assert len({each.store for each in found}) == len(found)
+
+
 # --- remote nodes -----------------------------------------------------------------------------------------------------
 
 
