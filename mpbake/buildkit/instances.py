@@ -40,6 +40,8 @@ INSPECT_TIMEOUT = 60.0
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
 _CONFIG = "buildkitd.default.toml"
 _KEPT_CONFIG = "buildkitd.toml"
+_AT_REST = {"inactive", "stopped"}
+"""What buildx calls a node that was not started yet, or not again."""
 _CLIENT = ".buildNodeID"
 """A number that buildx makes up once. BuildKit is sent what has changed in a folder since the same client sent it."""
 
@@ -117,20 +119,36 @@ class Instances:
 
     def external(self, node: Node) -> Ready:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
-        original = Ready(
+        original = self._original(node)
+        if node.driver is Driver.EXTERNAL:
+            return self.booted(original)
+        copy = self._copied(node)
+        try:
+            return self.asked(copy)
+        except Unreachable:
+            self.booted(original)
+            return self.asked(copy)
+
+    def seen(self, node: Node) -> Ready:
+        """A node of a builder that somebody else made, as it is; one that does not run is not started.
+
+        Its `note` is then what buildx calls it. Raises Unreachable.
+        """
+        ready = self._original(node) if node.driver is Driver.EXTERNAL else self._copied(node)
+        found, said = self._ask(ready)
+        status = said.get("status", "")
+        if status in _AT_REST and not found.returncode and "error" not in said:
+            return replace(ready, note=status)
+        return replace(ready, facts=self._facts(ready.node, found, said))
+
+    def _original(self, node: Node) -> Ready:
+        """The builder that somebody else made, as the user's own buildx keeps it."""
+        return Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder=node.builder.lower(),
             store=store_folder(self._environment),
         )
-        if node.driver is Driver.EXTERNAL:
-            return replace(original, facts=self._inspect(original, "--bootstrap"))
-        copy = self._copied(node)
-        try:
-            return self.asked(copy)
-        except Unreachable:
-            self._inspect(original, "--bootstrap")
-            return self.asked(copy)
 
     def _copied(self, node: Node) -> Ready:
         """An instance of one node of another's builder, as buildx keeps it there. Raises Unreachable."""
@@ -226,21 +244,25 @@ class Instances:
         return path
 
     def _inspect(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
-        found = self._docker.run(
-            ["buildx", "inspect", ready.builder, *flags],
-            endpoint=ready.endpoint,
-            environment=ready.environment,
-            timeout=ready.node.boot_timeout if flags else timeout,
-        )
+        found, said = self._ask(ready, *flags, timeout=ready.node.boot_timeout if flags else timeout)
         if found.timed_out and flags:
             raise _late(ready.node)
-        said = _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+        return self._facts(ready.node, found, said)
+
+    def _ask(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> tuple[Completed, dict[str, str]]:
+        """What buildx says of a builder, as it stands and by its keys."""
+        command = ["buildx", "inspect", ready.builder, *flags]
+        found = self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
+        return found, _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+
+    def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
+        """What `node` says of itself. Raises Unreachable where that is nothing."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise unreachable(ready.node, found, said.get("error", ""))
+            raise unreachable(node, found, said.get("error", ""))
         platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
-        slots = _slots(f"{found.stdout}\n{self._config(ready.node)}")
-        return NodeFacts(driver=ready.node.driver, platforms=platforms, version=version, slots=slots)
+        slots = _slots(f"{found.stdout}\n{self._config(node)}")
+        return NodeFacts(driver=node.driver, platforms=platforms, version=version, slots=slots)
 
     def _config(self, node: Node) -> str:
         """The configuration of buildkitd that `node` is made with, as far as it is known here."""
@@ -310,10 +332,12 @@ def _is_real_folder(path: Path) -> bool:
 
 
 def _joined(text: str) -> dict[str, str]:
-    """What `buildx inspect` says of a builder as a whole: the platforms are those of any node."""
+    """What `buildx inspect` says of a builder as a whole: what one of its nodes is and has, it is and has."""
     nodes = parse_nodes(text)
     platforms = [platform for each in nodes for platform in each.get("platforms", "").split(", ") if platform]
     found = {key: value for each in nodes for key, value in each.items()}
+    if any(each.get("status") == "running" for each in nodes):
+        found["status"] = "running"
     return {**parse_inspect(text), **found, "platforms": ", ".join(dict.fromkeys(platforms))}
 
 

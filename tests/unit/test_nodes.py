@@ -704,6 +704,44 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
     assert len({each.store for each in found}) == len(found)
 
 
+STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
+CLOUD = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
+ONE_OF_TWO = f"{INSPECTED}\n{STOPPED.partition('Nodes:')[2]}"
+
+
+@pytest.mark.parametrize(
+    ("node", "answer", "note"),
+    [
+        (replace(REMOTE, builder="team", name="x0", external=True), INSPECTED, "running"),
+        (replace(REMOTE, builder="team", name="x0", external=True), STOPPED, "stopped"),
+        (CLOUD, INSPECTED, "running"),
+        (CLOUD, STOPPED, "stopped"),
+        (CLOUD, f"{STOPPED}Platforms: linux/amd64*\n", "stopped"),
+        (CLOUD, ONE_OF_TWO, "running"),
+    ],
+)
+def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answer: str, note: str) -> None:
+    theirs(tmp_path, "team", "tcp://a0:1")
+    docker = FakeDocker({"buildx inspect": done(answer)})
+    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).seen(node)
+    assert (seen.note, bool(seen.facts.platforms)) == (note, note == "running")
+    assert docker.commands == [f"buildx inspect {seen.builder}"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed("ERROR: no"),
+        failed("ERROR: no", stdout=STOPPED),
+        done(f"{STOPPED}Error: no\n"),
+        done("Name: x\nError: no"),
+    ],
+)
+def test_what_cannot_be_looked_at(tmp_path: Path, answer: Completed) -> None:
+    with pytest.raises(Unreachable, match=r"cannot be used: no$"):
+        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).seen(CLOUD)
+
+
 # --- remote nodes -----------------------------------------------------------------------------------------------------
 
 
