@@ -85,8 +85,11 @@ def parse_platform(text: str) -> Platform:
 
 
 def platform_of(entry: Mapping[str, Any]) -> Platform:
-    """A platform as the image specification writes it. Raises ValueError."""
-    parts = (entry.get("os", "unknown"), entry.get("architecture", "unknown"), entry.get("variant", ""))
+    """A platform as the image specification writes it; what it does not say is `unknown`. Raises ValueError.
+
+    What is no image says nothing.
+    """
+    parts = (entry.get("os") or "unknown", entry.get("architecture") or "unknown", entry.get("variant"))
     return parse_platform("/".join(part for part in parts if part))
 
 
