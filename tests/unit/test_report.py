@@ -336,7 +336,7 @@ def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
 
 
 def test_the_view_can_be_drawn_while_somebody_prints(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """rich holds a lock of its own while it asks for the view, and to print one waits for that lock."""
+    """Rich holds a lock of its own while it asks for the view, and to print one waits for that lock."""
     reporter, run = live(terminal), release()
     drawing = threading.Thread(target=reporter._view, daemon=True)
 
