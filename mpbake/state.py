@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import math
 import os
 import re
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.files import write_whole
+from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
-FORMAT = 1
-"""Of the file of durations; a file of a newer one is left unread."""
-_LARGEST = 50_000_000
 _LONGEST_NAME = 100
 
 
@@ -74,34 +70,24 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
 
 
 def read_durations(path: Path) -> tuple[dict[str, dict[str, list[float]]], str]:
-    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used.
-
-    A file that is not there is no reason for one: nothing was built yet.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            found = json.loads(file.read(_LARGEST))
-        if found["format"] > FORMAT:
-            return {}, f"{path} was written by a newer mpbake: durations of earlier runs count as not known"
-        return {str(target): _durations(each) for target, each in found["durations"].items()}, ""
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}, f"{path} is damaged: durations of earlier runs count as not known"
+    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used."""
+    return _durations(path).read(lambda _, found: _seconds(found))
 
 
-def _durations(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
+def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Keep `durations` for the runs to come, unless a newer mpbake wrote what is there. Raises OSError."""
+    _durations(path).write(durations)
+
+
+def _durations(path: Path) -> KeptFile:
+    return KeptFile(path=path, key="durations", format=1, loss="durations of earlier runs count as not known")
+
+
+def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
     found = {platform: [float(each) for each in seconds] for platform, seconds in by_platform.items()}
     if not all(0 <= each < math.inf for seconds in found.values() for each in seconds):
         raise ValueError(found)
     return found
-
-
-def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Keep `durations` for the runs to come."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in sorted(durations.items()))
-    write_whole(path, f'{{"format": {FORMAT}, "durations": {{\n{lines}\n}}}}\n')
 
 
 def _real_folder(path: Path) -> Path:

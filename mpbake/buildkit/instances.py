@@ -7,7 +7,6 @@ node: its folder can go at any time.
 from __future__ import annotations
 
 import base64
-import json
 import re
 import shutil
 import threading
@@ -20,6 +19,8 @@ from mpbake.buildkit.declaration import create_arguments, declare
 from mpbake.buildkit.engine import current_context
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable
+from mpbake.files import read_bounded
+from mpbake.json_text import parse_json
 from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
 from mpbake.placement import NodeFacts
@@ -153,7 +154,7 @@ class Instances:
         """Whether the instance on disk says just what the plan says; it may have come with a checkout."""
         path = ready.store / "instances" / ready.builder
         try:
-            found = json.loads(path.read_bytes())
+            found = parse_json(read_bounded(path, pipe=False, link=False))
             (node,) = found["Nodes"]
             options, files = node["DriverOpts"] or {}, node["Files"] or {}
             flags = [each for each in node["Flags"] or () if each != ALWAYS]

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from mpbake.errors import BuildFailed
 from mpbake.expected import Served, ServedImage
 from mpbake.platforms import Platform, parse_platform, platform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PREDICATES = {"slsa.dev/provenance": "provenance", "spdx.dev/document": "sbom"}
 _DESCRIPTOR = "manifest-descriptor"
+
+
+@contextlib.contextmanager
+def understood(reference: str) -> Iterator[None]:
+    """Within, what is served as `reference` is read, which may be anything. Raises BuildFailed where it is no image."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BuildFailed(f"{reference} could not be read back: what is served is no image: {said}") from error
 
 
 def parse_served(data: Mapping[str, Any]) -> Served:
@@ -80,6 +92,11 @@ def first_of(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
         if [*first, *(each for each in listed if each not in first)] == goal:
             return first
     return goal
+
+
+def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What a manifest says of itself."""
+    return {str(key): str(value) for key, value in (manifest.get("annotations") or {}).items()}
 
 
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
 from mpbake.files import write_whole
+from mpbake.json_text import parse_json
 from mpbake.lifecycle import ALWAYS, Entry, EntryNode, take_mark
 from mpbake.platforms import Platform, platform_of
 
@@ -39,14 +40,13 @@ class Store:
         """What buildx keeps of a builder; None when it keeps nothing. Raises MpbakeError when it cannot be read."""
         path = self._path(name)
         try:
-            found = json.loads(path.read_bytes())
+            return dict(parse_json(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise MpbakeError(
                 f"{path} cannot be read: {error}", hint="remove it, or have buildx write it anew"
             ) from None
-        return dict(found)
 
     def put(self, name: str, entry: Mapping[str, Any]) -> None:
         """Write a builder: it is there as a whole, or as it was. Raises MpbakeError when it does not read back."""

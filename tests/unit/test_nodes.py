@@ -460,6 +460,7 @@ def test_what_a_run_that_was_killed_left_of_its_builds_goes(tmp_path: Path) -> N
         "[]",
         "null",
         "{}",
+        "[" * 100_000,
         json.dumps(instance() | {"Nodes": []}),
         json.dumps(instance() | {"Nodes": instance()["Nodes"] * 2}),
         json.dumps(instance() | {"Name": "other"}),

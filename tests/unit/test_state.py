@@ -204,6 +204,9 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
         '{"format": 1, "durations": {"web": {"native": [NaN]}}}',
         '{"format": 1, "durations": {"web": {"native": [-1]}}}',
         '{"format": 1, "durations": {"web": {"native": [1e999]}}}',
+        f'{{"format": 1, "durations": {{"web": {{"native": [1{"0" * 400}]}}}}}}',
+        f'{{"format": 1, "durations": {{"web": {{"native": [1{"0" * 5000}]}}}}}}',
+        '{"format": 1, "durations": {"web": {"native": {"x": 1}}}}',
         "[" * 100_000,
         "\xff",
     ],
@@ -221,6 +224,8 @@ def test_newer_durations_are_left_unread(tmp_path: Path) -> None:
     path.write_text('{"format": 2, "seconds": {}}')
     durations, warning = read_durations(path)
     assert (durations, "was written by a newer mpbake" in warning) == ({}, True)
+    write_durations(path, DURATIONS)
+    assert path.read_text() == '{"format": 2, "seconds": {}}'
 
 
 def test_durations_behind_a_symlink_are_not_read_and_the_link_is_replaced(tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ def test_certificates_count_by_content(tmp_path: Path) -> None:
     assert by_content({"key": "/no"}) == (("key", "missing: /no"),)
 
 
+@pytest.mark.parametrize("content", ["", "[1]", "null", "1", "[" * 100_000])
+def test_a_damaged_store_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "instances").mkdir()
+    (tmp_path / "instances/ci").write_text(content)
+    with pytest.raises(MpbakeError, match="instances/ci cannot be read: "):
+        Store(folder=tmp_path).read("ci")
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
