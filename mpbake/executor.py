@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 
@@ -177,7 +177,7 @@ class _Run:
         except MpbakeError as failure:
             error = failure
         except OSError as failure:
-            error = MpbakeError(f"{failure.filename or 'the log'}: {failure.strerror}", hint="is the disk full?")
+            error = system_error(failure, failure.filename or "the log")
         except Exception as bug:  # noqa: BLE001 - a worker that dies silently would hang the run
             words = f"mpbake itself failed: {type(bug).__name__}: {bug}"
             error = MpbakeError(words, hint="please report this as a bug")

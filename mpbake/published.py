@@ -15,7 +15,7 @@ from mpbake.references import parse_reference
 from mpbake.steps import BuildPiece, Delivery, Publish, StepStatus, Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mpbake.plan import Target
@@ -47,6 +47,19 @@ def read_published(folder: Path) -> tuple[dict[str, Expected], str]:
 def write_published(folder: Path, published: Mapping[str, Expected]) -> None:
     """Remember `published`, by target, unless a newer mpbake wrote what is there. Raises OSError."""
     _kept(folder).write({name: _fields(each) for name, each in published.items()})
+
+
+def remember(folder: Path, published: Mapping[str, Expected]) -> Iterator[str]:
+    """Add `published` to what is remembered in `folder`; a warning of each thing that was in the way."""
+    if not published:
+        return
+    known, warning = read_published(folder)
+    if warning:
+        yield warning
+    try:
+        write_published(folder, {**known, **published})
+    except OSError as error:
+        yield f"{_kept(folder).path}: {error.strerror}: mpbake verify will not know what was published"
 
 
 def _kept(folder: Path) -> KeptFile:

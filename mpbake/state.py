@@ -15,7 +15,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.errors import LockHeld, MpbakeError, UsageError
+from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
 from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
@@ -52,21 +52,31 @@ class State:
 def open_state(root: Path, now: datetime) -> Iterator[State]:
     """Lock the plan in `root` and make the folder of a new run.
 
-    Raises LockHeld when another run works on it, UsageError when the folder cannot be had.
+    Raises LockHeld when another run works on it, UsageError when the folder cannot be had, and MpbakeError where the
+    system refuses a file, now or within.
     """
-    try:
-        folder = _real_folder(root / FOLDER)
-        _write_new(folder / ".gitignore", "*\n")
-        with _locked(folder / "lock"):
-            nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
-            _forget_old(runs)
-            run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
-            yield State(nodes=nodes, run=run)
-    except BrokenPipeError:  # nobody reads our output any more: that is not about this folder
-        raise
-    except OSError as error:
-        hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
-        raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+    with contextlib.ExitStack() as opened:
+        try:
+            state = opened.enter_context(_opened(root / FOLDER, now))
+        except OSError as error:
+            hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
+            raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+        try:
+            yield state
+        except BrokenPipeError:  # nobody reads our output any more: that is no file
+            raise
+        except OSError as error:
+            raise system_error(error, error.filename or "a log or temporary file") from error
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, now: datetime) -> Iterator[State]:
+    _write_new(_real_folder(folder) / ".gitignore", "*\n")
+    with _locked(folder / "lock"):
+        nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
+        _forget_old(runs)
+        run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
+        yield State(nodes=nodes, run=run)
 
 
 def read_durations(path: Path) -> tuple[dict[str, dict[str, list[float]]], str]:

@@ -153,6 +153,14 @@ def test_what_breaks_off_the_output_is_not_taken_for_a_full_disk(tmp_path: Path)
         raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize("file", ["/home/m.json", None])
+def test_what_is_refused_elsewhere_is_not_taken_for_this_folder(tmp_path: Path, file: str | None) -> None:
+    with pytest.raises(MpbakeError) as caught, open_state(tmp_path, NOON):
+        raise OSError(13, "Permission denied", file)
+    where = file or "a log or temporary file"
+    assert str(caught.value) == f"{where}: Permission denied\n  = is the disk full, or may this user not write there?"
+
+
 # --- old runs ---------------------------------------------------------------------------------------------------------
 
 
