@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.served import annotations_of, attestation_types, understood
-from mpbake.errors import BuildFailed, MpbakeError, NoSuchTag, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.expected import Difference, Served, ServedImage, differences
 from mpbake.references import parse_reference
 
@@ -62,12 +62,12 @@ class Verification:
         return tuple(found), next(iter(known.values()))
 
     def complaints(self, expected: Expected) -> Iterator[Difference]:
-        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable without an answer."""
+        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable, Cancelled."""
         digest = expected.digest
         for tag in expected.tags:
             try:
                 found, first = self.compare(replace(expected, tags=(tag,), digest=digest))
-            except Unreachable:
+            except (Cancelled, Unreachable):
                 raise
             except MpbakeError as error:
                 said = "no such tag" if isinstance(error, NoSuchTag) else error.message
