@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
-from mpbake.files import write_whole
+from mpbake.files import read_bounded, write_whole
 from mpbake.json_text import parse_json
 from mpbake.lifecycle import ALWAYS, Entry, EntryNode, take_mark
 from mpbake.platforms import Platform, platform_of
@@ -151,7 +151,7 @@ def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def _content(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+        return hashlib.sha256(read_bounded(Path(path), pipe=False)).hexdigest()[:12]
     except OSError:
         return f"missing: {path}"
 
