@@ -14,10 +14,11 @@ from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_paths
 from mpbake.commands.signals import stopped_by_signals
+from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
-from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.executor import WORKERS, Executor, StopRequest, exit_code
 from mpbake.placement import to_probe
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
@@ -110,6 +111,7 @@ class _Run:
             reporter=reporting,
             clock=self.world.clock,
             stop=self.stop,
+            workers=affordable(WORKERS),
         ).execute()
         finished = reporting.finished
         try:
