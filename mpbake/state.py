@@ -19,9 +19,11 @@ from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
 from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from mpbake.estimates import Recorded
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
@@ -79,12 +81,12 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
         yield State(nodes=nodes, run=run)
 
 
-def read_durations(path: Path) -> tuple[dict[str, dict[str, list[float]]], str]:
+def read_durations(path: Path) -> tuple[Recorded, str]:
     """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used."""
     return _durations(path).read(lambda _, found: _seconds(found))
 
 
-def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+def write_durations(path: Path, durations: Recorded) -> None:
     """Keep `durations` for the runs to come, unless a newer mpbake wrote what is there. Raises OSError."""
     _durations(path).write(durations)
 

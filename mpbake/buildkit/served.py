@@ -32,7 +32,7 @@ def parse_served(data: Mapping[str, Any]) -> Served:
     if "manifests" not in manifest:
         images = (_image({"digest": manifest["digest"], "platform": None}, each) for each in configs.values())
         return Served(digest=manifest["digest"], images=tuple(images))
-    entries = [each for each in manifest["manifests"] if not _is_attestation(each)]
+    entries = [each for each in manifest["manifests"] if not is_attestation(each)]
     if len(entries) == 1 == len(configs):  # a single config says of itself what it is, which may be wrong
         configs = {platform_of(entries[0].get("platform") or {}): next(iter(configs.values()))}
     return Served(
@@ -64,7 +64,7 @@ def _image(entry: Mapping[str, Any], config: Mapping[str, Any] | None) -> Served
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The attestation manifests of each image, by digest."""
     found: dict[str, tuple[str, ...]] = {}
-    for entry in filter(_is_attestation, entries):
+    for entry in filter(is_attestation, entries):
         of = entry["annotations"].get("vnd.docker.reference.digest", "")
         found[of] = (*found.get(of, ()), entry["digest"])
     return found
@@ -74,7 +74,7 @@ def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[st
     """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
     entries = index.get("manifests", [])
     place = {platform: number for number, platform in enumerate(platforms)}
-    images = [each for each in entries if not _is_attestation(each)]
+    images = [each for each in entries if not is_attestation(each)]
     images.sort(key=lambda each: place.get(platform_of(each.get("platform") or {}), len(place)))
     digests = [each["digest"] for each in images]
     statements = _statements(entries)
@@ -106,5 +106,6 @@ def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(next((kind for part, kind in _PREDICATES.items() if part in one.lower()), one) for one in predicates)
 
 
-def _is_attestation(entry: Mapping[str, Any]) -> bool:
+def is_attestation(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of an index is no image, but says something of one."""
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"

@@ -18,7 +18,7 @@ from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
 from mpbake.files import read_bounded, write_whole
 from mpbake.json_text import parse_json
-from mpbake.lifecycle import ALWAYS, Entry, EntryNode, take_mark
+from mpbake.lifecycle import ALWAYS, CERTIFICATES, Entry, EntryNode, take_mark
 from mpbake.platforms import Platform, platform_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from mpbake.plan import Builder, Node
 
 _PATIENCE = 60.0
-_CERTIFICATES = ("cacert", "cert", "key")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +145,7 @@ def joined(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Driver options, sorted, with the content of certificates for their path: another checkout has them elsewhere."""
-    return tuple(sorted((name, _content(value) if name in _CERTIFICATES else value) for name, value in options.items()))
+    return tuple(sorted((name, _content(value) if name in CERTIFICATES else value) for name, value in options.items()))
 
 
 def _content(path: str) -> str:

@@ -28,11 +28,12 @@ from mpbake.steps import BootstrapNode
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.document import Document
+    from mpbake.estimates import Recorded
     from mpbake.events import Event, Reporter
     from mpbake.graph import BuildGraph, Selection
     from mpbake.options import Options, World
@@ -143,7 +144,7 @@ class _Run:
             return MpbakeError.exit_code
         return 0
 
-    def _keep_durations(self, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    def _keep_durations(self, durations: Recorded) -> None:
         """Keep what is only a help to the runs to come."""
         path = self.state.durations
         try:
