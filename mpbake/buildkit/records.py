@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.locks import wait_for
 from mpbake.files import write_whole
+from mpbake.json_text import parse_json
 from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
 
@@ -143,7 +144,7 @@ def records_folder(environment: Mapping[str, str]) -> Path:
 
 def _read(path: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
         if found["format"] == _FORMAT:
             nodes = tuple(MadeNode(**each) for each in found["nodes"])
             return Record(builder=str(found["builder"]), plan=str(found["plan"]), nodes=nodes)

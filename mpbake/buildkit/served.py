@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from mpbake.errors import BuildFailed
 from mpbake.expected import Served, ServedImage
 from mpbake.platforms import Platform, parse_platform, platform_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PREDICATES = {"slsa.dev/provenance": "provenance", "spdx.dev/document": "sbom"}
 _DESCRIPTOR = "manifest-descriptor"
+
+
+@contextlib.contextmanager
+def understood(reference: str) -> Iterator[None]:
+    """Within, what is served as `reference` is read, which may be anything. Raises BuildFailed where it is no image."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BuildFailed(f"{reference} could not be read back: what is served is no image: {said}") from error
 
 
 def parse_served(data: Mapping[str, Any]) -> Served:
@@ -20,7 +32,7 @@ def parse_served(data: Mapping[str, Any]) -> Served:
     if "manifests" not in manifest:
         images = (_image({"digest": manifest["digest"], "platform": None}, each) for each in configs.values())
         return Served(digest=manifest["digest"], images=tuple(images))
-    entries = [each for each in manifest["manifests"] if not _is_attestation(each)]
+    entries = [each for each in manifest["manifests"] if not is_attestation(each)]
     if len(entries) == 1 == len(configs):  # a single config says of itself what it is, which may be wrong
         configs = {platform_of(entries[0].get("platform") or {}): next(iter(configs.values()))}
     return Served(
@@ -52,7 +64,7 @@ def _image(entry: Mapping[str, Any], config: Mapping[str, Any] | None) -> Served
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The attestation manifests of each image, by digest."""
     found: dict[str, tuple[str, ...]] = {}
-    for entry in filter(_is_attestation, entries):
+    for entry in filter(is_attestation, entries):
         of = entry["annotations"].get("vnd.docker.reference.digest", "")
         found[of] = (*found.get(of, ()), entry["digest"])
     return found
@@ -62,7 +74,7 @@ def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[st
     """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
     entries = index.get("manifests", [])
     place = {platform: number for number, platform in enumerate(platforms)}
-    images = [each for each in entries if not _is_attestation(each)]
+    images = [each for each in entries if not is_attestation(each)]
     images.sort(key=lambda each: place.get(platform_of(each.get("platform") or {}), len(place)))
     digests = [each["digest"] for each in images]
     statements = _statements(entries)
@@ -82,6 +94,11 @@ def first_of(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     return goal
 
 
+def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What a manifest says of itself."""
+    return {str(key): str(value) for key, value in (manifest.get("annotations") or {}).items()}
+
+
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """What an attestation manifest attests: `provenance`, `sbom`, or the predicate as it is called."""
     layers = manifest.get("layers") or ()
@@ -89,5 +106,6 @@ def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(next((kind for part, kind in _PREDICATES.items() if part in one.lower()), one) for one in predicates)
 
 
-def _is_attestation(entry: Mapping[str, Any]) -> bool:
+def is_attestation(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of an index is no image, but says something of one."""
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpbake.buildkit.served import attestation_types, first_of, in_order, parse_served
+from mpbake.buildkit.served import attestation_types, first_of, in_order, is_attestation, parse_served
 from mpbake.platforms import Platform, parse_platform, parse_platforms
 from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
 
@@ -50,6 +50,19 @@ def test_the_images_under_a_tag(data: dict[str, Any], images: dict[str, str | No
     assert {each.platform: each.configured for each in served.images} == {
         platform(name): None if own is None else platform(own) for name, own in images.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_one"),
+    [
+        ({"vnd.docker.reference.digest": "sha256:1", "vnd.docker.reference.type": "attestation-manifest"}, True),
+        ({"vnd.docker.reference.digest": "sha256:1"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_what_says_something_of_an_image(marks: dict[str, str] | None, *, is_one: bool) -> None:
+    assert is_attestation({"annotations": marks}) is is_one
 
 
 def test_labels_annotations_and_attestations() -> None:
