@@ -162,8 +162,8 @@ class Nodes:
         That it was made is `noted`, unless it is the default builder's, which is every plan's.
         """
         warnings = check_certificates(node, self._now())
-        self._contexts.ensure(node)
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
+            self._contexts.ensure(node)
             made = keeper.own(node)
             if made is None and noted:
                 warnings += self._records.add(node.builder, [node], self._plan)
