@@ -243,11 +243,12 @@ def to_bring_up(
 
     `kept` is its entry in buildx's store, `declared` what it is to be; both are None for a builder that has none.
     """
-    changes = [change for each in found if not each.trouble and not each.node.external for change in _of_node(each)]
+    changes = [change for each in found if not each.trouble and not each.node.external for change in of_node(each)]
     return (*changes, *_of_entry(builder, kept, declared))
 
 
-def _of_node(found: FoundNode) -> Iterator[Change]:
+def of_node(found: FoundNode) -> Iterator[Change]:
+    """What makes one node as declared."""
     node = found.node
     if found.context is False:
         why = "buildx reaches an engine by TLS through a docker context only"
@@ -257,7 +258,8 @@ def _of_node(found: FoundNode) -> Iterator[Change]:
         return
     made, name = found.made, made_name(node)
     if made is None:
-        yield Change(action=Action.CREATE, thing=thing, name=name, why="there is none", node=node)
+        why = "if there is none: only the context can show it" if found.context is False else "there is none"
+        yield Change(action=Action.CREATE, thing=thing, name=name, why=why, node=node)
     elif names := mark_differences(made.mark, found.mark):
         differences = tuple(_difference(each, made, node) for each in names)
         cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"

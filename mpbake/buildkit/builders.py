@@ -14,8 +14,8 @@ from mpbake.buildkit.records import record_of
 from mpbake.buildkit.store import Store, entry_of, joined
 from mpbake.buildkit.survey import is_ours, look
 from mpbake.buildkit.tools import boot, side_by_side
-from mpbake.errors import LockHeld, MpbakeError, Unreachable
-from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name
+from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name, of_node
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Builders:
             doable = [each for each in found.nodes if not each.trouble]
             errors = _errors(side_by_side(lambda each: self._bring_up_node(each, found.changes), doable))
             if any(change.thing is Thing.ENTRY for change in found.changes):
-                if any(each.trouble and each.node.driver in MADE for each in found.nodes):  # buildx would not have it
+                if _is_unmakable(found, errors):
                     self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
                 else:
                     errors += self._write_entry(builder, sure=not errors and not found.errors)
@@ -143,15 +143,18 @@ class Builders:
         )
 
     def _bring_up_node(self, found: FoundNode, changes: Iterable[Change]) -> None:
-        """Do what is to be done about one node, and see that it answers."""
+        """Do what is to be done about one node, and see that it answers.
+
+        What it lives in is looked at anew: it may be seen through its docker context only, or be another's by now.
+        """
         node = found.node
-        todo = {change.thing: change.action for change in changes if change.node is node}
         keeper = self.tools.keeper(node)
-        if not todo or keeper is None:
+        if keeper is None or not any(change.node is node for change in changes):
             return
-        action = todo.get(MADE[node.driver])
         with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
             self.tools.contexts.ensure(node)
+            todo = {change.thing: change.action for change in of_node(replace(found, made=keeper.own(node)))}
+            action = todo.get(MADE[node.driver])
             if action is Action.REPLACE:
                 self._remove_idle(node, keeper)
             boot(self.tools.instances, keeper, self.tools.instances.written(node))
@@ -214,6 +217,12 @@ class Builders:
 
 def _errors(results: Iterable[object]) -> list[MpbakeError]:
     return [each for each in results if isinstance(each, MpbakeError)]
+
+
+def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
+    """Whether a node cannot be made, so that buildx would not have it, or would have another's in its place."""
+    in_trouble = any(each.trouble and each.node.driver in MADE for each in found.nodes)
+    return in_trouble or any(isinstance(error, UsageError) for error in errors)
 
 
 def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.buildkit.docker import Completed
+    from tests.unit.tls import Certificates
 
 LOCAL = Node(
     builder="ci",
@@ -52,6 +53,7 @@ class Engine(FakeDocker):
         self.status = status
         self.busy = busy
         self.unreachable = False
+        self.foreign = False
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         """Do as docker does, where it matters."""
@@ -60,6 +62,8 @@ class Engine(FakeDocker):
             self.commands.append("container inspect")
             if self.unreachable:
                 return failed("no route to host")
+            if self.foreign:
+                return container("OTHER=1")
             if not self.made:
                 return failed("No such container")
             return container(f"{MARK}={self.made}", status=self.status, busy=self.busy)
@@ -162,6 +166,36 @@ def test_a_node_that_does_not_start_says_why_itself(tmp_path: Path) -> None:
               = try: docker -H ssh://far version
             """).replace("\n              =", "\n  =")
     ]
+
+
+# What lives behind a docker context that is still to be made is seen only then.
+NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_create": done()}
+
+
+def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    engine = Engine(**NO_CONTEXT)
+    engine.foreign = True
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    assert "+ create container buildx_buildkit_ci-local: if there is none: only the context can show it\n" in plan
+    assert errors == [
+        text("""
+            ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove it: docker rm -f buildx_buildkit_ci-local
+            """)
+    ]
+    assert not [each for each in engine.commands if each.endswith("--bootstrap")]
+    assert not (tmp_path / ".docker/buildx/instances/ci").exists()
+
+
+def test_drift_behind_a_docker_context_is_corrected_too(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(mark="driver=0", **NO_CONTEXT)
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert "container rm --force c0ffee" in engine.commands
 
 
 def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> None:
