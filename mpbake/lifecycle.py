@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -90,10 +90,16 @@ class EntryNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A builder in buildx's store."""
+    """A builder in buildx's store. One that mpbake wrote is `signed`, until buildx itself writes it anew."""
 
     driver: str
     nodes: tuple[EntryNode, ...]
+    signed: bool = field(default=False, compare=False)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether mpbake made it: it says so, or each of its nodes bears the mark, as those do that mpbake makes."""
+        return self.signed or (bool(self.nodes) and all(node.mark for node in self.nodes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from mpbake.buildkit.instances import parse_nodes
 from mpbake.buildkit.locks import held
 from mpbake.buildkit.records import record_of
 from mpbake.buildkit.store import Store, entry_of, joined
-from mpbake.buildkit.survey import is_ours, look
+from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import boot, side_by_side
 from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
 from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name, of_node
@@ -127,7 +127,7 @@ class Builders:
     def _remove_entry(self, builder: str) -> None:
         """Take the builder out of the user's store, if mpbake put it there, and forget it."""
         found = self.tools.store.read(builder)
-        if found is not None and is_ours(self.tools, builder, entry_of(found)):
+        if found is not None and entry_of(found).is_ours:
             self.tools.store.remove(builder)
             self.say(f"{builder}: taken out of buildx's store")
         elif found is not None:

@@ -266,6 +266,22 @@ def test_what_somebody_else_made_is_left_as_it_is(
         docker("buildx", "rm", "--force", name)
 
 
+def test_somebody_elses_builder_stays_after_a_run_with_one_of_its_name(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    docker("buildx", "create", "--name", name, "--driver", "remote", "tcp://127.0.0.1:9")
+    try:
+        mpbake("run", "web")
+        for _ in range(2):
+            assert f"a builder {name} is in buildx's store" in mpbake("builders", "up", code=3).stderr
+        said = mpbake("builders", "rm").stderr
+        assert f"{name}: the builder of that name in buildx's store is not mpbake's, and stays" in said
+        assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
 def test_a_node_that_builds_is_not_replaced(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, testbed_env: dict[str, str], name: str, tmp_path: Path
 ) -> None:

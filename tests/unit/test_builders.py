@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,6 +228,41 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     this, said = builders(tmp_path, engine)
     assert this.remove(replace(CI, nodes=(remote,)), keep_state=False) == []
     assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.REMOTE])
+def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tmp_path: Path, driver: Driver) -> None:
+    declared = replace(CI, driver=driver, nodes=(replace(LOCAL, driver=driver, endpoint="unix:///x", options=()),))
+    node = {"Name": "ci0", "Endpoint": "unix:///y", "Platforms": None, "DriverOpts": None, "Flags": None}
+    path = tmp_path / ".docker/buildx/instances/ci"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"Name": "ci", "Driver": str(driver), "Nodes": [node]}))
+    before = path.read_text()
+    engine = Engine()
+    this, said = builders(tmp_path, engine)
+    this.tools.records.add("ci", declared.nodes, this.plan)
+    for _ in range(2):
+        _, _, errors = brought_up(tmp_path, engine, declared)
+        assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
+    assert this.remove(declared, keep_state=False) == []
+    assert said[-1] == "ci: the builder of that name in buildx's store is not mpbake's, and stays"
+    assert path.read_text() == before
+
+
+def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Path) -> None:
+    """Nodes that somebody else runs bear no mark."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "s"))
+        server.listen()
+        remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
+        declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
+        brought_up(tmp_path, Engine(), replace(declared, nodes=(replace(remote, platforms=()),)))
+        plan, said, errors = brought_up(tmp_path, Engine(), declared)
+    assert "~ correct builder ci: buildx's store says something else" in plan
+    assert (said, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
+    this, said = builders(tmp_path, Engine())
+    assert this.remove(declared, keep_state=False) == []
+    assert said == ["ci: taken out of buildx's store"]
 
 
 def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
