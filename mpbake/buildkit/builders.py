@@ -15,11 +15,11 @@ from mpbake.buildkit.store import Store, entry_of, joined
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import boot, side_by_side
 from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
-from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name, of_node
+from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, made_name, of_node
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from mpbake.buildkit.records import MadeNode, Record
@@ -87,11 +87,13 @@ class Builders:
                 self._remove_entry(builder.name)
             return errors
 
-    def prune(self, builder: Builder | None, record: Record) -> list[MpbakeError]:
-        """Remove what was made of nodes that are no longer declared; `builder` is None when all of it is gone."""
+    def prune(self, record: Record, declared: Mapping[str, Builder]) -> list[MpbakeError]:
+        """Remove what was made of nodes that are no longer among the `declared`."""
         with self._locked(record.builder):
+            builder = record.declared_in(declared)
             gone = record.gone(builder)
-            errors = self._remove_nodes(record.builder, gone, keep_state=False)
+            staying = [node for each in declared.values() for node in each.nodes]
+            errors = self._remove_nodes(record.builder, gone, staying, keep_state=False)
             if errors:
                 return errors
             if builder is None:
@@ -102,15 +104,35 @@ class Builders:
             corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
             return self._write_entry(builder, sure=False) if corrects else []
 
-    def _remove_nodes(self, builder: str, nodes: Iterable[MadeNode], *, keep_state: bool) -> list[MpbakeError]:
+    def _remove_nodes(
+        self, builder: str, nodes: Iterable[MadeNode], staying: Collection[Node] = (), *, keep_state: bool
+    ) -> list[MpbakeError]:
+        """Remove what there is of `nodes`, but for what nodes that are `staying` live in and are reached by."""
+        contexts = {context_of(each) for each in staying}
+
         def remove(made: MadeNode) -> None:
             node = made.node(builder)
             with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
-                self._remove_node(node, keep_state=keep_state)
-                if made.context and self.tools.contexts.remove(node, made.context):
+                same = self._same(node, staying)
+                if same:
+                    self.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
+                else:
+                    self._remove_node(node, keep_state=keep_state)
+                if made.context not in {"", *contexts} and self.tools.contexts.remove(node, made.context):
                     self.say(f"{node.id}: docker context {made.context} removed")
 
         return _errors(side_by_side(remove, tuple(nodes)))
+
+    def _same(self, node: Node, staying: Iterable[Node]) -> Node | None:
+        """Which of those that are `staying` lives in the same as `node`, though it may be reached in another way."""
+        name = (node.driver, node.buildx_name)
+        namesakes = [each for each in staying if (each.driver, each.buildx_name) == name]
+        keeper = self.tools.keeper(node)
+        made = keeper.find(node) if keeper and namesakes else None
+        if keeper is None or made is None:
+            return None
+        found = ((each, keeper.find(each)) for each in namesakes)
+        return next((each for each, its in found if its and its.id == made.id), None)
 
     def _remove_node(self, node: Node, *, keep_state: bool) -> None:
         """Remove what there is of a node, which may be nothing."""

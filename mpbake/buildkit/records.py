@@ -50,8 +50,13 @@ class Record:
     plan: str
     nodes: tuple[MadeNode, ...]
 
+    def declared_in(self, builders: Mapping[str, Builder]) -> Builder | None:
+        """The builder of a plan that this is a record of, by its name in whatever case; None when there is none."""
+        others = (each for name, each in builders.items() if name.lower() == self.builder.lower())
+        return builders.get(self.builder) or next(others, None)
+
     def gone(self, builder: Builder | None) -> tuple[MadeNode, ...]:
-        """Nodes that are no longer declared, or not with this driver and engine."""
+        """Nodes that are no longer declared, or not in these words: another may lead to what they live in."""
         declared = {_made(node) for node in builder.nodes} if builder else set()
         return tuple(each for each in self.nodes if each not in declared)
 

@@ -230,6 +230,21 @@ def test_nodes_that_left_the_plan_are_pruned(
     assert name not in docker("ps", "--all") + docker("buildx", "ls")
 
 
+def test_a_node_that_is_reached_in_another_way_is_not_pruned(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    identity = container_id(docker, name)
+    plan.write_text(container_plan(testbed, name, nodes=f'local = {{ endpoint = "{testbed.ssh.endpoint}" }}'))
+    assert f"{name}/local still is the same container, which stays" in mpbake("builders", "prune").stderr
+    assert container_id(docker, name) == identity
+    assert f"buildx_buildkit_{name}-local_state" in docker("volume", "ls")
+    assert mpbake("builders", "prune").stdout == "nothing to do\n"
+    mpbake("builders", "rm")
+
+
 def test_what_a_run_made_is_pruned_too(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:

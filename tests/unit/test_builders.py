@@ -46,7 +46,10 @@ INSPECTED = (
 
 
 class Engine(FakeDocker):
-    """An engine with at most one container, and a buildx that writes instances down as the real one does."""
+    """An engine with at most one container, and a buildx that writes instances down as the real one does.
+
+    At the endpoint `other`, if any, is another engine, with a container of the same name.
+    """
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
         named = {name.replace("_", " "): answer for name, answer in answers.items()}
@@ -56,6 +59,7 @@ class Engine(FakeDocker):
         self.busy = busy
         self.unreachable = False
         self.foreign = False
+        self.other = ""
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         """Do as docker does, where it matters."""
@@ -64,6 +68,9 @@ class Engine(FakeDocker):
             self.commands.append("container inspect")
             if self.unreachable:
                 return failed("no route to host")
+            if settings["endpoint"] == self.other != "":
+                found = container(f"{MARK}={self.made}")
+                return replace(found, stdout=found.stdout.replace("c0ffee", "7ea"))
             if self.foreign:
                 return container("OTHER=1")
             if not self.made:
@@ -333,15 +340,61 @@ def test_prune(tmp_path: Path) -> None:
     this, said = builders(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
     record = record_of(CI, this.plan, None)
-    assert this.prune(moved, record) == []
+    assert this.prune(record, {"ci": moved}) == []
     assert said[0] == "ci/local: container removed, and its cache"
     assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
     left = this.tools.records.read("ci")
     assert left is not None
     assert left.nodes == ()
-    assert this.prune(None, record) == []
+    assert this.prune(record, {}) == []
     assert said[-1] == "ci: taken out of buildx's store"
     assert this.tools.records.read("ci") is None
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),)),
+        replace(CI, nodes=(replace(LOCAL, name="Local"),)),
+        Builder(name="CI", driver=CI.driver, nodes=(replace(LOCAL, builder="CI"),)),
+    ],
+)
+def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, declared: Builder) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    brought_up(tmp_path, engine, declared)
+    this, said = builders(tmp_path, engine)
+    record = record_of(declared, this.plan, record_of(CI, this.plan, None))
+    assert this.prune(record, {declared.name: declared}) == []
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
+    left = this.tools.records.read("ci")
+    assert left is not None
+    assert left.gone(declared) == ()
+    assert not [each for each in said if "removed" in each]
+
+
+def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    engine.other = "ssh://new"
+    this, said = builders(tmp_path, engine)
+    moved = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://new"),))
+    assert this.prune(record_of(CI, this.plan, None), {"ci": moved}) == []
+    assert said[0] == "ci/local: container removed, and its cache"
+    assert "container rm --force c0ffee" in engine.commands
+
+
+def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(mark=declare(LOCAL).mark, **NO_CONTEXT)
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    this, said = builders(tmp_path, engine)
+    renamed = replace(CI, nodes=(replace(secured, name="Local"),))
+    before = record_of(replace(CI, nodes=(secured,)), this.plan, None)
+    assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
+    assert this.prune(before, {"ci": renamed}) == []
+    assert not [each for each in engine.commands if each.startswith("context rm")]
+    assert said[0] == "ci/local: ci/Local still is the same container, which stays"
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------

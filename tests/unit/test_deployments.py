@@ -261,7 +261,7 @@ def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     this, said = builders(tmp_path, cluster)
     record = this.tools.records.read("k")
     assert record is not None
-    assert this.prune(None, record) == []
+    assert this.prune(record, {}) == []
     assert said == ["k/n: Deployment removed, and its cache"]
     assert cluster.found is None
     assert this.tools.records.read("k") is None
