@@ -80,11 +80,13 @@ class Builders:
     def remove(self, builder: Builder, *, keep_state: bool) -> list[MpbakeError]:
         """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry."""
         with self._locked(builder.name):
-            record = self.tools.records.read(builder.name)
-            nodes = [each for each in record_of(builder, self.plan, record).nodes if each.driver != Driver.REMOTE]
+            record = record_of(builder, self.plan, self.tools.records.read(builder.name, self.plan))
+            others = self._others(record, record.gone(builder))
+            nodes = [each for each in record.nodes if each.driver != Driver.REMOTE and each not in others]
             errors = self._remove_nodes(builder.name, nodes, keep_state=keep_state)
             if not errors:
                 self._remove_entry(builder.name)
+                self.tools.records.remove(builder.name, self.plan)
             return errors
 
     def prune(self, record: Record, declared: Mapping[str, Builder]) -> list[MpbakeError]:
@@ -92,17 +94,29 @@ class Builders:
         with self._locked(record.builder):
             builder = record.declared_in(declared)
             gone = record.gone(builder)
+            others = self._others(record, gone)
             staying = [node for each in declared.values() for node in each.nodes]
-            errors = self._remove_nodes(record.builder, gone, staying, keep_state=False)
+            leaving = [each for each in gone if each not in others]
+            errors = self._remove_nodes(record.builder, leaving, staying, keep_state=False)
             if errors:
                 return errors
             if builder is None:
-                self._remove_entry(record.builder)
+                if not self.tools.records.of_others(record.builder, self.plan):
+                    self._remove_entry(record.builder)
+                self.tools.records.remove(record.builder, self.plan)
                 return []
-            self.tools.records.drop(record.builder, gone)
+            self.tools.records.drop(record.builder, self.plan, gone)
             changes = look(self.tools, builder).changes
             corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
             return self._write_entry(builder, sure=False) if corrects else []
+
+    def _others(self, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
+        """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""
+        others = self.tools.records.of_others(record.builder, self.plan)
+        plans = {made: other.plan for other in others for made in other.nodes if made in gone}
+        for made, plan in plans.items():
+            self.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
+        return set(plans)
 
     def _remove_nodes(
         self, builder: str, nodes: Iterable[MadeNode], staying: Collection[Node] = (), *, keep_state: bool
@@ -147,14 +161,13 @@ class Builders:
         self.say(f"{node.id}: {MADE[node.driver].value} removed, {'its cache stays' if stays else 'and its cache'}")
 
     def _remove_entry(self, builder: str) -> None:
-        """Take the builder out of the user's store, if mpbake put it there, and forget it."""
+        """Take the builder out of the user's store, if mpbake put it there."""
         found = self.tools.store.read(builder)
         if found is not None and entry_of(found).is_ours:
             self.tools.store.remove(builder)
             self.say(f"{builder}: taken out of buildx's store")
         elif found is not None:
             self.say(f"{builder}: the builder of that name in buildx's store is not mpbake's, and stays")
-        self.tools.records.remove(builder)
 
     def _locked(self, builder: str) -> AbstractContextManager[None]:
         return held(

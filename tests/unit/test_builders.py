@@ -328,7 +328,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     volumes = [each for each in engine.commands if each.startswith("volume")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
-    assert this.tools.records.read("ci") is None
+    assert this.tools.records.read("ci", this.plan) is None
     said.clear()
     assert this.remove(CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
@@ -343,12 +343,12 @@ def test_prune(tmp_path: Path) -> None:
     assert this.prune(record, {"ci": moved}) == []
     assert said[0] == "ci/local: container removed, and its cache"
     assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
-    left = this.tools.records.read("ci")
+    left = this.tools.records.read("ci", this.plan)
     assert left is not None
     assert left.nodes == ()
     assert this.prune(record, {}) == []
     assert said[-1] == "ci: taken out of buildx's store"
-    assert this.tools.records.read("ci") is None
+    assert this.tools.records.read("ci", this.plan) is None
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     assert this.prune(record, {declared.name: declared}) == []
     assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
-    left = this.tools.records.read("ci")
+    left = this.tools.records.read("ci", this.plan)
     assert left is not None
     assert left.gone(declared) == ()
     assert not [each for each in said if "removed" in each]
@@ -395,6 +395,65 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
     assert this.prune(before, {"ci": renamed}) == []
     assert not [each for each in engine.commands if each.startswith("context rm")]
     assert said[0] == "ci/local: ci/Local still is the same container, which stays"
+
+
+ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
+
+
+def two_plans(folder: Path, engine: FakeDocker) -> tuple[Builders, Builders, list[str]]:
+    """The builders of two plans that are there, and what they say."""
+    this, said = builders(folder, engine)
+    plans = [folder / name for name in ("a.toml", "b.toml")]
+    for plan in plans:
+        plan.touch()
+    one, other = (replace(this, plan=plan) for plan in plans)
+    return one, other, said
+
+
+def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    one.tools.records.add("ci", [LOCAL, ARM], one.plan)
+    other.bring_up(CI, lambda _: None)
+    said.clear()
+    (record,) = other.tools.records.of_plan(other.plan)
+    assert record.gone(CI) == ()
+    assert other.remove(CI, keep_state=False) == []
+    assert said == ["ci/local: container removed, and its cache", "ci: taken out of buildx's store"]
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert [each.name for each in record.gone(CI)] == ["arm"]
+
+
+@pytest.mark.parametrize(("declared", "gone"), [({"ci": CI}, {"arm"}), ({}, {"arm", "local"})])
+def test_what_another_checkout_has_made_too_is_not_pruned(
+    tmp_path: Path, declared: dict[str, Builder], gone: set[str]
+) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    other.bring_up(CI, lambda _: None)
+    for each in (one, other):
+        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
+    said.clear()
+    (record,) = other.tools.records.of_plan(other.plan)
+    assert other.prune(record, declared) == []
+    assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
+    left = other.tools.records.read("ci", other.plan)
+    assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert one.prune(record, {"ci": CI}) == []
+    assert "ci/arm: container removed, and its cache" in said
+
+
+def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    for each in (one, other):
+        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
+    assert other.remove(CI, keep_state=False) == []
+    assert said == [f"ci/arm: made for {one.plan} too, and stays", "ci/local: container removed, and its cache"]
+    assert other.tools.records.of_plan(other.plan) == []
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
