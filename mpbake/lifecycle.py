@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -88,10 +88,16 @@ class EntryNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A builder in buildx's store."""
+    """A builder in buildx's store. One that mpbake wrote is `signed`, until buildx itself writes it anew."""
 
     driver: str
     nodes: tuple[EntryNode, ...]
+    signed: bool = field(default=False, compare=False)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether mpbake made it: it says so, or each of its nodes bears the mark, as those do that mpbake makes."""
+        return self.signed or (bool(self.nodes) and all(node.mark for node in self.nodes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,11 +247,12 @@ def to_bring_up(
 
     `kept` is its entry in buildx's store, `declared` what it is to be; both are None for a builder that has none.
     """
-    changes = [change for each in found if not each.trouble and not each.node.external for change in _of_node(each)]
+    changes = [change for each in found if not each.trouble and not each.node.external for change in of_node(each)]
     return (*changes, *_of_entry(builder, kept, declared))
 
 
-def _of_node(found: FoundNode) -> Iterator[Change]:
+def of_node(found: FoundNode) -> Iterator[Change]:
+    """What makes one node as declared."""
     node = found.node
     if found.context is False:
         why = "buildx reaches an engine by TLS through a docker context only"
@@ -255,7 +262,8 @@ def _of_node(found: FoundNode) -> Iterator[Change]:
         return
     made, name = found.made, made_name(node)
     if made is None:
-        yield Change(action=Action.CREATE, thing=thing, name=name, why="there is none", node=node)
+        why = "if there is none: only the context can show it" if found.context is False else "there is none"
+        yield Change(action=Action.CREATE, thing=thing, name=name, why=why, node=node)
     elif names := mark_differences(made.mark, found.mark):
         differences = tuple(_difference(each, made, node) for each in names)
         cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"

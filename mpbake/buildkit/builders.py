@@ -8,18 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.instances import parse_nodes
 from mpbake.buildkit.locks import held
 from mpbake.buildkit.records import record_of
 from mpbake.buildkit.store import Store, entry_of, joined
-from mpbake.buildkit.survey import is_ours, look
+from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import boot, side_by_side
-from mpbake.errors import LockHeld, MpbakeError, Unreachable
-from mpbake.lifecycle import MADE, Action, Thing, keeps_cache, made_name
+from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, made_name, of_node
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from mpbake.buildkit.records import MadeNode, Record
@@ -56,7 +57,7 @@ class Builders:
             doable = [each for each in found.nodes if not each.trouble]
             errors = _errors(side_by_side(lambda each: self._bring_up_node(each, found.changes), doable))
             if any(change.thing is Thing.ENTRY for change in found.changes):
-                if any(each.trouble and each.node.driver in MADE for each in found.nodes):  # buildx would not have it
+                if _is_unmakable(found, errors):
                     self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
                 else:
                     errors += self._write_entry(builder, sure=not errors and not found.errors)
@@ -80,40 +81,79 @@ class Builders:
     def remove(self, builder: Builder, *, keep_state: bool) -> list[MpbakeError]:
         """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry."""
         with self._locked(builder.name):
-            record = self.tools.records.read(builder.name)
-            nodes = [each for each in record_of(builder, self.plan, record).nodes if each.driver != Driver.REMOTE]
+            record = record_of(builder, self.plan, self.tools.records.read(builder.name, self.plan))
+            others = self._others(record, record.gone(builder))
+            nodes = [each for each in record.nodes if each.driver != Driver.REMOTE and each not in others]
             errors = self._remove_nodes(builder.name, nodes, keep_state=keep_state)
             if not errors:
                 self._remove_entry(builder.name)
+                self.tools.records.remove(builder.name, self.plan)
             return errors
 
-    def prune(self, builder: Builder | None, record: Record) -> list[MpbakeError]:
-        """Remove what was made of nodes that are no longer declared; `builder` is None when all of it is gone."""
+    def prune(self, record: Record, declared: Mapping[str, Builder]) -> list[MpbakeError]:
+        """Remove what was made of nodes that are no longer among the `declared`."""
         with self._locked(record.builder):
+            builder = record.declared_in(declared)
             gone = record.gone(builder)
-            errors = self._remove_nodes(record.builder, gone, keep_state=False)
+            others = self._others(record, gone)
+            staying = [node for each in declared.values() for node in each.nodes]
+            leaving = [each for each in gone if each not in others]
+            errors = self._remove_nodes(record.builder, leaving, staying, keep_state=False)
             if errors:
                 return errors
             if builder is None:
-                self._remove_entry(record.builder)
+                if not self.tools.records.of_others(record.builder, self.plan):
+                    self._remove_entry(record.builder)
+                self.tools.records.remove(record.builder, self.plan)
                 return []
-            self.tools.records.drop(record.builder, gone)
+            self.tools.records.drop(record.builder, self.plan, gone)
             changes = look(self.tools, builder).changes
             corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
             return self._write_entry(builder, sure=False) if corrects else []
 
-    def _remove_nodes(self, builder: str, nodes: Iterable[MadeNode], *, keep_state: bool) -> list[MpbakeError]:
+    def _others(self, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
+        """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""
+        others = self.tools.records.of_others(record.builder, self.plan)
+        plans = {made: other.plan for other in others for made in other.nodes if made in gone}
+        for made, plan in plans.items():
+            self.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
+        return set(plans)
+
+    def _remove_nodes(
+        self, builder: str, nodes: Iterable[MadeNode], staying: Collection[Node] = (), *, keep_state: bool
+    ) -> list[MpbakeError]:
+        """Remove what there is of `nodes`, but for what nodes that are `staying` live in and are reached by."""
+        contexts = {context_of(each) for each in staying}
+
         def remove(made: MadeNode) -> None:
             node = made.node(builder)
             with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
-                self._remove_node(node, keep_state=keep_state)
-                if made.context and self.tools.contexts.remove(node, made.context):
+                same = self._same(node, staying)
+                if same:
+                    self.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
+                else:
+                    self._remove_node(node, keep_state=keep_state)
+                if made.context not in {"", *contexts} and self.tools.contexts.remove(node, made.context):
                     self.say(f"{node.id}: docker context {made.context} removed")
 
         return _errors(side_by_side(remove, tuple(nodes)))
 
+    def _same(self, node: Node, staying: Iterable[Node]) -> Node | None:
+        """Which of those that are `staying` lives in the same as `node`, though it may be reached in another way."""
+        name = (node.driver, node.buildx_name)
+        namesakes = [each for each in staying if (each.driver, each.buildx_name) == name]
+        keeper = self.tools.keeper(node)
+        made = keeper.find(node) if keeper and namesakes else None
+        if keeper is None or made is None:
+            return None
+        found = ((each, keeper.find(each)) for each in namesakes)
+        return next((each for each, its in found if its and its.id == made.id), None)
+
     def _remove_node(self, node: Node, *, keep_state: bool) -> None:
         """Remove what there is of a node, which may be nothing."""
+        if is_shared(node):
+            self._leave(node)
+            return
         keeper = self.tools.keeper(node)
         made = self._idle(node, keeper) if keeper else None
         if keeper is None or made is None:
@@ -124,15 +164,20 @@ class Builders:
             keeper.forget_cache(node)
         self.say(f"{node.id}: {MADE[node.driver].value} removed, {'its cache stays' if stays else 'and its cache'}")
 
+    def _leave(self, node: Node) -> None:
+        """Say of the container that is every plan's why it stays, if there is one."""
+        if self.tools.containers.find(node) is not None:
+            why = "its container is that of every plan that declares no builder, and stays"
+            self.say(f"{node.id}: {why}; docker rm --force {made_name(node)} removes it")
+
     def _remove_entry(self, builder: str) -> None:
-        """Take the builder out of the user's store, if mpbake put it there, and forget it."""
+        """Take the builder out of the user's store, if mpbake put it there."""
         found = self.tools.store.read(builder)
-        if found is not None and is_ours(self.tools, builder, entry_of(found)):
+        if found is not None and entry_of(found).is_ours:
             self.tools.store.remove(builder)
             self.say(f"{builder}: taken out of buildx's store")
         elif found is not None:
             self.say(f"{builder}: the builder of that name in buildx's store is not mpbake's, and stays")
-        self.tools.records.remove(builder)
 
     def _locked(self, builder: str) -> AbstractContextManager[None]:
         return held(
@@ -143,15 +188,18 @@ class Builders:
         )
 
     def _bring_up_node(self, found: FoundNode, changes: Iterable[Change]) -> None:
-        """Do what is to be done about one node, and see that it answers."""
+        """Do what is to be done about one node, and see that it answers.
+
+        What it lives in is looked at anew: it may be seen through its docker context only, or be another's by now.
+        """
         node = found.node
-        todo = {change.thing: change.action for change in changes if change.node is node}
         keeper = self.tools.keeper(node)
-        if not todo or keeper is None:
+        if keeper is None or not any(change.node is node for change in changes):
             return
-        action = todo.get(MADE[node.driver])
         with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
             self.tools.contexts.ensure(node)
+            todo = {change.thing: change.action for change in of_node(replace(found, made=keeper.own(node)))}
+            action = todo.get(MADE[node.driver])
             if action is Action.REPLACE:
                 self._remove_idle(node, keeper)
             boot(self.tools.instances, keeper, self.tools.instances.written(node))
@@ -214,6 +262,12 @@ class Builders:
 
 def _errors(results: Iterable[object]) -> list[MpbakeError]:
     return [each for each in results if isinstance(each, MpbakeError)]
+
+
+def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
+    """Whether a node cannot be made, so that buildx would not have it, or would have another's in its place."""
+    in_trouble = any(each.trouble and each.node.driver in MADE for each in found.nodes)
+    return in_trouble or any(isinstance(error, UsageError) for error in errors)
 
 
 def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:

@@ -148,7 +148,7 @@ class Nodes:
         keeper = keeper_of(self._docker, node)
         if keeper is None:
             return self._remote_node(node)
-        return self._kept_node(node, keeper, noted=declared.driver is not Driver.AUTOMATIC)
+        return self._kept_node(node, keeper)
 
     def _remote_node(self, node: Node) -> Ready:
         warnings = check_certificates(node, self._now())
@@ -156,16 +156,13 @@ class Nodes:
         self._containers.check_endpoint(node)
         return replace(self._instances.booted(self._instances.written(node)), warnings=warnings)
 
-    def _kept_node(self, node: Node, keeper: Keeper, *, noted: bool) -> Ready:
-        """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing.
-
-        That it was made is `noted`, unless it is the default builder's, which is every plan's.
-        """
+    def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
+        """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
         warnings = check_certificates(node, self._now())
-        self._contexts.ensure(node)
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
+            self._contexts.ensure(node)
             made = keeper.own(node)
-            if made is None and noted:
+            if made is None:
                 warnings += self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))

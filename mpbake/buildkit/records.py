@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.locks import wait_for
-from mpbake.files import write_whole
+from mpbake.files import is_file, write_whole
 from mpbake.json_text import parse_json
 from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
@@ -51,8 +54,13 @@ class Record:
     plan: str
     nodes: tuple[MadeNode, ...]
 
+    def declared_in(self, builders: Mapping[str, Builder]) -> Builder | None:
+        """The builder of a plan that this is a record of, by its name in whatever case; None when there is none."""
+        others = (each for name, each in builders.items() if name.lower() == self.builder.lower())
+        return builders.get(self.builder) or next(others, None)
+
     def gone(self, builder: Builder | None) -> tuple[MadeNode, ...]:
-        """Nodes that are no longer declared, or not with this driver and engine."""
+        """Nodes that are no longer declared, or not in these words: another may lead to what they live in."""
         declared = {_made(node) for node in builder.nodes} if builder else set()
         return tuple(each for each in self.nodes if each not in declared)
 
@@ -80,29 +88,44 @@ class Records:
 
     folder: Path
 
-    def read(self, builder: str) -> Record | None:
-        """The record of a builder; None when there is none."""
-        return _read(self._path(builder))
+    def read(self, builder: str, plan: Path) -> Record | None:
+        """The record of a builder that was made for a plan; None when there is none."""
+        return _read(self._path(builder, plan))
 
     def of_plan(self, plan: Path) -> list[Record]:
         """The records of builders that were made for a plan, sorted by name."""
-        found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
-        return [each for each in found if each is not None and each.plan == str(plan)]
+        return [each for each in self._all() if each.plan == str(plan)]
+
+    def of_others(self, builder: str, plan: Path) -> list[Record]:
+        """The records of builders of this name that were made for other plans, of those that still are there."""
+        return [each for each in self._namesakes(builder, plan) if is_file(Path(each.plan))]
 
     def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> tuple[str, ...]:
-        """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot."""
+        """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot.
+
+        A plan that is no more, and had one of these nodes, was moved here: what was made for it is noted for this one.
+        What is every plan's is not noted: none of them removes it.
+        """
+        nodes = [node for node in nodes if not is_shared(node)]
+        if not nodes:
+            return ()
         try:
             with self._locked():
-                self.write(_record(builder, nodes, plan, self.read(builder)))
+                record = _record(builder, nodes, plan, self.read(builder, plan))
+                moved = [each for each in self._namesakes(builder, plan) if _was_moved(each, record)]
+                earlier = [node for each in moved for node in each.nodes]
+                self.write(replace(record, nodes=tuple(dict.fromkeys([*earlier, *record.nodes]))))
+                for each in moved:
+                    self.remove(each.builder, Path(each.plan))
         except OSError as error:
             what = f"{error.filename}: {error.strerror}"
             return (f"mpbake builders prune will not know what was made of {builder}: it cannot be noted ({what})",)
         return ()
 
-    def drop(self, builder: str, nodes: Collection[MadeNode]) -> None:
-        """Note that `nodes` of a builder are no more."""
+    def drop(self, builder: str, plan: Path, nodes: Collection[MadeNode]) -> None:
+        """Note that `nodes` of a builder are no more, as far as a plan goes."""
         with self._locked():
-            record = self.read(builder)
+            record = self.read(builder, plan)
             if record is not None:
                 self.write(replace(record, nodes=tuple(each for each in record.nodes if each not in nodes)))
 
@@ -112,14 +135,23 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Write a record, unless it says so already."""
-        if self.read(record.builder) == record:
+        plan = Path(record.plan)
+        if self.read(record.builder, plan) == record:
             return
         self._make_folder()
-        write_whole(self._path(record.builder), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
+        write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
 
-    def remove(self, builder: str) -> None:
-        """Forget a builder."""
-        self._path(builder).unlink(missing_ok=True)
+    def remove(self, builder: str, plan: Path) -> None:
+        """Forget what was made of a builder for a plan."""
+        self._path(builder, plan).unlink(missing_ok=True)
+
+    def _all(self) -> list[Record]:
+        found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [each for each in found if each is not None]
+
+    def _namesakes(self, builder: str, plan: Path) -> list[Record]:
+        """The records of builders of this name, in whatever case, that were made for other plans."""
+        return [each for each in self._all() if each.builder.lower() == builder.lower() and each.plan != str(plan)]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -132,14 +164,21 @@ class Records:
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _path(self, builder: str) -> Path:
-        return self.folder / f"{builder.lower()}.json"
+    def _path(self, builder: str, plan: Path) -> Path:
+        """Each plan has its own: two may have builders of one name that have nothing to do with each other."""
+        digest = hashlib.sha256(os.fsencode(plan)).hexdigest()
+        return self.folder / f"{builder.lower()}-{digest[:12]}.json"
 
 
 def records_folder(environment: Mapping[str, str]) -> Path:
     """Where this user's records are, by the XDG base directory specification."""
     state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/"), ".local", "state"))
     return Path(state, "mpbake", "builders")
+
+
+def _was_moved(record: Record, here: Record) -> bool:
+    """Whether the plan of a record is no more, and that of another had one of its nodes made."""
+    return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
 
 
 def _read(path: Path) -> Record | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mpbake.plan import Builder, Node
 
 _PATIENCE = 60.0
+_SIGNATURE = {"MadeBy": "mpbake"}
+"""What an entry of mpbake's says besides; buildx passes over it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,8 @@ def stored_entry(environment: Mapping[str, str], name: str) -> Entry | None:
 def entry_of(found: Mapping[str, Any]) -> Entry:
     """What an entry in buildx's store says. Raises MpbakeError when it is no such entry."""
     try:
-        return Entry(driver=str(found["Driver"]), nodes=tuple(_entry_node(each) for each in found["Nodes"] or ()))
+        nodes = tuple(_entry_node(each) for each in found["Nodes"] or ())
+        return Entry(driver=str(found["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= found.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MpbakeError(f"an entry in buildx's store cannot be understood: {error!r}") from None
 
@@ -140,7 +143,7 @@ def joined(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, 
     nodes = [
         {**single["Nodes"][0], "Platforms": _fixed(node)} for node, single in zip(builder.nodes, singles, strict=True)
     ]
-    return {**singles[0], "Name": builder.name.lower(), "Nodes": nodes}
+    return {**singles[0], "Name": builder.name.lower(), "Nodes": nodes, **_SIGNATURE}
 
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

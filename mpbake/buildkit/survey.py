@@ -98,7 +98,7 @@ def _entries(tools: Tools, builder: Builder) -> tuple[Entry | None, Entry | None
     if found is None:
         return None, declared
     kept = entry_of(found)
-    if kept != declared and not is_ours(tools, builder.name, kept):
+    if kept != declared and not kept.is_ours:
         raise _foreign(builder)
     return kept, declared
 
@@ -107,12 +107,6 @@ def has_entry(builder: Builder) -> bool:
     """Whether a builder stands in buildx's store: not the engine's own, nor one of a name that buildx keeps for it."""
     ours = not builder.external and builder.driver not in {Driver.DOCKER, Driver.AUTOMATIC}
     return ours and builder.name.lower() != DEFAULT_BUILDER
-
-
-def is_ours(tools: Tools, name: str, kept: Entry) -> bool:
-    """Whether mpbake wrote an entry: its nodes carry the mark, or a record on this machine says so."""
-    marked = all(node.mark for node in kept.nodes)
-    return (bool(kept.nodes) and marked) or tools.records.read(name) is not None
 
 
 def _foreign(builder: Builder) -> UsageError:

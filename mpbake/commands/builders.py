@@ -101,10 +101,10 @@ def _prune(builders: Builders, plan: Plan, world: World) -> int:
     for path in builders.tools.records.damaged():
         world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
     records = builders.tools.records.of_plan(plan.file)
-    stale = [each for each in records if _is_stale(each, plan.builders.get(each.builder))]
+    stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
-    return _told(_each(lambda record: builders.prune(plan.builders.get(record.builder), record), stale), world)
+    return _told(_each(lambda record: builders.prune(record, plan.builders), stale), world)
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,10 @@ from tests.engine.test_builders import container_plan, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from testbed.testbed import Testbed
 
-    from tests.engine.conftest import Docker, RunMpbake
+    from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
@@ -65,6 +65,12 @@ def tls_port(testbed: Testbed) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def tls_plan(testbed: Testbed, name: str, port: int) -> str:
+    certs = testbed.certificates
+    tls = f'{{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
+    return container_plan(testbed, name, nodes=f'far = {{ endpoint = "tcp://127.0.0.1:{port}", tls = {tls} }}')
+
+
 def test_an_engine_behind_tls(
     testbed: Testbed,
     testbed_env: dict[str, str],
@@ -74,10 +80,7 @@ def test_an_engine_behind_tls(
     tmp_path: Path,
 ) -> None:
     name = f"t{tls_port}"
-    certs = testbed.certificates
-    tls = f'{{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
-    node = f'far = {{ endpoint = "tcp://127.0.0.1:{tls_port}", tls = {tls} }}'
-    (tmp_path / "build.toml").write_text(container_plan(testbed, name, nodes=node))
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port))
     docker("buildx", "ls")
     before = own(testbed_env)
 
@@ -96,3 +99,21 @@ def test_an_engine_behind_tls(
     assert done.returncode == 0, done.stderr
     assert f"{name}/far: docker context mpbake-{name}-far removed" in done.stderr
     assert own(testbed_env) == before
+
+
+def test_what_somebody_else_made_behind_tls_is_left_as_it_is(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, tls_port: int, tmp_path: Path
+) -> None:
+    name = f"t{tls_port}"
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port))
+    docker("create", "--name", f"buildx_buildkit_{name}-far", testbed.env()["BASE_IMAGE"], "true")
+    try:
+        before = docker("inspect", f"buildx_buildkit_{name}-far")
+        done = mpbake("builders", "up", code=3)
+        assert f"a container buildx_buildkit_{name}-far exists that mpbake did not make" in done.stderr
+        assert docker("inspect", f"buildx_buildkit_{name}-far") == before
+        assert not Path(testbed.env()["BUILDX_CONFIG"], "instances", name).exists()
+    finally:
+        docker("rm", "--force", f"buildx_buildkit_{name}-far")
+    mpbake("builders", "rm")
+    assert name not in docker("context", "ls")

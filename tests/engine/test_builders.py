@@ -231,6 +231,21 @@ def test_nodes_that_left_the_plan_are_pruned(
     assert name not in docker("ps", "--all") + docker("buildx", "ls")
 
 
+def test_a_node_that_is_reached_in_another_way_is_not_pruned(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    identity = container_id(docker, name)
+    plan.write_text(container_plan(testbed, name, nodes=f'local = {{ endpoint = "{testbed.ssh.endpoint}" }}'))
+    assert f"{name}/local still is the same container, which stays" in mpbake("builders", "prune").stderr
+    assert container_id(docker, name) == identity
+    assert f"buildx_buildkit_{name}-local_state" in docker("volume", "ls")
+    assert mpbake("builders", "prune").stdout == "nothing to do\n"
+    mpbake("builders", "rm")
+
+
 def test_what_a_run_made_is_pruned_too(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
@@ -262,6 +277,22 @@ def test_what_somebody_else_made_is_left_as_it_is(
         mpbake("builders", "stop", code=3)
         mpbake("builders", "rm", code=3)
         assert docker("inspect", f"buildx_buildkit_{name}-local") == before
+        assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
+def test_somebody_elses_builder_stays_after_a_run_with_one_of_its_name(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    docker("buildx", "create", "--name", name, "--driver", "remote", "tcp://127.0.0.1:9")
+    try:
+        mpbake("run", "web")
+        for _ in range(2):
+            assert f"a builder {name} is in buildx's store" in mpbake("builders", "up", code=3).stderr
+        said = mpbake("builders", "rm").stderr
+        assert f"{name}: the builder of that name in buildx's store is not mpbake's, and stays" in said
         assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
     finally:
         docker("buildx", "rm", "--force", name)

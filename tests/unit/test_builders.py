@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.buildkit.docker import Completed
+    from tests.unit.tls import Certificates
 
 LOCAL = Node(
     builder="ci",
@@ -43,7 +46,10 @@ INSPECTED = (
 
 
 class Engine(FakeDocker):
-    """An engine with at most one container, and a buildx that writes instances down as the real one does."""
+    """An engine with at most one container, and a buildx that writes instances down as the real one does.
+
+    At the endpoint `other`, if any, is another engine, with a container of the same name.
+    """
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
         named = {name.replace("_", " "): answer for name, answer in answers.items()}
@@ -52,6 +58,8 @@ class Engine(FakeDocker):
         self.status = status
         self.busy = busy
         self.unreachable = False
+        self.foreign = False
+        self.other = ""
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         """Do as docker does, where it matters."""
@@ -60,6 +68,11 @@ class Engine(FakeDocker):
             self.commands.append("container inspect")
             if self.unreachable:
                 return failed("no route to host")
+            if settings["endpoint"] == self.other != "":
+                found = container(f"{MARK}={self.made}")
+                return replace(found, stdout=found.stdout.replace("c0ffee", "7ea"))
+            if self.foreign:
+                return container("OTHER=1")
             if not self.made:
                 return failed("No such container")
             return container(f"{MARK}={self.made}", status=self.status, busy=self.busy)
@@ -164,6 +177,36 @@ def test_a_node_that_does_not_start_says_why_itself(tmp_path: Path) -> None:
     ]
 
 
+# What lives behind a docker context that is still to be made is seen only then.
+NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_create": done()}
+
+
+def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    engine = Engine(**NO_CONTEXT)
+    engine.foreign = True
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    assert "+ create container buildx_buildkit_ci-local: if there is none: only the context can show it\n" in plan
+    assert errors == [
+        text("""
+            ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove it: docker rm -f buildx_buildkit_ci-local
+            """)
+    ]
+    assert not [each for each in engine.commands if each.endswith("--bootstrap")]
+    assert not (tmp_path / ".docker/buildx/instances/ci").exists()
+
+
+def test_drift_behind_a_docker_context_is_corrected_too(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(mark="driver=0", **NO_CONTEXT)
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert "container rm --force c0ffee" in engine.commands
+
+
 def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> None:
     engine = Engine()
     engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
@@ -192,6 +235,41 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     this, said = builders(tmp_path, engine)
     assert this.remove(replace(CI, nodes=(remote,)), keep_state=False) == []
     assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.REMOTE])
+def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tmp_path: Path, driver: Driver) -> None:
+    declared = replace(CI, driver=driver, nodes=(replace(LOCAL, driver=driver, endpoint="unix:///x", options=()),))
+    node = {"Name": "ci0", "Endpoint": "unix:///y", "Platforms": None, "DriverOpts": None, "Flags": None}
+    path = tmp_path / ".docker/buildx/instances/ci"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"Name": "ci", "Driver": str(driver), "Nodes": [node]}))
+    before = path.read_text()
+    engine = Engine()
+    this, said = builders(tmp_path, engine)
+    this.tools.records.add("ci", declared.nodes, this.plan)
+    for _ in range(2):
+        _, _, errors = brought_up(tmp_path, engine, declared)
+        assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
+    assert this.remove(declared, keep_state=False) == []
+    assert said[-1] == "ci: the builder of that name in buildx's store is not mpbake's, and stays"
+    assert path.read_text() == before
+
+
+def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Path) -> None:
+    """Nodes that somebody else runs bear no mark."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "s"))
+        server.listen()
+        remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
+        declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
+        brought_up(tmp_path, Engine(), replace(declared, nodes=(replace(remote, platforms=()),)))
+        plan, said, errors = brought_up(tmp_path, Engine(), declared)
+    assert "~ correct builder ci: buildx's store says something else" in plan
+    assert (said, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
+    this, said = builders(tmp_path, Engine())
+    assert this.remove(declared, keep_state=False) == []
+    assert said == ["ci: taken out of buildx's store"]
 
 
 def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
@@ -250,7 +328,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     volumes = [each for each in engine.commands if each.startswith("volume")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
-    assert this.tools.records.read("ci") is None
+    assert this.tools.records.read("ci", this.plan) is None
     said.clear()
     assert this.remove(CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
@@ -262,15 +340,142 @@ def test_prune(tmp_path: Path) -> None:
     this, said = builders(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
     record = record_of(CI, this.plan, None)
-    assert this.prune(moved, record) == []
+    assert this.prune(record, {"ci": moved}) == []
     assert said[0] == "ci/local: container removed, and its cache"
     assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
-    left = this.tools.records.read("ci")
+    left = this.tools.records.read("ci", this.plan)
     assert left is not None
     assert left.nodes == ()
-    assert this.prune(None, record) == []
+    assert this.prune(record, {}) == []
     assert said[-1] == "ci: taken out of buildx's store"
-    assert this.tools.records.read("ci") is None
+    assert this.tools.records.read("ci", this.plan) is None
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),)),
+        replace(CI, nodes=(replace(LOCAL, name="Local"),)),
+        Builder(name="CI", driver=CI.driver, nodes=(replace(LOCAL, builder="CI"),)),
+    ],
+)
+def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, declared: Builder) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    brought_up(tmp_path, engine, declared)
+    this, said = builders(tmp_path, engine)
+    record = record_of(declared, this.plan, record_of(CI, this.plan, None))
+    assert this.prune(record, {declared.name: declared}) == []
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
+    left = this.tools.records.read("ci", this.plan)
+    assert left is not None
+    assert left.gone(declared) == ()
+    assert not [each for each in said if "removed" in each]
+
+
+def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    engine.other = "ssh://new"
+    this, said = builders(tmp_path, engine)
+    moved = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://new"),))
+    assert this.prune(record_of(CI, this.plan, None), {"ci": moved}) == []
+    assert said[0] == "ci/local: container removed, and its cache"
+    assert "container rm --force c0ffee" in engine.commands
+
+
+def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(mark=declare(LOCAL).mark, **NO_CONTEXT)
+    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    this, said = builders(tmp_path, engine)
+    renamed = replace(CI, nodes=(replace(secured, name="Local"),))
+    before = record_of(replace(CI, nodes=(secured,)), this.plan, None)
+    assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
+    assert this.prune(before, {"ci": renamed}) == []
+    assert not [each for each in engine.commands if each.startswith("context rm")]
+    assert said[0] == "ci/local: ci/Local still is the same container, which stays"
+
+
+ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
+
+
+def two_plans(folder: Path, engine: FakeDocker) -> tuple[Builders, Builders, list[str]]:
+    """The builders of two plans that are there, and what they say."""
+    this, said = builders(folder, engine)
+    plans = [folder / name for name in ("a.toml", "b.toml")]
+    for plan in plans:
+        plan.touch()
+    one, other = (replace(this, plan=plan) for plan in plans)
+    return one, other, said
+
+
+def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    one.tools.records.add("ci", [LOCAL, ARM], one.plan)
+    other.bring_up(CI, lambda _: None)
+    said.clear()
+    (record,) = other.tools.records.of_plan(other.plan)
+    assert record.gone(CI) == ()
+    assert other.remove(CI, keep_state=False) == []
+    assert said == ["ci/local: container removed, and its cache", "ci: taken out of buildx's store"]
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert [each.name for each in record.gone(CI)] == ["arm"]
+
+
+@pytest.mark.parametrize(("declared", "gone"), [({"ci": CI}, {"arm"}), ({}, {"arm", "local"})])
+def test_what_another_checkout_has_made_too_is_not_pruned(
+    tmp_path: Path, declared: dict[str, Builder], gone: set[str]
+) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    other.bring_up(CI, lambda _: None)
+    for each in (one, other):
+        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
+    said.clear()
+    (record,) = other.tools.records.of_plan(other.plan)
+    assert other.prune(record, declared) == []
+    assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
+    left = other.tools.records.read("ci", other.plan)
+    assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert one.prune(record, {"ci": CI}) == []
+    assert "ci/arm: container removed, and its cache" in said
+
+
+def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark)
+    one, other, said = two_plans(tmp_path, engine)
+    for each in (one, other):
+        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
+    assert other.remove(CI, keep_state=False) == []
+    assert said == [f"ci/arm: made for {one.plan} too, and stays", "ci/local: container removed, and its cache"]
+    assert other.tools.records.of_plan(other.plan) == []
+
+
+SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
+
+
+def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> None:
+    """Whether a plan says how it is made, or declares it itself."""
+    engine = Engine(mark=declare(SHARED).mark)
+    this, said = builders(tmp_path, engine)
+    default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))
+    before = record_of(default, this.plan, None)
+    stays = (
+        "default/local: its container is that of every plan that declares no builder, and stays; "
+        "docker rm --force buildx_buildkit_default-local removes it"
+    )
+    one = replace(default, nodes=(SHARED,))
+    assert this.remove(one, keep_state=False) == []
+    assert this.prune(replace(before, nodes=before.nodes[:1]), {}) == []
+    assert said == [stays, stays]
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert this.remove(default, keep_state=False) == []
+    assert "default/far: container removed, and its cache" in said, "others of such a builder are the plan's own"
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------

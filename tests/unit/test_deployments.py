@@ -336,12 +336,12 @@ def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     cluster = Cluster()
     brought_up(tmp_path, cluster)
     this, said = builders(tmp_path, cluster)
-    record = this.tools.records.read("k")
+    record = this.tools.records.read("k", this.plan)
     assert record is not None
-    assert this.prune(None, record) == []
+    assert this.prune(record, {}) == []
     assert said == ["k/n: Deployment removed, and its cache"]
     assert cluster.found is None
-    assert this.tools.records.read("k") is None
+    assert this.tools.records.read("k", this.plan) is None
 
 
 def test_a_claim_outlives_it(tmp_path: Path) -> None:

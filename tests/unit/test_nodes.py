@@ -16,6 +16,7 @@ import pytest
 from mpbake.buildkit.causes import explain
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.instances import Instances, Ready, parse_inspect
+from mpbake.buildkit.locks import held
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.records import Records
 from mpbake.errors import Cancelled, Unreachable, UsageError
@@ -397,6 +398,17 @@ def test_an_engine_that_cannot_tell_whether_there_is_a_container(tmp_path: Path)
         node ci/Local (docker-container, ssh://far) cannot be used: error during connect: exit status 255
           = try: docker -H ssh://far version
         """)
+
+
+def test_a_docker_context_is_made_by_one_process_at_a_time(tmp_path: Path, certificates: Certificates) -> None:
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    nodes, docker = nodes_with(tmp_path, {"context": done(), "container inspect": made_for()}, environment)
+    secured = replace(CONTAINER, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
+    with held(environment, f"node-{secured.buildx_name}"):
+        docker._cancelled = 1
+        with pytest.raises(Cancelled):
+            nodes.ready(secured)
+    assert docker.commands == []
 
 
 def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:

@@ -51,12 +51,12 @@ def test_records_are_kept(tmp_path: Path) -> None:
     records.write(record)
     other = replace(record, builder="Other", plan="/elsewhere/build.toml")
     records.write(other)
-    assert records.read("CI") == record
+    assert records.read("CI", PLAN) == record
     assert records.of_plan(PLAN) == [record]
-    records.remove("ci")
-    records.remove("ci")
-    assert records.read("ci") is None
-    assert records.read("other") == other
+    records.remove("ci", PLAN)
+    records.remove("ci", PLAN)
+    assert records.read("ci", PLAN) is None
+    assert records.read("other", Path("/elsewhere/build.toml")) == other
 
 
 def test_nodes_are_added_one_by_one(tmp_path: Path) -> None:
@@ -64,11 +64,52 @@ def test_nodes_are_added_one_by_one(tmp_path: Path) -> None:
     for node in (TWO, ONE, TWO):
         records.add("ci", [node], PLAN)
     both = record_of(BUILDER, PLAN, None).nodes
-    assert records.read("ci") == Record(builder="ci", plan=str(PLAN), nodes=(both[1], both[0]))
-    records.drop("ci", [both[1]])
-    records.drop("other", both)
-    assert records.read("ci") == Record(builder="ci", plan=str(PLAN), nodes=(both[0],))
-    assert records.of_plan(PLAN) == [records.read("ci")]
+    assert records.read("ci", PLAN) == Record(builder="ci", plan=str(PLAN), nodes=(both[1], both[0]))
+    records.drop("ci", PLAN, [both[1]])
+    records.drop("other", PLAN, both)
+    assert records.read("ci", PLAN) == Record(builder="ci", plan=str(PLAN), nodes=(both[0],))
+    assert records.of_plan(PLAN) == [records.read("ci", PLAN)]
+
+
+def test_builders_of_one_name_in_several_plans_do_not_share_a_record(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    plans = [tmp_path / name for name in ("a.toml", "b.toml")]
+    for plan, node in zip(plans, (ONE, TWO), strict=True):
+        plan.touch()
+        records.add("ci", [node], plan)
+    assert [record.nodes for plan in plans for record in records.of_plan(plan)] == [
+        record_of(replace(BUILDER, nodes=(node,)), PLAN, None).nodes for node in (ONE, TWO)
+    ]
+    assert [record.plan for record in records.of_others("CI", plans[0])] == [str(plans[1])]
+    assert records.of_others("other", plans[0]) == []
+    plans[1].unlink()
+    assert records.of_others("ci", plans[0]) == []
+
+
+def test_a_plan_that_was_moved_takes_its_record_along(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.touch()
+    records.add("ci", [ONE, TWO], old)
+    records.add("ci", [ONE], new)
+    assert records.of_plan(old) == [record_of(BUILDER, old, None)], "it was copied, not moved"
+    old.unlink()
+    records.add("other", [ONE], new)
+    records.add("ci", [replace(ONE, name="three")], tmp_path / "another.toml")
+    assert len(records.of_plan(old)) == 1, "nothing shows that it went there"
+    records.add("ci", [ONE], new)
+    assert records.read("ci", new) == record_of(BUILDER, new, None)
+    assert records.of_plan(old) == []
+
+
+def test_what_is_every_plans_is_not_noted(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    shared = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
+    assert records.add("default", [shared], PLAN) == ()
+    assert not (tmp_path / "state").exists()
+    records.add("default", [shared, replace(shared, name="far")], PLAN)
+    (record,) = records.of_plan(PLAN)
+    assert [each.name for each in record.nodes] == ["far"]
 
 
 def test_what_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
@@ -84,7 +125,7 @@ def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     nodes = [replace(ONE, name=f"n{number}") for number in range(20)]
     with ThreadPoolExecutor(max_workers=20) as workers:
         list(workers.map(lambda node: Records(folder=tmp_path).add("ci", [node], PLAN), nodes))
-    record = Records(folder=tmp_path).read("ci")
+    record = Records(folder=tmp_path).read("ci", PLAN)
     assert record is not None
     assert {each.name for each in record.nodes} == {node.name for node in nodes}
 
@@ -93,7 +134,7 @@ def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
 def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     (tmp_path / "ci.json").write_text(damage)
     records = Records(folder=tmp_path)
-    assert records.read("ci") is None
+    assert records.read("ci", PLAN) is None
     assert records.of_plan(PLAN) == []
     assert records.damaged() == [tmp_path / "ci.json"]
 

@@ -13,7 +13,7 @@ import pytest
 from mpbake.buildkit import store as module
 from mpbake.buildkit.store import Store, by_content, declared_node, entry_of, joined, store_folder
 from mpbake.errors import MpbakeError
-from mpbake.lifecycle import ALWAYS, Entry, EntryNode
+from mpbake.lifecycle import ALWAYS, MARK, Entry, EntryNode
 from mpbake.plan import Builder, Driver, Node
 from mpbake.platforms import parse_platforms
 
@@ -63,6 +63,16 @@ def test_a_builder_is_put_together_from_its_nodes() -> None:
             declared_node(BUILDER.nodes[1], "ssh://b", {}),
         ),
     )
+    assert entry_of(entry).is_ours
+
+
+def test_whose_an_entry_is() -> None:
+    ours, theirs = {f"env.{MARK}": "image=1"}, {"image": "x"}
+    made = [single("ci-one", "ssh://a", DriverOpts=ours), single("ci-two", "ssh://b", DriverOpts=theirs)]
+    assert entry_of(made[0]).is_ours, "buildx drops what it does not know when somebody changes an entry by hand"
+    assert not entry_of(made[1]).is_ours
+    assert not entry_of({**made[0], "Nodes": [each["Nodes"][0] for each in made]}).is_ours
+    assert not entry_of({**made[0], "Nodes": []}).is_ours
 
 
 def test_a_node_that_leaves_its_platforms_open() -> None:
