@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from mpbake import __version__
+from mpbake.errors import UsageError
 from mpbake.hiding import Hiding, hiding_stream
 from mpbake.memory import keep_all, no_garbage
 from mpbake.options import Options, World
@@ -301,12 +302,20 @@ def _call(module: str, given: dict[str, Any]) -> None:
     sys.exit(code)
 
 
+def _folder() -> Path:
+    """Where the user is. Raises UsageError where that is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the folder that you are in does not exist any more", hint="go to another one") from None
+
+
 def _world(hiding: Hiding) -> World:
     environment = dict(os.environ)
     watched = sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI")
     return World(
         environment=environment,
-        folder=Path.cwd(),
+        folder=_folder(),
         stdout=hiding_stream(sys.stdout, hiding),
         stderr=hiding_stream(sys.stderr, hiding),
         live=watched,

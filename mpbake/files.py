@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024
 """Bytes that are read of a file; a plan has thousands, a large one millions."""
+_DEVICES = frozenset({"dev", "proc"})
+"""Where a file may be what a descriptor leads to: `/dev/stdout`."""
 
 
 class Kind(StrEnum):
@@ -88,6 +90,18 @@ def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
     """Write a text as `whole_file` does."""
     with whole_file(path, within=within) as file:
         file.write(text.encode())
+
+
+def write_named(path: Path, text: str) -> None:
+    """Write a text to what somebody named: behind a link, whole; into a device or a pipe, which stays one.
+
+    Raises OSError.
+    """
+    if kind_of(path) in {Kind.NOTHING, Kind.FILE, Kind.LOOSE_LINK} and _DEVICES.isdisjoint(path.absolute().parts[:2]):
+        write_whole(path.resolve(), text)
+    else:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 @contextlib.contextmanager

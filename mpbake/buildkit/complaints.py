@@ -56,6 +56,8 @@ _REFUSED = re.compile(
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
+_COMMAND = re.compile(r"\s*(?:::|##\[)")
+"""What begins a command to GitHub's runner, whatever blanks stand before it."""
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
@@ -76,7 +78,7 @@ def build_error(
         hint = f"{written} of target {check.target.name}: no such stage in its Dockerfile"
     lines = [message]
     if kind is BuildFailed and failed is not None and failed.tail:
-        lines += [f"output of {one_line(failed.name)}:", *(f"  {line}" for line in failed.tail)]
+        lines += [f"output of {one_line(failed.name)}:", *(f"  {_quoted(line)}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
@@ -85,6 +87,11 @@ def build_error(
         lines.append(moved_text(tags, set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))))
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
+
+
+def _quoted(line: str) -> str:
+    """A line of a build's own output, not to be taken for a command to the CI server that prints it."""
+    return f"| {line}" if _COMMAND.match(line) else line
 
 
 def is_doubtful(error: MpbakeError) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
-from mpbake.files import write_whole
+from mpbake.files import write_named
 from mpbake.report.summary import is_own, status_of
 from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
 from mpbake.text import one_line, printable
@@ -39,8 +39,8 @@ def metadata_file(options: Options, world: World) -> Path | None:
 
 
 def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> None:
-    """Write what came of every target, whole or not at all. Raises OSError."""
-    write_whole(path, json.dumps(metadata_of(graph, finished, hide), indent=2) + "\n")
+    """Write what came of every target; into a file, whole or not at all. Raises OSError."""
+    write_named(path, json.dumps(metadata_of(graph, finished, hide), indent=2) + "\n")
 
 
 def metadata_of(graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_verification
 from mpbake.commands.load import load, selected
 from mpbake.commands.signals import stopped_by_signals
-from mpbake.errors import BuildFailed, MpbakeError, UsageError
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, UsageError
 from mpbake.executor import StopRequest, exit_code
 from mpbake.expected import expected_of
 from mpbake.published import read_published
@@ -17,7 +18,7 @@ from mpbake.state import FOLDER
 from mpbake.text import columns, count, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mpbake.expected import Difference, Expected
     from mpbake.options import Options, World
@@ -34,8 +35,9 @@ def main(options: Options, world: World) -> int:
     if warning:
         world.stderr.write(f"warning: {one_line(warning)}\n")
     targets = selected(plan, options).targets
-    asked = _expected(targets, published)
-    world.stderr.writelines(f"warning: {each}\n" for each in _renamed(targets, published))
+    renamed = _renamed(targets, published)
+    world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)
+    asked = [*_expected(targets, published), *renamed]
     stop = StopRequest()
     try:
         with stopped_by_signals(stop):
@@ -44,17 +46,33 @@ def main(options: Options, world: World) -> int:
         if stop.signal:  # whatever failed, failed because it was stopped
             return exit_code((), stop.signal)
         raise
-    world.stdout.write(_text(asked, found))
-    return BuildFailed.exit_code if any(found) else 0
+    pairs = list(zip(asked, found, strict=True))
+    told = [(each, one) for each, one in pairs if not isinstance(one, MpbakeError)]
+    errors = [(each, one) for each, one in pairs if isinstance(one, MpbakeError)]
+    world.stdout.write(_text(told))
+    world.stdout.flush()
+    world.stderr.writelines(f"error: {each.target}: {error}\n" for each, error in errors)
+    if any(different for _, different in told):
+        return BuildFailed.exit_code
+    return max((error.exit_code for _, error in errors), default=0)
 
 
-def _found(asked: Iterable[Expected], world: World, stop: StopRequest) -> list[list[Difference]]:
-    """How what is served of each differs."""
+def _found(asked: Iterable[Expected], world: World, stop: StopRequest) -> list[list[Difference] | MpbakeError]:
+    """How what is served of each differs, or why nobody can tell."""
+
+    def compare(each: Expected) -> list[Difference] | MpbakeError:
+        try:
+            return list(verification.complaints(each))
+        except Cancelled:
+            raise
+        except MpbakeError as error:
+            return error
+
     with (
         open_verification(world.environment, world.hiding.hide, stop.then) as verification,
         ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
     ):
-        return list(workers.map(lambda each: list(verification.complaints(each)), asked))
+        return list(workers.map(compare, asked))
 
 
 def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:
@@ -69,31 +87,38 @@ def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> l
     return found
 
 
-def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> Iterator[str]:
-    """A word on each target that was published under other tags than the plan gives it now."""
+def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:
+    """What must be served, as the plan says, of targets that were published under other tags than it gives them now."""
+    found = []
     for each in targets:
         known = published.get(each.name)
-        missing = sorted(_names(each.tags) - _names(known.tags)) if known and each.push else []
-        if known and missing:
-            was, now = ", ".join(known.tags), ", ".join(missing)
-            yield f"{each.name} was published as {was}; the plan names {now} by now, which nothing was published as"
+        missing = _names(each.tags) - _names(known.tags) if known and each.push else ()
+        if missing:
+            found.append(replace(expected_of(each, each.platforms), tags=tuple(sorted(missing))))
+    return found
+
+
+def _renaming(now: Expected, was: Expected) -> str:
+    """A word on a target that was published as `was`, and of which the plan names more by now."""
+    named, known = ", ".join(now.tags), ", ".join(was.tags)
+    return f"{now.target} was published as {known} the last time; the plan names {named} by now: that is looked at, too"
 
 
 def _names(tags: Iterable[str]) -> set[str]:
     return {str(parse_reference(tag)) for tag in tags}
 
 
-def _text(asked: Sequence[Expected], found: Sequence[Sequence[Difference]]) -> str:
+def _text(found: Sequence[tuple[Expected, Sequence[Difference]]]) -> str:
     """What is as it must be, and a table of what is not."""
-    good = [each for each, different in zip(asked, found, strict=True) if not different]
+    good = [each for each, different in found if not different]
     rows = [
         [each.target, *map(one_line, (one.tag, one.what, one.expected, one.found or "nothing"))]
-        for each, different in zip(asked, found, strict=True)
+        for each, different in found
         for one in different
     ]
     lines = [f"{each.target}: {count(len(each.tags), 'tag')} as {_source(each)}" for each in good]
     lines += [*([""] if good else []), *columns([_HEAD, *rows])] if rows else []
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _source(expected: Expected) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC
@@ -390,3 +391,16 @@ def test_a_pipe_that_is_closed_early(tmp_path: Path) -> None:
     finally:
         os.close(writer)
     assert (found.returncode, found.stderr) == (141, b"")
+
+
+@pytest.mark.allow_subprocess
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    command = f'rmdir "$PWD" && exec {shlex.quote(sys.executable)} -m mpbake plan'
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    words = ["sh", "-c", command]
+    done = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        3,
+        "error: the folder that you are in does not exist any more\n  = go to another one\n",
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpbake import files
-from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, whole_file, write_whole
+from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, whole_file, write_named, write_whole
 
 
 def test_what_stands_at_a_path(tmp_path: Path) -> None:
@@ -81,3 +81,29 @@ def test_what_breaks_off_half_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_half()
     assert list(tmp_path.rglob("*")) == [elsewhere]
+
+
+def test_what_somebody_named_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "loose").symlink_to("new")
+    for name in ("link", "loose", "file"):
+        write_named(tmp_path / name, "text")
+    assert [(tmp_path / name).read_text() for name in ("real", "new", "file")] == ["text"] * 3
+    assert (tmp_path / "link").is_symlink()
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = threading.Thread(target=pipe.read_text)
+    reader.start()
+    write_named(pipe, "text")
+    reader.join()
+    assert kind_of(pipe) is Kind.PIPE
+    write_named(Path(os.devnull), "text")
+    assert kind_of(Path(os.devnull)) is Kind.DEVICE
+
+
+def test_a_descriptor_is_written_to_whatever_it_leads_to(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        file.write("before\n")
+        file.flush()
+        write_named(Path(f"/dev/fd/{file.fileno()}"), "text\n")
+    assert (tmp_path / "file").read_text() == "before\ntext\n"

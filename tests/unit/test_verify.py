@@ -13,7 +13,7 @@ import pytest
 
 from mpbake.buildkit.verification import Verification
 from mpbake.commands import verify
-from mpbake.errors import Cancelled, Unreachable, UsageError
+from mpbake.errors import Cancelled, UsageError
 from mpbake.expected import Expected
 from mpbake.options import Options
 from mpbake.platforms import parse_platforms
@@ -73,13 +73,24 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         == text("""
         web: 2 tags as published (sha256:1)
         tool: 1 tag as the plan says
+        web: 1 tag as the plan says
         """)
         + "\n"
     )
     assert written(here.stderr) == (
-        "warning: web was published as r/web:9, r/web:8; "
-        "the plan names r/web:1 by now, which nothing was published as\n"
+        "warning: web was published as r/web:9, r/web:8 the last time; "
+        "the plan names r/web:1 by now: that is looked at, too\n"
     )
+
+
+def test_a_tag_that_the_plan_names_by_now_must_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = parse_platforms(["linux/amd64", "linux/arm64"])
+    web = Expected(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
+    write_published(folder / ".mpbake", {"web": web})
+    answers(monkeypatch, {"r/web:9": done(json.dumps(MANY)), "r/web:1": failed("ERROR: r/web:1: not found")})
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 1
+    assert "web     r/web:1  answer  an image  no such tag\n" in written(here.stdout)
 
 
 def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +121,18 @@ def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"buildx": failed("connection refused")})
-    with pytest.raises(Unreachable):
-        verify.main(Options(names=("web",)), world(folder))
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 5
+    assert written(here.stdout) == ""
+    assert written(here.stderr).startswith("error: web: r/web:1 could not be read back: connection refused\n  = ")
+
+
+def test_a_registry_that_does_not_answer_hides_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, {"r/web:1": failed("connection refused"), "r/tool:1": done(json.dumps(ONE))})
+    here = world(folder)
+    assert verify.main(Options(), here) == 1
+    assert "tool    r/tool:1  platforms  linux/amd64, linux/arm64  linux/amd64\n" in written(here.stdout)
+    assert "error: web: r/web:1 could not be read back" in written(here.stderr)
 
 
 @pytest.mark.parametrize("when", ["while it opens", "while it asks"])
