@@ -148,6 +148,7 @@ def run(context: click.Context, /, **given: Any) -> None:
 @_option(
     "--explain", default="", metavar="TARGET", help="Say of each of its platforms where it is built, and why there."
 )
+@_option("--probe", is_flag=True, help="Ask the nodes what they build; starts and changes nothing.")
 def plan(**given: Any) -> None:
     """Print what a run would do, for review; touches nothing."""
     _call("plan", given)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import UsageError
 from mpbake.plan import Driver, Tls
-from mpbake.platforms import runs
+from mpbake.platforms import natively
 from mpbake.text import columns, one_line
 
 if TYPE_CHECKING:
@@ -392,7 +392,7 @@ def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
 
 def _row(listed: Listed) -> tuple[str, ...]:
     node = listed.node
-    native = [each for each in listed.reported if _is_native(listed.reported[0], each)]
+    native = [each for each in listed.reported if natively(listed.reported, each)]
     emulated = [each for each in listed.reported if each not in native]
     return (
         node.id,
@@ -404,11 +404,6 @@ def _row(listed: Listed) -> tuple[str, ...]:
         _names(emulated),
         ", ".join(listed.drift) or "-",
     )
-
-
-def _is_native(own: Platform, reported: Platform) -> bool:
-    """A node reports the higher variants of its own architecture only where its hardware has them."""
-    return (own.os, own.architecture) == (reported.os, reported.architecture) or runs(own, reported)
 
 
 def _names(platforms: Iterable[Platform]) -> str:

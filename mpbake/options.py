@@ -42,6 +42,7 @@ class Options:
     detailed_exitcode: bool = False
     keep_state: bool = False
     explain: str = ""
+    probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

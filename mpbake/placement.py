@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Code
 from mpbake.drivers import Can, abilities_of, unable
 from mpbake.plan import Driver, Emulation
-from mpbake.platforms import runs
+from mpbake.platforms import natively, runs
 from mpbake.references import is_loopback, parse_fields, parse_reference
 from mpbake.spec import Problem
 from mpbake.steps import BuildPiece, Delivery, How, Placed
@@ -78,7 +78,9 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
         how, nodes = equal_nodes(target, platform, facts)
         if not nodes:
             problems.append(_no_node(target, platform, facts))
-        elif how is How.EMULATED and target.builder.emulation is Emulation.FORBID:
+        elif target.builder.emulation is Emulation.FORBID and (
+            how is How.EMULATED or _is_undeclared(target.builder, platform)
+        ):
             problems.append(_forbidden(target, platform, facts))
         else:
             share = (nodes, side(target, (platform,)) if differs else ())
@@ -132,7 +134,7 @@ def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) ->
     known = facts.get(node.id)
     if known is None:
         return How.UNKNOWN
-    if any(runs(own, platform) for own in known.platforms[:1]):
+    if natively(known.platforms, platform):
         return How.NATIVE
     return How.EMULATED if any(runs(each, platform) for each in known.platforms) else None
 
@@ -242,7 +244,14 @@ def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts
         f"({_what_each_builds(builder, facts)})"
     )
     hint = 'add a native node, or set emulation = "warn"'
+    if _is_undeclared(builder, platform):
+        hint = 'add a native node, or the platform to a node that runs it natively, or set emulation = "warn"'
     return replace(_problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint), culprit=str(platform))
+
+
+def _is_undeclared(builder: Builder, platform: Platform) -> bool:
+    """Whether every node says what it runs, and none of them says `platform`: what is declared need not be asked."""
+    return all(node.platforms and not declares(node, platform) for node in builder.nodes)
 
 
 def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Problem]:
@@ -368,15 +377,14 @@ def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) 
     """What a node's own word says against its declaration: those of `platforms` that it does not run natively."""
     if not node.platforms or not facts.platforms:
         return ()
-    own = facts.platforms[0]
     declared = [each for each in platforms if declares(node, each)]
-    wrong = [each for each in declared if not runs(own, each)]
+    wrong = [each for each in declared if not natively(facts.platforms, each)]
     if not wrong:
         return ()
     emulated = all(any(runs(each, platform) for each in facts.platforms) for platform in wrong)
     what = "they are emulated there" if len(wrong) > 1 else "it is emulated there"
     consequence = f"{what}, 5 to 10 times slower" if emulated else "such builds will fail there"
-    return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {own}: {consequence}",)
+    return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {facts.platforms[0]}: {consequence}",)
 
 
 def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:

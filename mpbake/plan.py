@@ -111,6 +111,14 @@ class Node:
         name = f"{self.builder}-{self.name}".lower()
         return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # as buildx names Deployments
 
+    @property
+    def folder_name(self) -> str:
+        """What the folder of its own instance is called, unique in a plan.
+
+        Any external builder may have a node of this name; neither that nor a declared node has an `@` in its name.
+        """
+        return f"{self.name}@{self.builder}" if self.external else self.buildx_name
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _ALIASES = {
     "x86_64": ("amd64", ""),
@@ -85,8 +85,11 @@ def parse_platform(text: str) -> Platform:
 
 
 def platform_of(entry: Mapping[str, Any]) -> Platform:
-    """A platform as the image specification writes it. Raises ValueError."""
-    parts = (entry.get("os", "unknown"), entry.get("architecture", "unknown"), entry.get("variant", ""))
+    """A platform as the image specification writes it; what it does not say is `unknown`. Raises ValueError.
+
+    What is no image says nothing.
+    """
+    parts = (entry.get("os") or "unknown", entry.get("architecture") or "unknown", entry.get("variant"))
     return parse_platform("/".join(part for part in parts if part))
 
 
@@ -101,6 +104,15 @@ def runs(hardware: Platform, wanted: Platform) -> bool:
     if hardware.architecture == "amd64" and wanted.architecture == "386":
         return True
     return hardware.architecture == wanted.architecture and _level(hardware) >= _level(wanted)
+
+
+def natively(reported: Sequence[Platform], wanted: Platform) -> bool:
+    """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
+
+    It reports higher variants of its own architecture only where its hardware has them.
+    """
+    own = [each for each in reported if (each.os, each.architecture) == (reported[0].os, reported[0].architecture)]
+    return any(runs(each, wanted) for each in own)
 
 
 def _level(platform: Platform) -> int:

@@ -35,11 +35,12 @@ class Life(Enum):
 class Host:
     """A node in a run.
 
-    `running` maps what it builds, one piece of each call, to when that is expected to end; `parked` are pieces that
-    wait for its bootstrap, or for a shared piece that is being built on it; `built` and `building` are shared pieces.
-    `checks` wait until it is up; they take no room.
-    `tries` is how often it may be lost in a row before it is given up. `told` says that the plan gives its `slots`.
-    `order` is its place among the run's nodes; `platforms` is what it says that it builds.
+    `running` maps what takes its room to when that is expected to end: one piece of each call, or every one where the
+    plan gives the node's slots. `parked` are pieces that wait for its bootstrap, or for a shared piece that is being
+    built on it; `built` and `building` are shared pieces. `checks` wait until it is up; they take no room.
+    `outages` counts how often it was lost, `losses` how often in a row; `tries` is how often that may be before it is
+    given up. `told` says that its `slots` need not be asked for. `order` is its place among the run's nodes;
+    `platforms` is what it says that it builds.
     """
 
     node: Node
@@ -49,6 +50,7 @@ class Host:
     tries: int = 0
     life: Life = Life.COLD
     losses: int = 0
+    outages: int = 0
     back_at: float = 0.0
     running: dict[BuildPiece, float] = field(default_factory=dict)
     parked: list[BuildPiece] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Schedule:
         self._stranded: list[Pool] = []
         self._stranded_checks: list[CheckPiece] = []
         self._ready: list[Step] = []
-        self._running: dict[Step, None] = {}
+        self._running: dict[Step, int] = {}
         self._over: dict[Step, StepStatus] = {}
         self._left = sum(not _is_lazy(step) for step in graph.steps)
         self._look_again: list[float] = []
@@ -135,8 +136,16 @@ class Schedule:
             calls += self._fill(pool, now)
         for pool in self._pools:
             calls += self._help_out(pool, now)
-        self._running |= dict.fromkeys(step for call in calls for step in call)
+        self._running |= {step: self._outages(step) for call in calls for step in call}
         return calls
+
+    def _outages(self, step: Step) -> int:
+        """How many outages of its node are known."""
+        return self._host(step).outages if isinstance(step, BootstrapNode | BuildPiece | CheckPiece) else 0
+
+    def _host(self, step: BootstrapNode | BuildPiece | CheckPiece) -> Host:
+        """The node on which `step` was started."""
+        return self._hosts[step.node.id if isinstance(step, BootstrapNode) else _piece_of(step).node.id]
 
     def _wake(self, now: float) -> None:
         """Nodes that were lost long enough ago may be tried again."""
@@ -228,21 +237,25 @@ class Schedule:
         return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
     def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
-        """`host` builds `pieces` in one call, which takes the room of one."""
+        """`host` builds `pieces` in one call, which takes the room of one, unless the plan says how much there is."""
         for piece in pieces:
             self._bound[piece] = self._on(piece, host.node)
-        host.running[self._on(pieces[0], host.node)] = now + max(self._seconds[piece] for piece in pieces)
+        end = now + max(self._seconds[piece] for piece in pieces)
+        host.running |= {self._on(piece, host.node): end for piece in (pieces if host.node.slots else pieces[:1])}
         host.changed()
         return tuple(self._on(piece, host.node) for piece in pieces)
 
     def _companions(self, piece: BuildPiece, host: Host) -> Iterator[BuildPiece]:
         """Short pieces that wait for `host` too, and share the call of `piece`, if that is short."""
         pool = self._pool_of[piece]
-        for _ in range(LARGEST_CALL - 1 if self._is_short(piece) else 0):
+        room = min(LARGEST_CALL, host.slots - len(host.running)) if host.node.slots else LARGEST_CALL
+        left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
+        for _ in range(room - 1 if self._is_short(piece) else 0):
             fan = pool.first_fan(host)
             if fan is None or not self._is_short(fan.piece) or not _are_alike(piece, fan.piece):
                 return
-            if self._missing(fan.piece, host) is not None:
+            left -= self._estimates.last(fan.piece) or 0.0
+            if left < 0 or self._missing(fan.piece, host) is not None:
                 return
             pool.discard(fan.piece)
             yield fan.piece
@@ -338,7 +351,7 @@ class Schedule:
         host.running.pop(step, None)
         if status is StepStatus.DONE:
             host.losses = 0
-            host.built |= {each for each in self._shared_by.get(step.target, ()) if step.node in each.nodes}
+            host.built |= {each for each in self._shared_by.get(step.target, ()) if _holds(step, each)}
         if step.shared:
             host.building.discard(self._template(step))
             self._release(host)
@@ -429,9 +442,10 @@ class Schedule:
         may be tried.
         """
         assert isinstance(step, BootstrapNode | BuildPiece | CheckPiece)  # noqa: S101 - nothing else is bound to a node
-        host = self._hosts[step.node.id if isinstance(step, BootstrapNode) else _piece_of(step).node.id]
+        host = self._host(step)
         if lost:
-            self._lose(host, now)
+            if self._running[step] == host.outages:  # else it notices late what is known
+                self._lose(host, now)
             self._lost.add(self.origin(step))
         if isinstance(step, BootstrapNode):
             if host.node.required or any(pool.lost for pool in host.pools):
@@ -444,8 +458,9 @@ class Schedule:
 
     def _lose(self, host: Host, now: float) -> None:
         """`host` does not answer: nothing is given to it for a while. Its other pieces will find out by themselves."""
-        if host.life in {Life.DOWN, Life.GONE}:
+        if host.life is Life.GONE:
             return
+        host.outages += 1
         host.losses += 1
         host.built.clear()
         if host.losses >= host.tries or host.node.required:
@@ -527,6 +542,17 @@ def _piece_of(step: Step) -> BuildPiece:
 def _emulates(host: Host, piece: BuildPiece) -> bool:
     """Whether a node says that it builds all platforms of `piece`, in whatever way."""
     return all(any(runs(own, each.platform) for own in host.platforms) for each in piece.platforms)
+
+
+def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
+    """Whether a node that has built `piece` has built `shared`, of the same target, too."""
+    built = {each.platform for each in piece.platforms}
+    return piece.node in shared.nodes and all(each.platform in built for each in shared.platforms)
+
+
+def _half_of_timeout(piece: BuildPiece) -> float:
+    """How long all pieces of a call may be expected to take: the time that each may take is that of the call, too."""
+    return piece.target.timeout / 2 or math.inf
 
 
 def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:

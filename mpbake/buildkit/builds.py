@@ -57,10 +57,10 @@ class Builds:
 
         Of several, one that failed only because another did is `Disturbed`; so is one that the others cannot share a
         definition with. Of a piece that the engine takes no more than one platform of, that is loaded in a call of its
-        own after. Raises NodeLost when the node went away, and whatever `Nodes.ready` raises.
+        own after. Raises NodeLost when the node went away, UsageError when it is somebody else's by now.
         """
         node = pieces[0].node
-        ready = self.nodes.ready(node)
+        ready = self._ready_still(node)
         built = [step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node]
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
@@ -140,7 +140,7 @@ class Builds:
         """Run a check on the node of its piece, where the image is in the cache.
 
         Where that may not be so any more, it is the one that a registry has as `uploaded`, if there is one. Raises
-        NodeLost when the node went away, BuildFailed, and whatever `Nodes.ready` raises.
+        NodeLost when the node went away, BuildFailed, UsageError when the node is somebody else's by now.
         """
         piece = step.piece
         name, definition = check_definition(step, uploaded if step.lost else "")
@@ -158,7 +158,7 @@ class Builds:
         return Outcome(node=piece.node.id, log=str(call.log))
 
     def _ready_still(self, node: Node) -> Ready:
-        """A node that something has been built on. Raises NodeLost where it does not answer any more."""
+        """A node that has been made ready. Raises NodeLost where it does not answer any more."""
         try:
             return self.nodes.ready(node)
         except Unreachable as error:

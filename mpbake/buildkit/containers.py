@@ -66,8 +66,8 @@ class Containers:
             raise Unreachable(message, hint='start it; a plan makes containers with driver = "docker-container"')
 
     def is_used(self, _: Node, made: Made) -> bool:
-        """Whether somebody builds in it."""
-        return made.busy and made.status == "running"
+        """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
+        return made.busy and made.status in {"running", "paused"}
 
     def stop(self, node: Node, made: Made) -> None:
         """End what runs in it; BuildKit gets the time to write down its state."""

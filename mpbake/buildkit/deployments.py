@@ -6,17 +6,18 @@ buildx makes a Deployment, and afterwards uses whatever has its name: it neither
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.causes import last_words
+from mpbake.buildkit.causes import explain, last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import Unreachable
 from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of, own
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
@@ -39,12 +40,29 @@ class Deployments:
 
     def own(self, node: Node) -> Made | None:
         """The Deployment of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
-        return own(node, self.find(node), "kubectl delete deployment")
+        return own(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
 
-    def is_used(self, node: Node, _: Made) -> bool:
-        """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod."""
-        asked = ("--", "pgrep", "-f", "buildctl dial-stdio")
-        return any(not self._run(node, "exec", pod["metadata"]["name"], *asked).returncode for pod in self._pods(node))
+    def is_used(self, node: Node, made: Made) -> bool:
+        """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod.
+
+        Raises Unreachable where a pod runs and does not say: what cannot be asked may be building.
+        """
+        return any(self._is_used(node, made, pod["metadata"]["name"]) for pod in self._pods(node) if _runs(pod))
+
+    def _is_used(self, node: Node, made: Made, pod: str) -> bool:
+        found = self._run(node, "exec", pod, "--", "pgrep", "-f", "buildctl dial-stdio")
+        if not found.returncode:
+            return True
+        ended = f"command terminated with exit code {found.returncode}"
+        if found.returncode == 1 and ended in found.stderr:  # else kubectl itself has failed
+            return False
+        why = found.stderr.strip().removesuffix(ended).strip()
+        said, hint = explain(node, found.error if found.timed_out else why or found.error)
+        by_hand = f"if nothing does: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
+        raise Unreachable(
+            f"{node.id}: the pod {pod} does not say whether something builds in it: {said}",
+            hint="; or, ".join(filter(None, [hint, by_hand])),
+        )
 
     def remove(self, node: Node, made: Made) -> None:
         """Take it away with its configuration, and wait until its pods are gone: buildx would go on to use them."""
@@ -87,15 +105,19 @@ class Deployments:
         return found
 
     def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
-        namespace = namespace_of(node)
-        where = [f"--namespace={namespace}"] if namespace else []
         try:
-            return self.docker.run_program(["kubectl", *where, *command], timeout=timeout)
+            return self.docker.run_program([*_kubectl(node), *command], timeout=timeout)
         except Unreachable as error:
             raise Unreachable(
                 f"{node.id}: {error.message}",
                 hint="install it: without it nobody can tell whose a Deployment is; buildx would use any of that name",
             ) from None
+
+
+def _kubectl(node: Node) -> list[str]:
+    """The command that speaks of what is where `node` is."""
+    namespace = namespace_of(node)
+    return ["kubectl", *([f"--namespace={namespace}"] if namespace else [])]
 
 
 def _kind(node: Node) -> str:
@@ -105,6 +127,11 @@ def _kind(node: Node) -> str:
 def _selector(node: Node) -> str:
     """The label that buildx gives to the pods of a Deployment."""
     return f"app={node.buildx_name}"
+
+
+def _runs(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of a pod runs. One that has failed and waits to be tried again has no builds."""
+    return any("running" in (each.get("state") or {}) for each in _statuses(pod, "containerStatuses"))
 
 
 def _made(found: Mapping[str, Any]) -> Made:
@@ -137,13 +164,17 @@ def _configuration(found: Mapping[str, Any]) -> list[str]:
     return [name for name in names if name.startswith(found["metadata"]["name"])]
 
 
+def _statuses(pod: Mapping[str, Any], kind: str) -> Sequence[Mapping[str, Any]]:
+    return (pod.get("status") or {}).get(kind) or ()
+
+
 def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
     """Why a pod does not run: no machine takes it, or one of its containers does not start."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             yield one_line(f"pod {name}: {condition.get('reason', '')}: {condition.get('message', '')}")
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    containers = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
     for state in (each.get("state") or {} for each in containers):
         held = state.get("waiting") or state.get("terminated")
         if held and held.get("reason") != "Completed":

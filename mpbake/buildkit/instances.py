@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import shutil
+import stat
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from mpbake.buildkit.declaration import create_arguments, declare
 from mpbake.buildkit.engine import current_context
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable
+from mpbake.files import read_bounded
 from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
 from mpbake.placement import NodeFacts
@@ -28,7 +30,7 @@ from mpbake.platforms import parse_platform
 from mpbake.text import duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit.docker import Completed, Docker
@@ -38,6 +40,10 @@ INSPECT_TIMEOUT = 60.0
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
 _CONFIG = "buildkitd.default.toml"
 _KEPT_CONFIG = "buildkitd.toml"
+_AT_REST = {"inactive", "stopped"}
+"""What buildx calls a node that was not started yet, or not again."""
+_CLIENT = ".buildNodeID"
+"""A number that buildx makes up once. BuildKit is sent what has changed in a folder since the same client sent it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +77,11 @@ class Instances:
         self._environment = environment
         self._current = ""
         self._asking = threading.Lock()
+        self._ours: set[Path] = set()
 
     def engine(self, node: Node) -> Ready:
         """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout."""
         builder = node.endpoint or self._context()
-        shutil.rmtree(self._folder_of(node))
         ready = Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
@@ -87,10 +93,16 @@ class Instances:
     def written(self, node: Node) -> Ready:
         """The instance of `node` as declared, made anew when it is anything else; the node itself is not asked."""
         ready = Ready(
-            node=node, facts=NodeFacts(driver=node.driver), builder=node.buildx_name, store=self._folder_of(node)
+            node=node,
+            facts=NodeFacts(driver=node.driver),
+            builder=node.buildx_name,
+            store=self._folder_of(node, f"instances/{node.buildx_name}"),
         )
         endpoint = self.endpoint(node)
-        if not self._is_right(ready, endpoint):
+        if node.driver is Driver.REMOTE:
+            # buildx has nothing to add, and would connect twice before it writes this down.
+            Store(folder=ready.store).put(ready.builder, _entry(node, endpoint))
+        elif not self._is_right(ready, endpoint):
             self._create(ready, endpoint)
         return ready
 
@@ -107,20 +119,36 @@ class Instances:
 
     def external(self, node: Node) -> Ready:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
-        original = Ready(
+        original = self._original(node)
+        if node.driver is Driver.EXTERNAL:
+            return self.booted(original)
+        copy = self._copied(node)
+        try:
+            return self.asked(copy)
+        except Unreachable:
+            self.booted(original)
+            return self.asked(copy)
+
+    def seen(self, node: Node) -> Ready:
+        """A node of a builder that somebody else made, as it is; one that does not run is not started.
+
+        Its `note` is then what buildx calls it. Raises Unreachable.
+        """
+        ready = self._original(node) if node.driver is Driver.EXTERNAL else self._copied(node)
+        found, said = self._ask(ready)
+        status = said.get("status", "")
+        if status in _AT_REST and not found.returncode and "error" not in said:
+            return replace(ready, note=status)
+        return replace(ready, facts=self._facts(ready.node, found, said))
+
+    def _original(self, node: Node) -> Ready:
+        """The builder that somebody else made, as the user's own buildx keeps it."""
+        return Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder=node.builder.lower(),
             store=store_folder(self._environment),
         )
-        if node.driver is Driver.EXTERNAL:
-            return replace(original, facts=self._inspect(original, "--bootstrap"))
-        copy = self._copied(node)
-        try:
-            return self.asked(copy)
-        except Unreachable:
-            self._inspect(original, "--bootstrap")
-            return self.asked(copy)
 
     def _copied(self, node: Node) -> Ready:
         """An instance of one node of another's builder, as buildx keeps it there. Raises Unreachable."""
@@ -128,7 +156,6 @@ class Instances:
         single = next((each for each in found["Nodes"] or () if each.get("Name") == node.name), None)
         if single is None:
             raise Unreachable(f"node {node.id}: buildx keeps no such builder any more", hint="try: docker buildx ls")
-        shutil.rmtree(self._folder_of(node))
         ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=self._folder_of(node))
         entry = {**found, "Name": node.name, "Nodes": [{**single, "Platforms": None}]}
         Store(folder=ready.store).put(node.name, entry)
@@ -150,23 +177,24 @@ class Instances:
         return self._current
 
     def _is_right(self, ready: Ready, endpoint: str) -> bool:
-        """Whether the instance on disk says just what the plan says; it may have come with a checkout."""
+        """Whether the instance on disk says just what the plan says, to buildx too; it may have come with a checkout.
+
+        Go takes `endpoint` for `Endpoint`, and puts together what is said twice: neither may be there. Of what buildx
+        adds by itself there are flags, and the configuration in words of its own.
+        """
         path = ready.store / "instances" / ready.builder
         try:
-            found = json.loads(path.read_bytes())
-            (node,) = found["Nodes"]
-            options, files = node["DriverOpts"] or {}, node["Files"] or {}
-            flags = [each for each in node["Flags"] or () if each != ALWAYS]
+            found = json.loads(read_bounded(path).decode(), object_pairs_hook=_said_once)
+            (single,) = found["Nodes"]
+            flags, files = list(single["Flags"] or ()), dict(single["Files"] or {})
             configured = self._is_configured(ready.node, files)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
-        declared = declare(ready.node)
+        wanted = _entry(ready.node, endpoint, flags, files)
         return (
             configured
-            and (found["Name"], found["Driver"], node["Name"]) == (ready.builder, str(ready.node.driver), ready.builder)
-            and (node["Endpoint"], node["Platforms"] or []) == (endpoint, [])
-            and options == declared.options
-            and flags == [each for each in declared.flags if each != ALWAYS]
+            and [each for each in flags if each != ALWAYS] == list(declare(ready.node).flags)
+            and _as_text({"Dynamic": False, **found}) == _as_text(wanted)
         )
 
     def _is_configured(self, node: Node, files: Mapping[str, str]) -> bool:
@@ -177,7 +205,7 @@ class Instances:
         config = self._config(node)
         if not config or files.keys() != {_KEPT_CONFIG}:
             return not config and not files
-        return say_the_same(base64.b64decode(files[_KEPT_CONFIG]).decode(errors="replace"), config)
+        return say_the_same(base64.b64decode(files[_KEPT_CONFIG], validate=True).decode(), config)
 
     def _user_config(self) -> Path | None:
         """The user's own defaults for BuildKit containers, which apply to mpbake's too."""
@@ -186,12 +214,8 @@ class Instances:
 
     def _create(self, ready: Ready, endpoint: str) -> None:
         """Write the instance anew. Only the entry goes; what it refers to is not touched."""
-        shutil.rmtree(ready.store)
-        store = self._folder_of(ready.node)
-        if ready.node.driver is Driver.REMOTE:
-            # buildx has nothing to add, and would connect twice before it writes this down.
-            Store(folder=store).put(ready.builder, _remote_entry(ready, endpoint))
-            return
+        store = ready.store
+        _clear(store, {store / _CLIENT})
         config = self._user_config()
         if config is not None:
             shutil.copyfile(config, store / _CONFIG)
@@ -204,30 +228,41 @@ class Instances:
         if found.returncode:
             raise unreachable(ready.node, found)
 
-    def _folder_of(self, node: Node) -> Path:
-        path = self._folder / node.buildx_name
-        if path.is_symlink():
-            path.unlink()
-        path.mkdir(mode=0o700, exist_ok=True)
-        shutil.rmtree(path / "refs", ignore_errors=True)  # of a run that was killed
+    def _folder_of(self, node: Node, *kept: str) -> Path:
+        """The folder of `node`. What an earlier run left in it goes, but for the files that are to be `kept`.
+
+        It may have come with a checkout, and buildx reads more than one would think. What is of this run stays: others
+        may be using it just now.
+        """
+        path = self._folder / node.folder_name
+        if path not in self._ours:
+            if not _is_real_folder(path):
+                path.unlink(missing_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+            _clear(path, {path / each for each in (_CLIENT, *kept)})
+            self._ours.add(path)
         return path
 
     def _inspect(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
-        found = self._docker.run(
-            ["buildx", "inspect", ready.builder, *flags],
-            endpoint=ready.endpoint,
-            environment=ready.environment,
-            timeout=ready.node.boot_timeout if flags else timeout,
-        )
+        found, said = self._ask(ready, *flags, timeout=ready.node.boot_timeout if flags else timeout)
         if found.timed_out and flags:
             raise _late(ready.node)
-        said = _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+        return self._facts(ready.node, found, said)
+
+    def _ask(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> tuple[Completed, dict[str, str]]:
+        """What buildx says of a builder, as it stands and by its keys."""
+        command = ["buildx", "inspect", ready.builder, *flags]
+        found = self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
+        return found, _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+
+    def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
+        """What `node` says of itself. Raises Unreachable where that is nothing."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise unreachable(ready.node, found, said.get("error", ""))
+            raise unreachable(node, found, said.get("error", ""))
         platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
-        slots = _slots(f"{found.stdout}\n{self._config(ready.node)}")
-        return NodeFacts(driver=ready.node.driver, platforms=platforms, version=version, slots=slots)
+        slots = _slots(f"{found.stdout}\n{self._config(node)}")
+        return NodeFacts(driver=node.driver, platforms=platforms, version=version, slots=slots)
 
     def _config(self, node: Node) -> str:
         """The configuration of buildkitd that `node` is made with, as far as it is known here."""
@@ -252,24 +287,57 @@ def parse_inspect(text: str) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, colon, value in pairs if colon}
 
 
-def _remote_entry(ready: Ready, endpoint: str) -> dict[str, Any]:
-    """What buildx keeps of a remote node."""
-    node = {
-        "Name": ready.builder,
+def _entry(
+    node: Node, endpoint: str, flags: Sequence[str] = (), files: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What buildx keeps of a builder with just this node, in every version since 0.13."""
+    single = {
+        "Name": node.buildx_name,
         "Endpoint": endpoint,
         "Platforms": None,
-        "DriverOpts": dict(declare(ready.node).options) or None,
-        "Flags": None,
-        "Files": None,
+        "DriverOpts": dict(declare(node).options) or None,
+        "Flags": list(flags) or None,
+        "Files": files or None,
     }
-    return {"Name": ready.builder, "Driver": str(Driver.REMOTE), "Nodes": [node], "Dynamic": False}
+    return {"Name": node.buildx_name, "Driver": str(node.driver), "Nodes": [single], "Dynamic": False}
+
+
+def _said_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError when it has two values of one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(pairs)
+    return found
+
+
+def _as_text(entry: Mapping[str, Any]) -> str:
+    """The same for just the same entries; to Python alone False is 0 too."""
+    return json.dumps(entry, sort_keys=True)
+
+
+def _clear(folder: Path, kept: Collection[Path]) -> None:
+    """Take away all that is below `folder`, but for regular files that are to be `kept`. No symlink is followed."""
+    for each in folder.iterdir():
+        if not _is_real_folder(each):
+            if each not in kept or not stat.S_ISREG(each.lstat().st_mode):
+                each.unlink()
+        elif any(each in path.parents for path in kept):
+            _clear(each, kept)
+        else:
+            shutil.rmtree(each)
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _joined(text: str) -> dict[str, str]:
-    """What `buildx inspect` says of a builder as a whole: the platforms are those of any node."""
+    """What `buildx inspect` says of a builder as a whole: what one of its nodes is and has, it is and has."""
     nodes = parse_nodes(text)
     platforms = [platform for each in nodes for platform in each.get("platforms", "").split(", ") if platform]
     found = {key: value for each in nodes for key, value in each.items()}
+    if any(each.get("status") == "running" for each in nodes):
+        found["status"] = "running"
     return {**parse_inspect(text), **found, "platforms": ", ".join(dict.fromkeys(platforms))}
 
 

@@ -39,12 +39,14 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
         if status != "running":
             return Listed(node=node, status=status, drift=drift)
     ready = _ask(tools, node)
-    return Listed(node=node, status="running", version=ready.facts.version, reported=ready.facts.platforms, drift=drift)
+    return Listed(
+        node=node, status=ready.note, version=ready.facts.version, reported=ready.facts.platforms, drift=drift
+    )
 
 
 def _ask(tools: Tools, node: Node) -> Ready:
     if node.external:
-        return tools.instances.external(node)
+        return tools.instances.seen(node)
     if node.driver is Driver.DOCKER:
         return tools.instances.engine(node)
     return tools.instances.asked(tools.instances.written(node))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.buildkit.causes import explain
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.deployments import Deployments
+from mpbake.buildkit.docker import Docker
+from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.instances import Instances
 from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.store import Store, store_folder
@@ -17,11 +22,9 @@ from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
-    from mpbake.buildkit.docker import Docker
     from mpbake.buildkit.instances import Ready
     from mpbake.plan import Node
 
@@ -47,6 +50,26 @@ class Tools:
     def keeper(self, node: Node) -> Keeper | None:
         """See `keeper_of`."""
         return keeper_of(self.docker, node)
+
+
+@contextmanager
+def open_tools(
+    environment: Mapping[str, str],
+    hide: Callable[[str], str],
+    now: Callable[[], datetime],
+    when_stopped: Callable[[Callable[[], None]], None],
+) -> Iterator[Tools]:
+    """Such tools; no process and no private folder of them is left when the block is left.
+
+    `when_stopped` is told how to end what runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
+        docker = Docker(child_environment(environment, ()), Path(folder), hide)
+        when_stopped(docker.cancel)
+        try:
+            yield tools_for(docker, environment, Path(folder), now)
+        finally:
+            docker.close()
 
 
 def keeper_of(docker: Docker, node: Node) -> Keeper | None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.buildkit.builders import Builders
-from mpbake.buildkit.docker import Docker
-from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.inventory import inventory
 from mpbake.buildkit.survey import look
-from mpbake.buildkit.tools import side_by_side, tools_for
+from mpbake.buildkit.tools import open_tools, side_by_side
 from mpbake.commands.load import load
 from mpbake.commands.signals import stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError
@@ -162,15 +158,10 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 @contextmanager
 def _opened(plan: Plan, world: World, stop: StopRequest) -> Iterator[Builders]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
-    with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
-        docker = Docker(child_environment(world.environment, ()), Path(folder), world.hiding.hide)
-        stop.then(docker.cancel)
-        try:
-            yield Builders(
-                tools=tools_for(docker, world.environment, Path(folder), world.now),
-                plan=plan.file,
-                say=lambda text: print(text, file=world.stderr, flush=True),
-                cancelled=lambda: bool(stop.signal),
-            )
-        finally:
-            docker.close()
+    with open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
+        yield Builders(
+            tools=tools,
+            plan=plan.file,
+            say=lambda text: print(text, file=world.stderr, flush=True),
+            cancelled=lambda: bool(stop.signal),
+        )

@@ -1,4 +1,4 @@
-"""`mpbake plan`: what a run would do, for review. Touches neither Docker nor the network."""
+"""`mpbake plan`: what a run would do, for review. Touches neither Docker nor the network unless it is to ask nodes."""
 
 from __future__ import annotations
 
@@ -6,24 +6,53 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.commands.load import graph_of, load, selected
+from mpbake.commands.signals import stopped_by_signals
+from mpbake.errors import MpbakeError
+from mpbake.executor import StopRequest, exit_code
 from mpbake.explain import explained
 from mpbake.render import plan_text
 from mpbake.render_json import plan_json
 from mpbake.resolve import select
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mpbake.options import Options, World
+    from mpbake.placement import NodeFacts
+    from mpbake.plan import Target
 
 
 def main(options: Options, world: World) -> int:
     """Print the plan of `options.names`, or why one target is built where it is."""
+    stop = StopRequest()
+    try:
+        with stopped_by_signals(stop):
+            return _print(options, world, stop)
+    except MpbakeError:
+        if stop.signal:  # whatever failed, failed because it was stopped
+            return exit_code((), stop.signal)
+        raise
+
+
+def _print(options: Options, world: World, stop: StopRequest) -> int:
     document, plan = load(options, world)
+    chosen = selected(plan, replace(options, names=(options.explain,)) if options.explain else options)
+    facts, silent = _probed(chosen.targets, world, stop) if options.probe else ({}, ())
     if options.explain:
-        chosen = selected(plan, replace(options, names=(options.explain,)))
-        texts = (explained(target, {}, chosen.only.get(target, ())) for target in select(plan, (options.explain,)))
+        texts = (explained(target, facts, chosen.only.get(target, ())) for target in select(plan, (options.explain,)))
         world.stdout.write("\n".join(texts))
+        world.stderr.writelines(f"warning: {each}\n" for each in silent)
         return 0
-    graph, warnings = graph_of(document, selected(plan, options), {})
+    graph, warnings = graph_of(document, chosen, facts)
     printed = plan_json if options.format == "json" else plan_text
-    world.stdout.write(printed(graph, warnings))
+    world.stdout.write(printed(graph, (*warnings, *silent)))
     return 0
+
+
+def _probed(targets: Sequence[Target], world: World, stop: StopRequest) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
+    """What the nodes of `targets` say of themselves, and a word on each that says nothing. Raises Unreachable."""
+    from mpbake.buildkit.probing import probed  # noqa: PLC0415 - Docker's part is slow, and most plans are printed without
+    from mpbake.buildkit.tools import open_tools  # noqa: PLC0415
+
+    with open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
+        return probed(tools, targets)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.references import has_host
-from mpbake.resolve.external import external_builder, external_problems
+from mpbake.resolve.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.naming import bad_name, below
 from mpbake.resolve.options import located, node_options, option_problems, starting, value_problems
 from mpbake.resolve.rendering import without_empty
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULT_BUILDER = "default"
 _FILES = ("ca", "cert", "key")
-CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def resolve_builders(
@@ -49,7 +47,8 @@ def resolve_builders(
         table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults | own, scope, where)), where)
         if table.external:
             rendering.problems.extend(external_problems(("builders", name), own))
-            builders[name] = external_builder(name, table, stored(name))
+            entry = stored(name) if DOCKER_NAME.fullmatch(name) else None
+            builders[name] = external_builder(name, table, entry)
         else:
             driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
             rendering.problems.extend(_builder_problems(name, table, driver, own))
@@ -167,7 +166,7 @@ def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[
         if driver is Driver.REMOTE:
             hint = f"write {one_line(f'tcp://{endpoint}')}"
             yield _bad_endpoint(key, "is no URL", hint)
-        elif not CONTEXT_NAME.fullmatch(endpoint):
+        elif not DOCKER_NAME.fullmatch(endpoint):
             yield _bad_endpoint(key, f'"{one_line(endpoint)}" is neither a URL nor the name of a docker context')
     elif scheme not in schemes:
         known = ", ".join(f"{each}://" for each in schemes)

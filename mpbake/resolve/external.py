@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.plan import Builder, Driver, Emulation, Node
 from mpbake.platforms import parse_platforms
 from mpbake.spec import Problem
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 _KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
 _OWN = ("external", "emulation", "slots")
+DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+"""What docker calls a context, and buildx a builder or a node."""
 
 
 def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Builder:
@@ -46,8 +50,12 @@ def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Buil
 
 
 def external_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """What a plan says of a builder that is not its own."""
-    for name in stated:
-        if name not in _OWN:
-            message, hint = f"an external builder has its own {name}", "take the key away, or take external away"
-            yield Problem(code=Code.EXTERNAL_BUILDER, key=(*key, name), message=message, hint=hint, of_key=True)
+    """What is wrong with what a plan says of a builder that is not its own."""
+    name = str(key[-1])
+    if not DOCKER_NAME.fullmatch(name):
+        message, hint = f'"{one_line(name)}" is no name of a builder', "docker buildx ls shows how yours is called"
+        yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
+    for each in stated:
+        if each not in _OWN:
+            message, hint = f"an external builder has its own {each}", "take the key away, or take external away"
+            yield Problem(code=Code.EXTERNAL_BUILDER, key=(*key, each), message=message, hint=hint, of_key=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -464,7 +465,10 @@ def test_a_container_of_somebody_else_is_booted_through_its_own_builder(
             mpbake("run", "web")
         assert "MPBAKE_NODE" not in docker("inspect", f"buildx_buildkit_{name}x")
         docker("stop", "--time", "1", f"buildx_buildkit_{name}x")
+        for _ in range(2):
+            assert re.search(rf"^{name}/{name}x .* stopped ", mpbake("builders").stdout, re.MULTILINE), "not started"
         mpbake("run", "web")
+        assert re.search(rf"^{name}/{name}x .* running ", mpbake("builders").stdout, re.MULTILINE)
     finally:
         docker("buildx", "rm", "--force", name)
 

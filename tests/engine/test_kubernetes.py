@@ -155,6 +155,32 @@ def test_a_deployment_in_which_somebody_builds_stays(
             run.terminate()
 
 
+def test_a_deployment_that_does_not_say_whether_somebody_builds_stays(
+    testbed: Testbed,
+    cluster: Cluster,
+    run_mpbake: RunMpbake,
+    name: str,
+    testbed_env: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    file, kubectl = tmp_path / "build.toml", tmp_path / "bin/kubectl"
+    file.write_text(plan(testbed, name))
+    assert run_mpbake(["builders", "up"]).returncode == 0
+    kubectl.parent.mkdir()
+    kubectl.write_text(f"""#!/bin/sh
+case "$*" in *pgrep*) echo 'Error from server (Forbidden): it is forbidden' >&2; exit 1 ;; esac
+PATH={testbed_env["PATH"]} exec kubectl "$@"
+""")
+    kubectl.chmod(0o755)
+    file.write_text(plan(testbed, name, options="replicas = 2"))
+    for command in ("up", "rm"):
+        done = run_mpbake(["builders", command], env={"PATH": f"{kubectl.parent}:{testbed_env['PATH']}"})
+        assert done.returncode == 5, done.stderr
+        assert "does not say whether something builds in it: this user may not do that in the cluster (" in done.stderr
+        assert f"if nothing does: kubectl delete deployment {name}-one" in done.stderr
+    assert f"{name}-one" in objects(cluster)
+
+
 def test_pods_that_cannot_start_say_why(
     testbed: Testbed,
     mpbake: Mpbake,

@@ -73,6 +73,32 @@ def _bootstrap_line(run_mpbake: RunMpbake, ending: str) -> str:
     return line
 
 
+@pytest.mark.parametrize("more", ["", "buildkitd.worker.oci.max-parallelism = 2", 'flags = ["--debug"]'])
+def test_an_instance_is_kept_from_run_to_run_unless_buildx_may_take_it_for_another(
+    more: str, testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, builder: str, tmp_path: Path
+) -> None:
+    log, shim = tmp_path / "log", tmp_path / "bin/docker"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\necho "$*" >>{log}\nPATH={testbed_env["PATH"]} exec docker "$@"\n')
+    shim.chmod(0o755)
+    (tmp_path / "build.toml").write_text(container_plan(testbed, builder, more=more))
+
+    def created_again() -> bool:
+        log.write_text("")
+        done = run_mpbake(["run", "web"], env={"PATH": f"{shim.parent}:{testbed_env['PATH']}"})
+        assert done.returncode == 0, done.stderr
+        return "buildx create" in log.read_text()
+
+    assert [created_again() for _ in range(3)] == [True, False, False]
+    instance = tmp_path / f".mpbake/nodes/{builder}-local/instances/{builder}-local"
+    right = instance.read_text()
+    instance.write_text(right.replace('"Platforms"', '"endpoint":"unix:///evil","Platforms"'))
+    assert created_again()
+    instance.write_text(right.replace('"Endpoint"', '"Endpoint":"unix:///evil","Endpoint"'))
+    assert created_again()
+    assert instance.read_text() == right
+
+
 def test_another_checkout_recognises_the_container(
     testbed: Testbed, run_mpbake: RunMpbake, builder: str, tmp_path: Path
 ) -> None:

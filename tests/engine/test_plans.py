@@ -112,3 +112,45 @@ def test_shared_base_is_not_built_twice_on_a_node(run_mpbake: RunMpbake, tmp_pat
     logs = "".join(path.read_text() for path in sorted((folder / ".mpbake/runs").glob("*/build-w*.log")))
     assert "uname -m > /etc/runtime: cached" in logs
     assert "uname -m > /etc/runtime: done" not in logs
+
+
+def test_a_plan_asks_nodes_and_starts_none(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    builder = f"b{unique[-6:]}"
+    plan = f"""
+version = 1
+[builders.{builder}]
+image = "{testbed.node_image()}"
+network = "host"
+emulation = "forbid"
+[builders.{builder}.nodes]
+local = {{}}
+[targets.web]
+builder = "{builder}"
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.tool]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.own]
+builder = "{builder}"
+platforms = ["linux/amd64"]
+"""
+    (tmp_path / "build.toml").write_text(plan)
+
+    before = run_mpbake(["plan", "web", "tool", "--probe"])
+    assert before.returncode == 0, before.stderr
+    steps = re.sub(" +", " ", before.stdout)
+    assert f" build web linux/amd64, linux/arm64 (native or emulated: not known yet) on {builder}/local\n" in steps
+    assert " build tool linux/amd64 native, linux/arm64 EMULATED on default/local\n" in steps
+    assert f"warning: {builder}/local was not asked: it is missing, and is not started to be asked\n" in before.stdout
+    assert builder not in docker("ps", "--all")
+
+    assert run_mpbake(["builders", "up", builder]).returncode == 0
+    after = run_mpbake(["plan", "web", "--probe"])
+    native = run_mpbake(["plan", "own", "--probe"])
+    explained = run_mpbake(["plan", "--explain", "own", "--probe"])
+    assert run_mpbake(["builders", "rm", builder]).returncode == 0
+    assert after.returncode == 3
+    assert f'builder "{builder}" forbids emulation, and none of its nodes builds linux/arm64 natively' in after.stderr
+    assert f"linux/amd64 native on {builder}/local\n" in native.stdout
+    assert f"{builder}/local  runs it natively  chosen: the best\n" in explained.stdout

@@ -470,6 +470,18 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     assert [change.thing.value for change in found.changes] == ["builder"]
 
 
+def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
+    path = tmp_path / ".docker/buildx/instances/theirs"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"Name": "theirs", "Driver": "docker-container", "Nodes": [{"Name": "theirs0"}]}))
+    docker = FakeDocker({"buildx inspect": done("Name: theirs0\nStatus: stopped\n")})
+    node = Node(builder="theirs", name="theirs0", driver=Driver.DOCKER_CONTAINER, external=True)
+    this, _ = builders(tmp_path, docker)
+    (listed,) = inventory(this.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True))
+    assert (listed.status, listed.trouble) == ("stopped", "")
+    assert docker.commands == ["buildx inspect theirs0"]
+
+
 def test_an_inventory(tmp_path: Path) -> None:
     engine = Engine()
     this, _ = builders(tmp_path, engine)

@@ -369,9 +369,13 @@ def test_a_check_whose_node_was_lost_is_upon_what_was_uploaded(tmp_path: Path) -
         assert definition["web-check-1"]["contexts"] == {"checked": source}
 
 
-def test_a_node_that_cannot_be_had_for_a_check_was_lost(tmp_path: Path) -> None:
+def test_a_node_that_cannot_be_had_any_more_was_lost(tmp_path: Path) -> None:
+    """Others may have noticed before, and forgotten it: it has been made ready, or nothing would be started there."""
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
     docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}
+    builds = builds_of(tmp_path, docker)
     with pytest.raises(NodeLost, match="x/local"):
-        builds_of(tmp_path, docker).check(check, "", Recorder())
+        builds.check(check, "", Recorder())
+    with pytest.raises(NodeLost, match="x/local"):
+        builds.build([check.piece], {}, Recorder())

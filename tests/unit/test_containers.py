@@ -75,6 +75,21 @@ def test_an_end_in_order() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "busy", "used"),
+    [
+        ("running", True, True),
+        ("running", False, False),
+        ("paused", True, True),
+        ("exited", True, False),
+        ("restarting", True, False),
+    ],
+)
+def test_in_use(status: str, *, busy: bool, used: bool) -> None:
+    this, _ = containers()
+    assert this.is_used(NODE, replace(FOUND, status=status, busy=busy)) is used
+
+
 def test_last_words() -> None:
     said = "\n".join(f"line {number}" for number in range(30))
     this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))

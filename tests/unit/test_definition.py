@@ -164,8 +164,8 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
     [
         ("org.example=1", ["manifest:org.example=1"], []),
         ("index:a=1", [], ["index:a=1"]),
-        ("index-descriptor:a=1", [], ["index-descriptor:a=1"]),
-        ("index,index-descriptor:a=1", [], ["index:a=1", "index-descriptor:a=1"]),
+        ("index-descriptor:a=1", [], []),
+        ("index,index-descriptor:a=1", [], ["index:a=1"]),
         ("manifest:a=b:c=d", ["manifest:a=b:c=d"], []),
         ("manifest[linux/arm64/v8]:a=1", ["manifest[linux/arm64/v8]:a=1"], []),
         ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], []),

@@ -11,8 +11,9 @@ import pytest
 from mpbake.buildkit import builders as module
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.deployments import Deployments
+from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.inventory import inventory
-from mpbake.errors import Unreachable
+from mpbake.errors import Unreachable, UsageError
 from mpbake.lifecycle import ANNOTATION, Made, inventory_text
 from mpbake.plan import Builder, Driver, Node
 from tests.unit import test_builders
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.docker import Completed
 
 NODE = Node(
     builder="k",
@@ -52,6 +52,9 @@ def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
     }
 
 
+RUNNING: dict[str, Any] = {"phase": "Running", "containerStatuses": [{"state": {"running": {"startedAt": "now"}}}]}
+
+
 def pod(**status: Any) -> dict[str, Any]:
     return {"metadata": {"name": "k-n-1"}, "status": status}
 
@@ -63,7 +66,7 @@ class Cluster(FakeDocker):
         defaults = {
             "buildx create": done(),
             "buildx inspect": done("Platforms: linux/amd64\n"),
-            "kubectl get pods": done(json.dumps({"items": [pod()]})),
+            "kubectl get pods": done(json.dumps({"items": [pod(**RUNNING)]})),
             "kubectl exec": failed("command terminated with exit code 1"),
         }
         super().__init__({**defaults, **{name.replace("_", " "): answer for name, answer in answers.items()}})
@@ -146,7 +149,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
     assert errors == [
         text("""
             k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
-              = rename the builder or the node, or remove it: kubectl delete deployment k-n
+              = rename the builder or the node, or remove it: kubectl --namespace=ci delete deployment k-n
             """)
     ]
     assert cluster.commands == [], "buildx would use it"
@@ -184,6 +187,80 @@ def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     assert "kubectl exec k-n-1 -- pgrep -f buildctl dial-stdio" in cluster.commands
     assert cluster.found, "it is still there"
+
+
+BY_HAND = "if nothing does: kubectl --namespace=ci delete deployment k-n"
+ROLE = "its role must allow deployments, configmaps, pods and pods/exec there; try: kubectl auth can-i --list"
+FORBIDDEN = 'Error from server (Forbidden): pods "k-n-1" is forbidden: cannot create resource "pods/exec"'
+NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminated with exit code 126'
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "hint"),
+    [
+        (failed(FORBIDDEN), f"this user may not do that in the cluster ({FORBIDDEN})", f"{ROLE}; or, {BY_HAND}"),
+        (
+            Completed(returncode=126, stdout="", stderr=NO_PGREP),
+            'exec: "pgrep": executable file not found in $PATH',
+            BY_HAND,
+        ),
+        (
+            Completed(returncode=-9, stdout="", stderr="", timed_out=True),
+            "no answer in time",
+            BY_HAND,
+        ),
+        (
+            Completed(returncode=137, stdout="", stderr="command terminated with exit code 137\n"),
+            "command terminated with exit code 137",
+            BY_HAND,
+        ),
+        (failed("", stdout="command terminated with exit code 1"), "exit code 1", BY_HAND),
+    ],
+)
+def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Completed, said: str, hint: str) -> None:
+    cluster = Cluster(deployment("driver=0"), kubectl_exec=answer)
+    error = f"k/n: the pod k-n-1 does not say whether something builds in it: {said}\n  = {hint}"
+    assert brought_up(tmp_path, cluster)[2] == [error]
+    this, _ = builders(tmp_path, cluster)
+    assert [str(each) for each in this.remove(CLUSTER, keep_state=False)] == [error]
+    assert cluster.found, "it is still there"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"phase": "Pending"},
+        {"phase": "Running", "containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]},
+        {"phase": "Succeeded", "containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]},
+        {"phase": "Running", "containerStatuses": [{}]},
+    ],
+)
+def test_nothing_builds_where_nothing_runs(tmp_path: Path, status: dict[str, Any]) -> None:
+    """It may be what is to be corrected."""
+    pods = done(json.dumps({"items": [pod(**status)]}))
+    cluster = Cluster(deployment("driver=0"), kubectl_get_pods=pods, kubectl_exec=failed("container not found"))
+    assert brought_up(tmp_path, cluster)[1:] == (["k/n: made anew, and answers"], [])
+
+
+def test_one_of_several_pods_is_used() -> None:
+    names = ["k-n-1", "k-n-2"]
+    items = [{"metadata": {"name": each}, "status": RUNNING} for each in names]
+    idle = failed("command terminated with exit code 1")
+    cluster = Cluster(deployment(), kubectl_get_pods=done(json.dumps({"items": items})), kubectl_exec=idle)
+    cluster.answers = {"kubectl exec k-n-2": done("17\n"), **cluster.answers}
+    keeper = Deployments(docker=cluster)
+    made = keeper.find(NODE)
+    assert made is not None
+    assert keeper.is_used(NODE, made)
+    del cluster.answers["kubectl exec k-n-2"]
+    assert not keeper.is_used(NODE, made)
+
+
+def test_the_remedy_is_for_what_there_is() -> None:
+    claimed = replace(NODE, options=(("namespace", "a b"), ("persistent-volume-claim.requests.storage", "9Gi")))
+    docker = FakeDocker({"kubectl": done(json.dumps(deployment("")))})
+    with pytest.raises(UsageError, match=r"remove it: kubectl '--namespace=a b' delete statefulset k-n$"):
+        Deployments(docker=docker).own(claimed)
 
 
 @pytest.mark.parametrize(

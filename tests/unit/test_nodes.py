@@ -463,6 +463,119 @@ def test_what_a_run_that_was_killed_left_of_its_builds_goes(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "ci-local").iterdir()] == ["instances"]
 
 
+PLANTED = (
+    ".lock",
+    "current",
+    "defaults/x",
+    "activity/ci-local",
+    "instances/other",
+    ".buildNodeID",
+    "buildkitd.default.toml",
+)
+
+
+def test_buildx_finds_nothing_but_the_instance_that_is_kept(tmp_path: Path) -> None:
+    for name in PLANTED:
+        (tmp_path / "ci-local" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ci-local" / name).write_text("x")
+    (tmp_path / "ci-local/instances/ci-local").write_text(json.dumps(instance()))
+    assert not created_again(tmp_path, None)
+    files = [path for path in (tmp_path / "ci-local").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == [".buildNodeID", "ci-local"], "nothing is sent again to the node"
+
+
+@pytest.mark.parametrize("name", ["refs", "activity", "defaults", ".buildNodeID"])
+def test_no_link_in_the_folder_is_left_for_buildx_to_follow(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    folder = tmp_path / "nodes/ci-local"
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(elsewhere)
+    assert not created_again(tmp_path / "nodes", json.dumps(instance()))
+    assert not os.path.lexists(folder / name)
+    assert (elsewhere / "kept").exists()
+
+
+def test_instances_that_are_elsewhere_are_not_read(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "ci-local").write_text(json.dumps(instance()))
+    folder = tmp_path / "nodes/ci-local"
+    folder.mkdir(parents=True)
+    (folder / "instances").symlink_to(elsewhere)
+    assert created_again(tmp_path / "nodes", None)
+    assert not os.path.lexists(folder / "instances")
+    assert [path.name for path in elsewhere.iterdir()] == ["ci-local"]
+
+
+def test_an_instance_that_is_a_link_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text(json.dumps(instance()))
+    (tmp_path / "nodes/ci-local/instances").mkdir(parents=True)
+    (tmp_path / "nodes/ci-local/instances/ci-local").symlink_to(tmp_path / "elsewhere")
+    assert created_again(tmp_path / "nodes", None)
+
+
+def test_what_is_in_a_folder_is_left_to_builds_that_use_it(tmp_path: Path) -> None:
+    """A node that was lost is made ready anew while others of its builds go on."""
+    answers = {"container inspect": made_for(), "buildx": done(INSPECTED)}
+    nodes, _ = nodes_with(tmp_path, answers)
+    store = nodes.ready(CONTAINER).store
+    (store / "instances").mkdir()
+    (store / "instances/ci-local").write_text(json.dumps(instance()))
+    (store / "refs").mkdir()
+    nodes.forget(CONTAINER)
+    nodes.ready(CONTAINER)
+    assert (store / "refs").is_dir()
+    assert (store / "instances/ci-local").is_file()
+
+
+RIGHT = json.dumps(instance())
+EVIL = json.dumps("tcp://evil:1")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        RIGHT.replace('"Platforms"', f'"endpoint": {EVIL}, "Platforms"'),
+        RIGHT.replace('"Nodes"', '"nodes": [], "Nodes"'),
+        RIGHT.replace('"Nodes"', '"New": true, "Nodes"'),
+        RIGHT.replace('"Platforms"', '"New": true, "Platforms"'),
+        RIGHT.replace('"Endpoint"', f'"Endpoint": {EVIL}, "Endpoint"'),
+        RIGHT.replace('"DriverOpts"', '"DriverOpts": {"image": "evil"}, "DriverOpts"'),
+        json.dumps(instance() | {"Dynamic": True}),
+        json.dumps(instance() | {"Dynamic": 0}),
+        "[" * 100_000,
+    ],
+    ids=[
+        "node in another case",
+        "builder in another case",
+        "unknown",
+        "unknown of node",
+        "twice",
+        "merged",
+        "dynamic",
+        "zero",
+        "deep",
+    ],
+)
+def test_what_buildx_may_read_otherwise_is_made_anew(tmp_path: Path, written: str) -> None:
+    assert written != RIGHT
+    assert created_again(tmp_path, written)
+
+
+def test_a_remote_node_is_always_told_anew(tmp_path: Path) -> None:
+    node = replace(REMOTE, tls=Tls())
+    path = tmp_path / "release-arm/instances/release-arm"
+    path.parent.mkdir(parents=True)
+    right = json.dumps(instance(node, Endpoint=node.endpoint, DriverOpts=None, Flags=None))
+    path.write_text(right.replace('"Platforms"', f'"endpoint": {EVIL}, "Platforms"'))
+    _, docker = nodes_with(tmp_path, {})
+    Instances(docker, tmp_path, {}).written(node)
+    assert json.loads(path.read_text()) == json.loads(right) | {"Dynamic": False}
+    assert docker.commands == []
+
+
 @pytest.mark.parametrize(
     "written",
     [
@@ -564,6 +677,81 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(
     nodes.ready(CONTAINER)
     (create,) = (command for command in docker.commands if command.startswith("buildx create"))
     assert create.endswith(f" {endpoint}")
+
+
+# --- builders of others -----------------------------------------------------------------------------------------------
+
+
+def theirs(folder: Path, builder: str, *endpoints: str) -> None:
+    """Somebody's builder, each of whose nodes is called x and a number."""
+    nodes = [
+        {
+            "Name": f"x{number}",
+            "Endpoint": endpoint,
+            "Platforms": None,
+            "DriverOpts": None,
+            "Flags": None,
+            "Files": None,
+        }
+        for number, endpoint in enumerate(endpoints)
+    ]
+    path = folder / ".docker/buildx/instances" / builder
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"Name": builder, "Driver": "remote", "Nodes": nodes, "Dynamic": False}))
+
+
+def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_path: Path) -> None:
+    theirs(tmp_path, "team-a", "tcp://a0:1", "tcp://a1:1")
+    theirs(tmp_path, "team-b", "tcp://b0:1")
+    (tmp_path / "nodes").mkdir()
+    nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
+    named = [("team-a", "x0"), ("team-a", "x1"), ("team-b", "x0")]
+    found = [nodes.ready(Node(builder=each, name=name, driver=Driver.REMOTE, external=True)) for each, name in named]
+    kept = [json.loads((each.store / "instances" / each.builder).read_text())["Nodes"] for each in found]
+    assert [(each["Name"], each["Endpoint"]) for (each,) in kept] == [
+        ("x0", "tcp://a0:1"),
+        ("x1", "tcp://a1:1"),
+        ("x0", "tcp://b0:1"),
+    ]
+    assert len({each.store for each in found}) == len(found)
+
+
+STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
+CLOUD = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
+ONE_OF_TWO = f"{INSPECTED}\n{STOPPED.partition('Nodes:')[2]}"
+
+
+@pytest.mark.parametrize(
+    ("node", "answer", "note"),
+    [
+        (replace(REMOTE, builder="team", name="x0", external=True), INSPECTED, "running"),
+        (replace(REMOTE, builder="team", name="x0", external=True), STOPPED, "stopped"),
+        (CLOUD, INSPECTED, "running"),
+        (CLOUD, STOPPED, "stopped"),
+        (CLOUD, f"{STOPPED}Platforms: linux/amd64*\n", "stopped"),
+        (CLOUD, ONE_OF_TWO, "running"),
+    ],
+)
+def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answer: str, note: str) -> None:
+    theirs(tmp_path, "team", "tcp://a0:1")
+    docker = FakeDocker({"buildx inspect": done(answer)})
+    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).seen(node)
+    assert (seen.note, bool(seen.facts.platforms)) == (note, note == "running")
+    assert docker.commands == [f"buildx inspect {seen.builder}"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed("ERROR: no"),
+        failed("ERROR: no", stdout=STOPPED),
+        done(f"{STOPPED}Error: no\n"),
+        done("Name: x\nError: no"),
+    ],
+)
+def test_what_cannot_be_looked_at(tmp_path: Path, answer: Completed) -> None:
+    with pytest.raises(Unreachable, match=r"cannot be used: no$"):
+        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).seen(CLOUD)
 
 
 # --- remote nodes -----------------------------------------------------------------------------------------------------

@@ -126,6 +126,18 @@ def test_emulation_may_be_forbidden() -> None:
         """)
 
 
+def test_what_all_nodes_declare_is_forbidden_before_any_is_asked() -> None:
+    error = text("""
+        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
+(a: linux/amd64; b: linux/386) = add a native node, or the platform to a node that runs it natively, or set \
+emulation = "warn"
+        """)
+    assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'") == error
+    asked = {"a": reported("arm64 amd64"), "b": reported("386")}
+    assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'", **asked) == error, "nor after"
+    assert placed("a = amd64\nb =", "arm64", builder="emulation = 'forbid'").startswith("linux/arm64 not known yet on ")
+
+
 def test_no_node_at_all() -> None:
     assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
         linux/amd64 native on a: KEEP, one of 1
@@ -148,9 +160,7 @@ def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
         ("linux/amd64", "linux/386", "native"),
         ("linux/386", "linux/amd64", "emulated"),
         ("linux/arm/v7", "linux/arm/v6", "native"),
-        ("linux/arm/v6", "linux/arm/v7", "emulated"),
         ("linux/amd64/v3", "linux/amd64", "native"),
-        ("linux/amd64", "linux/amd64/v3", "emulated"),
         ("linux/arm64", "linux/arm/v7", "emulated"),
         ("windows/amd64", "linux/amd64", "emulated"),
     ],
@@ -159,6 +169,14 @@ def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str
     assert placed("a =", wanted, builder="emulation = 'allow'", a=f"{hardware} {wanted}") == (
         f"{parse_platform(wanted)} {how} on a: KEEP, one of 1"
     )
+
+
+@pytest.mark.parametrize(("hardware", "wanted"), [("arm/v6", "arm/v7"), ("amd64", "amd64/v3")])
+def test_a_higher_variant_runs_only_on_hardware_that_says_so(hardware: str, wanted: str) -> None:
+    """BuildKit asks the CPU, and emulates other architectures only."""
+    assert "no node of builder" in placed("a =", wanted, a=reported(hardware))
+    found = placed("a =", wanted, builder="emulation = 'forbid'", a=reported(f"{hardware} {wanted}"))
+    assert found == f"linux/{wanted} native on a: KEEP, one of 1"
 
 
 @pytest.mark.parametrize(("declared", "wanted"), [("amd64", "386"), ("arm/v7", "arm/v6"), ("amd64/v2", "amd64")])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.platforms import Platform, parse_platform, parse_platforms, runs
+from mpbake.platforms import Platform, parse_platform, parse_platforms, platform_of, runs
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,22 @@ def test_control_characters_of_no_platform_are_escaped() -> None:
 def test_a_printed_platform_reads_as_itself(written: str) -> None:
     platform = parse_platform(written)
     assert parse_platform(str(platform)) == platform
+
+
+@pytest.mark.parametrize(
+    ("entry", "platform"),
+    [
+        ({"os": "linux", "architecture": "arm", "variant": "v6"}, "linux/arm/v6"),
+        ({"os": "linux", "architecture": "arm64", "variant": None}, "linux/arm64"),
+        ({}, "unknown/unknown"),
+        ({"os": "", "architecture": ""}, "unknown/unknown"),
+        ({"os": None, "architecture": "", "variant": ""}, "unknown/unknown"),
+        ({"os": "linux", "architecture": ""}, "linux/unknown"),
+        ({"os": "", "architecture": "amd64"}, "unknown/amd64"),
+    ],
+)
+def test_a_platform_as_the_image_specification_writes_it(entry: dict[str, Any], platform: str) -> None:
+    assert str(platform_of(entry)) == platform
 
 
 @pytest.mark.parametrize(

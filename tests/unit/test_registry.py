@@ -50,8 +50,8 @@ def test_pieces_become_one_index_under_all_tags() -> None:
     target = web("annotations = ['index:a=b', 'manifest:c=d', 'manifest,index-descriptor:e=f']")
     digest = registry(docker).join(Publish(target=target), ["sha256:1", "sha256:2"])
     create = (
-        "buildx imagetools create --builder x-n --progress plain --annotation index:a=b --annotation "
-        "index-descriptor:e=f --tag r/web:1 --tag r/web:latest --tag s:5000/web:1 r/web@sha256:1 r/web@sha256:2"
+        "buildx imagetools create --builder x-n --progress plain --annotation index:a=b "
+        "--tag r/web:1 --tag r/web:latest --tag s:5000/web:1 r/web@sha256:1 r/web@sha256:2"
     )
     assert docker.commands == [f"{create} --dry-run", create]
     assert (

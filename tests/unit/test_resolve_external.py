@@ -6,12 +6,13 @@ import pytest
 
 from mpbake.codes import Code
 from mpbake.drivers import node_warnings
+from mpbake.errors import PlanError
 from mpbake.lifecycle import Entry, EntryNode
 from mpbake.plan import Builder, Driver, Emulation, Node
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import Inputs, resolve
 from tests.unit.graphs import graph_of_text
-from tests.unit.plans import problems_of_text, read_text, text
+from tests.unit.plans import in_short, problems_of_text, read_text, text
 
 PLAN = """
     [builders.Theirs]
@@ -54,6 +55,7 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
         name="Theirs", driver=driver, nodes=(one, two), emulation=Emulation.FORBID, external=True
     )
     assert one.buildx_name == "theirs0", "it has been named already"
+    assert one.folder_name == "theirs0@Theirs", "others may have nodes of this name"
 
 
 @pytest.mark.parametrize("entry", [None, Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
@@ -66,6 +68,24 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> No
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
     pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
     assert pieces == ["build web linux/amd64,linux/arm64 on Theirs/theirs"]
+
+
+def test_nothing_is_read_where_no_builder_can_be() -> None:
+    asked: list[str] = []
+    document, spec = read_text("""
+        [builders."../../x y"]
+        external = true
+        [builders."a.b+c_d-1"]
+        external = true
+        """)
+    with pytest.raises(PlanError) as caught:
+        resolve(document, spec, Inputs(stored=asked.append))
+    assert asked == ["a.b+c_d-1"]
+    assert in_short(caught.value) == text("""
+        build.toml:2: builders."../../x y": "../../x y" is no name of a builder
+            [builders."../../x y"]
+          = docker buildx ls shows how yours is called
+        """)
 
 
 def test_a_plan_says_nothing_else_of_it() -> None:

@@ -381,6 +381,29 @@ def test_a_base_with_a_piece_of_its_own_is_built_again_only_on_other_nodes() -> 
     assert [shown(step) for step in run.schedule.before(piece)] == ["stem on c", "stem (shared) on a"]
 
 
+def test_users_wait_for_the_base_of_their_own_platform() -> None:
+    run = Run(
+        """
+        [builders.x.nodes.a]
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.base]
+        platforms = ["linux/amd64", "linux/arm64"]
+        args = { P = "{{ platform }}" }
+        [targets.user]
+        builder = "x"
+        name = "user-{{ arch }}-{{ n }}"
+        platforms = ["linux/{{ arch }}"]
+        contexts = { base = "target:base" }
+        matrix = { arch = ["amd64", "arm64"], n = ["1", "2"] }
+        """,
+        "user-*",
+        a=8,
+    )
+    assert run.start() == ["base (shared) on a", "base (shared) on a"]
+    assert run.end("base") == ["user-amd64-1 on a", "user-amd64-2 on a"]
+    assert run.end("base") == ["user-arm64-1 on a", "user-arm64-2 on a"]
+
+
 def test_a_base_that_fails_takes_its_users_along_and_nobody_else() -> None:
     run = Run(BASE, "u1", "u2", "pie1")
     assert run.start() == ["stem (shared) on c", "pie1 on a", "stem (shared) on b"]
@@ -466,14 +489,13 @@ MANY = """
     platforms = ["linux/amd64"]
     [builders.x]
     driver = "remote"
-    slots = 2
     nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
     """.replace("NUMBERS", str(list(range(1, 24))))
 
 
 def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str]]:
     """The calls of several pieces with which a run begins."""
-    run = Run(toml, seconds=seconds)
+    run = Run(toml, seconds=seconds, a=2)
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
     run.schedule.start()
@@ -483,6 +505,22 @@ def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str
 def test_short_pieces_of_a_node_share_a_call_which_takes_one_slot() -> None:
     short = {f"w{n}": [9.0, SHORT] for n in range(1, 24)}
     assert calls_of(short) == [[f"w{n}" for n in range(1, LARGEST_CALL + 1)], ["w21", "w22", "w23"]]
+
+
+def test_where_the_plan_gives_the_slots_each_piece_of_a_call_takes_one() -> None:
+    plan = MANY.replace('driver = "remote"', 'driver = "remote"\n    slots = 3')
+    run = Run(plan, seconds={f"w{n}": [1.0] for n in range(1, 24)})
+    assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
+    assert run.end("w1") == ["w4 on a"]
+    run.schedule.finish(run.step("w2"), DONE)
+    assert run.end("w3") == ["w5 on a", "w6 on a"]
+
+
+def test_the_pieces_of_a_call_are_expected_to_end_in_half_the_time_that_each_may_take() -> None:
+    limited = MANY.replace("\n    builder", '\n    timeout = "10s"\n    builder', 1)
+    short = {f"w{n}": [2.0] for n in range(1, 24)}
+    assert calls_of(short, limited) == [["w1", "w2"], ["w3", "w4"]]
+    assert calls_of({**short, "w1": [5.0]}, limited) == [["w2", "w3"]]
 
 
 def test_long_pieces_and_those_that_are_not_known_stay_alone() -> None:
@@ -576,6 +614,24 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
     assert schedule.finish(bootstrap, FAILED) == ()
     assert schedule.stranded() == graph.steps[1:]
     assert schedule.finished
+
+
+def test_a_piece_that_notices_late_that_its_node_was_lost_does_not_lose_it_again() -> None:
+    """Each has its own clock: one may hang, and say so, long after another did, while the node is made ready again."""
+    plan = POOL.replace("nodes.b", "#").replace("nodes.c", "#").replace("[targets._t]", "[targets._t]\n    retries = 3")
+    run = Run(plan, "pie1", "pie2", "pie3", "pie4", a=4)
+    run.start()
+    assert run.lose("pie1")
+    run.now += FIRST_PAUSE
+    (bootstrap,) = run.schedule.start(run.now)
+    for number, name in enumerate(("pie2", "pie3", "pie4"), 1):
+        run.now += 100.0 * number
+        assert run.lose(name)
+        assert run.schedule.start(run.now) == [], "the bootstrap runs"
+    run.schedule.finish(bootstrap, DONE)
+    assert run.start() == ["pie1 on a", "pie2 on a", "pie3 on a", "pie4 on a"]
+    assert run.lose("pie1")
+    assert run.schedule.wakes_at == run.now + 2 * FIRST_PAUSE, "the second loss in a row"
 
 
 def test_a_required_node_is_not_done_without() -> None:
@@ -803,7 +859,10 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
     uploaded: set[Step] = set()
     now, abandoned = 0.0, False
     while not schedule.finished:
+        now += data.draw(st.sampled_from([0.0, 0.0, FIRST_PAUSE, 100.0]))
+        running = schedule.running
         for step in () if abandoned else schedule.start(now):
+            assert step not in running
             assert all(step_is_shared(each) or ended[schedule.origin(each)] is DONE for each in schedule.before(step))
             assert schedule.origin(step) not in ended
             if isinstance(step, BuildPiece):

@@ -31,6 +31,12 @@ PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "im
         (index({"digest": "sha256:b2cf", "size": 1}, image=config("amd64")), {"unknown/unknown": "amd64"}),
         (index({"digest": "x", "size": 1, "platform": None}, image=config("amd64")), {"unknown/unknown": "amd64"}),
         (index({"digest": "x", "platform": {"architecture": "arm64"}}, image=None), {"unknown/arm64": None}),
+        # what is no image has a config that says nothing
+        (PLAIN | {"image": {"architecture": "", "os": "", "config": {}}}, {"unknown/unknown": "unknown/unknown"}),
+        (
+            index(entry("amd64"), image={"architecture": "", "os": "", "config": {}}),
+            {"linux/amd64": "unknown/unknown"},
+        ),
         # of two configs each belongs to the entry that it says
         (
             index(entry("amd64"), entry("arm64"), image={"linux/amd64": config("amd64"), "linux/arm64": config("386")}),

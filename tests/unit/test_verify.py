@@ -95,6 +95,16 @@ def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a chart: buildx shows the config of an image, and there is nothing in it."""
+    config = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "", "diff_ids": None}}
+    chart = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 5}, "image": config}
+    answers(monkeypatch, {"buildx": done(json.dumps(chart))})
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 1
+    assert "web     r/web:1  platforms  linux/amd64, linux/arm64  unknown/unknown" in written(here.stdout)
+
+
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"buildx": failed("connection refused")})
     with pytest.raises(Unreachable):

@@ -1,0 +1,46 @@
+"""What nodes say of themselves before anything is made or started: for `mpbake plan --probe`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.engine import Engines
+from mpbake.buildkit.inventory import inventory
+from mpbake.placement import NodeFacts, default_driver
+from mpbake.plan import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.buildkit.tools import Tools
+    from mpbake.lifecycle import Listed
+    from mpbake.plan import Builder, Target
+
+
+def probed(tools: Tools, targets: Sequence[Target]) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
+    """What the nodes of `targets` say, by node id, and a word on each that says nothing.
+
+    Raises Unreachable when the engine does not answer, which alone knows what the default builder is.
+    """
+    builders = dict.fromkeys(target.builder for target in targets)
+    lines = [line for each in builders for line in inventory(tools, _settled(tools, each, targets))]
+    facts = {line.node.id: _facts(line) for line in lines if line.reported}
+    return facts, tuple(_silence(line) for line in lines if not line.reported)
+
+
+def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Builder:
+    """`builder`, with the driver that a run would use where the plan leaves it to the engine."""
+    if builder.driver is not Driver.AUTOMATIC:
+        return builder
+    driver = default_driver([each for each in targets if each.builder is builder], Engines(tools.docker).facts())
+    return replace(builder, driver=driver, nodes=tuple(replace(node, driver=driver) for node in builder.nodes))
+
+
+def _facts(line: Listed) -> NodeFacts:
+    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version)
+
+
+def _silence(line: Listed) -> str:
+    why = line.trouble.partition("\n")[0] if line.trouble else f"it is {line.status}, and is not started to be asked"
+    return f"{line.node.id} was not asked: {why}"
