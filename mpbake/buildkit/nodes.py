@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.certificates import check_certificates, utc_now
-from mpbake.buildkit.connection import check_connection
+from mpbake.buildkit.certificates import utc_now
+from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
@@ -143,30 +143,34 @@ class Nodes:
         node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
         if node.external:
             return self._instances.external(node)
+        warnings = check_node(node, self._now, self._environment)
+        ready = self._declared(node, noted=declared.driver is not Driver.AUTOMATIC)
+        return replace(ready, warnings=(*warnings, *ready.warnings))
+
+    def _declared(self, node: Node, *, noted: bool) -> Ready:
+        """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
         keeper = keeper_of(self._docker, node)
         if keeper is None:
             return self._remote_node(node)
-        return self._kept_node(node, keeper, noted=declared.driver is not Driver.AUTOMATIC)
+        return self._kept_node(node, keeper, noted=noted)
 
     def _remote_node(self, node: Node) -> Ready:
-        warnings = check_certificates(node, self._now())
-        warnings += check_connection(node, self._now)
         self._containers.check_endpoint(node)
-        return replace(self._instances.booted(self._instances.written(node)), warnings=warnings)
+        return self._instances.booted(self._instances.written(node))
 
     def _kept_node(self, node: Node, keeper: Keeper, *, noted: bool) -> Ready:
         """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing.
 
         That it was made is `noted`, unless it is the default builder's, which is every plan's.
         """
-        warnings = check_certificates(node, self._now())
+        warnings: tuple[str, ...] = ()
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
             self._contexts.ensure(node)
             made = keeper.own(node)
             if made is None and noted:
-                warnings += self._records.add(node.builder, [node], self._plan)
+                warnings = self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
