@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.instances import parse_nodes
 from mpbake.buildkit.locks import held
 from mpbake.buildkit.records import record_of
@@ -150,6 +151,9 @@ class Builders:
 
     def _remove_node(self, node: Node, *, keep_state: bool) -> None:
         """Remove what there is of a node, which may be nothing."""
+        if is_shared(node):
+            self._leave(node)
+            return
         keeper = self.tools.keeper(node)
         made = self._idle(node, keeper) if keeper else None
         if keeper is None or made is None:
@@ -159,6 +163,12 @@ class Builders:
         if not stays:
             keeper.forget_cache(node)
         self.say(f"{node.id}: {MADE[node.driver].value} removed, {'its cache stays' if stays else 'and its cache'}")
+
+    def _leave(self, node: Node) -> None:
+        """Say of the container that is every plan's why it stays, if there is one."""
+        if self.tools.containers.find(node) is not None:
+            why = "its container is that of every plan that declares no builder, and stays"
+            self.say(f"{node.id}: {why}; docker rm --force {made_name(node)} removes it")
 
     def _remove_entry(self, builder: str) -> None:
         """Take the builder out of the user's store, if mpbake put it there."""

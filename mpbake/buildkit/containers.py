@@ -11,6 +11,8 @@ from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import Unreachable
 from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
+from mpbake.plan import Driver
+from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
 _STOP_TIMEOUT = 60.0
 _LAST_LINES = 10
+
+
+def is_shared(node: Node) -> bool:
+    """Whether the container of `node` is that of the default builder: every plan builds in it that declares none.
+
+    It is so by its name, even where a plan declares a builder of that name itself.
+    """
+    return node.driver is Driver.DOCKER_CONTAINER and node.buildx_name == f"{DEFAULT_BUILDER}-{DEFAULT_NODE}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -144,35 +144,30 @@ class Nodes:
         if node.external:
             return self._instances.external(node)
         warnings = check_node(node, self._now, self._environment)
-        ready = self._declared(node, noted=declared.driver is not Driver.AUTOMATIC)
+        ready = self._declared(node)
         return replace(ready, warnings=(*warnings, *ready.warnings))
 
-    def _declared(self, node: Node, *, noted: bool) -> Ready:
+    def _declared(self, node: Node) -> Ready:
         """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
         keeper = keeper_of(self._docker, node)
         if keeper is None:
             return self._remote_node(node)
-        return self._kept_node(node, keeper, noted=noted)
+        return self._kept_node(node, keeper)
 
     def _remote_node(self, node: Node) -> Ready:
         self._containers.check_endpoint(node)
         return self._instances.booted(self._instances.written(node))
 
-    def _kept_node(self, node: Node, keeper: Keeper, *, noted: bool) -> Ready:
-        """A BuildKit that lives in a container or a Deployment: known by its mark, made when missing.
-
-        That it was made is `noted`, unless it is the default builder's, which is every plan's.
-        """
-        warnings: tuple[str, ...] = ()
+    def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
+        """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
             self._contexts.ensure(node)
             made = keeper.own(node)
-            if made is None and noted:
-                warnings = self._records.add(node.builder, [node], self._plan)
+            unnoted = () if made else self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
-        return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
+        return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))
 
 
 def _note(before: Made | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.locks import wait_for
 from mpbake.files import is_file, write_whole
@@ -102,7 +103,11 @@ class Records:
         """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot.
 
         A plan that is no more, and had one of these nodes, was moved here: what was made for it is noted for this one.
+        What is every plan's is not noted: none of them removes it.
         """
+        nodes = [node for node in nodes if not is_shared(node)]
+        if not nodes:
+            return ()
         try:
             with self._locked():
                 record = _record(builder, nodes, plan, self.read(builder, plan))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpbake.errors import PlanError, UsageError
 from mpbake.hiding import Hiding
 from mpbake.plan import Plan, Publishing
-from mpbake.resolve.builders import DEFAULT_BUILDER, resolve_builders
+from mpbake.resolve.builders import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
 from mpbake.resolve.drafts import draft_targets
 from mpbake.resolve.groups import check_names, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from mpbake.document import Document
     from mpbake.spec import PlanSpec, Problem
 
-__all__ = ["DEFAULT_BUILDER", "Inputs", "Overrides", "given_secrets", "parse_settings", "resolve", "select"]
+__all__ = [
+    "DEFAULT_BUILDER",
+    "DEFAULT_NODE",
+    "Inputs",
+    "Overrides",
+    "given_secrets",
+    "parse_settings",
+    "resolve",
+    "select",
+]
 
 
 def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:

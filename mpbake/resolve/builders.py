@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.rendering import Rendering
 
 DEFAULT_BUILDER = "default"
+DEFAULT_NODE = "local"
 _FILES = ("ca", "cert", "key")
 
 
@@ -82,7 +83,7 @@ def _builder(name: str, table: BuilderSpec, driver: Driver, folder: Callable[[Ke
 
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
     """The nodes of a builder; one that declares none has a single one where the docker command is."""
-    return table.nodes or {"local": NodeSpec()}
+    return table.nodes or {DEFAULT_NODE: NodeSpec()}
 
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:

@@ -504,6 +504,28 @@ def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp
     assert other.tools.records.of_plan(other.plan) == []
 
 
+SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
+
+
+def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> None:
+    """Whether a plan says how it is made, or declares it itself."""
+    engine = Engine(mark=declare(SHARED).mark)
+    this, said = builders(tmp_path, engine)
+    default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))
+    before = record_of(default, this.plan, None)
+    stays = (
+        "default/local: its container is that of every plan that declares no builder, and stays; "
+        "docker rm --force buildx_buildkit_default-local removes it"
+    )
+    one = replace(default, nodes=(SHARED,))
+    assert this.remove(one, keep_state=False) == []
+    assert this.prune(replace(before, nodes=before.nodes[:1]), {}) == []
+    assert said == [stays, stays]
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert this.remove(default, keep_state=False) == []
+    assert "default/far: container removed, and its cache" in said, "others of such a builder are the plan's own"
+
+
 # --- looking ----------------------------------------------------------------------------------------------------------
 
 

@@ -102,6 +102,16 @@ def test_a_plan_that_was_moved_takes_its_record_along(tmp_path: Path) -> None:
     assert records.of_plan(old) == []
 
 
+def test_what_is_every_plans_is_not_noted(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path / "state")
+    shared = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
+    assert records.add("default", [shared], PLAN) == ()
+    assert not (tmp_path / "state").exists()
+    records.add("default", [shared, replace(shared, name="far")], PLAN)
+    (record,) = records.of_plan(PLAN)
+    assert [each.name for each in record.nodes] == ["far"]
+
+
 def test_what_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder is to be")
     (warning,) = Records(folder=tmp_path / "state/mpbake").add("ci", [ONE], PLAN)
