@@ -488,6 +488,8 @@ def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed,
     said = mpbake("run", "web", code=5).stderr
     assert f'node {name}/{name} (external, the engine in use) cannot be used: no builder "{name}" found\n' in said
     assert "  = name it as docker buildx ls does; without external = true, mpbake makes one\n" in said
+    assert f"warning: {name}: buildx's store has no such builder" in said
+    assert "buildx itself places" not in said
 
 
 def test_a_remote_node_in_a_container(
