@@ -7,7 +7,7 @@ import sys
 import click
 
 from mpbake.cli import cli
-from mpbake.errors import MpbakeError
+from mpbake.errors import EXHAUSTED, MpbakeError, system_error
 from mpbake.hiding import Hiding
 from mpbake.output import silence, standard_streams
 from mpbake.text import printable
@@ -46,9 +46,8 @@ def _outcome(hiding: Hiding) -> tuple[str | None, int]:
     except (KeyboardInterrupt, click.Abort):
         return None, 130
     except Exception as bug:  # noqa: BLE001 - the last line of defence
-        if isinstance(bug, OSError) and bug.filename and bug.strerror:
-            place = printable(str(bug.filename))
-            return f"{place}: {bug.strerror}\n  = is the disk full, or may this user not write there?", 1
+        if isinstance(bug, OSError) and bug.strerror and (bug.filename or bug.errno in EXHAUSTED):
+            return str(system_error(bug, bug.filename or "a temporary file")), 1
         message = f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}"
         return f"{message}\n  = please report this as a bug", 1
     return None, 0

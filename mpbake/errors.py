@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -122,6 +123,23 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 def _place(location: Location | None) -> tuple[str, int, int]:
     return ("", 0, 0) if location is None else (location.file, location.line, location.column)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "is the disk full?",
+    errno.EDQUOT: "is the disk full?",
+    errno.EMFILE: "allow this process more of them (ulimit -n 4096), or have fewer builds at once: slots",
+    errno.ENFILE: "all programs of this machine together have too many",
+}
+EXHAUSTED = frozenset(_REMEDIES)
+"""What can be used up, whatever is asked for."""
+
+
+def system_error(error: OSError, place: object) -> MpbakeError:
+    """What the system has refused at `place`, with a remedy."""
+    remedy = _REMEDIES.get(error.errno or 0, "is the disk full, or may this user not write there?")
+    where = "" if error.errno in {errno.EMFILE, errno.ENFILE} else f"{place}: "
+    return MpbakeError(f"{where}{error.strerror}", hint=remedy)
 
 
 class UsageError(MpbakeError):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.steps import BootstrapNode, BuildPiece, How
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from mpbake.graph import BuildGraph
     from mpbake.steps import Step, StepResult
 
-Recorded = "Mapping[str, Mapping[str, Sequence[float]]]"
+Recorded = Mapping[str, Mapping[str, Sequence[float]]]
 """Seconds of the last builds by target and platform, the newest last."""
 
 UNKNOWN = 60.0
@@ -30,7 +31,7 @@ _OTHER = 1.0
 class Estimates:
     """What is known of pieces from earlier runs. A piece of several platforms takes as long as the longest of them."""
 
-    recorded: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=dict)
 
     def usual(self, piece: BuildPiece) -> float | None:
         """The seconds that `piece` usually takes, or None where that is not known."""
@@ -89,9 +90,7 @@ def remaining_paths(graph: BuildGraph, seconds: Mapping[Step, float]) -> dict[St
     return found
 
 
-def with_results(
-    recorded: Mapping[str, Mapping[str, Sequence[float]]], results: Iterable[StepResult], names: Iterable[str]
-) -> dict[str, dict[str, list[float]]]:
+def with_results(recorded: Recorded, results: Iterable[StepResult], names: Iterable[str]) -> Recorded:
     """`recorded`, and what the pieces of a run took that were built; only of the targets called `names`."""
     known = set(names)
     found = {

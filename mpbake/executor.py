@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mpbake.steps import Step
 
 WORKERS = 256
-"""Steps under way at once, all nodes together; each is a thread that waits for a process."""
+"""Steps under way at once, all nodes together; each is a thread that waits for a process. See `descriptors`."""
 _LONGEST_WAIT = 1.0
 """Seconds after which a run that only waits for a node to come back looks whether it was told to stop."""
 
@@ -49,7 +49,10 @@ class StopRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds."""
+    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds.
+
+    What is started beyond as many steps as there are `workers` waits for one.
+    """
 
     graph: BuildGraph
     schedule: Schedule
@@ -57,13 +60,14 @@ class Executor:
     reporter: Reporter
     clock: Callable[[], float]
     stop: StopRequest = field(default_factory=StopRequest)
+    workers: int = WORKERS
 
     def execute(self) -> tuple[StepResult, ...]:
         """Run every step that can be run, and return what came of each, in the graph's order; see `RunFinished`."""
         began = self.clock()
         self.reporter.handle(RunStarted(graph=self.graph))
         run = _Run(self)
-        with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="step") as workers:
+        with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="step") as workers:
             while not self.schedule.finished:
                 run.start_ready(workers)
                 run.take_next()
@@ -177,7 +181,7 @@ class _Run:
         except MpbakeError as failure:
             error = failure
         except OSError as failure:
-            error = MpbakeError(f"{failure.filename or 'the log'}: {failure.strerror}", hint="is the disk full?")
+            error = system_error(failure, failure.filename or "the log")
         except Exception as bug:  # noqa: BLE001 - a worker that dies silently would hang the run
             words = f"mpbake itself failed: {type(bug).__name__}: {bug}"
             error = MpbakeError(words, hint="please report this as a bug")

@@ -61,18 +61,21 @@ def is_folder(path: Path) -> bool:
     return kind_of(path) is Kind.FOLDER
 
 
-def read_bounded(path: Path) -> bytes:
+def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
     """What a regular file or a pipe holds, if that is no more than `LARGEST`. Raises OSError with a reason for people.
 
-    A pipe is waited for, since somebody writes to it; a file that has nothing yet, as some of /proc, is not.
+    A pipe is waited for, since somebody writes to it; a file that has nothing yet, as some of /proc, is not. Without
+    `pipe` only a file will do, without `link` none that is reached by a symlink.
     """
     kind = kind_of(path)
     if kind is Kind.FOLDER:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if kind in {Kind.DEVICE, Kind.SOCKET}:
+    if kind in {Kind.DEVICE, Kind.SOCKET} or (kind is Kind.PIPE and not pipe):
         raise OSError(errno.EINVAL, f"it is {kind}")
     patience = 0 if kind is Kind.PIPE else os.O_NONBLOCK
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | patience), "rb") as file:  # noqa: PTH123 - a descriptor
+    following = 0 if link else os.O_NOFOLLOW
+    flags = os.O_RDONLY | os.O_CLOEXEC | patience | following
+    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
         content = file.read(LARGEST + 1)
     if content is None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

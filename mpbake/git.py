@@ -24,7 +24,7 @@ from mpbake.filters import Refused, Version
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from mpbake.filters import GitFact
@@ -205,7 +205,7 @@ def _program(path: str) -> str:
 def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], enough: int) -> _Answer:
     """Run a program until it ends, or has said `enough`. Raises OSError; TimeoutError, TimeoutExpired."""
     with (
-        _ended_with_us() as children,
+        _ended_with_us() as hand_over,
         subprocess.Popen(
             command,
             cwd=folder,
@@ -216,7 +216,7 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], e
             start_new_session=True,
         ) as child,
     ):
-        children.append(child)
+        hand_over(child)
         try:
             stdout, stderr = _said(child, enough)
             code = 0 if len(stdout) >= enough else child.wait(_SECONDS)
@@ -232,29 +232,40 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _ended_with_us() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Within, a signal that ends this process ends the programs in the list, too: they are in sessions of their own.
+def _ended_with_us() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Within, a signal that ends this process ends the program that is handed over, too: it is in its own session.
 
-    Signals that somebody handles are left to them, and outside the main thread nothing can be done. A kill cannot be
-    noticed: what git does then ends by itself.
+    One that comes while the program is being started waits until it is handed over. Signals that somebody handles are
+    left to them, and outside the main thread nothing can be done. A kill cannot be noticed: what git does then ends by
+    itself.
     """
     children: list[subprocess.Popen[bytes]] = []
+    waiting: list[int] = []
 
-    def end(number: int, _: FrameType | None) -> None:
-        for child in children:
-            _kill(child)
+    def end(number: int, _: FrameType | None = None) -> None:
+        if not children:
+            waiting.append(number)
+            return
+        _kill(children[0])
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
+
+    def hand_over(child: subprocess.Popen[bytes]) -> None:
+        children.append(child)
+        if waiting:
+            end(waiting[0])
 
     in_main = threading.current_thread() is threading.main_thread()
     ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if in_main and signal.getsignal(each) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, end)
     try:
-        yield children
+        yield hand_over
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+        for late in waiting:  # nothing was started
+            signal.raise_signal(late)
 
 
 def _said(child: subprocess.Popen[bytes], enough: int) -> tuple[bytes, bytes]:

@@ -43,10 +43,6 @@ class BuildGraph:
     before: Mapping[Step, tuple[Step, ...]]
     after: Mapping[Step, tuple[Step, ...]]
 
-    def of(self, target: Target) -> tuple[Step, ...]:
-        """The steps that build and publish `target`, without those that only serve its links."""
-        return tuple(step for step in self.steps if not isinstance(step, BootstrapNode) and step.target is target)
-
 
 def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
     """`targets` and all that must be wholly done before, each after what it waits for.

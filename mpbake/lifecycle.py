@@ -27,7 +27,8 @@ MARK = "MPBAKE_NODE"
 """
 ANNOTATION = "mpbake-node"
 """The same of a Deployment, whose environment older buildx cannot set; `:` stands for `=`, which buildx cuts at."""
-_CERTIFICATES = ("cacert", "cert", "key")
+CERTIFICATES = ("cacert", "cert", "key")
+"""Driver options that name certificates of a remote node."""
 
 
 class Action(StrEnum):
@@ -37,13 +38,11 @@ class Action(StrEnum):
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
-    STOP = "stop"
-    REMOVE = "remove"
 
     @property
     def sign(self) -> str:
         """As in a diff."""
-        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "stop": ".", "remove": "-"}[self]
+        return {"create": "+", "replace": "±", "correct": "~", "start": ">"}[self]
 
 
 class Thing(Enum):
@@ -52,7 +51,6 @@ class Thing(Enum):
     CONTEXT = "docker context"
     CONTAINER = "container"
     DEPLOYMENT = "Deployment"
-    CACHE = "cache volume"
     ENTRY = "builder"
 
 
@@ -338,7 +336,7 @@ def _node_differences(before: EntryNode, after: EntryNode) -> Iterator[Differenc
 
 
 def _is_hidden(option: str) -> bool:
-    return option == "mark" or option.startswith("env.") or option in _CERTIFICATES
+    return option == "mark" or option.startswith("env.") or option in CERTIFICATES
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------

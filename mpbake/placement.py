@@ -202,12 +202,16 @@ def family(target: Target) -> Target:
 def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: int = 1) -> BuildPiece:
     delivery = Delivery.KEEP
     if target.push:
-        repositories = {tag.rpartition(":")[0] for tag in target.tags}
         # The engine pushes the parts of an index under the index' own tag, one after another.
         in_parts = len(placed) > 1 and target.builder.driver in {Driver.DOCKER, Driver.AUTOMATIC}
-        at_once = of == 1 and len(repositories) == 1 and not target.checks and not in_parts
+        at_once = of == 1 and len(repositories(target)) == 1 and not target.checks and not in_parts
         delivery = Delivery.TAGS if at_once else Delivery.UNTAGGED
     return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
+
+
+def repositories(target: Target) -> list[str]:
+    """The repositories that the tags of `target` name, each once, in their order."""
+    return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
 
 
 def archives(target: Target) -> tuple[str, ...]:

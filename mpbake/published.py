@@ -5,28 +5,21 @@ The file may have come with a checkout: it is only compared with what registries
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from mpbake.annotations import Annotation
 from mpbake.expected import Expected, expected_of
-from mpbake.files import write_whole
+from mpbake.kept import KeptFile
 from mpbake.platforms import parse_platform, parse_platforms
 from mpbake.references import parse_reference
 from mpbake.steps import BuildPiece, Delivery, Publish, StepStatus, Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mpbake.plan import Target
     from mpbake.steps import Step, StepResult
-
-FORMAT = 1
-"""Rises when a field changes its meaning; a file of a newer one is left unread."""
-_NAME = "published.json"
-_LARGEST = 50_000_000
 
 
 def published_by(results: Iterable[StepResult]) -> dict[str, Expected]:
@@ -48,24 +41,30 @@ def _published(step: Step) -> Target | None:
 
 def read_published(folder: Path) -> tuple[dict[str, Expected], str]:
     """What is remembered in `folder`, and a warning where it cannot be used. No file means that nothing was."""
-    path = folder / _NAME
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            found = json.loads(file.read(_LARGEST))
-        if found["format"] > FORMAT:
-            return {}, f"{path} was written by a newer mpbake: what was published counts as not known"
-        return {str(name): _parsed(str(name), each) for name, each in found["targets"].items()}, ""
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}, f"{path} is damaged: what was published counts as not known"
+    return _kept(folder).read(_parsed)
 
 
 def write_published(folder: Path, published: Mapping[str, Expected]) -> None:
-    """Remember `published`, by target. Raises OSError."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(_fields(each))}" for name, each in sorted(published.items()))
-    write_whole(folder / _NAME, f'{{"format": {FORMAT}, "targets": {{\n{lines}\n}}}}\n')
+    """Remember `published`, by target, unless a newer mpbake wrote what is there. Raises OSError."""
+    _kept(folder).write({name: _fields(each) for name, each in published.items()})
+
+
+def remember(folder: Path, published: Mapping[str, Expected]) -> Iterator[str]:
+    """Add `published` to what is remembered in `folder`; a warning of each thing that was in the way."""
+    if not published:
+        return
+    known, warning = read_published(folder)
+    if warning:
+        yield warning
+    try:
+        write_published(folder, {**known, **published})
+    except OSError as error:
+        yield f"{_kept(folder).path}: {error.strerror}: mpbake verify will not know what was published"
+
+
+def _kept(folder: Path) -> KeptFile:
+    loss = "what was published counts as not known"
+    return KeptFile(path=folder / "published.json", key="targets", format=1, loss=loss)
 
 
 def _fields(expected: Expected) -> dict[str, Any]:

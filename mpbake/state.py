@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import math
 import os
 import re
@@ -16,19 +15,18 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.files import write_whole
+from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
+from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from mpbake.estimates import Recorded
+
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
-FORMAT = 1
-"""Of the file of durations; a file of a newer one is left unread."""
-_LARGEST = 50_000_000
 _LONGEST_NAME = 100
 
 
@@ -56,52 +54,52 @@ class State:
 def open_state(root: Path, now: datetime) -> Iterator[State]:
     """Lock the plan in `root` and make the folder of a new run.
 
-    Raises LockHeld when another run works on it, UsageError when the folder cannot be had.
+    Raises LockHeld when another run works on it, UsageError when the folder cannot be had, and MpbakeError where the
+    system refuses a file, now or within.
     """
-    try:
-        folder = _real_folder(root / FOLDER)
-        _write_new(folder / ".gitignore", "*\n")
-        with _locked(folder / "lock"):
-            nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
-            _forget_old(runs)
-            run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
-            yield State(nodes=nodes, run=run)
-    except BrokenPipeError:  # nobody reads our output any more: that is not about this folder
-        raise
-    except OSError as error:
-        hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
-        raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+    with contextlib.ExitStack() as opened:
+        try:
+            state = opened.enter_context(_opened(root / FOLDER, now))
+        except OSError as error:
+            hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
+            raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
+        try:
+            yield state
+        except BrokenPipeError:  # nobody reads our output any more: that is no file
+            raise
+        except OSError as error:
+            raise system_error(error, error.filename or "a log or temporary file") from error
 
 
-def read_durations(path: Path) -> tuple[dict[str, dict[str, list[float]]], str]:
-    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used.
-
-    A file that is not there is no reason for one: nothing was built yet.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            found = json.loads(file.read(_LARGEST))
-        if found["format"] > FORMAT:
-            return {}, f"{path} was written by a newer mpbake: durations of earlier runs count as not known"
-        return {str(target): _durations(each) for target, each in found["durations"].items()}, ""
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}, f"{path} is damaged: durations of earlier runs count as not known"
+@contextlib.contextmanager
+def _opened(folder: Path, now: datetime) -> Iterator[State]:
+    _write_new(_real_folder(folder) / ".gitignore", "*\n")
+    with _locked(folder / "lock"):
+        nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
+        _forget_old(runs)
+        run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
+        yield State(nodes=nodes, run=run)
 
 
-def _durations(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
+def read_durations(path: Path) -> tuple[Recorded, str]:
+    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used."""
+    return _durations(path).read(lambda _, found: _seconds(found))
+
+
+def write_durations(path: Path, durations: Recorded) -> None:
+    """Keep `durations` for the runs to come, unless a newer mpbake wrote what is there. Raises OSError."""
+    _durations(path).write(durations)
+
+
+def _durations(path: Path) -> KeptFile:
+    return KeptFile(path=path, key="durations", format=1, loss="durations of earlier runs count as not known")
+
+
+def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
     found = {platform: [float(each) for each in seconds] for platform, seconds in by_platform.items()}
     if not all(0 <= each < math.inf for seconds in found.values() for each in seconds):
         raise ValueError(found)
     return found
-
-
-def write_durations(path: Path, durations: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Keep `durations` for the runs to come."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in sorted(durations.items()))
-    write_whole(path, f'{{"format": {FORMAT}, "durations": {{\n{lines}\n}}}}\n')
 
 
 def _real_folder(path: Path) -> Path:

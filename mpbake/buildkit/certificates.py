@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Code, Severity
 from mpbake.errors import UsageError
-from mpbake.files import Kind, kind_of
+from mpbake.files import Kind, kind_of, read_bounded
 from mpbake.plan import Tls
 from mpbake.text import count, one_line
 
@@ -106,7 +106,7 @@ def _bytes(field: str, path: Path) -> bytes:
         hint = "paths count from the folder of the file that states them"
         raise _Unreadable(Finding(field=field, message=f"there is no file {name}", hint=hint, code=Code.MISSING_FILE))
     try:
-        return path.read_bytes()
+        return read_bounded(path, pipe=False)
     except OSError as error:
         hint = "it must be a file that this user may read"
         raise _Unreadable(Finding(field=field, message=f"{name} cannot be read: {error.strerror}", hint=hint)) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
-from mpbake.files import is_file
+from mpbake.files import is_file, read_bounded
 from mpbake.lifecycle import MADE, add_mark
 from mpbake.loader import read_values
 from mpbake.plan import Driver
@@ -37,7 +37,7 @@ class Declaration:
 
 
 def declare(node: Node) -> Declaration:
-    """Read what the declaration of `node` names. Raises UsageError where a file of its configuration is not there."""
+    """Read what the declaration of `node` names. Raises UsageError where a file of its configuration cannot be had."""
     config, files = _config(node)
     options = _tls_options(node) | dict(node.options)
     mark = _mark(node, config, files) if node.driver in MADE else ""
@@ -73,7 +73,7 @@ def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
     if node.flags:
         made_with["flags"] = node.flags
     if config:
-        made_with["config"] = [config, *(_digest(path.read_bytes()) for path in files)]
+        made_with["config"] = [config, *(_digest(_content(node, path)) for path in files)]
     return ";".join(f"{key}={_digest(json.dumps(value).encode())}" for key, value in sorted(made_with.items()))
 
 
@@ -96,6 +96,14 @@ def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
     for path in files:
         _must_exist(node, "registry", path)
     return text, files
+
+
+def _content(node: Node, path: Path) -> bytes:
+    try:
+        return read_bounded(path, pipe=False)
+    except OSError as error:
+        message = f"{node.id}: registry: {one_line(str(path))} cannot be read: {error.strerror}"
+        raise UsageError(message, hint="it must be a file that this user may read") from None
 
 
 def _must_exist(node: Node, key: str, path: Path) -> None:

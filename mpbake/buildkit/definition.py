@@ -10,9 +10,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
-from mpbake.placement import alike, archives, link_platforms, linked_platforms
+from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
 from mpbake.plan import Driver
-from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.references import format_fields, is_local, parse_fields
 from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
@@ -220,11 +220,6 @@ def _by_digest(piece: BuildPiece) -> dict[str, str]:
 def _is_in_oci_terms(target: Target) -> bool:
     """Whether annotations make all manifests of one node OCI's; its pieces may carry none of them."""
     return any(each.kind != "manifest" for each in parse_annotations(target.attributes.get("annotations", ())))
-
-
-def repositories(target: Target) -> list[str]:
-    """The repositories that the tags of `target` name, each once, in their order."""
-    return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
 
 
 def is_uploaded(piece: BuildPiece) -> bool:

@@ -280,13 +280,20 @@ class Docker:
 def _read_all(descriptor: int, take: Callable[[bytes], None], watch: Watch | None) -> bool:
     """Hand everything to `take`; returns whether that ended in a silence in which `watch` had enough."""
     while True:
-        if watch is not None and not select.select([descriptor], [], [], watch.seconds)[0]:
+        if watch is not None and _is_silent(descriptor, watch.seconds):
             if not watch.alive():
                 return True
         elif chunk := os.read(descriptor, 65536):
             take(chunk)
         else:
             return False
+
+
+def _is_silent(descriptor: int, seconds: float) -> bool:
+    """Whether nothing comes, not even the end, for so long; `select` would not take the 1025th descriptor."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return not poll.poll(seconds * 1000)
 
 
 def _short_folder(preferred: str) -> str:

@@ -184,7 +184,7 @@ class Instances:
         """
         path = ready.store / "instances" / ready.builder
         try:
-            found = json.loads(read_bounded(path).decode(), object_pairs_hook=_said_once)
+            found = json.loads(read_bounded(path, pipe=False, link=False).decode(), object_pairs_hook=_said_once)
             (single,) = found["Nodes"]
             flags, files = list(single["Flags"] or ()), dict(single["Files"] or {})
             configured = self._is_configured(ready.node, files)

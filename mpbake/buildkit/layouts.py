@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from mpbake.buildkit.served import is_attestation
 from mpbake.errors import BuildFailed
 from mpbake.files import whole_file
 
@@ -79,14 +80,10 @@ def join_archives(
 
 def _index(entries: Sequence[dict[str, Any]], annotations: Mapping[str, str]) -> bytes:
     """An index as BuildKit writes it: images first, then what is attested of them."""
-    attestations = [each for each in entries if _is_attestation(each)]
+    attestations = [each for each in entries if is_attestation(each)]
     images = [each for each in entries if each not in attestations]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*images, *attestations]}
     return json.dumps(index | ({"annotations": dict(annotations)} if annotations else {}), indent=2).encode()
-
-
-def _is_attestation(entry: Mapping[str, Any]) -> bool:
-    return "vnd.docker.reference.digest" in (entry.get("annotations") or {})
 
 
 def _blob(digest: str) -> str:

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def open_verification(environment: Mapping[str, str], hide: Callable[[str], str]) -> Iterator[Verification]:
-    """A way to compare what registries serve; no process of it is left when the block is left."""
+def open_verification(
+    environment: Mapping[str, str], hide: Callable[[str], str], on_stop: Callable[[Callable[[], None]], None]
+) -> Iterator[Verification]:
+    """A way to compare what registries serve; no process of it is left when the block is left.
+
+    `on_stop` is told how to end it early: what is being asked then raises Cancelled.
+    """
     with tempfile.TemporaryDirectory(prefix="mpb") as folder:
         docker = Docker(child_environment(environment, ()), Path(folder), hide)
+        on_stop(docker.cancel)
         try:
             buildx_version(docker)
             node = Node(builder="engine", name="any", driver=Driver.REMOTE)

@@ -14,6 +14,7 @@ from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.locks import wait_for
 from mpbake.files import is_file, write_whole
+from mpbake.json_text import parse_json
 from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
 
@@ -182,7 +183,7 @@ def _was_moved(record: Record, here: Record) -> bool:
 
 def _read(path: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
         if found["format"] == _FORMAT:
             nodes = tuple(MadeNode(**each) for each in found["nodes"])
             return Record(builder=str(found["builder"]), plan=str(found["plan"]), nodes=nodes)

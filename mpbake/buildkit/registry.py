@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
-from mpbake.buildkit.served import first_of, in_order, parse_served
+from mpbake.buildkit.served import first_of, in_order, parse_served, understood
 from mpbake.errors import NoSuchTag
+from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
 
@@ -138,15 +139,16 @@ class Registry:
         if found.returncode:
             error = registry_error(f"{tag} could not be read back", without_colour(found.error))
             raise NoSuchTag(error.message) if is_absent(found.error) else error
-        return parse_served(json.loads(found.stdout))
+        with understood(tag):
+            return parse_served(parse_json(found.stdout))
 
     def raw(self, reference: str) -> dict[str, Any]:
         """A manifest or an index as it is. Raises BuildFailed when there is nothing, Unreachable without an answer."""
         found = self._ask(["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--raw", reference])
         if found.returncode:
             raise registry_error(f"{reference} could not be read back", without_colour(found.error))
-        manifest: dict[str, Any] = json.loads(found.stdout)
-        return manifest
+        with understood(reference):
+            return dict(parse_json(found.stdout))
 
 
 def _pushed(progress: str) -> set[str]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from mpbake.errors import BuildFailed
 from mpbake.expected import Served, ServedImage
 from mpbake.platforms import Platform, platform_of
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PREDICATES = {"slsa.dev/provenance": "provenance", "spdx.dev/document": "sbom"}
 _DESCRIPTOR = "manifest-descriptor"
 _PARTS = ("os", "architecture", "variant")
+
+
+@contextlib.contextmanager
+def understood(reference: str) -> Iterator[None]:
+    """Within, what is served as `reference` is read, which may be anything. Raises BuildFailed where it is no image."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise BuildFailed(f"{reference} could not be read back: what is served is no image: {said}") from error
 
 
 def parse_served(data: Mapping[str, Any]) -> Served:
@@ -22,7 +34,7 @@ def parse_served(data: Mapping[str, Any]) -> Served:
     if "manifests" not in manifest:
         images = (_image({"digest": manifest["digest"], "platform": None}, each) for each in configs.values())
         return Served(digest=manifest["digest"], images=tuple(images))
-    entries = [each for each in manifest["manifests"] if not _is_attestation(each)]
+    entries = [each for each in manifest["manifests"] if not is_attestation(each)]
     if len(entries) == 1 == len(configs):  # a single config says of itself what it is, which may be wrong
         configs = {_platform(entries[0].get("platform")): next(iter(configs.values()))}
     return Served(
@@ -63,7 +75,7 @@ def _platform(stated: Mapping[str, Any] | None) -> Platform:
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The attestation manifests of each image, by digest."""
     found: dict[str, tuple[str, ...]] = {}
-    for entry in filter(_is_attestation, entries):
+    for entry in filter(is_attestation, entries):
         of = entry["annotations"].get("vnd.docker.reference.digest", "")
         found[of] = (*found.get(of, ()), entry["digest"])
     return found
@@ -73,7 +85,7 @@ def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[st
     """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
     entries = index.get("manifests", [])
     place = {platform: number for number, platform in enumerate(platforms)}
-    images = [each for each in entries if not _is_attestation(each)]
+    images = [each for each in entries if not is_attestation(each)]
     images.sort(key=lambda each: place.get(_platform(each.get("platform")), len(place)))
     digests = [each["digest"] for each in images]
     statements = _statements(entries)
@@ -93,6 +105,11 @@ def first_of(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     return goal
 
 
+def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What a manifest says of itself."""
+    return {str(key): str(value) for key, value in (manifest.get("annotations") or {}).items()}
+
+
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """What an attestation manifest attests: `provenance`, `sbom`, or the predicate as it is called."""
     layers = manifest.get("layers") or ()
@@ -100,5 +117,6 @@ def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(next((kind for part, kind in _PREDICATES.items() if part in one.lower()), one) for one in predicates)
 
 
-def _is_attestation(entry: Mapping[str, Any]) -> bool:
+def is_attestation(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of an index is no image, but says something of one."""
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.locks import wait_for
 from mpbake.errors import MpbakeError
-from mpbake.files import write_whole
-from mpbake.lifecycle import ALWAYS, Entry, EntryNode, take_mark
+from mpbake.files import read_bounded, write_whole
+from mpbake.json_text import parse_json
+from mpbake.lifecycle import ALWAYS, CERTIFICATES, Entry, EntryNode, take_mark
 from mpbake.platforms import Platform, platform_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mpbake.plan import Builder, Node
 
 _PATIENCE = 60.0
-_CERTIFICATES = ("cacert", "cert", "key")
 _SIGNATURE = {"MadeBy": "mpbake"}
 """What an entry of mpbake's says besides; buildx passes over it."""
 
@@ -41,14 +41,13 @@ class Store:
         """What buildx keeps of a builder; None when it keeps nothing. Raises MpbakeError when it cannot be read."""
         path = self._path(name)
         try:
-            found = json.loads(path.read_bytes())
+            return dict(parse_json(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise MpbakeError(
                 f"{path} cannot be read: {error}", hint="remove it, or have buildx write it anew"
             ) from None
-        return dict(found)
 
     def put(self, name: str, entry: Mapping[str, Any]) -> None:
         """Write a builder: it is there as a whole, or as it was. Raises MpbakeError when it does not read back."""
@@ -149,12 +148,12 @@ def joined(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Driver options, sorted, with the content of certificates for their path: another checkout has them elsewhere."""
-    return tuple(sorted((name, _content(value) if name in _CERTIFICATES else value) for name, value in options.items()))
+    return tuple(sorted((name, _content(value) if name in CERTIFICATES else value) for name, value in options.items()))
 
 
 def _content(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+        return hashlib.sha256(read_bounded(Path(path), pipe=False)).hexdigest()[:12]
     except OSError:
         return f"missing: {path}"
 

@@ -18,6 +18,7 @@ from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.instances import Instances
 from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.store import Store, store_folder
+from mpbake.descriptors import affordable
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.plan import Driver
 
@@ -121,5 +122,5 @@ def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Mad
         except MpbakeError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=max(len(each), 1)) as workers:
+    with ThreadPoolExecutor(max_workers=affordable(max(len(each), 1))) as workers:
         return list(workers.map(attempt, each))

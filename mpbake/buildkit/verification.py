@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.served import attestation_types
-from mpbake.errors import BuildFailed, MpbakeError, NoSuchTag, Unreachable
+from mpbake.buildkit.served import annotations_of, attestation_types, understood
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.expected import Difference, Served, ServedImage, differences
 from mpbake.references import parse_reference
 
@@ -62,12 +62,12 @@ class Verification:
         return tuple(found), next(iter(known.values()))
 
     def complaints(self, expected: Expected) -> Iterator[Difference]:
-        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable without an answer."""
+        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable, Cancelled."""
         digest = expected.digest
         for tag in expected.tags:
             try:
                 found, first = self.compare(replace(expected, tags=(tag,), digest=digest))
-            except Unreachable:
+            except (Cancelled, Unreachable):
                 raise
             except MpbakeError as error:
                 said = "no such tag" if isinstance(error, NoSuchTag) else error.message
@@ -83,13 +83,20 @@ class Verification:
     def _image(self, expected: Expected, tag: str, served: Served, image: ServedImage) -> ServedImage:
         repository = parse_reference(tag)
         if any(each.kind == "manifest" and each.is_for(image.platform) for each in expected.annotations):
-            own = self.registry.raw(repository.at(image.digest)).get("annotations") or {}
+            reference = repository.at(image.digest)
+            with understood(reference):
+                own = annotations_of(self.registry.raw(reference))
             image = replace(image, annotations={**image.annotations, "manifest": own})
         if expected.attestations:
-            manifests = [self.registry.raw(repository.at(each)) for each in served.statements.get(image.digest, ())]
-            types = tuple(kind for manifest in manifests for kind in attestation_types(manifest))
+            statements = map(repository.at, served.statements.get(image.digest, ()))
+            types = tuple(kind for each in statements for kind in self._attested(each))
             image = replace(image, attestations=types)
         return image
+
+    def _attested(self, reference: str) -> tuple[str, ...]:
+        """What an attestation manifest attests."""
+        with understood(reference):
+            return attestation_types(self.registry.raw(reference))
 
 
 def _failed(found: Sequence[Difference]) -> BuildFailed:

@@ -14,16 +14,18 @@ from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_paths
 from mpbake.commands.signals import stopped_by_signals
-from mpbake.errors import MpbakeError
+from mpbake.descriptors import affordable
+from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
-from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.executor import WORKERS, Executor, StopRequest, exit_code
 from mpbake.placement import to_probe
-from mpbake.published import published_by, read_published, write_published
+from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.schedule import Schedule
 from mpbake.state import FOLDER, open_state, read_durations, write_durations
 from mpbake.steps import BootstrapNode
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.document import Document
+    from mpbake.estimates import Recorded
     from mpbake.events import Event, Reporter
     from mpbake.graph import BuildGraph, Selection
     from mpbake.options import Options, World
@@ -109,23 +112,46 @@ class _Run:
             reporter=reporting,
             clock=self.world.clock,
             stop=self.stop,
+            workers=affordable(WORKERS),
         ).execute()
-        write_durations(self.state.durations, with_results(recorded, results, plan.targets))
         finished = reporting.finished
+        try:
+            self._summarise(graph, finished)
+        finally:  # also when standard output takes nothing
+            self.world.stderr.write(errors_text(finished))
+            code = self._keep(graph, finished, plan.root / FOLDER)
+            self._keep_durations(with_results(recorded, results, plan.targets))
+        return exit_code(finished.results, finished.signal) or code
+
+    def _summarise(self, graph: BuildGraph, finished: RunFinished) -> None:
         if not self.options.quiet:
             self.world.stdout.write(summary_text(graph, finished))
             self.world.stdout.flush()
-        self.world.stderr.write(errors_text(finished))
-        self._remember(graph, finished, plan.root / FOLDER)
-        return exit_code(finished.results, finished.signal)
 
-    def _remember(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> None:
-        """Keep what has been published, for `mpbake verify`, and what came of it all, for whoever wants it."""
-        if self.metadata is not None:
-            write_metadata(self.metadata, graph, finished, self.world.hiding.hide)
-        published = published_by(finished.results)
-        if published:
-            write_published(folder, {**read_published(folder)[0], **published})
+    def _keep(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> int:
+        """Keep what has been published, for `mpbake verify`, and what came of it all, for whoever wants it.
+
+        Returns 1 where what was asked for could not be written.
+        """
+        self.world.stderr.writelines(
+            f"warning: {one_line(each)}\n" for each in remember(folder, published_by(finished.results))
+        )
+        try:
+            if self.metadata is not None:
+                write_metadata(self.metadata, graph, finished, self.world.hiding.hide)
+        except OSError as error:
+            self.world.stderr.write(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
+            return MpbakeError.exit_code
+        return 0
+
+    def _keep_durations(self, durations: Recorded) -> None:
+        """Keep what is only a help to the runs to come."""
+        path = self.state.durations
+        try:
+            write_durations(path, durations)
+        except OSError as error:
+            words = one_line(f"{path}: {error.strerror}: how long builds took is not remembered")
+            self.world.stderr.write(f"warning: {words}\n")
 
 
 class _Reporting:

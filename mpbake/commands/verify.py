@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_verification
 from mpbake.commands.load import load, selected
-from mpbake.errors import BuildFailed, UsageError
+from mpbake.commands.signals import stopped_by_signals
+from mpbake.errors import BuildFailed, MpbakeError, UsageError
+from mpbake.executor import StopRequest, exit_code
 from mpbake.expected import expected_of
 from mpbake.published import read_published
 from mpbake.references import parse_reference
@@ -34,13 +36,25 @@ def main(options: Options, world: World) -> int:
     targets = selected(plan, options).targets
     asked = _expected(targets, published)
     world.stderr.writelines(f"warning: {each}\n" for each in _renamed(targets, published))
-    with (
-        open_verification(world.environment, world.hiding.hide) as verification,
-        ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
-    ):
-        found = list(workers.map(lambda each: list(verification.complaints(each)), asked))
+    stop = StopRequest()
+    try:
+        with stopped_by_signals(stop):
+            found = _found(asked, world, stop)
+    except MpbakeError:
+        if stop.signal:  # whatever failed, failed because it was stopped
+            return exit_code((), stop.signal)
+        raise
     world.stdout.write(_text(asked, found))
     return BuildFailed.exit_code if any(found) else 0
+
+
+def _found(asked: Iterable[Expected], world: World, stop: StopRequest) -> list[list[Difference]]:
+    """How what is served of each differs."""
+    with (
+        open_verification(world.environment, world.hiding.hide, stop.then) as verification,
+        ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
+    ):
+        return list(workers.map(lambda each: list(verification.complaints(each)), asked))
 
 
 def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:

@@ -53,35 +53,47 @@ class LiveReporter:
         """Take note, and print what is to stay on the screen."""
         with self._lock:
             self._note(event)
+        # Without the lock: rich holds one of its own while it asks for the view, and waits for that one to print.
+        self._show(event)
 
     def _note(self, event: Event) -> None:
         match event:
-            case Preparing():
-                self._console.print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
             case RunStarted():
                 self._steps = len(event.graph.steps)
-                self._live.start()
             case StepStarted():
                 self._running[event.step] = (self._clock(), "")
             case StepAdvanced():
                 began, _ = self._running.get(event.step, (self._clock(), ""))
                 self._running[event.step] = (began, event.activity)
+            case StepPutOff():
+                self._running.pop(event.step, None)
+            case StepFinished():
+                self._over += 1
+                self._running.pop(event.result.step, None)
+            case _:
+                pass
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case Preparing():
+                self._console.print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
+            case RunStarted():
+                self._live.start()
             case StepSaid():
                 if self._verbose:
                     prefix = lines.short_label(event.step)
                     self._console.print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
             case StepPutOff():
-                self._running.pop(event.step, None)
                 self._console.print(f"warning: {one_line(lines.put_off(event))}", style="yellow")
             case Warned():
                 self._console.print(f"warning: {one_line(event.message)}", style="yellow")
             case StepFinished():
-                self._over += 1
-                self._running.pop(event.result.step, None)
                 if event.result.status is not StepStatus.CANCELLED:
                     self._console.print(lines.finished(event.result), style=_STYLES.get(event.result.status, ""))
             case RunFinished():
                 self._live.stop()
+            case StepStarted() | StepAdvanced():
+                pass  # seen when the view is drawn the next time
             case _:
                 assert_never(event)
 

@@ -444,9 +444,49 @@ def test_disk_that_fills_up_during_a_build(testbed: Testbed, run_mpbake: RunMpba
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
     assert done.returncode == 1, done.stderr
+    assert "1 target: 0 done, 1 failed" in done.stdout
+    assert "error: build web linux/amd64" in done.stderr
     assert "No space left on device" in done.stderr
     assert "report this as a bug" not in done.stderr
     assert left == []
+
+
+def test_disk_that_is_full_at_the_end_hides_no_failure(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    """An output fills the disk on which the run is to be remembered."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+    base = testbed.env()["BASE_IMAGE"]
+    try:
+        (folder / "build.toml").write_text(f"""{simple_plan(testbed, "RUN exit 7")}
+[targets.pushed]
+dockerfile-inline = "FROM {base}"
+platforms = ["linux/amd64"]
+tags = ["{repository}:1"]
+push = true
+[targets.full]
+needs = ["pushed"]
+dockerfile-inline = "FROM {base}\\nRUN head -c 1000000 /dev/zero > /big"
+platforms = ["linux/amd64"]
+output = ["type=local,dest=out"]
+""")
+        done = run_mpbake(["run", "web", "full", "--metadata-file", "m.json"], cwd=folder)
+        left = {path.name for path in (folder, folder / ".mpbake") for path in path.iterdir()}
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    assert done.returncode == 1, done.stderr
+    assert "3 targets: 1 done, 2 failed" in done.stdout
+    for told in (
+        "error: build web linux/amd64",
+        "error: build full linux/amd64",
+        f"warning: {folder}/.mpbake/published.json: No space left on device",
+        f"error: --metadata-file {folder}/m.json: No space left on device",
+        f"warning: {folder}/.mpbake/durations.json: No space left on device",
+    ):
+        assert told in done.stderr
+    assert not left & {"published.json", "m.json", "durations.json"}
 
 
 def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ output = ["type=registry,rewrite-timestamp=true"]
 labels = {{ a = "b" }}
 annotations = [
     "index:of.the=index",
+    "index-descriptor:of.the=reference",
     "manifest:of.every=manifest",
     "manifest[linux/arm64]:of.one=manifest",
     "manifest-descriptor[linux/amd64]:of.one=descriptor",

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
+import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ import pytest
 from testbed.oci import INDEX
 
 from tests.engine.faulty import faulty_registry
+from tests.engine.test_failures import CHECKOUT, descendants
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
@@ -126,6 +131,42 @@ def test_a_registry_out_of_reach(testbed: Testbed, run_mpbake: RunMpbake, unique
     done = run_mpbake(["verify", "web"])
     assert done.returncode == 5
     assert "could not be read back" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+def test_a_registry_that_hangs_is_left_at_the_first_signal(
+    number: signal.Signals, code: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
+) -> None:
+    """It takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        plan = plan_of(testbed, "two", f"localhost:{listener.getsockname()[1]}/{unique}")
+        (tmp_path / "build.toml").write_text(plan)
+        (tmp_path / "t").mkdir()  # the folders of its processes, by which they are known
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpbake", "verify", "web"],
+            cwd=tmp_path,
+            env={**testbed_env, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path / "t")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts background jobs with SIGINT ignored; a user's mpbake has it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        )
+        try:
+            listener.settimeout(60)
+            connection, _ = listener.accept()
+            with connection:
+                assert descendants(tmp_path)
+                began = time.monotonic()
+                process.send_signal(number)
+                output, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+    assert (process.returncode, output, errors) == (code, "", "")
+    assert time.monotonic() - began < 6
+    assert descendants(tmp_path) == []
+    assert list((tmp_path / "t").iterdir()) == []
 
 
 def reads_of(registry: FaultyRegistry, tag: str) -> int:

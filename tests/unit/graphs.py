@@ -11,7 +11,7 @@ from mpbake.placement import NodeFacts, place
 from mpbake.plan import Builder, Check, Driver, Node, Target
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import select
-from mpbake.steps import BuildPiece, CheckPiece, Publish, Step
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ def sorted_steps(graph: BuildGraph, steps: Iterable[Step]) -> list[Step]:
     """`steps` in the graph's order."""
     place_of = {step: index for index, step in enumerate(graph.steps)}
     return sorted(steps, key=place_of.__getitem__)
+
+
+def steps_of(graph: BuildGraph, target: Target) -> list[Step]:
+    """The steps of a target, those of a shared piece included."""
+    return [step for step in graph.steps if not isinstance(step, BootstrapNode) and step.target is target]
 
 
 def piece_of(graph: BuildGraph, target: str) -> BuildPiece:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,20 @@ def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name
     assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
         f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
         "  = paths count from the folder of the file that states them"
+    )
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+@pytest.mark.parametrize(
+    ("file", "why"), [("/dev/zero", "it is a device"), ("pipe", "it is a pipe"), ("huge", "it is larger than 64 MB")]
+)
+def test_a_file_without_end(certificates: Certificates, tmp_path: Path, name: str, file: str, why: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    assert refusal(changed(certificates.tls(), name, tmp_path / file)) == (
+        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n"
+        "  = it must be a file that this user may read"
     )
 
 

@@ -289,6 +289,11 @@ def test_a_variable_that_is_no_boolean(
             1,
             "error: /home/\\x07: Read-only file system\n  = is the disk full, or may this user not write there?\n",
         ),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "error: a temporary file: No space left on device\n  = is the disk full?\n",
+        ),
         (OSError("x"), 1, "error: mpbake itself failed: OSError: x\n  = please report this as a bug\n"),
         (
             ValueError("b\x07ug"),

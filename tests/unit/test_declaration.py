@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"^ci/Local: registry: there is no file /no/ca\.pem"):
         declare(replace(CONTAINER, config="x = 1", config_names=(Path("/no/ca.pem"),)))
+
+
+def test_files_that_are_too_large(tmp_path: Path) -> None:
+    huge = tmp_path / "ca.pem"
+    huge.touch()
+    os.truncate(huge, 1 << 40)
+    with pytest.raises(UsageError) as caught:
+        declare(replace(CONTAINER, config="x = 1", config_names=(huge,)))
+    assert str(caught.value) == (
+        f"ci/Local: registry: {huge} cannot be read: it is larger than 64 MB\n"
+        "  = it must be a file that this user may read"
+    )
 
 
 def test_the_arguments_of_create(tmp_path: Path) -> None:

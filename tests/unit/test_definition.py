@@ -16,7 +16,6 @@ from mpbake.buildkit.definition import (
     entitlements,
     grants,
     outputs,
-    repositories,
     uploads,
 )
 from mpbake.plan import Driver
@@ -182,11 +181,6 @@ def test_annotations_go_where_they_belong(annotation: str, part: list[str], inde
     target = target_of_text(f"[targets.web]\nannotations = {json.dumps([annotation])}")
     assert annotations_of_part(target, parse_platforms(["linux/arm64"])) == part
     assert annotations_of_index(target) == index
-
-
-def test_repositories_each_once() -> None:
-    target = target_of_text("[targets.web]\ntags = ['r/b:1', 'localhost:5000/a', 'r/b:2', 'c']")
-    assert repositories(target) == ["r/b", "localhost:5000/a", "c"]
 
 
 # --- where the results go ---------------------------------------------------------------------------------------------

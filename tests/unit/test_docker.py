@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -104,6 +106,22 @@ def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) ->
         assert time.monotonic() - began < 10
     finally:
         docker.close()
+
+
+@pytest.mark.allow_subprocess
+def test_a_command_is_watched_however_many_files_are_open(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    nowhere = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    docker = Shell({}, tmp_path)
+    try:
+        done = docker.run(["echo one >&2; sleep 0.5"], watch=Watch(seconds=0.1, alive=lambda: True))
+        assert (done.returncode, done.stderr) == (0, "one\n")
+    finally:
+        docker.close()
+        for each in nowhere:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.allow_subprocess

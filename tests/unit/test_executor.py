@@ -245,6 +245,15 @@ def test_a_full_disk_is_no_bug(file: str | None, said: str) -> None:
     )
 
 
+@pytest.mark.parametrize("file", ["/logs/web.log", None])
+def test_too_many_open_files_are_no_full_disk(file: str | None) -> None:
+    full = OSError(24, "Too many open files", file)
+    assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
+        "failed bootstrap default/local: Too many open files\n"
+        "  = allow this process more of them (ulimit -n 4096), or have fewer builds at once: slots"
+    )
+
+
 def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> None:
     runner = FakeRunner({"build a native on default/local": Cancelled("cancelled")})
     assert executed(graph_of_text(CHAIN), runner, Recorder()) == [

@@ -12,7 +12,7 @@ from mpbake.placement import place
 from mpbake.plan import Builder, Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
-from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps
+from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps, steps_of
 from tests.unit.plans import resolve_text, text
 
 AMD64 = parse_platform("linux/amd64")
@@ -306,8 +306,8 @@ def test_one_piece_for_several_repositories_is_published_too() -> None:
 def test_the_steps_of_a_target() -> None:
     graph = graph_of_text(TWO_TARGETS)
     php, web = graph.targets
-    assert [step.key.partition(" ")[0] for step in graph.of(web)] == ["build", "build", "publish", "verify"]
-    assert [type(step) for step in graph.of(php)] == [BuildPiece, Verify]
+    assert [step.key.partition(" ")[0] for step in steps_of(graph, web)] == ["build", "build", "publish", "verify"]
+    assert [type(step) for step in steps_of(graph, php)] == [BuildPiece, Verify]
     assert {type(step) for step in graph.steps} == {BootstrapNode, BuildPiece, Publish, Verify}
 
 
@@ -595,7 +595,7 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
             assert step.shared or step.target in graph.targets
             assert all(BootstrapNode(node=node) in position for node in step.nodes)
     for target in graph.targets:
-        own = {step for step in graph.of(target) if not (isinstance(step, BuildPiece) and step.shared)}
+        own = {step for step in steps_of(graph, target) if not (isinstance(step, BuildPiece) and step.shared)}
         last = {step for step in own if not own & set(graph.after[step])}
         for piece in (step for step in graph.steps if isinstance(step, BuildPiece) and target in step.target.needs):
             assert last <= set(graph.before[piece])

@@ -614,6 +614,7 @@ def test_a_remote_node_is_always_told_anew(tmp_path: Path) -> None:
         "[]",
         "null",
         "{}",
+        "[" * 100_000,
         json.dumps(instance() | {"Nodes": []}),
         json.dumps(instance() | {"Nodes": instance()["Nodes"] * 2}),
         json.dumps(instance() | {"Name": "other"}),

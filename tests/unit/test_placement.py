@@ -19,6 +19,7 @@ from mpbake.placement import (
     linked_platforms,
     own_platform,
     place,
+    repositories,
     to_probe,
 )
 from mpbake.plan import Driver, Node
@@ -778,3 +779,8 @@ def test_parts_that_are_to_be_joined_are_not_for_the_engines_own_builder(table: 
     plan = resolve_text(f"\n{text(common)}\n{table}")
     engine = EngineFacts(platform=parse_platform("linux/amd64"), containerd_store=True)
     assert default_driver([plan.targets["web"]], engine) is driver
+
+
+def test_repositories_each_once() -> None:
+    target = target_of_text("[targets.web]\ntags = ['r/b:1', 'localhost:5000/a', 'r/b:2', 'c']")
+    assert repositories(target) == ["r/b", "localhost:5000/a", "c"]

@@ -71,6 +71,8 @@ def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
 def test_a_newer_file_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "published.json").write_text('{"format": 2}')
     assert "written by a newer mpbake" in read_published(tmp_path)[1]
+    write_published(tmp_path, {"web": expected_of(target_of_text(PLAN), BOTH, "sha256:1")})
+    assert (tmp_path / "published.json").read_text() == '{"format": 2}'
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:

@@ -251,6 +251,14 @@ def test_what_cannot_be_read_back(complaint: str, kind: type[Exception], hint: s
         assert str(caught.value) == f"r/web:1 could not be read back: {complaint}{hint}"
 
 
+@pytest.mark.parametrize("answer", ["", "no JSON", "null", "[1]", "[" * 100_000])
+def test_what_is_served_may_be_anything(answer: str) -> None:
+    docker = FakeDocker({"buildx imagetools inspect": done(answer)})
+    for ask in (registry(docker).served, registry(docker).raw):
+        with pytest.raises(BuildFailed, match=r"^r/web:1 could not be read back: what is served is no image: "):
+            ask("r/web:1")
+
+
 # --- registries that stumble ------------------------------------------------------------------------------------------
 
 STUMBLED = "unexpected status from PUT request to http://r/v2/web/manifests/1: 503 Service Unavailable"

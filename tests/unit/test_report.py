@@ -335,6 +335,20 @@ def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
     assert terminal.getvalue() == ""
 
 
+def test_the_view_can_be_drawn_while_somebody_prints(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich holds a lock of its own while it asks for the view, and to print one waits for that lock."""
+    reporter, run = live(terminal), release()
+    drawing = threading.Thread(target=reporter._view, daemon=True)
+
+    def print_at_last(*_: object, **__: object) -> None:
+        drawing.start()
+        drawing.join(5)
+
+    monkeypatch.setattr(reporter._console, "print", print_at_last)
+    reporter.handle(StepFinished(result=run.result("verify")))
+    assert not drawing.is_alive()
+
+
 def test_a_step_may_advance_before_it_is_known_to_have_started(terminal: Terminal) -> None:
     run = release()
     reporter = live(terminal)

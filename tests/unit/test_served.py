@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpbake.buildkit.served import attestation_types, first_of, in_order, parse_served
+from mpbake.buildkit.served import attestation_types, first_of, in_order, is_attestation, parse_served
 from mpbake.platforms import Platform, parse_platform, parse_platforms
 from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
 
@@ -63,6 +63,19 @@ def test_a_platform_that_is_none_is_shown_as_it_is_written() -> None:
     assert all(each.configured == each.platform for each in parse_served(data).images)
     found = in_order({"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"]))
     assert [each["digest"] for each in found["manifests"]] == ["x", "sha256:b2cf"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "is_one"),
+    [
+        ({"vnd.docker.reference.digest": "sha256:1", "vnd.docker.reference.type": "attestation-manifest"}, True),
+        ({"vnd.docker.reference.digest": "sha256:1"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_what_says_something_of_an_image(marks: dict[str, str] | None, *, is_one: bool) -> None:
+    assert is_attestation({"annotations": marks}) is is_one
 
 
 def test_labels_annotations_and_attestations() -> None:

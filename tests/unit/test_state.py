@@ -153,6 +153,14 @@ def test_what_breaks_off_the_output_is_not_taken_for_a_full_disk(tmp_path: Path)
         raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize("file", ["/home/m.json", None])
+def test_what_is_refused_elsewhere_is_not_taken_for_this_folder(tmp_path: Path, file: str | None) -> None:
+    with pytest.raises(MpbakeError) as caught, open_state(tmp_path, NOON):
+        raise OSError(13, "Permission denied", file)
+    where = file or "a log or temporary file"
+    assert str(caught.value) == f"{where}: Permission denied\n  = is the disk full, or may this user not write there?"
+
+
 # --- old runs ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +212,9 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
         '{"format": 1, "durations": {"web": {"native": [NaN]}}}',
         '{"format": 1, "durations": {"web": {"native": [-1]}}}',
         '{"format": 1, "durations": {"web": {"native": [1e999]}}}',
+        f'{{"format": 1, "durations": {{"web": {{"native": [1{"0" * 400}]}}}}}}',
+        f'{{"format": 1, "durations": {{"web": {{"native": [1{"0" * 5000}]}}}}}}',
+        '{"format": 1, "durations": {"web": {"native": {"x": 1}}}}',
         "[" * 100_000,
         "\xff",
     ],
@@ -221,6 +232,8 @@ def test_newer_durations_are_left_unread(tmp_path: Path) -> None:
     path.write_text('{"format": 2, "seconds": {}}')
     durations, warning = read_durations(path)
     assert (durations, "was written by a newer mpbake" in warning) == ({}, True)
+    write_durations(path, DURATIONS)
+    assert path.read_text() == '{"format": 2, "seconds": {}}'
 
 
 def test_durations_behind_a_symlink_are_not_read_and_the_link_is_replaced(tmp_path: Path) -> None:

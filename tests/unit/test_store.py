@@ -118,6 +118,15 @@ def test_certificates_count_by_content(tmp_path: Path) -> None:
     (tmp_path / "two/ca.crt").write_text("other")
     assert by_content({"cacert": str(tmp_path / "two/ca.crt"), "servername": "x"}) != one
     assert by_content({"key": "/no"}) == (("key", "missing: /no"),)
+    assert by_content({"key": "/dev/zero"}) == (("key", "missing: /dev/zero"),)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "null", "1", "[" * 100_000])
+def test_a_damaged_store_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "instances").mkdir()
+    (tmp_path / "instances/ci").write_text(content)
+    with pytest.raises(MpbakeError, match="instances/ci cannot be read: "):
+        Store(folder=tmp_path).read("ci")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -61,6 +61,21 @@ def test_more_is_asked_for_where_more_was_declared_and_once_for_each_image() -> 
     assert [each for each in docker.commands if "--raw" in each] == [f"{ASK}--raw r/web@sha256:b2cf"] * 2
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [[], {"annotations": []}, {"annotations": ["a"]}, {"layers": 1}, {"layers": [1]}, {"layers": [{"annotations": 1}]}],
+)
+def test_a_manifest_may_say_anything(manifest: object) -> None:
+    image = index(entry("amd64"), attestation(), image=config("amd64"))
+    _, this = verification({f"{ASK}--raw": inspected(manifest), ASK: inspected(image)})
+    declared = expected("annotations = ['manifest:a=b']\nattest = ['type=sbom']", ["linux/amd64"])
+    found = [str(each.found) for each in this.complaints(declared)]
+    assert found
+    assert all(
+        not each or "@sha256:b2cf could not be read back: what is served is no image: " in each for each in found
+    )
+
+
 def test_a_registry_that_answers_late_is_asked_again() -> None:
     answers = iter([failed("r/web:1: not found"), inspected(ONE)])
     docker, this = verification({ASK: lambda _: next(answers, inspected(MANY))})

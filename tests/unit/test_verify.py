@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from mpbake.buildkit.verification import Verification
 from mpbake.commands import verify
-from mpbake.errors import Unreachable, UsageError
+from mpbake.errors import Cancelled, Unreachable, UsageError
 from mpbake.expected import Expected
 from mpbake.options import Options
 from mpbake.platforms import parse_platforms
@@ -22,7 +25,7 @@ from tests.unit.test_registry import registry
 from tests.unit.worlds import world, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 PLAN = """
@@ -116,6 +119,37 @@ def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.Monke
     answers(monkeypatch, {"buildx": failed("connection refused")})
     with pytest.raises(Unreachable):
         verify.main(Options(names=("web",)), world(folder))
+
+
+@pytest.mark.parametrize("when", ["while it opens", "while it asks"])
+def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    docker = FakeDocker({})
+
+    def interrupted(*_: object, **__: object) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _each in range(1000):
+            if docker.cancelled:
+                raise Cancelled("cancelled")
+            time.sleep(0.01)
+        pytest.fail("nobody told docker")
+
+    @contextlib.contextmanager
+    def open_verification(
+        _: object, hide: object, on_stop: Callable[[Callable[[], None]], None]
+    ) -> Iterator[Verification]:
+        del hide
+        on_stop(docker.cancel)
+        if when == "while it opens":
+            interrupted()
+        yield Verification(registry=registry(docker))
+
+    docker._children = {}
+    monkeypatch.setattr(docker, "run", interrupted)
+    monkeypatch.setattr(verify, "open_verification", open_verification)
+    here, before = world(folder), signal.getsignal(signal.SIGINT)
+    assert verify.main(Options(), here) == 130
+    assert (written(here.stdout), written(here.stderr)) == ("", "")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_nothing_to_be_read_back(folder: Path) -> None:

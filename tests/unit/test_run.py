@@ -1,0 +1,148 @@
+"""The end of a run: what came of it is told, and what can be kept is kept, whatever else fails."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mpbake.commands import run
+from mpbake.errors import BuildFailed
+from mpbake.executor import StopRequest
+from mpbake.options import Options
+from mpbake.output import OutputFailed
+from mpbake.published import read_published
+from mpbake.report import PlainReporter
+from mpbake.state import State, read_durations
+from mpbake.steps import Outcome
+from tests.unit.graphs import graph_of
+from tests.unit.plans import resolve_text
+from tests.unit.test_executor import FakeRunner
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpbake.options import World
+
+PLAN = """
+[targets.good]
+platforms = ["linux/amd64"]
+tags = ["r/good:1"]
+push = true
+[targets.bad]
+platforms = ["linux/amd64"]
+"""
+BROKEN = {"bad": BuildFailed("it does not build")}
+DURATIONS = ".mpbake/durations.json"
+PUBLISHED = ".mpbake/published.json"
+METADATA = "m.json"
+
+
+class Run:
+    """A run of two targets in a folder, where nothing can be written to those of its files that are `blocked`."""
+
+    def __init__(self, folder: Path, script: dict[str, Any] | None = None, *, blocked: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.world: World = world(folder)
+        self._script: dict[str, Any] = {"good": Outcome(digest="sha256:1"), **(script or {})}
+        (folder / ".mpbake/nodes").mkdir(parents=True)
+        for name in blocked:
+            (folder / name).mkdir()
+
+    def execute(self, options: Options | None = None) -> int:
+        plan = replace(resolve_text(PLAN), root=self.folder)
+        this = run._Run(
+            options=options or Options(),
+            world=self.world,
+            stop=StopRequest(),
+            runner=cast("Any", FakeRunner(self._script)),
+            state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
+            metadata=self.folder / METADATA,
+        )
+        reporting = run._Reporting(PlainReporter(self.world.stderr, self.world.clock, quiet=True))
+        return this.execute((graph_of(plan.targets.values()), reporting), plan)
+
+    @property
+    def errors(self) -> str:
+        return written(self.world.stderr)
+
+    def is_kept(self, name: str) -> bool:
+        match name:
+            case "m.json":
+                path = self.folder / METADATA
+                return path.is_file() and set(json.loads(path.read_bytes())) == {"good", "bad"}
+            case ".mpbake/published.json":
+                return set(read_published(self.folder / ".mpbake")[0]) == {"good"}
+            case _:
+                return "good" in read_durations(self.folder / DURATIONS)[0]
+
+
+TOLD = {
+    METADATA: "\nerror: --metadata-file {}: Is a directory\n  = ",
+    PUBLISHED: "warning: {}: Is a directory: mpbake verify will not know what was published\n",
+    DURATIONS: "warning: {}: Is a directory: how long builds took is not remembered\n",
+}
+
+
+def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    assert this.execute() == 0
+    assert this.errors == ""
+    assert all(this.is_kept(each) for each in TOLD)
+
+
+@pytest.mark.parametrize("blocked", [(METADATA,), (PUBLISHED,), (DURATIONS,), (METADATA, PUBLISHED, DURATIONS)])
+@pytest.mark.parametrize("broken", [False, True])
+def test_no_failure_hides_another(tmp_path: Path, *, blocked: tuple[str, ...], broken: bool) -> None:
+    this = Run(tmp_path, BROKEN if broken else {}, blocked=blocked)
+    assert this.execute() == (1 if broken or METADATA in blocked else 0)
+    assert "2 targets: " in written(this.world.stdout)
+    assert ("error: build bad linux/amd64" in this.errors) == broken
+    for name, words in TOLD.items():
+        assert (words.format(tmp_path / name) in this.errors) == (name in blocked)
+        assert this.is_kept(name) == (name not in blocked)
+
+
+def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
+    from mpbake.errors import Unreachable
+
+    this = Run(tmp_path, {"bootstrap default/local": Unreachable("gone")}, blocked=(METADATA,))
+    assert this.execute() == 5
+
+
+class Gone(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, _: str) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [OutputFailed("standard output: No space left on device"), BrokenPipeError()])
+def test_without_an_output_the_errors_are_told_and_all_is_kept(tmp_path: Path, error: Exception) -> None:
+    this = Run(tmp_path, BROKEN)
+    this.world = replace(this.world, stdout=Gone(error))
+    with pytest.raises(type(error)):
+        this.execute()
+    assert "error: build bad linux/amd64" in this.errors
+    assert all(this.is_kept(each) for each in TOLD)
+
+
+def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    newer = '{"format": 2}'
+    for name in (PUBLISHED, DURATIONS):
+        (tmp_path / name).write_text(newer)
+    assert this.execute() == 0
+    assert this.errors == (
+        f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
+        "what was published counts as not known\n"
+    ), "that of durations comes before the run, which is quiet here"
+    assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
