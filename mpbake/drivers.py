@@ -131,8 +131,11 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
     for node in nodes:
         key: KeyPath = ("builders", node.builder)
         if node.driver is Driver.EXTERNAL:
-            message = f"{node.builder}: buildx itself places on its nodes, all platforms in one piece"
-            yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message)
+            message, hint = f"{node.builder}: buildx itself places on its nodes, all platforms in one piece", ""
+            if node.missing:
+                message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"
+                hint = "docker buildx ls shows how yours are called"
+            yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message, hint=hint)
         if node.insecure and node.endpoint.startswith("tcp://") and node.tls == Tls():
             what = f"{node.id}: {one_line(node.endpoint)} has no TLS (insecure = true)"
             message, hint = f"{what}: whoever reaches its port can do anything there", "give tls = { ca, cert, key }"

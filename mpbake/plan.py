@@ -74,7 +74,8 @@ class Node:
     `endpoint` is empty for the engine that the docker command itself talks to; otherwise a docker context's name or
     a URL. `platforms` is empty when the plan leaves it to the node to say. `slots` is how many pieces it builds at
     once, 0 when the plan does not say. The loss of a `required` node is an error even if an equal one is there. An
-    `external` node is one of a builder that somebody else made: it is used as it is. `options` are those of its driver,
+    `external` node is one of a builder that somebody else made: it is used as it is; `missing` where buildx's store has
+    no such builder, though there may be a docker context of that name. `options` are those of its driver,
     sorted, under buildx's names; `config` is the text of its buildkitd.toml, which names the files `config_names`, or
     `config_file` the file that holds it. `boot_timeout` is in seconds; `certificate_days` before its end a certificate
     is warned of.
@@ -90,6 +91,7 @@ class Node:
     required: bool = False
     insecure: bool = False
     external: bool = False
+    missing: bool = False
     options: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
     config: str = ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mpbake.plan import Driver, Tls
 from mpbake.text import one_line, without_colour
@@ -20,7 +21,7 @@ _SSH_SAID = re.compile(r"\bstderr=(.*)", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """What is wrong, and what to do. `{host}` stands for the machine, `{image}` for the attribute to set."""
+    """What is wrong, and what to do. `{host}` stands for the machine or pod, `{look}` for how to look at the pod."""
 
     pattern: re.Pattern[str]
     message: str
@@ -143,6 +144,10 @@ _CLUSTER = (
     ),
 )
 _REMOTE = _cause(r"", "", "check the address; does BuildKit run there?")
+_POD = _cause(r"", "no pod {host} answers", "is it there and running, and does BuildKit run in it? try: {look}")
+_NO_BUILDER = _cause(
+    r"no builder \S+ found", "", "name it as docker buildx ls does; without external = true, mpbake makes one"
+)
 _REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
 
@@ -169,7 +174,7 @@ def explain(node: Node, said: str) -> tuple[str, str]:
         return words, f"try: docker -H {one_line(node.endpoint)} version" if _is_far(node) else ""
     host = one_line(_host(node))
     message = f"{cause.message.format(host=host)} ({words})" if cause.message else words
-    return message, cause.hint.format(host=host)
+    return message, cause.hint.format(host=host, look=_look_at_pod(node))
 
 
 def last_words(heading: str, words: str) -> str:
@@ -179,6 +184,10 @@ def last_words(heading: str, words: str) -> str:
 
 
 def _causes(node: Node) -> tuple[Cause, ...]:
+    if node.endpoint.startswith("kube-pod://"):
+        return (_POD,)
+    if node.driver is Driver.EXTERNAL:
+        return (_NO_BUILDER, *_NEAR)
     if node.driver is Driver.REMOTE:
         return (_REMOTE if node.tls == Tls() else _REMOTE_TLS,)
     if node.driver is Driver.KUBERNETES:
@@ -193,6 +202,13 @@ def _is_far(node: Node) -> bool:
 
 def _host(node: Node) -> str:
     return urlsplit(node.endpoint).netloc
+
+
+def _look_at_pod(node: Node) -> str:
+    """The command that shows the pod of an endpoint `kube-pod://POD?namespace=…&context=…`."""
+    url = urlsplit(node.endpoint)
+    options = [f"--{name}={value}" for name, value in parse_qsl(url.query) if name in {"context", "namespace"}]
+    return one_line(shlex.join(["kubectl", *options, "get", "pod", url.netloc]))
 
 
 def _words_of_ssh(said: str) -> str:

@@ -1,4 +1,8 @@
-"""Whether a remote node can be reached and trusted, asked before buildx is: it would try for 20 seconds, in silence."""
+"""Whether a node can be reached and trusted, asked before anything is made or started.
+
+buildx would try for 20 seconds to reach a BuildKit, in silence; docker tells in Go's words why it does not reach an
+engine.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mpbake.buildkit.certificates import end_warning, read_der, utc_now
+from mpbake.buildkit.certificates import check_certificates, end_warning, read_der, utc_now
 from mpbake.errors import Unreachable, UsageError
+from mpbake.plan import Driver
+from mpbake.references import is_loopback
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from urllib.parse import SplitResult
 
     from mpbake.plan import Node, Tls
 
@@ -25,7 +32,9 @@ _LATE = 1.0
 _CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
 _NO_CERTIFICATE = ("it may want a client certificate", "give tls.cert and tls.key")
 _NEW = "have a new one issued"
-_NO_TLS = "start its buildkitd with --tlscert, --tlskey and --tlscacert, and check the port"
+_NO_TLS = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
+_NO_NAME = "use a name in the endpoint that it holds, or have one issued for it"
+"""Of an engine, for which docker takes no other name."""
 
 # What OpenSSL calls a certificate of the node that it does not accept: X509_V_ERR_….
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
@@ -46,6 +55,7 @@ _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
 )
 
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+_OTHER_NAME = (62, 64)
 
 # What a node says of our certificate: the names of TLS alerts, by their ends in OpenSSL's reasons.
 _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -62,28 +72,61 @@ _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def check_connection(node: Node, now: Callable[[], datetime] = utc_now) -> tuple[str, ...]:
-    """Connect as buildx will; the warnings of it.
+def check_node(node: Node, now: Callable[[], datetime], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """See that what a plan says of `node` can be right, and that it can be reached and trusted; the warnings of it.
+
+    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    """
+    return (*check_certificates(node, now()), *check_connection(node, now, environment))
+
+
+def check_connection(
+    node: Node, now: Callable[[], datetime] = utc_now, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Connect as buildx or docker will, in this `environment`; the warnings of it.
 
     Raises Unreachable where nobody answers, UsageError for a wrong certificate.
     """
     try:
         url = urlsplit(node.endpoint)
-        if url.scheme == "tcp" and url.hostname:
+        if url.scheme == "tcp" and url.hostname and not _is_left_to_docker(node, url, environment):
             with socket.create_connection((url.hostname, url.port or 1234), timeout=_TIMEOUT) as connection:
                 if node.tls.ca or node.tls.cert:
                     return _check_tls(node, connection, node.tls.servername or url.hostname, now)
-        elif url.scheme == "unix":
+        elif url.scheme == "unix" and not _is_engine(node):
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(_TIMEOUT)
                 connection.connect(url.path)
     except (OSError, ValueError) as error:
         message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {one_line(str(error))}"
-        raise Unreachable(message, hint=_remedy(error)) from None
+        raise Unreachable(message, hint=_remedy(node, error)) from None
     return ()
 
 
-def _remedy(error: Exception) -> str:
+def _is_engine(node: Node) -> bool:
+    return node.driver is not Driver.REMOTE
+
+
+def _is_left_to_docker(node: Node, url: SplitResult, environment: Mapping[str, str]) -> bool:
+    """Whether docker reaches an engine in a way of its own: at a port that is not stated, or through a proxy."""
+    return _is_engine(node) and (url.port is None or _is_proxied(node.endpoint, environment))
+
+
+def _is_proxied(endpoint: str, environment: Mapping[str, str]) -> bool:
+    """Whether docker goes through a proxy, as far as can be told; Go does not to this machine, nor to an exception."""
+    named = {name.lower(): value for name, value in environment.items() if value}
+    if is_loopback(endpoint) or not any(named.get(f"{each}_proxy") for each in ("http", "https", "all")):
+        return False
+    host = urlsplit(endpoint).hostname or ""
+    exceptions = [each.strip().lower() for each in named.get("no_proxy", "").split(",") if each.strip()]
+    return not any(each in {"*", host} or host.endswith(f".{each.lstrip('.')}") for each in exceptions)
+
+
+def _daemon(node: Node) -> str:
+    return "dockerd" if _is_engine(node) else "buildkitd"
+
+
+def _remedy(node: Node, error: Exception) -> str:
     match error:
         case PermissionError():
             return "may this user open that socket? its group or its permissions say who may"
@@ -94,7 +137,7 @@ def _remedy(error: Exception) -> str:
         case TimeoutError():
             return "is the machine up, and does a firewall let this machine through?"
         case _:
-            return "is buildkitd running there, and is the port open to this machine?"
+            return f"is {_daemon(node)} running there, and is the port open to this machine?"
 
 
 def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[], datetime]) -> tuple[str, ...]:
@@ -116,13 +159,16 @@ def _distrust(node: Node, name: str, error: ssl.SSLCertVerificationError) -> Usa
     said, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
     if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
         said, hint = "is signed by an authority that this machine does not know", "name that authority as tls.ca"
+    if error.verify_code in _OTHER_NAME and _is_engine(node):
+        hint = _NO_NAME
     return UsageError(f"the certificate of node {node.id} {said.format(name=one_line(name))}", hint=hint)
 
 
 def _refusal(node: Node, words: str) -> UsageError:
     known = (found for alert, found in _ALERTS.items() if words.endswith(alert))
     said, hint = next(known, ("refuses the TLS connection", _CLIENT))
-    return UsageError(f"node {node.id} {said} ({words})", hint=hint)
+    flags = "--tlsverify, " if _is_engine(node) else ""
+    return UsageError(f"node {node.id} {said} ({words})", hint=hint.format(daemon=_daemon(node), flags=flags))
 
 
 def _hung_up(node: Node) -> UsageError:
@@ -148,7 +194,8 @@ def _context(node: Node) -> ssl.SSLContext:
     except ssl.SSLError as error:
         message = f"the certificates for node {node.id} cannot be used: {_words(error)}"
         raise UsageError(message, hint="tls.key must belong to tls.cert, and all files must be PEM") from None
-    context.set_alpn_protocols(["h2"])
+    if not _is_engine(node):  # to an engine docker speaks HTTP/1.1, of which it says nothing
+        context.set_alpn_protocols(["h2"])
     # Python asks more of a certificate than Go, which is what buildx is written in.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -8,8 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.certificates import check_certificates, utc_now
-from mpbake.buildkit.connection import check_connection
+from mpbake.buildkit.certificates import utc_now
+from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
@@ -143,6 +143,12 @@ class Nodes:
         node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
         if node.external:
             return self._instances.external(node)
+        warnings = check_node(node, self._now, self._environment)
+        ready = self._declared(node)
+        return replace(ready, warnings=(*warnings, *ready.warnings))
+
+    def _declared(self, node: Node) -> Ready:
+        """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
         keeper = keeper_of(self._docker, node)
@@ -151,21 +157,17 @@ class Nodes:
         return self._kept_node(node, keeper)
 
     def _remote_node(self, node: Node) -> Ready:
-        warnings = check_certificates(node, self._now())
-        warnings += check_connection(node, self._now)
         self._containers.check_endpoint(node)
-        return replace(self._instances.booted(self._instances.written(node)), warnings=warnings)
+        return self._instances.booted(self._instances.written(node))
 
     def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
-        warnings = check_certificates(node, self._now())
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
             self._contexts.ensure(node)
             made = keeper.own(node)
-            if made is None:
-                warnings += self._records.add(node.builder, [node], self._plan)
+            unnoted = () if made else self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
-        return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
+        return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))
 
 
 def _note(before: Made | None) -> str:

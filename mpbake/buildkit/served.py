@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import BuildFailed
 from mpbake.expected import Served, ServedImage
-from mpbake.platforms import Platform, parse_platform, platform_of
+from mpbake.platforms import Platform, platform_of
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _PREDICATES = {"slsa.dev/provenance": "provenance", "spdx.dev/document": "sbom"}
 _DESCRIPTOR = "manifest-descriptor"
+_PARTS = ("os", "architecture", "variant")
 
 
 @contextlib.contextmanager
@@ -34,10 +36,10 @@ def parse_served(data: Mapping[str, Any]) -> Served:
         return Served(digest=manifest["digest"], images=tuple(images))
     entries = [each for each in manifest["manifests"] if not is_attestation(each)]
     if len(entries) == 1 == len(configs):  # a single config says of itself what it is, which may be wrong
-        configs = {platform_of(entries[0].get("platform") or {}): next(iter(configs.values()))}
+        configs = {_platform(entries[0].get("platform")): next(iter(configs.values()))}
     return Served(
         digest=manifest["digest"],
-        images=tuple(_image(each, configs.get(platform_of(each.get("platform") or {}))) for each in entries),
+        images=tuple(_image(each, configs.get(_platform(each.get("platform")))) for each in entries),
         annotations=manifest.get("annotations") or {},
         statements=_statements(manifest["manifests"]),
     )
@@ -46,19 +48,28 @@ def parse_served(data: Mapping[str, Any]) -> Served:
 def _configs(image: Mapping[str, Any]) -> dict[Platform, Mapping[str, Any]]:
     """The configs of the images: buildx maps platforms to them only where there are several; one stands by itself."""
     if "architecture" in image:
-        return {platform_of(image): image}
-    return {parse_platform(name): config for name, config in image.items()}
+        return {_platform(image): image}
+    return {_platform(dict(zip(_PARTS, name.split("/"), strict=False))): config for name, config in image.items()}
 
 
 def _image(entry: Mapping[str, Any], config: Mapping[str, Any] | None) -> ServedImage:
     platform = entry.get("platform") if entry.get("platform") or config is None or "size" in entry else config
     return ServedImage(
-        platform=platform_of(platform or {}),
+        platform=_platform(platform),
         digest=entry.get("digest", ""),
-        configured=None if config is None else platform_of(config),
+        configured=None if config is None else _platform(config),
         labels=((config or {}).get("config") or {}).get("Labels") or {},
         annotations={_DESCRIPTOR: entry.get("annotations") or {}},
     )
+
+
+def _platform(stated: Mapping[str, Any] | None) -> Platform:
+    """The platform that an entry or a config states. Anybody may push what is none: it stays as it is written."""
+    try:
+        return platform_of(stated or {})
+    except ValueError:
+        system, architecture, variant = (one_line((stated or {}).get(part) or "") for part in _PARTS)
+        return Platform(os=system or "unknown", architecture=architecture or "unknown", variant=variant)
 
 
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -75,7 +86,7 @@ def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[st
     entries = index.get("manifests", [])
     place = {platform: number for number, platform in enumerate(platforms)}
     images = [each for each in entries if not is_attestation(each)]
-    images.sort(key=lambda each: place.get(platform_of(each.get("platform") or {}), len(place)))
+    images.sort(key=lambda each: place.get(_platform(each.get("platform")), len(place)))
     digests = [each["digest"] for each in images]
     statements = _statements(entries)
     digests += [one for each in digests for one in statements.get(each, ())]

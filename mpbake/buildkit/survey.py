@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.certificates import check_certificates
-from mpbake.buildkit.connection import check_connection
+from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.store import declared_node, entry_of
 from mpbake.buildkit.tools import side_by_side
@@ -68,10 +67,9 @@ def _look_at(tools: Tools, node: Node) -> _Looked:
     """What there is of one node. Raises what is wrong with it."""
     if node.external:
         return _Looked(found=FoundNode(node=node))
-    warnings = check_certificates(node, tools.now())
+    warnings = check_node(node, tools.now, tools.environment)
     match node.driver:
         case Driver.REMOTE:
-            warnings += check_connection(node, tools.now)
             tools.containers.check_endpoint(node)
             return _Looked(found=FoundNode(node=node), warnings=warnings)
         case Driver.DOCKER:

@@ -54,13 +54,14 @@ def resolve_builders(
             driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
             rendering.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, starting(folder, where))
-    rendering.problems.extend(_shared_names(each for each in builders.values() if not each.external))
     where = below("defaults", "builder")
     table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
     rendering.problems.extend(value_problems(where(()), table.written()))
     if DEFAULT_BUILDER not in builders:
         driver = Driver(table.driver or Driver.AUTOMATIC)
         builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, starting(folder, where))
+    ours = [each for each in builders.values() if not each.external]
+    rendering.problems.extend(_shared_names(sorted(ours, key=lambda each: each.name in spec.builders)))
     return builders
 
 
@@ -183,7 +184,7 @@ def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
 
 
 def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:
-    """Nodes whose buildx name, and so whose container, would be the same."""
+    """Nodes whose buildx name, and so whose container, would be the same; the later one of them is to blame."""
     seen: dict[str, Node] = {}
     for node in (node for builder in builders for node in builder.nodes):
         other = seen.setdefault(node.buildx_name, node)

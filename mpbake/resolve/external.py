@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
 _OWN = ("external", "emulation", "slots")
+_OF_ENGINE = "default"
+"""What buildx calls the engine's own builder, of which it keeps nothing."""
 DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """What docker calls a context, and buildx a builder or a node."""
 
@@ -32,7 +34,10 @@ def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Buil
     emulation, slots = Emulation(table.emulation or Emulation.WARN), table.slots or 0
     known = next((driver for driver in _KNOWN if entry is not None and driver == entry.driver), None)
     if entry is None or known is None or not entry.nodes:
-        node = Node(builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True)
+        missing = entry is None and name.lower() != _OF_ENGINE
+        node = Node(
+            builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True, missing=missing
+        )
         return Builder(name=name, driver=Driver.EXTERNAL, nodes=(node,), emulation=emulation, external=True)
     nodes = tuple(
         Node(

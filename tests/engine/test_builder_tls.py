@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from testbed.certs import ensure_certificates
 
 from tests.engine.test_builders import container_plan, own
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
+
+    AllSay = Callable[[int, str], None]
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
@@ -65,9 +69,10 @@ def tls_port(testbed: Testbed) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def tls_plan(testbed: Testbed, name: str, port: int) -> str:
+def tls_plan(testbed: Testbed, name: str, port: int, *, ca: Path | None = None, client: bool = True) -> str:
     certs = testbed.certificates
-    tls = f'{{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
+    pair = f', cert = "{certs}/client.crt", key = "{certs}/client.key"' if client else ""
+    tls = f'{{ ca = "{ca or certs / "ca.crt"}"{pair} }}'
     return container_plan(testbed, name, nodes=f'far = {{ endpoint = "tcp://127.0.0.1:{port}", tls = {tls} }}')
 
 
@@ -99,6 +104,66 @@ def test_an_engine_behind_tls(
     assert done.returncode == 0, done.stderr
     assert f"{name}/far: docker context mpbake-{name}-far removed" in done.stderr
     assert own(testbed_env) == before
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def all_say(testbed_env: dict[str, str], run_mpbake: RunMpbake, docker: Docker) -> AllSay:
+    """A way to see that every command tells the same error of a node, and that nothing is left of it."""
+
+    def check(code: int, message: str) -> None:
+        docker("buildx", "ls")
+        before = own(testbed_env)
+        for command in (["builders", "plan"], ["builders", "up"], ["run", "web"]):
+            done = run_mpbake(command)
+            assert done.returncode == code, done.stdout + done.stderr
+            assert f": {message}\n" in done.stderr, command
+        assert message.partition("\n")[0] in run_mpbake(["builders"]).stdout
+        assert own(testbed_env) == before
+        assert "mpbake-" not in docker("context", "ls")
+
+    return check
+
+
+def test_an_engine_of_another_authority(testbed: Testbed, all_say: AllSay, tls_port: int, tmp_path: Path) -> None:
+    ensure_certificates(tmp_path)
+    name = f"t{tls_port}"
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port, ca=tmp_path / "ca.crt", client=False))
+    all_say(
+        3,
+        f"the certificate of node {name}/far is signed by another authority than tls.ca\n"
+        "  = tls.ca must be what signed it",
+    )
+
+
+def test_an_engine_that_wants_a_client_certificate(
+    testbed: Testbed, all_say: AllSay, tls_port: int, tmp_path: Path
+) -> None:
+    name = f"t{tls_port}"
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port, client=False))
+    all_say(
+        3,
+        f"node {name}/far wants a client certificate (tlsv13 alert certificate required)\n"
+        "  = give tls.cert and tls.key",
+    )
+
+
+def test_an_engine_that_is_not_there(testbed: Testbed, all_say: AllSay, closed_port: int, tmp_path: Path) -> None:
+    name = f"t{closed_port}"
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, name, closed_port))
+    refused = f"[Errno {errno.ECONNREFUSED}] Connection refused"
+    all_say(
+        5,
+        f"node {name}/far does not answer at tcp://127.0.0.1:{closed_port}: {refused}\n"
+        "  = is dockerd running there, and is the port open to this machine?",
+    )
 
 
 def test_what_somebody_else_made_behind_tls_is_left_as_it_is(

@@ -485,7 +485,11 @@ def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
 
 def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed, name: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
-    assert f"node {name}/{name} (external, the engine in use) cannot be used: " in mpbake("run", "web", code=5).stderr
+    said = mpbake("run", "web", code=5).stderr
+    assert f'node {name}/{name} (external, the engine in use) cannot be used: no builder "{name}" found\n' in said
+    assert "  = name it as docker buildx ls does; without external = true, mpbake makes one\n" in said
+    assert f"warning: {name}: buildx's store has no such builder" in said
+    assert "buildx itself places" not in said
 
 
 def test_a_remote_node_in_a_container(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ from mpbake.plan import Builder, Driver, Node
 from mpbake.platforms import parse_platforms
 from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import text
+from tests.unit.tls import serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,13 +183,18 @@ def test_a_node_that_does_not_start_says_why_itself(tmp_path: Path) -> None:
 NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_create": done()}
 
 
+def secured(port: int, certificates: Certificates, *, without: str = "") -> Node:
+    """A node on an engine behind TLS on this machine."""
+    return replace(LOCAL, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without=without))
+
+
 def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     tmp_path: Path, certificates: Certificates
 ) -> None:
     engine = Engine(**NO_CONTEXT)
     engine.foreign = True
-    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
-    plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    with serving(certificates.engine()) as port:
+        plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
     assert "+ create container buildx_buildkit_ci-local: if there is none: only the context can show it\n" in plan
     assert errors == [
         text("""
@@ -201,10 +208,50 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
 
 def test_drift_behind_a_docker_context_is_corrected_too(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(mark="driver=0", **NO_CONTEXT)
-    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
-    _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured,)))
+    with serving(certificates.engine()) as port:
+        _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
     assert said[0] == "ci/local: made anew with its cache, and answers"
     assert "container rm --force c0ffee" in engine.commands
+
+
+WANTS_CERTIFICATE = text("""
+    node ci/local wants a client certificate (tlsv13 alert certificate required)
+      = give tls.cert and tls.key
+    """)
+
+
+def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(**NO_CONTEXT)
+    with serving(certificates.engine()) as port:
+        node = secured(port, certificates, without="cert key")
+        _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(node,)))
+    assert errors == [WANTS_CERTIFICATE]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert engine.commands == []
+
+
+def test_an_inventory_of_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Engine(**NO_CONTEXT)
+    this, _ = builders(tmp_path, engine)
+    with serving(certificates.engine()) as port:
+        node = secured(port, certificates, without="cert key")
+        (listed,) = inventory(this.tools, replace(CI, nodes=(node,)))
+    assert (listed.status, listed.trouble) == ("unusable", WANTS_CERTIFICATE)
+    assert engine.commands == []
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER, Driver.DOCKER_CONTAINER])
+def test_an_engine_that_does_not_answer(tmp_path: Path, driver: Driver) -> None:
+    engine = Engine()
+    node = replace(LOCAL, driver=driver, endpoint="tcp://127.0.0.1:9", options=())
+    _, _, errors = brought_up(tmp_path, engine, Builder(name="ci", driver=driver, nodes=(node,)))
+    assert errors == [
+        text(f"""
+            node ci/local does not answer at tcp://127.0.0.1:9: [Errno {errno.ECONNREFUSED}] Connection refused
+              = is dockerd running there, and is the port open to this machine?
+            """)
+    ]
+    assert engine.commands == []
 
 
 def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> None:
@@ -387,12 +434,13 @@ def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Pat
 
 def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(mark=declare(LOCAL).mark, **NO_CONTEXT)
-    secured = replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
     this, said = builders(tmp_path, engine)
-    renamed = replace(CI, nodes=(replace(secured, name="Local"),))
-    before = record_of(replace(CI, nodes=(secured,)), this.plan, None)
-    assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
-    assert this.prune(before, {"ci": renamed}) == []
+    with serving(certificates.engine()) as port:
+        node = secured(port, certificates)
+        renamed = replace(CI, nodes=(replace(node, name="Local"),))
+        before = record_of(replace(CI, nodes=(node,)), this.plan, None)
+        assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
+        assert this.prune(before, {"ci": renamed}) == []
     assert not [each for each in engine.commands if each.startswith("context rm")]
     assert said[0] == "ci/local: ci/Local still is the same container, which stays"
 

@@ -123,3 +123,26 @@ def test_clusters(said: str, message: str) -> None:
     found, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), said)
     assert found == f"{message} ({said.removeprefix('ERROR: ')})"
     assert hint
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "look"),
+    [
+        ("kube-pod://nosuch", "kubectl get pod nosuch"),
+        ("kube-pod://nosuch?namespace=ci&context=a b", "kubectl --namespace=ci '--context=a b' get pod nosuch"),
+    ],
+)
+def test_a_pod_that_does_not_answer(endpoint: str, look: str) -> None:
+    node = Node(builder="x", name="n", driver=Driver.REMOTE, endpoint=endpoint)
+    assert explain(node, "#1 ERROR: x\nERROR: context deadline exceeded\n") == (
+        "no pod nosuch answers (context deadline exceeded)",
+        f"is it there and running, and does BuildKit run in it? try: {look}",
+    )
+
+
+def test_a_builder_of_others_that_is_not_there() -> None:
+    node = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
+    assert explain(node, 'ERROR: no builder "team" found\n') == (
+        'no builder "team" found',
+        "name it as docker buildx ls does; without external = true, mpbake makes one",
+    )

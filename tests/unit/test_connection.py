@@ -275,6 +275,132 @@ def test_a_node_that_hangs_up(certificates: Certificates) -> None:
             """)
 
 
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+def engine_at(port: int, tls: Tls = Tls(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
+    return replace(node_at(port, tls, host), driver=Driver.DOCKER_CONTAINER)
+
+
+def engines_refusal(port: int, tls: Tls) -> str:
+    """What is wrong with the certificates, to who wants to reach an engine."""
+    with pytest.raises(UsageError) as caught:
+        check_connection(engine_at(port, tls))
+    return str(caught.value)
+
+
+def test_an_engine_is_waited_for_and_asked_for_no_protocol(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    monkeypatch.setattr(connection, "_LATE", 0.1)
+    with serving(certificates.engine(says=b"")) as port:
+        assert check_connection(engine_at(port, certificates.tls())) == ()
+
+
+def test_an_engine_that_wants_another_client_certificate(certificates: Certificates, strangers: Certificates) -> None:
+    with serving(certificates.engine()) as port:
+        assert engines_refusal(port, certificates.tls(without="cert key")) == text("""
+            node release/arm wants a client certificate (tlsv13 alert certificate required)
+              = give tls.cert and tls.key
+            """)
+    with serving(certificates.engine()) as port:
+        assert engines_refusal(port, replace(strangers.tls(), ca=certificates.tls().ca)) == (
+            "node release/arm does not know the authority that signed tls.cert (tlsv1 alert unknown ca)\n" + CLIENT
+        )
+
+
+def test_an_engine_of_another_authority(certificates: Certificates, strangers: Certificates) -> None:
+    with serving(certificates.engine()) as port:
+        assert engines_refusal(port, replace(certificates.tls(), ca=strangers.tls().ca)) == text("""
+            the certificate of node release/arm is signed by another authority than tls.ca
+              = tls.ca must be what signed it
+            """)
+
+
+@pytest.mark.parametrize(
+    ("days", "usage", "problem"),
+    [
+        ((-9, -2), "server", "has expired\n  = have a new one issued"),
+        ((-1, 9), "client", "is not for servers\n  = have one issued for servers: extendedKeyUsage = serverAuth"),
+    ],
+)
+def test_an_engine_whose_certificate_is_wrong(
+    certificates: Certificates, tmp_path: Path, days: tuple[int, int], usage: str, problem: str
+) -> None:
+    wrong = issued(certificates, tmp_path, name="server", usage=usage, days=days)
+    with serving(wrong.engine()) as port:
+        assert engines_refusal(port, wrong.tls()) == f"the certificate of node release/arm {problem}"
+
+
+def test_an_engine_of_another_name(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
+    """Docker takes no `tls.servername` for one."""
+    connect = socket.create_connection
+
+    def connect_here(address: tuple[str, int], **options: Any) -> socket.socket:
+        assert address[0] == "build.internal"
+        return connect(("127.0.0.1", address[1]), **options)
+
+    monkeypatch.setattr(socket, "create_connection", connect_here)
+    with serving(certificates.engine()) as port, pytest.raises(UsageError) as caught:
+        check_connection(engine_at(port, certificates.tls(), host="build.internal"))
+    assert str(caught.value) == text("""
+        the certificate of node release/arm does not hold the name build.internal
+          = use a name in the endpoint that it holds, or have one issued for it
+        """)
+
+
+def test_an_engine_without_tls(certificates: Certificates) -> None:
+    with serving(lambda channel: channel.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
+        assert engines_refusal(port, certificates.tls()) == text("""
+            node release/arm does not speak TLS at that port (wrong version number)
+              = start its dockerd with --tlsverify, --tlscert, --tlskey and --tlscacert, and check the port
+            """)
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER, Driver.DOCKER_CONTAINER])
+def test_no_engine_listens(driver: Driver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(Unreachable) as caught:
+        check_connection(replace(node_at(port), driver=driver))
+    assert caught.value.message.endswith("Connection refused")
+    assert caught.value.hint == "is dockerd running there, and is the port open to this machine?"
+
+
+@pytest.mark.parametrize("endpoint", ["", "desktop", "ssh://far", "unix:///no.sock", "tcp://127.0.0.1"])
+def test_other_ways_to_engines_are_left_to_docker(endpoint: str) -> None:
+    assert check_connection(replace(REMOTE, driver=Driver.DOCKER_CONTAINER, endpoint=endpoint)) == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "environment", "asked"),
+    [
+        ("10.0.0.7", {}, True),
+        ("10.0.0.7", {"HTTPS_PROXY": ""}, True),
+        ("10.0.0.7", {"HTTPS_PROXY": "http://p:3128"}, False),
+        ("10.0.0.7", {"http_proxy": "http://p:3128", "NO_PROXY": "a, 10.0.0.7"}, True),
+        ("build.internal", {"https_proxy": "http://p:3128", "no_proxy": ".internal"}, True),
+        ("build.internal", {"ALL_PROXY": "socks5://p:1080", "no_proxy": ".example"}, False),
+        ("localhost", {"HTTPS_PROXY": "http://p:3128"}, True),
+    ],
+)
+def test_an_engine_behind_a_proxy_is_left_to_docker(
+    monkeypatch: pytest.MonkeyPatch, host: str, environment: dict[str, str], *, asked: bool
+) -> None:
+    reached: list[object] = []
+
+    def connect(address: object, **_: object) -> socket.socket:
+        reached.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    check_connection(engine_at(2376, host=host), environment=environment)
+    assert bool(reached) is asked
+    reached.clear()
+    check_connection(node_at(1234, host=host), environment=environment)
+    assert reached, "buildx uses no proxy"
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

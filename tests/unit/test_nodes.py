@@ -403,11 +403,40 @@ def test_an_engine_that_cannot_tell_whether_there_is_a_container(tmp_path: Path)
 def test_a_docker_context_is_made_by_one_process_at_a_time(tmp_path: Path, certificates: Certificates) -> None:
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
     nodes, docker = nodes_with(tmp_path, {"context": done(), "container inspect": made_for()}, environment)
-    secured = replace(CONTAINER, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls())
-    with held(environment, f"node-{secured.buildx_name}"):
+    with serving(certificates.engine()) as port, held(environment, f"node-{CONTAINER.buildx_name}"):
         docker._cancelled = 1
         with pytest.raises(Cancelled):
-            nodes.ready(secured)
+            nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls()))
+    assert docker.commands == []
+
+
+def test_an_engine_that_can_be_trusted_is_connected_to_once(tmp_path: Path, certificates: Certificates) -> None:
+    nodes, docker = nodes_with(
+        tmp_path,
+        {
+            "context inspect": failed("no"),
+            "context create": done(),
+            "container inspect": made_for(),
+            "buildx": done(INSPECTED),
+        },
+    )
+    with serving(certificates.engine()) as port:
+        nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls()))
+    assert [each for each in docker.commands if each.startswith("context create mpbake-ci-local ")]
+
+
+@pytest.mark.parametrize("node", [CONTAINER, ENGINE])
+def test_nothing_is_made_for_an_engine_that_does_not_answer(tmp_path: Path, node: Node) -> None:
+    nodes, docker = nodes_with(tmp_path, {})
+    with pytest.raises(Unreachable, match=rf"^node {node.id} does not answer at tcp://127\.0\.0\.1:9: "):
+        nodes.ready(replace(node, endpoint="tcp://127.0.0.1:9"))
+    assert docker.commands == []
+
+
+def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
+    nodes, docker = nodes_with(tmp_path, {})
+    with serving(certificates.engine()) as port, pytest.raises(UsageError, match=r"^node ci/Local wants a client"):
+        nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without="cert key")))
     assert docker.commands == []
 
 

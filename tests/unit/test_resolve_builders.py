@@ -280,6 +280,17 @@ def test_the_name_of_a_builder_begins_with_a_letter(name: str) -> None:
         """)
 
 
+def test_a_node_of_the_name_of_the_default_builders() -> None:
+    assert problems_of_text("""
+        [builders.Default.nodes.local]
+        """) == text("""
+        build.toml:2: builders.Default.nodes.local: Default/local and default/local are both default-local to buildx
+            [builders.Default.nodes.local]
+          = rename one of them
+        """)
+    assert resolve_text("[builders.default.nodes.local]").builders["default"].nodes[0].buildx_name == "default-local"
+
+
 def test_two_nodes_of_one_name_to_buildx() -> None:
     assert problems_of_text("""
         [builders.a.nodes.b-c]

@@ -58,7 +58,7 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
     assert one.folder_name == "theirs0@Theirs", "others may have nodes of this name"
 
 
-@pytest.mark.parametrize("entry", [None, Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
+@pytest.mark.parametrize("entry", [Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
 def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> None:
     node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, slots=3, external=True)
     found = builder_of(entry)
@@ -68,6 +68,23 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> No
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
     pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
     assert pieces == ["build web linux/amd64,linux/arm64 on Theirs/theirs"]
+
+
+def test_one_that_is_not_there_may_be_a_docker_context() -> None:
+    found = builder_of(None)
+    assert (found.driver, [node.missing for node in found.nodes]) == (Driver.EXTERNAL, [True])
+    (warning,) = node_warnings(found.nodes)
+    assert (warning.message, warning.hint) == (
+        "Theirs: buildx's store has no such builder; a docker context builds in one piece",
+        "docker buildx ls shows how yours are called",
+    )
+    assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
+
+
+def test_the_engines_own_is_in_no_store_and_not_missing() -> None:
+    document, spec = read_text(PLAN.replace("Theirs", "default"))
+    (node,) = resolve(document, spec, Inputs()).builders["default"].nodes
+    assert (node.driver, node.missing) == (Driver.EXTERNAL, False)
 
 
 def test_nothing_is_read_where_no_builder_can_be() -> None:

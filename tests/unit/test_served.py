@@ -52,6 +52,19 @@ def test_the_images_under_a_tag(data: dict[str, Any], images: dict[str, str | No
     }
 
 
+def test_a_platform_that_is_none_is_shown_as_it_is_written() -> None:
+    odd = entry("am\x1bd", system="a b")
+    (alone,) = parse_served(index(odd, image=config("", system="a b"))).images
+    assert (str(alone.platform), str(alone.configured)) == ("a b/am\\x1bd", "a b/unknown")
+    data = index(
+        odd, entry("amd64"), image={"linux/amd64": config("amd64"), "a b/am\x1bd": config("am\x1bd", system="a b")}
+    )
+    assert [str(each.platform) for each in parse_served(data).images] == ["a b/am\\x1bd", "linux/amd64"]
+    assert all(each.configured == each.platform for each in parse_served(data).images)
+    found = in_order({"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"]))
+    assert [each["digest"] for each in found["manifests"]] == ["x", "sha256:b2cf"]
+
+
 @pytest.mark.parametrize(
     ("marks", "is_one"),
     [

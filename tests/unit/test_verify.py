@@ -19,7 +19,7 @@ from mpbake.options import Options
 from mpbake.platforms import parse_platforms
 from mpbake.published import write_published
 from tests.unit.dockers import FakeDocker, done, failed
-from tests.unit.indexes import MANY, ONE
+from tests.unit.indexes import MANY, ONE, entry, index
 from tests.unit.plans import text
 from tests.unit.test_registry import registry
 from tests.unit.worlds import world, written
@@ -117,6 +117,13 @@ def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.Monk
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  unknown/unknown" in written(here.stdout)
+
+
+def test_a_platform_that_is_none_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, {"buildx": done(json.dumps(index(entry("amd64", system="a b"), image=None)))})
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 1
+    assert "web     r/web:1  platforms  linux/amd64, linux/arm64  a b/amd64" in written(here.stdout)
 
 
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

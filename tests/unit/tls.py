@@ -36,10 +36,12 @@ class Certificates:
         given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
         return Tls(servername=servername, **given)
 
-    def server(self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True) -> Serve:
+    def server(
+        self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True, asked_for: str | None = "h2"
+    ) -> Serve:
         """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
 
-        It `waits` for the other side to go.
+        It `waits` for the other side to go, which has `asked_for` a protocol.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "server.crt", self.folder / "server.key")
@@ -48,7 +50,7 @@ class Certificates:
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as channel:
-                assert channel.selected_alpn_protocol() == "h2"
+                assert channel.selected_alpn_protocol() == asked_for
                 channel.sendall(says)
                 if waits:
                     channel.recv(1)
@@ -56,6 +58,10 @@ class Certificates:
                     channel.unwrap()
 
         return serve
+
+    def engine(self, *, says: bytes = b"?") -> Serve:
+        """A Docker engine behind TLS; a real one says nothing first, and is waited for."""
+        return self.server(says=says, asked_for=None)
 
 
 def issued(
