@@ -130,6 +130,10 @@ class Document:
         length = self._owner(key).holds(key)
         return key[:length] if length >= len(key) - 1 and length > 2 else ()
 
+    def states(self, key: KeyPath) -> bool:
+        """Whether a file says something under `key`."""
+        return self._owner(key).holds(key) == len(key)
+
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
         """The place of `key`, or of the nearest table above it, in the file that states it."""
         if key[:1] == (SETTING,):

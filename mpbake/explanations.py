@@ -1335,8 +1335,9 @@ output = ["type=local,dest=out"]
 """,
         ),
         Code.NEEDS_BUILDX: Explanation(
-            text="An attribute works in a newer buildx than the one found, which would ignore it.",
-            beyond="Install a newer buildx, or take the attribute away.",
+            text="An attribute, or an option of a builder, works in a newer buildx than the one found, which would "
+            "ignore the one and refuse the other.",
+            beyond="Install a newer buildx, or take it away.",
         ),
         Code.CALL_MAKES_NOTHING: Explanation(
             text="A target whose `call` is not `build` has no image to push, load or write.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.schema import TEMPLATE, plan_schema, table_name, table_of
-from mpbake.spec import Merge, Paths, PlanSpec, attributes_of
+from mpbake.spec import Merge, Paths, PlanSpec, attributes_of, version_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ with. Editors get the same from [build.schema.json](build.schema.json).
 - *text* may be written as a number or as `true` and `false` too: it is taken as TOML writes it.
 - *template* means that one template, `"{{ … }}"`, may stand for the whole value. Inside of text a template may stand
   anywhere, except in `inherits` and in what a variable says beside its default.
+- Where a buildx is named, an older one does not know the key: what needs it ends before it starts.
 - Unknown keys are errors. Local paths count from the folder of the file that states them, a Dockerfile's from its
   context.
 """
 _INHERITANCE = """\
 *Inherited* says what becomes of a value when a target takes over another with `inherits`: what `[defaults.target]`
-says comes first, then the parents from left to right, own values last. An empty string in a list is dropped. Where a
-buildx is named, an older one does not know the attribute: a run then ends before it starts.
+says comes first, then the parents from left to right, own values last. An empty string in a list is dropped.
 """
 _TYPES = {
     "string": "text",
@@ -178,7 +178,7 @@ def _meaning(schema: Mapping[str, Any], attribute: Attribute | None) -> str:
     if attribute and attribute.paths is not Paths.NONE:
         found += f". Local paths: {attribute.paths.value}"
     if attribute and any(attribute.since):
-        found += f". From buildx {'.'.join(map(str, attribute.since))}"
+        found += f". From buildx {version_text(attribute.since)}"
     return found
 
 

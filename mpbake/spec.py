@@ -29,7 +29,7 @@ from mpbake.references import parse_fields, parse_reference
 from mpbake.text import did_you_mean, one_line, parse_duration, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from packaging.specifiers import SpecifierSet
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -91,6 +91,15 @@ class Paths(Enum):
     SSH = "the files after the equals sign"
 
 
+Version = tuple[int, int]
+"""A version of buildx, as far as abilities go by it."""
+
+
+def version_text(version: Version) -> str:
+    """`0.17`."""
+    return ".".join(map(str, version))
+
+
 class Form(Enum):
     """How buildx takes the value of a driver option."""
 
@@ -112,6 +121,26 @@ class Option:
     of_client: bool = False
     form: Form = Form.PLAIN
 
+    def __str__(self) -> str:
+        """`docker-container, kubernetes`."""
+        return ", ".join(self.drivers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Since:
+    """The first buildx that knows an option of nodes, or a part of one; others that mpbake works with refuse it.
+
+    It holds for `drivers`; without any, for all that have the option.
+    """
+
+    version: Version
+    drivers: tuple[Driver, ...] = ()
+
+    def __str__(self) -> str:
+        """`from buildx 0.14`, or `with kubernetes from buildx 0.28`."""
+        which = f"with {', '.join(self.drivers)} " if self.drivers else ""
+        return f"{which}from buildx {version_text(self.version)}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attribute:
@@ -127,7 +156,7 @@ class Attribute:
     identity: str = ""
     paths: Paths = Paths.NONE
     sensitive: bool = False
-    since: tuple[int, int] = (0, 0)
+    since: Version = (0, 0)
 
 
 def _is_template(value: Any, info: ValidationInfo) -> bool:
@@ -293,11 +322,24 @@ def _kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _say_what_knows(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """The description of an option ends with the drivers that know it, and since which buildx."""
+    for name, field in model.model_fields.items():
+        knows = [str(each) for each in field.metadata if isinstance(each, Option | Since)]
+        if knows:
+            schema["properties"][field.alias or name]["description"] += f" ({'; '.join(knows)})"
+
+
 class _Table(BaseModel):
     """A TOML table: unknown keys are errors, nothing is converted silently."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, alias_generator=_kebab, frozen=True, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        alias_generator=_kebab,
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra=_say_what_knows,
     )
 
     def written(self) -> dict[str, Any]:
@@ -373,13 +415,15 @@ class ResourcesSpec(_Table):
 
     cpu: Text = Field(default="", description="processors")
     memory: Text = Field(default="", description="memory")
-    ephemeral_storage: Text = Field(default="", description="storage that goes with the pod")
+    ephemeral_storage: Annotated[Text, Since(version=(0, 14))] = Field(
+        default="", description="storage that goes with the pod"
+    )
 
 
 class StorageSpec(_Table):
     """How much a volume claim asks for."""
 
-    storage: Text = Field(default="", description="size of the volume, such as 20Gi")
+    storage: Annotated[Text, Since(version=(0, 34))] = Field(default="", description="size of the volume, such as 20Gi")
 
 
 class VolumeClaimSpec(_Table):
@@ -407,19 +451,13 @@ class TolerationSpec(_Table):
     )
 
 
-def _say_drivers(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Each option's description ends with the drivers that know it."""
-    for name, option in options_of(model).items():
-        schema["properties"][name]["description"] += f" ({', '.join(option.drivers)})"
-
-
 class NodeOptionsSpec(_Table):
     """What a node is made with, under buildx's own names."""
 
-    model_config = ConfigDict(json_schema_extra=_say_drivers)
-
     image: Annotated[Text, _WHERE_MADE] = Field(default="", description="BuildKit image")
-    env: Annotated[TextMap, _WHERE_MADE] = Field(default_factory=dict, description="environment variables of BuildKit")
+    env: Annotated[TextMap, _WHERE_MADE, Since(version=(0, 28), drivers=(Driver.KUBERNETES,))] = Field(
+        default_factory=dict, description="environment variables of BuildKit"
+    )
     flags: Annotated[Texts, _AT_START] = Field(default_factory=list, description="flags of buildkitd")
     config: Annotated[Text, _AT_START] = Field(
         default="", description="file with the configuration of buildkitd, relative to the file that states it"
@@ -427,7 +465,7 @@ class NodeOptionsSpec(_Table):
     buildkitd: Annotated[dict[str, Any], _AT_START] = Field(
         default_factory=dict, description="configuration of buildkitd itself: what buildkitd.toml would hold"
     )
-    default_load: Annotated[Flag, _AT_THIS_END] = Field(
+    default_load: Annotated[Flag, _AT_THIS_END, Since(version=(0, 14))] = Field(
         default=False, description="by hand, docker buildx build loads its images into the engine"
     )
     network: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="network of the container")
@@ -446,7 +484,7 @@ class NodeOptionsSpec(_Table):
     restart_policy: Annotated[Text, _IN_CONTAINERS] = Field(
         default="", description="no, always, unless-stopped, on-failure or on-failure:NUMBER"
     )
-    provenance_add_gha: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END] = Field(
+    provenance_add_gha: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, Since(version=(0, 30))] = Field(
         default=True, description="put what GitHub Actions knows of a run into the provenance"
     )
     namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
@@ -461,7 +499,9 @@ class NodeOptionsSpec(_Table):
         default_factory=VolumeClaimSpec, description="volume for BuildKit's state"
     )
     rootless: Annotated[Flag, _IN_CLUSTERS] = Field(default=False, description="run BuildKit without privileges")
-    schedulername: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="scheduler of the pods")
+    schedulername: Annotated[Text, _IN_CLUSTERS, Since(version=(0, 14))] = Field(
+        default="", description="scheduler of the pods"
+    )
     serviceaccount: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="service account of the pods")
     nodeselector: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
         default_factory=dict, description="labels of the machines to use"
@@ -479,10 +519,10 @@ class NodeOptionsSpec(_Table):
         default="", description="how buildx takes a pod: sticky (by the build's folder) or random"
     )
     qemu: Annotated[QemuSpec, _IN_CLUSTERS] = Field(default_factory=QemuSpec, description="emulators in the pods")
-    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS] = Field(
+    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS, Since(version=(0, 26))] = Field(
         default="", description="keep BuildKit's state in this much memory"
     )
-    timeout: Annotated[Duration, _IN_CLUSTERS] = Field(
+    timeout: Annotated[Duration, _IN_CLUSTERS, Since(version=(0, 15))] = Field(
         default="", description="how long buildx waits for the Deployment, such as 2m"
     )
 
@@ -804,6 +844,19 @@ def options_of(model: type[BaseModel]) -> dict[str, Option]:
 
 
 OPTIONS: Mapping[str, Option] = MappingProxyType(options_of(NodeOptionsSpec))
+
+
+def _versions_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Since]]:
+    """The options of a node's model, and parts of them, that not every buildx knows."""
+    for name, field in model.model_fields.items():
+        option = f"{above}{_kebab(name)}"
+        yield from ((option, each) for each in field.metadata if isinstance(each, Since))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _versions_of(field.annotation, f"{option}.")
+
+
+SINCE: Mapping[str, Since] = MappingProxyType(dict(_versions_of(NodeOptionsSpec)))
+"""The first buildx that knows an option, by its name there, as `requests.ephemeral-storage`; others every one knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.causes import explain, is_refused
 from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.instances import parse_nodes
 from mpbake.buildkit.locks import held
@@ -254,10 +255,15 @@ class Builders:
             command = ["buildx", "inspect", builder.name.lower()]
             private = {"BUILDX_CONFIG": folder}
             found = self.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)
-        seen = [each.get("name", "") for each in parse_nodes(found.stdout)]
+        nodes = parse_nodes(found.stdout)
+        not_taken = f"{builder.name}: buildx does not take it as declared: {{}}; its store is as it was"
+        refused = next((each["error"] for each in nodes if is_refused(each.get("error", ""))), "")
+        if refused:
+            raise UsageError(not_taken.format(refused), hint=explain(builder.nodes[0], refused)[1])
+        seen = [each.get("name", "") for each in nodes]
         if seen != [node.buildx_name for node in builder.nodes]:
             said = found.error if found.returncode else f"it sees the nodes {', '.join(seen) or 'none'}"
-            raise MpbakeError(f"{builder.name}: buildx does not take it as declared: {said}; its store is as it was")
+            raise MpbakeError(not_taken.format(said))
 
 
 def _errors(results: Iterable[object]) -> list[MpbakeError]:

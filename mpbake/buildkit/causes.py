@@ -32,6 +32,11 @@ def _cause(pattern: str, message: str, hint: str) -> Cause:
     return Cause(pattern=re.compile(pattern, re.IGNORECASE), message=message, hint=hint)
 
 
+_REFUSED = _cause(
+    r"invalid driver option",
+    "this buildx does not know all of its options",
+    "install a newer buildx, or take that option away",
+)
 _NO_IMAGE = _cause(
     r"resolve reference|pull access|manifest unknown|https?://\S+/v2/|no such image",
     "",
@@ -165,6 +170,11 @@ def ssh_command(node: Node, *command: str) -> list[str]:
     return ["ssh", *options, *port, *user, "--", url.hostname or "", *command]
 
 
+def is_refused(said: str) -> bool:
+    """Whether buildx found something wrong with what it was told of a node, which it did not even try to reach."""
+    return bool(_REFUSED.pattern.search(said))
+
+
 def explain(node: Node, said: str) -> tuple[str, str]:
     """What is wrong with `node`, from all that was `said`, and what to do about it."""
     plain = without_colour(said).strip()
@@ -189,11 +199,11 @@ def _causes(node: Node) -> tuple[Cause, ...]:
     if node.driver is Driver.EXTERNAL:
         return (_NO_BUILDER, *_NEAR)
     if node.driver is Driver.REMOTE:
-        return (_REMOTE if node.tls == Tls() else _REMOTE_TLS,)
+        return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)
     if node.driver is Driver.KUBERNETES:
-        return _CLUSTER
+        return (_REFUSED, *_CLUSTER)
     images = (_NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
-    return (*images, *(_FAR if _is_far(node) else _NEAR))
+    return (_REFUSED, *images, *(_FAR if _is_far(node) else _NEAR))
 
 
 def _is_far(node: Node) -> bool:

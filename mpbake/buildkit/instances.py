@@ -15,12 +15,12 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.causes import explain
+from mpbake.buildkit.causes import explain, is_refused
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.declaration import create_arguments, declare
 from mpbake.buildkit.engine import current_context
 from mpbake.buildkit.store import Store, store_folder
-from mpbake.errors import Unreachable
+from mpbake.errors import Unreachable, UsageError
 from mpbake.files import read_bounded
 from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.errors import MpbakeError
     from mpbake.plan import Node
 
 INSPECT_TIMEOUT = 60.0
@@ -107,7 +108,10 @@ class Instances:
         return ready
 
     def booted(self, ready: Ready) -> Ready:
-        """`ready` with what the node says of itself, which is made and started if need be. Raises Unreachable."""
+        """`ready` with what the node says of itself, which is made and started if need be.
+
+        Raises Unreachable, or UsageError where buildx does not take it as declared.
+        """
         return replace(ready, facts=self._inspect(ready, "--bootstrap"))
 
     def asked(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> Ready:
@@ -226,7 +230,7 @@ class Instances:
             [*command, *([endpoint] if endpoint else [])], environment=ready.environment, timeout=INSPECT_TIMEOUT
         )
         if found.returncode:
-            raise unreachable(ready.node, found)
+            raise _unusable(ready.node, found, "")
 
     def _folder_of(self, node: Node, *kept: str) -> Path:
         """The folder of `node`. What an earlier run left in it goes, but for the files that are to be `kept`.
@@ -256,9 +260,9 @@ class Instances:
         return found, _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
 
     def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
-        """What `node` says of itself. Raises Unreachable where that is nothing."""
+        """What `node` says of itself. Raises Unreachable where that is nothing, UsageError as `booted` does."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise unreachable(node, found, said.get("error", ""))
+            raise _unusable(node, found, said.get("error", ""))
         platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         slots = _slots(f"{found.stdout}\n{self._config(node)}")
@@ -363,8 +367,15 @@ def _what(node: Node) -> str:
 
 def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
     """Why `node` cannot be used: what docker said when it was asked, and what to do."""
-    if found.timed_out:
-        said, hint = explain(node, "no answer in time")
-    else:
-        said, hint = explain(node, complaint or found.stderr or found.error)
+    said, hint = explain(node, _said(found, complaint))
     return Unreachable(f"{_what(node)} cannot be used: {said}", hint=hint)
+
+
+def _unusable(node: Node, found: Completed, complaint: str) -> MpbakeError:
+    """As `unreachable`; a UsageError where buildx has something against the node as declared."""
+    error = unreachable(node, found, complaint)
+    return UsageError(error.message, hint=error.hint) if is_refused(_said(found, complaint)) else error
+
+
+def _said(found: Completed, complaint: str) -> str:
+    return "no answer in time" if found.timed_out else complaint or found.stderr or found.error

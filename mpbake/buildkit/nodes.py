@@ -67,8 +67,8 @@ class Nodes:
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def settle_default(self, targets: Sequence[Target]) -> None:
-        """Decide which driver the default builder of `targets` has, where the plan leaves it to the engine.
+    def settle_default(self, targets: Sequence[Target]) -> Driver:
+        """Decide which driver the default builder of `targets` has, where the plan leaves it to the engine; the driver.
 
         Where the engine does not answer, its node will say so: what does not need it goes on.
         """
@@ -76,6 +76,7 @@ class Nodes:
             self._automatic = default_driver(targets, self.engines.facts())
         except Unreachable as error:
             self._no_engine = error
+        return self._automatic
 
     def ready(self, node: Node) -> Ready:
         """Make sure that `node` exists and answers. Raises Unreachable, or UsageError when it is somebody else's."""

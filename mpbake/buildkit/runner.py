@@ -109,11 +109,10 @@ class BuildKitRunner:
             return error
         return None
 
-    def settle_default(self, targets: Sequence[Target]) -> None:
-        """Decide which driver the default builder has, where `targets` use it."""
+    def settle_default(self, targets: Sequence[Target]) -> Driver:
+        """Decide which driver the default builder has, where `targets` use it; the driver."""
         automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
-        if automatic:
-            self.nodes.settle_default(automatic)
+        return self.nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
 
     def _bootstrap(self, step: BootstrapNode) -> Outcome:
         with ThreadPoolExecutor(max_workers=1) as beside:

@@ -7,30 +7,87 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Code
 from mpbake.errors import PlanError
 from mpbake.graph import linked
-from mpbake.spec import ATTRIBUTES, Problem
+from mpbake.plan import Driver
+from mpbake.spec import ATTRIBUTES, SINCE, Problem, version_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mpbake.document import Document
-    from mpbake.plan import Target
+    from mpbake.errors import KeyPath
+    from mpbake.plan import Builder, Node, Target
+    from mpbake.spec import Version
 
 
-def check_buildx(document: Document, targets: Iterable[Target], version: tuple[int, int]) -> None:
-    """Raise PlanError for each attribute of `targets`, or of what they link to, that this buildx would ignore."""
+def check_buildx(document: Document, targets: Iterable[Target], version: Version, default: Driver) -> None:
+    """Raise PlanError for what this buildx does not know of `targets`, of what they link to, and of their builders.
+
+    `default` is the driver that the default builder has in this run.
+    """
+    targets = tuple(targets)
     everything = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
     problems = [problem for target in everything for problem in _too_new(target, version)]
-    if problems:
-        raise PlanError(document.diagnose(each) for each in problems)
+    for builder in dict.fromkeys(target.builder for target in targets):
+        problems += _refused(document, builder, version, default)
+    _raise(document, problems)
 
 
-def _too_new(target: Target, version: tuple[int, int]) -> Iterator[Problem]:
+def check_builders(document: Document, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
+    """Raise PlanError for options of declared `builders` that this buildx would refuse; most plans need not ask it."""
+    builders = tuple(builders)
+    if any(_asked(node, node.driver) for builder in builders for node in builder.nodes):
+        version = buildx()
+        _raise(document, (each for builder in builders for each in _refused(document, builder, version)))
+
+
+def _raise(document: Document, problems: Iterable[Problem]) -> None:
+    found = [document.diagnose(each) for each in dict.fromkeys(problems)]
+    if found:
+        raise PlanError(found)
+
+
+def _too_new(target: Target, version: Version) -> Iterator[Problem]:
     for name in target.attributes:
         since = ATTRIBUTES[name].since
         if since > version:
-            found, needed = (".".join(map(str, each)) for each in (version, since))
-            message = (
-                f"{target.name}: {name} works since buildx {needed}; the one found is {found}, and would ignore it"
-            )
-            hint = f"install buildx {needed} or newer, or take {name} away"
-            yield Problem(code=Code.NEEDS_BUILDX, key=target.where((name,)), message=message, hint=hint)
+            works = f"{target.name}: {name} works since buildx {version_text(since)}"
+            message = f"{works}; the one found is {version_text(version)}, and would ignore it"
+            yield _problem(target.where((name,)), message, since, name)
+
+
+def _refused(
+    document: Document, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
+) -> Iterator[Problem]:
+    """The options of a builder's nodes that are too new. One that holds for several nodes is told once."""
+    for node in builder.nodes:
+        driver = default if node.driver is Driver.AUTOMATIC else node.driver
+        for name in _asked(node, driver):
+            since = SINCE[name].version
+            if since > version:
+                who, key = _written(document, node, name)
+                has = f"{who}: the {driver} driver has {name} since buildx {version_text(since)}"
+                message = f"{has}; the one found is {version_text(version)}, and would refuse it"
+                yield _problem(key, message, since, name)
+
+
+def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
+    hint = f"install buildx {version_text(since)} or newer, or take {name} away"
+    return Problem(code=Code.NEEDS_BUILDX, key=key, message=message, hint=hint)
+
+
+def _asked(node: Node, driver: Driver) -> list[str]:
+    """The options that buildx is told of `node` and that not every buildx has for `driver`, by their names in SINCE."""
+    if driver is Driver.DOCKER:  # the node has what a container would be made with
+        return []
+    told = [f"{option}." for option, _ in node.options]
+    held = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]
+    return [name for name in held if any(each.startswith(f"{name}.") for each in told)]
+
+
+def _written(document: Document, node: Node, option: str) -> tuple[str, KeyPath]:
+    """Whose an option of `node` is, and where it is written: by itself, by its builder, or for every builder."""
+    builder: KeyPath = ("builders", node.builder)
+    tables = {(*builder, "nodes", node.name): node.id, builder: node.builder, ("defaults", "builder"): node.builder}
+    key = option.split(".")
+    table = next((each for each in tables if document.states((*each, key[0]))), builder)
+    return tables[table], (*table, *key)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.buildkit.builders import Builders
 from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.runner import buildx_version
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import open_tools, side_by_side
+from mpbake.commands.abilities import check_builders
 from mpbake.commands.load import load
 from mpbake.commands.signals import stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError
@@ -35,11 +37,13 @@ Result = TypeVar("Result")
 
 def main(options: Options, world: World) -> int:
     """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
-    _, plan = load(options, world)
+    document, plan = load(options, world)
     chosen = _chosen(plan, options.names)
     stop = StopRequest()
     try:
         with stopped_by_signals(stop), _opened(plan, world, stop) as builders:
+            if options.action in {"plan", "up"}:
+                check_builders(document, chosen, lambda: buildx_version(builders.tools.docker))
             return _act(builders, plan, chosen, options, world)
     except MpbakeError:
         if stop.signal:  # whatever failed, failed because it was stopped

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
 from mpbake.files import write_named
-from mpbake.report.summary import is_own, status_of
+from mpbake.references import parse_reference
+from mpbake.report.lines import finished as finished_line
+from mpbake.report.summary import is_own, is_worth_a_word, status_of
 from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
 from mpbake.text import one_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from mpbake.errors import MpbakeError
     from mpbake.events import RunFinished
     from mpbake.graph import BuildGraph
     from mpbake.options import Options, World
     from mpbake.plan import Target
     from mpbake.platforms import Platform
-    from mpbake.steps import StepResult
+    from mpbake.steps import Step, StepResult
 
 _DIGEST = "containerimage.digest"
 _NAME = "image.name"
@@ -50,10 +53,22 @@ def metadata_of(graph: BuildGraph, finished: RunFinished, hide: Callable[[str], 
         target = getattr(result.step, "target", None)
         if target in found and is_own(result.step):
             found[target].append(result)
-    return {target.name: _target(target, results, hide) for target, results in found.items()}
+    causes: dict[Step | None, MpbakeError] = {each.step: each.error for each in finished.results if each.error}
+    errors = {target: [hide(printable(each)) for each in _errors(results, causes)] for target, results in found.items()}
+    return {target.name: _target(target, results, errors[target]) for target, results in found.items()}
 
 
-def _target(target: Target, results: Sequence[StepResult], hide: Callable[[str], str]) -> dict[str, Any]:
+def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
+    """What went wrong with a target, and why parts of it were not started; `causes` are the errors of all steps."""
+    for result in results:
+        if result.error is not None:
+            yield result.error.message
+        elif result.status is StepStatus.SKIPPED and is_worth_a_word(result):
+            because = f": {causes[result.blame].message}" if result.blame in causes else ""
+            yield f"{finished_line(result)}{because}"
+
+
+def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]) -> dict[str, Any]:
     pieces = [each for each in results if isinstance(each.step, BuildPiece)]
     status = status_of(target, results)
     told = _told_by_buildx(target, pieces[0]) if len(pieces) == 1 else {}
@@ -63,7 +78,6 @@ def _target(target: Target, results: Sequence[StepResult], hide: Callable[[str],
     if status is not StepStatus.DONE:
         told.pop(_NAME, None)  # buildx names what it has built, whether or not a tag was given
     told |= {_NAME: ",".join(tags)} if tags else {}
-    errors = [hide(printable(each.error.message)) for each in results if each.error is not None]
     return told | {
         _OWN: {
             "status": status,
@@ -81,7 +95,7 @@ def _is_whole(result: StepResult, pieces: Sequence[StepResult]) -> bool:
 
 
 def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> dict[str, dict[str, Any]]:
-    """Where each platform was built, in how long, and the digest of its image, as the registry serves it."""
+    """Where each platform was built, in how long, what was pushed, and the digest of its image, as it is served."""
     digests: dict[Platform, str] = {}
     for result in results:
         digests |= result.outcome.images
@@ -90,6 +104,7 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
             "status": piece.status,
             "node": piece.step.node.id,
             "seconds": round(piece.seconds, 3),
+            "pushed": _pushed(piece),
             _DIGEST: digests.get(platform, ""),
             "buildx.build.ref": _told_by_buildx(piece.step.target, piece).get("buildx.build.ref", ""),
         }
@@ -97,6 +112,13 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
         if isinstance(piece.step, BuildPiece)
         for platform in piece.outcome.platforms or [each.platform for each in piece.step.platforms]
     }
+
+
+def _pushed(piece: StepResult) -> str:
+    """The reference by digest of what a piece has pushed, with or without tags; empty where it has pushed nothing."""
+    outcome = piece.outcome
+    tagged = parse_reference(outcome.tags[0]).at(outcome.digest) if outcome.tags and outcome.digest else ""
+    return outcome.uploaded or tagged
 
 
 def _told_by_buildx(target: Target, piece: StepResult) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def main(options: Options, world: World) -> int:
                 chosen.targets, state, plan, world.environment, partial(repeat_command, options), world.hiding.hide
             ) as runner:
                 stop.then(runner.cancel)
-                check_buildx(document, chosen.targets, runner.builds.bake.buildx)
+                default = runner.settle_default(chosen.targets)
+                check_buildx(document, chosen.targets, runner.builds.bake.buildx, default)
                 run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
                 return run.execute(run.prepare(document, chosen), plan)
         except MpbakeError:
@@ -79,7 +80,6 @@ class _Run:
     def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
         reporting = _Reporting(_reporter(self.options, self.world))
-        self.runner.settle_default(chosen.targets)
         nodes = to_probe(chosen.targets, chosen.only)
         if nodes:
             reporting.handle(Preparing(nodes=nodes))

@@ -52,7 +52,7 @@ def _planned(result: StepResult) -> list[object]:
     return [each.platform for each in result.step.platforms] if isinstance(result.step, BuildPiece) else []
 
 
-def _is_worth_a_word(result: StepResult) -> bool:
+def is_worth_a_word(result: StepResult) -> bool:
     """Whether people wonder why a step was not started: a build; tags that wait for another target."""
     own = getattr(result.blame, "target", None) is getattr(result.step, "target", None)
     return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not own)
@@ -97,7 +97,7 @@ def errors_text(finished: RunFinished) -> str:
     """What was not started and why, what may have moved, then every error; empty when all went well."""
     found = []
     for result in finished.results:
-        if result.status is StepStatus.SKIPPED and _is_worth_a_word(result):
+        if result.status is StepStatus.SKIPPED and is_worth_a_word(result):
             found += ["", lines.finished(result)]
         if result.status is StepStatus.CANCELLED and isinstance(result.step, Publish) and result.seconds:
             step = result.step

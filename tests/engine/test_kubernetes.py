@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import pytest
 from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
+from mpbake.plan import Driver
+from mpbake.spec import OPTIONS, SINCE
 from tests.engine.conftest import _CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from testbed.kubernetes.cluster import Cluster
@@ -240,3 +243,53 @@ def test_what_is_no_longer_declared_is_removed_from_its_namespace(
     file.write_text("version = 1\n")
     assert f"{name}/one: Deployment removed, and its cache" in mpbake("builders", "prune").stderr
     assert f"{name}-one" not in objects(cluster, namespace)
+
+
+@pytest.mark.parametrize("command", [("builders", "up"), ("builders", "plan"), ("run", "web")])
+def test_an_option_that_this_buildx_does_not_know_ends_it_before_it_starts(
+    testbed: Testbed, cluster: Cluster, mpbake: Mpbake, name: str, tmp_path: Path, command: Sequence[str]
+) -> None:
+    """Claims are newer than any buildx that this is run with."""
+    options = 'persistent-volume-claim = { requests = { storage = "1Gi" } }'
+    (tmp_path / "build.toml").write_text(plan(testbed, name, options=options))
+    done = mpbake(*command, code=3)
+    said = f"{name}: the kubernetes driver has persistent-volume-claim.requests.storage since buildx 0.34"
+    assert said in done.stderr
+    assert "build.toml:5:" in done.stderr
+    assert "install buildx 0.34 or newer, or take persistent-volume-claim.requests.storage away" in done.stderr
+    assert name not in objects(cluster)
+
+
+ENDPOINTS = {
+    Driver.DOCKER_CONTAINER: ["unix:///nowhere"],
+    Driver.KUBERNETES: [],
+    Driver.REMOTE: ["unix:///nowhere"],
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "driver"),
+    [
+        (option, driver)
+        for option, since in SINCE.items()
+        for driver in since.drivers or OPTIONS[option.partition(".")[0]].drivers
+    ],
+)
+@pytest.mark.usefixtures("cluster")
+def test_this_buildx_has_what_it_is_said_to_have(
+    testbed_env: dict[str, str], docker: Docker, tmp_path: Path, option: str, driver: Driver
+) -> None:
+    """It is asked itself, with a store of its own, and makes nothing."""
+    told = f"{option}.A=1" if option == "env" else f"{option}=1"
+    asked = subprocess.run(
+        ["docker", "buildx", "create", "--driver", driver, "--driver-opt", told, *ENDPOINTS[driver]],
+        env={**testbed_env, "BUILDX_CONFIG": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = re.search(r"(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
+    assert found is not None
+    known = (int(found[1]), int(found[2])) >= SINCE[option].version
+    assert ("invalid driver option" in asked.stderr) is not known, asked.stderr

@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from testbed.registry_client import platforms_of
 
 from tests.engine.test_values import _two_nodes
 
@@ -178,3 +179,40 @@ def test_metadata_for_programs(
     assert metadata["bad"]["mpbake"]["status"] == "failed"
     assert "exit code: 7" in metadata["bad"]["mpbake"]["errors"][0]
     assert "containerimage.digest" not in metadata["bad"]
+
+
+@pytest.mark.parametrize("builder", ["box", "two"])
+def test_metadata_tells_where_to_find_what_was_pushed_before_something_failed(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    more = 'push = true\nchecks = [{ run = ["false"], platforms = ["linux/amd64"] }]'
+    gone = f"""
+[targets.far]
+builder = "gone"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64"]
+[builders.gone]
+driver = "remote"
+nodes.one = {{ endpoint = "unix://{tmp_path}/nobody", platforms = ["linux/amd64"] }}
+"""
+    (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository, more) + gone)
+
+    done = run_mpbake(["run", "web", "far", "--publish", "together", "--metadata-file", "m.json"])
+
+    assert done.returncode == 1, done.stderr
+    metadata = json.loads((tmp_path / "m.json").read_bytes())
+    platforms = metadata["web"]["mpbake"]["platforms"]
+    assert set(platforms) == set(BOTH)
+    for platform, each in platforms.items():
+        assert each["status"] == "done"
+        name, _, digest = each["pushed"].partition("@")
+        assert name == repository
+        served, index = testbed.registry.client.manifest(each["pushed"])
+        assert served == digest
+        assert platform in platforms_of(index)
+    assert len({each["pushed"] for each in platforms.values()}) == (1 if builder == "box" else 2)
+    assert metadata["far"]["mpbake"]["status"] == "skipped"
+    (error,) = metadata["far"]["mpbake"]["errors"]
+    assert error.startswith(
+        "build far linux/amd64 on gone/one: not started, since bootstrap gone/one failed: node gone"
+    )

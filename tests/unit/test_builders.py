@@ -263,6 +263,21 @@ def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> No
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
 
+def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_path: Path) -> None:
+    """It lists the node all the same."""
+    engine = Engine()
+    engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
+    refused = "invalid driver option memory for docker-container driver"
+    engine.answers["buildx inspect"] = done(f"Name: ci\n\nNodes:\nName: ci-local\nError: {refused}\n")
+    _, _, errors = brought_up(tmp_path, engine)
+    (error,) = errors
+    assert error == (
+        f"ci: buildx does not take it as declared: {refused}; its store is as it was\n"
+        "  = install a newer buildx, or take that option away"
+    )
+    assert not (tmp_path / ".docker/buildx/instances").exists()
+
+
 def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="unix:///x", options=())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.causes import explain, is_silent, ssh_command
+from mpbake.buildkit.causes import explain, is_refused, is_silent, ssh_command
 from mpbake.plan import Driver, Node
 
 FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")
@@ -75,6 +75,17 @@ def test_the_engine_in_use() -> None:
     message, hint = explain(HERE, DENIED)
     assert message.startswith("this user may not use Docker (permission denied")
     assert "usermod" in hint
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
+def test_options_that_buildx_does_not_know(driver: Driver) -> None:
+    said = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
+    assert explain(Node(builder="x", name="n", driver=driver), said) == (
+        f"this buildx does not know all of its options ({said.removeprefix('ERROR: ')})",
+        "install a newer buildx, or take that option away",
+    )
+    assert is_refused(said)
+    assert not is_refused(DENIED)
 
 
 def test_what_is_said_is_safe_to_print() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +14,11 @@ import mpbake.commands.builders
 from mpbake.buildkit.records import MadeNode, Record, record_of
 from mpbake.buildkit.survey import Found
 from mpbake.commands import builders as command
-from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.errors import LockHeld, MpbakeError, PlanError, Unreachable, UsageError
 from mpbake.lifecycle import Action, Change, Thing
 from mpbake.options import Options
 from mpbake.plan import Builder, Driver, Node
+from tests.unit.dockers import FakeDocker, done
 from tests.unit.plans import resolve_text, text
 from tests.unit.test_cli import Called, plain_environment, typed
 from tests.unit.worlds import world, written
@@ -70,6 +73,13 @@ def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
         patch.setattr(command, "look", lambda _, builder: found if builder == CI else pytest.fail(str(builder)))
         code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
+
+
+@dataclass
+class _Tools:
+    """All of the tools that is needed to ask which buildx there is."""
+
+    docker: FakeDocker
 
 
 class _Pretended:
@@ -165,6 +175,29 @@ def test_what_is_to_be_pruned() -> None:
     assert command._is_stale(record, builders["ci"])
     assert not command._is_stale(record, builders["theirs"]), "it is used as it is by now"
     assert not command._is_stale(record_of(builders["ci"], Path("/plan/build.toml"), None), builders["ci"])
+
+
+@pytest.mark.parametrize(
+    ("action", "asked"), [("plan", True), ("up", True), ("list", False), ("stop", False), ("rm", False)]
+)
+def test_what_makes_builders_first_asks_what_buildx_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, *, asked: bool
+) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.old]\n[builders.new]\ndefault-load = true\n")
+    docker = FakeDocker({"buildx version": done("github.com/docker/buildx v0.13.1 abc\n")})
+    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(SimpleNamespace(tools=_Tools(docker))))
+    monkeypatch.setattr(command, "_act", lambda *_: 0)
+    if asked:
+        with pytest.raises(PlanError) as caught:
+            command.main(Options(action=action), world(tmp_path))
+        assert (
+            "build.toml:4:16: builders.new.default-load: new: the docker-container driver has default-load since"
+            in str(caught.value)
+        )
+    else:
+        assert command.main(Options(action=action), world(tmp_path)) == 0
+    assert docker.commands == (["buildx version"] if asked else [])
+    assert command.main(Options(action=action, names=("old",)), world(tmp_path)) == 0, "the other is no concern of it"
 
 
 def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.commands.metadata import metadata_file, metadata_of, write_metadata
-from mpbake.errors import BuildFailed, UsageError
+from mpbake.errors import BuildFailed, Unreachable, UsageError
 from mpbake.events import RunFinished
 from mpbake.options import Options
 from mpbake.platforms import parse_platform
-from mpbake.steps import BuildPiece, Outcome, Publish, StepResult, StepStatus, Verify
-from tests.unit.graphs import TWO_NODES, graph_of_text
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, StepResult, StepStatus, Verify
+from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
 from tests.unit.worlds import world
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def outcome_of(step: Step, folder: Path) -> Outcome:
             log = folder / f"{placed.platform.architecture}.log"
             told = {"buildx.build.ref": f"ref/{placed.platform}", "containerimage.digest": "sha256:piece", "more": {}}
             log.with_suffix(".json").write_text(json.dumps({"web": told}))
-            return Outcome(digest="sha256:piece", platforms=(placed.platform,), log=str(log))
+            uploaded = f"r/web@sha256:{placed.platform.architecture}" if step.delivery is Delivery.UNTAGGED else ""
+            return Outcome(digest="sha256:piece", uploaded=uploaded, platforms=(placed.platform,), log=str(log))
         case Publish():
             return Outcome(digest="sha256:index", tags=TAGS)
         case Verify():
@@ -72,6 +73,7 @@ def test_one_piece_is_told_as_bake_tells_it(tmp_path: Path) -> None:
                         "status": "done",
                         "node": "release/arm",
                         "seconds": 1.235,
+                        "pushed": "",
                         "containerimage.digest": "sha256:arm",
                         "buildx.build.ref": "ref/linux/arm64",
                     }
@@ -123,6 +125,77 @@ def test_what_was_built_and_never_tagged_has_no_name(failing: str, name: str, tm
     web = metadata_of(graph, RunFinished(results=results[: last + 1], seconds=1), str)["web"]
     assert web.get("image.name", "") == name
     assert web["mpbake"]["status"] == ("done" if failing == "never" else "failed")
+
+
+@pytest.mark.parametrize("failing", ["never", "check", "publish"])
+def test_what_was_pushed_by_digest_can_be_found_whatever_came_after(failing: str, tmp_path: Path) -> None:
+    graph = plan("'linux/amd64', 'linux/arm64'\n]\nchecks = [{ run = ['true'] }")
+    results = finished(graph, tmp_path, failing).results
+    last = next((each for each, result in enumerate(results) if result.error is not None), len(results))
+    web = metadata_of(graph, RunFinished(results=results[: last + 1], seconds=1), str)["web"]["mpbake"]
+    assert {name: (each["status"], each["pushed"]) for name, each in web["platforms"].items()} == {
+        "linux/amd64": ("done", "r/web@sha256:amd64"),
+        "linux/arm64": ("done", "r/web@sha256:arm64"),
+    }
+
+
+def test_what_was_pushed_with_its_tags_has_a_digest_too() -> None:
+    graph = plan("'linux/arm64'")
+    outcome = Outcome(digest="sha256:piece", tags=TAGS, platforms=(ARM64,))
+    built = StepResult(step=piece_of(graph, "web"), status=StepStatus.DONE, outcome=outcome)
+    (arm64,) = metadata_of(graph, RunFinished(results=(built,), seconds=1), str)["web"]["mpbake"]["platforms"].values()
+    assert arm64["pushed"] == "r/web@sha256:piece"
+
+
+def test_what_failed_has_pushed_nothing(tmp_path: Path) -> None:
+    graph = plan("'linux/amd64', 'linux/arm64'")
+    web = metadata_of(graph, finished(graph, tmp_path, "build web linux/arm64"), str)["web"]["mpbake"]
+    assert web["platforms"]["linux/arm64"]["pushed"] == ""
+
+
+def test_what_was_not_started_says_why(tmp_path: Path) -> None:
+    """By the words of the reporter, and by the error of what failed, which is no target's own."""
+    graph = plan("'linux/arm64'")
+    boot = next(step for step in graph.steps if isinstance(step, BootstrapNode))
+    results = [StepResult(step=boot, status=StepStatus.FAILED, error=Unreachable("the secret node is gone"))]
+    results += [StepResult(step=each, status=StepStatus.SKIPPED, blame=boot) for each in graph.steps if each != boot]
+    path = tmp_path / "metadata.json"
+    write_metadata(
+        path, graph, RunFinished(results=tuple(results), seconds=1), lambda text: text.replace("secret", "*")
+    )
+    web = json.loads(path.read_bytes())["web"]["mpbake"]
+    assert (web["status"], web["errors"]) == (
+        "skipped",
+        [
+            "build web linux/arm64 on release/arm: not started, since bootstrap release/arm failed: the * node is gone",
+        ],
+    )
+
+
+def test_tags_that_waited_for_another_target_say_so(tmp_path: Path) -> None:
+    targets = "".join(
+        f"[targets.{name}]\nbuilder = 'release'\ntags = ['r/{name}:1']\npush = true\nplatforms = ['linux/arm64']\n"
+        for name in ("web", "api")
+    )
+    graph = graph_of_text(f"\n{targets}{TWO_NODES}", together=True)
+    results = []
+    failed = piece_of(graph, "api")
+    for step in graph.steps:
+        if step is failed:
+            results.append(StepResult(step=step, status=StepStatus.FAILED, error=BuildFailed("exit code: 7")))
+        elif isinstance(step, Publish | Verify):
+            results.append(StepResult(step=step, status=StepStatus.SKIPPED, blame=failed))
+        else:
+            told = outcome_of(step, tmp_path)
+            results.append(StepResult(step=step, status=StepStatus.DONE, outcome=told))
+    found = metadata_of(graph, RunFinished(results=tuple(results), seconds=1), str)
+    assert found["api"]["mpbake"]["errors"] == ["exit code: 7"]
+    web = found["web"]["mpbake"]
+    assert web["status"] == "skipped"
+    assert web["errors"] == [
+        "publish web: not started, since build api linux/arm64 on release/arm failed: exit code: 7"
+    ]
+    assert web["platforms"]["linux/arm64"]["pushed"] == "r/web@sha256:arm64"
 
 
 def test_where_it_is_written(tmp_path: Path) -> None:

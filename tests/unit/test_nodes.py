@@ -130,6 +130,19 @@ def test_remedies(node: Node, said: str, remedy: str) -> None:
     assert explain(node, said)[1] == remedy
 
 
+def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Path) -> None:
+    said = "ERROR: failed to initialize builder k-n (k-n): invalid driver option timeout for driver kubernetes"
+    answers = {"buildx create": failed(said), "get deployments": failed("NotFound")}
+    docker = FakeDocker(answers)
+    cluster = Node(builder="k", name="n", driver=Driver.KUBERNETES, options=(("timeout", "2m"),))
+    with pytest.raises(UsageError) as caught:
+        Instances(docker, tmp_path, {}).written(cluster)
+    assert str(caught.value) == (
+        "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know all of its options "
+        f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or take that option away"
+    )
+
+
 # --- the engine -------------------------------------------------------------------------------------------------------
 
 
