@@ -12,7 +12,7 @@ from mpbake.commands.abilities import check_buildx
 from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
-from mpbake.commands.paths import check_paths
+from mpbake.commands.paths import check_paths, unset_variables
 from mpbake.commands.signals import stopped_by_signals
 from mpbake.errors import MpbakeError
 from mpbake.estimates import Estimates, with_results
@@ -81,7 +81,8 @@ class _Run:
             reporting.handle(Preparing(nodes=nodes))
         facts = self.runner.probe(nodes)
         graph, warnings = graph_of(document, chosen, facts)
-        for warning in (*warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
+        unset = unset_variables(chosen.targets, self.world.environment)
+        for warning in (*unset, *warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
             reporting.handle(Warned(message=warning))
         return graph, reporting
 
