@@ -40,6 +40,7 @@ class Code(StrEnum):
     BAD_IMAGE_NAME = "bad-image-name"
     BAD_FIELDS = "bad-fields"
     BAD_DURATION = "bad-duration"
+    BAD_SIZE = "bad-size"
     BAD_CHECK = "bad-check"
     UNKNOWN_PUBLISHING = "unknown-publishing"
     # Names, and what they refer to
@@ -125,6 +126,7 @@ class Code(StrEnum):
     BAKE_TEMPLATE = "bake-template"
     TEMPLATE_IN_KEY = "template-in-key"
     PLATFORM_NOT_BUILT = "platform-not-built"
+    DOUBTFUL_VALUE = "doubtful-value"
     CHECK_NEVER_RUN = "check-never-run"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
@@ -146,6 +148,7 @@ _WARNINGS = frozenset(
         Code.BAKE_TEMPLATE,
         Code.TEMPLATE_IN_KEY,
         Code.PLATFORM_NOT_BUILT,
+        Code.DOUBTFUL_VALUE,
         Code.CHECK_NEVER_RUN,
         Code.SHARED_CACHE,
         Code.EMULATED,

@@ -273,7 +273,8 @@ tags = ["example/web:1.0"]
 """,
         ),
         Code.BAD_FIELDS: Explanation(
-            text="A value is no list of `key=value` fields separated by commas, as BuildKit reads it.",
+            text="A value is no list of `key=value` fields separated by commas, as BuildKit reads it, or a field is "
+            "misspelt or missing.",
             wrong="""
 [targets.web]
 output = ['"type=local']
@@ -294,6 +295,19 @@ timeout = "30 minutes"
 [targets.web]
 tags = ["example.com/web"]
 timeout = "30m"
+""",
+        ),
+        Code.BAD_SIZE: Explanation(
+            text="A size is a number with a unit: `512m`, `2g`.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+shm-size = "lots"
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+shm-size = "2g"
 """,
         ),
         Code.BAD_CHECK: Explanation(
@@ -1488,6 +1502,19 @@ tags = ["example.com/web"]
 
 [targets.web.platform."linux/arm64"]
 args = { FAST = "1" }
+""",
+        ),
+        Code.DOUBTFUL_VALUE: Explanation(
+            text="A platform looks like a known one that is misspelt, or a limit like none that there is.",
+            wrong="""
+[targets.web]
+platforms = ["linux/amd46"]
+tags = ["example.com/web"]
+""",
+            right="""
+[targets.web]
+platforms = ["linux/amd64"]
+tags = ["example.com/web"]
 """,
         ),
         Code.CHECK_NEVER_RUN: Explanation(

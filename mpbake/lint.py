@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
+from mpbake.entries import check_limit
 from mpbake.errors import in_order
-from mpbake.platforms import parse_platform
+from mpbake.platforms import ARCHITECTURES, SYSTEMS, parse_platform
 from mpbake.resolve.naming import texts
 from mpbake.spec import BAKE_TEMPLATE, MARKER, Problem
 from mpbake.template import Renderer
-from mpbake.text import count, did_you_mean, one_line
+from mpbake.text import closest, count, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan as written and as meant, in order of place; only warnings."""
     data = document.data
     found = [*_unused_variables(data), *_unused_templates(data), *_going_nowhere(plan)]
-    found += [*_never_run(plan), *_not_filled_in(data)]
+    found += [*_never_run(plan), *_not_filled_in(data), *_doubtful(data)]
     # What the command line builds for is no fault of the plan.
     if not any(".platforms" in setting for setting in document.settings):
         found += _of_no_platform(data, plan)
@@ -156,6 +157,32 @@ def _templates_in_keys(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Probl
         if MARKER.search(name):
             message, hint = "a key is taken as it is, templates and all", "templates stand in values only"
             yield Problem(code=Code.TEMPLATE_IN_KEY, key=(*key, name), message=message, hint=hint, of_key=True)
+
+
+# --- values that nobody knows -----------------------------------------------------------------------------------------
+
+
+def _doubtful(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Platforms and limits as written that are none, as far as is known: a later buildx may know more."""
+    for key, table in _tables(data):
+        for name, check in (("platforms", _check_platform), ("ulimits", check_limit)):
+            written = table.get(name, ())
+            for at, text in enumerate(written if isinstance(written, list) else ()):
+                try:
+                    if text and not MARKER.search(str(text)):
+                        check(str(text))
+                except ValueError as error:
+                    message, _, hint = str(error).partition("\n")
+                    yield Problem(code=Code.DOUBTFUL_VALUE, key=(*key, name, at), message=message, hint=hint)
+
+
+def _check_platform(text: str) -> None:
+    """Raise ValueError where a part of a platform looks like a known one."""
+    platform = parse_platform(text)
+    for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
+        if part not in known and closest(part, known):
+            msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
+            raise ValueError(msg)
 
 
 # --- platforms --------------------------------------------------------------------------------------------------------

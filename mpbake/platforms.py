@@ -23,6 +23,11 @@ _ALIASES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
+SYSTEMS = ("darwin", "freebsd", "linux", "netbsd", "openbsd", "wasi", "windows")
+ARCHITECTURES = (
+    *("386", "amd64", "arm", "arm64", "armbe", "arm64be", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc"),
+    *("ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
+)
 _OF_COURSE = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 

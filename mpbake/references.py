@@ -96,12 +96,16 @@ def parse_fields(text: str) -> dict[str, str]:
 
     Raises ValueError with a sentence for people.
     """
+    return {key.strip(): value for key, _, value in (part.partition("=") for part in split_fields(text))}
+
+
+def split_fields(text: str) -> list[str]:
+    """The fields of `type=local,"dest=a,b"` as they stand. Raises ValueError as `parse_fields` does."""
     try:
-        row = next(csv.reader([text], strict=True), [])
+        return next(csv.reader([text], strict=True), [])
     except csv.Error as error:
         msg = f'"{one_line(text)}" is not a list of key=value fields separated by commas'
         raise ValueError(msg) from error
-    return {key.strip(): value for key, _, value in (part.partition("=") for part in row)}
 
 
 def format_fields(fields: dict[str, str]) -> str:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mpbake.codes import Code
+from mpbake.entries import check_attestation, check_cache, check_output, check_secret, check_size
 from mpbake.plan import Driver, Emulation, Publishing
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
@@ -291,6 +292,11 @@ Flag = Annotated[bool, _TEMPLATE]
 Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields, Code.BAD_FIELDS)]], _TEMPLATE]
+Secrets = Annotated[list[Annotated[Text, _checked(check_secret, Code.BAD_FIELDS)]], _TEMPLATE]
+Attestations = Annotated[list[Annotated[Text, _checked(check_attestation, Code.BAD_FIELDS)]], _TEMPLATE]
+Outputs = Annotated[list[Annotated[Text, _checked(check_output, Code.BAD_FIELDS)]], _TEMPLATE]
+Caches = Annotated[list[Annotated[Text, _checked(check_cache, Code.BAD_FIELDS)]], _TEMPLATE]
+Size = Annotated[Text, _checked(check_size, Code.BAD_SIZE)]
 Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], _TEMPLATE]
 Tags = Annotated[list[Annotated[str, _checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], _TEMPLATE]
 Matrix = Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OrRows(_rows_or)]
@@ -618,10 +624,10 @@ class PlatformSpec(_Table):
     args: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="build arguments")
     labels: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="labels of the image")
     target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
-    cache_from: Annotated[FieldLists, _attribute(Merge.APPEND, paths=Paths.FIELDS, sensitive=True)] = Field(
+    cache_from: Annotated[Caches, _attribute(Merge.APPEND, paths=Paths.FIELDS, sensitive=True)] = Field(
         default_factory=list, description="caches to read"
     )
-    cache_to: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS, sensitive=True)] = Field(
+    cache_to: Annotated[Caches, _attribute(Merge.REPLACE, paths=Paths.FIELDS, sensitive=True)] = Field(
         default_factory=list, description="caches to write"
     )
 
@@ -668,16 +674,16 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         dict[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM, templates=False, empty=False)], PlatformSpec],
         _attribute(Merge.BY_PLATFORM, to_bake=False),
     ] = Field(default_factory=dict, description="what is different for single platforms, such as linux/arm64")
-    secret: Annotated[FieldLists, _attribute(Merge.BY_FIELD, identity="id", paths=Paths.FIELDS)] = Field(
+    secret: Annotated[Secrets, _attribute(Merge.BY_FIELD, identity="id", paths=Paths.FIELDS)] = Field(
         default_factory=list, description="secrets for RUN --mount=type=secret"
     )
     ssh: Annotated[FieldLists, _attribute(Merge.BY_FIELD, paths=Paths.SSH)] = Field(
         default_factory=list, description="ssh agents or keys for RUN --mount=type=ssh"
     )
-    attest: Annotated[FieldLists, _attribute(Merge.BY_FIELD, identity="type")] = Field(
+    attest: Annotated[Attestations, _attribute(Merge.BY_FIELD, identity="type")] = Field(
         default_factory=list, description="attestations: provenance, sbom"
     )
-    output: Annotated[FieldLists, _attribute(Merge.REPLACE, paths=Paths.FIELDS, to_bake=False)] = Field(
+    output: Annotated[Outputs, _attribute(Merge.REPLACE, paths=Paths.FIELDS, to_bake=False)] = Field(
         default_factory=list, description="where results go, as for docker buildx build --output"
     )
     push: Annotated[Flag, _OURS] = Field(default=False, description="push all tags to their registries")
@@ -706,7 +712,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         default_factory=list, description="stages to build without the cache"
     )
     pull: Annotated[Flag, _PASSED] = Field(default=False, description="ask the registry for newer base images")
-    shm_size: Annotated[Text, _PASSED] = Field(default="", description="size of /dev/shm in RUN steps")
+    shm_size: Annotated[Size, _PASSED] = Field(default="", description="size of /dev/shm in RUN steps")
     ulimits: Annotated[Texts, _LIST] = Field(
         default_factory=list, description="limits of RUN steps, such as nofile=1024:2048"
     )

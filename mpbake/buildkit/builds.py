@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall, target_of
-from mpbake.buildkit.complaints import build_error, is_doubtful
+from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push
 from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.loading import loaded
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
     from mpbake.events import Reporter
-    from mpbake.plan import Node
+    from mpbake.plan import Node, Target
     from mpbake.state import State
     from mpbake.steps import Step, StepResult
 
@@ -41,12 +41,12 @@ _PROBE = 20.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builds:
-    """Builds pieces and runs their checks. `repeat` gives the command that does a piece again."""
+    """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again."""
 
     bake: Bake
     nodes: Nodes
     state: State
-    repeat: Callable[[BuildPiece], str]
+    repeat: Callable[[BuildPiece | Target], str]
 
     # --- pieces ---------------------------------------------------------------------------------------------------
 
@@ -199,13 +199,16 @@ class Builds:
         self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
     ) -> MpbakeError:
         """What went wrong, as far as `piece` is to blame; `tags` are those that the call itself was to give."""
-        repeat = self.bake.hide(self.repeat(piece))
+        # A part alone is never pushed.
+        again = self.repeat(piece.target if is_of_push(progress) else piece)
+        repeat = self.bake.hide(again)
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
             return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if found.timed_out:
             limit = duration(call.timeout)
-            return BuildFailed(f"took longer than its timeout of {limit}\nlog: {call.log}", hint=repeat)
+            message = f"took longer than its timeout of {limit}\nlog: {call.log}"
+            return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         error = build_error(progress, tags, repeat, str(call.log), check)
         if isinstance(error, NodeLost):

@@ -94,12 +94,14 @@ _FAR = (
         "start it there; try: ssh {host} docker info",
     ),
 )
+_NOT_LET_IN = _cause(
+    r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+    "this user may not use Docker",
+    "let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST",
+)
+_NO_ENGINE = "start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info"
 _NEAR = (
-    _cause(
-        r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
-        "this user may not use Docker",
-        "let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST",
-    ),
+    _NOT_LET_IN,
     _cause(
         r"cannot connect to the docker daemon|docker daemon running|error during connect",
         "",
@@ -185,6 +187,15 @@ def explain(node: Node, said: str) -> tuple[str, str]:
     host = one_line(_host(node))
     message = f"{cause.message.format(host=host)} ({words})" if cause.message else words
     return message, cause.hint.format(host=host, look=_look_at_pod(node))
+
+
+def explain_engine(said: str) -> tuple[str, str]:
+    """Why the engine in use does not answer, from all that was `said`, and what to do about it."""
+    plain = without_colour(said).strip()
+    words = _last_line(plain)
+    if _NOT_LET_IN.pattern.search(plain):
+        return f"{_NOT_LET_IN.message} ({words})", _NOT_LET_IN.hint
+    return f"the Docker engine does not answer: {words or 'it says nothing'}", _NO_ENGINE
 
 
 def last_words(heading: str, words: str) -> str:

@@ -94,6 +94,16 @@ def _quoted(line: str) -> str:
     return f"| {line}" if _COMMAND.match(line) else line
 
 
+def is_of_push(progress: Progress) -> bool:
+    """Whether what failed is not the build but the push of what was built."""
+    message = _first_line(_complaint(progress.text))
+    return not _OWN_FAULT.search(message) and _is_push(message, progress.failed)
+
+
+def _is_push(message: str, failed: Failed | None) -> bool:
+    return bool(_PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)))
+
+
 def is_doubtful(error: MpbakeError) -> bool:
     """Whether a build may have failed because its node went away, although nothing says so.
 
@@ -121,7 +131,7 @@ def _familiar(tag: str) -> str:
 def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _OWN_FAULT.search(message):
         return BuildFailed, ""
-    if _PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)):
+    if _is_push(message, failed):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
         unanswered = "the registry does not answer the node: is it up, and does the node reach that address?"

@@ -6,10 +6,10 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.causes import explain_engine
 from mpbake.errors import Unreachable
 from mpbake.placement import EngineFacts
 from mpbake.platforms import parse_platform
-from mpbake.text import without_colour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +73,5 @@ def current_context(docker: Docker, environment: Mapping[str, str]) -> str:
 
 def no_engine(said: str) -> Unreachable:
     """The error of an engine that does not answer, with the last line of what was `said` instead."""
-    lines = [line.removeprefix("ERROR: ") for line in without_colour(said).strip().splitlines()]
-    return Unreachable(
-        f"the Docker engine does not answer: {lines[-1] if lines else 'it says nothing'}",
-        hint="start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info",
-    )
+    message, hint = explain_engine(said)
+    return Unreachable(message, hint=hint)

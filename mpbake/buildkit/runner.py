@@ -225,7 +225,7 @@ def open_runner(
     state: State,
     plan: Plan,
     environment: Mapping[str, str],
-    repeat: Callable[[BuildPiece], str],
+    repeat: Callable[[BuildPiece | Target], str],
     hide: Callable[[str], str],
 ) -> Iterator[BuildKitRunner]:
     """A runner for `targets` of `plan`; no process of it is left when the block is left.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Code
 from mpbake.document import SETTING
 from mpbake.errors import PlanError
-from mpbake.files import is_file, is_folder
+from mpbake.files import Kind, is_file, is_folder, kind_of
 from mpbake.placement import linked_platforms
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import Problem
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mpbake.document import Document
     from mpbake.errors import KeyPath
@@ -31,8 +31,23 @@ def check_paths(document: Document, targets: Iterable[Target]) -> None:
 
 def missing_paths(targets: Iterable[Target]) -> Iterator[Problem]:
     """Every folder and file that `targets`, or what they link to, name and that is not there."""
-    for each in dict.fromkeys(each for target in targets for each in (target, *linked_platforms(target, ()))):
+    for each in _with_links(targets):
         yield from _missing(each)
+
+
+def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
+    """A word on each build secret of `targets`, or of what they link to, that is empty: its variable is not set."""
+    for target in _with_links(targets):
+        for entry in target.attributes.get("secret", ()):
+            fields = parse_fields(entry)
+            source = fields.get("src") or fields.get("source", "") if fields.get("type") == "env" else ""
+            name = fields.get("env") or source
+            if name and name not in environment:
+                yield one_line(f"{target.name}: secret {fields.get('id', '')} is empty: {name} is not set")
+
+
+def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
+    return dict.fromkeys(each for target in targets for each in (target, *linked_platforms(target, ())))
 
 
 def _missing(target: Target) -> Iterator[Problem]:
@@ -44,6 +59,10 @@ def _missing(target: Target) -> Iterator[Problem]:
         if source and fields.get("type") != "env" and not is_file(Path(source)):
             key = target.where(("secret", index))
             yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source}")
+    for index, entry in enumerate(target.attributes.get("ssh", ())):
+        for path in filter(None, entry.partition("=")[2].split(",")):
+            if kind_of(Path(path)) in {Kind.NOTHING, Kind.LOOSE_LINK}:  # an agent has a socket
+                yield _problem(Code.MISSING_FILE, target, target.where(("ssh", index)), f"there is no file {path}")
 
 
 def _missing_contexts(target: Target, variant: Variant) -> Iterator[Problem]:

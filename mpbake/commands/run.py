@@ -12,7 +12,7 @@ from mpbake.commands.abilities import check_buildx
 from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
-from mpbake.commands.paths import check_paths
+from mpbake.commands.paths import check_paths, unset_variables
 from mpbake.commands.signals import stopped_by_signals
 from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
@@ -24,7 +24,7 @@ from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.schedule import Schedule
 from mpbake.state import FOLDER, open_state, read_durations, write_durations
-from mpbake.steps import BootstrapNode
+from mpbake.steps import BootstrapNode, BuildPiece
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     from mpbake.events import Event, Reporter
     from mpbake.graph import BuildGraph, Selection
     from mpbake.options import Options, World
-    from mpbake.plan import Node, Plan
+    from mpbake.plan import Node, Plan, Target
     from mpbake.state import State
-    from mpbake.steps import BuildPiece
 
 
 def main(options: Options, world: World) -> int:
@@ -85,7 +84,8 @@ class _Run:
             reporting.handle(Preparing(nodes=nodes))
         facts = self.runner.probe(nodes)
         graph, warnings = graph_of(document, chosen, facts)
-        for warning in (*warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
+        unset = unset_variables(chosen.targets, self.world.environment)
+        for warning in (*unset, *warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
             reporting.handle(Warned(message=warning))
         return graph, reporting
 
@@ -175,8 +175,8 @@ def _reporter(options: Options, world: World) -> Reporter:
     return PlainReporter(world.stderr, world.clock, verbose=options.verbose, quiet=options.quiet)
 
 
-def repeat_command(options: Options, piece: BuildPiece) -> str:
-    """A command that does `piece` again, with the same plan and the same values.
+def repeat_command(options: Options, what: BuildPiece | Target) -> str:
+    """A command that does a piece, or the whole of a target, again, with the same plan and the same values.
 
     A part of an image must not be pushed as if it were the whole.
     """
@@ -187,10 +187,14 @@ def repeat_command(options: Options, piece: BuildPiece) -> str:
     words += [word for each in options.variables for word in ("--var", each)]
     words += [word for each in options.var_files for word in ("--var-file", each)]
     words += [word for each in options.settings for word in ("--set", each)]
-    words.append(piece.target.name)
-    partly = piece.of > 1 or piece.shared
-    if partly or options.platforms:
-        words += [word for each in piece.platforms for word in ("--platform", str(each.platform))]
+    platforms = options.platforms
+    if isinstance(what, BuildPiece):
+        partly, name = what.of > 1 or what.shared, what.target.name
+        platforms = tuple(str(each.platform) for each in what.platforms) if partly or platforms else ()
+    else:
+        partly, name = False, what.name
+    words.append(name)
+    words += [word for each in platforms for word in ("--platform", each)]
     flags = {"--no-cache": options.no_cache, "--pull": options.pull, "--load": options.load and not partly}
     words += [flag for flag, given in flags.items() if given]
     words += {True: ["--push"], False: ["--no-push"], None: []}[False if partly else options.push]

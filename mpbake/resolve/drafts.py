@@ -13,7 +13,7 @@ from mpbake.resolve.inheritance import Family, families, with_settings
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
 from mpbake.resolve.rendering import without_empty
-from mpbake.spec import NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Problem, TargetSpec
+from mpbake.spec import MARKER, NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Problem, TargetSpec
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class Draft:
     special: Mapping[Platform, Part] = field(default_factory=dict)
     broken: bool = False
 
+    def may_be(self, name: str) -> bool:
+        """Whether it is a row of a matrix whose own name is not known, and which may be what `name` means."""
+        if not self.broken or self.name != self.table or not _has_matrix(self.family):
+            return False
+        written = self.family.raw.get("name", "")
+        return bool(written) and name.startswith(MARKER.split(written)[0])
+
     @property
     def table(self) -> str:
         """The table under `[targets]` that made it."""
@@ -80,7 +87,8 @@ def draft_targets(spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, i
                     Problem(code=Code.TARGET_TWICE, key=("targets", table), message=message, hint=hint)
                 )
             drafts[draft.name] = draft
-    rendering.problems.extend(_pointless(inputs.settings, list(dict.fromkeys([*found, *drafts]))))
+    settings = [each for each in inputs.settings if not any(draft.may_be(each.pattern) for draft in drafts.values())]
+    rendering.problems.extend(_pointless(settings, list(dict.fromkeys([*found, *drafts]))))
     rendering.problems.extend(_of_no_platform(inputs.settings, drafts.values()))
     return drafts
 
@@ -143,7 +151,10 @@ class _Drafting:
         rendered = rendering.value(common.raw, scope, family.where)
         if "checks" in rendered:
             rendered["checks"] = without_empty(rendered["checks"])
-        values, family = _compacted(rendering.table(TargetSpec, rendered, family.where), family)
+        values = rendering.sound(TargetSpec, rendered, family.where)
+        if values is None:
+            return Draft(name=_known_name(rendered, family), family=family, values=TargetSpec(), broken=True)
+        values, family = _compacted(values, family)
         values = _overridden(values, self.inputs.overrides)
         sound = len(rendering.problems) == before
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
@@ -210,6 +221,12 @@ def _name(family: Family, values: TargetSpec, problems: list[Problem]) -> str:
         key = family.where(("name",)) if values.name else ("targets", family.table)
         problems.append(bad_name(key, name, matrix=matrix))
     return name
+
+
+def _known_name(rendered: Mapping[str, Any], family: Family) -> str:
+    """What a target is called whose values are wrong: as its table where its name is one of them."""
+    name = rendered.get("name") if _has_matrix(family) else ""
+    return name if isinstance(name, str) and NAME.fullmatch(name) else family.table
 
 
 def _overridden(values: TargetSpec, overrides: Overrides) -> TargetSpec:

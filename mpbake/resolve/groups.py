@@ -46,7 +46,7 @@ def resolve_groups(
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
             known_otherwise = not pattern or name in matrices or pattern in members or pattern in disabled
-            if not matched and not known_otherwise:
+            if not matched and not known_otherwise and not any(each.may_be(pattern) for each in drafts.values()):
                 key: KeyPath = ("groups", name, "targets", index)
                 known = dict.fromkeys((*targets, *members))
                 rendering.problems.append(unknown(Code.UNKNOWN_TARGET, pattern, known, key))

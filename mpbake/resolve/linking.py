@@ -97,7 +97,8 @@ class Linker:
 
     def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
         if name not in rows:
-            self.problems.append(unknown(Code.UNKNOWN_TARGET, name, rows, key))
+            if not any(each.may_be(name) for each in self.drafts.values()):
+                self.problems.append(unknown(Code.UNKNOWN_TARGET, name, rows, key))
             return []
         enabled = [each for each in rows[name] if self.drafts[each].values.enabled]
         if not enabled:

@@ -79,7 +79,14 @@ class Rendering:
         return rendered
 
     def table(self, model: type[Table], raw: Any, where: Callable[[KeyPath], KeyPath]) -> Table:
-        """Check rendered values against the model once more, now without leave for templates."""
+        """Check rendered values against the model once more, now without leave for templates: empty if wrong."""
+        return self.sound(model, raw, where) or model()
+
+    def sound(self, model: type[Table], raw: Any, where: Callable[[KeyPath], KeyPath]) -> Table | None:
+        """What `table` says, or None where something is wrong.
+
+        That is told once for each place, however many rows of a matrix have it.
+        """
         try:
             return model.model_validate(raw)
         except ValidationError as error:
@@ -87,4 +94,4 @@ class Rendering:
             known = {each.key for each in self.problems}
             found = [replace(each, key=where(each.key)) for each in problems_of(error, model)]
             self.problems.extend(each for each in found if each.key not in known)
-            return model()
+            return None

@@ -173,23 +173,44 @@ def test_an_ssh_server_that_hangs_does_not_hold_the_rest_up(
         testbed.ssh.resume()
 
 
+def without_permission(tmp_path: Path) -> None:
+    """A `docker` that is run by a user who may not use the engine, except for buildx, of which that user has none."""
+    program = tmp_path / "bin/docker"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\ncase " $* " in *" buildx "*) exec /usr/bin/docker "$@";; esac\n'
+        'PATH=/usr/bin:/bin exec setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/docker "$@"\n'
+    )
+    program.chmod(0o755)
+
+
+NOT_LET_IN = "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST\n"
+
+
 def test_an_engine_that_this_user_may_not_use(
     testbed: Testbed, fails: Fails, docker: Docker, name: str, tmp_path: Path
 ) -> None:
     assert docker("version")
-    program = tmp_path / "bin/docker"
-    program.parent.mkdir()
-    program.write_text(
-        '#!/bin/sh\nPATH=/usr/bin:/bin exec setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/docker "$@"\n'
-    )
-    program.chmod(0o755)
+    without_permission(tmp_path)
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     found = fails("plan")
     assert (
         f"node {name}/local (docker-container, the engine in use) cannot be used: this user may not use Docker ("
         in found
     )
-    assert "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST\n" in found
+    assert NOT_LET_IN in found
+
+
+def test_a_first_run_of_a_user_who_may_not_use_the_engine(
+    testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    without_permission(tmp_path)
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\ndockerfile-inline = 'FROM scratch'\n")
+    done = run_mpbake(["run", "web"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+    assert done.returncode == 5
+    assert ": this user may not use Docker (permission denied" in done.stderr
+    assert NOT_LET_IN in done.stderr
+    assert "start it" not in done.stderr
 
 
 def test_an_image_that_cannot_be_had(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:

@@ -69,6 +69,16 @@ def test_all_tags_in_all_repositories_have_one_digest(
     assert served[0][0].removeprefix("sha256:")[:12] in done.stdout
 
 
+def test_a_push_of_a_part_is_done_again_by_a_run_of_the_whole(
+    testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(plan_of(testbed, "two", ["localhost:1/web:1"]))
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 5, done.stderr
+    assert "; repeat with: mpbake run web\n" in done.stderr
+    assert "--no-push" not in done.stderr
+
+
 def test_only_planned_platforms_when_restricted(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:

@@ -110,7 +110,7 @@ def builds_of(folder: Path, docker: Baking) -> Builds:
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml"),
         state=State(nodes=folder / "nodes", run=folder / "run"),
-        repeat=lambda piece: f"again {piece.target.name}",
+        repeat=lambda what: f"again {what.target.name}" if isinstance(what, BuildPiece) else f"all of {what.name}",
     )
 
 
@@ -179,6 +179,22 @@ def test_a_timeout(tmp_path: Path) -> None:
     found = built(tmp_path, Baking(b"", late), pieces_of("api"))["api"]
     assert isinstance(found, BuildFailed)
     assert found.message.startswith("took longer than its timeout of 1m00s\n")
+    assert found.hint == "where that is too short, raise timeout; repeat with: again api"
+
+
+REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'
+
+
+def test_a_push_is_done_again_by_a_run_of_the_whole_target(tmp_path: Path) -> None:
+    found = built(tmp_path, Baking(REFUSED, failed("")), pieces_of("web"))["web"]
+    assert isinstance(found, Unreachable)
+    assert found.hint.endswith("; repeat with: all of web")
+
+
+def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:
+    says = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
+    found = built(tmp_path, Baking(says, failed("")), pieces_of("web"))["web"]
+    assert found.hint == "repeat with: again web"
 
 
 @pytest.mark.parametrize("names", [("api",), ("api", "tool")])

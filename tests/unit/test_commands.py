@@ -523,6 +523,24 @@ def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "mpbake run web"),
+        ({"files": ("a.toml",), "push": True, "load": True}, "mpbake run -f a.toml web --load --push"),
+        ({"platforms": ("linux/amd64", "linux/arm64")}, "mpbake run web --platform linux/amd64 --platform linux/arm64"),
+    ],
+)
+def test_the_command_that_does_a_whole_target_again(options: dict[str, Any], words: str) -> None:
+    graph = graph_of_text(f"""
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        {TWO_NODES}
+        """)
+    assert repeat_command(Options(**options), piece_of(graph, "web").target) == words
+
+
+@pytest.mark.parametrize(
     ("environment", "options", "coloured"),
     [
         ({}, {}, True),

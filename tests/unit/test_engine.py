@@ -74,6 +74,17 @@ def test_an_engine_that_does_not_answer(answer: Completed, said: str) -> None:
     assert str(caught.value) == f"the Docker engine does not answer: {said}\n{HINT}"
 
 
+def test_an_engine_that_this_user_may_not_use() -> None:
+    denied = "permission denied while trying to connect to the docker API at unix:///run/docker.sock"
+    docker = FakeDocker({"system info": failed("x", stdout=info(OSType="", ServerErrors=[denied]))})
+    with pytest.raises(Unreachable) as caught:
+        ask_engine(docker)
+    assert str(caught.value) == (
+        f"this user may not use Docker ({denied})\n"
+        "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST"
+    )
+
+
 def test_the_context_in_use() -> None:
     docker = FakeDocker({"context show": done("desktop\n")})
     assert current_context(docker, {}) == "desktop"

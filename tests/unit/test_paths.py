@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.commands.load import load
-from mpbake.commands.paths import check_paths
+from mpbake.commands.paths import check_paths, unset_variables
 from mpbake.errors import PlanError
 from mpbake.options import Options
-from tests.unit.plans import in_short, text
+from tests.unit.plans import in_short, resolve_text, text
 from tests.unit.worlds import world
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def folder(tmp_path: Path) -> Path:
         "context = 'git@example.com:repo.git'",
         "contexts = { a = 'empty', b = 'docker-image://alpine', c = 'https://example.com/x.git' }",
         "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=c', 'type=env,id=d,src=nope']",
+        "ssh = ['default', 'key=file']",
         # these are made, or may be missing
         "output = ['nope']\ncache-from = ['type=local,src=nope']\ncache-to = ['type=local,dest=nope']",
     ],
@@ -73,6 +74,7 @@ def test_all_is_there(folder: Path, attributes: str) -> None:
         ("contexts = { a = 'file' }", "contexts.a", "there is no folder file"),
         ("secret = ['id=a,src=file', 'id=b,src=nope']", "secret[1]", "there is no file nope"),
         ("secret = ['type=file,id=a,source=nope']", "secret[0]", "there is no file nope"),
+        ("ssh = ['default', 'key=file,nope']", "ssh[1]", "there is no file nope"),
         ("secret = ['id=a,src=empty']", "secret[0]", "there is no file empty"),
     ],
 )
@@ -180,3 +182,19 @@ def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -
     assert in_short(caught.value).endswith(
         "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
     )
+
+
+def test_secrets_whose_variable_is_not_set() -> None:
+    plan = resolve_text("""
+        [targets.base]
+        secret = ["id=deep,env=DEEP"]
+        [targets.web]
+        contexts = { base = "target:base" }
+        secret = ["id=a,env=SET", "id=b,env=UNSET", "id=c,type=env,src=GONE", "id=d,src=file", "id=e", "id=f,env=EMPTY"]
+        """)
+    found = unset_variables([plan.targets["web"]], {"SET": "x", "EMPTY": ""})
+    assert list(found) == [
+        "web: secret b is empty: UNSET is not set",
+        "web: secret c is empty: GONE is not set",
+        "base: secret deep is empty: DEEP is not set",
+    ]

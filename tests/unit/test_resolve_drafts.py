@@ -254,8 +254,8 @@ def test_a_template_for_a_whole_list_or_table_replaces() -> None:
 def test_a_template_replaces_a_template_too() -> None:
     plan = """
         [variables]
-        one = ["a=1"]
-        two = ["b=2"]
+        one = ["id=1"]
+        two = ["id=2"]
         [targets._p]
         annotations = "{{ one }}"
         args = "{{ {'A': '1'} }}"
@@ -267,7 +267,7 @@ def test_a_template_replaces_a_template_too() -> None:
         secret = "{{ two }}"
         """
     attributes = target_of_text(plan).attributes
-    assert (attributes["annotations"], attributes["args"], attributes["secret"]) == (["b=2"], {"B": "2"}, ["b=2"])
+    assert (attributes["annotations"], attributes["args"], attributes["secret"]) == (["id=2"], {"B": "2"}, ["id=2"])
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,6 @@ def test_a_template_replaces_a_template_too() -> None:
             """['''"{{ 'id=1,env=B"' }}''']""",
             ['"id=1,env=A"', '"id=1,env=B"'],
         ),
-        ('["src=/a"]', '["src=/b"]', ["src=/b"]),
         ('[""]', '["id=1,env=A"]', ["id=1,env=A"]),
     ],
 )
@@ -555,6 +554,56 @@ def test_a_broken_matrix_draws_no_further_complaints() -> None:
         """) == text("""
         build.toml:3: targets.php.matrix.v: must be a list with at least one value
             matrix = { v = [] }
+        """)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ("tags = ['a/API:{{ v }}']", 'tags[0]: "a/API:1.0" is not an image name: write '),
+        ("tags = ['a/api:x y']", 'tags[0]: "a/api:x y" is not an image name: write '),
+        ("timeout = 'soon{{ v }}'", 'timeout: "soon1.0" is not a duration: write '),
+        ("push = '{{ v }}'", "push: must be true or false, not text"),
+    ],
+)
+def test_a_value_that_is_wrong_in_every_row_is_told_once_and_alone(wrong: str, problem: str) -> None:
+    found = problems_of_text(
+        f"""
+        [targets.api]
+        {wrong}
+        matrix = {{ v = ["1.0", "2.0", "3.0"] }}
+        name = "api-{{{{ v | replace('.', '-') }}}}"
+        [targets.web]
+        needs = ["api-1-0", "api-2-0"]
+        contexts = {{ base = "target:api-3-0" }}
+        [groups]
+        default = ["api-*", "api-3-0", "api"]
+        """,
+        settings=("api-2-0.args.A=1",),
+    )
+    assert found.startswith(f"build.toml:3: targets.api.{problem}")
+    assert found.count("build.toml:") == 1
+
+
+def test_rows_whose_name_is_wrong_too_may_be_what_a_name_means_that_begins_so() -> None:
+    assert problems_of_text(
+        """
+        [targets.api]
+        matrix = { v = [1, 2] }
+        name = "api-{{ nope }}"
+        [targets.web]
+        needs = ["api-1"]
+        [groups]
+        default = ["api-*", "ap-1"]
+        """,
+        settings=("api-2.args.A=1",),
+    ) == text("""
+        build.toml:4: targets.api.name: there is no variable "nope"
+            name = "api-{{ nope }}"
+          = known variables: v
+        build.toml:8: groups.default[1]: unknown target "ap-1"
+            default = ["api-*", "ap-1"]
+          = known targets: api, default, web
         """)
 
 

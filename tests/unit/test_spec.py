@@ -466,3 +466,30 @@ def test_a_misspelt_attribute_without_a_near_one_lists_the_first_dozen() -> None
           = known keys: annotations, args, attest, builder, cache-from, cache-to, call, checks, context, contexts, \
 description, dockerfile, …
         """)
+
+
+def test_entries_of_lists_are_checked_as_written_and_as_filled_in() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        secret = ["id=tok,scr=x", "{{ 'id=' }}"]
+        cache-to = ["type=registri,ref=r/c"]
+        """) == text("""
+        build.toml:3: targets.web.secret[0]: unknown field "scr"
+            secret = ["id=tok,scr=x", "{{ 'id=' }}"]
+          = did you mean "src"?
+        build.toml:4: targets.web.cache-to[0]: unknown type "registri"
+            cache-to = ["type=registri,ref=r/c"]
+          = did you mean "registry"?
+        """)
+    assert problems_of_text("""
+        [targets.web]
+        secret = ["{{ 'id=' }}"]
+        shm-size = "{{ 'lots' }}"
+        """) == text("""
+        build.toml:3: targets.web.secret[0]: a secret needs an id
+            secret = ["{{ 'id=' }}"]
+          = for example id=token,env=TOKEN
+        build.toml:4: targets.web.shm-size: "lots" is not a size
+            shm-size = "{{ 'lots' }}"
+          = for example 512m or 2g
+        """)

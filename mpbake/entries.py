@@ -1,0 +1,114 @@
+"""What the entries of lists that go to buildx may say: secrets, attestations, outputs, caches, limits.
+
+Only what no buildx takes is refused. Each check raises ValueError with a sentence for people; a second line of it is
+the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mpbake.references import split_fields
+from mpbake.text import closest, did_you_mean, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OF_SECRET = ("id", "src", "source", "env", "type")
+_SECRETS = ("file", "env")
+_ATTESTATIONS = ("provenance", "sbom")
+_OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
+_CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
+_LIMITS = (
+    *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio"),
+    *("rttime", "sigpending", "stack"),
+)
+_LIMIT = re.compile(r"(?P<name>[^=]*)=(?:-?\d+|infinity)(?::(?:-?\d+|infinity))?")
+_SIZE = re.compile(r"\+?[\d.][\d.e+-]* ?[kmgtp]?i?b?", re.IGNORECASE)
+
+
+def check_secret(text: str) -> None:
+    """`id=token,env=TOKEN`: a build secret."""
+    fields = _pairs(split_fields(text), "id=token,env=TOKEN")
+    for key in fields:
+        if key not in _OF_SECRET:
+            msg = f'unknown field "{short_name(key)}"\n{did_you_mean(key, _OF_SECRET, kind="fields")}'
+            raise ValueError(msg)
+    if not fields.get("id"):
+        msg = "a secret needs an id\nfor example id=token,env=TOKEN"
+        raise ValueError(msg)
+    if "type" in fields:
+        _check_type(fields["type"], _SECRETS)
+
+
+def check_attestation(text: str) -> None:
+    """`type=provenance,mode=max`: an attestation; what else it says is BuildKit's affair."""
+    fields = _typed(split_fields(text), "type=provenance,mode=max")
+    _check_type(fields["type"], _ATTESTATIONS)
+
+
+def check_output(text: str) -> None:
+    """`type=local,dest=out`: an output. What has no fields, or only one that is no type, is a folder."""
+    parts = split_fields(text)
+    if "=" not in text or (parts == [text] and not text.startswith("type=")):
+        return
+    fields = _typed(parts, "type=local,dest=out")
+    _check_type(fields["type"], _OUTPUTS, more=True)
+
+
+def check_cache(text: str) -> None:
+    """`type=registry,ref=registry.example.com/cache`: a cache. What has no fields at all names images."""
+    parts = split_fields(text)
+    if not any("=" in part for part in parts):
+        return
+    fields = _typed(parts, "type=registry,ref=registry.example.com/cache")
+    _check_type(fields["type"], _CACHES, more=True)
+
+
+def check_size(text: str) -> None:
+    """`512m`, `1.5g`: an amount of memory."""
+    if not _SIZE.fullmatch(text):
+        msg = f'"{short_name(text)}" is not a size\nfor example 512m or 2g'
+        raise ValueError(msg)
+
+
+def check_limit(text: str) -> None:
+    """`nofile=1024:2048`: a soft limit, and a hard one."""
+    found = _LIMIT.fullmatch(text)
+    if found is None:
+        msg = f'"{short_name(text)}" is not a limit\nfor example nofile=1024:2048'
+        raise ValueError(msg)
+    if found["name"] not in _LIMITS:
+        msg = f'unknown limit "{short_name(found["name"])}"\n{did_you_mean(found["name"], _LIMITS, kind="limits")}'
+        raise ValueError(msg)
+
+
+def _pairs(parts: Iterable[str], example: str) -> dict[str, str]:
+    """The fields by their keys, which may be in upper case."""
+    fields = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals:
+            msg = f'"{short_name(part)}" is no key=value field\nfor example {example}'
+            raise ValueError(msg)
+        fields[key.strip().lower()] = value
+    return fields
+
+
+def _typed(parts: Iterable[str], example: str) -> dict[str, str]:
+    """The fields of what has to say its type."""
+    fields = _pairs(parts, example)
+    if not fields.get("type"):
+        near = next((key for key in fields if closest(key, ["type"])), "")
+        remedy = did_you_mean(near, ["type"]) if near and near != "type" else f"for example {example}"
+        msg = f"a type is missing\n{remedy}"
+        raise ValueError(msg)
+    return fields
+
+
+def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:
+    """That a type is `known`; where there may be `more`, that it does not look like one of these misspelt."""
+    if name not in known and not (more and not closest(name, known)):
+        msg = f'unknown type "{short_name(name)}"\n{did_you_mean(name, known, kind="types")}'
+        raise ValueError(msg)

@@ -1,0 +1,59 @@
+"""What the entries of lists may say."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.entries import check_attestation, check_cache, check_limit, check_output, check_secret, check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize(
+    ("check", "texts"),
+    [
+        (check_secret, ["id=a", "ID=a,SRC=b", "id=a,source=b,type=file", "type=env,id=a,env=A", 'id=a,"src=b,c"']),
+        (check_attestation, ["type=sbom", "type=provenance,mode=max,anything=1", "type=sbom,generator=x/y:1"]),
+        (check_output, ["out", "-", "a,b", "odd=name", "type=local,dest=out", '"type=tar"', "TYPE=oci,dest=x"]),
+        (check_output, ["type=image,name=a,push=true", "type=cacheonly", "type=registry", "type=novelty,x=y"]),
+        (check_cache, ["user/app", "user/app:1,user/b", "type=gha,scope=x", "type=inline", "type=novelty", "type=s3"]),
+        (check_size, ["0", "64m", "64M", "1.5g", "1.5 GiB", "128mb", "67108864", "1e6", "2kb"]),
+        (check_limit, ["nofile=10", "nofile=1:2", "core=-1", "memlock=infinity:-1"]),
+    ],
+)
+def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[str]) -> None:
+    for text in texts:
+        check(text)
+
+
+@pytest.mark.parametrize(
+    ("check", "text", "problem"),
+    [
+        (check_secret, "id=tok,scr=x", 'unknown field "scr"\ndid you mean "src"?'),
+        (check_secret, "tok", '"tok" is no key=value field\nfor example id=token,env=TOKEN'),
+        (check_secret, "env=TOKEN", "a secret needs an id\nfor example id=token,env=TOKEN"),
+        (check_secret, "id=a,type=evn", 'unknown type "evn"\ndid you mean "env"?'),
+        (check_attestation, "type=prov", 'unknown type "prov"\nknown types: provenance, sbom'),
+        (check_attestation, "type=sbmo", 'unknown type "sbmo"\ndid you mean "sbom"?'),
+        (check_attestation, "mode=max", "a type is missing\nfor example type=provenance,mode=max"),
+        (check_attestation, "sbom", '"sbom" is no key=value field\nfor example type=provenance,mode=max'),
+        (check_output, "type=lokal,dest=x", 'unknown type "lokal"\ndid you mean "local"?'),
+        (check_output, "tpye=local,dest=x", 'a type is missing\ndid you mean "type"?'),
+        (check_output, "type=", "a type is missing\nfor example type=local,dest=out"),
+        (check_output, "type=oci,x", '"x" is no key=value field\nfor example type=local,dest=out'),
+        (check_cache, "type=registri,ref=x", 'unknown type "registri"\ndid you mean "registry"?'),
+        (check_cache, "typ=registry,ref=x", 'a type is missing\ndid you mean "type"?'),
+        (check_size, "lots", '"lots" is not a size\nfor example 512m or 2g'),
+        (check_size, "-1", '"-1" is not a size\nfor example 512m or 2g'),
+        (check_limit, "x", '"x" is not a limit\nfor example nofile=1024:2048'),
+        (check_limit, "nofiel=1", 'unknown limit "nofiel"\ndid you mean "nofile"?'),
+        (check_limit, "nofile=1:2:3", '"nofile=1:2:3" is not a limit\nfor example nofile=1024:2048'),
+    ],
+)
+def test_what_no_buildx_takes_is_refused(check: Callable[[str], None], text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        check(text)
