@@ -170,6 +170,10 @@ class Unreachable(MpbakeError):
     exit_code = 5
 
 
+class NoImage(Unreachable):
+    """What a node is to be made of cannot be had; what there was of it is as it was."""
+
+
 class NodeLost(Unreachable):
     """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
 

@@ -15,7 +15,7 @@ from mpbake.buildkit.records import record_of
 from mpbake.buildkit.store import Store, entry_of, joined
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import boot, side_by_side
-from mpbake.errors import LockHeld, MpbakeError, Unreachable, UsageError
+from mpbake.errors import LockHeld, MpbakeError, NoImage, Unreachable, UsageError
 from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, made_name, of_node
 from mpbake.plan import Driver
 
@@ -32,6 +32,25 @@ if TYPE_CHECKING:
 _CHECK_TIMEOUT = 60.0
 _IDLE_TRIES = 10
 _IDLE_PAUSE = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Removal:
+    """Which nodes of a builder go, and how: not what those that are `staying` live in and are reached by.
+
+    What is `noted` was made from here, for all that is known; other nodes may never have been.
+    """
+
+    builder: str
+    nodes: tuple[MadeNode, ...]
+    noted: Collection[MadeNode]
+    staying: tuple[Node, ...] = ()
+    keep_state: bool = False
+
+    def namesakes(self, node: Node) -> list[Node]:
+        """Those that are staying and are called as `node` is, maybe on another engine."""
+        name = (node.driver, node.buildx_name)
+        return [each for each in self.staying if (each.driver, each.buildx_name) == name]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +100,12 @@ class Builders:
     def remove(self, builder: Builder, *, keep_state: bool) -> list[MpbakeError]:
         """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry."""
         with self._locked(builder.name):
-            record = record_of(builder, self.plan, self.tools.records.read(builder.name, self.plan))
+            before = self.tools.records.read(builder.name, self.plan)
+            record = record_of(builder, self.plan, before)
             others = self._others(record, record.gone(builder))
-            nodes = [each for each in record.nodes if each.driver != Driver.REMOTE and each not in others]
-            errors = self._remove_nodes(builder.name, nodes, keep_state=keep_state)
+            nodes = tuple(each for each in record.nodes if each.driver != Driver.REMOTE and each not in others)
+            noted = before.nodes if before else ()
+            errors = self._remove_nodes(_Removal(builder=builder.name, nodes=nodes, noted=noted, keep_state=keep_state))
             if not errors:
                 self._remove_entry(builder.name)
                 self.tools.records.remove(builder.name, self.plan)
@@ -96,9 +117,9 @@ class Builders:
             builder = record.declared_in(declared)
             gone = record.gone(builder)
             others = self._others(record, gone)
-            staying = [node for each in declared.values() for node in each.nodes]
-            leaving = [each for each in gone if each not in others]
-            errors = self._remove_nodes(record.builder, leaving, staying, keep_state=False)
+            staying = tuple(node for each in declared.values() for node in each.nodes)
+            leaving = tuple(each for each in gone if each not in others)
+            errors = self._remove_nodes(_Removal(builder=record.builder, nodes=leaving, noted=leaving, staying=staying))
             if errors:
                 return errors
             if builder is None:
@@ -119,29 +140,25 @@ class Builders:
             self.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
         return set(plans)
 
-    def _remove_nodes(
-        self, builder: str, nodes: Iterable[MadeNode], staying: Collection[Node] = (), *, keep_state: bool
-    ) -> list[MpbakeError]:
-        """Remove what there is of `nodes`, but for what nodes that are `staying` live in and are reached by."""
-        contexts = {context_of(each) for each in staying}
+    def _remove_nodes(self, removal: _Removal) -> list[MpbakeError]:
+        """Remove what there is of nodes."""
+        contexts = {context_of(each) for each in removal.staying}
 
         def remove(made: MadeNode) -> None:
-            node = made.node(builder)
+            node = made.node(removal.builder)
             with held(self.tools.environment, f"node-{node.buildx_name}", cancelled=self.cancelled):
-                same = self._same(node, staying)
+                same = self._same(node, removal.namesakes(node))
                 if same:
                     self.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
                 else:
-                    self._remove_node(node, keep_state=keep_state)
+                    self._remove_node(node, removal, noted=made in removal.noted)
                 if made.context not in {"", *contexts} and self.tools.contexts.remove(node, made.context):
                     self.say(f"{node.id}: docker context {made.context} removed")
 
-        return _errors(side_by_side(remove, tuple(nodes)))
+        return _errors(side_by_side(remove, removal.nodes))
 
-    def _same(self, node: Node, staying: Iterable[Node]) -> Node | None:
-        """Which of those that are `staying` lives in the same as `node`, though it may be reached in another way."""
-        name = (node.driver, node.buildx_name)
-        namesakes = [each for each in staying if (each.driver, each.buildx_name) == name]
+    def _same(self, node: Node, namesakes: Collection[Node]) -> Node | None:
+        """Which of its `namesakes` lives in the same as `node`, though it may be reached in another way."""
         keeper = self.tools.keeper(node)
         made = keeper.find(node) if keeper and namesakes else None
         if keeper is None or made is None:
@@ -149,20 +166,24 @@ class Builders:
         found = ((each, keeper.find(each)) for each in namesakes)
         return next((each for each, its in found if its and its.id == made.id), None)
 
-    def _remove_node(self, node: Node, *, keep_state: bool) -> None:
-        """Remove what there is of a node, which may be nothing."""
+    def _remove_node(self, node: Node, removal: _Removal, *, noted: bool) -> None:
+        """Remove what there is of a node, which may be nothing, or just the cache of what was made from here."""
         if is_shared(node):
             self._leave(node)
             return
         keeper = self.tools.keeper(node)
-        made = self._idle(node, keeper) if keeper else None
-        if keeper is None or made is None:
+        if keeper is None:
             return
-        keeper.remove(node, made)
-        stays = keeps_cache(node, wanted=keep_state)
-        if not stays:
-            keeper.forget_cache(node)
-        self.say(f"{node.id}: {MADE[node.driver].value} removed, {'its cache stays' if stays else 'and its cache'}")
+        what, made = MADE[node.driver].value, self._idle(node, keeper)
+        stays = keeps_cache(node, wanted=removal.keep_state)
+        if made is not None:
+            keeper.remove(node, made)
+            if not stays:
+                keeper.forget_cache(node)
+            self.say(f"{node.id}: {what} removed, {'its cache stays' if stays else 'and its cache'}")
+        elif noted and not stays and not removal.namesakes(node) and keeper.forget_cache(node):
+            # A cache says not whose it is. One that is called the same may be its namesake's, on the same engine.
+            self.say(f"{node.id}: its {what} was gone, its cache is removed")
 
     def _leave(self, node: Node) -> None:
         """Say of the container that is every plan's why it stays, if there is one."""
@@ -201,6 +222,7 @@ class Builders:
             todo = {change.thing: change.action for change in of_node(replace(found, made=keeper.own(node)))}
             action = todo.get(MADE[node.driver])
             if action is Action.REPLACE:
+                keeper.fetch(node)  # without its image the one that works would be gone for nothing
                 self._remove_idle(node, keeper)
             boot(self.tools.instances, keeper, self.tools.instances.written(node))
         self.say(f"{node.id}: {_said(node, action)}")
@@ -267,7 +289,7 @@ def _errors(results: Iterable[object]) -> list[MpbakeError]:
 def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
     """Whether a node cannot be made, so that buildx would not have it, or would have another's in its place."""
     in_trouble = any(each.trouble and each.node.driver in MADE for each in found.nodes)
-    return in_trouble or any(isinstance(error, UsageError) for error in errors)
+    return in_trouble or any(isinstance(error, UsageError | NoImage) for error in errors)
 
 
 def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:

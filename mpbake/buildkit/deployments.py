@@ -73,8 +73,12 @@ class Deployments:
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
-    def forget_cache(self, node: Node) -> None:
+    def fetch(self, node: Node) -> None:
+        """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
+
+    def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does
         """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
+        return False
 
     def last_words(self, node: Node) -> str:
         """What keeps its pods from running, else the end of their log, as far as it can be had."""

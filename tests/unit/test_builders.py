@@ -53,7 +53,8 @@ class Engine(FakeDocker):
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
         named = {name.replace("_", " "): answer for name, answer in answers.items()}
-        super().__init__({**named, "container": done(), "volume": done(), "buildx inspect": done(INSPECTED)})
+        usual = {"container": done(), "volume": done(), "image inspect": done(), "buildx inspect": done(INSPECTED)}
+        super().__init__({**named, **{words: each for words, each in usual.items() if words not in named}})
         self.made = mark
         self.status = status
         self.busy = busy
@@ -144,6 +145,29 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
     assert not [each for each in engine.commands if each.startswith("volume")], "its cache stays"
+
+
+@pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])
+def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, image: str) -> None:
+    engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=failed("x: manifest unknown"))
+    options = (("image", image),) if image else ()
+    _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
+    assert errors == [
+        text("""
+            node ci/local (docker-container, ssh://far) cannot be used: x: manifest unknown
+              = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
+            """)
+    ]
+    assert f"pull --quiet {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
+    assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+
+
+def test_a_new_image_is_fetched_before_the_old_container_goes(tmp_path: Path) -> None:
+    engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=done())
+    assert not brought_up(tmp_path, engine)[2]
+    commands = [each.partition(" --")[0] for each in engine.commands]
+    assert commands.index("pull") < commands.index("container rm")
 
 
 def test_a_stopped_container_is_started(tmp_path: Path) -> None:
@@ -332,6 +356,42 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     said.clear()
     assert this.remove(CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
+
+
+GONE = "ci/local: its container was gone, its cache is removed"
+
+
+def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_here(tmp_path: Path) -> None:
+    for declared in (True, False):
+        engine = Engine()
+        brought_up(tmp_path, engine)
+        engine.made = ""
+        this, said = builders(tmp_path, engine)
+        if declared:
+            assert this.remove(CI, keep_state=False) == []
+        else:
+            assert this.prune(record_of(CI, this.plan, None), {}) == []
+        assert said == [GONE, "ci: taken out of buildx's store"]
+        assert this.tools.records.read("ci", this.plan) is None
+        engine.answers["volume"] = failed("no such volume")
+        said.clear()
+        assert this.remove(CI, keep_state=False) == []
+        assert said == []
+
+
+def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
+    engine = Engine()
+    this, said = builders(tmp_path, engine)
+    assert this.remove(CI, keep_state=False) == [], "nothing was made from here"
+    for keep in (True, False):
+        this.tools.records.add("ci", CI.nodes, this.plan)
+        if keep:
+            assert this.remove(CI, keep_state=True) == []
+        else:
+            respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
+            assert this.prune(record_of(CI, this.plan, None), {"ci": respelled}) == []
+    assert not [each for each in engine.commands if each.startswith("volume")]
+    assert GONE not in said
 
 
 def test_prune(tmp_path: Path) -> None:
