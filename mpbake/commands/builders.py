@@ -54,7 +54,7 @@ def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: O
         case "up" | "stop" | "rm":
             return _change(builders, _own(chosen, options), options, world)
         case "prune":
-            return _prune(builders, plan, world)
+            return _prune(builders, plan, options, world)
         case _:
             return _list(builders, chosen, world)
 
@@ -68,8 +68,8 @@ def _change(builders: Builders, own: tuple[Builder, ...], options: Options, worl
         case "stop":
             return _told(_each(builders.stop, own), world)
         case _:
-            keep = options.keep_state
-            return _told(_each(lambda each: builders.remove(each, keep_state=keep), own), world)
+            keep, forget = options.keep_state, options.forget
+            return _told(_each(lambda each: builders.remove(each, keep_state=keep, forget=forget), own), world)
 
 
 def _list(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
@@ -96,7 +96,7 @@ def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
     return _told_all(_each(lambda builder: builders.bring_up(builder, tell), chosen), world)
 
 
-def _prune(builders: Builders, plan: Plan, world: World) -> int:
+def _prune(builders: Builders, plan: Plan, options: Options, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
     for path in builders.tools.records.damaged():
         world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
@@ -104,7 +104,7 @@ def _prune(builders: Builders, plan: Plan, world: World) -> int:
     stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
-    return _told(_each(lambda record: builders.prune(record, plan.builders), stale), world)
+    return _told(_each(lambda record: builders.prune(record, plan.builders, forget=options.forget), stale), world)
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:

@@ -394,6 +394,113 @@ def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> 
     assert GONE not in said
 
 
+OUT_OF_REACH = "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
+FIREWALL = "is the machine up, and does a firewall let this machine through? try: ssh far true"
+FORGOTTEN = (
+    "ci/local: out of reach, and forgotten; on ssh://far may be left: "
+    "container buildx_buildkit_ci-local, volume buildx_buildkit_ci-local_state"
+)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_path: Path, *, declared: bool) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    engine.unreachable = True
+    this, said = builders(tmp_path, engine)
+    record = this.tools.records.read("ci", this.plan)
+    assert record is not None
+
+    def remove(*, forget: bool = False) -> list[str]:
+        if declared:
+            return [str(each) for each in this.remove(CI, keep_state=False, forget=forget)]
+        return [str(each) for each in this.prune(record, {}, forget=forget)]
+
+    command = "rm --forget ci" if declared else "prune --forget"
+    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good: mpbake builders {command}"
+    assert remove() == [error]
+    assert said == ["ci: taken out of buildx's store"]
+    assert this.tools.records.read("ci", this.plan) == record
+    assert remove() == [error]
+    assert remove(forget=True) == []
+    assert said[1:] == [FORGOTTEN]
+    assert this.tools.records.read("ci", this.plan) is None
+
+
+def test_a_node_that_was_never_reached_is_not_noted(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.unreachable = True
+    assert OUT_OF_REACH in brought_up(tmp_path, engine)[2][0]
+    this, said = builders(tmp_path, engine)
+    assert this.tools.records.of_plan(this.plan) == []
+    engine.unreachable = False
+    assert this.remove(CI, keep_state=False) == []
+    assert said == []
+
+
+class Contexts(Engine):
+    """An engine behind TLS, and a docker that keeps at most one context."""
+
+    kept = False
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Keep, show or remove it."""
+        match list(arguments[:2]):
+            case ["context", "create"]:
+                self.kept = True
+            case ["context", "rm"]:
+                self.kept = False
+            case ["context", "inspect"] if not self.kept:
+                return failed("not found")
+            case ["context", "inspect"]:
+                found = {"Name": arguments[2], "Metadata": {"Description": "made by mpbake"}}
+                return done(json.dumps([{**found, "Endpoints": {"docker": {"Host": "tcp://as-it-was"}}}]))
+            case ["container", "inspect"] if not self.kept:
+                return failed(f'context "{settings["endpoint"]}" not found')
+        return super().run(arguments, **settings)
+
+
+def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Contexts(context=done())
+    engine.unreachable = True
+    secured = replace(CI, nodes=(replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls()),))
+    _, said, errors = brought_up(tmp_path, engine, secured)
+    assert [each.partition(" cannot")[0] for each in errors] == [
+        "node ci/local (docker-container, tcp://10.0.0.7:2376)"
+    ]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert not engine.kept
+    this, said = builders(tmp_path, engine)
+    assert this.tools.records.of_plan(this.plan) == []
+    assert this.remove(secured, keep_state=False) == [], "there is nothing, and no way there"
+    engine.kept = True
+    assert len(this.remove(secured, keep_state=False)) == 1, "another machine may have made it"
+    assert said == ["ci/local: docker context mpbake-ci-local removed"]
+
+
+def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    engine = Contexts(context=done())
+    secured = replace(CI, nodes=(replace(LOCAL, endpoint="tcp://10.0.0.7:2376", tls=certificates.tls()),))
+    assert not brought_up(tmp_path, engine, secured)[2]
+    this, said = builders(tmp_path, engine)
+    engine.unreachable = True
+    assert len(this.remove(secured, keep_state=False)) == 1
+    assert engine.kept
+    engine.kept = False
+    assert [str(each) for each in this.remove(secured, keep_state=False)] == [
+        text("""
+            ci/local: what was made there cannot be reached: the docker context mpbake-ci-local is gone
+              = if it is gone for good: mpbake builders rm --forget ci
+            """)
+    ]
+    engine.kept = True
+    assert this.remove(secured, keep_state=False, forget=True) == []
+    assert "ci/local: docker context mpbake-ci-local removed" in said
+    assert this.tools.records.of_plan(this.plan) == []
+
+
 def test_prune(tmp_path: Path) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)

@@ -39,7 +39,9 @@ __all__ = ["plain_environment"]
         ("builders plan --detailed-exitcode", Options(action="plan", detailed_exitcode=True)),
         ("builders stop ci", Options(action="stop", names=("ci",))),
         ("builders rm --keep-state", Options(action="rm", keep_state=True)),
+        ("builders rm ci --forget", Options(action="rm", names=("ci",), forget=True)),
         ("builders prune", Options(action="prune")),
+        ("builders prune --forget", Options(action="prune", forget=True)),
     ],
 )
 def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: Options) -> None:

@@ -223,6 +223,7 @@ def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Co
     assert brought_up(tmp_path, cluster)[2] == [error]
     this, _ = builders(tmp_path, cluster)
     assert [str(each) for each in this.remove(CLUSTER, keep_state=False)] == [error]
+    assert [str(each) for each in this.remove(CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
     assert cluster.found, "it is still there"
 
 
