@@ -366,7 +366,8 @@ class Builders:
             command = ["buildx", "inspect", builder.name.lower()]
             private = {"BUILDX_CONFIG": folder}
             found = self.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)
-        seen = [each.get("name", "") for each in parse_nodes(found.stdout)]
+        # Of a node of several pods buildx tells each pod.
+        seen = list(dict.fromkeys(each.get("name", "") for each in parse_nodes(found.stdout)))
         if seen != [node.buildx_name for node in builder.nodes]:
             said = found.error if found.returncode else f"it sees the nodes {', '.join(seen) or 'none'}"
             raise MpbakeError(f"{builder.name}: buildx does not take it as declared: {said}; its store is as it was")

@@ -240,6 +240,13 @@ def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> No
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
 
+def test_a_node_of_several_pods_is_one(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.answers["buildx inspect"] = done(INSPECTED + "Name: ci-local\nPlatforms: linux/arm64*\n")
+    assert brought_up(tmp_path, engine)[2] == []
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
+
+
 def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="unix:///x", options=())
