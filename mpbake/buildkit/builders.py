@@ -389,9 +389,9 @@ def _left_of(node: Node) -> list[str]:
 
 
 def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
-    """Whether a node cannot be made, so that buildx would not have it, or would have another's in its place."""
+    """Whether a node cannot be made or be used as declared: buildx would not have it, or another's in its place."""
     in_trouble = any(each.trouble and each.node.driver in MADE for each in found.nodes)
-    return in_trouble or any(isinstance(error, UsageError | NoImage) for error in errors)
+    return in_trouble or any(isinstance(error, UsageError | NoImage) for error in (*found.errors, *errors))
 
 
 def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:

@@ -303,6 +303,20 @@ def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Pat
     assert said == ["ci: taken out of buildx's store"]
 
 
+def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    tls = replace(certificates.tls(), key=certificates.folder / "server.key")
+    remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="tcp://10.0.0.7:1234", options=(), tls=tls)
+    declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
+    _, said, errors = brought_up(tmp_path, Engine(), declared)
+    assert [each.partition("\n")[0] for each in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert not (tmp_path / ".docker/buildx/instances").exists()
+    this, _ = builders(tmp_path, Engine())
+    assert this.tools.records.of_plan(this.plan) == []
+
+
 def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     engine = Engine()
     engine.answers["buildx inspect"] = done("Name: far\nPlatforms: linux/amd64\n")
