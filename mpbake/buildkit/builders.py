@@ -113,7 +113,7 @@ class Builders:
 
     def _stop_node(self, node: Node) -> None:
         container = self._idle(node, self.tools.containers)
-        if container is None or container.status != "running":
+        if container is None or container.status not in {"running", "restarting"}:
             self.say(f"{node.id}: does not run")
             return
         self.tools.containers.stop(node, container)

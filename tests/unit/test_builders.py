@@ -358,6 +358,10 @@ def test_stop(tmp_path: Path) -> None:
     engine.status = "exited"
     assert this.stop(CI) == []
     assert said == ["ci/local: stopped", "ci/local: does not run"]
+    engine.status = "restarting"
+    assert this.stop(CI) == []
+    assert engine.commands[-1] == "container stop c0ffee"
+    assert said[2:] == ["ci/local: stopped"], "it would start again and again"
 
 
 @pytest.mark.parametrize("keep", [True, False])
