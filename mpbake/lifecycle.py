@@ -38,11 +38,12 @@ class Action(StrEnum):
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
+    REMOVE = "remove"
 
     @property
     def sign(self) -> str:
         """As in a diff."""
-        return {"create": "+", "replace": "±", "correct": "~", "start": ">"}[self]
+        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
 
 
 class Thing(Enum):
@@ -245,7 +246,7 @@ def to_bring_up(
 ) -> tuple[Change, ...]:
     """What makes the world match `builder`; nothing when it does.
 
-    `kept` is its entry in buildx's store, `declared` what it is to be; both are None for a builder that has none.
+    `kept` is its entry in buildx's store, `declared` what it is to be: None for a builder that is to have none.
     """
     changes = [change for each in found if not each.trouble and not each.node.external for change in of_node(each)]
     return (*changes, *_of_entry(builder, kept, declared))
@@ -292,10 +293,14 @@ def _amount(count: int) -> str:
 
 
 def _of_entry(builder: Builder, kept: Entry | None, declared: Entry | None) -> Iterator[Change]:
-    if declared is None or kept == declared:
+    if kept == declared:
         return
     name = builder.name.lower()
-    if kept is None:
+    if declared is None:
+        why = "it is the engine's own builder by now, which needs none in buildx's store"
+        before = Difference(name="driver", before=kept.driver if kept else "", after=str(builder.driver))
+        yield Change(action=Action.REMOVE, thing=Thing.ENTRY, name=name, why=why, differences=(before,))
+    elif kept is None:
         why = "for use by hand: docker buildx build --builder"
         yield Change(action=Action.CREATE, thing=Thing.ENTRY, name=name, why=why)
     else:

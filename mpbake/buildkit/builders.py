@@ -79,14 +79,17 @@ class Builders:
         do.
         """
         with self._locked(builder.name):
-            found = look(self.tools, builder)
+            found = look(self.tools, builder, self.plan)
             tell(found)
             if not found.changes:
                 return found
             doable = [each for each in found.nodes if not each.trouble]
             results = side_by_side(lambda each: self._bring_up_node(each, found.changes), doable)
             errors, unnoted = _errors(results), [each for each in results if isinstance(each, tuple)]
-            if any(change.thing is Thing.ENTRY for change in found.changes):
+            entry = next((change.action for change in found.changes if change.thing is Thing.ENTRY), None)
+            if entry is Action.REMOVE:
+                self._remove_entry(builder.name)
+            elif entry is not None:
                 if _is_unmakable(found, errors) or (errors and not self._has_contexts(builder)):
                     self.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
                 else:
@@ -181,9 +184,13 @@ class Builders:
 
     def _correct_entry(self, builder: Builder) -> list[MpbakeError]:
         """Correct what buildx's store says of `builder`, if it says something."""
-        changes = look(self.tools, builder).changes
-        corrects = any((change.thing, change.action) == (Thing.ENTRY, Action.CORRECT) for change in changes)
-        return self._write_entry(builder, sure=False) if corrects else []
+        changes = look(self.tools, builder, self.plan).changes
+        match next((change.action for change in changes if change.thing is Thing.ENTRY), None):
+            case Action.CORRECT:
+                return self._write_entry(builder, sure=False)
+            case Action.REMOVE:
+                self._remove_entry(builder.name)
+        return []
 
     def _others(self, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
         """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""

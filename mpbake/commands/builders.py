@@ -19,9 +19,11 @@ from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from mpbake.buildkit.records import Record
     from mpbake.buildkit.survey import Found
+    from mpbake.buildkit.tools import Tools
     from mpbake.options import Options, World
     from mpbake.plan import Builder, Plan
 
@@ -50,13 +52,13 @@ def main(options: Options, world: World) -> int:
 def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
     match options.action:
         case "plan":
-            return _plan(builders, chosen, options, world)
+            return _plan(builders.tools, chosen, plan.file, options, world)
         case "up" | "stop" | "rm":
             return _change(builders, _own(chosen, options), options, world)
         case "prune":
             return _prune(builders, plan, options, world)
         case _:
-            return _list(builders, chosen, world)
+            return _list(builders.tools, chosen, plan.file, world)
 
 
 def _change(builders: Builders, own: tuple[Builder, ...], options: Options, world: World) -> int:
@@ -72,15 +74,15 @@ def _change(builders: Builders, own: tuple[Builder, ...], options: Options, worl
             return _told(_each(lambda each: builders.remove(each, keep_state=keep, forget=forget), own), world)
 
 
-def _list(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
+def _list(tools: Tools, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
     """Print every node with what it says of itself. What is out of reach is in the table, and no failure."""
-    found = _each(lambda builder: inventory(builders.tools, builder), chosen)
+    found = _each(lambda builder: inventory(tools, builder, plan), chosen)
     world.stdout.write(inventory_text(found))
     return 0
 
 
-def _plan(builders: Builders, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
-    found = _each(lambda builder: look(builders.tools, builder), chosen)
+def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
+    found = _each(lambda builder: look(tools, builder, plan), chosen)
     for each in found:
         world.stdout.write(changes_text(each.builder, each.changes))
     changes = [change for each in found for change in each.changes]

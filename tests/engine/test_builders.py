@@ -199,6 +199,23 @@ def test_the_life_of_remote_nodes(
     assert own(testbed_env) == before
 
 
+def test_a_builder_that_becomes_the_engines_own(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    docker("buildx", "ls")
+    before = own(testbed_env)
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    plan.write_text(f'version = 1\n[builders.{name}]\ndriver = "docker"\n[targets.web]\nbuilder = "{name}"\n')
+    assert f"  - remove builder {name}: " in mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
+    assert "entry: driver" in mpbake("builders").stdout
+    assert f"{name}: taken out of buildx's store" in mpbake("builders", "up").stderr
+    assert own(testbed_env) == before
+    assert mpbake("builders", "up").stdout.endswith("  as declared\n")
+    assert f"{name}/local: container removed, and its cache" in mpbake("builders", "prune").stderr
+
+
 def test_a_container_on_another_machine(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:

@@ -326,6 +326,30 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     assert engine.commands == ["buildx inspect far"]
 
 
+def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Path) -> None:
+    """Else `docker buildx build --builder` would mean the old one. Another plan's stays."""
+    engine = Engine()
+    engine.answers = {"buildx inspect far": done("Name: far\nPlatforms: linux/amd64\n"), **engine.answers}
+    node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
+    declared = Builder(name="ci", driver=Driver.DOCKER, nodes=(node,))
+    one, other, said = two_plans(tmp_path, engine)
+    assert not one.bring_up(CI, lambda _: None).errors
+    assert other.bring_up(declared, lambda _: None).changes == ()
+    (listed,) = inventory(one.tools, declared, one.plan)
+    assert listed.drift == ("entry: driver",)
+    said.clear()
+    found = one.bring_up(declared, lambda _: None)
+    why = "it is the engine's own builder by now, which needs none in buildx's store"
+    assert changes_text(declared, found.changes).splitlines()[1:] == [
+        f"  - remove builder ci: {why}",
+        "      driver: docker-container -> docker",
+    ]
+    assert said == ["ci: taken out of buildx's store"]
+    assert one.bring_up(declared, lambda _: None).changes == ()
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"
+
+
 def test_a_kubernetes_builder(tmp_path: Path) -> None:
     """What `create` is told."""
     node = Node(
@@ -677,7 +701,7 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     engine = Engine()
     engine.unreachable = True
     this, _ = builders(tmp_path, engine)
-    found = look(this.tools, CI)
+    found = look(this.tools, CI, this.plan)
     assert [each.message for each in found.errors] == [
         "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
     ]
@@ -691,7 +715,9 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
     docker = FakeDocker({"buildx inspect": done("Name: theirs0\nStatus: stopped\n")})
     node = Node(builder="theirs", name="theirs0", driver=Driver.DOCKER_CONTAINER, external=True)
     this, _ = builders(tmp_path, docker)
-    (listed,) = inventory(this.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True))
+    (listed,) = inventory(
+        this.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True), this.plan
+    )
     assert (listed.status, listed.trouble) == ("stopped", "")
     assert docker.commands == ["buildx inspect theirs0"]
 
@@ -699,19 +725,25 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
 def test_an_inventory(tmp_path: Path) -> None:
     engine = Engine()
     this, _ = builders(tmp_path, engine)
-    assert "missing" in inventory_text([inventory(this.tools, CI)])
+    assert "missing" in inventory_text([inventory(this.tools, CI, this.plan)])
     brought_up(tmp_path, engine)
-    (listed,) = inventory(this.tools, CI)
+    (listed,) = inventory(this.tools, CI, this.plan)
     assert (listed.status, listed.reported, listed.drift) == ("running", parse_platforms(["linux/arm64"]), ())
     engine.made = "driver=0"
     other = replace(CI, nodes=(replace(LOCAL, platforms=()),))
-    (listed,) = inventory(this.tools, other)
+    (listed,) = inventory(this.tools, other, this.plan)
     assert listed.drift == ("driver", "memory", "entry: platforms")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "s"))
+        server.listen()
+        remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
+        (listed,) = inventory(this.tools, replace(CI, driver=Driver.REMOTE, nodes=(remote,)), this.plan)
+    assert listed.drift == ("entry: driver", "entry: mark", "entry: endpoint", "entry: memory")
     engine.status = "exited"
-    assert inventory(this.tools, CI)[0].status == "exited"
+    assert inventory(this.tools, CI, this.plan)[0].status == "exited"
     engine.answers["buildx inspect"] = failed("ERROR: no")
     engine.status = "running"
-    (listed,) = inventory(this.tools, CI)
+    (listed,) = inventory(this.tools, CI, this.plan)
     assert listed.status == "unusable"
     assert listed.trouble == (
         "node ci/local (docker-container, ssh://far) cannot be used: no\n  = try: docker -H ssh://far version"

@@ -69,7 +69,7 @@ def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
     """What `builders plan` makes of what was found."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "look", lambda _, builder: found if builder == CI else pytest.fail(str(builder)))
+        patch.setattr(command, "look", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder)))
         code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
 

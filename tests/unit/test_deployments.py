@@ -312,7 +312,7 @@ def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, A
 def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
     this, _ = builders(tmp_path, docker)
-    (listed,) = inventory(this.tools, CLUSTER)
+    (listed,) = inventory(this.tools, CLUSTER, this.plan)
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
@@ -322,9 +322,9 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
 
 def test_as_listed(tmp_path: Path) -> None:
     this, _ = builders(tmp_path, Cluster())
-    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER)])
+    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
     this, _ = builders(tmp_path, Cluster(deployment(ready=0)))
-    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER)])
+    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
 
 
 def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
