@@ -347,21 +347,23 @@ def _is_hidden(option: str) -> bool:
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def changes_text(builder: Builder, changes: Iterable[Change]) -> str:
-    """The changes of one builder as a diff."""
+def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[str] = ()) -> str:
+    """The changes of one builder as a diff, and what is `unclear` about it."""
     lines = [f"{builder.name} ({builder.driver})"]
     for change in changes:
         lines.append(f"  {change.action.sign} {change.action} {change.thing.value} {change.name}: {change.why}")
         lines += [f"      {difference}" for difference in change.differences]
+    lines += [f"  ? {each}: whether it is as declared is not known" for each in unclear]
     if len(lines) == 1:
         lines.append("  as declared")
     return "\n".join(lines) + "\n"
 
 
-def summary(changes: Iterable[Change]) -> str:
-    """`2 to create, 1 to correct`, or `nothing to do`."""
+def summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
+    """`2 to create, 1 to correct`, with what is `unclear`: `1 not known`; or `nothing to do`."""
     actions = [change.action for change in changes]
     counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
+    counts += [f"{len(unclear)} not known"] if unclear else []
     return ", ".join(counts) or "nothing to do"
 
 

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What there is of a declared builder, and what is to be done about it. `errors` say what could not be found."""
+    """What there is of a declared builder, and what is to be done about it.
+
+    `unclear` is what could not be found out, `errors` say why.
+    """
 
     builder: Builder
     nodes: tuple[FoundNode, ...]
     changes: tuple[Change, ...] = ()
+    unclear: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     errors: tuple[MpbakeError, ...] = ()
 
@@ -54,16 +58,19 @@ def look(tools: Tools, builder: Builder, plan: Path) -> Found:
         for node, each in zip(builder.nodes, asked, strict=True)
     ]
     errors = [each.error for each in looked if each.error is not None]
+    unclear = [f"node {each.found.node.id}" for each in looked if each.error is not None]
     kept = declared = None
     try:
         kept, declared = _entries(tools, builder, plan)
     except MpbakeError as error:
         errors.append(error)
+        unclear.append("its entry in buildx's store")
     nodes = tuple(each.found for each in looked)
     return Found(
         builder=builder,
         nodes=nodes,
         changes=to_bring_up(builder, nodes, kept, declared),
+        unclear=tuple(unclear),
         warnings=tuple(warning for each in looked for warning in each.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )

@@ -84,15 +84,16 @@ def _list(tools: Tools, chosen: tuple[Builder, ...], plan: Path, world: World) -
 def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
     found = _each(lambda builder: look(tools, builder, plan), chosen)
     for each in found:
-        world.stdout.write(changes_text(each.builder, each.changes))
+        world.stdout.write(changes_text(each.builder, each.changes, each.unclear))
     changes = [change for each in found for change in each.changes]
-    world.stdout.write(f"{summary(changes)}\n")
+    unclear = [what for each in found for what in each.unclear]
+    world.stdout.write(f"{summary(changes, unclear)}\n")
     return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
 
 
 def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
     def tell(found: Found) -> None:
-        world.stdout.write(changes_text(found.builder, found.changes))
+        world.stdout.write(changes_text(found.builder, found.changes, found.unclear))
         world.stdout.flush()
 
     return _told_all(_each(lambda builder: builders.bring_up(builder, tell), chosen), world)

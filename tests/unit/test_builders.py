@@ -114,7 +114,7 @@ def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple
     """What was to be done, what was said, and what went wrong."""
     this, said = builders(folder, engine)
     told: list[str] = []
-    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes)))
+    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear)))
     return "".join(told), said, [str(each) for each in found.errors]
 
 
@@ -706,6 +706,7 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
         "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
     ]
     assert [change.thing.value for change in found.changes] == ["builder"]
+    assert found.unclear == ("node ci/local",)
 
 
 def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,16 @@ def test_the_plan_of_builders(tmp_path: Path) -> None:
         "warning: tls.cert expires\n",
     )
     assert shown(tmp_path, something, detailed_exitcode=True)[0] == 2
+
+
+def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
+    gone = Found(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
+    unknown = "  ? node ci/local: whether it is as declared is not known\n"
+    assert shown(tmp_path, gone)[1] == f"ci (docker-container)\n{unknown}1 not known\n"
+    some = replace(gone, changes=(START,))
+    assert shown(tmp_path, some)[1] == (
+        f"ci (docker-container)\n  > start container c: it is exited\n{unknown}1 to start, 1 not known\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
 def test_somebody_elses_stays(tmp_path: Path) -> None:
     cluster = Cluster(deployment(""))
     plan, said, errors = brought_up(tmp_path, cluster)
-    assert plan == "k (kubernetes)"
+    assert plan == "k (kubernetes)\n  ? node k/n: whether it is as declared is not known"
     assert said == ["k: not put into buildx's store before all of its nodes can be made"]
     assert errors == [
         text("""
