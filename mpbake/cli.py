@@ -57,6 +57,7 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
 
 
 _DIRECTORY = _option("-C", "--directory", default="", metavar="DIR", help="Work as if started in DIR.")
+_FORGET = _option("--forget", is_flag=True, help="Give up what is out of reach, and say what may be left there.")
 _COMMON = (
     _option(
         "-f",
@@ -234,6 +235,7 @@ def builders_stop(context: click.Context, /, **given: Any) -> None:
 @builders.command("rm")
 @_with(_BUILDERS, *_COMMON)
 @_option("--keep-state", is_flag=True, help="Keep the caches.")
+@_FORGET
 @click.pass_context
 def builders_rm(context: click.Context, /, **given: Any) -> None:
     """Remove what mpbake made of builders: of those named, or of all."""
@@ -242,6 +244,7 @@ def builders_rm(context: click.Context, /, **given: Any) -> None:
 
 @builders.command("prune")
 @_with(*_COMMON)
+@_FORGET
 @click.pass_context
 def builders_prune(context: click.Context, /, **given: Any) -> None:
     """Remove what mpbake made here of nodes and builders that are no longer in the plan."""

@@ -170,6 +170,14 @@ class Unreachable(MpbakeError):
     exit_code = 5
 
 
+class MayBeUsed(Unreachable):
+    """A node does not say whether something builds in it: it is left as it is."""
+
+
+class NoImage(Unreachable):
+    """What a node is to be made of cannot be had; what there was of it is as it was."""
+
+
 class NodeLost(Unreachable):
     """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
 

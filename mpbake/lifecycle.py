@@ -38,11 +38,12 @@ class Action(StrEnum):
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
+    REMOVE = "remove"
 
     @property
     def sign(self) -> str:
         """As in a diff."""
-        return {"create": "+", "replace": "±", "correct": "~", "start": ">"}[self]
+        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
 
 
 class Thing(Enum):
@@ -245,7 +246,7 @@ def to_bring_up(
 ) -> tuple[Change, ...]:
     """What makes the world match `builder`; nothing when it does.
 
-    `kept` is its entry in buildx's store, `declared` what it is to be; both are None for a builder that has none.
+    `kept` is its entry in buildx's store, `declared` what it is to be: None for a builder that is to have none.
     """
     changes = [change for each in found if not each.trouble and not each.node.external for change in of_node(each)]
     return (*changes, *_of_entry(builder, kept, declared))
@@ -292,10 +293,14 @@ def _amount(count: int) -> str:
 
 
 def _of_entry(builder: Builder, kept: Entry | None, declared: Entry | None) -> Iterator[Change]:
-    if declared is None or kept == declared:
+    if kept == declared:
         return
     name = builder.name.lower()
-    if kept is None:
+    if declared is None:
+        why = "it is the engine's own builder by now, which needs none in buildx's store"
+        before = Difference(name="driver", before=kept.driver if kept else "", after=str(builder.driver))
+        yield Change(action=Action.REMOVE, thing=Thing.ENTRY, name=name, why=why, differences=(before,))
+    elif kept is None:
         why = "for use by hand: docker buildx build --builder"
         yield Change(action=Action.CREATE, thing=Thing.ENTRY, name=name, why=why)
     else:
@@ -342,21 +347,23 @@ def _is_hidden(option: str) -> bool:
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def changes_text(builder: Builder, changes: Iterable[Change]) -> str:
-    """The changes of one builder as a diff."""
+def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[str] = ()) -> str:
+    """The changes of one builder as a diff, and what is `unclear` about it."""
     lines = [f"{builder.name} ({builder.driver})"]
     for change in changes:
         lines.append(f"  {change.action.sign} {change.action} {change.thing.value} {change.name}: {change.why}")
         lines += [f"      {difference}" for difference in change.differences]
+    lines += [f"  ? {each}: whether it is as declared is not known" for each in unclear]
     if len(lines) == 1:
         lines.append("  as declared")
     return "\n".join(lines) + "\n"
 
 
-def summary(changes: Iterable[Change]) -> str:
-    """`2 to create, 1 to correct`, or `nothing to do`."""
+def summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
+    """`2 to create, 1 to correct`, with what is `unclear`: `1 not known`; or `nothing to do`."""
     actions = [change.action for change in changes]
     counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
+    counts += [f"{len(unclear)} not known"] if unclear else []
     return ", ".join(counts) or "nothing to do"
 
 

@@ -41,6 +41,7 @@ class Options:
     action: str = ""
     detailed_exitcode: bool = False
     keep_state: bool = False
+    forget: bool = False
     explain: str = ""
     probe: bool = False
 

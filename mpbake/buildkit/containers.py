@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.causes import is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
-from mpbake.errors import Unreachable
+from mpbake.errors import NoImage, Unreachable
 from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mpbake.plan import Node
 
 _STOP_TIMEOUT = 60.0
+_DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
+"""What buildx makes a container of that no image is declared for."""
 _LAST_LINES = 10
 
 
@@ -79,6 +81,15 @@ class Containers:
         """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
         return made.busy and made.status in {"running", "paused"}
 
+    def fetch(self, node: Node) -> None:
+        """See to it that the engine has the image of `node`. Raises NoImage."""
+        image = dict(node.options).get("image", _DEFAULT_IMAGE)
+        if self._run(node, "image", "inspect", image).returncode:
+            found = self._run(node, "pull", "--quiet", image, timeout=node.boot_timeout)
+            if found.returncode:
+                error = unreachable(node, found)
+                raise NoImage(error.message, hint=error.hint)
+
     def stop(self, node: Node, made: Made) -> None:
         """End what runs in it; BuildKit gets the time to write down its state."""
         self._must(node, "container", "stop", made.id)
@@ -89,11 +100,12 @@ class Containers:
             self.stop(node, made)
         self._must(node, "container", "rm", "--force", made.id)
 
-    def forget_cache(self, node: Node) -> None:
-        """Remove the volume with the cache of `node`, if there is one."""
+    def forget_cache(self, node: Node) -> bool:
+        """Remove the volume with the cache of `node`; whether there was one."""
         found = self._run(node, "volume", "rm", volume_of(node))
         if found.returncode and "no such volume" not in found.stderr.lower():
             raise unreachable(node, found)
+        return not found.returncode
 
     def last_words(self, node: Node) -> str:
         """The end of its log, as far as it can be had."""
@@ -104,12 +116,11 @@ class Containers:
         return last_words("its log ends with", "\n".join(lines[-_LAST_LINES:]))
 
     def _must(self, node: Node, *command: str) -> None:
-        found = self._run(node, *command)
+        found = self._run(node, *command, timeout=_STOP_TIMEOUT)
         if found.returncode:
             raise unreachable(node, found)
 
-    def _run(self, node: Node, *command: str) -> Completed:
-        timeout = _STOP_TIMEOUT if "stop" in command else INSPECT_TIMEOUT
+    def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
 
 

@@ -43,17 +43,25 @@ class Contexts:
         _must_be_ours(node, found)
         return found["Endpoints"]["docker"]["Host"] == node.endpoint and _material(found) == _contents(node.tls)
 
-    def ensure(self, node: Node) -> None:
-        """See to it that the context of `node`, if it needs one, is as declared. Raises UsageError, Unreachable."""
+    def has(self, name: str) -> bool:
+        """Whether there is a context of this name."""
+        return bool(self._find(name))
+
+    def ensure(self, node: Node) -> bool:
+        """See to it that the context of `node`, if it needs one, is as declared; whether there was none.
+
+        Raises UsageError, Unreachable.
+        """
         name = context_of(node)
         if not name or self.is_right(node):
-            return
-        self.remove(node)
+            return False
+        was_there = self.remove(node)
         found = self.docker.run(
             ["context", "create", name, "--description", _OURS, "--docker", _endpoint(node)], timeout=_TIMEOUT
         )
         if found.returncode:
             raise Unreachable(f"{node.id}: the docker context {name} cannot be made: {without_colour(found.error)}")
+        return not was_there
 
     def remove(self, node: Node, name: str = "") -> bool:
         """Remove the context of `node`, or that of this `name`, if it is there and mpbake's; whether it was."""

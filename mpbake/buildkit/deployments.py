@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.causes import explain, last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
-from mpbake.errors import Unreachable
+from mpbake.errors import MayBeUsed, Unreachable
 from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of, own
 from mpbake.text import one_line, without_colour
 
@@ -45,7 +45,7 @@ class Deployments:
     def is_used(self, node: Node, made: Made) -> bool:
         """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod.
 
-        Raises Unreachable where a pod runs and does not say: what cannot be asked may be building.
+        Raises MayBeUsed where a pod runs and does not say: what cannot be asked may be building.
         """
         return any(self._is_used(node, made, pod["metadata"]["name"]) for pod in self._pods(node) if _runs(pod))
 
@@ -59,7 +59,7 @@ class Deployments:
         why = found.stderr.strip().removesuffix(ended).strip()
         said, hint = explain(node, found.error if found.timed_out else why or found.error)
         by_hand = f"if nothing does: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
-        raise Unreachable(
+        raise MayBeUsed(
             f"{node.id}: the pod {pod} does not say whether something builds in it: {said}",
             hint="; or, ".join(filter(None, [hint, by_hand])),
         )
@@ -73,8 +73,12 @@ class Deployments:
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
-    def forget_cache(self, node: Node) -> None:
+    def fetch(self, node: Node) -> None:
+        """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
+
+    def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does
         """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
+        return False
 
     def last_words(self, node: Node) -> str:
         """What keeps its pods from running, else the end of their log, as far as it can be had."""

@@ -10,6 +10,8 @@ from mpbake.lifecycle import MADE, Action, Listed, Thing
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.buildkit.instances import Ready
     from mpbake.buildkit.survey import Found
     from mpbake.buildkit.tools import Tools
@@ -17,11 +19,13 @@ if TYPE_CHECKING:
     from mpbake.plan import Builder, Node
 
 _UNUSABLE = "unusable"
+_OF_ALL_NODES = {"driver", "order"}
+"""What an entry says of its nodes together."""
 
 
-def inventory(tools: Tools, builder: Builder) -> list[Listed]:
-    """A line for each declared node; nothing is started or changed."""
-    found = look(tools, builder)
+def inventory(tools: Tools, builder: Builder, plan: Path) -> list[Listed]:
+    """A line for each node that the file `plan` declares of a builder; nothing is started or changed."""
+    found = look(tools, builder, plan)
     lines = side_by_side(lambda node: _line(tools, found, node), found.nodes)
     return [
         each if isinstance(each, Listed) else Listed(node=node.node, status=_UNUSABLE, trouble=str(each))
@@ -59,6 +63,8 @@ def _drift(found: Found, node: Node) -> tuple[str, ...]:
     names += [change.thing.value for change in own if change.thing is Thing.CONTEXT]
     entry = [each.name for change in found.changes if change.thing is Thing.ENTRY for each in change.differences]
     prefix = f"{node.buildx_name}: "
-    names += [f"entry: {each.removeprefix(prefix)}" for each in entry if each.startswith(prefix)]
+    names += [
+        f"entry: {each.removeprefix(prefix)}" for each in entry if each.startswith(prefix) or each in _OF_ALL_NODES
+    ]
     missing = any((each.thing, each.action) == (Thing.ENTRY, Action.CREATE) for each in found.changes)
     return (*names, *(["no entry"] if missing else []))

@@ -17,7 +17,7 @@ from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
 from mpbake.buildkit.locks import held
 from mpbake.buildkit.records import Records, records_folder
-from mpbake.buildkit.tools import boot, keeper_of
+from mpbake.buildkit.tools import boot, keeper_of, reached
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.lifecycle import keeps_cache, mark_differences
 from mpbake.placement import default_driver
@@ -164,8 +164,7 @@ class Nodes:
     def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
         with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
-            self._contexts.ensure(node)
-            made = keeper.own(node)
+            made = reached(self._contexts, keeper, node)
             unnoted = () if made else self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))
         return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))

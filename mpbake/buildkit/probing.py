@@ -12,19 +12,20 @@ from mpbake.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mpbake.buildkit.tools import Tools
     from mpbake.lifecycle import Listed
     from mpbake.plan import Builder, Target
 
 
-def probed(tools: Tools, targets: Sequence[Target]) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """What the nodes of `targets` say, by node id, and a word on each that says nothing.
+def probed(tools: Tools, targets: Sequence[Target], plan: Path) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
+    """What the nodes of `targets` of a `plan` say, by node id, and a word on each that says nothing.
 
     Raises Unreachable when the engine does not answer, which alone knows what the default builder is.
     """
     builders = dict.fromkeys(target.builder for target in targets)
-    lines = [line for each in builders for line in inventory(tools, _settled(tools, each, targets))]
+    lines = [line for each in builders for line in inventory(tools, _settled(tools, each, targets), plan)]
     facts = {line.node.id: _facts(line) for line in lines if line.reported}
     return facts, tuple(_silence(line) for line in lines if not line.reported)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.declaration import declare
-from mpbake.buildkit.store import declared_node, entry_of
+from mpbake.buildkit.store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import MpbakeError, UsageError
 from mpbake.lifecycle import Entry, FoundNode, context_of, to_bring_up
@@ -15,6 +15,8 @@ from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.buildkit.tools import Tools
     from mpbake.lifecycle import Change
     from mpbake.plan import Builder, Node
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What there is of a declared builder, and what is to be done about it. `errors` say what could not be found."""
+    """What there is of a declared builder, and what is to be done about it.
+
+    `unclear` is what could not be found out, `errors` say why.
+    """
 
     builder: Builder
     nodes: tuple[FoundNode, ...]
     changes: tuple[Change, ...] = ()
+    unclear: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     errors: tuple[MpbakeError, ...] = ()
 
@@ -40,24 +46,30 @@ class _Looked:
     error: MpbakeError | None = None
 
 
-def look(tools: Tools, builder: Builder) -> Found:
-    """Find out what there is of `builder`. What fails is told in `errors`, and the rest goes on."""
+def look(tools: Tools, builder: Builder, plan: Path) -> Found:
+    """Find out what there is of `builder`, which the file `plan` declares.
+
+    What fails is told in `errors`, and the rest goes on.
+    """
     asked = side_by_side(lambda node: _look_at(tools, node), builder.nodes)
     looked = [
         each if isinstance(each, _Looked) else _Looked(found=FoundNode(node=node, trouble=str(each)), error=each)
         for node, each in zip(builder.nodes, asked, strict=True)
     ]
     errors = [each.error for each in looked if each.error is not None]
+    unclear = [f"node {each.found.node.id}" for each in looked if each.error is not None]
     kept = declared = None
     try:
-        kept, declared = _entries(tools, builder)
+        kept, declared = _entries(tools, builder, plan)
     except MpbakeError as error:
         errors.append(error)
+        unclear.append("its entry in buildx's store")
     nodes = tuple(each.found for each in looked)
     return Found(
         builder=builder,
         nodes=nodes,
         changes=to_bring_up(builder, nodes, kept, declared),
+        unclear=tuple(unclear),
         warnings=tuple(warning for each in looked for warning in each.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
@@ -86,10 +98,10 @@ def _look_at_made(tools: Tools, node: Node) -> FoundNode:
     return FoundNode(node=node, mark=declare(node).mark, made=made, context=right)
 
 
-def _entries(tools: Tools, builder: Builder) -> tuple[Entry | None, Entry | None]:
+def _entries(tools: Tools, builder: Builder, plan: Path) -> tuple[Entry | None, Entry | None]:
     """The entry of `builder` in the user's store, and what it is to be. Raises UsageError when it is another's."""
     if not has_entry(builder):
-        return None, None
+        return _left_over(tools, builder, plan), None
     nodes = [declared_node(node, tools.instances.endpoint(node), declare(node).options) for node in builder.nodes]
     declared = Entry(driver=str(builder.driver), nodes=tuple(nodes))
     found = tools.store.read(builder.name)
@@ -99,6 +111,15 @@ def _entries(tools: Tools, builder: Builder) -> tuple[Entry | None, Entry | None
     if kept != declared and not kept.is_ours:
         raise _foreign(builder)
     return kept, declared
+
+
+def _left_over(tools: Tools, builder: Builder, plan: Path) -> Entry | None:
+    """The entry that mpbake made of what is the engine's own builder by now, unless it may be another plan's."""
+    if builder.external or builder.driver is not Driver.DOCKER or builder.name.lower() == DEFAULT_BUILDER:
+        return None
+    kept = stored_entry(tools.environment, builder.name)
+    is_ours = kept is not None and kept.is_ours and not tools.records.of_others(builder.name, plan)
+    return kept if is_ours else None
 
 
 def has_entry(builder: Builder) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from mpbake import lifecycle
     from mpbake.buildkit.instances import Ready
     from mpbake.plan import Node
 
@@ -97,6 +98,20 @@ def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now
         records=Records(folder=records_folder(environment)),
         now=now,
     )
+
+
+def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | None:
+    """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
+
+    Raises UsageError when it is somebody else's, Unreachable.
+    """
+    is_new = contexts.ensure(node)
+    try:
+        return keeper.own(node)
+    except MpbakeError:
+        if is_new:
+            contexts.remove(node)
+        raise
 
 
 def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:

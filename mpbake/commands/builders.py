@@ -21,9 +21,11 @@ from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from mpbake.buildkit.records import Record
     from mpbake.buildkit.survey import Found
+    from mpbake.buildkit.tools import Tools
     from mpbake.options import Options, World
     from mpbake.plan import Builder, Plan
 
@@ -54,13 +56,13 @@ def main(options: Options, world: World) -> int:
 def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
     match options.action:
         case "plan":
-            return _plan(builders, chosen, options, world)
+            return _plan(builders.tools, chosen, plan.file, options, world)
         case "up" | "stop" | "rm":
             return _change(builders, _own(chosen, options), options, world)
         case "prune":
-            return _prune(builders, plan, world)
+            return _prune(builders, plan, options, world)
         case _:
-            return _list(builders, chosen, world)
+            return _list(builders.tools, chosen, plan.file, world)
 
 
 def _change(builders: Builders, own: tuple[Builder, ...], options: Options, world: World) -> int:
@@ -72,35 +74,36 @@ def _change(builders: Builders, own: tuple[Builder, ...], options: Options, worl
         case "stop":
             return _told(_each(builders.stop, own), world)
         case _:
-            keep = options.keep_state
-            return _told(_each(lambda each: builders.remove(each, keep_state=keep), own), world)
+            keep, forget = options.keep_state, options.forget
+            return _told(_each(lambda each: builders.remove(each, keep_state=keep, forget=forget), own), world)
 
 
-def _list(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
+def _list(tools: Tools, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
     """Print every node with what it says of itself. What is out of reach is in the table, and no failure."""
-    found = _each(lambda builder: inventory(builders.tools, builder), chosen)
+    found = _each(lambda builder: inventory(tools, builder, plan), chosen)
     world.stdout.write(inventory_text(found))
     return 0
 
 
-def _plan(builders: Builders, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
-    found = _each(lambda builder: look(builders.tools, builder), chosen)
+def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
+    found = _each(lambda builder: look(tools, builder, plan), chosen)
     for each in found:
-        world.stdout.write(changes_text(each.builder, each.changes))
+        world.stdout.write(changes_text(each.builder, each.changes, each.unclear))
     changes = [change for each in found for change in each.changes]
-    world.stdout.write(f"{summary(changes)}\n")
+    unclear = [what for each in found for what in each.unclear]
+    world.stdout.write(f"{summary(changes, unclear)}\n")
     return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
 
 
 def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
     def tell(found: Found) -> None:
-        world.stdout.write(changes_text(found.builder, found.changes))
+        world.stdout.write(changes_text(found.builder, found.changes, found.unclear))
         world.stdout.flush()
 
     return _told_all(_each(lambda builder: builders.bring_up(builder, tell), chosen), world)
 
 
-def _prune(builders: Builders, plan: Plan, world: World) -> int:
+def _prune(builders: Builders, plan: Plan, options: Options, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
     for path in builders.tools.records.damaged():
         world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
@@ -108,7 +111,7 @@ def _prune(builders: Builders, plan: Plan, world: World) -> int:
     stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
-    return _told(_each(lambda record: builders.prune(record, plan.builders), stale), world)
+    return _told(_each(lambda record: builders.prune(record, plan.builders, forget=options.forget), stale), world)
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:

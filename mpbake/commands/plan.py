@@ -16,6 +16,7 @@ from mpbake.resolve import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
@@ -37,7 +38,7 @@ def main(options: Options, world: World) -> int:
 def _print(options: Options, world: World, stop: StopRequest) -> int:
     document, plan = load(options, world)
     chosen = selected(plan, replace(options, names=(options.explain,)) if options.explain else options)
-    facts, silent = _probed(chosen.targets, world, stop) if options.probe else ({}, ())
+    facts, silent = _probed(chosen.targets, plan.file, world, stop) if options.probe else ({}, ())
     if options.explain:
         texts = (explained(target, facts, chosen.only.get(target, ())) for target in select(plan, (options.explain,)))
         world.stdout.write("\n".join(texts))
@@ -49,10 +50,12 @@ def _print(options: Options, world: World, stop: StopRequest) -> int:
     return 0
 
 
-def _probed(targets: Sequence[Target], world: World, stop: StopRequest) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
+def _probed(
+    targets: Sequence[Target], plan: Path, world: World, stop: StopRequest
+) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
     """What the nodes of `targets` say of themselves, and a word on each that says nothing. Raises Unreachable."""
     from mpbake.buildkit.probing import probed  # noqa: PLC0415 - Docker's part is slow, and most plans are printed without
     from mpbake.buildkit.tools import open_tools  # noqa: PLC0415
 
     with open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
-        return probed(tools, targets)
+        return probed(tools, targets, plan)

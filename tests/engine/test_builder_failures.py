@@ -270,3 +270,34 @@ def test_a_node_has_so_long_to_answer(
     assert time.monotonic() - began < 14
     assert f"node {name}/local (docker-container, the engine in use) cannot be used: no answer within 4.0s" in found
     assert "  = look at its log: docker logs buildx_buildkit_" in found
+
+
+def test_a_machine_that_is_gone_can_be_forgotten(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    """What else there is goes at once: the entry, and what is on this machine."""
+    plan = tmp_path / "build.toml"
+    plan.write_text(
+        container_plan(testbed, name, nodes=f'local = {{}}\nfar = {{ endpoint = "{testbed.ssh.endpoint}" }}')
+    )
+    assert run_mpbake(["builders", "up"]).returncode == 0
+    ssh_in_the_way(testbed, tmp_path, "-o Port=9")
+
+    def prune(*words: str, code: int) -> str:
+        done = run_mpbake(["builders", "prune", *words], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    try:
+        plan.write_text("version = 1\n[targets.web]\n")
+        said = prune(code=5)
+        assert f"{name}/local: container removed, and its cache\n" in said
+        assert f"{name}: taken out of buildx's store\n" in said
+        assert said.endswith("; if it is gone for good: mpbake builders prune --forget\n")
+        assert f"{name}-local" not in docker("ps", "--all")
+        prune(code=5)
+        assert f"may be left: container buildx_buildkit_{name}-far, volume" in prune("--forget", code=0)
+        assert prune(code=0) == "nothing to do\n"
+    finally:
+        docker("rm", "--force", "--volumes", f"buildx_buildkit_{name}-far")
+        docker("volume", "rm", "--force", f"buildx_buildkit_{name}-far_state")

@@ -182,3 +182,16 @@ def test_what_somebody_else_made_behind_tls_is_left_as_it_is(
         docker("rm", "--force", f"buildx_buildkit_{name}-far")
     mpbake("builders", "rm")
     assert name not in docker("context", "ls")
+
+
+def test_an_engine_behind_tls_that_never_answers_leaves_nothing(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(tls_plan(testbed, "never", 9))
+    docker("buildx", "ls")
+    before = own(testbed_env)
+    for command in (("builders", "up"), ("run", "web")):
+        assert "node never/far (docker-container, tcp://127.0.0.1:9) cannot be used" in mpbake(*command, code=5).stderr
+        assert own(testbed_env) == before
+    assert mpbake("builders", "rm").stderr == ""
+    assert mpbake("builders", "prune").stdout == "nothing to do\n"

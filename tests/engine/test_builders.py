@@ -157,6 +157,22 @@ def test_the_life_of_a_container(
     assert own(testbed_env) == before, "nothing of the user's own is changed"
 
 
+def test_a_container_stays_until_its_new_image_is_there_and_its_cache_goes_though_it_is_gone(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    identity, before = container_id(docker, name), own(testbed_env)
+    plan.write_text(container_plan(testbed, name).replace(testbed.node_image(), f"{testbed.registry.host}/no/such:1"))
+    assert '  = name a BuildKit image that can be had with image = "…"' in mpbake("builders", "up", code=5).stderr
+    assert container_id(docker, name) == identity
+    assert own(testbed_env) == before
+    docker("rm", "--force", identity.strip())
+    assert f"{name}/local: its container was gone, its cache is removed" in mpbake("builders", "rm").stderr
+    assert name not in docker("volume", "ls") + docker("buildx", "ls")
+
+
 def test_the_life_of_remote_nodes(
     testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
@@ -181,6 +197,23 @@ def test_the_life_of_remote_nodes(
     assert "linux/386*" not in docker("buildx", "inspect", name)
     mpbake("builders", "rm")
     assert own(testbed_env) == before
+
+
+def test_a_builder_that_becomes_the_engines_own(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    docker("buildx", "ls")
+    before = own(testbed_env)
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    plan.write_text(f'version = 1\n[builders.{name}]\ndriver = "docker"\n[targets.web]\nbuilder = "{name}"\n')
+    assert f"  - remove builder {name}: " in mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
+    assert "entry: driver" in mpbake("builders").stdout
+    assert f"{name}: taken out of buildx's store" in mpbake("builders", "up").stderr
+    assert own(testbed_env) == before
+    assert mpbake("builders", "up").stdout.endswith("  as declared\n")
+    assert f"{name}/local: container removed, and its cache" in mpbake("builders", "prune").stderr
 
 
 def test_a_container_on_another_machine(

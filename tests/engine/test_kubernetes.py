@@ -64,6 +64,14 @@ def objects(cluster: Cluster, namespace: str = "default") -> str:
     return cluster.kubectl("get", "deployments,configmaps", "--output", "name", "--namespace", namespace)
 
 
+def test_a_node_of_several_pods(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
+    """Each of its pods is told by buildx under the node's name."""
+    (tmp_path / "build.toml").write_text(plan(testbed, name, options="replicas = 2"))
+    assert f"{name}: in buildx's store" in mpbake("builders", "up").stderr
+    assert mpbake("builders", "plan").stdout.endswith("  as declared\nnothing to do\n")
+    mpbake("builders", "rm")
+
+
 def test_a_whole_life(
     testbed: Testbed,
     cluster: Cluster,

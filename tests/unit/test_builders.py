@@ -55,7 +55,8 @@ class Engine(FakeDocker):
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
         named = {name.replace("_", " "): answer for name, answer in answers.items()}
-        super().__init__({**named, "container": done(), "volume": done(), "buildx inspect": done(INSPECTED)})
+        usual = {"container": done(), "volume": done(), "image inspect": done(), "buildx inspect": done(INSPECTED)}
+        super().__init__({**named, **{words: each for words, each in usual.items() if words not in named}})
         self.made = mark
         self.status = status
         self.busy = busy
@@ -115,7 +116,7 @@ def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple
     """What was to be done, what was said, and what went wrong."""
     this, said = builders(folder, engine)
     told: list[str] = []
-    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes)))
+    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear)))
     return "".join(told), said, [str(each) for each in found.errors]
 
 
@@ -146,6 +147,29 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
     assert not [each for each in engine.commands if each.startswith("volume")], "its cache stays"
+
+
+@pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])
+def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, image: str) -> None:
+    engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=failed("x: manifest unknown"))
+    options = (("image", image),) if image else ()
+    _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
+    assert errors == [
+        text("""
+            node ci/local (docker-container, ssh://far) cannot be used: x: manifest unknown
+              = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
+            """)
+    ]
+    assert f"pull --quiet {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
+    assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+
+
+def test_a_new_image_is_fetched_before_the_old_container_goes(tmp_path: Path) -> None:
+    engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=done())
+    assert not brought_up(tmp_path, engine)[2]
+    commands = [each.partition(" --")[0] for each in engine.commands]
+    assert commands.index("pull") < commands.index("container rm")
 
 
 def test_a_stopped_container_is_started(tmp_path: Path) -> None:
@@ -235,7 +259,7 @@ def test_an_inventory_of_an_engine_that_cannot_be_trusted(tmp_path: Path, certif
     this, _ = builders(tmp_path, engine)
     with serving(certificates.engine()) as port:
         node = secured(port, certificates, without="cert key")
-        (listed,) = inventory(this.tools, replace(CI, nodes=(node,)))
+        (listed,) = inventory(this.tools, replace(CI, nodes=(node,)), this.plan)
     assert (listed.status, listed.trouble) == ("unusable", WANTS_CERTIFICATE)
     assert engine.commands == []
 
@@ -276,6 +300,13 @@ def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_pa
         "  = install a newer buildx, or take that option away"
     )
     assert not (tmp_path / ".docker/buildx/instances").exists()
+
+
+def test_a_node_of_several_pods_is_one(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.answers["buildx inspect"] = done(INSPECTED + "Name: ci-local\nPlatforms: linux/arm64*\n")
+    assert brought_up(tmp_path, engine)[2] == []
+    assert (tmp_path / ".docker/buildx/instances/ci").exists()
 
 
 def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Path) -> None:
@@ -334,6 +365,20 @@ def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Pat
     assert said == ["ci: taken out of buildx's store"]
 
 
+def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    tls = replace(certificates.tls(), key=certificates.folder / "server.key")
+    remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="tcp://10.0.0.7:1234", options=(), tls=tls)
+    declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
+    _, said, errors = brought_up(tmp_path, Engine(), declared)
+    assert [each.partition("\n")[0] for each in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert not (tmp_path / ".docker/buildx/instances").exists()
+    this, _ = builders(tmp_path, Engine())
+    assert this.tools.records.of_plan(this.plan) == []
+
+
 def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     engine = Engine()
     engine.answers["buildx inspect"] = done("Name: far\nPlatforms: linux/amd64\n")
@@ -341,6 +386,30 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     plan, said, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
     assert (plan, said, errors) == ("e (docker)\n  as declared\n", [], [])
     assert engine.commands == ["buildx inspect far"]
+
+
+def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Path) -> None:
+    """Else `docker buildx build --builder` would mean the old one. Another plan's stays."""
+    engine = Engine()
+    engine.answers = {"buildx inspect far": done("Name: far\nPlatforms: linux/amd64\n"), **engine.answers}
+    node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
+    declared = Builder(name="ci", driver=Driver.DOCKER, nodes=(node,))
+    one, other, said = two_plans(tmp_path, engine)
+    assert not one.bring_up(CI, lambda _: None).errors
+    assert other.bring_up(declared, lambda _: None).changes == ()
+    (listed,) = inventory(one.tools, declared, one.plan)
+    assert listed.drift == ("entry: driver",)
+    said.clear()
+    found = one.bring_up(declared, lambda _: None)
+    why = "it is the engine's own builder by now, which needs none in buildx's store"
+    assert changes_text(declared, found.changes).splitlines()[1:] == [
+        f"  - remove builder ci: {why}",
+        "      driver: docker-container -> docker",
+    ]
+    assert said == ["ci: taken out of buildx's store"]
+    assert one.bring_up(declared, lambda _: None).changes == ()
+    (record,) = one.tools.records.of_plan(one.plan)
+    assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"
 
 
 def test_a_kubernetes_builder(tmp_path: Path) -> None:
@@ -375,6 +444,10 @@ def test_stop(tmp_path: Path) -> None:
     engine.status = "exited"
     assert this.stop(CI) == []
     assert said == ["ci/local: stopped", "ci/local: does not run"]
+    engine.status = "restarting"
+    assert this.stop(CI) == []
+    assert engine.commands[-1] == "container stop c0ffee"
+    assert said[2:] == ["ci/local: stopped"], "it would start again and again"
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -394,6 +467,151 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     said.clear()
     assert this.remove(CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
+
+
+GONE = "ci/local: its container was gone, its cache is removed"
+
+
+def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_here(tmp_path: Path) -> None:
+    for declared in (True, False):
+        engine = Engine()
+        brought_up(tmp_path, engine)
+        engine.made = ""
+        this, said = builders(tmp_path, engine)
+        if declared:
+            assert this.remove(CI, keep_state=False) == []
+        else:
+            assert this.prune(record_of(CI, this.plan, None), {}) == []
+        assert said == [GONE, "ci: taken out of buildx's store"]
+        assert this.tools.records.read("ci", this.plan) is None
+        engine.answers["volume"] = failed("no such volume")
+        said.clear()
+        assert this.remove(CI, keep_state=False) == []
+        assert said == []
+
+
+def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
+    engine = Engine()
+    this, said = builders(tmp_path, engine)
+    assert this.remove(CI, keep_state=False) == [], "nothing was made from here"
+    for keep in (True, False):
+        this.tools.records.add("ci", CI.nodes, this.plan)
+        if keep:
+            assert this.remove(CI, keep_state=True) == []
+        else:
+            respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
+            assert this.prune(record_of(CI, this.plan, None), {"ci": respelled}) == []
+    assert not [each for each in engine.commands if each.startswith("volume")]
+    assert GONE not in said
+
+
+OUT_OF_REACH = "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
+FIREWALL = "is the machine up, and does a firewall let this machine through? try: ssh far true"
+FORGOTTEN = (
+    "ci/local: out of reach, and forgotten; on ssh://far may be left: "
+    "container buildx_buildkit_ci-local, volume buildx_buildkit_ci-local_state"
+)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_path: Path, *, declared: bool) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    engine.unreachable = True
+    this, said = builders(tmp_path, engine)
+    record = this.tools.records.read("ci", this.plan)
+    assert record is not None
+
+    def remove(*, forget: bool = False) -> list[str]:
+        if declared:
+            return [str(each) for each in this.remove(CI, keep_state=False, forget=forget)]
+        return [str(each) for each in this.prune(record, {}, forget=forget)]
+
+    command = "rm --forget ci" if declared else "prune --forget"
+    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good: mpbake builders {command}"
+    assert remove() == [error]
+    assert said == ["ci: taken out of buildx's store"]
+    assert this.tools.records.read("ci", this.plan) == record
+    assert remove() == [error]
+    assert remove(forget=True) == []
+    assert said[1:] == [FORGOTTEN]
+    assert this.tools.records.read("ci", this.plan) is None
+
+
+def test_a_node_that_was_never_reached_is_not_noted(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.unreachable = True
+    assert OUT_OF_REACH in brought_up(tmp_path, engine)[2][0]
+    this, said = builders(tmp_path, engine)
+    assert this.tools.records.of_plan(this.plan) == []
+    engine.unreachable = False
+    assert this.remove(CI, keep_state=False) == []
+    assert said == []
+
+
+class Contexts(Engine):
+    """An engine behind TLS, and a docker that keeps at most one context."""
+
+    kept = False
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Keep, show or remove it."""
+        match list(arguments[:2]):
+            case ["context", "create"]:
+                self.kept = True
+            case ["context", "rm"]:
+                self.kept = False
+            case ["context", "inspect"] if not self.kept:
+                return failed("not found")
+            case ["context", "inspect"]:
+                found = {"Name": arguments[2], "Metadata": {"Description": "made by mpbake"}}
+                return done(json.dumps([{**found, "Endpoints": {"docker": {"Host": "tcp://as-it-was"}}}]))
+            case ["container", "inspect"] if not self.kept:
+                return failed(f'context "{settings["endpoint"]}" not found')
+        return super().run(arguments, **settings)
+
+
+def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Contexts(context=done())
+    engine.unreachable = True
+    with serving(certificates.engine()) as port:
+        far = replace(CI, nodes=(secured(port, certificates),))
+        _, said, errors = brought_up(tmp_path, engine, far)
+    assert [each.partition(" cannot")[0] for each in errors] == [
+        f"node ci/local (docker-container, {far.nodes[0].endpoint})"
+    ]
+    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert not engine.kept
+    this, said = builders(tmp_path, engine)
+    assert this.tools.records.of_plan(this.plan) == []
+    assert this.remove(far, keep_state=False) == [], "there is nothing, and no way there"
+    engine.kept = True
+    assert len(this.remove(far, keep_state=False)) == 1, "another machine may have made it"
+    assert said == ["ci/local: docker context mpbake-ci-local removed"]
+
+
+def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    engine = Contexts(context=done())
+    with serving(certificates.engine()) as port:
+        far = replace(CI, nodes=(secured(port, certificates),))
+        assert not brought_up(tmp_path, engine, far)[2]
+    this, said = builders(tmp_path, engine)
+    engine.unreachable = True
+    assert len(this.remove(far, keep_state=False)) == 1
+    assert engine.kept
+    engine.kept = False
+    assert [str(each) for each in this.remove(far, keep_state=False)] == [
+        text("""
+            ci/local: what was made there cannot be reached: the docker context mpbake-ci-local is gone
+              = if it is gone for good: mpbake builders rm --forget ci
+            """)
+    ]
+    engine.kept = True
+    assert this.remove(far, keep_state=False, forget=True) == []
+    assert "ci/local: docker context mpbake-ci-local removed" in said
+    assert this.tools.records.of_plan(this.plan) == []
 
 
 def test_prune(tmp_path: Path) -> None:
@@ -548,11 +766,12 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     engine = Engine()
     engine.unreachable = True
     this, _ = builders(tmp_path, engine)
-    found = look(this.tools, CI)
+    found = look(this.tools, CI, this.plan)
     assert [each.message for each in found.errors] == [
         "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
     ]
     assert [change.thing.value for change in found.changes] == ["builder"]
+    assert found.unclear == ("node ci/local",)
 
 
 def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
@@ -562,7 +781,9 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
     docker = FakeDocker({"buildx inspect": done("Name: theirs0\nStatus: stopped\n")})
     node = Node(builder="theirs", name="theirs0", driver=Driver.DOCKER_CONTAINER, external=True)
     this, _ = builders(tmp_path, docker)
-    (listed,) = inventory(this.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True))
+    (listed,) = inventory(
+        this.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True), this.plan
+    )
     assert (listed.status, listed.trouble) == ("stopped", "")
     assert docker.commands == ["buildx inspect theirs0"]
 
@@ -570,19 +791,25 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
 def test_an_inventory(tmp_path: Path) -> None:
     engine = Engine()
     this, _ = builders(tmp_path, engine)
-    assert "missing" in inventory_text([inventory(this.tools, CI)])
+    assert "missing" in inventory_text([inventory(this.tools, CI, this.plan)])
     brought_up(tmp_path, engine)
-    (listed,) = inventory(this.tools, CI)
+    (listed,) = inventory(this.tools, CI, this.plan)
     assert (listed.status, listed.reported, listed.drift) == ("running", parse_platforms(["linux/arm64"]), ())
     engine.made = "driver=0"
     other = replace(CI, nodes=(replace(LOCAL, platforms=()),))
-    (listed,) = inventory(this.tools, other)
+    (listed,) = inventory(this.tools, other, this.plan)
     assert listed.drift == ("driver", "memory", "entry: platforms")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(tmp_path / "s"))
+        server.listen()
+        remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
+        (listed,) = inventory(this.tools, replace(CI, driver=Driver.REMOTE, nodes=(remote,)), this.plan)
+    assert listed.drift == ("entry: driver", "entry: mark", "entry: endpoint", "entry: memory")
     engine.status = "exited"
-    assert inventory(this.tools, CI)[0].status == "exited"
+    assert inventory(this.tools, CI, this.plan)[0].status == "exited"
     engine.answers["buildx inspect"] = failed("ERROR: no")
     engine.status = "running"
-    (listed,) = inventory(this.tools, CI)
+    (listed,) = inventory(this.tools, CI, this.plan)
     assert listed.status == "unusable"
     assert listed.trouble == (
         "node ci/local (docker-container, ssh://far) cannot be used: no\n  = try: docker -H ssh://far version"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,9 @@ __all__ = ["plain_environment"]
         ("builders plan --detailed-exitcode", Options(action="plan", detailed_exitcode=True)),
         ("builders stop ci", Options(action="stop", names=("ci",))),
         ("builders rm --keep-state", Options(action="rm", keep_state=True)),
+        ("builders rm ci --forget", Options(action="rm", names=("ci",), forget=True)),
         ("builders prune", Options(action="prune")),
+        ("builders prune --forget", Options(action="prune", forget=True)),
     ],
 )
 def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: Options) -> None:
@@ -70,7 +72,7 @@ def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
     """What `builders plan` makes of what was found."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "look", lambda _, builder: found if builder == CI else pytest.fail(str(builder)))
+        patch.setattr(command, "look", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder)))
         code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
 
@@ -102,6 +104,16 @@ def test_the_plan_of_builders(tmp_path: Path) -> None:
         "warning: tls.cert expires\n",
     )
     assert shown(tmp_path, something, detailed_exitcode=True)[0] == 2
+
+
+def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
+    gone = Found(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
+    unknown = "  ? node ci/local: whether it is as declared is not known\n"
+    assert shown(tmp_path, gone)[1] == f"ci (docker-container)\n{unknown}1 not known\n"
+    some = replace(gone, changes=(START,))
+    assert shown(tmp_path, some)[1] == (
+        f"ci (docker-container)\n  > start container c: it is exited\n{unknown}1 to start, 1 not known\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
 def test_somebody_elses_stays(tmp_path: Path) -> None:
     cluster = Cluster(deployment(""))
     plan, said, errors = brought_up(tmp_path, cluster)
-    assert plan == "k (kubernetes)"
+    assert plan == "k (kubernetes)\n  ? node k/n: whether it is as declared is not known"
     assert said == ["k: not put into buildx's store before all of its nodes can be made"]
     assert errors == [
         text("""
@@ -223,6 +223,7 @@ def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Co
     assert brought_up(tmp_path, cluster)[2] == [error]
     this, _ = builders(tmp_path, cluster)
     assert [str(each) for each in this.remove(CLUSTER, keep_state=False)] == [error]
+    assert [str(each) for each in this.remove(CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
     assert cluster.found, "it is still there"
 
 
@@ -311,7 +312,7 @@ def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, A
 def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
     this, _ = builders(tmp_path, docker)
-    (listed,) = inventory(this.tools, CLUSTER)
+    (listed,) = inventory(this.tools, CLUSTER, this.plan)
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
@@ -321,9 +322,9 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
 
 def test_as_listed(tmp_path: Path) -> None:
     this, _ = builders(tmp_path, Cluster())
-    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER)])
+    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
     this, _ = builders(tmp_path, Cluster(deployment(ready=0)))
-    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER)])
+    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
 
 
 def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:

@@ -183,8 +183,9 @@ def test_tables_for_platforms_that_nothing_is_built_for() -> None:
     ],
 )
 def test_tables_for_platforms_that_may_be_built_for(written: str, instead: str) -> None:
-    found = warned(MISSPELT.replace(written, instead)).splitlines()
-    assert [line for line in found if not line.endswith(": doubtful-value")] == []
+    plan = MISSPELT.replace(written, instead)
+    misspelt = "11 targets.new.platforms.0: doubtful-value" if "[targets.new]" in plan else ""
+    assert warned(plan) == misspelt
 
 
 def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
