@@ -27,8 +27,7 @@ def main(options: Options, world: World) -> int:
     """Print the plan of `options.names`, or why one target is built where it is."""
     stop = StopRequest()
     try:
-        with stopped_by_signals(stop):
-            return _print(options, world, stop)
+        return _print(options, world, stop)
     except MpbakeError:
         if stop.signal:  # whatever failed, failed because it was stopped
             return exit_code((), stop.signal)
@@ -57,5 +56,5 @@ def _probed(
     from mpbake.buildkit.probing import probed  # noqa: PLC0415 - Docker's part is slow, and most plans are printed without
     from mpbake.buildkit.tools import open_tools  # noqa: PLC0415
 
-    with open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
+    with stopped_by_signals(stop), open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
         return probed(tools, targets, plan)

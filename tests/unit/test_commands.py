@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,13 @@ def test_plan(folder: Path) -> None:
     assert said(plan.main, world(folder), names=("web",)) == WEB
     assert said(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
+
+
+def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to stop would be noted, and the plan be printed all the same."""
+    before = str(signal.getsignal(signal.SIGTERM))
+    monkeypatch.setattr(plan, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
+    assert said(plan.main, world(folder)) == before
 
 
 def test_plan_explained(folder: Path) -> None:
