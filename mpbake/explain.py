@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.placement import declares, equal_nodes, family, how_built, own_platform
+from mpbake.placement import declares, equal_nodes, family, how_built, is_silent, own_platform
 from mpbake.plan import Emulation
 from mpbake.steps import How
 from mpbake.text import columns
@@ -40,8 +40,9 @@ def _rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) ->
         elif node in equal:
             verdict = _chosen(target, node, equal)
         else:
-            verdict = f"not taken: {equal[0].id} {_better(equal[0], node, platform, (how, own))}"
-            if target.builder.emulation is Emulation.ALLOW and how is How.NATIVE and own is not How.NATIVE:
+            verdict = f"not taken: {equal[0].id} {_better(equal[0], node, platform, (how, own), facts)}"
+            helps = target.builder.emulation is Emulation.ALLOW and not is_silent(node, facts)
+            if helps and how is How.NATIVE and own is not How.NATIVE:
                 verdict += "; helps out if it can emulate and is done sooner"
         rows.append([node.id, _ability(node, platform, facts), verdict])
     return rows
@@ -60,7 +61,7 @@ def _ability(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> 
         case None:
             return f"builds {_names(facts[node.id].platforms)} only"
         case _:
-            return f"{others}; not asked what it builds"
+            return f"{others}; {'does not answer' if is_silent(node, facts) else 'not asked what it builds'}"
 
 
 def _chosen(target: Target, node: Node, equal: Sequence[Node]) -> str:
@@ -73,9 +74,11 @@ def _chosen(target: Target, node: Node, equal: Sequence[Node]) -> str:
     return f"chosen, and preferred for {reason}"
 
 
-def _better(best: Node, node: Node, platform: Platform, ways: tuple[How, How]) -> str:
+def _better(best: Node, node: Node, platform: Platform, ways: tuple[How, How], facts: Mapping[str, NodeFacts]) -> str:
     """Why `node` comes after `best`; `ways` are how these two build the platform."""
     how, own = ways
+    if own is How.UNKNOWN and how is not How.UNKNOWN and is_silent(node, facts):
+        return "answers"
     if declares(best, platform) and not declares(node, platform):
         return "declares it"
     if how is own:

@@ -106,7 +106,7 @@ class FoundNode:
     """A declared node beside what there is of it.
 
     `mark` is that of the declaration. `context` says whether the docker context that it needs is right; None when it
-    needs none. `trouble` is why nothing could be found out.
+    needs none. `trouble` is why nothing could be found out; `silent` says that it did not answer.
     """
 
     node: Node
@@ -114,6 +114,7 @@ class FoundNode:
     made: Made | None = None
     context: bool | None = None
     trouble: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -374,12 +375,13 @@ def summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
 class Listed:
     """A declared node beside the real one. `reported` are its platforms in its own order, its hardware's own first.
 
-    `trouble` is why it cannot be used, and what to do.
+    `trouble` is why it cannot be used, and what to do; `silent` says that it did not answer.
     """
 
     node: Node
     status: str
     trouble: str = ""
+    silent: bool = False
     version: str = ""
     reported: tuple[Platform, ...] = ()
     drift: tuple[str, ...] = ()

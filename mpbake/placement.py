@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 class NodeFacts:
     """What a node said of itself. `platforms` is in its own order: the first is what its hardware is.
 
-    `slots` is how many things it builds at once; 0 where it did not say.
+    `slots` is how many things it builds at once; 0 where it did not say. One that was asked and did not answer is
+    `silent`: nothing is known of it but that it cannot be counted on.
     """
 
     driver: Driver
     platforms: tuple[Platform, ...] = ()
     version: str = ""
     slots: int = 0
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +66,10 @@ class Placement:
 def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> Placement:
     """Give every platform of `target` to the nodes of its builder that build it best.
 
-    A node that declares a platform comes first, then one that runs it natively, then one that emulates it. `facts`
-    maps node ids to what is known; a node that is not in it has not been asked. `only`, if given, stands in for the
-    platforms of the target. Platforms for which something else is built do not share a piece.
+    A node that declares a platform comes first, then one that runs it natively, then one that emulates it, and last
+    one that was asked and does not answer. `facts` maps node ids to what is known; a node that is not in it has not
+    been asked. `only`, if given, stands in for the platforms of the target. Platforms for which something else is
+    built do not share a piece.
     """
     shares: dict[tuple[tuple[Node, ...], tuple[int, ...]], list[Placed]] = {}
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
@@ -99,7 +103,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
 def _spare(piece: BuildPiece, facts: Mapping[str, NodeFacts]) -> tuple[Node, ...]:
     """The nodes that emulate all that `piece` builds natively, or that have not been asked whether they do."""
     ways = {How.EMULATED, How.UNKNOWN}
-    others = [node for node in piece.target.builder.nodes if node not in piece.nodes]
+    others = [node for node in piece.target.builder.nodes if node not in piece.nodes and not is_silent(node, facts)]
     if any(each.how is not How.NATIVE for each in piece.platforms):
         return ()
     return tuple(
@@ -132,11 +136,16 @@ def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) ->
     if declares(node, platform):
         return How.NATIVE
     known = facts.get(node.id)
-    if known is None:
+    if known is None or known.silent:
         return How.UNKNOWN
     if natively(known.platforms, platform):
         return How.NATIVE
     return How.EMULATED if any(runs(each, platform) for each in known.platforms) else None
+
+
+def is_silent(node: Node, facts: Mapping[str, NodeFacts]) -> bool:
+    """Whether `node` was asked, and did not answer."""
+    return node.id in facts and facts[node.id].silent
 
 
 def declares(node: Node, platform: Platform) -> bool:
@@ -152,11 +161,12 @@ def equal_nodes(target: Target, platform: Platform, facts: Mapping[str, NodeFact
 
 def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, list[Node]]:
     """The equal nodes that build `platform` best; none when nobody does."""
-    ranked: dict[int, list[tuple[How, Node]]] = {}
+    ranked: dict[_Rank, list[tuple[How, Node]]] = {}
     for node in builder.nodes:
         how = how_built(node, platform, facts)
         if how is not None:
-            ranked.setdefault(_rank(node, platform, how), []).append((how, node))
+            rank = _Rank.DECLARED if declares(node, platform) else _rank(builder, how, silent=is_silent(node, facts))
+            ranked.setdefault(rank, []).append((how, node))
     if not ranked:
         return How.UNKNOWN, []
     best = ranked[min(ranked)]
@@ -164,14 +174,24 @@ def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFa
     return how, [node for _, node in best if _abilities(node, facts) == _abilities(first, facts)]
 
 
-def _rank(node: Node, platform: Platform, how: How) -> int:
-    match how:
-        case How.NATIVE:
-            return 0 if declares(node, platform) else 1
-        case How.EMULATED:
-            return 3
-        case How.UNKNOWN:
-            return 2
+class _Rank(IntEnum):
+    """The order in which nodes are taken for a platform."""
+
+    DECLARED = 0
+    NATIVE = 1
+    UNKNOWN = 2
+    EMULATED = 3
+    SILENT = 4
+
+
+def _rank(builder: Builder, how: How, *, silent: bool) -> _Rank:
+    """The rank of a node that does not declare the platform.
+
+    Where emulation is forbidden, a silent node may still be the only one that is allowed to build it.
+    """
+    if how is How.UNKNOWN and silent and builder.emulation is not Emulation.FORBID:
+        return _Rank.SILENT
+    return {How.NATIVE: _Rank.NATIVE, How.UNKNOWN: _Rank.UNKNOWN, How.EMULATED: _Rank.EMULATED}[how]
 
 
 def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform]:
@@ -311,7 +331,8 @@ def _overwritten_caches(target: Target, pieces: Iterable[BuildPiece]) -> Iterabl
 def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
     def known(node: Node) -> str:
         reported = facts[node.id].platforms if node.id in facts else ()
-        return ", ".join(str(each) for each in node.platforms or reported) or "not known"
+        unknown = "does not answer" if is_silent(node, facts) else "not known"
+        return ", ".join(str(each) for each in node.platforms or reported) or unknown
 
     return "; ".join(f"{node.name}: {known(node)}" for node in builder.nodes)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
+from mpbake.errors import Unreachable
 from mpbake.lifecycle import MADE, Action, Listed, Thing
 from mpbake.plan import Driver
 
@@ -28,7 +29,7 @@ def inventory(tools: Tools, builder: Builder, plan: Path) -> list[Listed]:
     found = look(tools, builder, plan)
     lines = side_by_side(lambda node: _line(tools, found, node), found.nodes)
     return [
-        each if isinstance(each, Listed) else Listed(node=node.node, status=_UNUSABLE, trouble=str(each))
+        each if isinstance(each, Listed) else _unusable(node.node, str(each), silent=isinstance(each, Unreachable))
         for node, each in zip(found.nodes, lines, strict=True)
     ]
 
@@ -37,7 +38,7 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     node = each.node
     drift = _drift(found, node)
     if each.trouble:
-        return Listed(node=node, status=_UNUSABLE, trouble=each.trouble)
+        return _unusable(node, each.trouble, silent=each.silent)
     if node.driver in MADE and not node.external:
         status = each.made.status if each.made else "missing"
         if status != "running":
@@ -46,6 +47,10 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     return Listed(
         node=node, status=ready.note, version=ready.facts.version, reported=ready.facts.platforms, drift=drift
     )
+
+
+def _unusable(node: Node, trouble: str, *, silent: bool) -> Listed:
+    return Listed(node=node, status=_UNUSABLE, trouble=trouble, silent=silent)
 
 
 def _ask(tools: Tools, node: Node) -> Ready:

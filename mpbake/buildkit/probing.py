@@ -26,7 +26,7 @@ def probed(tools: Tools, targets: Sequence[Target], plan: Path) -> tuple[dict[st
     """
     builders = dict.fromkeys(target.builder for target in targets)
     lines = [line for each in builders for line in inventory(tools, _settled(tools, each, targets), plan)]
-    facts = {line.node.id: _facts(line) for line in lines if line.reported}
+    facts = {line.node.id: _facts(line) for line in lines if line.reported or line.silent}
     return facts, tuple(_silence(line) for line in lines if not line.reported)
 
 
@@ -39,9 +39,11 @@ def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Build
 
 
 def _facts(line: Listed) -> NodeFacts:
-    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version)
+    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version, silent=line.silent)
 
 
 def _silence(line: Listed) -> str:
-    why = line.trouble.partition("\n")[0] if line.trouble else f"it is {line.status}, and is not started to be asked"
-    return f"{line.node.id} was not asked: {why}"
+    if line.trouble:
+        why = line.trouble.partition("\n")[0]
+        return f"{line.node.id} cannot be asked: {why}"
+    return f"{line.node.id} was not asked: it is {line.status}, and is not started to be asked"

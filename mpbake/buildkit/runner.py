@@ -23,7 +23,7 @@ from mpbake.buildkit.tools import side_by_side
 from mpbake.buildkit.verification import Verification
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.expected import expected_of
-from mpbake.placement import archives, contradictions
+from mpbake.placement import NodeFacts, archives, contradictions
 from mpbake.plan import Driver
 from mpbake.references import parse_fields
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.events import Reporter
-    from mpbake.placement import NodeFacts
     from mpbake.plan import Node, Plan, Target
     from mpbake.platforms import Platform
     from mpbake.state import State
@@ -96,10 +95,16 @@ class BuildKitRunner:
     def probe(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
         """Make `nodes` ready, side by side, and tell what they are, by node id.
 
-        A node that fails is left out: its own step will fail, and with it only what needs it.
+        A node that cannot be reached is silent. One that fails otherwise, since something must be mended, is left out:
+        its own step will fail, and with it only what needs it.
         """
-        found = zip(nodes, side_by_side(self.nodes.ready, nodes), strict=True)
-        return {node.id: each.facts for node, each in found if not isinstance(each, MpbakeError)}
+        facts = {}
+        for node, each in zip(nodes, side_by_side(self.nodes.ready, nodes), strict=True):
+            if isinstance(each, Unreachable):
+                facts[node.id] = NodeFacts(driver=node.driver, silent=True)
+            elif not isinstance(each, MpbakeError):
+                facts[node.id] = each.facts
+        return facts
 
     def complaint(self, node: Node) -> MpbakeError | None:
         """Why `node`, which has been probed, cannot be had."""

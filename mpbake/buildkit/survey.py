@@ -9,7 +9,7 @@ from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.tools import side_by_side
-from mpbake.errors import MpbakeError, UsageError
+from mpbake.errors import MpbakeError, Unreachable, UsageError
 from mpbake.lifecycle import Entry, FoundNode, context_of, to_bring_up
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
@@ -53,7 +53,7 @@ def look(tools: Tools, builder: Builder, plan: Path) -> Found:
     """
     asked = side_by_side(lambda node: _look_at(tools, node), builder.nodes)
     looked = [
-        each if isinstance(each, _Looked) else _Looked(found=FoundNode(node=node, trouble=str(each)), error=each)
+        each if isinstance(each, _Looked) else _Looked(found=_without_word(node, each), error=each)
         for node, each in zip(builder.nodes, asked, strict=True)
     ]
     errors = [each.error for each in looked if each.error is not None]
@@ -73,6 +73,10 @@ def look(tools: Tools, builder: Builder, plan: Path) -> Found:
         warnings=tuple(warning for each in looked for warning in each.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
+
+
+def _without_word(node: Node, error: MpbakeError) -> FoundNode:
+    return FoundNode(node=node, trouble=str(error), silent=isinstance(error, Unreachable))
 
 
 def _look_at(tools: Tools, node: Node) -> _Looked:

@@ -19,7 +19,7 @@ from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
 from mpbake.executor import WORKERS, Executor, StopRequest, exit_code
-from mpbake.placement import to_probe
+from mpbake.placement import is_silent, to_probe
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
 from mpbake.schedule import Schedule
@@ -83,16 +83,17 @@ class _Run:
         if nodes:
             reporting.handle(Preparing(nodes=nodes))
         facts = self.runner.probe(nodes)
+        lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
         graph, warnings = graph_of(document, chosen, facts)
         unset = unset_variables(chosen.targets, self.world.environment)
-        for warning in (*unset, *warnings, *self._left_out([node for node in nodes if node.id not in facts], graph)):
+        for warning in (*unset, *warnings, *self._left_out(lost, graph)):
             reporting.handle(Warned(message=warning))
         return graph, reporting
 
-    def _left_out(self, silent: Sequence[Node], graph: BuildGraph) -> Iterator[str]:
-        """A word on each node that does not answer and is done without. Raises its error where it is required."""
+    def _left_out(self, lost: Sequence[Node], graph: BuildGraph) -> Iterator[str]:
+        """A word on each node that cannot be had and is done without. Raises its error where it is required."""
         used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
-        for node in silent:
+        for node in lost:
             error = self.runner.complaint(node)
             if error is not None and node.required:
                 raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -111,6 +112,28 @@ def test_node_that_is_dead_at_the_start_is_left_out(
     assert done.returncode == 0, done.stderr
     assert "warning: pool/a is left out for now: node pool/a does not answer at " in done.stderr
     assert len(nodes["b"].builds()) == 3
+
+
+def test_node_that_declares_nothing_and_is_dead_at_the_start_is_left_out(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    """Whatever it is: the other one emulates what nobody runs natively, and says so."""
+    nodes["a"].stop()
+    plan = pool_plan(testbed, nodes, target("web", testbed)).replace('platforms = ["linux/amd64"]\ntls', "tls")
+    (tmp_path / "build.toml").write_text(plan.replace("linux/amd64", "linux/arm64"))
+    forbidding = plan.replace("slots = 1", "slots = 1\nemulation = 'forbid'").replace("linux/amd64", "linux/arm64")
+    done = run_mpbake(["run", "*"])
+    assert done.returncode == 0, done.stderr
+    assert "warning: pool/a is left out: node pool/a does not answer at " in done.stderr
+    assert "warning: web: linux/arm64 emulated on pool/b: 5 to 10 times slower than native" in done.stderr
+    assert len(nodes["b"].builds()) == 1
+    plain = run_mpbake(["plan", "web", "--probe"])
+    assert "linux/arm64 EMULATED on pool/b" in re.sub(" +", " ", plain.stdout)
+    assert "warning: pool/a cannot be asked: node pool/a does not answer at " in plain.stdout
+    (tmp_path / "build.toml").write_text(forbidding)
+    done = run_mpbake(["run", "*"])
+    assert done.returncode == 5, "it may be the native one, which alone is allowed to build it"
+    assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
 
 
 def test_required_node_that_is_dead_is_an_error(

@@ -27,9 +27,12 @@ nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"], tls = { 
 
 
 def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAINER) -> dict[str, NodeFacts]:
-    """What nodes said, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first."""
+    """What nodes said, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first.
+
+    Without any, the node did not answer.
+    """
     return {
-        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()))
+        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), silent=not platforms)
         for node, platforms in reported.items()
     }
 

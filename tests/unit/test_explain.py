@@ -86,6 +86,25 @@ def test_what_nodes_said() -> None:
     ]
 
 
+def test_a_node_that_does_not_answer() -> None:
+    facts = facts_of({"x/arm": "", "x/a": "linux/amd64 linux/arm64"})
+    one = re.sub("nodes.[bc].*", "", PLAN).replace('driver = "remote"', 'driver = "remote"\nemulation = "allow"')
+    assert rows(explained(target_of_text(one), facts), "linux/arm64") == [
+        "x/a | is itself linux/amd64, and emulates it | chosen: the best",
+        "x/arm | declares nothing; does not answer | not taken: x/a answers",
+    ]
+    assert rows(explained(target_of_text(one), facts), "linux/amd64") == [
+        "x/a | declares it | chosen: the best",
+        "x/arm | declares nothing; does not answer | not taken: x/a answers",
+    ]
+    assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/amd64")[2] == (
+        "x/c | declares linux/386; does not answer | not taken: x/a answers"
+    )
+    assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/386")[2] == (
+        "x/c | declares it | not taken: x/a stands first in the plan, and this one builds other platforms than that"
+    ), "what it declares holds, whether it answers or not"
+
+
 def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
     assert (
         explained(target_of_text("[targets.web]"), {})
@@ -98,7 +117,9 @@ def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
     )
 
 
-@pytest.mark.parametrize("said", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}])
+@pytest.mark.parametrize(
+    "said", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}, {"x/arm": ""}]
+)
 def test_what_is_chosen_is_what_placement_chooses(said: dict[str, str]) -> None:
     facts = facts_of(said)
     for target in resolve_text(PLAN).targets.values():

@@ -75,6 +75,9 @@ def test_each_platform_goes_to_the_node_that_declares_it() -> None:
         """)
 
 
+SLOW = "warning: web: linux/amd64 emulated on x/b: 5 to 10 times slower than native"
+
+
 @pytest.mark.parametrize(
     ("nodes", "said", "where"),
     [
@@ -96,6 +99,14 @@ def test_each_platform_goes_to_the_node_that_declares_it() -> None:
         ("a = arm64\nb =", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
         # and better than one that is not known
         ("a =\nb = arm64", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        # what does not answer comes after what emulates, and is better than nothing
+        ("a =\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 emulated on b: KEEP, one of 1\n" + SLOW),
+        ("a =\nb =", {"a": "", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
+        ("a =\nb =\nc =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 not known yet on c: KEEP, one of 1"),
+        ("a =\nb =", {"a": "", "b": "s390x"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
+        ("a =\nb =", {"a": "", "b": ""}, "linux/amd64 not known yet on a or b: KEEP, one of 1"),
+        # but what it declares holds: it may be back, and it is not quietly emulated elsewhere
+        ("a = amd64\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
     ],
 )
 def test_declared_before_detected_before_unknown_before_emulated(nodes: str, said: dict[str, str], where: str) -> None:
@@ -119,6 +130,9 @@ def test_emulation_may_be_forbidden() -> None:
     assert placed("a =\nb =", "arm64", builder="emulation = 'forbid'", a=reported("amd64 arm64")) == (
         "linux/arm64 not known yet on b: KEEP, one of 1"
     )
+    assert placed("a =\nb =", "arm64", builder="emulation = 'forbid'", a=reported("amd64 arm64"), b="") == (
+        "linux/arm64 not known yet on b: KEEP, one of 1"
+    ), "one that does not answer may be the native one"
     both = {"a": reported("amd64 arm64"), "b": reported("386")}
     assert placed("a =\nb =", "amd64 arm64", builder="emulation = 'forbid'", **both) == text("""
         linux/amd64 native on a: KEEP, one of 1
@@ -191,6 +205,7 @@ def test_a_declaration_includes_what_such_hardware_runs(declared: str, wanted: s
         ("allow", {}, {"linux/amd64": "arm other", "linux/arm64": "intel other"}),
         ("allow", {"x/intel": "linux/amd64"}, {"linux/amd64": "arm other", "linux/arm64": "other"}),
         ("allow", {"x/other": "linux/s390x linux/arm64"}, {"linux/amd64": "arm", "linux/arm64": "intel other"}),
+        ("allow", {"x/other": ""}, {"linux/amd64": "arm", "linux/arm64": "intel"}),
         ("warn", {}, {"linux/amd64": "", "linux/arm64": ""}),
     ],
 )
