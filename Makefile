@@ -5,6 +5,8 @@ PYTEST := $(PYTHON) -m pytest
 
 # The pure core, whose line coverage is held up.
 COVERED := spec plan resolve placement graph schedule
+# Tests on an engine mostly wait. Each process has a testbed of its own, and takes whole files.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
@@ -21,7 +23,7 @@ demo-clean: $(VENV)/.installed ## end what the demo started and remove what it m
 	@$(PYTHON) scripts/demo.py --clean
 
 test: lint ## every check there is, on a real engine that it sets up
-	$(PYTEST) -m "not long" $(COVERAGE) tests
+	$(PYTEST) -m "not long" $(SIDE_BY_SIDE) $(COVERAGE) tests
 
 test-unit: $(VENV)/.installed ## what needs no engine, in seconds
 	$(PYTEST) -m "not long" tests/unit

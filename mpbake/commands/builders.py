@@ -12,9 +12,8 @@ from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import open_tools, side_by_side
 from mpbake.commands.abilities import check_builders
 from mpbake.commands.load import load
-from mpbake.commands.signals import stopped_by_signals
+from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError
-from mpbake.executor import StopRequest, exit_code
 from mpbake.lifecycle import changes_text, inventory_text, summary
 from mpbake.plan import Driver
 from mpbake.text import did_you_mean, one_line
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.records import Record
     from mpbake.buildkit.survey import Found
     from mpbake.buildkit.tools import Tools
+    from mpbake.executor import StopRequest
     from mpbake.options import Options, World
     from mpbake.plan import Builder, Plan
 
@@ -41,16 +41,14 @@ def main(options: Options, world: World) -> int:
     """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
     document, plan = load(options, world)
     chosen = _chosen(plan, options.names)
-    stop = StopRequest()
-    try:
+
+    def work(stop: StopRequest) -> int:
         with stopped_by_signals(stop), _opened(plan, world, stop) as builders:
             if options.action in {"plan", "up"}:
                 check_builders(document, chosen, lambda: buildx_version(builders.tools.docker))
             return _act(builders, plan, chosen, options, world)
-    except MpbakeError:
-        if stop.signal:  # whatever failed, failed because it was stopped
-            return exit_code((), stop.signal)
-        raise
+
+    return stoppable(work)
 
 
 def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:

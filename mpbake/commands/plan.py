@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.commands.load import graph_of, load, selected
-from mpbake.commands.signals import stopped_by_signals
-from mpbake.errors import MpbakeError
-from mpbake.executor import StopRequest, exit_code
+from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.explain import explained
 from mpbake.render import plan_text
 from mpbake.render_json import plan_json
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.executor import StopRequest
     from mpbake.options import Options, World
     from mpbake.placement import NodeFacts
     from mpbake.plan import Target
@@ -25,13 +24,7 @@ if TYPE_CHECKING:
 
 def main(options: Options, world: World) -> int:
     """Print the plan of `options.names`, or why one target is built where it is."""
-    stop = StopRequest()
-    try:
-        return _print(options, world, stop)
-    except MpbakeError:
-        if stop.signal:  # whatever failed, failed because it was stopped
-            return exit_code((), stop.signal)
-        raise
+    return stoppable(lambda stop: _print(options, world, stop))
 
 
 def _print(options: Options, world: World, stop: StopRequest) -> int:

@@ -13,12 +13,12 @@ from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import graph_of, load, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_paths, unset_variables
-from mpbake.commands.signals import stopped_by_signals
+from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
-from mpbake.executor import WORKERS, Executor, StopRequest, exit_code
+from mpbake.executor import WORKERS, Executor, exit_code
 from mpbake.placement import is_silent, to_probe
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mpbake.document import Document
     from mpbake.estimates import Recorded
     from mpbake.events import Event, Reporter
+    from mpbake.executor import StopRequest
     from mpbake.graph import BuildGraph, Selection
     from mpbake.options import Options, World
     from mpbake.plan import Node, Plan, Target
@@ -48,21 +49,21 @@ def main(options: Options, world: World) -> int:
     check_paths(document, chosen.targets)
     check_certificates(document, chosen, world.now())
     metadata = metadata_file(options, world)
-    stop = StopRequest()
-    with stopped_by_signals(stop), open_state(plan.root, world.now()) as state:
-        try:
-            with open_runner(
-                chosen.targets, state, plan, world.environment, partial(repeat_command, options), world.hiding.hide
-            ) as runner:
-                stop.then(runner.cancel)
-                default = runner.settle_default(chosen.targets)
-                check_buildx(document, chosen.targets, runner.builds.bake.buildx, default)
-                run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
-                return run.execute(run.prepare(document, chosen), plan)
-        except MpbakeError:
-            if stop.signal:  # whatever failed, failed because it was stopped
-                return exit_code((), stop.signal)
-            raise
+    repeat, hide = partial(repeat_command, options), world.hiding.hide
+
+    def work(stop: StopRequest) -> int:
+        with (
+            stopped_by_signals(stop),
+            open_state(plan.root, world.now()) as state,
+            open_runner(chosen.targets, state, plan, world.environment, repeat, hide) as runner,
+        ):
+            stop.then(runner.cancel)
+            default = runner.settle_default(chosen.targets)
+            check_buildx(document, chosen.targets, runner.builds.bake.buildx, default)
+            run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
+            return run.execute(run.prepare(document, chosen), plan)
+
+    return stoppable(work)
 
 
 @dataclass(frozen=True, kw_only=True)

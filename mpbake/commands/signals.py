@@ -6,9 +6,26 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
+from mpbake.errors import MpbakeError
+from mpbake.executor import StopRequest, exit_code
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+
+def stoppable(work: Callable[[StopRequest], int]) -> int:
+    """The exit code that `work` returns, or that of the signal which it was stopped by.
+
+    It is given what `stopped_by_signals` sets while it runs.
+    """
+    stop = StopRequest()
+    try:
+        return work(stop)
+    except MpbakeError:
+        if stop.signal:  # whatever failed, failed because it was stopped
+            return exit_code((), stop.signal)
+        raise
 
 
 @contextlib.contextmanager

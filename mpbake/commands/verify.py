@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_verification
 from mpbake.commands.load import load, selected
-from mpbake.commands.signals import stopped_by_signals
+from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.errors import BuildFailed, Cancelled, MpbakeError, UsageError
-from mpbake.executor import StopRequest, exit_code
 from mpbake.expected import expected_of
 from mpbake.published import read_published
 from mpbake.references import parse_reference
@@ -20,6 +19,7 @@ from mpbake.text import columns, count, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from mpbake.executor import StopRequest
     from mpbake.expected import Difference, Expected
     from mpbake.options import Options, World
     from mpbake.plan import Target
@@ -30,6 +30,10 @@ _AT_ONCE = 8
 
 def main(options: Options, world: World) -> int:
     """Compare, and print a table of differences; 1 where there are any."""
+    return stoppable(lambda stop: _compare(options, world, stop))
+
+
+def _compare(options: Options, world: World, stop: StopRequest) -> int:
     _, plan = load(options, world)
     published, warning = read_published(plan.root / FOLDER)
     if warning:
@@ -38,14 +42,8 @@ def main(options: Options, world: World) -> int:
     renamed = _renamed(targets, published)
     world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)
     asked = [*_expected(targets, published), *renamed]
-    stop = StopRequest()
-    try:
-        with stopped_by_signals(stop):
-            found = _found(asked, world, stop)
-    except MpbakeError:
-        if stop.signal:  # whatever failed, failed because it was stopped
-            return exit_code((), stop.signal)
-        raise
+    with stopped_by_signals(stop):
+        found = _found(asked, world, stop)
     pairs = list(zip(asked, found, strict=True))
     told = [(each, one) for each, one in pairs if not isinstance(one, MpbakeError)]
     errors = [(each, one) for each, one in pairs if isinstance(one, MpbakeError)]

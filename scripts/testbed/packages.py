@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
 from testbed.processes import find_tool, run, succeeds
+from testbed.shared import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,16 +59,22 @@ def ensure_tools(place: Place, *names: str) -> None:
 
     Raises TestbedError, which names the packages, where that is not possible or not wanted.
     """
-    missing = [name for name in names if tool_path(name, place.environ) is None]
-    if not missing:
+    if not _missing(place, names):
         return
-    if reason := _why_not_install(missing):
-        message = f"Missing: {', '.join(missing)}. {reason}\nInstall {_wanted(missing)}."
-        raise TestbedError(message)
-    _install(place, missing)
-    if left := [name for name in missing if tool_path(name, place.environ) is None]:
+    with one_at_a_time():
+        missing = _missing(place, names)  # another testbed may have installed them meanwhile
+        if missing and (reason := _why_not_install(missing)):
+            message = f"Missing: {', '.join(missing)}. {reason}\nInstall {_wanted(missing)}."
+            raise TestbedError(message)
+        if missing:
+            _install(place, missing)
+    if left := _missing(place, names):
         message = f"Still missing after the installation: {', '.join(left)}. Install it by hand."
         raise TestbedError(message)
+
+
+def _missing(place: Place, names: Sequence[str]) -> list[str]:
+    return [name for name in names if tool_path(name, place.environ) is None]
 
 
 def fetch(place: Place, package: str, architectures: Sequence[str]) -> dict[str, Path]:

@@ -54,9 +54,7 @@ class Shared:
 def _users() -> Iterator[dict[str, list[str]]]:
     """The machine's list, name of the change to roots of its users, locked while it is looked at."""
     file = _RUN / "mpbake-testbeds.json"
-    lock = os.open(_RUN, os.O_RDONLY)  # the folder, so that no lock file stays behind
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time():
         users: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
         before = json.dumps(users)
         yield users
@@ -64,5 +62,14 @@ def _users() -> Iterator[dict[str, list[str]]]:
             file.unlink(missing_ok=True)
         elif json.dumps(users) != before:
             file.write_text(json.dumps(users))
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other testbed changes this machine, and have them wait meanwhile."""
+    lock = os.open(_RUN, os.O_RDONLY)  # the folder, so that no lock file stays behind
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(lock)
