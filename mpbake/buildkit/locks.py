@@ -14,6 +14,8 @@ from mpbake.errors import Cancelled, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mpbake.plan import Node
+
 _PAUSE = 0.05
 
 
@@ -39,6 +41,13 @@ def held(
         yield
     finally:
         os.close(descriptor)
+
+
+def node_held(
+    environment: Mapping[str, str], node: Node, *, cancelled: Callable[[], bool]
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
+    return held(environment, f"node-{node.buildx_name}", cancelled=cancelled)
 
 
 def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:

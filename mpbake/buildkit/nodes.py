@@ -15,7 +15,7 @@ from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
-from mpbake.buildkit.locks import held
+from mpbake.buildkit.locks import node_held
 from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.tools import boot, keeper_of, reached
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
@@ -163,7 +163,7 @@ class Nodes:
 
     def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
-        with held(self._environment, f"node-{node.buildx_name}", cancelled=lambda: self._docker.cancelled):
+        with node_held(self._environment, node, cancelled=lambda: self._docker.cancelled):
             made = reached(self._contexts, keeper, node)
             unnoted = () if made else self._records.add(node.builder, [node], self._plan)
             ready = boot(self._instances, keeper, self._instances.written(node))

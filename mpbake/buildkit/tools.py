@@ -23,7 +23,7 @@ from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mpbake import lifecycle
@@ -139,3 +139,8 @@ def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Mad
 
     with ThreadPoolExecutor(max_workers=affordable(max(len(each), 1))) as workers:
         return list(workers.map(attempt, each))
+
+
+def errors_of(results: Iterable[object]) -> list[MpbakeError]:
+    """The errors among what came of several."""
+    return [each for each in results if isinstance(each, MpbakeError)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from mpbake.buildkit.builders import Builders
+from mpbake.buildkit.builders import bring_up, stop
 from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.removal import prune, remove
 from mpbake.buildkit.runner import buildx_version
+from mpbake.buildkit.site import Site
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import open_tools, side_by_side
 from mpbake.commands.abilities import check_builders
@@ -42,38 +44,38 @@ def main(options: Options, world: World) -> int:
     document, plan = load(options, world)
     chosen = _chosen(plan, options.names)
 
-    def work(stop: StopRequest) -> int:
-        with stopped_by_signals(stop), _opened(plan, world, stop) as builders:
+    def work(request: StopRequest) -> int:
+        with stopped_by_signals(request), _opened(plan, world, request) as site:
             if options.action in {"plan", "up"}:
-                check_builders(document, chosen, lambda: buildx_version(builders.tools.docker))
-            return _act(builders, plan, chosen, options, world)
+                check_builders(document, chosen, lambda: buildx_version(site.tools.docker))
+            return _act(site, plan, chosen, options, world)
 
     return stoppable(work)
 
 
-def _act(builders: Builders, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
+def _act(site: Site, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
     match options.action:
         case "plan":
-            return _plan(builders.tools, chosen, plan.file, options, world)
+            return _plan(site.tools, chosen, plan.file, options, world)
         case "up" | "stop" | "rm":
-            return _change(builders, _own(chosen, options), options, world)
+            return _change(site, _own(chosen, options), options, world)
         case "prune":
-            return _prune(builders, plan, options, world)
+            return _prune(site, plan, options, world)
         case _:
-            return _list(builders.tools, chosen, plan.file, world)
+            return _list(site.tools, chosen, plan.file, world)
 
 
-def _change(builders: Builders, own: tuple[Builder, ...], options: Options, world: World) -> int:
+def _change(site: Site, own: tuple[Builder, ...], options: Options, world: World) -> int:
     if not own:
         world.stdout.write(_NOTHING)
     match options.action:
         case "up":
-            return _up(builders, own, world)
+            return _up(site, own, world)
         case "stop":
-            return _told(_each(builders.stop, own), world)
+            return _told(_each(lambda each: stop(site, each), own), world)
         case _:
             keep, forget = options.keep_state, options.forget
-            return _told(_each(lambda each: builders.remove(each, keep_state=keep, forget=forget), own), world)
+            return _told(_each(lambda each: remove(site, each, keep_state=keep, forget=forget), own), world)
 
 
 def _list(tools: Tools, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
@@ -93,23 +95,23 @@ def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Option
     return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
 
 
-def _up(builders: Builders, chosen: tuple[Builder, ...], world: World) -> int:
+def _up(site: Site, chosen: tuple[Builder, ...], world: World) -> int:
     def tell(found: Found) -> None:
         world.stdout.write(changes_text(found.builder, found.changes, found.unclear))
         world.stdout.flush()
 
-    return _told_all(_each(lambda builder: builders.bring_up(builder, tell), chosen), world)
+    return _told_all(_each(lambda builder: bring_up(site, builder, tell), chosen), world)
 
 
-def _prune(builders: Builders, plan: Plan, options: Options, world: World) -> int:
+def _prune(site: Site, plan: Plan, options: Options, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
-    for path in builders.tools.records.damaged():
+    for path in site.tools.records.damaged():
         world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
-    records = builders.tools.records.of_plan(plan.file)
+    records = site.tools.records.of_plan(plan.file)
     stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
-    return _told(_each(lambda record: builders.prune(record, plan.builders, forget=options.forget), stale), world)
+    return _told(_each(lambda record: prune(site, record, plan.builders, forget=options.forget), stale), world)
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
@@ -161,12 +163,12 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 
 
 @contextmanager
-def _opened(plan: Plan, world: World, stop: StopRequest) -> Iterator[Builders]:
+def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
-    with open_tools(world.environment, world.hiding.hide, world.now, stop.then) as tools:
-        yield Builders(
+    with open_tools(world.environment, world.hiding.hide, world.now, request.then) as tools:
+        yield Site(
             tools=tools,
             plan=plan.file,
             say=lambda text: print(text, file=world.stderr, flush=True),
-            cancelled=lambda: bool(stop.signal),
+            cancelled=lambda: bool(request.signal),
         )

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit import builders as module
-from mpbake.buildkit.builders import Builders
+from mpbake.buildkit import site as module
+from mpbake.buildkit.builders import bring_up, stop
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.inventory import inventory
 from mpbake.buildkit.records import record_of
+from mpbake.buildkit.removal import prune, remove
+from mpbake.buildkit.site import Site
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import tools_for
 from mpbake.lifecycle import ALWAYS, MARK, changes_text, inventory_text
@@ -103,20 +105,22 @@ class Engine(FakeDocker):
         (store / "instances" / name).write_text(json.dumps(entry))
 
 
-def builders(folder: Path, engine: FakeDocker) -> tuple[Builders, list[str]]:
-    """Builders of somebody whose home is the folder, and what they said."""
+def builders(folder: Path, engine: FakeDocker) -> tuple[Site, list[str]]:
+    """The site of somebody whose home is the folder, and what they said."""
     (folder / "scratch").mkdir(exist_ok=True)
     said: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return Builders(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
     """What was to be done, what was said, and what went wrong."""
     this, said = builders(folder, engine)
     told: list[str] = []
-    found = this.bring_up(builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear)))
+    found = bring_up(
+        this, builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear))
+    )
     return "".join(told), said, [str(each) for each in found.errors]
 
 
@@ -326,7 +330,7 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     ]
     assert json.loads(path.read_text()) == entry
     this, said = builders(tmp_path, engine)
-    assert this.remove(replace(CI, nodes=(remote,)), keep_state=False) == []
+    assert remove(this, replace(CI, nodes=(remote,)), keep_state=False) == []
     assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
 
 
@@ -344,7 +348,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
     for _ in range(2):
         _, _, errors = brought_up(tmp_path, engine, declared)
         assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
-    assert this.remove(declared, keep_state=False) == []
+    assert remove(this, declared, keep_state=False) == []
     assert said[-1] == "ci: the builder of that name in buildx's store is not mpbake's, and stays"
     assert path.read_text() == before
 
@@ -361,7 +365,7 @@ def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Pat
     assert "~ correct builder ci: buildx's store says something else" in plan
     assert (said, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
     this, said = builders(tmp_path, Engine())
-    assert this.remove(declared, keep_state=False) == []
+    assert remove(this, declared, keep_state=False) == []
     assert said == ["ci: taken out of buildx's store"]
 
 
@@ -395,19 +399,19 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
     declared = Builder(name="ci", driver=Driver.DOCKER, nodes=(node,))
     one, other, said = two_plans(tmp_path, engine)
-    assert not one.bring_up(CI, lambda _: None).errors
-    assert other.bring_up(declared, lambda _: None).changes == ()
+    assert not bring_up(one, CI, lambda _: None).errors
+    assert bring_up(other, declared, lambda _: None).changes == ()
     (listed,) = inventory(one.tools, declared, one.plan)
     assert listed.drift == ("entry: driver",)
     said.clear()
-    found = one.bring_up(declared, lambda _: None)
+    found = bring_up(one, declared, lambda _: None)
     why = "it is the engine's own builder by now, which needs none in buildx's store"
     assert changes_text(declared, found.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",
     ]
     assert said == ["ci: taken out of buildx's store"]
-    assert one.bring_up(declared, lambda _: None).changes == ()
+    assert bring_up(one, declared, lambda _: None).changes == ()
     (record,) = one.tools.records.of_plan(one.plan)
     assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"
 
@@ -439,13 +443,13 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
 def test_stop(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     this, said = builders(tmp_path, engine)
-    assert this.stop(CI) == []
+    assert stop(this, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
     engine.status = "exited"
-    assert this.stop(CI) == []
+    assert stop(this, CI) == []
     assert said == ["ci/local: stopped", "ci/local: does not run"]
     engine.status = "restarting"
-    assert this.stop(CI) == []
+    assert stop(this, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
     assert said[2:] == ["ci/local: stopped"], "it would start again and again"
 
@@ -455,7 +459,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
     this, said = builders(tmp_path, engine)
-    assert this.remove(CI, keep_state=keep) == []
+    assert remove(this, CI, keep_state=keep) == []
     assert said == [
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
         "ci: taken out of buildx's store",
@@ -465,7 +469,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
     assert this.tools.records.read("ci", this.plan) is None
     said.clear()
-    assert this.remove(CI, keep_state=keep) == []
+    assert remove(this, CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
 
 
@@ -479,28 +483,28 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
         engine.made = ""
         this, said = builders(tmp_path, engine)
         if declared:
-            assert this.remove(CI, keep_state=False) == []
+            assert remove(this, CI, keep_state=False) == []
         else:
-            assert this.prune(record_of(CI, this.plan, None), {}) == []
+            assert prune(this, record_of(CI, this.plan, None), {}) == []
         assert said == [GONE, "ci: taken out of buildx's store"]
         assert this.tools.records.read("ci", this.plan) is None
         engine.answers["volume"] = failed("no such volume")
         said.clear()
-        assert this.remove(CI, keep_state=False) == []
+        assert remove(this, CI, keep_state=False) == []
         assert said == []
 
 
 def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
     engine = Engine()
     this, said = builders(tmp_path, engine)
-    assert this.remove(CI, keep_state=False) == [], "nothing was made from here"
+    assert remove(this, CI, keep_state=False) == [], "nothing was made from here"
     for keep in (True, False):
         this.tools.records.add("ci", CI.nodes, this.plan)
         if keep:
-            assert this.remove(CI, keep_state=True) == []
+            assert remove(this, CI, keep_state=True) == []
         else:
             respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
-            assert this.prune(record_of(CI, this.plan, None), {"ci": respelled}) == []
+            assert prune(this, record_of(CI, this.plan, None), {"ci": respelled}) == []
     assert not [each for each in engine.commands if each.startswith("volume")]
     assert GONE not in said
 
@@ -522,18 +526,18 @@ def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_pat
     record = this.tools.records.read("ci", this.plan)
     assert record is not None
 
-    def remove(*, forget: bool = False) -> list[str]:
+    def taken_away(*, forget: bool = False) -> list[str]:
         if declared:
-            return [str(each) for each in this.remove(CI, keep_state=False, forget=forget)]
-        return [str(each) for each in this.prune(record, {}, forget=forget)]
+            return [str(each) for each in remove(this, CI, keep_state=False, forget=forget)]
+        return [str(each) for each in prune(this, record, {}, forget=forget)]
 
     command = "rm --forget ci" if declared else "prune --forget"
     error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good: mpbake builders {command}"
-    assert remove() == [error]
+    assert taken_away() == [error]
     assert said == ["ci: taken out of buildx's store"]
     assert this.tools.records.read("ci", this.plan) == record
-    assert remove() == [error]
-    assert remove(forget=True) == []
+    assert taken_away() == [error]
+    assert taken_away(forget=True) == []
     assert said[1:] == [FORGOTTEN]
     assert this.tools.records.read("ci", this.plan) is None
 
@@ -545,7 +549,7 @@ def test_a_node_that_was_never_reached_is_not_noted(tmp_path: Path) -> None:
     this, said = builders(tmp_path, engine)
     assert this.tools.records.of_plan(this.plan) == []
     engine.unreachable = False
-    assert this.remove(CI, keep_state=False) == []
+    assert remove(this, CI, keep_state=False) == []
     assert said == []
 
 
@@ -584,9 +588,9 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     assert not engine.kept
     this, said = builders(tmp_path, engine)
     assert this.tools.records.of_plan(this.plan) == []
-    assert this.remove(far, keep_state=False) == [], "there is nothing, and no way there"
+    assert remove(this, far, keep_state=False) == [], "there is nothing, and no way there"
     engine.kept = True
-    assert len(this.remove(far, keep_state=False)) == 1, "another machine may have made it"
+    assert len(remove(this, far, keep_state=False)) == 1, "another machine may have made it"
     assert said == ["ci/local: docker context mpbake-ci-local removed"]
 
 
@@ -599,17 +603,17 @@ def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach
         assert not brought_up(tmp_path, engine, far)[2]
     this, said = builders(tmp_path, engine)
     engine.unreachable = True
-    assert len(this.remove(far, keep_state=False)) == 1
+    assert len(remove(this, far, keep_state=False)) == 1
     assert engine.kept
     engine.kept = False
-    assert [str(each) for each in this.remove(far, keep_state=False)] == [
+    assert [str(each) for each in remove(this, far, keep_state=False)] == [
         text("""
             ci/local: what was made there cannot be reached: the docker context mpbake-ci-local is gone
               = if it is gone for good: mpbake builders rm --forget ci
             """)
     ]
     engine.kept = True
-    assert this.remove(far, keep_state=False, forget=True) == []
+    assert remove(this, far, keep_state=False, forget=True) == []
     assert "ci/local: docker context mpbake-ci-local removed" in said
     assert this.tools.records.of_plan(this.plan) == []
 
@@ -620,13 +624,13 @@ def test_prune(tmp_path: Path) -> None:
     this, said = builders(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
     record = record_of(CI, this.plan, None)
-    assert this.prune(record, {"ci": moved}) == []
+    assert prune(this, record, {"ci": moved}) == []
     assert said[0] == "ci/local: container removed, and its cache"
     assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
     left = this.tools.records.read("ci", this.plan)
     assert left is not None
     assert left.nodes == ()
-    assert this.prune(record, {}) == []
+    assert prune(this, record, {}) == []
     assert said[-1] == "ci: taken out of buildx's store"
     assert this.tools.records.read("ci", this.plan) is None
 
@@ -645,7 +649,7 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     brought_up(tmp_path, engine, declared)
     this, said = builders(tmp_path, engine)
     record = record_of(declared, this.plan, record_of(CI, this.plan, None))
-    assert this.prune(record, {declared.name: declared}) == []
+    assert prune(this, record, {declared.name: declared}) == []
     assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = this.tools.records.read("ci", this.plan)
@@ -660,7 +664,7 @@ def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Pat
     engine.other = "ssh://new"
     this, said = builders(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://new"),))
-    assert this.prune(record_of(CI, this.plan, None), {"ci": moved}) == []
+    assert prune(this, record_of(CI, this.plan, None), {"ci": moved}) == []
     assert said[0] == "ci/local: container removed, and its cache"
     assert "container rm --force c0ffee" in engine.commands
 
@@ -673,7 +677,7 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
         renamed = replace(CI, nodes=(replace(node, name="Local"),))
         before = record_of(replace(CI, nodes=(node,)), this.plan, None)
         assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
-        assert this.prune(before, {"ci": renamed}) == []
+        assert prune(this, before, {"ci": renamed}) == []
     assert not [each for each in engine.commands if each.startswith("context rm")]
     assert said[0] == "ci/local: ci/Local still is the same container, which stays"
 
@@ -681,7 +685,7 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
 ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
 
 
-def two_plans(folder: Path, engine: FakeDocker) -> tuple[Builders, Builders, list[str]]:
+def two_plans(folder: Path, engine: FakeDocker) -> tuple[Site, Site, list[str]]:
     """The builders of two plans that are there, and what they say."""
     this, said = builders(folder, engine)
     plans = [folder / name for name in ("a.toml", "b.toml")]
@@ -695,11 +699,11 @@ def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, said = two_plans(tmp_path, engine)
     one.tools.records.add("ci", [LOCAL, ARM], one.plan)
-    other.bring_up(CI, lambda _: None)
+    bring_up(other, CI, lambda _: None)
     said.clear()
     (record,) = other.tools.records.of_plan(other.plan)
     assert record.gone(CI) == ()
-    assert other.remove(CI, keep_state=False) == []
+    assert remove(other, CI, keep_state=False) == []
     assert said == ["ci/local: container removed, and its cache", "ci: taken out of buildx's store"]
     (record,) = one.tools.records.of_plan(one.plan)
     assert [each.name for each in record.gone(CI)] == ["arm"]
@@ -711,19 +715,19 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
 ) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, said = two_plans(tmp_path, engine)
-    other.bring_up(CI, lambda _: None)
+    bring_up(other, CI, lambda _: None)
     for each in (one, other):
         each.tools.records.add("ci", [LOCAL, ARM], each.plan)
     said.clear()
     (record,) = other.tools.records.of_plan(other.plan)
-    assert other.prune(record, declared) == []
+    assert prune(other, record, declared) == []
     assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
     assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.tools.records.read("ci", other.plan)
     assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
     (record,) = one.tools.records.of_plan(one.plan)
-    assert one.prune(record, {"ci": CI}) == []
+    assert prune(one, record, {"ci": CI}) == []
     assert "ci/arm: container removed, and its cache" in said
 
 
@@ -732,7 +736,7 @@ def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp
     one, other, said = two_plans(tmp_path, engine)
     for each in (one, other):
         each.tools.records.add("ci", [LOCAL, ARM], each.plan)
-    assert other.remove(CI, keep_state=False) == []
+    assert remove(other, CI, keep_state=False) == []
     assert said == [f"ci/arm: made for {one.plan} too, and stays", "ci/local: container removed, and its cache"]
     assert other.tools.records.of_plan(other.plan) == []
 
@@ -751,11 +755,11 @@ def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> 
         "docker rm --force buildx_buildkit_default-local removes it"
     )
     one = replace(default, nodes=(SHARED,))
-    assert this.remove(one, keep_state=False) == []
-    assert this.prune(replace(before, nodes=before.nodes[:1]), {}) == []
+    assert remove(this, one, keep_state=False) == []
+    assert prune(this, replace(before, nodes=before.nodes[:1]), {}) == []
     assert said == [stays, stays]
     assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
-    assert this.remove(default, keep_state=False) == []
+    assert remove(this, default, keep_state=False) == []
     assert "default/far: container removed, and its cache" in said, "others of such a builder are the plan's own"
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit import builders as module
+from mpbake.buildkit import site as module
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.deployments import Deployments
 from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.removal import prune, remove
 from mpbake.errors import Unreachable, UsageError
 from mpbake.lifecycle import ANNOTATION, Made, inventory_text
 from mpbake.plan import Builder, Driver, Node
@@ -222,8 +223,8 @@ def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Co
     error = f"k/n: the pod k-n-1 does not say whether something builds in it: {said}\n  = {hint}"
     assert brought_up(tmp_path, cluster)[2] == [error]
     this, _ = builders(tmp_path, cluster)
-    assert [str(each) for each in this.remove(CLUSTER, keep_state=False)] == [error]
-    assert [str(each) for each in this.remove(CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
+    assert [str(each) for each in remove(this, CLUSTER, keep_state=False)] == [error]
+    assert [str(each) for each in remove(this, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
     assert cluster.found, "it is still there"
 
 
@@ -339,7 +340,7 @@ def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     this, said = builders(tmp_path, cluster)
     record = this.tools.records.read("k", this.plan)
     assert record is not None
-    assert this.prune(record, {}) == []
+    assert prune(this, record, {}) == []
     assert said == ["k/n: Deployment removed, and its cache"]
     assert cluster.found is None
     assert this.tools.records.read("k", this.plan) is None
@@ -356,5 +357,5 @@ def test_a_claim_outlives_it(tmp_path: Path) -> None:
         }
     )
     this, said = builders(tmp_path, docker)
-    assert this.remove(replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
+    assert remove(this, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
     assert said == ["k/n: Deployment removed, its cache stays"]

@@ -1,0 +1,236 @@
+"""Builders taken away: what mpbake made of them, and nothing that is somebody else's or still declared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.containers import is_shared
+from mpbake.buildkit.records import record_of
+from mpbake.buildkit.registration import register, unregister
+from mpbake.buildkit.site import idle
+from mpbake.buildkit.survey import look
+from mpbake.buildkit.tools import side_by_side
+from mpbake.errors import MayBeUsed, MpbakeError, Unreachable
+from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, made_name, volume_of
+from mpbake.plan import Driver
+from mpbake.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from mpbake.buildkit.records import MadeNode, Record
+    from mpbake.buildkit.site import Site
+    from mpbake.plan import Builder, Node
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Removal:
+    """Which nodes of a builder go, and how: not what those that are `staying` live in and are reached by.
+
+    What is `noted` was made from here, for all that is known; other nodes may never have been. With `forget` those
+    out of reach are given up; `command` does that.
+    """
+
+    builder: str
+    nodes: tuple[MadeNode, ...]
+    noted: Collection[MadeNode]
+    command: str
+    staying: tuple[Node, ...] = ()
+    keep_state: bool = False
+    forget: bool = False
+
+    def way_out(self, error: Unreachable) -> Unreachable:
+        """The error of a node out of reach, with what to do about one that will never be reached again."""
+        remedies = [each for each in (error.hint, f"if it is gone for good: mpbake builders {self.command}") if each]
+        return Unreachable(error.message, hint="; ".join(remedies))
+
+    def namesakes(self, node: Node) -> list[Node]:
+        """Those that are staying and are called as `node` is, maybe on another engine."""
+        name = (node.driver, node.buildx_name)
+        return [each for each in self.staying if (each.driver, each.buildx_name) == name]
+
+
+def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = False) -> list[MpbakeError]:
+    """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry.
+
+    What is out of reach is an error and stays noted, unless it is to be forgotten.
+    """
+    with site.locked(builder.name):
+        before = site.tools.records.read(builder.name, site.plan)
+        record = record_of(builder, site.plan, before)
+        others = _others(site, record, record.gone(builder))
+        nodes = tuple(each for each in record.nodes if each.driver != Driver.REMOTE and each not in others)
+        noted = before.nodes if before else ()
+        removal = _Removal(
+            builder=builder.name,
+            nodes=nodes,
+            noted=noted,
+            keep_state=keep_state,
+            forget=forget,
+            command=f"rm --forget {builder.name}",
+        )
+        failed = _remove_nodes(site, removal)
+        if _are_out_of_reach(failed.values()):
+            unregister(site, builder.name)
+            _drop(site, record, [each for each in record.nodes if each not in failed])
+        return list(failed.values())
+
+
+def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget: bool = False) -> list[MpbakeError]:
+    """Remove what was made of nodes that are no longer among the `declared`.
+
+    What is out of reach is an error and stays noted, unless it is to be forgotten.
+    """
+    with site.locked(record.builder):
+        builder = record.declared_in(declared)
+        gone = record.gone(builder)
+        others = _others(site, record, gone)
+        staying = tuple(node for each in declared.values() for node in each.nodes)
+        leaving = tuple(each for each in gone if each not in others)
+        removal = _Removal(
+            builder=record.builder,
+            nodes=leaving,
+            noted=leaving,
+            staying=staying,
+            forget=forget,
+            command="prune --forget",
+        )
+        failed = _remove_nodes(site, removal)
+        errors = list(failed.values())
+        if not _are_out_of_reach(errors):
+            return errors
+        if builder is None and not site.tools.records.of_others(record.builder, site.plan):
+            unregister(site, record.builder)
+        _drop(site, record, [each for each in gone if each not in failed], declared=builder is not None)
+        return errors + (_correct_entry(site, builder) if builder else [])
+
+
+def _drop(site: Site, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
+    """Note that `nodes` of a record are no more; without a node it is none, unless its builder is `declared`."""
+    if declared or set(record.nodes) - set(nodes):
+        site.tools.records.drop(record.builder, site.plan, nodes)
+    else:
+        site.tools.records.remove(record.builder, site.plan)
+
+
+def _correct_entry(site: Site, builder: Builder) -> list[MpbakeError]:
+    """Correct what buildx's store says of `builder`, if it says something."""
+    changes = look(site.tools, builder, site.plan).changes
+    match next((change.action for change in changes if change.thing is Thing.ENTRY), None):
+        case Action.CORRECT:
+            return register(site, builder, sure=False)
+        case Action.REMOVE:
+            unregister(site, builder.name)
+    return []
+
+
+def _others(site: Site, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
+    """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""
+    others = site.tools.records.of_others(record.builder, site.plan)
+    plans = {made: other.plan for other in others for made in other.nodes if made in gone}
+    for made, plan in plans.items():
+        site.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
+    return set(plans)
+
+
+def _remove_nodes(site: Site, removal: _Removal) -> dict[MadeNode, MpbakeError]:
+    """Remove what there is of nodes; those of which something stays that was to go, each with its error."""
+    results = side_by_side(lambda made: _remove_made(site, made, removal), removal.nodes)
+    pairs = zip(removal.nodes, results, strict=True)
+    return {made: result for made, result in pairs if isinstance(result, MpbakeError)}
+
+
+def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> None:
+    """Remove what there is of one node, and the docker context that leads there."""
+    node = made.node(removal.builder)
+    with site.node_locked(node):
+        try:
+            same = _same(site, node, removal.namesakes(node))
+            if same:
+                site.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
+            else:
+                _remove_node(site, node, removal, noted=made in removal.noted)
+        except MayBeUsed:
+            raise
+        except Unreachable as error:
+            _give_up(site, made, removal, error)
+        else:
+            _remove_context(site, made, removal)
+
+
+def _give_up(site: Site, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
+    """What to do about a node out of reach. Raises Unreachable, unless nothing is there or it is to be forgotten.
+
+    Its docker context stays where something may be left: nothing else leads there.
+    """
+    node = made.node(removal.builder)
+    if removal.forget:
+        _remove_context(site, made, removal)
+        where = one_line(made.engine) or "the engine in use"
+        site.say(f"{node.id}: out of reach, and forgotten; on {where} may be left: {', '.join(_left_of(node))}")
+        return
+    way_gone = bool(made.context) and not site.tools.contexts.has(made.context)
+    if made not in removal.noted:
+        _remove_context(site, made, removal)
+        if way_gone:
+            return  # no engine was ever reached in this way
+    elif way_gone:
+        message = f"{node.id}: what was made there cannot be reached: the docker context {made.context} is gone"
+        raise removal.way_out(Unreachable(message))
+    raise removal.way_out(error)
+
+
+def _remove_context(site: Site, made: MadeNode, removal: _Removal) -> None:
+    """Remove the docker context that was made for a node, unless one that is staying is reached by it."""
+    node, contexts = made.node(removal.builder), {context_of(each) for each in removal.staying}
+    if made.context not in {"", *contexts} and site.tools.contexts.remove(node, made.context):
+        site.say(f"{node.id}: docker context {made.context} removed")
+
+
+def _same(site: Site, node: Node, namesakes: Collection[Node]) -> Node | None:
+    """Which of its `namesakes` lives in the same as `node`, though it may be reached in another way."""
+    keeper = site.tools.keeper(node)
+    made = keeper.find(node) if keeper and namesakes else None
+    if keeper is None or made is None:
+        return None
+    found = ((each, keeper.find(each)) for each in namesakes)
+    return next((each for each, its in found if its and its.id == made.id), None)
+
+
+def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> None:
+    """Remove what there is of a node, which may be nothing, or just the cache of what was made from here."""
+    if is_shared(node):
+        _leave(site, node)
+        return
+    keeper = site.tools.keeper(node)
+    if keeper is None:
+        return
+    what, made = MADE[node.driver].value, idle(node, keeper)
+    stays = keeps_cache(node, wanted=removal.keep_state)
+    if made is not None:
+        keeper.remove(node, made)
+        if not stays:
+            keeper.forget_cache(node)
+        site.say(f"{node.id}: {what} removed, {'its cache stays' if stays else 'and its cache'}")
+    elif noted and not stays and not removal.namesakes(node) and keeper.forget_cache(node):
+        # A cache says not whose it is. One that is called the same may be its namesake's, on the same engine.
+        site.say(f"{node.id}: its {what} was gone, its cache is removed")
+
+
+def _leave(site: Site, node: Node) -> None:
+    """Say of the container that is every plan's why it stays, if there is one."""
+    if site.tools.containers.find(node) is not None:
+        why = "its container is that of every plan that declares no builder, and stays"
+        site.say(f"{node.id}: {why}; docker rm --force {made_name(node)} removes it")
+
+
+def _are_out_of_reach(errors: Iterable[MpbakeError]) -> bool:
+    """Whether nothing is in the way but that something does not answer."""
+    return all(isinstance(error, Unreachable) and not isinstance(error, MayBeUsed) for error in errors)
+
+
+def _left_of(node: Node) -> list[str]:
+    """What may be left of a node that was forgotten."""
+    made = f"{MADE[node.driver].value} {made_name(node)}"
+    return [made, f"volume {volume_of(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]
