@@ -59,11 +59,11 @@ def whole(client: RegistryClient, repository: str, tag: str) -> str:
 @pytest.mark.parametrize(
     ("builder", "fault", "each"),
     [
-        ("two", "refuses", 13),
-        ("two", "dies", 29),
-        ("default", "refuses", 13),
-        ("two", "stumbles", 22),
-        ("two", "breaks", 62),
+        ("two", "refuses", 5),
+        ("two", "dies", 13),
+        ("default", "refuses", 7),
+        ("two", "stumbles", 11),
+        ("two", "breaks", 31),
         pytest.param("two", "refuses", 1, marks=pytest.mark.long),
         pytest.param("two", "dies", 3, marks=pytest.mark.long),
         pytest.param("default", "refuses", 1, marks=pytest.mark.long),
