@@ -102,7 +102,7 @@ class _Run:
         schedule = self._executor.schedule
         if schedule.finished:
             return
-        wait = None
+        wait = None if schedule.running else _LONGEST_WAIT
         if schedule.wakes_at is not None:
             wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
         with contextlib.suppress(queue.Empty):
@@ -111,7 +111,8 @@ class _Run:
 
     def _take(self, result: StepResult) -> None:
         executor, error = self._executor, result.error
-        if error is not None and not executor.stop.signal and self._is_tried_again(result.step, error):
+        put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
+        if error is not None and put_off:
             executor.reporter.handle(StepPutOff(step=result.step, error=error))
         else:
             result = _with_reason(result)
@@ -125,7 +126,7 @@ class _Run:
                 uploaded=bool(said.uploaded),
             )
             self._give_up(given_up, result)
-        self._give_up(executor.schedule.stranded(), result)
+        self._give_up_stranded(result, put_off=put_off)
 
     def _is_tried_again(self, step: Step, error: MpbakeError) -> bool:
         """A node may come back, or have an equal one; a build may be repeated. Nothing else is.
@@ -136,8 +137,7 @@ class _Run:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
             case BuildPiece() if isinstance(error, Disturbed):
-                self._executor.schedule.apart(step)
-                return True
+                return self._executor.schedule.apart(step)
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
             case CheckPiece():
@@ -145,6 +145,18 @@ class _Run:
             case _:
                 return False
         return repeatable and self._executor.schedule.again(step, self._executor.clock(), lost=lost)
+
+    def _give_up_stranded(self, cause: StepResult, *, put_off: bool) -> None:
+        """What there is no node for any more never starts.
+
+        Where `cause`, whose node was the last for it, goes on elsewhere, the first of these has failed in its place.
+        """
+        steps = self._executor.schedule.stranded()
+        if steps and put_off:
+            cause = StepResult(step=steps[0], status=StepStatus.FAILED, error=cause.error)
+            self._tell([cause])
+            steps = steps[1:]
+        self._give_up(steps, cause)
 
     def _give_up(self, steps: Iterable[Step], cause: StepResult) -> None:
         """`steps` will never start because of `cause`."""
@@ -217,7 +229,8 @@ def _with_reason(result: StepResult) -> StepResult:
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:
     """What the process returns: a signal first, then a wrong plan, then what is out of reach, then what failed.
 
-    When some targets were built and another one's own build failed, that failure is what counts.
+    When some targets were built and another one's own build failed, that failure is what counts. It is 0 only when
+    everything was done.
     """
     if signal:
         return 128 + signal
@@ -226,4 +239,5 @@ def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:
     built = any(isinstance(each.step, BuildPiece) and each.status is StepStatus.DONE for each in results)
     if 1 in codes and built:
         return 1
-    return next((code for code in (3, 5, 1) if code in codes), 0)
+    undone = any(each.status is not StepStatus.DONE for each in results)
+    return next((code for code in (3, 5, 1) if code in codes), int(undone))

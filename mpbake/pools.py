@@ -106,16 +106,21 @@ class Waiting:
 
 
 class Pool:
-    """Equal nodes, and the pieces that wait for any of them; `backlog` is how many seconds of work these are."""
+    """Equal nodes, and the pieces that wait for any of them; `backlog` is how many seconds of work these are.
+
+    `closed` says that it is given up: nothing more of it is started. Of the entries in a heap those count that are
+    among the members; what was given away and has come back has a new one.
+    """
 
     def __init__(self, hosts: Mapping[str, Host]) -> None:
         self.hosts = hosts
         self._idle: list[tuple[float, int, str]] = []
         self._waiting: list[Waiting] = []
         self._fans: dict[str, list[Waiting]] = {}
-        self._members: dict[BuildPiece, float] = {}
+        self._members: dict[BuildPiece, Waiting] = {}
         self._last: list[tuple[float, int, Waiting]] = []
         self.backlog = 0.0
+        self.closed = False
         for host in hosts.values():
             host.pools.append(self)
             self.note(host)
@@ -147,7 +152,7 @@ class Pool:
     def push(self, entry: Waiting) -> None:
         """A piece waits from now on."""
         self.discard(entry.piece)
-        self._members[entry.piece] = entry.seconds
+        self._members[entry.piece] = entry
         self.backlog += entry.seconds
         heapq.heappush(self._waiting, entry)
         heapq.heappush(self._fans.setdefault(entry.piece.node.id, []), entry)
@@ -156,7 +161,8 @@ class Pool:
 
     def discard(self, piece: BuildPiece) -> None:
         """`piece` does not wait, or waits no longer."""
-        self.backlog -= self._members.pop(piece, 0.0)
+        if entry := self._members.pop(piece, None):
+            self.backlog -= entry.seconds
 
     def first(self) -> Waiting | None:
         """The most urgent piece."""
@@ -176,13 +182,17 @@ class Pool:
         return self._first(self._fans.get(host.node.id, []))
 
     def _first(self, heap: list[Waiting]) -> Waiting | None:
-        while heap and heap[0].piece not in self._members:
+        while heap and not self._waits(heap[0]):
             heapq.heappop(heap)
         return heap[0] if heap else None
 
+    def _waits(self, entry: Waiting) -> bool:
+        """Whether the piece of `entry` waits, and by this entry."""
+        return self._members.get(entry.piece) is entry
+
     def last(self) -> Waiting | None:
         """The least urgent piece, if it has spare nodes."""
-        while self._last and self._last[0][2].piece not in self._members:
+        while self._last and not self._waits(self._last[0][2]):
             heapq.heappop(self._last)
         return self._last[0][2] if self._last else None
 

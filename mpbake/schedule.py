@@ -428,10 +428,13 @@ class Schedule:
 
     # --- trying again ---------------------------------------------------------------------------------------------
 
-    def apart(self, piece: BuildPiece) -> None:
-        """`piece` failed only because another piece of its call did: it is built again, by itself."""
+    def apart(self, piece: BuildPiece) -> bool:
+        """Whether `piece`, which failed only because another one of its call did, is built again, by itself."""
+        if self._is_hopeless(self.origin(piece)):
+            return False
         del self._running[piece]
         self._put_back(piece, self._hosts[piece.node.id])
+        return True
 
     def again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
         """Whether `step`, which failed, is tried again; if not, it is to be finished.
@@ -473,18 +476,21 @@ class Schedule:
 
     def _abandon_host(self, host: Host) -> None:
         host.life = Life.GONE
-        self._stranded += [pool for pool in host.pools if pool.lost or host.node.required]
+        for pool in host.pools:
+            if pool.lost or host.node.required:
+                pool.closed = True
+                self._stranded.append(pool)
         self._stranded_checks += [check for check in host.checks if host.node.required or self._is_hopeless(check)]
 
     def _is_hopeless(self, origin: Step) -> bool:
-        """Whether no node on which a piece or check can be done will ever be usable again."""
+        """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""
         if isinstance(origin, CheckPiece) and origin.piece not in self._uploaded:
             return self._host_of(origin).life is Life.GONE
-        return self._pool_of[_piece_of(origin)].lost
+        return self._pool_of[_piece_of(origin)].closed
 
     def _may_retry(self, step: BuildPiece | CheckPiece, host: Host, *, lost: bool) -> bool:
         origin = self.origin(step)
-        if lost and (host.node.required or self._is_hopeless(origin)):
+        if self._is_hopeless(origin) or (lost and host.node.required):
             return False
         piece = _piece_of(origin)
         moves = self._moves.setdefault(origin, len(piece.nodes) + len(piece.spare) - 1)

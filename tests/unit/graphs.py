@@ -80,9 +80,11 @@ def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
 def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
     """Any graph of pieces on two nodes, or on either, of checks of theirs, and of steps that need no node.
 
+    The first node may be required.
     Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
     """
-    a, b = (Node(builder="x", name=name, driver=Driver.DOCKER) for name in ("a", "b"))
+    a = Node(builder="x", name="a", driver=Driver.DOCKER, required=draw(st.integers(0, 3)) == 0)
+    b = Node(builder="x", name="b", driver=Driver.DOCKER)
     builder = Builder(name="x", driver=Driver.DOCKER, nodes=(a, b))
     steps: list[Step] = []
     before: dict[Step, tuple[Step, ...]] = {}

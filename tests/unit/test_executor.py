@@ -310,6 +310,41 @@ def test_a_node_that_cannot_be_had_is_put_off_where_there_is_an_equal_one() -> N
     assert "put off bootstrap x/a: no route" in reporter.lines
 
 
+OVERLAPPING = """
+    [targets._t]
+    builder = "x"
+    [targets.web]
+    inherits = ["_t"]
+    platforms = ["linux/amd64"]
+    [targets.pie]
+    inherits = ["_t"]
+    platforms = ["linux/arm64"]
+    [targets.tart]
+    inherits = ["_t"]
+    platforms = ["linux/arm64"]
+    [builders.x]
+    driver = "remote"
+    slots = 1
+    nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+    nodes.b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+    """
+
+
+def test_what_only_a_lost_node_could_build_has_failed_although_the_step_that_lost_it_goes_on() -> None:
+    facts = {"x/a": "linux/amd64 linux/arm64", "x/b": "linux/amd64"}
+    graph = graph_of_text(OVERLAPPING, facts=facts)
+    reporter = Recorder()
+    assert executed(graph, FakeRunner({"build web linux/amd64 on x/a": NodeLost("gone")}), reporter) == [
+        "done bootstrap x/a",
+        "done bootstrap x/b",
+        "done build web linux/amd64 on x/b",
+        "failed build pie linux/arm64 on x/a: gone",
+        "skipped build tart linux/arm64 on x/a since build pie linux/arm64 on x/a",
+    ]
+    (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
+    assert exit_code(finished.results) == 5
+
+
 def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
     results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": UsageError("foreign")}), Recorder())
     assert results == ["failed bootstrap x/a: foreign", "done bootstrap x/b", "done build web linux/amd64 on x/b"]
@@ -576,8 +611,8 @@ def test_a_signal_is_the_exit_code(number: int, code: int) -> None:
     assert exit_code((), number) == code
 
 
-def test_what_was_not_started_or_cancelled_is_no_error_of_its_own() -> None:
+def test_what_was_not_started_or_cancelled_counts_where_nothing_says_more() -> None:
     step = graph_of_text(CHAIN).steps[1]
-    ends = [StepResult(step=step, status=SKIPPED), StepResult(step=step, status=CANCELLED)]
-    assert exit_code(ends) == 0
-    assert exit_code([*ends, *results_of(GONE)]) == 5
+    for status in (SKIPPED, CANCELLED):
+        assert exit_code([StepResult(step=step, status=DONE), StepResult(step=step, status=status)]) == 1
+        assert exit_code([StepResult(step=step, status=status), *results_of(GONE)]) == 5

@@ -847,6 +847,46 @@ def test_a_check_that_passes_shows_that_its_node_is_well() -> None:
         run.end("check")
 
 
+LAST = """
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    retries = 1
+    [targets.p]
+    inherits = ["_t"]
+    [targets.q]
+    inherits = ["_t"]
+    [builders.x]
+    driver = "remote"
+    [builders.x.nodes.a]
+    endpoint = "unix:///a"
+    platforms = ["linux/amd64"]
+    """
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, required: bool) -> None:
+    """However it ends: nothing would ever start it."""
+    for disturbed in (True, False):
+        run = Run(LAST + ("required = true\n" if required else ""), "p", "q", a=2)
+        assert run.start() == ["p on a", "q on a"]
+        if required:
+            assert not run.lose("q")
+            run.schedule.finish(run.step("q"), FAILED)
+        else:
+            assert run.lose("q")
+            run.now = FIRST_PAUSE
+            (bootstrap,) = run.schedule.start(run.now)
+            assert not run.schedule.again(bootstrap, run.now, lost=True)
+            run.schedule.finish(bootstrap, FAILED)
+        assert keys(run.schedule.stranded()) == ([] if required else ["build q linux/amd64 on x/a"])
+        piece = run.step("p")
+        assert isinstance(piece, BuildPiece)
+        assert not (run.schedule.apart(piece) if disturbed else run.schedule.again(piece, run.now))
+        run.schedule.finish(piece, FAILED)
+        assert run.schedule.finished
+
+
 # --- any graph --------------------------------------------------------------------------------------------------------
 
 
@@ -857,6 +897,7 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
     ended: dict[Step, StepStatus] = {}
     built: dict[Step, Node] = {}
     uploaded: set[Step] = set()
+    apart: set[Step] = set()
     now, abandoned = 0.0, False
     while not schedule.finished:
         now += data.draw(st.sampled_from([0.0, 0.0, FIRST_PAUSE, 100.0]))
@@ -885,8 +926,13 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
         status = data.draw(st.sampled_from([DONE, DONE, FAILED, CANCELLED]))
         lost = data.draw(st.booleans())
         repeats = status is FAILED and not isinstance(step, Publish) and not abandoned
-        if not (repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))):
-            origin = schedule.origin(step)
+        origin = schedule.origin(step)
+        if repeats and isinstance(step, BuildPiece) and origin not in apart and data.draw(st.booleans()):
+            apart.add(origin)
+            again = schedule.apart(step)
+        else:
+            again = repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))
+        if not again:
             uploaded |= {origin} if data.draw(st.booleans()) else set()
             given_up = schedule.finish(step, status, uploaded=origin in uploaded)
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
