@@ -83,7 +83,6 @@ class _Run:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self.results: dict[Step, StepResult] = {}
-        self._told: set[str] = set()
         self._mailbox: queue.SimpleQueue[list[StepResult]] = queue.SimpleQueue()
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
@@ -169,9 +168,7 @@ class _Run:
         for result in results:
             self.results[result.step] = result
             for message in result.outcome.warnings:
-                if message not in self._told:  # every piece on a node finds what is wrong with the node
-                    self._told.add(message)
-                    self._executor.reporter.handle(Warned(message=message))
+                self._executor.reporter.handle(Warned(message=message))
             self._executor.reporter.handle(StepFinished(result=result))
 
     def _work(self, call: Call, inputs: Mapping[Step, StepResult]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.placement import declares, equal_nodes, family, how_built, is_silent, own_platform
+from mpbake.placement import contradictions, declares, equal_nodes, family, how_built, is_silent, own_platform
 from mpbake.plan import Emulation
 from mpbake.steps import How
 from mpbake.text import columns
@@ -51,7 +51,9 @@ def _rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) ->
 def _ability(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> str:
     """What is known of a node and a platform."""
     if declares(node, platform):
-        return "declares it" if platform in node.platforms else f"declares {_names(node.platforms)}, which includes it"
+        said = "declares it" if platform in node.platforms else f"declares {_names(node.platforms)}, which includes it"
+        known = node.id in facts and contradictions(node, (platform,), facts[node.id])
+        return f"{said}, but is itself {facts[node.id].platforms[0]}" if known else said
     others = f"declares {_names(node.platforms)}" if node.platforms else "declares nothing"
     match how_built(node, platform, facts):
         case How.NATIVE:
@@ -77,8 +79,8 @@ def _chosen(target: Target, node: Node, equal: Sequence[Node]) -> str:
 def _better(best: Node, node: Node, platform: Platform, ways: tuple[How, How], facts: Mapping[str, NodeFacts]) -> str:
     """Why `node` comes after `best`; `ways` are how these two build the platform."""
     how, own = ways
-    if own is How.UNKNOWN and how is not How.UNKNOWN and is_silent(node, facts):
-        return "answers"
+    if own is How.UNKNOWN and is_silent(node, facts) and not is_silent(best, facts):
+        return "may answer" if how is How.UNKNOWN else "answers"
     if declares(best, platform) and not declares(node, platform):
         return "declares it"
     if how is own:

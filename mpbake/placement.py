@@ -93,6 +93,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     if target.builder.emulation is Emulation.ALLOW:
         pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
     warnings = [*_emulation_warnings(target, pieces)]
+    (problems if target.builder.emulation is Emulation.FORBID else warnings).extend(_contradicted(pieces, facts))
     problems += _unreachable_registries(target, pieces)
     if len(pieces) > 1:
         problems += _not_splittable(target, pieces)
@@ -111,18 +112,20 @@ def _spare(piece: BuildPiece, facts: Mapping[str, NodeFacts]) -> tuple[Node, ...
     )
 
 
-def to_probe(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> tuple[Node, ...]:
-    """The nodes that must be asked before `targets` can be placed: those of builders that leave something open.
+def to_probe(placements: Mapping[Target, Placement]) -> tuple[Node, ...]:
+    """The nodes that must be asked before targets can be placed: those of builders that leave something open.
 
-    `only` holds platforms that stand in for those of a target.
+    `placements` are what can be said before anybody was asked.
     """
     found: dict[Node, None] = {}
-    for target in targets:
-        pieces = place(target, {}, only.get(target, ())).pieces
-        open_ = any(not piece.platforms or any(each.how is How.UNKNOWN for each in piece.platforms) for piece in pieces)
-        if open_ or not pieces:
+    for target, placement in placements.items():
+        if any(not piece.platforms or _is_open(piece) for piece in placement.pieces):
             found |= dict.fromkeys(target.builder.nodes)
     return tuple(found)
+
+
+def _is_open(piece: BuildPiece) -> bool:
+    return any(each.how is How.UNKNOWN for each in piece.platforms)
 
 
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
@@ -252,6 +255,22 @@ def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterabl
         if emulated:
             message = f"{', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
             yield _problem(Code.EMULATED, target, ("platforms",), message)
+
+
+def _contradicted(pieces: Iterable[BuildPiece], facts: Mapping[str, NodeFacts]) -> Iterable[Problem]:
+    """What nodes that were asked say against the declarations by which they were chosen."""
+    for piece in pieces:
+        target, platforms = piece.target, [each.platform for each in piece.platforms]
+        is_forbidden = target.builder.emulation is Emulation.FORBID
+        for node in piece.nodes:
+            if node.id not in facts or not contradictions(node, platforms, facts[node.id]):
+                continue
+            (message,) = contradictions(node, node.platforms, facts[node.id])
+            if is_forbidden:
+                hint = f'correct the platforms of {node.id}; builder "{node.builder}" says emulation = "forbid"'
+                yield _problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
+            else:
+                yield Problem(code=Code.EMULATED, key=target.where(("platforms",)), message=message)
 
 
 def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:

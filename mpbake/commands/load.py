@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mpbake.document import Document
     from mpbake.lifecycle import Entry
     from mpbake.options import Options, World
-    from mpbake.placement import NodeFacts
+    from mpbake.placement import NodeFacts, Placement
     from mpbake.plan import Plan, Target
     from mpbake.platforms import Platform
     from mpbake.spec import PlanSpec
@@ -118,20 +118,37 @@ def chosen_platforms(options: Options) -> tuple[Platform, ...]:
 
 
 @no_garbage()
-def graph_of(
-    document: Document, chosen: Selection, facts: Mapping[str, NodeFacts]
-) -> tuple[BuildGraph, tuple[str, ...]]:
-    """The graph of a run of what was `chosen`, and the warnings of that. Raises PlanError."""
-    placements = {target: place(target, facts, chosen.only.get(target, ())) for target in chosen.targets}
-    problems = [each for placement in placements.values() for each in placement.problems]
+def placed(
+    chosen: Selection, facts: Mapping[str, NodeFacts], before: Mapping[Target, Placement] | None = None
+) -> dict[Target, Placement]:
+    """Where what was `chosen` is built, as far as `facts` tell. `before` is what could be said without any."""
+    return {
+        target: before[target]
+        if before and not any(node.id in facts for node in target.builder.nodes)
+        else place(target, facts, chosen.only.get(target, ()))
+        for target in chosen.targets
+    }
+
+
+def check_placements(document: Document, chosen: Selection, placements: Iterable[Placement]) -> None:
+    """That everything can be built where it is placed, and published in that order. Raises PlanError."""
+    problems = [each for placement in placements for each in placement.problems]
     problems += needs_of_pushed(chosen.targets) if chosen.together else ()
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
+
+
+@no_garbage()
+def graph_of(
+    document: Document, chosen: Selection, placements: Mapping[Target, Placement]
+) -> tuple[BuildGraph, tuple[str, ...]]:
+    """The graph of a run of what was `chosen`, and the warnings of that. Raises PlanError."""
+    check_placements(document, chosen, placements.values())
     pieces = {target: placement.pieces for target, placement in placements.items()}
     graph = build_graph(chosen.targets, pieces, together=chosen.together)
     nodes = dict.fromkeys(node for each in placements.values() for piece in each.pieces for node in piece.nodes)
     warnings = [*(each for placement in placements.values() for each in placement.warnings), *node_warnings(nodes)]
-    return graph, (*chosen.warnings, *(each.message for each in warnings))
+    return graph, tuple(dict.fromkeys([*chosen.warnings, *(each.message for each in warnings)]))
 
 
 _FAR = "../../../"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
 from mpbake.commands.certificates import check_certificates
-from mpbake.commands.load import graph_of, load, selected
+from mpbake.commands.load import check_placements, graph_of, load, placed, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_paths, unset_variables
 from mpbake.commands.signals import stoppable, stopped_by_signals
@@ -80,12 +80,16 @@ class _Run:
     def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
         reporting = _Reporting(_reporter(self.options, self.world))
-        nodes = to_probe(chosen.targets, chosen.only)
+        before = placed(chosen, {})
+        nodes = to_probe(before)
+        asked = {node.builder for node in nodes}
+        settled = (placement for target, placement in before.items() if target.builder.name not in asked)
+        check_placements(document, chosen, settled)  # before anything is made
         if nodes:
             reporting.handle(Preparing(nodes=nodes))
         facts = self.runner.probe(nodes)
         lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
-        graph, warnings = graph_of(document, chosen, facts)
+        graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)
         for warning in (*unset, *warnings, *self._left_out(lost, graph)):
             reporting.handle(Warned(message=warning))
@@ -157,16 +161,21 @@ class _Run:
 
 
 class _Reporting:
-    """Passes events on, and keeps the last one: how it all ended."""
+    """Passes events on, each warning once, and keeps the last one: how it all ended."""
 
     finished: RunFinished
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+        self._warned: set[str] = set()
 
     def handle(self, event: Event) -> None:
         if isinstance(event, RunFinished):
             self.finished = event
+        if isinstance(event, Warned):
+            if event.message in self._warned:
+                return
+            self._warned.add(event.message)
         self._reporter.handle(event)
 
 

@@ -154,3 +154,19 @@ platforms = ["linux/amd64"]
     assert f'builder "{builder}" forbids emulation, and none of its nodes builds linux/arm64 natively' in after.stderr
     assert f"linux/amd64 native on {builder}/local\n" in native.stdout
     assert f"{builder}/local  runs it natively  chosen: the best\n" in explained.stdout
+
+
+def test_a_probed_plan_tells_which_node_is_not_what_it_declares(run_mpbake: RunMpbake, tmp_path: Path) -> None:
+    """The ARM node of the testbed is this machine."""
+    shutil.copytree(PLANS / "native", tmp_path / "plan", ignore=shutil.ignore_patterns(".mpbake"))
+    plan = tmp_path / "plan" / "build.toml"
+    told = "release/linux-arm64 declares linux/arm64 but is itself linux/amd64: it is emulated there"
+    warned = run_mpbake(["plan", "--probe"], cwd=plan.parent)
+    assert warned.returncode == 0, warned.stderr
+    assert warned.stdout.count(f"warning: {told}") == 1
+    explained = run_mpbake(["plan", "--probe", "--explain", "web"], cwd=plan.parent)
+    assert "declares it, but is itself linux/amd64" in explained.stdout
+    plan.write_text(plan.read_text().replace('emulation = "warn"', 'emulation = "forbid"'))
+    refused = run_mpbake(["plan", "--probe"], cwd=plan.parent)
+    assert refused.returncode == 3, refused.stdout
+    assert told in refused.stderr

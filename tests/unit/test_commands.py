@@ -15,7 +15,7 @@ import pytest
 
 from mpbake import __main__
 from mpbake.commands import export, names, plan, run, show
-from mpbake.commands.load import graph_of, inputs, load, selected
+from mpbake.commands.load import graph_of, inputs, load, placed, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
 from mpbake.events import Warned
@@ -466,7 +466,8 @@ def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
     document, found = load(Options(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
-    graph, warnings = graph_of(document, selection(tuple(found.targets.values())), facts)
+    chosen = selection(tuple(found.targets.values()))
+    graph, warnings = graph_of(document, chosen, placed(chosen, facts))
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
 

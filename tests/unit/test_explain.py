@@ -72,6 +72,8 @@ def test_what_nodes_said() -> None:
         "x/c | declares linux/386, but is itself linux/amd64 | not taken: x/a declares it",
         "x/arm | is itself linux/arm64, and emulates it | not taken: x/a declares it",
     ]
+    wrong = explained(target_of_text(PLAN, "base"), facts_of({"x/a": "linux/arm64 linux/amd64"}))
+    assert rows(wrong, "linux/amd64")[0].startswith("x/a | declares it, but is itself linux/arm64 | chosen")
     assert rows(shown, "linux/386") == [
         "x/a | declares linux/amd64, which includes it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares linux/amd64, which includes it | {SECOND}",
@@ -100,6 +102,19 @@ def test_a_node_that_does_not_answer() -> None:
     assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/amd64")[2] == (
         "x/c | declares linux/386; does not answer | not taken: x/a answers"
     )
+    two = text("""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [builders.x]
+        driver = "remote"
+        nodes.a = { endpoint = "unix:///a" }
+        nodes.b = { endpoint = "unix:///b" }
+        """)
+    assert rows(explained(target_of_text(two), facts_of({"x/a": ""})), "linux/amd64") == [
+        "x/a | declares nothing; does not answer | not taken: x/b may answer",
+        "x/b | declares nothing; not asked what it builds | chosen: the best",
+    ]
     assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/386")[2] == (
         "x/c | declares it | not taken: x/a stands first in the plan, and this one builds other platforms than that"
     ), "what it declares holds, whether it answers or not"

@@ -710,7 +710,36 @@ def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
         [builders.x]
         {tables_of(nodes)}
         """)
-    assert [node.id for node in to_probe(plan.targets.values(), {})] == asked
+    assert [node.id for node in to_probe({each: place(each, {}) for each in plan.targets.values()})] == asked
+
+
+@pytest.mark.parametrize(("nodes", "asked"), [("a = amd64\nb = arm64", []), ("a =\nb = arm64", ["x/a", "x/b"])])
+def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, asked: list[str]) -> None:
+    target = target_of_text(f"""
+        [targets.web]
+        builder = "x"
+        platforms = ["linux/s390x"]
+        [builders.x]
+        emulation = "forbid"
+        {tables_of(nodes)}
+        """)
+    assert [node.id for node in to_probe({target: place(target, {})})] == asked
+
+
+@pytest.mark.parametrize("emulation", ["warn", "allow", "forbid"])
+def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -> None:
+    """Only where that matters: nobody builds 386 on a."""
+    said = {"a": reported("amd64 arm64"), "b": reported("amd64")}
+    told = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
+    ending = {"forbid": f'problem: web: {told} = correct the platforms of x/a; builder "x" says emulation = "forbid"'}
+    assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **said) == text(
+        f"""
+        linux/arm64 native on a: KEEP, one of 2
+        linux/amd64 native on b: KEEP, one of 2
+        {ending.get(emulation, f"warning: {told}")}
+        """
+    )
+    assert "problem" not in placed("a = arm64\nb = amd64", "amd64", builder=f"emulation = '{emulation}'", **said)
 
 
 # --- a node against its declaration -----------------------------------------------------------------------------------

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from mpbake.codes import Code
 from mpbake.commands import run
-from mpbake.errors import BuildFailed
+from mpbake.commands.load import load, selected
+from mpbake.errors import BuildFailed, PlanError
+from mpbake.events import Warned
 from mpbake.executor import StopRequest
 from mpbake.options import Options
 from mpbake.output import OutputFailed
@@ -24,9 +27,12 @@ from tests.unit.test_executor import FakeRunner
 from tests.unit.worlds import world, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mpbake.options import World
+    from mpbake.placement import NodeFacts
+    from mpbake.plan import Node
 
 PLAN = """
 [targets.good]
@@ -146,3 +152,58 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
         "what was published counts as not known\n"
     ), "that of durations comes before the run, which is quiet here"
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
+
+
+FORBIDDEN = """
+version = 1
+[targets.open]
+[targets.web]
+builder = "x"
+platforms = ["linux/arm64"]
+[builders.x]
+driver = "docker-container"
+emulation = "forbid"
+nodes.a = { platforms = ["linux/amd64"] }
+"""
+
+
+def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FORBIDDEN)
+    here = world(tmp_path)
+    document, plan = load(Options(), here)
+
+    def prepared(*names: str) -> list[list[str]]:
+        asked: list[list[str]] = []
+
+        class Runner(FakeRunner):
+            def probe(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
+                asked.append([node.id for node in nodes])
+                return {}
+
+            def complaint(self, node: Node) -> None: ...
+
+        this = run._Run(
+            options=Options(),
+            world=here,
+            stop=StopRequest(),
+            runner=cast("Any", Runner()),
+            state=State(nodes=tmp_path, run=tmp_path),
+            metadata=None,
+        )
+        try:
+            this.prepare(document, selected(plan, Options(names=names)))
+        except PlanError as error:
+            assert [each.code for each in error.diagnostics] == [Code.EMULATION_FORBIDDEN]  # noqa: PT017 - it may not come
+        return asked
+
+    assert prepared("open", "web") == [], "although open could be asked"
+    assert prepared("open") == [["default/local"]]
+
+
+def test_each_warning_is_told_once(tmp_path: Path) -> None:
+    """A probe and the bootstrap after it say the same of a node."""
+    here = world(tmp_path)
+    reporting = run._Reporting(PlainReporter(here.stderr, here.clock))
+    for message in ("a", "b", "a"):
+        reporting.handle(Warned(message=message))
+    assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]
