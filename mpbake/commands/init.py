@@ -8,8 +8,9 @@ import shlex
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from mpbake.commands.folder import folder_of
 from mpbake.errors import MpbakeError, PlanError, UsageError
-from mpbake.files import is_file, is_folder
+from mpbake.files import is_file
 from mpbake.loader import FILE_NAMES, find_plan
 from mpbake.schema import schema_text
 from mpbake.starter import SCHEMA, is_dockerfile, is_searched, starter_text, target_names
@@ -28,11 +29,9 @@ _ELSEWHERE = "mpbake init -C DIR"
 
 def main(options: Options, world: World) -> int:
     """Write a plan for the Dockerfiles in the folder, and beside it the schema for editors."""
-    folder = (world.folder / options.directory).absolute()
-    if not is_folder(folder):
-        raise UsageError(f"there is no folder {options.directory}")
+    folder = folder_of(options, world)
     name = "" if options.dry_run else _free_name(folder)
-    project = folder.resolve().name
+    project = folder.name
     targets = target_names(project, find_dockerfiles(folder))
     text = starter_text(project, targets)
     if options.dry_run:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.commands.folder import folder_of, plan_file
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
-from mpbake.files import is_folder
 from mpbake.git import Repository
 from mpbake.graph import BuildGraph, Selection, build_graph, selection
 from mpbake.loader import find_plan, read_plan, read_values
@@ -24,6 +23,7 @@ from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from mpbake.document import Document
     from mpbake.lifecycle import Entry
@@ -37,10 +37,8 @@ if TYPE_CHECKING:
 @no_garbage()
 def load(options: Options, world: World) -> tuple[Document, Plan]:
     """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
-    folder = (world.folder / options.directory).absolute()
-    if not is_folder(folder):
-        raise UsageError(f"there is no folder {options.directory}")
-    paths = [Path(os.path.normpath(folder / each)) for each in options.files] or [find_plan(folder)]
+    folder = folder_of(options, world)
+    paths = [plan_file(folder, each) for each in options.files] or [find_plan(folder)]
     document, spec = read_plan(paths, show=partial(_shown, folder=world.folder), settings=options.settings)
     try:
         plan = resolve(document, spec, inputs(options, world, document.root, spec))

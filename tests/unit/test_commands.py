@@ -130,6 +130,31 @@ def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) ->
     assert said(plan.main, world(folder / where), **options) == WEB
 
 
+def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> None:
+    (folder / "below/aside").mkdir()
+    (folder / "below/build.toml").write_text("version = 1\n[targets.wrong]\n")
+    (folder / "x").mkdir()
+    assert load(Options(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
+    assert load(Options(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"directory": "link"}, {"files": ("link/build.toml",)}, {"files": ("link/../below/build.toml",)}],
+)
+def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[str, Any]) -> None:
+    """That of whoever has gone there: by it the notes of what was made are found again."""
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/link").symlink_to(folder / "below")
+    (folder / "below/build.toml").write_text(PLAN)
+    assert load(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
+
+
+def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
+    (folder / "below/mine.toml").symlink_to("../build.toml")
+    assert load(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
+
+
 @pytest.mark.parametrize(
     ("where", "options", "shown"),
     [

@@ -1,0 +1,33 @@
+"""The folder in which a command works, and the plans that it is told to read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpbake.errors import UsageError
+from mpbake.files import is_folder
+
+if TYPE_CHECKING:
+    from mpbake.options import Options, World
+
+
+def folder_of(options: Options, world: World) -> Path:
+    """Where the user is, or what `-C` names, as if the user had gone there: by its real path. Raises UsageError.
+
+    The folders above `b/../x`, or above a symlink, are not those that the words say.
+    """
+    folder = world.folder / options.directory
+    if not is_folder(folder):
+        raise UsageError(f"there is no folder {options.directory}")
+    return folder.resolve()
+
+
+def plan_file(folder: Path, name: str) -> Path:
+    """What `-f` names, in the real path of its folder: however a plan is reached, its notes are found again.
+
+    A plan that is itself a symlink stays where that lies: there its paths count from.
+    """
+    path = folder / name
+    return Path(os.path.realpath(path.parent), path.name)
