@@ -33,6 +33,22 @@ class _Lines(click.Option):
         return value.splitlines() if value and self.multiple else super().value_from_envvar(ctx)
 
 
+class _Either(click.Option):
+    """An option and its opposite, `--push/--no-push`, each with a variable of its own."""
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """What both variables say. That the opposite is not wanted says nothing: it must not make anything pushed."""
+        given, opposite = (self._said(variable, ctx) for variable in self.envvar or ())
+        if given and opposite:
+            raise click.UsageError(f"{' and '.join(self.envvar or ())} contradict each other: unset one of them", ctx)
+        return False if opposite else given
+
+    def _said(self, variable: str, ctx: click.Context) -> Any:
+        """What one of them says; None where it is not set, or empty."""
+        value = os.environ.get(variable)
+        return self.type.convert(value, self, ctx) if value else None
+
+
 class _Commands(click.Group):
     """The commands. An option of theirs that stands before the command is not unknown, only in the wrong place."""
 
@@ -50,9 +66,10 @@ class _Commands(click.Group):
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     """An option that can also be given as `MPBAKE_NAME` in the environment."""
-    name = next(each for each in names if each.startswith("--")).partition("/")[0]
+    long = next(each for each in names if each.startswith("--")).split("/")
+    variables = [f"MPBAKE_{each[2:].replace('-', '_').upper()}" for each in long]
     return click.option(
-        *names, envvar=f"MPBAKE_{name[2:].replace('-', '_').upper()}", show_envvar=True, cls=_Lines, **settings
+        *names, envvar=variables, show_envvar=True, cls=_Either if len(variables) > 1 else _Lines, **settings
     )
 
 

@@ -124,8 +124,8 @@ def test_every_option_has_its_variable(name: str) -> None:
         if option.name == "format" and name in {"check", "export"}:
             assert not option.envvar, "MPBAKE_FORMAT is the format of plans"
             continue
-        (long,) = (each for each in option.opts if each.startswith("--"))
-        assert option.envvar == f"MPBAKE_{long[2:].upper().replace('-', '_')}"
+        long = [each for each in (*option.opts, *option.secondary_opts) if each.startswith("--")]
+        assert option.envvar == [f"MPBAKE_{each[2:].upper().replace('-', '_')}" for each in long]
         assert option.name in fields
         assert option.help
         assert option.help.endswith(".")
@@ -149,6 +149,9 @@ def test_every_option_has_its_variable(name: str) -> None:
         ("MPBAKE_PUSH", "1", Options(push=True)),
         ("MPBAKE_PUSH", "false", Options(push=False)),
         ("MPBAKE_PUSH", "", Options()),
+        ("MPBAKE_NO_PUSH", "1", Options(push=False)),
+        ("MPBAKE_NO_PUSH", "0", Options()),
+        ("MPBAKE_NO_PUSH", "", Options()),
         ("MPBAKE_LOAD", "yes", Options(load=True)),
         ("MPBAKE_LOAD", "0", Options()),
         ("MPBAKE_NO_CACHE", "true", Options(no_cache=True)),
@@ -174,6 +177,33 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) 
         monkeypatch.setenv(variable, value)
     typed(monkeypatch, "plan", "--no-push", "-f", "b.toml", "--var", "b=2")
     assert called.options == Options(push=False, files=("b.toml",), variables=("b=2",))
+
+
+@pytest.mark.parametrize(
+    ("push", "no_push", "said"), [("1", "0", True), ("0", "1", False), ("0", "0", False), ("", "1", False)]
+)
+def test_push_and_its_opposite(
+    monkeypatch: pytest.MonkeyPatch, called: Called, push: str, no_push: str, *, said: bool
+) -> None:
+    monkeypatch.setenv("MPBAKE_PUSH", push)
+    monkeypatch.setenv("MPBAKE_NO_PUSH", no_push)
+    assert typed(monkeypatch, "run") == 7
+    assert called.options.push is said
+
+
+def test_variables_that_contradict_each_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called
+) -> None:
+    for variable in ("MPBAKE_PUSH", "MPBAKE_NO_PUSH"):
+        monkeypatch.setenv(variable, "1")
+    assert typed(monkeypatch, "run") == 3
+    assert called.world is None
+    assert capsys.readouterr().err == (
+        "error: MPBAKE_PUSH and MPBAKE_NO_PUSH contradict each other: unset one of them; try: mpbake run --help\n"
+    )
+    for word, push in (("--push", True), ("--no-push", False)):
+        assert typed(monkeypatch, "run", word) == 7
+        assert called.options.push is push
 
 
 def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Path) -> None:
@@ -261,10 +291,11 @@ def test_wrong_command_lines(
     assert "\x1b" not in err
 
 
+@pytest.mark.parametrize("variable", ["MPBAKE_LOAD", "MPBAKE_PUSH", "MPBAKE_NO_PUSH"])
 def test_a_variable_that_is_no_boolean(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called, variable: str
 ) -> None:
-    monkeypatch.setenv("MPBAKE_LOAD", "maybe")
+    monkeypatch.setenv(variable, "maybe")
     assert typed(monkeypatch, "run") == 3
     assert called.world is None
     assert "'maybe' is not a valid boolean" in capsys.readouterr().err
