@@ -54,14 +54,32 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """What is left for the command."""
+        words = tuple(args)  # click takes them away as it goes
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            name = error.option_name
-            for command, found in self.commands.items():
-                if any(name in option.opts for option in found.params):
-                    raise click.UsageError(f"{name} goes after the command: mpbake {command} {name} …", ctx) from None
-            raise
+            name, typed = error.option_name, self._typed(words)
+            able = [typed] if typed in self.commands else list(self.commands)
+            if not any(name in self._options(command) for command in able):
+                raise
+            command = typed if typed in self.commands else "COMMAND"
+            raise click.UsageError(f"{name} goes after the command: mpbake {command} {name} …", ctx) from None
+
+    def _typed(self, words: tuple[str, ...]) -> str:
+        """The first word that is neither an option nor the value of one; empty when there is none."""
+        options = {name: option for command in self.commands for name, option in self._options(command).items()}
+        left = iter(words)
+        for word in left:
+            if not word.startswith("-"):
+                return word
+            if word in options and not options[word].is_flag:
+                next(left, None)
+        return ""
+
+    def _options(self, command: str) -> dict[str, click.Option]:
+        """The options of a command, by each of their names."""
+        found = (each for each in self.commands[command].params if isinstance(each, click.Option))
+        return {name: each for each in found for name in (*each.opts, *each.secondary_opts)}
 
 
 def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
