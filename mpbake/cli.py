@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
@@ -148,6 +149,11 @@ def _with(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+def _is_typed(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line; one of the environment holds only where it fits."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
@@ -175,7 +181,7 @@ def cli(context: click.Context) -> None:
 @click.pass_context
 def run(context: click.Context, /, **given: Any) -> None:
     """Build, publish and verify targets; without a name, the group "default"."""
-    if not given["dry_run"] and context.get_parameter_source("format") is ParameterSource.COMMANDLINE:
+    if not given["dry_run"] and _is_typed(context, "format"):
         raise click.UsageError("--format goes with --dry-run", context)
     _call("plan" if given["dry_run"] else "run", given)
 
@@ -186,8 +192,15 @@ def run(context: click.Context, /, **given: Any) -> None:
     "--explain", default="", metavar="TARGET", help="Say of each of its platforms where it is built, and why there."
 )
 @_option("--probe", is_flag=True, help="Ask the nodes what they build; starts and changes nothing.")
-def plan(**given: Any) -> None:
+@click.pass_context
+def plan(context: click.Context, /, **given: Any) -> None:
     """Print what a run would do, for review; touches nothing."""
+    explained = given["explain"]
+    if explained and given["names"]:
+        hint = f"it names itself what is explained, a target, group or pattern: {shlex.join(['--explain', explained])}"
+        raise UsageError("--explain goes with no other name", hint=hint)
+    if explained and given["format"] == "json" and _is_typed(context, "format"):
+        raise UsageError("--explain prints text, and no JSON", hint="leave out --format json, or --explain")
     _call("plan", given)
 
 
@@ -237,7 +250,7 @@ def builders(context: click.Context, /, **given: Any) -> None:
 
 def _of_builders(context: click.Context, action: str, given: dict[str, Any]) -> None:
     """Options of the plan may stand before a command's name or after it; the environment yields to both."""
-    typed = {name for name in given if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    typed = {name for name in given if _is_typed(context, name)}
     stated = {name: value for name, value in given.items() if name in typed or name not in context.obj}
     _call("builders", {**context.obj, **stated, "action": action})
 

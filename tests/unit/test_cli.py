@@ -297,6 +297,40 @@ def test_wrong_command_lines(
     assert "\x1b" not in err
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (
+            "plan worker --explain web*",
+            "--explain goes with no other name",
+            "it names itself what is explained, a target, group or pattern: --explain 'web*'",
+        ),
+        (
+            "plan --explain web --format json",
+            "--explain prints text, and no JSON",
+            "leave out --format json, or --explain",
+        ),
+    ],
+)
+def test_what_explain_would_ignore(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    called: Called,
+    words: str,
+    message: str,
+    hint: str,
+) -> None:
+    assert typed(monkeypatch, *words.split()) == 3
+    assert called.world is None
+    assert capsys.readouterr() == ("", f"error: {message}\n  = {hint}\n")
+
+
+def test_a_format_of_the_environment_is_for_what_has_one(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
+    monkeypatch.setenv("MPBAKE_FORMAT", "json")
+    assert typed(monkeypatch, "plan", "--explain", "web") == 7
+    assert called.options == Options(explain="web", format="json")
+
+
 @pytest.mark.parametrize("variable", ["MPBAKE_LOAD", "MPBAKE_PUSH", "MPBAKE_NO_PUSH"])
 def test_a_variable_that_is_no_boolean(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], called: Called, variable: str
