@@ -1394,7 +1394,7 @@ tags = ["example.com/web"]
 """,
         ),
         Code.MISSING_FILE: Explanation(
-            text="A secret is a file that is not there.",
+            text="A secret, a key for `ssh`, or a certificate or key of a node's `tls` is a file that is not there.",
             wrong="""
 [targets.web]
 secret = ["id=token,src=token.txt"]
@@ -1596,7 +1596,15 @@ _HEAD = """# What can be wrong with a plan
 
 `mpbake check` tells all that is wrong with a plan, and what is probably not meant: each with its place, the line, a
 mark below what is to blame, what is wrong, and what would be right. It reads files of this machine and nothing else.
-Every other command stops with the same errors. It is made from the code: `make docs` writes it.
+This page is made from the code: `make docs` writes it.
+
+Every other command that reads the plan stops with the same errors, with two exceptions:
+
+- where something is built (`no-node`, `split-push` and the like) matters to `plan` and `run` alone, for their own
+  targets;
+- files that the plan names (`missing-folder`, `missing-dockerfile`, `missing-file`, `bad-certificate`) are looked for
+  by `run`, for its own targets, before anything starts; those of a node's `tls` by `builders plan` and `builders up`
+  too. `plan`, `list`, `show`, `export` and `verify` look for none: a plan can be reviewed where they are not.
 
 ```console
 $ mpbake check
@@ -1619,7 +1627,7 @@ list in order of place, each with these fields, all of which are always there:
 | `code` | one of those below; it keeps its meaning |
 | `severity` | `error` or `warning` |
 | `message`, `hint` | for people; they may change, and `hint` may be empty |
-| `file` | as it was named, or empty |
+| `file` | as seen from where mpbake was started, or its whole path where that is far away; or empty |
 | `line`, `column`, `length` | what is to blame, counted in characters from 1; 0: not known |
 | `key` | where it stands, as a list of keys and indexes: `["targets", "web", "tags", 0]` |
 | `excerpt` | the line itself, or empty |
