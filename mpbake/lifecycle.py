@@ -387,11 +387,15 @@ class Listed:
     drift: tuple[str, ...] = ()
 
 
+AUTOMATIC = '"default" is the engine in use, or a container that a run starts on it'
+"""What plans name where no builder is declared."""
+
+
 def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
     """All nodes as a table: with each its status, version, platforms native and emulated, and drift; then troubles."""
     nodes = [each for listed in builders for each in listed]
     if not nodes:
-        return "no builder is declared\n"
+        return f"no builder is declared; {AUTOMATIC}\n"
     header = ("node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift")
     troubles = dict.fromkeys(f"\n{each.trouble}" for each in nodes if each.trouble)
     return "\n".join([*columns([header, *(_row(each) for each in nodes)]), *troubles]) + "\n"

@@ -16,8 +16,9 @@ from mpbake.commands.abilities import check_builders
 from mpbake.commands.load import load
 from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError
-from mpbake.lifecycle import changes_text, inventory_text, summary
+from mpbake.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
 from mpbake.plan import Driver
+from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
     declared = {name: each for name, each in plan.builders.items() if each.driver is not Driver.AUTOMATIC}
     unknown = [name for name in names if name not in declared]
     if unknown:
-        hint = did_you_mean(unknown[0], declared, kind="builders")
+        hint = AUTOMATIC if unknown[0] == DEFAULT_BUILDER else did_you_mean(unknown[0], declared, kind="builders")
         raise UsageError(f'no builder "{unknown[0]}" is declared', hint=hint)
     return tuple(declared[name] for name in dict.fromkeys(names or declared))
 

@@ -15,7 +15,7 @@ from mpbake.buildkit.records import MadeNode, Record, record_of
 from mpbake.buildkit.survey import Found
 from mpbake.commands import builders as command
 from mpbake.errors import LockHeld, MpbakeError, PlanError, Unreachable, UsageError
-from mpbake.lifecycle import Action, Change, Thing
+from mpbake.lifecycle import AUTOMATIC, Action, Change, Thing
 from mpbake.options import Options
 from mpbake.plan import Builder, Driver, Node
 from tests.unit.dockers import FakeDocker, done
@@ -165,7 +165,7 @@ def test_which_builders() -> None:
         ),
         (
             lambda plan: command._chosen(plan, ("default",)),
-            'no builder "default" is declared\n  = known builders: ci, theirs',
+            f'no builder "default" is declared\n  = {AUTOMATIC}',
         ),
         (
             lambda plan: command._own(command._chosen(plan, ("theirs",)), Options(names=("theirs",))),
@@ -217,4 +217,4 @@ def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(_Pretended()))
     here = world(tmp_path)
     assert command.main(Options(action="list"), here) == 0
-    assert written(here.stdout) == "no builder is declared\n"
+    assert written(here.stdout) == (f"no builder is declared; {AUTOMATIC}\n")
