@@ -16,7 +16,7 @@ export PATH := $(abspath $(VENV)/bin):$(PATH)
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
-demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and run the main job on them
+demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and `mpbake run release` on them
 	@$(PYTHON) scripts/demo.py
 
 demo-clean: $(VENV)/.installed ## end what the demo started and remove what it made

@@ -1,4 +1,4 @@
-"""`make demo` and `make demo-clean`: the main job on real nodes, on one machine.
+"""`make demo` and `make demo-clean`: `mpbake run release` on real nodes, on one machine.
 
 The testbed of the engine tests (an engine, a registry, QEMU, two BuildKit nodes behind mutual TLS) lives in `.demo/`
 and stays up between runs; `--clean` ends it and leaves the machine as it was.

@@ -1,4 +1,4 @@
-"""`mpbake run`: the main job. Builds, publishes and verifies on real nodes."""
+"""`mpbake run`: builds, publishes and verifies on real nodes."""
 
 from __future__ import annotations
 
