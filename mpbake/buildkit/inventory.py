@@ -68,8 +68,7 @@ def _drift(found: Found, node: Node) -> tuple[str, ...]:
     names += [change.thing.value for change in own if change.thing is Thing.CONTEXT]
     entry = [each.name for change in found.changes if change.thing is Thing.ENTRY for each in change.differences]
     prefix = f"{node.buildx_name}: "
-    names += [
-        f"entry: {each.removeprefix(prefix)}" for each in entry if each.startswith(prefix) or each in _OF_ALL_NODES
-    ]
+    ours = [each for each in entry if each in _OF_ALL_NODES or each.startswith((prefix, "node "))]  # which there are
+    names += [f"entry: {each.removeprefix(prefix)}" for each in ours]
     missing = any((each.thing, each.action) == (Thing.ENTRY, Action.CREATE) for each in found.changes)
     return (*names, *(["no entry"] if missing else []))

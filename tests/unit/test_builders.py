@@ -792,6 +792,14 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
     assert docker.commands == ["buildx inspect theirs0"]
 
 
+def test_an_inventory_says_so_where_an_entry_has_other_nodes(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    this, _ = builders(tmp_path, engine)
+    renamed = replace(CI, nodes=(replace(LOCAL, name="near"),))
+    assert inventory(this.tools, renamed, this.plan)[0].drift == ("entry: node ci-local", "entry: node ci-near")
+
+
 def test_an_inventory(tmp_path: Path) -> None:
     engine = Engine()
     this, _ = builders(tmp_path, engine)
