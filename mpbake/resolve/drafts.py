@@ -53,9 +53,14 @@ class Draft:
     special: Mapping[Platform, Part] = field(default_factory=dict)
     broken: bool = False
 
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether it is a row of a matrix whose own name is not known."""
+        return self.broken and self.name == self.table and _has_matrix(self.family)
+
     def may_be(self, name: str) -> bool:
-        """Whether it is a row of a matrix whose own name is not known, and which may be what `name` means."""
-        if not self.broken or self.name != self.table or not _has_matrix(self.family):
+        """Whether it is unnamed, and may be what `name` means."""
+        if not self.is_unnamed:
             return False
         written = self.family.raw.get("name", "")
         return bool(written) and name.startswith(MARKER.split(written)[0])

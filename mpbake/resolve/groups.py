@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.codes import Code
 from mpbake.errors import UsageError
 from mpbake.plan import Group, Plan, Target
-from mpbake.resolve.naming import bad_name, below, ordered, unknown
+from mpbake.resolve.naming import Unknowns, bad_name, below, ordered
 from mpbake.spec import NAME, PlanSpec, Problem
 from mpbake.text import did_you_mean, one_line
 
@@ -41,15 +41,16 @@ def resolve_groups(
         members[name] = _members(name, group.targets, scope, rendering)
     edges = {name: [each for each in listed if each in members] for name, listed in members.items()}
     groups: dict[str, Group] = {}
+    unknown = Unknowns(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
+    unnamed = [each for each in drafts.values() if each.is_unnamed]
     for name in ordered(edges, below("groups"), rendering.problems):
         found: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
             known_otherwise = not pattern or name in matrices or pattern in members or pattern in disabled
-            if not matched and not known_otherwise and not any(each.may_be(pattern) for each in drafts.values()):
+            if not matched and not known_otherwise and not any(each.may_be(pattern) for each in unnamed):
                 key: KeyPath = ("groups", name, "targets", index)
-                known = dict.fromkeys((*targets, *members))
-                rendering.problems.append(unknown(Code.UNKNOWN_TARGET, pattern, known, key))
+                rendering.problems.append(unknown.problem(pattern, key))
             found |= {target.name: target for target in matched}
         description = _description(name, spec, scope, rendering)
         groups[name] = Group(name=name, targets=tuple(found.values()), description=description)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.codes import Code
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
-from mpbake.resolve.naming import ordered, unknown
+from mpbake.resolve.naming import Unknowns, ordered
 from mpbake.spec import ATTRIBUTES, Attribute, Merge, PlanSpec, Problem
 
 if TYPE_CHECKING:
@@ -171,12 +171,13 @@ def _set(setting: Setting, before: Written | None) -> Written:
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
     """Parents before children. Cycles and unknown parents become problems; what is left is still ordered."""
     edges: dict[str, list[str]] = {}
+    unknown = Unknowns(Code.UNKNOWN_TARGET, spec.targets)
     for name, target in spec.targets.items():
         edges[name] = [parent for parent in target.inherits if parent in spec.targets]
         for index, parent in enumerate(target.inherits):
             if parent not in spec.targets:
                 key: KeyPath = ("targets", name, "inherits", index)
-                problems.append(unknown(Code.UNKNOWN_TARGET, parent, spec.targets, key))
+                problems.append(unknown.problem(parent, key))
     return ordered(edges, lambda name: ("targets", name, "inherits"), problems)
 
 

@@ -12,7 +12,7 @@ from mpbake.references import parse_fields, parse_reference
 from mpbake.resolve.builders import DEFAULT_BUILDER
 from mpbake.resolve.drafts import Draft, Part, pushes
 from mpbake.resolve.locating import Locating
-from mpbake.resolve.naming import ordered, unknown
+from mpbake.resolve.naming import Unknowns, ordered
 from mpbake.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
 from mpbake.text import count, one_line, parse_duration
 
@@ -37,6 +37,22 @@ class _References:
     links: tuple[Mapping[str, str], ...]
 
 
+class _Known:
+    """The targets that each name means: itself, or the rows of a matrix; and what may be meant by other names."""
+
+    def __init__(self, drafts: Mapping[str, Draft]) -> None:
+        rows: dict[str, list[str]] = {}
+        for draft in drafts.values():
+            rows.setdefault(draft.table, []).append(draft.name)
+        self.rows = rows | {name: [name] for name in drafts}
+        self.unknown = Unknowns(Code.UNKNOWN_TARGET, self.rows)
+        self._unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
+
+    def may_be(self, name: str) -> bool:
+        """Whether a row of a matrix may be called `name`, though that cannot be told."""
+        return any(each.may_be(name) for each in self._unnamed)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linker:
     """Turns drafts into targets whose builder, needs and links are objects."""
@@ -49,9 +65,9 @@ class Linker:
 
     def targets(self) -> dict[str, Target]:
         """Every target by name, in the plan's order."""
-        rows = self._rows()
+        known = _Known(self.drafts)
         enabled = {name: draft for name, draft in self.drafts.items() if draft.values.enabled}
-        references = {name: self._references(draft, rows) for name, draft in enabled.items()}
+        references = {name: self._references(draft, known) for name, draft in enabled.items()}
         edges = {
             name: [*each.needs, *(link for links in each.links for link in links.values())]
             for name, each in references.items()
@@ -61,32 +77,25 @@ class Linker:
             done[name] = self._target(self.drafts[name], references[name], done)
         return {name: done[name] for name in enabled}
 
-    def _rows(self) -> dict[str, list[str]]:
-        """The targets that each name means: itself, or the rows of a matrix."""
-        rows: dict[str, list[str]] = {}
-        for draft in self.drafts.values():
-            rows.setdefault(draft.table, []).append(draft.name)
-        return rows | {name: [name] for name in self.drafts}
-
-    def _references(self, draft: Draft, rows: Mapping[str, list[str]]) -> _References:
+    def _references(self, draft: Draft, known: _Known) -> _References:
         needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
-            for each in self._known(name, rows, draft.family.where(("needs", index))):
+            for each in self._enabled(name, known, draft.family.where(("needs", index))):
                 needs.setdefault(each, index)
         if draft.values.context.startswith(_LINK):
             hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
             message, key = "a target cannot be the main context", draft.family.where(("context",))
             self.problems.append(Problem(code=Code.LINK_AS_CONTEXT, key=key, message=message, hint=hint))
-        links = tuple(self._links(part, rows) for part in draft.parts)
+        links = tuple(self._links(part, known) for part in draft.parts)
         return _References(needs=needs, links=links)
 
-    def _links(self, part: Part, rows: Mapping[str, list[str]]) -> dict[str, str]:
+    def _links(self, part: Part, known: _Known) -> dict[str, str]:
         links = {}
         for context, value in part.values.contexts.items():
             if not value.startswith(_LINK):
                 continue
             key = part.family.where(("contexts", context))
-            found = self._known(value.removeprefix(_LINK), rows, key)
+            found = self._enabled(value.removeprefix(_LINK), known, key)
             if len(found) > 1:
                 message = f"links to a matrix of {count(len(found), 'target')}"
                 hint = f"link to one of them: {', '.join(found[:8])}"
@@ -95,12 +104,13 @@ class Linker:
                 links[context] = found[0]
         return links
 
-    def _known(self, name: str, rows: Mapping[str, list[str]], key: KeyPath) -> list[str]:
-        if name not in rows:
-            if not any(each.may_be(name) for each in self.drafts.values()):
-                self.problems.append(unknown(Code.UNKNOWN_TARGET, name, rows, key))
+    def _enabled(self, name: str, known: _Known, key: KeyPath) -> list[str]:
+        """The targets that `name`, which stands at `key`, means; none where that is a problem."""
+        if name not in known.rows:
+            if not known.may_be(name):
+                self.problems.append(known.unknown.problem(name, key))
             return []
-        enabled = [each for each in rows[name] if self.drafts[each].values.enabled]
+        enabled = [each for each in known.rows[name] if self.drafts[each].values.enabled]
         if not enabled:
             hint = "enable it under the same condition as this one, or take the reference away"
             message = f'target "{one_line(name)}" is disabled'
@@ -182,7 +192,7 @@ class Linker:
         name = draft.values.builder or DEFAULT_BUILDER
         if name not in self.builders:
             key = draft.family.where(("builder",))
-            self.problems.append(unknown(Code.UNKNOWN_BUILDER, name, self.builders, key))
+            self.problems.append(Unknowns(Code.UNKNOWN_BUILDER, self.builders).problem(name, key))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
         if name not in self.spec.builders and builder.driver is Driver.REMOTE:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from mpbake.errors import KeyPath
 
+_SOUGHT = 20
+"""Wrong names for which the right one is sought."""
+
 
 def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]) -> list[str]:
     """Names in topological order: what `edges` maps a name to comes before it.
@@ -99,11 +102,27 @@ def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
     )
 
 
-def unknown(code: Code, name: str, known: Iterable[str], key: KeyPath) -> Problem:
-    """The problem of a reference to something that is not there: UNKNOWN_TARGET, UNKNOWN_BUILDER."""
-    kind = code.removeprefix("unknown-")
-    # A template is no answer where a target is asked for; where one was meant, it is.
-    visible = [each for each in known if not each.startswith("_") or name.startswith("_")]
-    message = f'unknown {kind} "{one_line(name)}"'
-    hint = did_you_mean(name, visible, kind=f"{kind}s")
-    return Problem(code=code, key=key, message=message, hint=hint, culprit=name)
+class Unknowns:
+    """Problems of references to something that is not there: UNKNOWN_TARGET, UNKNOWN_BUILDER.
+
+    Seeking the right name among thousands takes time: it is done once for each wrong one, and for the first few only.
+    """
+
+    def __init__(self, code: Code, known: Iterable[str]) -> None:
+        """`known` are the names of all that there is."""
+        self._code = code
+        self._kind = code.removeprefix("unknown-")
+        self._known = tuple(known)
+        self._hints: dict[str, str] = {}
+
+    def problem(self, name: str, key: KeyPath) -> Problem:
+        """The problem of the reference at `key` to what would be called `name`."""
+        if name not in self._hints:
+            self._hints[name] = self._hint(name) if len(self._hints) < _SOUGHT else ""
+        message = f'unknown {self._kind} "{one_line(name)}"'
+        return Problem(code=self._code, key=key, message=message, hint=self._hints[name], culprit=name)
+
+    def _hint(self, name: str) -> str:
+        # A template is no answer where a target is asked for; where one was meant, it is.
+        visible = [each for each in self._known if not each.startswith("_") or name.startswith("_")]
+        return did_you_mean(name, visible, kind=f"{self._kind}s")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbake.codes import Code
-from mpbake.resolve.naming import bad_name, below, ordered, unknown
+from mpbake.resolve.naming import Unknowns, bad_name, below, ordered
 from mpbake.spec import Problem
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None
     ],
 )
 def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
-    assert unknown(Code.UNKNOWN_TARGET, "wep", known, ("x",)) == Problem(
+    assert Unknowns(Code.UNKNOWN_TARGET, known).problem("wep", ("x",)) == Problem(
         code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "wep"', hint=hint, culprit="wep"
     )
 
@@ -134,6 +134,13 @@ def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], h
     ],
 )
 def test_a_hidden_name_is_compared_with_everything(known: list[str], hint: str) -> None:
-    assert unknown(Code.UNKNOWN_TARGET, "_wep", known, ("x",)) == Problem(
+    assert Unknowns(Code.UNKNOWN_TARGET, known).problem("_wep", ("x",)) == Problem(
         code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "_wep"', hint=hint, culprit="_wep"
     )
+
+
+def test_the_right_names_are_sought_for_the_first_wrong_ones_only() -> None:
+    unknown = Unknowns(Code.UNKNOWN_TARGET, ["web"])
+    hints = [unknown.problem(f"web{number}", ("x",)).hint for number in range(100)]
+    assert hints == ['did you mean "web"?'] * 20 + [""] * 80
+    assert unknown.problem("web0", ("y",)).hint == 'did you mean "web"?', "once found it is known"
