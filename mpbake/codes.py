@@ -93,6 +93,7 @@ class Code(StrEnum):
     TLS_MISPLACED = "tls-misplaced"
     TLS_PAIR = "tls-pair"
     BAD_CERTIFICATE = "bad-certificate"
+    BUILDER_NAME_TWICE = "builder-name-twice"
     NODE_NAME_TWICE = "node-name-twice"
     ENDPOINT_TWICE = "endpoint-twice"
     DEFAULT_REMOTE = "default-remote"

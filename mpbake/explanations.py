@@ -1030,6 +1030,31 @@ tags = ["example.com/web"]
             text="A file of `tls` is not what it must be, or has expired.",
             beyond="What each must be is told in `docs/builders.md`.",
         ),
+        Code.BUILDER_NAME_TWICE: Explanation(
+            text="Two builders have names that differ in case only. To buildx they are one.",
+            wrong="""
+[builders.CI]
+nodes.amd = {}
+
+[builders.ci]
+nodes.arm = {}
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+            right="""
+[builders.ci]
+nodes.amd = {}
+
+[builders.release]
+nodes.arm = {}
+
+[targets.web]
+builder = "ci"
+tags = ["example.com/web"]
+""",
+        ),
         Code.NODE_NAME_TWICE: Explanation(
             text="Two nodes would have one name in buildx, which is made of those of builder and node.",
             wrong="""

@@ -17,7 +17,7 @@ from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem, TlsSpec
 from mpbake.text import one_line, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mpbake.errors import KeyPath
@@ -60,8 +60,7 @@ def resolve_builders(
     if DEFAULT_BUILDER not in builders:
         driver = Driver(table.driver or Driver.AUTOMATIC)
         builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, starting(folder, where))
-    ours = [each for each in builders.values() if not each.external]
-    rendering.problems.extend(_shared_names(sorted(ours, key=lambda each: each.name in spec.builders)))
+    rendering.problems.extend(_shared_names(builders.values(), spec.builders))
     return builders
 
 
@@ -183,7 +182,25 @@ def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
     return Problem(code=Code.BAD_ENDPOINT, key=key, message=message, hint=hint)
 
 
-def _shared_names(builders: Iterable[Builder]) -> Iterator[Problem]:
+def _shared_names(builders: Iterable[Builder], declared: Container[str]) -> Iterator[Problem]:
+    """Builders, and nodes of others, that would be the same to buildx; the later of two `declared` ones is to blame."""
+    first: dict[str, Builder] = {}
+    for builder in sorted(builders, key=lambda each: each.name in declared):
+        other = first.setdefault(builder.name.lower(), builder)
+        if other is not builder:
+            yield _builder_twice(builder.name, other.name, other_declared=other.name in declared)
+    yield from _shared_nodes(each for each in first.values() if not each.external)
+
+
+def _builder_twice(name: str, other: str, *, other_declared: bool) -> Problem:
+    """The problem of a builder whose entry in buildx's store, records and lock would be those of another one."""
+    message = f'"{one_line(name)}" and "{one_line(other)}" are both {one_line(name.lower())} to buildx'
+    of_default = f'"{other}" is the builder of targets that name none: write it so, or rename yours'
+    hint = "rename one of them" if other_declared else of_default
+    return Problem(code=Code.BUILDER_NAME_TWICE, key=("builders", name), message=message, hint=hint, of_key=True)
+
+
+def _shared_nodes(builders: Iterable[Builder]) -> Iterator[Problem]:
     """Nodes whose buildx name, and so whose container, would be the same; the later one of them is to blame."""
     seen: dict[str, Node] = {}
     for node in (node for builder in builders for node in builder.nodes):

@@ -280,15 +280,35 @@ def test_the_name_of_a_builder_begins_with_a_letter(name: str) -> None:
         """)
 
 
-def test_a_node_of_the_name_of_the_default_builders() -> None:
+def test_a_node_of_the_default_builders_name() -> None:
+    assert resolve_text("[builders.default.nodes.local]").builders["default"].nodes[0].buildx_name == "default-local"
+
+
+def test_builders_whose_names_differ_in_case_only() -> None:
+    """Nodes of them that share a name, too, are no further problem."""
     assert problems_of_text("""
-        [builders.Default.nodes.local]
+        [builders.CI.nodes.local]
+        [builders.ci.nodes.local]
+        [builders.Ci]
+        external = true
         """) == text("""
-        build.toml:2: builders.Default.nodes.local: Default/local and default/local are both default-local to buildx
-            [builders.Default.nodes.local]
+        build.toml:3: builders.ci: "ci" and "CI" are both ci to buildx
+            [builders.ci.nodes.local]
+          = rename one of them
+        build.toml:4: builders.Ci: "Ci" and "CI" are both ci to buildx
+            [builders.Ci]
           = rename one of them
         """)
-    assert resolve_text("[builders.default.nodes.local]").builders["default"].nodes[0].buildx_name == "default-local"
+
+
+@pytest.mark.parametrize("table", ["Default.nodes.local", "DEFAULT.nodes.far"])
+def test_a_builder_whose_name_differs_from_the_default_builders_in_case_only(table: str) -> None:
+    name = table.partition(".")[0]
+    assert problems_of_text(f"\n[builders.{table}]") == text(f"""
+        build.toml:2: builders.{name}: "{name}" and "default" are both default to buildx
+            [builders.{table}]
+          = "default" is the builder of targets that name none: write it so, or rename yours
+        """)
 
 
 def test_two_nodes_of_one_name_to_buildx() -> None:
