@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
 from testbed.processes import run, succeeds
+from testbed.shared import one_at_a_time
 
 if TYPE_CHECKING:
     from testbed.place import Place
@@ -19,13 +20,14 @@ def ensure_bridge(place: Place, suffix: str) -> str:
     if succeeds(("ip", "link", "show", name), env=place.environ):
         return name
     place.note("bridge", name)
-    network = _free_network(place)
-    for command in (
-        ("ip", "link", "add", name, "type", "bridge"),
-        ("ip", "addr", "add", f"{network[1]}/{network.prefixlen}", "dev", name),
-        ("ip", "link", "set", name, "up"),
-    ):
-        run(command, env=place.environ)
+    with one_at_a_time():  # a network is free until its bridge has an address
+        network = _free_network(place)
+        for command in (
+            ("ip", "link", "add", name, "type", "bridge"),
+            ("ip", "addr", "add", f"{network[1]}/{network.prefixlen}", "dev", name),
+            ("ip", "link", "set", name, "up"),
+        ):
+            run(command, env=place.environ)
     return name
 
 

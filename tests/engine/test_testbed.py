@@ -9,14 +9,18 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from testbed.cleanup import undo_all
 from testbed.engine import BUILDKIT_IMAGE
 from testbed.errors import TestbedError
+from testbed.network import ensure_bridge
 from testbed.place import Place
-from testbed.processes import wait_until
+from testbed.processes import run, wait_until
 from testbed.registry_client import platforms_of
 from testbed.testbed import AMD64, ARM64, Testbed
 
@@ -286,6 +290,19 @@ def test_daemon_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
         daemon.start(("sh", "-c", "echo no such thing; exit 3"), env={}, ready=lambda: False)
 
 
+def test_testbeds_that_start_at_once_have_a_network_each(tmp_path: Path) -> None:
+    places = [Place(root=tmp_path / name, environ=os.environ, say=print) for name in "abcd"]
+    for place in places:
+        place.prepare()
+    try:
+        with ThreadPoolExecutor() as workers:
+            bridges = list(workers.map(partial(ensure_bridge, suffix="t"), places))
+        assert len({_address(bridge) for bridge in bridges}) == len(places)
+    finally:
+        for place in places:
+            undo_all(place, None)
+
+
 def test_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     with pytest.raises(TestbedError, match="holds something else"):
@@ -320,6 +337,11 @@ def _ends(connection: ssl.SSLSocket) -> bool:
         return connection.recv(1) == b""
     except (ssl.SSLError, ConnectionError):
         return True
+
+
+def _address(device: str) -> str:
+    (found,) = json.loads(run(("ip", "-j", "-4", "addr", "show", device), env=os.environ))
+    return str(found["addr_info"][0]["local"])
 
 
 def _pids(testbed: Testbed) -> dict[str, str]:
