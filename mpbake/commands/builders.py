@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from mpbake.buildkit.builders import bring_up, stop
 from mpbake.buildkit.inventory import inventory
@@ -97,9 +98,10 @@ def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Option
 
 
 def _up(site: Site, chosen: tuple[Builder, ...], world: World) -> int:
+    write = _whole(world.stdout)
+
     def tell(found: Found) -> None:
-        world.stdout.write(changes_text(found.builder, found.changes, found.unclear))
-        world.stdout.flush()
+        write(changes_text(found.builder, found.changes, found.unclear))
 
     return _told_all(_each(lambda builder: bring_up(site, builder, tell), chosen), world)
 
@@ -166,10 +168,23 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 @contextmanager
 def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
+    write = _whole(world.stderr)
     with open_tools(world.environment, world.hiding.hide, world.now, request.then) as tools:
         yield Site(
             tools=tools,
             plan=plan.file,
-            say=lambda text: print(text, file=world.stderr, flush=True),
+            say=lambda text: write(f"{text}\n"),
             cancelled=lambda: bool(request.signal),
         )
+
+
+def _whole(stream: TextIO) -> Callable[[str], None]:
+    """A function that several threads may call: what it is given appears on `stream` at once, and in one piece."""
+    lock = threading.Lock()
+
+    def write(text: str) -> None:
+        with lock:
+            stream.write(text)
+            stream.flush()
+
+    return write

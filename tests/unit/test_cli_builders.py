@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from mpbake.buildkit.records import MadeNode, Record, record_of
 from mpbake.buildkit.survey import Found
 from mpbake.commands import builders as command
 from mpbake.errors import LockHeld, MpbakeError, PlanError, Unreachable, UsageError
+from mpbake.executor import StopRequest
 from mpbake.lifecycle import AUTOMATIC, Action, Change, Thing
 from mpbake.options import Options
 from mpbake.plan import Builder, Driver, Node
@@ -25,6 +29,8 @@ from tests.unit.worlds import world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mpbake.options import World
 
 __all__ = ["plain_environment"]
 
@@ -218,3 +224,42 @@ def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     here = world(tmp_path)
     assert command.main(Options(action="list"), here) == 0
     assert written(here.stdout) == (f"no builder is declared; {AUTOMATIC}\n")
+
+
+class Hesitant(io.StringIO):
+    """A stream during each character of which other threads have their turn."""
+
+    def write(self, text: str) -> int:
+        for character in text:
+            super().write(character)
+            time.sleep(0.001)
+        return len(text)
+
+
+def hesitant_world(folder: Path) -> World:
+    """A world with such streams."""
+    return replace(world(folder, {"HOME": str(folder)}), stdout=Hesitant(), stderr=Hesitant())
+
+
+NAMES = ("amd", "arm", "riscv")
+
+
+def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
+    here = hesitant_world(tmp_path)
+    with command._opened(resolve_text(""), here, StopRequest()) as site, ThreadPoolExecutor() as workers:
+        list(workers.map(lambda name: site.say(f"{name}: stopped"), NAMES))
+    assert sorted(written(here.stderr).splitlines()) == [f"{name}: stopped" for name in NAMES]
+
+
+def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bring_up(_: object, builder: Builder, tell: Callable[[Found], None]) -> Found:
+        found = Found(builder=builder, nodes=())
+        tell(found)
+        return found
+
+    monkeypatch.setattr(command, "bring_up", bring_up)
+    here = hesitant_world(tmp_path)
+    chosen = tuple(replace(CI, name=name) for name in NAMES)
+    assert command._act(_Pretended(), resolve_text(""), chosen, Options(action="up"), here) == 0  # type: ignore[arg-type]
+    for name in NAMES:
+        assert f"{name} (docker-container)\n  as declared\n" in written(here.stdout)
