@@ -60,8 +60,7 @@ class Nodes:
         self._containers = Containers(docker=docker)
         self._contexts = Contexts(docker=docker)
         self._now = now
-        self._automatic = Driver.DOCKER
-        self._no_engine: Unreachable | None = None
+        self._of_default: Sequence[Target] = ()
         self._ready: dict[str, Ready | MpbakeError] = {}
         self._known: dict[str, Ready] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -70,13 +69,18 @@ class Nodes:
     def settle_default(self, targets: Sequence[Target]) -> Driver:
         """Decide which driver the default builder of `targets` has, where the plan leaves it to the engine; the driver.
 
-        Where the engine does not answer, its node will say so: what does not need it goes on.
+        Where the engine does not answer, its node will say so until it is forgotten: what does not need it goes on.
         """
+        self._of_default = targets
         try:
-            self._automatic = default_driver(targets, self.engines.facts())
+            return self._default_driver()
         except Unreachable as error:
-            self._no_engine = error
-        return self._automatic
+            self._ready |= {node.id: error for target in targets for node in target.builder.nodes}
+            return Driver.DOCKER
+
+    def _default_driver(self) -> Driver:
+        """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
+        return default_driver(self._of_default, self.engines.facts())
 
     def ready(self, node: Node) -> Ready:
         """Make sure that `node` exists and answers. Raises Unreachable, or UsageError when it is somebody else's."""
@@ -139,9 +143,8 @@ class Nodes:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
     def _make_ready(self, declared: Node) -> Ready:
-        if declared.driver is Driver.AUTOMATIC and self._no_engine is not None:
-            raise self._no_engine
-        node = replace(declared, driver=self._automatic) if declared.driver is Driver.AUTOMATIC else declared
+        automatic = declared.driver is Driver.AUTOMATIC
+        node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
             return self._instances.external(node)
         warnings = check_node(node, self._now, self._environment)

@@ -233,6 +233,25 @@ def test_only_the_default_node_fails_where_the_engine_does_not_answer(tmp_path: 
     assert docker.commands == asked, "it is not asked again"
 
 
+def test_an_engine_that_did_not_answer_is_asked_again_for_a_default_node_that_is_tried_again(tmp_path: Path) -> None:
+    answers = {
+        "system info": failed("Cannot connect"),
+        "container inspect": failed("No such container"),
+        "buildx": done(INSPECTED),
+    }
+    nodes, docker = nodes_with(tmp_path, answers)
+    nodes.settle_default([target_of_text("[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']")])
+    nodes.forget(AUTOMATIC)
+    docker.answers["system info"] = failed("still not")
+    for _ in range(2):
+        with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: still not\n"):
+            nodes.ready(AUTOMATIC)
+    assert docker.commands == ["system info --format {{json .}}"] * 2, "once for each time that it is tried"
+    docker.answers["system info"] = done(CLASSIC)
+    nodes.forget(AUTOMATIC)
+    assert nodes.ready(AUTOMATIC).node.driver is Driver.DOCKER_CONTAINER, "as the engine and the targets make it"
+
+
 def test_a_context_that_cannot_be_asked_for(tmp_path: Path) -> None:
     nodes, _ = nodes_with(tmp_path, {"context show": failed("context is broken")})
     with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: context is broken\n"):
