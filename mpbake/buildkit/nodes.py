@@ -92,20 +92,25 @@ class Nodes:
 
     def _try(self, node: Node) -> Ready | MpbakeError:
         """What became of `node`; what failed once is not tried again until it is to be forgotten."""
+        found: Ready | MpbakeError
         try:
-            self._ready[node.id] = self._known[node.id] = self._make_ready(node)
+            found = self._known[node.id] = self._make_ready(node)
         except Cancelled:
             raise
         except MpbakeError as error:
-            self._ready[node.id] = error
-        return self._ready[node.id]
+            found = error
+        self._ready[node.id] = found  # which is not read back: another thread may forget it at once
+        return found
 
     def instance(self, node: Node) -> Ready:
         """The instance of a node that has been ready in this run, whether or not it answers now."""
         return self._known.get(node.id) or self.ready(node)
 
     def forget(self, node: Node) -> None:
-        """`node` was lost: when it is asked for again, it is made ready anew."""
+        """`node` was lost: when it is asked for again, it is made ready anew.
+
+        Where another thread is about it, that is not waited for, and what comes of it counts.
+        """
         self._ready.pop(node.id, None)
 
     def pushing(self, ready: Ready) -> threading.Lock:

@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import threading
+from collections import UserDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -867,6 +869,43 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
         nodes.ready(ENGINE)
     nodes.forget(ENGINE)
     assert nodes.ready(ENGINE).facts == first.facts
+
+
+def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None:
+    """Nobody waits for another one: neither who forgets it, nor who makes it ready."""
+    nodes, docker = nodes_with(tmp_path, {})
+    asked, forgotten = threading.Event(), threading.Event()
+
+    def inspected(_: Mapping[str, str]) -> Completed:
+        asked.set()
+        assert forgotten.wait(10)
+        return done(INSPECTED)
+
+    docker.answers["buildx inspect"] = inspected
+    with ThreadPoolExecutor() as workers:
+        ready = workers.submit(nodes.ready, ENGINE)
+        assert asked.wait(10)
+        nodes.forget(ENGINE)
+        forgotten.set()
+    assert ready.result().note == "running"
+
+
+class Forgotten(UserDict[str, Any]):
+    """What was found out about nodes."""
+
+    def __setitem__(self, node: str, found: Any) -> None:
+        """Keep it, and forget it at once, as another thread may."""
+        super().__setitem__(node, found)
+        self.pop(node)
+
+
+def test_a_node_that_is_forgotten_as_soon_as_it_is_made_ready(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
+    nodes._ready = Forgotten()  # type: ignore[assignment]
+    assert nodes.ready(ENGINE).note == "running"
+    docker.answers["buildx inspect"] = failed("ERROR: no")
+    with pytest.raises(Unreachable, match="cannot be used: no"):
+        nodes.ready(ENGINE)
 
 
 SHOWN = "File#buildkitd.toml:\n > [worker.oci]\n >   max-parallelism = 3\n"
