@@ -71,7 +71,7 @@ def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = Fal
             command=f"rm --forget {builder.name}",
         )
         failed = _remove_nodes(site, removal)
-        if _are_out_of_reach(failed.values()):
+        if _entry_may_go(failed.values()):
             unregister(site, builder.name)
             _drop(site, record, [each for each in record.nodes if each not in failed])
         return list(failed.values())
@@ -98,7 +98,7 @@ def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget
         )
         failed = _remove_nodes(site, removal)
         errors = list(failed.values())
-        if not _are_out_of_reach(errors):
+        if not _entry_may_go(errors):
             return errors
         if builder is None and not site.tools.records.of_others(record.builder, site.plan):
             unregister(site, record.builder)
@@ -225,8 +225,8 @@ def _leave(site: Site, node: Node) -> None:
         site.say(f"{node.id}: {why}; docker rm --force {made_name(node)} removes it")
 
 
-def _are_out_of_reach(errors: Iterable[MpbakeError]) -> bool:
-    """Whether nothing is in the way but that something does not answer."""
+def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
+    """Whether what buildx's store and the notes say may go, too: nothing had to stay but what does not answer."""
     return all(isinstance(error, Unreachable) and not isinstance(error, MayBeUsed) for error in errors)
 
 
