@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit import site as module
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.deployments import Deployments
 from mpbake.buildkit.docker import Completed
@@ -17,10 +16,9 @@ from mpbake.buildkit.removal import prune, remove
 from mpbake.errors import Unreachable, UsageError
 from mpbake.lifecycle import ANNOTATION, Made, inventory_text
 from mpbake.plan import Builder, Driver, Node
-from tests.unit import test_builders
+from tests.unit import sites
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
-from tests.unit.test_builders import builders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +90,7 @@ class Cluster(FakeDocker):
 
 def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
     """What was to be done about the Deployment, what was said of it, and what went wrong with it."""
-    told, said, errors = test_builders.brought_up(folder, cluster, builder)
+    told, said, errors = sites.brought_up(folder, cluster, builder)
     lines = [line for line in told.splitlines() if " builder k:" not in line]
     return "\n".join(lines), said, [each for each in errors if "did not write down" not in each]
 
@@ -177,7 +175,7 @@ def test_drift_is_corrected(tmp_path: Path) -> None:
 
 
 def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_IDLE_PAUSE", 0)
+    monkeypatch.setattr("mpbake.buildkit.site._IDLE_PAUSE", 0)
     cluster = Cluster(deployment("driver=0"), kubectl_exec=done("17\n"))
     _, _, errors = brought_up(tmp_path, cluster)
     assert errors == [
@@ -222,9 +220,9 @@ def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Co
     cluster = Cluster(deployment("driver=0"), kubectl_exec=answer)
     error = f"k/n: the pod k-n-1 does not say whether something builds in it: {said}\n  = {hint}"
     assert brought_up(tmp_path, cluster)[2] == [error]
-    this, _ = builders(tmp_path, cluster)
-    assert [str(each) for each in remove(this, CLUSTER, keep_state=False)] == [error]
-    assert [str(each) for each in remove(this, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
+    site, _ = sites.site_with(tmp_path, cluster)
+    assert [str(each) for each in remove(site, CLUSTER, keep_state=False)] == [error]
+    assert [str(each) for each in remove(site, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
     assert cluster.found, "it is still there"
 
 
@@ -312,8 +310,8 @@ def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, A
 
 def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
-    this, _ = builders(tmp_path, docker)
-    (listed,) = inventory(this.tools, CLUSTER, this.plan)
+    site, _ = sites.site_with(tmp_path, docker)
+    (listed,) = inventory(site.tools, CLUSTER, site.plan)
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
@@ -322,10 +320,10 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
 
 
 def test_as_listed(tmp_path: Path) -> None:
-    this, _ = builders(tmp_path, Cluster())
-    assert "(in use)  missing" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
-    this, _ = builders(tmp_path, Cluster(deployment(ready=0)))
-    assert "not ready (0 of 1 pods)" in inventory_text([inventory(this.tools, CLUSTER, this.plan)])
+    site, _ = sites.site_with(tmp_path, Cluster())
+    assert "(in use)  missing" in inventory_text([inventory(site.tools, CLUSTER, site.plan)])
+    site, _ = sites.site_with(tmp_path, Cluster(deployment(ready=0)))
+    assert "not ready (0 of 1 pods)" in inventory_text([inventory(site.tools, CLUSTER, site.plan)])
 
 
 def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
@@ -337,13 +335,13 @@ def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
 def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     cluster = Cluster()
     brought_up(tmp_path, cluster)
-    this, said = builders(tmp_path, cluster)
-    record = this.tools.records.read("k", this.plan)
+    site, said = sites.site_with(tmp_path, cluster)
+    record = site.tools.records.read("k", site.plan)
     assert record is not None
-    assert prune(this, record, {}) == []
+    assert prune(site, record, {}) == []
     assert said == ["k/n: Deployment removed, and its cache"]
     assert cluster.found is None
-    assert this.tools.records.read("k", this.plan) is None
+    assert site.tools.records.read("k", site.plan) is None
 
 
 def test_a_claim_outlives_it(tmp_path: Path) -> None:
@@ -356,6 +354,6 @@ def test_a_claim_outlives_it(tmp_path: Path) -> None:
             "kubectl --namespace=ci delete statefulset/k-n": done(),
         }
     )
-    this, said = builders(tmp_path, docker)
-    assert remove(this, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
+    site, said = sites.site_with(tmp_path, docker)
+    assert remove(site, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
     assert said == ["k/n: Deployment removed, its cache stays"]

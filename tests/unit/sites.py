@@ -1,0 +1,161 @@
+"""A site whose engine only pretends, and a builder that is worked on there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.buildkit.builders import bring_up
+from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.site import Site
+from mpbake.buildkit.tools import tools_for
+from mpbake.lifecycle import ALWAYS, MARK, changes_text
+from mpbake.plan import Builder, Driver, Node
+from mpbake.platforms import parse_platforms
+from tests.unit.dockers import FakeDocker, container, done, failed
+from tests.unit.plans import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.buildkit.docker import Completed
+    from tests.unit.tls import Certificates
+
+LOCAL = Node(
+    builder="ci",
+    name="local",
+    driver=Driver.DOCKER_CONTAINER,
+    endpoint="ssh://far",
+    platforms=parse_platforms(["linux/arm64"]),
+    options=(("memory", "8g"),),
+)
+CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
+INSPECTED = (
+    "Name: ci\nDriver: docker-container\n\nNodes:\nName: ci-local\nEndpoint: ssh://far\nPlatforms: linux/arm64*\n"
+)
+
+
+class Engine(FakeDocker):
+    """An engine with at most one container, and a buildx that writes instances down as the real one does.
+
+    At the endpoint `other`, if any, is another engine, with a container of the same name.
+    """
+
+    def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
+        named = {name.replace("_", " "): answer for name, answer in answers.items()}
+        usual = {"container": done(), "volume": done(), "image inspect": done(), "buildx inspect": done(INSPECTED)}
+        super().__init__({**named, **{words: each for words, each in usual.items() if words not in named}})
+        self.made = mark
+        self.status = status
+        self.busy = busy
+        self.unreachable = False
+        self.foreign = False
+        self.other = ""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Do as docker does, where it matters."""
+        command = " ".join(arguments)
+        if command.startswith("container inspect"):
+            self.commands.append("container inspect")
+            if self.unreachable:
+                return failed("no route to host")
+            if settings["endpoint"] == self.other != "":
+                found = container(f"{MARK}={self.made}")
+                return replace(found, stdout=found.stdout.replace("c0ffee", "7ea"))
+            if self.foreign:
+                return container("OTHER=1")
+            if not self.made:
+                return failed("No such container")
+            return container(f"{MARK}={self.made}", status=self.status, busy=self.busy)
+        if command.startswith("container rm"):
+            self.made = ""
+        if command.startswith("buildx create"):
+            self._create(list(arguments), Path(settings["environment"]["BUILDX_CONFIG"]))
+            self.commands.append("buildx create")
+            return done()
+        if "--bootstrap" in arguments and "buildx boot" not in self.answers:
+            self.made, self.status = self.made or declare(LOCAL).mark, "running"
+        if "--bootstrap" in arguments and "buildx boot" in self.answers:
+            return self.answers["buildx boot"]  # type: ignore[no-any-return]
+        return super().run(arguments, **settings)
+
+    def _create(self, arguments: list[str], store: Path) -> None:
+        name = arguments[arguments.index("--name") + 1]
+        options = dict(
+            arguments[index + 1].partition("=")[::2] for index, each in enumerate(arguments) if each == "--driver-opt"
+        )
+        node = {"Name": name, "Endpoint": arguments[-1], "Platforms": None, "DriverOpts": options, "Flags": [ALWAYS]}
+        driver = arguments[arguments.index("--driver") + 1]
+        (store / "instances").mkdir(exist_ok=True)
+        entry = {"Name": name, "Driver": driver, "Nodes": [{**node, "Files": None}], "Dynamic": False}
+        (store / "instances" / name).write_text(json.dumps(entry))
+
+
+class Contexts(Engine):
+    """An engine behind TLS, and a docker that keeps at most one context."""
+
+    kept = False
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Keep, show or remove it."""
+        match list(arguments[:2]):
+            case ["context", "create"]:
+                self.kept = True
+            case ["context", "rm"]:
+                self.kept = False
+            case ["context", "inspect"] if not self.kept:
+                return failed("not found")
+            case ["context", "inspect"]:
+                found = {"Name": arguments[2], "Metadata": {"Description": "made by mpbake"}}
+                return done(json.dumps([{**found, "Endpoints": {"docker": {"Host": "tcp://as-it-was"}}}]))
+            case ["container", "inspect"] if not self.kept:
+                return failed(f'context "{settings["endpoint"]}" not found')
+        return super().run(arguments, **settings)
+
+
+def site_with(folder: Path, engine: FakeDocker) -> tuple[Site, list[str]]:
+    """The site of somebody whose home is the folder, and what they said."""
+    (folder / "scratch").mkdir(exist_ok=True)
+    said: list[str] = []
+    environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
+    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+
+
+def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
+    """What was to be done, what was said, and what went wrong."""
+    site, said = site_with(folder, engine)
+    told: list[str] = []
+    found = bring_up(
+        site, builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear))
+    )
+    return "".join(told), said, [str(each) for each in found.errors]
+
+
+def two_plans(folder: Path, engine: FakeDocker) -> tuple[Site, Site, list[str]]:
+    """The sites of two plans that are there, and what is said of both."""
+    site, said = site_with(folder, engine)
+    plans = [folder / name for name in ("a.toml", "b.toml")]
+    for plan in plans:
+        plan.touch()
+    one, other = (replace(site, plan=plan) for plan in plans)
+    return one, other, said
+
+
+# What lives behind a docker context that is still to be made is seen only then.
+NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_create": done()}
+
+
+def secured(port: int, certificates: Certificates, *, without: str = "") -> Node:
+    """A node on an engine behind TLS on this machine."""
+    return replace(LOCAL, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without=without))
+
+
+WANTS_CERTIFICATE = text("""
+    node ci/local wants a client certificate (tlsv13 alert certificate required)
+      = give tls.cert and tls.key
+    """)
+OUT_OF_REACH = "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"
