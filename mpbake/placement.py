@@ -77,7 +77,6 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     if not wanted:
         piece = _piece(target, target.builder.nodes[:1], [])
         return Placement(pieces=(piece,), problems=tuple(_unreachable_registries(target, [piece])))
-    differs = any(each.variants for each in (target, *linked_platforms(target, wanted)))
     for platform in wanted:
         how, nodes = equal_nodes(target, platform, facts)
         if not nodes:
@@ -87,7 +86,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
         ):
             problems.append(_forbidden(target, platform, facts))
         else:
-            share = (nodes, side(target, (platform,)) if differs else ())
+            share = (nodes, side(target, (platform,)))
             shares.setdefault(share, []).append(Placed(platform=platform, how=how))
     pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
     if target.builder.emulation is Emulation.ALLOW:
@@ -391,6 +390,8 @@ def _links(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Ta
 
 def side(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
     """What tells apart the things that are built for `platforms`: equal where one solve can build them together."""
+    if not target.varies:
+        return ()
     everything = {target: tuple(platforms), **linked_platforms(target, platforms)}
     differing = ((each, wanted) for each, wanted in everything.items() if each.variants)
     return tuple(id(variant) for each, wanted in differing for variant, _ in each.sides(wanted))

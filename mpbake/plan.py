@@ -165,6 +165,7 @@ class Target:
     and `where` tells where the value at a path (an attribute, and what is below it) was written.
 
     Where platforms differ, `variants` holds what is built for each; `attributes` and `links` are those of the first.
+    `varies` says that this is so of the target, or of something that it links to, however far.
     """
 
     name: str
@@ -186,6 +187,11 @@ class Target:
     description: str = ""
     table: str = ""
     where: Callable[[KeyPath], KeyPath] = tuple
+    varies: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know at once what would take a walk through all links to find out."""
+        object.__setattr__(self, "varies", bool(self.variants) or any(link.varies for link in self.every_link))
 
     def on(self, platforms: Sequence[Platform]) -> Variant:
         """What is built for `platforms`, all of which must be alike."""

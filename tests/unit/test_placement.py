@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,10 @@ from mpbake.placement import (
     repositories,
     to_probe,
 )
-from mpbake.plan import Driver, Node
+from mpbake.plan import Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform, parse_platforms
 from mpbake.spec import Problem
-from tests.unit.graphs import TWO_NODES, facts_of
+from tests.unit.graphs import TWO_NODES, facts_of, graph_of
 from tests.unit.plans import resolve_text, target_of_text, text
 
 
@@ -681,6 +682,24 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
     assert alike(plan.targets["web"], both) == [amd64, arm64]
     assert alike(plan.targets["assets"], amd64) == [amd64]
     assert alike(plan.targets["web"], ()) == [()]
+    assert all(each.varies for each in plan.targets.values()), "also by what it links to"
+
+
+def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether something differs on the way is known of each."""
+    chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
+    targets = resolve_text(f"[targets.t0]\n{chain}").targets
+    assert not any(each.varies for each in targets.values())
+    walks = Counter[str]()
+
+    def counted(target: Target, wanted: Any) -> Any:
+        walks[target.name] += 1
+        return linked_platforms(target, wanted)
+
+    for module in ("placement", "graph"):
+        monkeypatch.setattr(f"mpbake.{module}.linked_platforms", counted)
+    graph_of(targets.values(), {"default/local": "linux/amd64"})
+    assert max(walks.values()) <= 2
 
 
 # --- which nodes must be asked ----------------------------------------------------------------------------------------
