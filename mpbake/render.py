@@ -88,7 +88,7 @@ def subject(step: Step) -> str:
 def _details(step: Step) -> list[str]:
     match step:
         case BootstrapNode():
-            return ["create or start it if needed"]
+            return [_bootstrap(step.node)]
         case BuildPiece():
             return _piece_details(step)
         case JoinArchives():
@@ -103,6 +103,20 @@ def _details(step: Step) -> list[str]:
             return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
         case _:
             assert_never(step)
+
+
+def _bootstrap(node: Node) -> str:
+    """What is done to have a node that answers: mpbake makes some, others are only asked."""
+    match node.driver:
+        case Driver.DOCKER | Driver.REMOTE:
+            return "check that it answers"
+        case Driver.AUTOMATIC:
+            return "check that it answers; if a container, create or start it if needed"
+        case Driver.DOCKER_CONTAINER | Driver.KUBERNETES | Driver.EXTERNAL:
+            own = "create or start it if needed"
+            return "check that it answers; buildx starts it if needed" if node.external else own
+        case _:
+            assert_never(node.driver)
 
 
 def check_text(check: Check) -> str:

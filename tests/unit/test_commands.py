@@ -55,7 +55,7 @@ nodes
   default/local  the engine's own builder, or a local docker-container: decided at run
 
 steps
-    1  bootstrap  default/local  create or start it if needed
+    1  bootstrap  default/local  check that it answers; if a container, create or start it if needed
     2  build      web            linux/amd64 (native or emulated: not known yet) on default/local
                                  no output: stays in the build cache (push, load or output would keep it)
 """

@@ -38,6 +38,12 @@ def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None
     assert printed == golden.read_text(encoding="utf-8")
 
 
+def test_the_readme_shows_what_is_printed() -> None:
+    readme = (_PLANS.parent / "README.md").read_text(encoding="utf-8")
+    _, _, rest = readme.partition("$ mpbake plan release -C plans/native\n")
+    assert rest.partition("```")[0] == (_GOLDEN / "native.txt").read_text(encoding="utf-8")
+
+
 def test_every_golden_file_has_its_plan() -> None:
     assert sorted(path.stem for path in _GOLDEN.glob("*.txt")) == _NAMES
     assert len(_NAMES) >= 5
@@ -86,9 +92,9 @@ linux/arm64
           default/local  the engine's own builder, or a local docker-container: decided at run
 
         steps
-            1  bootstrap  release/intel  create or start it if needed
-            2  bootstrap  release/arm    create or start it if needed
-            3  bootstrap  default/local  create or start it if needed
+            1  bootstrap  release/intel  check that it answers
+            2  bootstrap  release/arm    check that it answers
+            3  bootstrap  default/local  check that it answers; if a container, create or start it if needed
             4  build      base           linux/amd64 native on release/intel
                                          into the node's cache, for those who link to it
             5  build      web            linux/amd64 native on release/intel
@@ -161,6 +167,29 @@ def test_nodes() -> None:
         """)
     )
     assert printed(plan).endswith("verify     c        its platform, 1 tag, one digest")
+
+
+@pytest.mark.parametrize(
+    ("driver", "said", "of_others"),
+    [
+        (Driver.DOCKER, "check that it answers", None),
+        (Driver.REMOTE, "check that it answers", "check that it answers"),
+        (
+            Driver.DOCKER_CONTAINER,
+            "create or start it if needed",
+            "check that it answers; buildx starts it if needed",
+        ),
+        (Driver.KUBERNETES, "create or start it if needed", "check that it answers; buildx starts it if needed"),
+        (Driver.AUTOMATIC, "check that it answers; if a container, create or start it if needed", None),
+        (Driver.EXTERNAL, None, "check that it answers; buildx starts it if needed"),
+    ],
+)
+def test_what_is_done_to_have_a_node(driver: Driver, said: str | None, of_others: str | None) -> None:
+    for external, expected in ((False, said), (True, of_others)):
+        if expected is not None:
+            node = Node(builder="x", name="n", driver=driver, external=external)
+            target = Target(name="web", builder=Builder(name="x", driver=driver, nodes=(node,), external=external))
+            assert f"  1  bootstrap  x/n  {expected}\n" in plan_text(graph_of([target]))
 
 
 def test_a_set_of_equal_nodes_is_named_in_full_the_preferred_first() -> None:
