@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, TextIO, assert_never
 
 from mpbake.events import (
@@ -44,7 +45,7 @@ class LiveReporter:
         self._verbose = verbose
         self._lock = threading.RLock()
         self._running: dict[Step, tuple[float, str]] = {}
-        self._over = 0
+        self._ends: Counter[StepStatus] = Counter()
         self._steps = 0
         # Last: it asks for the view at once.
         self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
@@ -68,7 +69,7 @@ class LiveReporter:
             case StepPutOff():
                 self._running.pop(event.step, None)
             case StepFinished():
-                self._over += 1
+                self._ends[event.result.status] += 1
                 self._running.pop(event.result.step, None)
             case _:
                 pass
@@ -76,26 +77,32 @@ class LiveReporter:
     def _show(self, event: Event) -> None:
         match event:
             case Preparing():
-                self._console.print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
+                self._print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
             case RunStarted():
                 self._live.start()
             case StepSaid():
                 if self._verbose:
                     prefix = lines.short_label(event.step)
-                    self._console.print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
+                    self._print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
             case StepPutOff():
-                self._console.print(f"warning: {one_line(lines.put_off(event))}", style="yellow")
+                self._print(f"warning: {one_line(lines.put_off(event))}", "yellow")
             case Warned():
-                self._console.print(f"warning: {one_line(event.message)}", style="yellow")
+                self._print(f"warning: {one_line(event.message)}", "yellow")
             case StepFinished():
                 if event.result.status is not StepStatus.CANCELLED:
-                    self._console.print(lines.finished(event.result), style=_STYLES.get(event.result.status, ""))
+                    self._print(lines.finished(event.result), _STYLES.get(event.result.status, ""))
             case RunFinished():
                 self._live.stop()
             case StepStarted() | StepAdvanced():
                 pass  # seen when the view is drawn the next time
             case _:
                 assert_never(event)
+
+    def _print(self, text: str, style: str = "") -> None:
+        """Have `text` stay on the screen."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text(text, style=style))  # a style of `print` would colour the view below, too
 
     def _view(self) -> RenderableType:
         """The running steps, cut to the screen: one line each."""
@@ -108,9 +115,15 @@ class LiveReporter:
             shown = list(self._running.items())[:room]
             rows = [self._row(step, now - began, activity) for step, (began, activity) in shown]
             hidden = len(self._running) - len(shown)
-            head = f"{self._over} of {count(self._steps, 'step')} done, {len(self._running)} running"
+            head = self._head()
         texts = [head, *rows, *([f"  … and {hidden} more"] if hidden else [])]
         return Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in texts))
+
+    def _head(self) -> str:
+        """How many steps are done, have ended otherwise, and run."""
+        done = f"{self._ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
+        others = [each for each in StepStatus if self._ends[each] and each is not StepStatus.DONE]
+        return ", ".join([done, *(f"{self._ends[each]} {each}" for each in others), f"{len(self._running)} running"])
 
     def _row(self, step: Step, seconds: float, activity: str) -> str:
         return f"  {duration(seconds):>7}  {lines.starting(step)}{f'  {activity}' if activity else ''}"

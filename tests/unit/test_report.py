@@ -295,6 +295,18 @@ def test_meanwhile_what_runs_stands_below(terminal: Terminal) -> None:
     assert re.fullmatch(r" {3,5}\d+\.0s  build web linux/arm64 on release/arm", two)
 
 
+def test_only_what_is_done_counts_as_done(terminal: Terminal) -> None:
+    run = release()
+    reporter = live(terminal)
+    ends = [("bootstrap release/intel", DONE), ("build web linux/amd64", FAILED)]
+    ends += [("publish", SKIPPED), ("verify", SKIPPED), ("build tool", CANCELLED)]
+    tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("build web linux/arm64"))])
+    tell(reporter, [StepFinished(result=run.result(start, status)) for start, status in ends])
+    head = drawn(terminal, "1 cancelled")[-2]
+    tell(reporter, [run.finished()])
+    assert head == "1 of 7 steps done, 1 failed, 2 skipped, 1 cancelled, 1 running"
+
+
 def test_what_does_not_fit_the_terminal_is_counted(terminal: Terminal) -> None:
     run = Run(graph_of_text("[targets.w]\nmatrix = { n = [1, 2, 3, 4, 5, 6, 7, 8, 9] }\nname = 'w{{ n }}'"))
     reporter = live(terminal)
@@ -325,6 +337,16 @@ def test_colours_only_where_they_are_wanted(terminal: Terminal) -> None:
     plain = Terminal()
     tell(live(plain), release().everything())
     assert not re.findall(r"\x1b\[[0-9;]*3[0-9][0-9;]*m", plain.getvalue())
+
+
+def test_the_colour_of_a_line_is_not_that_of_what_stands_below(terminal: Terminal) -> None:
+    run = release()
+    reporter = live(terminal, colour=True)
+    tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("build web linux/amd64"))])
+    drawn(terminal, "1 running")
+    tell(reporter, [Warned(message="!"), StepFinished(result=run.result("verify")), run.finished()])
+    assert "\x1b[33mwarning: !" in terminal.getvalue()
+    assert not re.findall(r"\x1b\[[0-9;]*[0-9]m\d of 7 steps", terminal.getvalue())
 
 
 def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
