@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mpbake.document import Document
     from mpbake.errors import Diagnostic, KeyPath
-    from mpbake.plan import Plan, Target
+    from mpbake.plan import Plan
     from mpbake.platforms import Platform
 
 
@@ -91,7 +91,8 @@ def _going_nowhere(plan: Plan) -> Iterator[Problem]:
     wanted = {each for target in plan.targets.values() for each in (*target.needs, *target.every_link)}
     lost: dict[str, list[str]] = {}
     for name, target in plan.targets.items():
-        if target not in wanted and not _has_use(target):
+        # With tags `--push` and `--load` may do the rest.
+        if target not in wanted and not (target.tags or target.load or target.is_of_use):
             lost.setdefault(target.table, []).append(name)
     for table, names in lost.items():
         rows = "" if names == [table] else f" ({count(len(names), 'row')} of its matrix)"
@@ -102,12 +103,6 @@ def _going_nowhere(plan: Plan) -> Iterator[Problem]:
             hint='give it tags or an output, or say that this is meant: output = ["type=cacheonly"]',
             of_key=True,
         )
-
-
-def _has_use(target: Target) -> bool:
-    """Whether a target is of use by itself. With tags `--push` and `--load` may do the rest."""
-    caches = any(variant.attributes.get("cache-to") for variant, _ in target.sides(()))
-    return bool(target.tags or target.load or target.outputs or target.checks or caches)
 
 
 # --- templates that are none ------------------------------------------------------------------------------------------

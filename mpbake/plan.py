@@ -215,6 +215,13 @@ class Target:
         variants = self.variants.values() or [self]
         return tuple(dict.fromkeys(link for each in variants for link in each.links.values()))
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether its build serves something even where its image is neither pushed nor loaded."""
+        built = [variant.attributes for variant, _ in self.sides(())]
+        serves = any(each.get("cache-to") or each.get("call", "build") != "build" for each in built)
+        return bool(self.outputs or self.checks or serves)
+
     def __repr__(self) -> str:
         """Short: a target refers to others, which refer to others."""
         return f"Target({self.name!r})"

@@ -67,7 +67,7 @@ $group
 [targets._image]
 platforms = ["linux/amd64", "linux/arm64"]
 # builder = "native"
-# Publishes with every run; without it only mpbake run --push does.
+# Publishes with every run; without it only mpbake run --push does. mpbake run --load puts the images into your engine.
 # push = true
 
 # The context is the Dockerfile's own folder. A Dockerfile that copies files from further up wants, for example,

@@ -21,7 +21,7 @@ from mpbake.events import Preparing, RunFinished, Warned
 from mpbake.executor import WORKERS, Executor, exit_code
 from mpbake.placement import is_silent, to_probe
 from mpbake.published import published_by, remember
-from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
+from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
 from mpbake.schedule import Schedule
 from mpbake.state import FOLDER, open_state, read_durations, write_durations
 from mpbake.steps import BootstrapNode, BuildPiece
@@ -124,7 +124,7 @@ class _Run:
         try:
             self._summarise(graph, finished)
         finally:  # also when standard output takes nothing
-            self.world.stderr.write(errors_text(finished))
+            self._complain(graph, finished)
             code = self._keep(graph, finished, plan.root / FOLDER)
             self._keep_durations(with_results(recorded, results, plan.targets))
         return exit_code(finished.results, finished.signal) or code
@@ -133,6 +133,12 @@ class _Run:
         if not self.options.quiet:
             self.world.stdout.write(summary_text(graph, finished))
             self.world.stdout.flush()
+
+    def _complain(self, graph: BuildGraph, finished: RunFinished) -> None:
+        """Tell what is not as most people want it, unless `--no-push` says that it is meant, and what went wrong."""
+        if not self.options.quiet and self.options.push is not False:
+            self.world.stderr.write(nowhere_text(graph, finished))
+        self.world.stderr.write(errors_text(finished))
 
     def _keep(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> int:
         """Keep what has been published, for `mpbake verify`, and what came of it all, for whoever wants it.

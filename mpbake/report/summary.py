@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.graph import linked
 from mpbake.report import lines
 from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mpbake.plan import Target
     from mpbake.steps import Step
 
+_MOST_NAMES = 3
 _HEAD = ["target", "result", "platforms", "digest", "time", "nodes"]
 
 
@@ -91,6 +93,21 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
     ]
     early = ", interrupted" if finished.signal else ""
     return f"{count(len(statuses), 'target')}: {', '.join(parts)} in {duration(finished.seconds)}{early}"
+
+
+def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
+    """A warning of targets that are done and of which nobody gets anything; empty where there are none."""
+    users = dict.fromkeys(each for target in graph.targets for each in (target, *linked(target)))
+    wanted = {each for user in users for each in (*user.needs, *user.every_link)}
+    undone = {getattr(each.step, "target", None) for each in finished.results if each.status is not StepStatus.DONE}
+    useless = [each for each in graph.targets if not (each.push or each.load or each.is_of_use)]
+    names = [each.name for each in useless if each not in wanted | undone]
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    who = f"{', '.join(names[:_MOST_NAMES])}{more}"
+    remedy = "--load puts it into the engine, --push into the registry"
+    return f"warning: no output for {who}: what was built stays in the build cache ({remedy})\n"
 
 
 def errors_text(finished: RunFinished) -> str:

@@ -28,7 +28,7 @@ from mpbake.events import (
 from mpbake.graph import BuildGraph, build_graph
 from mpbake.placement import place
 from mpbake.platforms import parse_platforms
-from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text
+from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
 from mpbake.report.lines import short_digest, starting
 from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text
@@ -567,6 +567,61 @@ def test_a_run_of_nothing() -> None:
     assert summary_text(run.graph, run.finished(seconds=0.0)) == (
         "\ntarget  result  platforms  digest  time  nodes\n\n0 targets: 0 done in 0.0s\n"
     )
+
+
+# --- what goes nowhere ------------------------------------------------------------------------------------------------
+
+
+NOWHERE = """
+    [targets.base]
+    [targets.first]
+    [targets.web]
+    tags = ["r/web:1"]
+    contexts = { base = "target:base" }
+    needs = ["first"]
+    """
+
+
+def nowhere(toml: str, *names: str, failed: str = "") -> str:
+    run = Run(graph_of_text(toml, *names))
+    return nowhere_text(run.graph, run.finished(*([run.result(failed, FAILED)] if failed else [])))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("web",), "web"), (("base", "first", "web"), "web"), (("base",), "base"), (("base", "first"), "base, first")],
+)
+def test_only_what_nobody_gets_goes_nowhere(names: tuple[str, ...], told: str) -> None:
+    assert nowhere(NOWHERE, *names) == (
+        f"warning: no output for {told}: what was built stays in the build cache "
+        "(--load puts it into the engine, --push into the registry)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "push = true",
+        "load = true",
+        'output = ["out"]',
+        'output = ["type=cacheonly"]',
+        'cache-to = ["type=local,dest=cache"]',
+        'checks = [{ target = "test" }]',
+        'call = "check"',
+    ],
+)
+def test_what_is_of_use_does_not(use: str) -> None:
+    assert nowhere(f"[targets.web]\ntags = ['r/web:1']\n{use}") == ""
+
+
+def test_what_is_not_done_does_not_either() -> None:
+    assert nowhere(NOWHERE, failed="build web") == ""
+
+
+def test_of_many_the_first_are_named() -> None:
+    many = "[targets.w]\nmatrix = { n = [1, 2, 3, COUNT] }\nname = 'w{{ n }}'"
+    assert "for w1, w2, w3 and 1 more: " in nowhere(many.replace("COUNT", "4"))
+    assert "for w1, w2, w3: " in nowhere(many.replace(", COUNT", ""))
 
 
 # --- checks, and tags that move together ------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ tags = ["r/good:1"]
 push = true
 [targets.bad]
 platforms = ["linux/amd64"]
+output = ["type=cacheonly"]
 """
 BROKEN = {"bad": BuildFailed("it does not build")}
 DURATIONS = ".mpbake/durations.json"
@@ -59,8 +60,8 @@ class Run:
         for name in blocked:
             (folder / name).mkdir()
 
-    def execute(self, options: Options | None = None) -> int:
-        plan = replace(resolve_text(PLAN), root=self.folder)
+    def execute(self, options: Options | None = None, text: str = PLAN) -> int:
+        plan = replace(resolve_text(text), root=self.folder)
         this = run._Run(
             options=options or Options(),
             world=self.world,
@@ -111,6 +112,18 @@ def test_no_failure_hides_another(tmp_path: Path, *, blocked: tuple[str, ...], b
     for name, words in TOLD.items():
         assert (words.format(tmp_path / name) in this.errors) == (name in blocked)
         assert this.is_kept(name) == (name not in blocked)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(Options(), True), (Options(quiet=True), False), (Options(push=False), False)],
+    ids=["by itself", "--quiet", "--no-push"],
+)
+def test_what_goes_nowhere_is_told(tmp_path: Path, options: Options, *, told: bool) -> None:
+    this = Run(tmp_path)
+    assert this.execute(options, PLAN.replace('output = ["type=cacheonly"]', "")) == 0
+    assert this.errors.startswith("warning: no output for bad: ") == told
+    assert this.errors.count("\n") == told
 
 
 def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
