@@ -13,6 +13,7 @@ from mpbake.errors import BuildFailed, Cancelled, MpbakeError, UsageError
 from mpbake.expected import expected_of
 from mpbake.published import read_published
 from mpbake.references import parse_reference
+from mpbake.report.lines import short_digest
 from mpbake.state import FOLDER
 from mpbake.text import columns, count, one_line
 
@@ -110,13 +111,20 @@ def _text(found: Sequence[tuple[Expected, Sequence[Difference]]]) -> str:
     """What is as it must be, and a table of what is not."""
     good = [each for each, different in found if not different]
     rows = [
-        [each.target, *map(one_line, (one.tag, one.what, one.expected, one.found or "nothing"))]
+        [each.target, *map(one_line, (one.tag, one.what, *_shown(one)))]
         for each, different in found
         for one in different
     ]
     lines = [f"{each.target}: {count(len(each.tags), 'tag')} as {_source(each)}" for each in good]
     lines += [*([""] if good else []), *columns([_HEAD, *rows])] if rows else []
     return "".join(f"{line}\n" for line in lines)
+
+
+def _shown(one: Difference) -> tuple[str, str]:
+    """What must be and what is; of two digests as much as tells them apart."""
+    whole = (one.expected, one.found or "nothing")
+    short = (short_digest(whole[0]), short_digest(whole[1]))
+    return short if one.what == "digest" and short[0] != short[1] else whole
 
 
 def _source(expected: Expected) -> str:

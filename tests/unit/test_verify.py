@@ -109,6 +109,22 @@ def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     )
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [("b" * 64, "aaaaaaaaaaaa  bbbbbbbbbbbb"), ("a" * 63 + "b", f"sha256:{'a' * 64}  sha256:{'a' * 63}b")],
+    ids=["another", "one that begins alike"],
+)
+def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.MonkeyPatch, found: str, told: str) -> None:
+    both = parse_platforms(["linux/amd64", "linux/arm64"])
+    web = Expected(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
+    write_published(folder / ".mpbake", {"web": web})
+    served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
+    answers(monkeypatch, {"buildx": done(json.dumps(served))})
+    here = world(folder)
+    assert verify.main(Options(names=("web",)), here) == 1
+    assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {told}"]
+
+
 def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as a chart: buildx shows the config of an image, and there is nothing in it."""
     config = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "", "diff_ids": None}}
