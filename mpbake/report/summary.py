@@ -10,7 +10,7 @@ from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mpbake.events import RunFinished
     from mpbake.graph import BuildGraph
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.steps import Step
 
 _MOST_NAMES = 3
-_HEAD = ["target", "result", "platforms", "digest", "time", "nodes"]
+_HEAD = ["target", "result", "digest", "time", "platforms", "node"]
 
 
 def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
@@ -28,30 +28,32 @@ def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
         step = result.step
         if isinstance(step, BuildPiece | Verify) and step.target in by_target and is_own(step):
             by_target[step.target].append(result)
-    rows = [_HEAD, *(_row(target, results, finished.results) for target, results in by_target.items())]
+    rows = [_HEAD]
+    for target, results in by_target.items():
+        rows += _rows(target, results, finished.results)
     return "\n".join(["", *columns(rows), "", _closing(by_target, finished)]) + "\n"
 
 
-def _row(target: Target, results: Sequence[StepResult], everything: Sequence[StepResult]) -> list[str]:
+def _rows(target: Target, results: Sequence[StepResult], everything: Sequence[StepResult]) -> list[list[str]]:
+    """A row for a target with its first node; what others have built of it stands in rows of their own below."""
     pieces = [result for result in results if isinstance(result.step, BuildPiece)]
-    platforms = [str(each) for result in pieces for each in result.outcome.platforms or _planned(result)]
     status = status_of(target, everything)
     # The digest of one part is not that of the image, and what was not verified is not served.
     whole = status is StepStatus.DONE and (len(pieces) == 1 or len(results) > len(pieces))
     digest = next((each.outcome.digest for each in reversed(results) if each.outcome.digest), "") if whole else ""
-    nodes = dict.fromkeys(result.step.node.id for result in pieces if isinstance(result.step, BuildPiece))
-    return [
-        target.name,
-        status,
-        ",".join(platforms) or "native",
-        lines.short_digest(digest),
-        duration(_seconds(target, everything)),
-        ", ".join(nodes),
-    ]
+    said = [target.name, status, lines.short_digest(digest), duration(_seconds(target, everything))]
+    first, *others = _by_node(pieces)
+    return [[*said, *first], *([*[""] * len(said), *each] for each in others)]
 
 
-def _planned(result: StepResult) -> list[object]:
-    return [each.platform for each in result.step.platforms] if isinstance(result.step, BuildPiece) else []
+def _by_node(pieces: Iterable[StepResult]) -> list[list[str]]:
+    """The platforms that each node of `pieces` has built, or was to build, and the node."""
+    found: dict[str, list[str]] = {}
+    for result in pieces:
+        if isinstance(result.step, BuildPiece):
+            platforms = result.outcome.platforms or [each.platform for each in result.step.platforms]
+            found.setdefault(result.step.node.id, []).extend(map(str, platforms))
+    return [[",".join(platforms) or "native", node] for node, platforms in found.items()]
 
 
 def is_worth_a_word(result: StepResult) -> bool:

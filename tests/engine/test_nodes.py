@@ -361,4 +361,5 @@ push = true
 """)
     done = run_mpbake(["run", "two"], env=dict(engine.client))
     assert done.returncode == 0, done.stderr
-    assert "two     done    linux/amd64,linux/arm64" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("two ")]
+    assert row.endswith("  linux/amd64,linux/arm64  default/local")

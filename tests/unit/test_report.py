@@ -398,9 +398,10 @@ def test_the_summary_of_a_good_run() -> None:
     assert summary_text(run.graph, run.finished(*results_of_a_release(run), seconds=80.0)) == (
         "\n"
         + text("""
-        target  result  platforms                digest        time   nodes
-        web     done    linux/amd64,linux/arm64  0123456789ab  1m08s  release/intel, release/arm
-        tool    done    linux/amd64              -             7.0s   release/intel
+        target  result  digest        time   platforms    node
+        web     done    0123456789ab  1m08s  linux/amd64  release/intel
+                                             linux/arm64  release/arm
+        tool    done    -             7.0s   linux/amd64  release/intel
 
         2 targets: 2 done in 1m20s
         """)
@@ -419,9 +420,10 @@ def test_the_summary_of_a_bad_run() -> None:
     assert summary_text(run.graph, finished) == (
         "\n"
         + text("""
-        target  result   platforms                digest  time   nodes
-        web     failed   linux/amd64,linux/arm64  -       30.0s  release/intel, release/arm
-        tool    skipped  linux/amd64              -       0.0s   release/intel
+        target  result   digest  time   platforms    node
+        web     failed   -       30.0s  linux/amd64  release/intel
+                                        linux/arm64  release/arm
+        tool    skipped  -       0.0s   linux/amd64  release/intel
 
         2 targets: 0 done, 1 failed, 1 skipped in 1m00s
         """)
@@ -448,7 +450,7 @@ def digests_of(run: Run, *special: StepResult) -> list[str]:
     given = {each.step: each for each in (*built, *special)}
     head, *rows = summary_text(run.graph, run.finished(*given.values())).strip().split("\n\n")[0].split("\n")
     column = head.index("digest")
-    return [row[column:].split()[0] for row in rows]
+    return [row[column:].split()[0] for row in rows if not row.startswith(" ")]
 
 
 def test_a_digest_is_that_of_a_whole_target() -> None:
@@ -475,10 +477,11 @@ def test_the_summary_of_a_run_that_was_interrupted() -> None:
         *(run.result(start, CANCELLED, seconds=0.0) for start in ("verify", "build tool")), signal=2, seconds=3.0
     )
     assert (
-        summary_text(run.graph, finished).partition("nodes\n")[2]
+        summary_text(run.graph, finished).partition("node\n")[2]
         == text("""
-        web     cancelled  linux/amd64,linux/arm64  -       2.0s  release/intel, release/arm
-        tool    cancelled  linux/amd64              -       0.0s  release/intel
+        web     cancelled  -       2.0s  linux/amd64  release/intel
+                                         linux/arm64  release/arm
+        tool    cancelled  -       0.0s  linux/amd64  release/intel
 
         2 targets: 0 done, 2 cancelled in 3.0s, interrupted
         """)
@@ -492,9 +495,22 @@ def test_a_platform_that_only_the_node_knows() -> None:
     built = run.result("build web", outcome=Outcome(platforms=BOTH[1:]))
     table = summary_text(run.graph, run.finished(built, run.result("build tool", FAILED))).split("\n")
     assert table[2:4] == [
-        "web     done    linux/arm64  -       1.0s  default/local",
-        "tool    failed  native       -       1.0s  default/local",
+        "web     done    -       1.0s  linux/arm64  default/local",
+        "tool    failed  -       1.0s  native       default/local",
     ]
+
+
+def test_what_one_node_has_built_stands_in_one_row() -> None:
+    run = Run(
+        graph_of_text("""
+            [targets.web]
+            platforms = ["linux/amd64", "linux/arm64"]
+            platform."linux/arm64".args.A = "1"
+            """)
+    )
+    assert len([step for step in run.graph.steps if isinstance(step, BuildPiece)]) == 2
+    _, row = summary_text(run.graph, run.finished()).strip().split("\n\n")[0].split("\n")
+    assert row == "web     done    -       1.0s  linux/amd64,linux/arm64  default/local"
 
 
 def test_links_have_no_row_but_their_failure_is_told() -> None:
@@ -519,9 +535,9 @@ def test_links_have_no_row_but_their_failure_is_told() -> None:
     assert summary_text(run.graph, finished) == (
         "\n"
         + text("""
-        target  result   platforms    digest  time  nodes
-        a       skipped  linux/amd64  -       0.0s  default/local
-        b       skipped  linux/amd64  -       0.0s  default/local
+        target  result   digest  time  platforms    node
+        a       skipped  -       0.0s  linux/amd64  default/local
+        b       skipped  -       0.0s  linux/amd64  default/local
 
         2 targets: 0 done, 2 skipped in 1m00s
         """)
@@ -565,7 +581,7 @@ def test_every_error_is_told() -> None:
 def test_a_run_of_nothing() -> None:
     run = Run(graph_of_text(""))
     assert summary_text(run.graph, run.finished(seconds=0.0)) == (
-        "\ntarget  result  platforms  digest  time  nodes\n\n0 targets: 0 done in 0.0s\n"
+        "\ntarget  result  digest  time  platforms  node\n\n0 targets: 0 done in 0.0s\n"
     )
 
 
