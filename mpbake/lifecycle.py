@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mpbake.errors import UsageError
@@ -370,6 +371,9 @@ def summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
 
 # --- listing ----------------------------------------------------------------------------------------------------------
 
+_WIDTH = 80
+"""At which long lists of platforms are folded, whoever reads them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
@@ -392,30 +396,36 @@ AUTOMATIC = '"default" is the engine in use, or a container that a run starts on
 
 
 def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
-    """All nodes as a table: with each its status, version, platforms native and emulated, and drift; then troubles."""
+    """All nodes as a table, with each its status, version and drift, and below it its platforms; then troubles."""
     nodes = [each for listed in builders for each in listed]
     if not nodes:
         return f"no builder is declared; {AUTOMATIC}\n"
-    header = ("node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift")
+    header = ("node", "driver", "endpoint", "status", "buildkit", "drift")
+    head, *rows = columns([header, *map(_row, nodes)])
+    lines = [head, *(line for row, each in zip(rows, nodes, strict=True) for line in (row, *_platforms(each)))]
     troubles = dict.fromkeys(f"\n{each.trouble}" for each in nodes if each.trouble)
-    return "\n".join([*columns([header, *(_row(each) for each in nodes)]), *troubles]) + "\n"
+    return "\n".join([*lines, *troubles]) + "\n"
 
 
 def _row(listed: Listed) -> tuple[str, ...]:
     node = listed.node
-    native = [each for each in listed.reported if natively(listed.reported, each)]
-    emulated = [each for each in listed.reported if each not in native]
     return (
         node.id,
         str(node.driver),
         one_line(node.endpoint) or "(in use)",
         listed.status,
         listed.version or "-",
-        _names(native or node.platforms),
-        _names(emulated),
         ", ".join(listed.drift) or "-",
     )
 
 
-def _names(platforms: Iterable[Platform]) -> str:
-    return ",".join(str(each) for each in platforms) or "-"
+def _platforms(listed: Listed) -> list[str]:
+    """Lines with what a node builds, as it says itself; with what the plan says of it where it says nothing."""
+    native = [each for each in listed.reported if natively(listed.reported, each)]
+    emulated = [each for each in listed.reported if each not in native]
+    named = {"native": native, "emulated": emulated, "declared": () if listed.reported else listed.node.platforms}
+    lines = []
+    for name, platforms in named.items():
+        text = ", ".join(map(str, platforms))  # of none there is no line
+        lines += wrap(text, _WIDTH, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12)
+    return lines

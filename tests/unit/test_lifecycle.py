@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,26 +197,27 @@ def test_the_list() -> None:
         reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
         drift=("memory", "entry: flags"),
     )
+    stopped = Listed(node=LOCAL, status="exited")
     gone = Listed(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
-    table, _, troubles = inventory_text([[running], [gone]]).partition("\n\n")
+    table, _, troubles = inventory_text([[running, stopped], [gone]]).partition("\n\n")
     assert troubles == "node release/arm: no answer\n  = is it up?\n"
-    assert [line.split("  ") for line in map(_single_spaced, table.splitlines())] == [
-        ["node", "driver", "endpoint", "status", "buildkit", "native", "emulated", "drift"],
-        [
-            "CI/local",
-            "docker-container",
-            "(in use)",
-            "running",
-            "v0.20.0",
-            "linux/amd64,linux/amd64/v2,linux/386",
-            "linux/arm64",
-            "memory, entry: flags",
-        ],
-        ["release/arm", "remote", "tcp://far:1234", "unusable", "-", "linux/arm64", "-", "-"],
-    ]
+    assert table == text("""
+        node         driver            endpoint        status    buildkit  drift
+        CI/local     docker-container  (in use)        running   v0.20.0   memory, entry: flags
+          native    linux/amd64, linux/amd64/v2, linux/386
+          emulated  linux/arm64
+        CI/local     docker-container  (in use)        exited    -         -
+        release/arm  remote            tcp://far:1234  unusable  -         -
+          declared  linux/arm64
+        """)
     assert inventory_text([]).startswith('no builder is declared; "default" is ')
 
 
-def _single_spaced(line: str) -> str:
-    """A line of a table with just what separates its columns."""
-    return re.sub(r" {2,}", "  ", line)
+def test_many_platforms_fit_a_terminal() -> None:
+    names = "linux/amd64 linux/arm64 linux/riscv64 linux/ppc64le linux/s390x linux/mips64le linux/arm/v7 linux/arm/v6"
+    shown = inventory_text([[Listed(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
+    assert shown.partition("\n  native ")[2] == (
+        "   linux/amd64\n"
+        "  emulated  linux/arm64, linux/riscv64, linux/ppc64le, linux/s390x,\n"
+        "            linux/mips64le, linux/arm/v7, linux/arm/v6\n"
+    )
