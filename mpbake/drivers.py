@@ -47,7 +47,7 @@ class Abilities:
 
 ROWS: Mapping[str, str] = MappingProxyType(
     {
-        "load": "its images are in the engine without `load`",
+        "load": "what it pushes is in the engine, too, without `load`",
         "cache_export": "`cache-to` other than `inline`",
         "archives": "output `oci`",
         "folders": "outputs `local` and `tar`",

@@ -77,7 +77,7 @@ def test_the_table() -> None:
         == text("""
         |  | `docker` | `docker-container` | `kubernetes` | `remote` |
         | --- | --- | --- | --- | --- |
-        | its images are in the engine without `load` | yes | no | no | no |
+        | what it pushes is in the engine, too, without `load` | yes | no | no | no |
         | `cache-to` other than `inline` | with the containerd image store | yes | yes | yes |
         | output `oci` | with the containerd image store | yes | yes | yes |
         | outputs `local` and `tar` | yes | yes | yes | yes |
