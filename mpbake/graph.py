@@ -63,10 +63,10 @@ def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
     return tuple(found)
 
 
-def linked(target: Target) -> tuple[Target, ...]:
-    """Every target that is built within `target`, nearest first."""
+def linked(*targets: Target) -> tuple[Target, ...]:
+    """Every target that is built within one of `targets`, nearest first."""
     found: dict[Target, None] = {}
-    queue = list(target.every_link)
+    queue = [link for target in targets for link in target.every_link]
     for each in queue:
         if each not in found:
             found[each] = None

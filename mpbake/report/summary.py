@@ -99,7 +99,7 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
     """A warning of targets that are done and of which nobody gets anything; empty where there are none."""
-    users = dict.fromkeys(each for target in graph.targets for each in (target, *linked(target)))
+    users = (*graph.targets, *linked(*graph.targets))
     wanted = {each for user in users for each in (*user.needs, *user.every_link)}
     undone = {getattr(each.step, "target", None) for each in finished.results if each.status is not StepStatus.DONE}
     useless = [each for each in graph.targets if not (each.push or each.load or each.is_of_use)]
