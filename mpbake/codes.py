@@ -56,6 +56,7 @@ class Code(StrEnum):
     MATRIX_WITHOUT_NAME = "matrix-without-name"
     LINK_TO_MATRIX = "link-to-matrix"
     LINK_AS_CONTEXT = "link-as-context"
+    TOO_MANY_NEEDS = "too-many-needs"
     # Matrices
     MATRIX_EMPTY = "matrix-empty"
     MATRIX_TOO_LARGE = "matrix-too-large"

@@ -523,6 +523,34 @@ contexts = { php = "target:php-8" }
 tags = ["example.com/web"]
 """,
         ),
+        Code.TOO_MANY_NEEDS: Explanation(
+            text="The targets of a plan need more than 1,000,000 others, each counted for each that needs it. Where "
+            "all of one table really need all of another, let one target stand between them.",
+            wrong="""
+[targets.base]
+matrix = { n = "{{ range(1001) | list }}" }
+name = "base-{{ n }}"
+tags = ["example.com/base:{{ n }}"]
+
+[targets.web]
+matrix = { n = "{{ range(1001) | list }}" }
+name = "web-{{ n }}"
+needs = ["base"]
+tags = ["example.com/web:{{ n }}"]
+""",
+            right="""
+[targets.base]
+matrix = { n = "{{ range(1001) | list }}" }
+name = "base-{{ n }}"
+tags = ["example.com/base:{{ n }}"]
+
+[targets.web]
+matrix = { n = "{{ range(1001) | list }}" }
+name = "web-{{ n }}"
+needs = ["base-{{ n }}"]
+tags = ["example.com/web:{{ n }}"]
+""",
+        ),
         Code.LINK_AS_CONTEXT: Explanation(
             text="Another target can be a named context, not the main one.",
             wrong="""

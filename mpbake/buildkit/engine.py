@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _TIMEOUT = 30.0
 
 
+_MACHINES = {"armv6l": "arm/v6", "armv7l": "arm/v7", "armv8l": "arm/v7", "loongarch64": "loong64"}
+"""What an engine's kernel calls the machine, where no image says so. An armv8l runs 32-bit code."""
+
+
 class Engines:
     """What engines say of themselves, each asked once in a run; safe to use from several threads."""
 
@@ -41,7 +45,8 @@ def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) ->
     try:
         info = json.loads(found.stdout)
         store = str(info.get("DriverStatus") or "")
-        platform = parse_platform(f"{info['OSType']}/{info['Architecture']}")
+        machine = info["Architecture"]
+        platform = parse_platform(f"{info['OSType']}/{_MACHINES.get(machine, machine)}")
     except (ValueError, KeyError, AttributeError):
         raise no_engine("no answer in time" if found.timed_out else _complaint(found.stdout, found.stderr)) from None
     cpus = info.get("NCPU")

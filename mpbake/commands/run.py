@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from signal import SIGPIPE
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
@@ -79,7 +81,7 @@ class _Run:
 
     def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
         """Ask what only nodes can tell, and place everything."""
-        reporting = _Reporting(_reporter(self.options, self.world))
+        reporting = _Reporting(_reporter(self.options, self.world), self.stop)
         before = placed(chosen, {})
         nodes = to_probe(before)
         asked = {node.builder for node in nodes}
@@ -120,14 +122,15 @@ class _Run:
             stop=self.stop,
             workers=affordable(WORKERS),
         ).execute()
-        finished = reporting.finished
-        try:
-            self._summarise(graph, finished)
-        finally:  # also when standard output takes nothing
-            self._complain(graph, finished)
-            code = self._keep(graph, finished, plan.root / FOLDER)
-            self._keep_durations(with_results(recorded, results, plan.targets))
-        return exit_code(finished.results, finished.signal) or code
+        finished, kept = reporting.finished, [0]
+        with ExitStack() as ends:  # the last of them first, and each of them whatever the others raise
+            ends.callback(self._keep_durations, with_results(recorded, results, plan.targets))
+            ends.callback(lambda: kept.append(self._keep(graph, finished, plan.root / FOLDER)))
+            ends.callback(self._complain, graph, finished)
+            ends.callback(self._summarise, graph, finished)
+        if reporting.gone is not None:
+            raise reporting.gone
+        return exit_code(finished.results, finished.signal) or kept[-1]
 
     def _summarise(self, graph: BuildGraph, finished: RunFinished) -> None:
         if not self.options.quiet:
@@ -145,16 +148,16 @@ class _Run:
 
         Returns 1 where what was asked for could not be written.
         """
-        self.world.stderr.writelines(
-            f"warning: {one_line(each)}\n" for each in remember(folder, published_by(finished.results))
-        )
+        told = [f"warning: {one_line(each)}\n" for each in remember(folder, published_by(finished.results))]
+        code = 0
         try:
             if self.metadata is not None:
                 write_metadata(self.metadata, graph, finished, self.world.hiding.hide)
         except OSError as error:
-            self.world.stderr.write(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
-            return MpbakeError.exit_code
-        return 0
+            told.append(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
+            code = MpbakeError.exit_code
+        self.world.stderr.writelines(told)
+        return code
 
     def _keep_durations(self, durations: Recorded) -> None:
         """Keep what is only a help to the runs to come."""
@@ -167,12 +170,17 @@ class _Run:
 
 
 class _Reporting:
-    """Passes events on, each warning once, and keeps the last one: how it all ended."""
+    """Passes events on, each warning once, and keeps the last one: how it all ended.
+
+    Once nobody reads them, the run is to `stop`: `gone` is what says so.
+    """
 
     finished: RunFinished
+    gone: BrokenPipeError | None = None
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, stop: StopRequest) -> None:
         self._reporter = reporter
+        self._stop = stop
         self._warned: set[str] = set()
 
     def handle(self, event: Event) -> None:
@@ -182,7 +190,12 @@ class _Reporting:
             if event.message in self._warned:
                 return
             self._warned.add(event.message)
-        self._reporter.handle(event)
+        if self.gone is None:
+            try:
+                self._reporter.handle(event)
+            except BrokenPipeError as error:
+                self.gone = error
+                self._stop(SIGPIPE)
 
 
 def _reporter(options: Options, world: World) -> Reporter:

@@ -17,13 +17,15 @@ from mpbake.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
 from mpbake.text import count, one_line, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mpbake.document import Document
     from mpbake.errors import KeyPath
 
 
 _LINK = "target:"
+MAX_NEEDS = 1_000_000
+"""Targets that all targets of a plan together may need, each counted for each that needs it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +40,10 @@ class _References:
 
 
 class _Known:
-    """The targets that each name means: itself, or the rows of a matrix; and what may be meant by other names."""
+    """The targets that each name means: itself, or the rows of a matrix; and what may be meant by other names.
+
+    `left` is how many more may be needed.
+    """
 
     def __init__(self, drafts: Mapping[str, Draft]) -> None:
         rows: dict[str, list[str]] = {}
@@ -46,6 +51,7 @@ class _Known:
             rows.setdefault(draft.table, []).append(draft.name)
         self.rows = rows | {name: [name] for name in drafts}
         self.unknown = Unknowns(Code.UNKNOWN_TARGET, self.rows)
+        self.left = MAX_NEEDS
         self._unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
 
     def may_be(self, name: str) -> bool:
@@ -80,14 +86,24 @@ class Linker:
     def _references(self, draft: Draft, known: _Known) -> _References:
         needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
-            for each in self._enabled(name, known, draft.family.where(("needs", index))):
-                needs.setdefault(each, index)
+            key = draft.family.where(("needs", index))
+            found = self._enabled(name, known, key)
+            self._count(found, known, key)
+            needs |= {each: index for each in found if known.left >= 0 and each not in needs}
         if draft.values.context.startswith(_LINK):
             hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
             message, key = "a target cannot be the main context", draft.family.where(("context",))
             self.problems.append(Problem(code=Code.LINK_AS_CONTEXT, key=key, message=message, hint=hint))
         links = tuple(self._links(part, known) for part in draft.parts)
         return _References(needs=needs, links=links)
+
+    def _count(self, found: Sequence[str], known: _Known, key: KeyPath) -> None:
+        """Count what is needed: a matrix that needs another one comes to millions in two lines."""
+        before, known.left = known.left, known.left - len(found)
+        if before >= 0 > known.left:
+            message = f"with this, the plan's targets need more than {MAX_NEEDS:,} others"
+            hint = "need just the row that is meant, or let one target stand between the two tables"
+            self.problems.append(Problem(code=Code.TOO_MANY_NEEDS, key=key, message=message, hint=hint))
 
     def _links(self, part: Part, known: _Known) -> dict[str, str]:
         links = {}

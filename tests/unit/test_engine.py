@@ -48,6 +48,21 @@ def test_an_engine_that_complains_of_something_else_answers_all_the_same() -> No
 
 
 # without an engine docker fills in what only the client knows
+@pytest.mark.parametrize(
+    ("machine", "platform"),
+    [
+        ("armv6l", "linux/arm/v6"),
+        ("armv7l", "linux/arm/v7"),
+        ("armv8l", "linux/arm/v7"),
+        ("loongarch64", "linux/loong64"),
+        ("s390x", "linux/s390x"),
+    ],
+)
+def test_what_a_kernel_calls_its_machine(machine: str, platform: str) -> None:
+    docker = FakeDocker({"system info": done(info(Architecture=machine))})
+    assert ask_engine(docker).platform == parse_platform(platform)
+
+
 NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cannot connect\x1b[31m to it", "more"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.events import Reporter
     from mpbake.options import World
     from mpbake.placement import NodeFacts
     from mpbake.plan import Node
@@ -55,6 +57,8 @@ class Run:
     def __init__(self, folder: Path, script: dict[str, Any] | None = None, *, blocked: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.world: World = world(folder)
+        self.stop = StopRequest()
+        self.reporter: Reporter = PlainReporter(self.world.stderr, self.world.clock, quiet=True)
         self._script: dict[str, Any] = {"good": Outcome(digest="sha256:1"), **(script or {})}
         (folder / ".mpbake/nodes").mkdir(parents=True)
         for name in blocked:
@@ -65,12 +69,12 @@ class Run:
         this = run._Run(
             options=options or Options(),
             world=self.world,
-            stop=StopRequest(),
+            stop=self.stop,
             runner=cast("Any", FakeRunner(self._script)),
             state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
             metadata=self.folder / METADATA,
         )
-        reporting = run._Reporting(PlainReporter(self.world.stderr, self.world.clock, quiet=True))
+        reporting = run._Reporting(self.reporter, self.stop)
         return this.execute((graph_of(plan.targets.values()), reporting), plan)
 
     @property
@@ -154,6 +158,18 @@ def test_without_an_output_the_errors_are_told_and_all_is_kept(tmp_path: Path, e
     assert all(this.is_kept(each) for each in TOLD)
 
 
+def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    gone = Gone(BrokenPipeError())
+    this.reporter = PlainReporter(gone, this.world.clock)
+    this.world = replace(this.world, stderr=gone, stdout=gone)
+    with pytest.raises(BrokenPipeError):
+        this.execute()
+    assert this.stop.signal == signal.SIGPIPE, "so that what was begun is ended"
+    assert (tmp_path / METADATA).is_file()
+    assert (tmp_path / DURATIONS).is_file()
+
+
 def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     this = Run(tmp_path)
     newer = '{"format": 2}'
@@ -216,7 +232,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
     """A probe and the bootstrap after it say the same of a node."""
     here = world(tmp_path)
-    reporting = run._Reporting(PlainReporter(here.stderr, here.clock))
+    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest())
     for message in ("a", "b", "a"):
         reporting.handle(Warned(message=message))
     assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]
