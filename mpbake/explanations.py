@@ -1263,7 +1263,7 @@ push = true
 """,
         ),
         Code.OUTPUT_NAMES_IMAGE: Explanation(
-            text="The name of an image stands in `output`; mpbake gives names with `tags`.",
+            text="The name of an image, or `push-by-digest`, stands in `output`; mpbake gives names with `tags`.",
             wrong="""
 [targets.web]
 tags = ["example.com/web"]

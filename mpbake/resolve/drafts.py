@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.codes import Code
+from mpbake.entries import pushes
 from mpbake.platforms import PlatformText, parse_platforms
-from mpbake.references import parse_fields
 from mpbake.resolve.inheritance import Family, families, with_settings
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
@@ -160,7 +160,7 @@ class _Drafting:
         if values is None:
             return Draft(name=_known_name(rendered, family), family=family, values=TargetSpec(), broken=True)
         values, family = _compacted(values, family)
-        values = _overridden(values, self.inputs.overrides)
+        values, family = _overridden(values, family, self.inputs.overrides)
         sound = len(rendering.problems) == before
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
         name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
@@ -202,7 +202,13 @@ class _Drafting:
 def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
     """The lists in `values` without empty strings, which mean nothing, and where the rest was written."""
     lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
-    kept = {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    return _keeping(
+        values, family, {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    )
+
+
+def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) -> tuple[Values, Family]:
+    """Only the items at `kept` of the lists that it names, and where they were written."""
     if not kept:
         return values, family
     fields = {name: name.replace("-", "_") for name in kept}
@@ -234,19 +240,14 @@ def _known_name(rendered: Mapping[str, Any], family: Family) -> str:
     return name if isinstance(name, str) and NAME.fullmatch(name) else family.table
 
 
-def _overridden(values: TargetSpec, overrides: Overrides) -> TargetSpec:
+def _overridden(values: TargetSpec, family: Family, overrides: Overrides) -> tuple[TargetSpec, Family]:
     changes: dict[str, Any] = {}
     if overrides.push is not None:
         changes["push"] = overrides.push and bool(values.tags)
-        if not overrides.push:
-            changes["output"] = [each for each in values.output if not pushes(each)]
+    if overrides.push is False and any(map(pushes, values.output)):
+        kept = [at for at, each in enumerate(values.output) if not pushes(each)]
+        values, family = _keeping(values, family, {"output": kept})
     if overrides.builder:
         changes["builder"] = overrides.builder
     changes |= {name: True for name in ("load", "no_cache", "pull") if getattr(overrides, name)}
-    return values.model_copy(update=changes) if changes else values
-
-
-def pushes(output: str) -> bool:
-    """Whether an `output` entry sends the image to a registry."""
-    fields = parse_fields(output)
-    return fields.get("type") == "registry" or fields.get("push") == "true"
+    return values.model_copy(update=changes) if changes else values, family

@@ -9,7 +9,6 @@ import pytest
 from mpbake.errors import UsageError
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import matrix
-from mpbake.resolve.drafts import pushes
 from mpbake.spec import ATTRIBUTES, Merge
 from tests.unit.plans import problems_of_text, resolve_files, resolve_text, target_of_text, text
 
@@ -662,6 +661,48 @@ def test_push_overridden(overrides: dict[str, Any], web: Any, tool: Any) -> None
     assert (targets["tool"].push, targets["tool"].outputs) == tool
 
 
+@pytest.mark.parametrize(
+    "output", ["type=image,push=1", "type=image,push=T", "TYPE=image,PUSH=True", "push=,type=image"]
+)
+def test_pushing_is_overridden_however_it_is_written(output: str) -> None:
+    plan = f"\n[targets.web]\ntags = ['web:1']\noutput = ['{output}', 'out']"
+    pushed, kept = target_of_text(plan), target_of_text(plan, push=False)
+    assert (pushed.push, pushed.push_options, pushed.outputs) == (True, {}, ("type=local,dest=/plan/out",))
+    assert (kept.push, kept.push_options, kept.outputs) == (False, {}, ("type=local,dest=/plan/out",))
+
+
+def test_a_field_that_is_neither_true_nor_false() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        output = ["out", "type=image,push=yes"]
+        attest = ["type=sbom,disabled={{ 'no' }}"]
+        """) == text("""
+        build.toml:3: targets.web.output[1]: push: "yes" is neither true nor false
+            output = ["out", "type=image,push=yes"]
+          = write push=true or push=false
+        """)
+    assert problems_of_text("""
+        [targets.web]
+        attest = ["type=sbom,disabled={{ 'no' }}"]
+        """) == text("""
+        build.toml:3: targets.web.attest[0]: disabled: "no" is neither true nor false
+            attest = ["type=sbom,disabled={{ 'no' }}"]
+          = write disabled=true or disabled=false
+        """)
+
+
+def test_without_a_push_the_other_outputs_keep_their_folders(tmp_path: Path) -> None:
+    files = {
+        "build.toml": 'version = 1\ninclude = ["sub/more.toml"]',
+        "sub/more.toml": 'version = 1\n[targets.web]\ntags = ["web"]\noutput = ["type=registry", "in-sub"]',
+    }
+    plan = resolve_files(tmp_path, files, settings=["web.output+=outside"], push=False)
+    assert plan.targets["web"].outputs == (
+        f"type=local,dest={tmp_path}/sub/in-sub",
+        f"type=local,dest={tmp_path}/outside",
+    )
+
+
 def test_push_turns_on_what_has_tags_and_does_not_push_yet() -> None:
     plan = """
         [targets.tagged]
@@ -701,22 +742,6 @@ def test_an_unknown_builder_given() -> None:
 @pytest.mark.parametrize("tag", ["r/web:${TAG}", "r/web:{{ '${TAG}' }}"])
 def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> None:
     assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = templates are written {{ TAG }}")
-
-
-@pytest.mark.parametrize(
-    ("output", "does"),
-    [
-        ("type=registry", True),
-        ("type=image,push=true", True),
-        ("push=true,type=image,name=x", True),
-        ("type=image", False),
-        ("type=image,push=false", False),
-        ("type=local,dest=registry", False),
-        ("registry", False),
-    ],
-)
-def test_which_outputs_push(output: str, *, does: bool) -> None:
-    assert pushes(output) is does
 
 
 @pytest.mark.parametrize(
