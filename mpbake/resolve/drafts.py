@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mpbake.codes import Code
 from mpbake.entries import pushes
 from mpbake.platforms import PlatformText, parse_platforms
-from mpbake.resolve.inheritance import Family, families, with_settings
+from mpbake.resolve.inheritance import Family, families, last_of_each, with_settings
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
 from mpbake.resolve.rendering import without_empty
-from mpbake.spec import MARKER, NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Problem, TargetSpec
+from mpbake.spec import (
+    ATTRIBUTES,
+    MARKER,
+    NAME,
+    PLATFORM_ATTRIBUTES,
+    Merge,
+    PlanSpec,
+    PlatformSpec,
+    Problem,
+    TargetSpec,
+)
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -25,8 +35,9 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 
-# They make the rows, and are no part of one.
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
+_BY_FIELD = tuple(name for name, each in ATTRIBUTES.items() if each.merge is Merge.BY_FIELD)
+# They make the rows, and are no part of one.
 _NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
 
 
@@ -153,13 +164,13 @@ class _Drafting:
         rendering = self.rendering
         before = len(rendering.problems)
         common = family.without((*_NOT_OF_A_ROW, *(PLATFORM_ATTRIBUTES if self._differs(family) else ())))
-        rendered = rendering.value(common.raw, scope, family.where)
+        rendered, family = family.spread(rendering.value(common.raw, scope, family.where))
         if "checks" in rendered:
             rendered["checks"] = without_empty(rendered["checks"])
         values = rendering.sound(TargetSpec, rendered, family.where)
         if values is None:
             return Draft(name=_known_name(rendered, family), family=family, values=TargetSpec(), broken=True)
-        values, family = _compacted(values, family)
+        values, family = _merged(*_compacted(values, family))
         values, family = _overridden(values, family, self.inputs.overrides)
         sound = len(rendering.problems) == before
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
@@ -194,7 +205,8 @@ class _Drafting:
 
     def _part(self, family: Family, platform: Platform, scope: dict[str, Any]) -> Part:
         raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
-        rendered = self.rendering.value(raw, scope | {"platform": PlatformText(platform)}, family.where)
+        scope = scope | {"platform": PlatformText(platform)}
+        rendered, family = family.spread(self.rendering.value(raw, scope, family.where))
         values, family = _compacted(self.rendering.table(PlatformSpec, rendered, family.where), family)
         return Part(family=family, values=values)
 
@@ -205,6 +217,13 @@ def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
     return _keeping(
         values, family, {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
     )
+
+
+def _merged(values: TargetSpec, family: Family) -> tuple[TargetSpec, Family]:
+    """Entries that templates have made merged with the others, as they would have been if written out."""
+    written = values.written()
+    kept = {name: last_of_each(name, written[name]) for name in _BY_FIELD if name in written}
+    return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
 
 
 def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) -> tuple[Values, Family]:
