@@ -285,7 +285,8 @@ output = ["type=local,dest=out"]
 """,
         ),
         Code.BAD_DURATION: Explanation(
-            text="A duration is written as hours, minutes and seconds: `90s`, `30m`, `1h30m`.",
+            text="A duration is written as hours, minutes and seconds: `90s`, `30m`, `1h30m`. It is a year at most, "
+            "as `boot-timeout` a day.",
             wrong="""
 [targets.web]
 tags = ["example.com/web"]
