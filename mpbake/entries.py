@@ -9,17 +9,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mpbake.references import split_fields
+from mpbake.references import parse_fields, parse_flag, split_fields
 from mpbake.text import closest, did_you_mean, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _OF_SECRET = ("id", "src", "source", "env", "type")
 _SECRETS = ("file", "env")
 _ATTESTATIONS = ("provenance", "sbom")
 _OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 _CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
+_FLAGS_OF_OUTPUTS = (
+    *("force-compression", "name-canonical", "oci-mediatypes", "platform-split", "push", "push-by-digest"),
+    *("registry.insecure", "rewrite-timestamp", "store", "tar", "unpack"),
+)
 _LIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio"),
     *("rttime", "sigpending", "stack"),
@@ -46,15 +50,42 @@ def check_attestation(text: str) -> None:
     """`type=provenance,mode=max`: an attestation; what else it says is BuildKit's affair."""
     fields = _typed(split_fields(text), "type=provenance,mode=max")
     _check_type(fields["type"], _ATTESTATIONS)
+    if "disabled" in fields:
+        _check_flag("disabled", fields["disabled"])
+
+
+def is_disabled(attestation: str) -> bool:
+    """Whether an `attest` entry says that there is to be no attestation of its type."""
+    return parse_flag(parse_fields(attestation).get("disabled", "false"))
 
 
 def check_output(text: str) -> None:
-    """`type=local,dest=out`: an output. What has no fields, or only one that is no type, is a folder."""
+    """`type=local,dest=out`: an output."""
     parts = split_fields(text)
-    if "=" not in text or (parts == [text] and not text.startswith("type=")):
+    if is_folder(text):
         return
     fields = _typed(parts, "type=local,dest=out")
     _check_type(fields["type"], _OUTPUTS, more=True)
+    for key in fields:
+        if key in _FLAGS_OF_OUTPUTS and fields[key]:
+            _check_flag(key, fields[key])
+
+
+def is_folder(output: str) -> bool:
+    """Whether an `output` entry is only a path: it has no fields, or only one that is no type."""
+    return "=" not in output or (split_fields(output) == [output] and not output.startswith("type="))
+
+
+def pushes(output: str) -> bool:
+    """Whether an `output` entry sends the image to a registry."""
+    fields = {} if is_folder(output) else parse_fields(output)
+    return fields.get("type") == "registry" or is_set(fields, "push", default=False)
+
+
+def is_set(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
+    """Whether a field of an output is true; without a value it is, for BuildKit."""
+    value = fields.get(key)
+    return default if value is None else not value or parse_flag(value)
 
 
 def check_cache(text: str) -> None:
@@ -105,6 +136,14 @@ def _typed(parts: Iterable[str], example: str) -> dict[str, str]:
         msg = f"a type is missing\n{remedy}"
         raise ValueError(msg)
     return fields
+
+
+def _check_flag(key: str, value: str) -> None:
+    try:
+        parse_flag(value)
+    except ValueError as error:
+        msg = f"{key}: {error}\nwrite {key}=true or {key}=false"
+        raise ValueError(msg) from None
 
 
 def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:

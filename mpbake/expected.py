@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.annotations import Annotation, parse_annotations
+from mpbake.entries import is_disabled
 from mpbake.references import parse_fields
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
 def _asked_for(entries: Iterable[str]) -> Iterator[str]:
     for entry in entries:
         fields = parse_fields(entry)
-        if fields.get("disabled") != "true" and "type" in fields:
+        if "type" in fields and not is_disabled(entry):
             yield fields["type"]
 
 

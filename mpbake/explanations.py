@@ -285,7 +285,8 @@ output = ["type=local,dest=out"]
 """,
         ),
         Code.BAD_DURATION: Explanation(
-            text="A duration is written as hours, minutes and seconds: `90s`, `30m`, `1h30m`.",
+            text="A duration is written as hours, minutes and seconds: `90s`, `30m`, `1h30m`. It is a year at most, "
+            "as `boot-timeout` a day.",
             wrong="""
 [targets.web]
 tags = ["example.com/web"]
@@ -1291,7 +1292,7 @@ push = true
 """,
         ),
         Code.OUTPUT_NAMES_IMAGE: Explanation(
-            text="The name of an image stands in `output`; mpbake gives names with `tags`.",
+            text="The name of an image, or `push-by-digest`, stands in `output`; mpbake gives names with `tags`.",
             wrong="""
 [targets.web]
 tags = ["example.com/web"]

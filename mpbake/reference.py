@@ -30,6 +30,7 @@ with. Editors get the same from [build.schema.json](build.schema.json).
 _INHERITANCE = """\
 *Inherited* says what becomes of a value when a target takes over another with `inherits`: what `[defaults.target]`
 says comes first, then the parents from left to right, own values last. An empty string in a list is dropped.
+A template for a whole list or table is added or merged as what it becomes.
 """
 _TYPES = {
     "string": "text",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from mpbake.text import one_line
+from mpbake.text import one_line, short_name
 
 # The grammar of the distribution project's reference package: host[:port]/path components, then a tag.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -19,6 +19,9 @@ _REFERENCE = re.compile(
     rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?",
 )
 _DOCKER_HUB = "docker.io"
+_FLAGS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
+    ("0", "f", "F", "FALSE", "false", "False"), False
+)
 _REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.IGNORECASE)
 
 
@@ -94,9 +97,17 @@ def is_local(context: str) -> bool:
 def parse_fields(text: str) -> dict[str, str]:
     """Read `type=local,"dest=a,b"` as BuildKit does; a field without `=` stands for itself with an empty value.
 
-    Raises ValueError with a sentence for people.
+    Keys may be written in upper case. Raises ValueError with a sentence for people.
     """
-    return {key.strip(): value for key, _, value in (part.partition("=") for part in split_fields(text))}
+    return {key.strip().lower(): value for key, _, value in (part.partition("=") for part in split_fields(text))}
+
+
+def parse_flag(text: str) -> bool:
+    """The value of a field that is true or false, as Go reads it. Raises ValueError with a sentence for people."""
+    if text not in _FLAGS:
+        msg = f'"{short_name(text)}" is neither true nor false'
+        raise ValueError(msg)
+    return _FLAGS[text]
 
 
 def split_fields(text: str) -> list[str]:

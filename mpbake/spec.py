@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date, time
 from enum import Enum, StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -301,10 +302,19 @@ Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLAT
 Tags = Annotated[list[Annotated[str, _checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], _TEMPLATE]
 Matrix = Annotated[dict[str, Annotated[list[Any], _TEMPLATE]], _OrRows(_rows_or)]
 Resources = Annotated[
-    dict[Annotated[str, _checked(_one_of(Resource, "key"), Code.UNKNOWN_KEY, templates=False, empty=False)], int | str],
+    dict[
+        Annotated[
+            str,
+            _checked(_one_of(Resource, "key"), Code.UNKNOWN_KEY, templates=False, empty=False),
+            _choice_schema(Resource, templates=False),
+        ],
+        int | str,
+    ],
     _TEMPLATE,
 ]
 Duration = Annotated[Text, _checked(parse_duration, Code.BAD_DURATION)]
+# Python waits for a program for less than 25 days.
+BootDuration = Annotated[Text, _checked(partial(parse_duration, hours_at_most=24), Code.BAD_DURATION)]
 Slots = Annotated[Annotated[int, Field(ge=1, le=1000)], _TEMPLATE]
 DriverName = Annotated[str, _checked(_one_of(Driver), Code.UNKNOWN_DRIVER, empty=False), _choice_schema(Driver)]
 VariableTypeName = Annotated[
@@ -413,7 +423,11 @@ _WHERE_MADE = Option(drivers=_MADE)
 _AT_THIS_END = Option(drivers=(*_MADE, Driver.REMOTE), of_client=True)
 _OF_CONTAINERS_AT_THIS_END = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
 _AT_START = Option(drivers=_MADE, to_driver=False)
-_Number = Annotated[Annotated[int, Field(ge=0)] | None, _TEMPLATE]
+_Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, _TEMPLATE]
+_Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, _TEMPLATE]
+_Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, _TEMPLATE]
+_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, _TEMPLATE]
+_Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, _TEMPLATE]
 
 
 class ResourcesSpec(_Table):
@@ -477,13 +491,13 @@ class NodeOptionsSpec(_Table):
     network: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="network of the container")
     memory: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory, such as 8g")
     memory_swap: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory and swap together")
-    cpu_quota: Annotated[_Number, _IN_CONTAINERS] = Field(
+    cpu_quota: Annotated[_Quota, _IN_CONTAINERS] = Field(
         default=None, description="microseconds of processor time in each period"
     )
-    cpu_period: Annotated[_Number, _IN_CONTAINERS] = Field(
+    cpu_period: Annotated[_Period, _IN_CONTAINERS] = Field(
         default=None, description="length of that period in microseconds"
     )
-    cpu_shares: Annotated[_Number, _IN_CONTAINERS] = Field(default=None, description="weight among other containers")
+    cpu_shares: Annotated[_Shares, _IN_CONTAINERS] = Field(default=None, description="weight among other containers")
     cpuset_cpus: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="processors to use, such as 0-3")
     cpuset_mems: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="memory nodes to use, such as 0,1")
     cgroup_parent: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="control group of the container")
@@ -494,7 +508,7 @@ class NodeOptionsSpec(_Table):
         default=True, description="put what GitHub Actions knows of a run into the provenance"
     )
     namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
-    replicas: Annotated[_Number, _IN_CLUSTERS] = Field(default=None, description="number of pods")
+    replicas: Annotated[_Replicas, _IN_CLUSTERS] = Field(default=None, description="number of pods")
     requests: Annotated[ResourcesSpec, _IN_CLUSTERS] = Field(
         default_factory=ResourcesSpec, description="what a pod asks for"
     )
@@ -568,10 +582,10 @@ class _OfBuilderSpec(_Table):
         description="pieces of targets that each node builds at once; "
         "default: BuildKit's `max-parallelism` where that is known, else the engine's CPUs, else 4",
     )
-    boot_timeout: Duration = Field(
+    boot_timeout: BootDuration = Field(
         default="", description="how long a node may take to start and answer", json_schema_extra={"default": "5m"}
     )
-    certificate_days: _Number = Field(
+    certificate_days: _Days = Field(
         default=None,
         description="days before the end of a certificate from which on there is a warning",
         json_schema_extra={"default": 30},

@@ -120,14 +120,18 @@ def duration(seconds: float) -> str:
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, *, hours_at_most: int = 8760) -> float:
     """The seconds of `90s`, `30m`, `1h` or `1h30m`. Raises ValueError with a sentence for people."""
     found = _DURATION.fullmatch(text)
     if not text or found is None:
         msg = f'"{one_line(text)}" is not a duration: write 90s, 30m, 1h or 1h30m'
         raise ValueError(msg)
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    duration = hours * 3600 + minutes * 60 + seconds
+    if duration > hours_at_most * 3600:
+        msg = f'"{short_name(text)}" is too long: at most {hours_at_most}h'
+        raise ValueError(msg)
+    return duration
 
 
 def count(number: int, noun: str) -> str:

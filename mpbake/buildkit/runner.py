@@ -21,6 +21,7 @@ from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry import Registry
 from mpbake.buildkit.tools import side_by_side
 from mpbake.buildkit.verification import Verification
+from mpbake.entries import is_set
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.expected import expected_of
 from mpbake.placement import NodeFacts, archives, contradictions
@@ -160,7 +161,7 @@ class BuildKitRunner:
         for number, output in enumerate(archives(step.target)):
             fields = parse_fields(output)
             parts = [Path(part_of(prefix, number)) for prefix in prefixes]
-            digest = join_archives(parts, Path(fields["dest"]), annotations, tar=fields.get("tar") != "false")
+            digest = join_archives(parts, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True))
             for part in parts:
                 part.unlink(missing_ok=True)
         return Outcome(digest=digest)

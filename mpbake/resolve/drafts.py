@@ -7,13 +7,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.codes import Code
+from mpbake.entries import pushes
 from mpbake.platforms import PlatformText, parse_platforms
-from mpbake.references import parse_fields
-from mpbake.resolve.inheritance import Family, families, with_settings
+from mpbake.resolve.inheritance import Family, families, last_of_each, with_settings
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
 from mpbake.resolve.rendering import without_empty
-from mpbake.spec import MARKER, NAME, PLATFORM_ATTRIBUTES, PlanSpec, PlatformSpec, Problem, TargetSpec
+from mpbake.spec import (
+    ATTRIBUTES,
+    MARKER,
+    NAME,
+    PLATFORM_ATTRIBUTES,
+    Merge,
+    PlanSpec,
+    PlatformSpec,
+    Problem,
+    TargetSpec,
+)
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -25,8 +35,9 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 
-# They make the rows, and are no part of one.
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
+_BY_FIELD = tuple(name for name, each in ATTRIBUTES.items() if each.merge is Merge.BY_FIELD)
+# They make the rows, and are no part of one.
 _NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
 
 
@@ -153,14 +164,14 @@ class _Drafting:
         rendering = self.rendering
         before = len(rendering.problems)
         common = family.without((*_NOT_OF_A_ROW, *(PLATFORM_ATTRIBUTES if self._differs(family) else ())))
-        rendered = rendering.value(common.raw, scope, family.where)
+        rendered, family = family.spread(rendering.value(common.raw, scope, family.where))
         if "checks" in rendered:
             rendered["checks"] = without_empty(rendered["checks"])
         values = rendering.sound(TargetSpec, rendered, family.where)
         if values is None:
             return Draft(name=_known_name(rendered, family), family=family, values=TargetSpec(), broken=True)
-        values, family = _compacted(values, family)
-        values = _overridden(values, self.inputs.overrides)
+        values, family = _merged(*_compacted(values, family))
+        values, family = _overridden(values, family, self.inputs.overrides)
         sound = len(rendering.problems) == before
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
         name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
@@ -194,7 +205,8 @@ class _Drafting:
 
     def _part(self, family: Family, platform: Platform, scope: dict[str, Any]) -> Part:
         raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
-        rendered = self.rendering.value(raw, scope | {"platform": PlatformText(platform)}, family.where)
+        scope = scope | {"platform": PlatformText(platform)}
+        rendered, family = family.spread(self.rendering.value(raw, scope, family.where))
         values, family = _compacted(self.rendering.table(PlatformSpec, rendered, family.where), family)
         return Part(family=family, values=values)
 
@@ -202,7 +214,20 @@ class _Drafting:
 def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
     """The lists in `values` without empty strings, which mean nothing, and where the rest was written."""
     lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
-    kept = {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    return _keeping(
+        values, family, {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    )
+
+
+def _merged(values: TargetSpec, family: Family) -> tuple[TargetSpec, Family]:
+    """Entries that templates have made merged with the others, as they would have been if written out."""
+    written = values.written()
+    kept = {name: last_of_each(name, written[name]) for name in _BY_FIELD if name in written}
+    return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
+
+
+def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) -> tuple[Values, Family]:
+    """Only the items at `kept` of the lists that it names, and where they were written."""
     if not kept:
         return values, family
     fields = {name: name.replace("-", "_") for name in kept}
@@ -234,19 +259,14 @@ def _known_name(rendered: Mapping[str, Any], family: Family) -> str:
     return name if isinstance(name, str) and NAME.fullmatch(name) else family.table
 
 
-def _overridden(values: TargetSpec, overrides: Overrides) -> TargetSpec:
+def _overridden(values: TargetSpec, family: Family, overrides: Overrides) -> tuple[TargetSpec, Family]:
     changes: dict[str, Any] = {}
     if overrides.push is not None:
         changes["push"] = overrides.push and bool(values.tags)
-        if not overrides.push:
-            changes["output"] = [each for each in values.output if not pushes(each)]
+    if overrides.push is False and any(map(pushes, values.output)):
+        kept = [at for at, each in enumerate(values.output) if not pushes(each)]
+        values, family = _keeping(values, family, {"output": kept})
     if overrides.builder:
         changes["builder"] = overrides.builder
     changes |= {name: True for name in ("load", "no_cache", "pull") if getattr(overrides, name)}
-    return values.model_copy(update=changes) if changes else values
-
-
-def pushes(output: str) -> bool:
-    """Whether an `output` entry sends the image to a registry."""
-    fields = parse_fields(output)
-    return fields.get("type") == "registry" or fields.get("push") == "true"
+    return values.model_copy(update=changes) if changes else values, family

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from mpbake.codes import Code
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
-from mpbake.spec import ATTRIBUTES, Attribute, Merge, PlanSpec, Problem
+from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 _BY_PLATFORM = "platform"
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,12 +28,35 @@ class Written:
     """The value of an attribute as written, templates and all, and the key of the table that states it.
 
     A list or table that several tables had a part in names one for each entry: `entries` maps an entry's index or
-    key to the key of a table, and to the index or key that it has there.
+    key to the key of a table, and to the index or key that it has there. A template in place of a whole list or table
+    is one of these entries until it has been rendered: `whole` has the index or key of each, a number in either case.
     """
 
     value: Any
     table: KeyPath
     entries: Mapping[int | str, tuple[KeyPath, int | str]] = field(default_factory=dict)
+    whole: frozenset[int | str] = frozenset()
+
+    def spread(self, rendered: Any) -> tuple[Any, Written]:
+        """`rendered`, the value without templates, in which what stood for a whole list or table is no entry any more.
+
+        Where that has become neither, it stays alone, to be refused.
+        """
+        found: list[tuple[int | str, Any, tuple[KeyPath, int | str]]] = []
+        for key, value in _pairs(rendered):
+            table, there = self.entries[key]
+            if key not in self.whole:
+                found.append((key, value, (table, there)))
+            elif type(value) is not type(rendered):
+                return value, Written(value=value, table=table)
+            else:
+                found += [(inner, each, (table, inner)) for inner, each in _pairs(value)]
+        if isinstance(rendered, dict):
+            values: Any = {key: value for key, value, _ in found}
+            return values, Written(value=values, table=self.table, entries={key: place for key, _, place in found})
+        values = [value for _, value, _ in found]
+        places: dict[int | str, tuple[KeyPath, int | str]] = {at: place for at, (_, _, place) in enumerate(found)}
+        return values, Written(value=values, table=self.table, entries=places)
 
     def keeping(self, kept: Sequence[int]) -> Written:
         """The places of a list of which only the items at `kept` are left."""
@@ -45,7 +70,7 @@ class Written:
         """Where in the file the value at `path`, below this attribute, stands."""
         if path and path[0] in self.entries:
             table, entry = self.entries[path[0]]
-            return (*table, attribute, entry, *path[1:])
+            return (*table, attribute, *path[1:]) if path[0] in self.whole else (*table, attribute, entry, *path[1:])
         return (*self.table, attribute, *path)
 
 
@@ -78,6 +103,15 @@ class Family:
         """The places of lists of which only some items are left."""
         attributes = {name: self.attributes[name].keeping(items) for name, items in kept.items()}
         return replace(self, attributes={**self.attributes, **attributes})
+
+    def spread(self, rendered: Mapping[str, Any]) -> tuple[dict[str, Any], Family]:
+        """`rendered` values of it with what stood for whole lists and tables, and where all of that was written."""
+        spread = {
+            name: self.attributes[name].spread(rendered[name]) for name in rendered if self.attributes[name].whole
+        }
+        values = {name: value for name, (value, _) in spread.items()}
+        attributes = {name: written for name, (_, written) in spread.items()}
+        return {**rendered, **values}, replace(self, attributes={**self.attributes, **attributes})
 
     def on(self, platform: Platform) -> Family:
         """What holds on `platform`."""
@@ -144,7 +178,7 @@ def _overruled(special: Mapping[str, Written], setting: Setting) -> Mapping[str,
     if name not in special or (setting.adds and ATTRIBUTES[name].merge is Merge.APPEND):
         return special
     before = special[name]
-    if setting.adds and isinstance(before.value, list):
+    if setting.adds and (isinstance(before.value, list | str) or before.whole):
         return {**special, name: _set(setting, before)}
     if setting.adds and isinstance(before.value, dict):
         left = {key: value for key, value in before.value.items() if key not in setting.value}
@@ -218,43 +252,95 @@ def _merged(tables: Iterable[Mapping[str, Written]]) -> dict[str, Written]:
 
 
 def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
-    """Two values of one attribute, as its declaration says. A template in place of either replaces."""
-    replaces = attribute.merge in {Merge.REPLACE, Merge.OWN}
-    if replaces or isinstance(after.value, str) or type(before.value) is not type(after.value):
+    """Two values of one attribute, as its declaration says."""
+    if attribute.merge in {Merge.REPLACE, Merge.OWN}:
         return after
     entries = [*_entries(before), *_entries(after)]
     if attribute.merge is not Merge.APPEND:
-        entries = list({_identity(attribute, entry): entry for entry in entries}.values())
-    tables = after.value.__class__ is dict
+        entries = _last_of_each(attribute, entries)
+    tables = attribute.merge is Merge.BY_KEY
+    keys = [entry.key if tables and not entry.whole else at for at, entry in enumerate(entries)]
+    values = [entry.value for entry in entries]
     return Written(
-        value={entry.key: entry.value for entry in entries} if tables else [entry.value for entry in entries],
+        value=dict(zip(keys, values, strict=True)) if tables else values,
         table=after.table,
-        entries={entry.key if tables else at: (entry.table, entry.key) for at, entry in enumerate(entries)},
+        entries={key: (entry.table, entry.key) for key, entry in zip(keys, entries, strict=True)},
+        whole=frozenset(key for key, entry in zip(keys, entries, strict=True) if entry.whole),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Entry:
-    """An item of a list or a value of a table; `key` is its index or key where `table` states it."""
+    """An item of a list or a value of a table; `key` is its index or key where `table` states it.
+
+    One that is `whole` is a template that stands there for the list or table itself.
+    """
 
     key: int | str
     value: Any
     table: KeyPath
+    whole: bool = False
 
 
 def _entries(written: Written) -> Iterator[_Entry]:
-    pairs = written.value.items() if isinstance(written.value, dict) else enumerate(written.value)
-    for key, value in pairs:
+    if isinstance(written.value, str):
+        yield _Entry(key=0, value=written.value, table=written.table, whole=True)
+        return
+    for key, value in _pairs(written.value):
         table, there = written.entries.get(key, (written.table, key))
-        yield _Entry(key=there, value=value, table=table)
+        yield _Entry(key=there, value=value, table=table, whole=key in written.whole)
 
 
-def _identity(attribute: Attribute, entry: _Entry) -> int | str:
-    """By what an entry replaces an earlier one."""
-    if attribute.merge is Merge.BY_KEY:
-        return entry.key
+def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
+    """The entries of a list or table by index or key."""
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _last_of_each(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:
+    """Of entries with one identity the last, in the place of the first.
+
+    Where templates stand among them it keeps its own place: what they become must not come to stand after it.
+    """
+    identities = [_identity(attribute, entry) for entry in entries]
+    found: dict[tuple[int | str | None, int], _Entry] = {}
+    for at, (identity, entry) in enumerate(zip(identities, entries, strict=True)):
+        key = (identity, at if identity is None else -1)
+        if None in identities:
+            found.pop(key, None)
+        found[key] = entry
+    return list(found.values())
+
+
+def _identity(attribute: Attribute, entry: _Entry) -> int | str | None:
+    """By what an entry replaces an earlier one; None where that is known only when it has been rendered."""
+    if entry.whole:
+        return None
+    return entry.key if attribute.merge is Merge.BY_KEY else _identity_of_text(attribute, str(entry.value))
+
+
+def _identity_of_text(attribute: Attribute, text: str) -> str | None:
+    """The field by which an entry of a list is known; None where a template has a say in it."""
+    if not MARKER.search(text):
+        return _known_by(attribute, text)
+    if "{%" in text:
+        return None
     try:
-        fields = parse_fields(entry.value)
+        found = _known_by(attribute, _EXPRESSION.sub("{{", text))
     except ValueError:  # a template that makes sense only when it is rendered
-        return str(entry.value)
-    return fields.get(attribute.identity) or next(iter(fields), "")
+        return None
+    return None if MARKER.search(found) else found
+
+
+def _known_by(attribute: Attribute, text: str) -> str:
+    """What an entry without templates is known by. Raises ValueError where it is no list of fields."""
+    if not attribute.identity:
+        return text.partition("=")[0]
+    return parse_fields(text).get(attribute.identity) or text
+
+
+def last_of_each(attribute: str, texts: Sequence[str]) -> list[int]:
+    """Which of the rendered `texts` of an attribute count: of those with one identity the last, for the first."""
+    declared = ATTRIBUTES[attribute]
+    if declared.merge is not Merge.BY_FIELD:
+        return list(range(len(texts)))
+    return list({_known_by(declared, text): at for at, text in enumerate(texts)}.values())

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
+from mpbake.entries import pushes
 from mpbake.plan import Builder, Check, Driver, Target, Variant
 from mpbake.platforms import parse_platforms
 from mpbake.references import parse_fields, parse_reference
 from mpbake.resolve.builders import DEFAULT_BUILDER
-from mpbake.resolve.drafts import Draft, Part, pushes
+from mpbake.resolve.drafts import Draft, Part
 from mpbake.resolve.locating import Locating
 from mpbake.resolve.naming import Unknowns, ordered
 from mpbake.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
@@ -202,6 +203,13 @@ class Linker:
         if "name" in options:
             key, hint = draft.family.where(("output",)), "give the names as tags"
             self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message="names the image", hint=hint))
+        if "push-by-digest" in options:
+            key, hint = (
+                draft.family.where(("output",)),
+                "take push-by-digest away: tags move when the image is complete",
+            )
+            message = "says whether the image is pushed under its tags"
+            self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message=message, hint=hint))
         return options
 
     def _builder(self, draft: Draft) -> Builder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpbake.entries import is_folder
 from mpbake.references import format_fields, is_local, parse_fields
 from mpbake.spec import ATTRIBUTES, Paths
 
@@ -40,9 +41,11 @@ class Locating:
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
         folder = self._from("output", at)
-        if "=" in entry:
-            return _fields(entry, folder)
-        return "type=tar,dest=-" if entry == "-" else format_fields({"type": "local", "dest": str(folder / entry)})
+        if entry == "-":
+            return "type=tar,dest=-"
+        if is_folder(entry):
+            return format_fields({"type": "local", "dest": str(folder / entry)})
+        return _fields(entry, folder)
 
     def _from(self, *path: str | int) -> Path:
         return self.folder(self.family.where(path))

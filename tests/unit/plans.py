@@ -94,10 +94,13 @@ def read_files(
     return read_plan(paths, show=lambda path: os.path.relpath(path, folder), settings=settings)
 
 
-def resolve_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> Plan:
+def resolve_files(
+    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), **overrides: Any
+) -> Plan:
     """The plan that several files mean."""
     document, spec = read_files(folder, files, *named, settings=settings)
-    return resolve(document, spec, Inputs(settings=parse_settings(settings)))
+    inputs = Inputs(settings=parse_settings(settings), overrides=Overrides(**overrides))
+    return resolve(document, spec, inputs)
 
 
 def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:

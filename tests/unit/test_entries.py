@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.entries import check_attestation, check_cache, check_limit, check_output, check_secret, check_size
+from mpbake.entries import (
+    check_attestation,
+    check_cache,
+    check_limit,
+    check_output,
+    check_secret,
+    check_size,
+    is_disabled,
+    is_set,
+    pushes,
+)
+from mpbake.references import parse_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +30,11 @@ if TYPE_CHECKING:
         (check_secret, ["id=a", "ID=a,SRC=b", "id=a,source=b,type=file", "type=env,id=a,env=A", 'id=a,"src=b,c"']),
         (check_attestation, ["type=sbom", "type=provenance,mode=max,anything=1", "type=sbom,generator=x/y:1"]),
         (check_output, ["out", "-", "a,b", "odd=name", "type=local,dest=out", '"type=tar"', "TYPE=oci,dest=x"]),
+        (
+            check_output,
+            ["type=image,name=a,push=T,unpack=0", "type=image,push=", "push=maybe", "type=oci,dest=a,tar=f"],
+        ),
+        (check_attestation, ["type=sbom,disabled=1", "type=sbom,DISABLED=F"]),
         (check_output, ["type=image,name=a,push=true", "type=cacheonly", "type=registry", "type=novelty,x=y"]),
         (check_cache, ["user/app", "user/app:1,user/b", "type=gha,scope=x", "type=inline", "type=novelty", "type=s3"]),
         (check_size, ["0", "64m", "64M", "1.5g", "1.5 GiB", "128mb", "67108864", "1e6", "2kb"]),
@@ -45,6 +61,13 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
         (check_output, "tpye=local,dest=x", 'a type is missing\ndid you mean "type"?'),
         (check_output, "type=", "a type is missing\nfor example type=local,dest=out"),
         (check_output, "type=oci,x", '"x" is no key=value field\nfor example type=local,dest=out'),
+        (check_output, "type=image,push=yes", 'push: "yes" is neither true nor false\nwrite push=true or push=false'),
+        (check_output, "type=oci,dest=x,TAR=no", 'tar: "no" is neither true nor false\nwrite tar=true or tar=false'),
+        (
+            check_attestation,
+            "type=sbom,disabled=",
+            'disabled: "" is neither true nor false\nwrite disabled=true or disabled=false',
+        ),
         (check_cache, "type=registri,ref=x", 'unknown type "registri"\ndid you mean "registry"?'),
         (check_cache, "typ=registry,ref=x", 'a type is missing\ndid you mean "type"?'),
         (check_size, "lots", '"lots" is not a size\nfor example 512m or 2g'),
@@ -57,3 +80,37 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
 def test_what_no_buildx_takes_is_refused(check: Callable[[str], None], text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         check(text)
+
+
+@pytest.mark.parametrize(
+    ("output", "does"),
+    [
+        ("type=registry", True),
+        ("type=image,push=true", True),
+        ("push=true,type=image,name=x", True),
+        ("type=image,push=1", True),
+        ("type=image,push=T", True),
+        ("type=image,PUSH=True", True),
+        ("type=image,push=", True),
+        ("type=image", False),
+        ("type=image,push=false", False),
+        ("type=image,push=0", False),
+        ("type=local,dest=registry", False),
+        ("registry", False),
+        ("push=true", False),
+    ],
+)
+def test_which_outputs_push(output: str, *, does: bool) -> None:
+    assert pushes(output) is does
+
+
+@pytest.mark.parametrize(("text", "tar"), [("", True), ("tar=", True), ("tar=1", True), ("tar=F", False)])
+def test_whether_an_archive_is_one_file(text: str, *, tar: bool) -> None:
+    assert is_set(parse_fields(f"type=oci,{text}"), "tar", default=True) is tar
+
+
+@pytest.mark.parametrize(
+    ("text", "disabled"), [("type=sbom", False), ("type=sbom,disabled=0", False), ("type=sbom,Disabled=t", True)]
+)
+def test_which_attestations_are_disabled(text: str, *, disabled: bool) -> None:
+    assert is_disabled(text) is disabled

@@ -22,7 +22,7 @@ def test_what_a_plan_declares() -> None:
         platforms = ["linux/amd64", "linux/arm64"]
         labels = { on = "{{ platform.arch }}" }
         annotations = ["index,manifest[linux/arm64]:a=b=c", "d=e"]
-        attest = ["type=sbom,generator=x", "type=provenance,disabled=true"]
+        attest = ["type=sbom,generator=x", "type=provenance,disabled=1"]
         """)
     assert expected_of(target, (AMD64, ARM64), "sha256:1") == Expected(
         target="web",

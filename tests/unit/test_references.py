@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.references import Reference, format_fields, is_local, is_loopback, parse_fields, parse_reference
+from mpbake.references import Reference, format_fields, is_local, is_loopback, parse_fields, parse_flag, parse_reference
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,7 @@ def test_which_contexts_are_folders(context: str, *, local: bool) -> None:
         ("default", {"default": ""}),
         ("a=b=c", {"a": "b=c"}),
         ("out", {"out": ""}),
+        ("ID=Token, Src=X", {"id": "Token", "src": "X"}),
     ],
 )
 def test_fields(written: str, fields: dict[str, str]) -> None:
@@ -171,6 +172,19 @@ def test_fields(written: str, fields: dict[str, str]) -> None:
 def test_what_is_no_list_of_fields(written: str) -> None:
     with pytest.raises(ValueError, match=r"is not a list of key=value fields separated by commas$"):
         parse_fields(written)
+
+
+@pytest.mark.parametrize(
+    ("texts", "value"), [("1 t T TRUE true True", True), ("0 f F FALSE false False", False)], ids=["true", "false"]
+)
+def test_fields_that_are_true_or_false_as_go_reads_them(texts: str, *, value: bool) -> None:
+    assert {parse_flag(text) for text in texts.split()} == {value}
+
+
+@pytest.mark.parametrize("text", ["", "yes", "on", "tRUE", " true", "2"])
+def test_what_go_does_not_take_for_true_or_false(text: str) -> None:
+    with pytest.raises(ValueError, match=f'^"{text}" is neither true nor false$'):
+        parse_flag(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 from mpbake.errors import UsageError
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import matrix
-from mpbake.resolve.drafts import pushes
 from mpbake.spec import ATTRIBUTES, Merge
 from tests.unit.plans import problems_of_text, resolve_files, resolve_text, target_of_text, text
 
@@ -232,49 +231,143 @@ def test_an_empty_value_of_the_target_replaces_the_inherited_one() -> None:
     assert (target.tags, target.outputs) == ((), ())
 
 
-def test_a_template_for_a_whole_list_or_table_replaces() -> None:
+def test_a_template_for_a_whole_list_or_table_combines_as_what_it_becomes() -> None:
     plan = """
         [variables]
         more = ["c=3"]
+        common = { default = { A = "9", X = "1" } }
+        [defaults.target]
+        args = { X = "0", Y = "0" }
         [targets._p]
         annotations = ["a=1"]
         ulimits = "{{ more }}"
-        args = { A = 1 }
+        args = "{{ common }}"
+        labels = { a = "1" }
+        secret = ["id=a,env=A", "id=b,env=B"]
         [targets.web]
         inherits = ["_p"]
         annotations = "{{ more }}"
         ulimits = ["b=2"]
-        args = "{{ {'B': '2'} }}"
+        args = { X = "2", B = "2" }
+        labels = "{{ {'a': 2, 'b': 2} }}"
+        secret = "{{ ['id=b', 'id=c'] }}"
         """
-    attributes = target_of_text(plan).attributes
-    assert (attributes["annotations"], attributes["ulimits"]) == (["c=3"], ["b=2"])
-    assert attributes["args"] == {"B": "2"}
+    assert target_of_text(plan).attributes == {
+        "context": "/plan",
+        "annotations": ["a=1", "c=3"],
+        "ulimits": ["c=3", "b=2"],
+        "args": {"X": "2", "Y": "0", "A": "9", "B": "2"},
+        "labels": {"a": "2", "b": "2"},
+        "secret": ["id=a,env=A", "id=b", "id=c"],
+    }
 
 
-def test_a_template_replaces_a_template_too() -> None:
+def test_two_templates_for_a_whole_list_or_table() -> None:
     plan = """
         [variables]
         one = ["id=1"]
         two = ["id=2"]
         [targets._p]
         annotations = "{{ one }}"
-        args = "{{ {'A': '1'} }}"
+        args = "{{ {'A': '1', 'B': '1'} }}"
         secret = "{{ one }}"
+        cache-to = "{{ ['user/one'] }}"
         [targets.web]
         inherits = ["_p"]
         annotations = "{{ two }}"
         args = "{{ {'B': '2'} }}"
         secret = "{{ two }}"
+        cache-to = "{{ ['user/two'] }}"
         """
-    attributes = target_of_text(plan).attributes
-    assert (attributes["annotations"], attributes["args"], attributes["secret"]) == (["id=2"], {"B": "2"}, ["id=2"])
+    assert target_of_text(plan).attributes == {
+        "context": "/plan",
+        "annotations": ["id=1", "id=2"],
+        "args": {"A": "1", "B": "2"},
+        "secret": ["id=1", "id=2"],
+        "cache-to": ["user/two"],
+    }
+
+
+def test_a_platform_adds_to_a_template_for_a_whole_table_and_the_other_way_round() -> None:
+    plan = """
+        [variables]
+        common = { default = { A = 1, B = 1 } }
+        [targets.web]
+        platforms = ["linux/amd64", "linux/arm64"]
+        args = "{{ common }}"
+        labels = { a = 1 }
+        [targets.web.platform."linux/arm64"]
+        args = { B = 2 }
+        labels = "{{ {'p': platform} }}"
+        """
+    found = variants(plan, settings=["web.args.A=3", "web.labels.a=4"])
+    assert found == {
+        "linux/amd64": {"args": {"B": "1", "A": "3"}, "labels": {"a": "4"}},
+        "linux/arm64": {"args": {"A": "3", "B": "2"}, "labels": {"p": "linux/arm64", "a": "4"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{{ 'A' }}", ": must be a table, not text"),
+        ("{{ [] }}", ": must be a table, not a list"),
+        ("{{ nope }}", ': there is no variable "nope"'),
+        ("{{ {'': 'x'} }}", '."": a name must not be empty'),
+    ],
+)
+@pytest.mark.parametrize("above", ["", '[defaults.target]\nargs = { X = "1" }\n'])
+def test_a_template_that_does_not_become_a_table(written: str, message: str, above: str) -> None:
+    found = problems_of_text(f'\n[targets.web]\nargs = "{written}"\n{above}')
+    assert found.startswith(f"build.toml:3: targets.web.args{message}\n")
+    assert found.count("build.toml:") == 1
+
+
+def test_entries_under_a_condition_do_not_replace_one_another() -> None:
+    plan = """
+        [variables]
+        release = true
+        [targets._p]
+        secret = ["{{ 'id=npm,env=NPM' if release }}", "{{ 'id=old,env=OLD' if not release }}", "id=git,env=OLD"]
+        attest = ["{% if release %}type=sbom{% endif %}", "type=provenance,mode=min"]
+        ssh = ["{{ 'Key=/a' }}", "key=/a"]
+        [targets.web]
+        inherits = ["_p"]
+        secret = ["{{ 'id=pip,env=PIP' if release }}", "{{ 'id=git,env=GIT' if release }}"]
+        attest = ["{{ 'type=provenance,mode=max' if release }}", "Type=sbom,Disabled=1"]
+        ssh = ["Key=/b"]
+        """
+    assert target_of_text(plan).attributes == {
+        "context": "/plan",
+        "secret": ["id=npm,env=NPM", "id=git,env=GIT", "id=pip,env=PIP"],
+        "attest": ["Type=sbom,Disabled=1", "type=provenance,mode=max"],
+        "ssh": ["Key=/b", "key=/a"],
+    }
+    assert target_of_text(plan, variables={"release": "false"}).attributes["secret"] == [
+        "id=old,env=OLD",
+        "id=git,env=OLD",
+    ]
+
+
+def test_what_a_template_becomes_does_not_come_to_stand_after_what_follows_it() -> None:
+    plan = """
+        [targets._p]
+        secret = ["id=a,env=ONE"]
+        [targets._q]
+        secret = ["{{ 'id=a,env=TWO' }}"]
+        [targets.web]
+        inherits = ["_p", "_q"]
+        secret = ["ID=a,ENV=THREE"]
+        """
+    assert target_of_text(plan).attributes["secret"] == ["ID=a,ENV=THREE"]
 
 
 @pytest.mark.parametrize(
     ("parent", "own", "merged"),
     [
         ('["id={{ v }},env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
-        ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=A", "id=1,env=B"]),
+        ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
+        ('["id=1,env={{ v }}"]', '["ID=1,env=B{{ v }}"]', ["ID=1,env=B1"]),
         ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
         # quotes that close only when the template is filled in
         (
@@ -285,7 +378,7 @@ def test_a_template_replaces_a_template_too() -> None:
         ('[""]', '["id=1,env=A"]', ["id=1,env=A"]),
     ],
 )
-def test_the_identity_of_an_entry_is_what_is_written(parent: str, own: str, merged: list[str]) -> None:
+def test_the_identity_of_an_entry_is_what_it_becomes(parent: str, own: str, merged: list[str]) -> None:
     plan = f"[variables]\nv = 1\n[targets._p]\nsecret = {parent}\n[targets.web]\ninherits = ['_p']\nsecret = {own}"
     assert target_of_text(plan).attributes["secret"] == merged
 
@@ -662,6 +755,48 @@ def test_push_overridden(overrides: dict[str, Any], web: Any, tool: Any) -> None
     assert (targets["tool"].push, targets["tool"].outputs) == tool
 
 
+@pytest.mark.parametrize(
+    "output", ["type=image,push=1", "type=image,push=T", "TYPE=image,PUSH=True", "push=,type=image"]
+)
+def test_pushing_is_overridden_however_it_is_written(output: str) -> None:
+    plan = f"\n[targets.web]\ntags = ['web:1']\noutput = ['{output}', 'out']"
+    pushed, kept = target_of_text(plan), target_of_text(plan, push=False)
+    assert (pushed.push, pushed.push_options, pushed.outputs) == (True, {}, ("type=local,dest=/plan/out",))
+    assert (kept.push, kept.push_options, kept.outputs) == (False, {}, ("type=local,dest=/plan/out",))
+
+
+def test_a_field_that_is_neither_true_nor_false() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        output = ["out", "type=image,push=yes"]
+        attest = ["type=sbom,disabled={{ 'no' }}"]
+        """) == text("""
+        build.toml:3: targets.web.output[1]: push: "yes" is neither true nor false
+            output = ["out", "type=image,push=yes"]
+          = write push=true or push=false
+        """)
+    assert problems_of_text("""
+        [targets.web]
+        attest = ["type=sbom,disabled={{ 'no' }}"]
+        """) == text("""
+        build.toml:3: targets.web.attest[0]: disabled: "no" is neither true nor false
+            attest = ["type=sbom,disabled={{ 'no' }}"]
+          = write disabled=true or disabled=false
+        """)
+
+
+def test_without_a_push_the_other_outputs_keep_their_folders(tmp_path: Path) -> None:
+    files = {
+        "build.toml": 'version = 1\ninclude = ["sub/more.toml"]',
+        "sub/more.toml": 'version = 1\n[targets.web]\ntags = ["web"]\noutput = ["type=registry", "in-sub"]',
+    }
+    plan = resolve_files(tmp_path, files, settings=["web.output+=outside"], push=False)
+    assert plan.targets["web"].outputs == (
+        f"type=local,dest={tmp_path}/sub/in-sub",
+        f"type=local,dest={tmp_path}/outside",
+    )
+
+
 def test_push_turns_on_what_has_tags_and_does_not_push_yet() -> None:
     plan = """
         [targets.tagged]
@@ -701,22 +836,6 @@ def test_an_unknown_builder_given() -> None:
 @pytest.mark.parametrize("tag", ["r/web:${TAG}", "r/web:{{ '${TAG}' }}"])
 def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> None:
     assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = templates are written {{ TAG }}")
-
-
-@pytest.mark.parametrize(
-    ("output", "does"),
-    [
-        ("type=registry", True),
-        ("type=image,push=true", True),
-        ("push=true,type=image,name=x", True),
-        ("type=image", False),
-        ("type=image,push=false", False),
-        ("type=local,dest=registry", False),
-        ("registry", False),
-    ],
-)
-def test_which_outputs_push(output: str, *, does: bool) -> None:
-    assert pushes(output) is does
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,22 @@ def test_a_mistake_in_an_inherited_list_is_shown_where_it_stands() -> None:
     )
 
 
+def test_a_mistake_in_a_template_for_a_whole_list_is_shown_where_it_stands() -> None:
+    found = problems_of_text("""
+        [targets.ok]
+        [targets._base]
+        needs = "{{ ['ok', 'okk'] }}"
+        [targets.web]
+        inherits = ["_base"]
+        needs = ["ok"]
+    """)
+    assert found == (
+        'build.toml:4: targets._base.needs[1]: unknown target "okk"\n'
+        "    needs = \"{{ ['ok', 'okk'] }}\"\n"
+        '  = did you mean "ok"?'
+    )
+
+
 # --- defaults of all targets ------------------------------------------------------------------------------------------
 
 DEFAULTS = """

@@ -434,6 +434,19 @@ def test_an_output_that_pushes_takes_no_name() -> None:
     )
 
 
+def test_an_output_that_pushes_does_not_say_how() -> None:
+    found = problems_of_text("""
+        [targets.web]
+        tags = ["r/web:1"]
+        output = ["type=image,push=1,Push-By-Digest=false"]
+    """)
+    assert found == (
+        "build.toml:4: targets.web.output: says whether the image is pushed under its tags\n"
+        '    output = ["type=image,push=1,Push-By-Digest=false"]\n'
+        "  = take push-by-digest away: tags move when the image is complete"
+    )
+
+
 # --- platforms that differ --------------------------------------------------------------------------------------------
 
 APART = """

@@ -177,6 +177,15 @@ def test_a_template_counts_from_where_it_stands_not_from_where_its_variable_does
     }
 
 
+def test_paths_in_a_template_for_a_whole_list_count_from_where_it_stands(tmp_path: Path) -> None:
+    files = {
+        "build.toml": MAIN + "secret = ['id=main,src=a', \"{{ 'id=late,src=a' }}\"]",
+        "sub/image.toml": "\n[targets._image]\nsecret = \"{{ ['id=late,src=b', 'id=sub,src=a'] }}\"",
+    }
+    web = resolve_files(tmp_path, files).targets["web"]
+    assert located(tmp_path, web)["secret"] == ["id=late,src=@/a", "id=sub,src=@/sub/a", "id=main,src=@/a"]
+
+
 def test_paths_of_defaults_of_platforms_and_of_settings(tmp_path: Path) -> None:
     files = {
         "build.toml": """

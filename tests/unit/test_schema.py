@@ -96,6 +96,8 @@ def test_what_is_taken(toml: str) -> None:
         ("targets = { a = { push = 1 } }", "$.targets.a.push"),
         ("targets = { a = { tags = 'web' } }", "$.targets.a.tags"),
         ("targets = { a = { tags = [['web']] } }", "$.targets.a.tags"),
+        ("targets = { a = { resources = { memry = '1g' } } }", "$.targets.a.resources"),
+        ("builders = { a = { certificate-days = 36501 } }", "$.builders.a['certificate-days']"),
         ("targets = { a = { args = ['A=1'] } }", "$.targets.a.args"),
         ("targets = { a = { args = { A = ['x'] } } }", "$.targets.a.args"),
         ("targets = { a = { context = [] } }", "$.targets.a.context"),

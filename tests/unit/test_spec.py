@@ -375,6 +375,17 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
                 '  = for example { run = ["php", "-v"] }, or { target = "test" }'
             ),
         ),
+        ("builders = { a = { certificate-days = 99999999999 } }", "builders.a.certificate-days: must be at most 36500"),
+        ("builders = { a = { certificate-days = -1 } }", "builders.a.certificate-days: must be at least 0"),
+        ("builders = { a = { replicas = 1001 } }", "builders.a.replicas: must be at most 1000"),
+        ("builders = { a = { cpu-shares = 262145 } }", "builders.a.cpu-shares: must be at most 262144"),
+        ("builders = { a = { cpu-period = 1000001 } }", "builders.a.cpu-period: must be at most 1000000"),
+        ("builders = { a = { cpu-quota = 1000000001 } }", "builders.a.cpu-quota: must be at most 1000000000"),
+        (
+            "builders = { a = { boot-timeout = '24h1s' } }",
+            'builders.a.boot-timeout: "24h1s" is too long: at most 24h',
+        ),
+        ("targets = { a = { timeout = '8761h' } }", 'targets.a.timeout: "8761h" is too long: at most 8760h'),
         (
             "targets = { a = { resources = { memry = '1g' } } }",
             'targets.a.resources.memry: unknown key "memry"\n  = did you mean "memory"?',

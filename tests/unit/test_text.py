@@ -155,6 +155,13 @@ def test_what_is_no_duration(written: str) -> None:
         parse_duration(written)
 
 
+@pytest.mark.parametrize("written", ["8761h", "8760h1s", "99999999999s", "9" * 400 + "h"])
+def test_a_duration_is_a_year_at_most(written: str) -> None:
+    assert parse_duration("8760h") == 365 * 24 * 3600
+    with pytest.raises(ValueError, match=r'^"\d+\w*…?" is too long: at most 8760h$'):
+        parse_duration(written)
+
+
 @pytest.mark.parametrize(
     ("line", "column", "length", "shown"),
     [
