@@ -13,7 +13,7 @@ from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
 from mpbake.template import RESERVED, Renderer
-from mpbake.text import did_you_mean, one_line, shortened
+from mpbake.text import did_you_mean, one_line, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
     from mpbake.resolve.rendering import Rendering
+    from mpbake.resolve.sensitive import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +37,13 @@ class Variables:
     """The values of all variables.
 
     `sensitive` are those that are, or whose default refers to one that is; `secrets` is what they hold, or would hold
-    if something else did not come first.
+    if something else did not come first; `places` are the defaults that refer to one.
     """
 
     scope: dict[str, Any]
     sensitive: Mapping[str, VariableSpec]
     secrets: frozenset[str]
+    places: frozenset[Place]
 
 
 _EXCERPT = 100
@@ -59,6 +61,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
     values: dict[str, Any] = {}
     sensitive: dict[str, VariableSpec] = {}
     secrets: set[str] = set()
+    places: set[Place] = set()
     references = _references(spec, rendering)
     for name in ordered(references, below("variables"), rendering.problems):
         declared = spec.variables[name]
@@ -68,11 +71,12 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
         values[name] = variable.value(inputs, on_a_cycle | values, rendering)
         if secret:
             sensitive[name] = declared
+            places |= {(("variables", name, "default"), each) for each in texts(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
         if values[name] is None:  # that is told already, so what is made of it is not wrong, too
             values[name] = _STAND_IN
     scope = {name: values[name] for name in spec.variables}
-    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets))
+    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets), places=frozenset(places))
 
 
 def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
@@ -175,7 +179,7 @@ class _Variable:
             value = _as_type(kind, where.value)
             _check_limits(self.spec, kind, value)
         except _Refused as error:
-            shown = MASK if self.sensitive else shortened(one_line(str(where.value)), _EXCERPT)
+            shown = MASK if self.sensitive else short_name(str(where.value), _EXCERPT)
             taken = f'variable "{self.name}" cannot take "{shown}" from {where.origin}'
             return self._problem(error.code, f"{taken}: {error}", culprit="" if given else str(default))
         return value
