@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.errors import UsageError
 from mpbake.hiding import MASK, SHORTEST, texts_and_numbers
-from mpbake.loader import read_value
+from mpbake.loader import WrittenFloat, read_value
 from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
@@ -246,7 +247,7 @@ def _read(kind: VariableType, text: str) -> Any:
         case VariableType.BOOL:
             found = _BOOLS.get(text.lower())
         case VariableType.INT | VariableType.FLOAT:
-            found = _number(int if kind is VariableType.INT else float, text)
+            found = _number(kind, text.strip())
         case VariableType.LIST:
             # TOML where the text is a list of TOML, else items between commas.
             found = read_value(text) if text.lstrip().startswith("[") else [each.strip() for each in text.split(",")]
@@ -259,9 +260,19 @@ def _read(kind: VariableType, text: str) -> Any:
     return found
 
 
-def _number(kind: type[int | float], text: str) -> int | float | None:
+_LEADING_ZEROS = re.compile(r"[+-]?0[0-9]")
+_FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def _number(kind: VariableType, text: str) -> int | float | None:
+    """The number that `text` from outside is, if it is one. Raises _Refused where it would be text of another kind."""
+    if _LEADING_ZEROS.match(text):
+        msg = "a number has no leading zeros; if it is text, put the default in quotes"
+        raise _Refused(msg, Code.VARIABLE_TYPE)
     try:
-        return kind(text)
+        if kind is VariableType.INT:
+            return int(text)
+        return WrittenFloat(text) if _FLOAT.fullmatch(text) else float(text)
     except ValueError:
         return None
 
@@ -271,7 +282,7 @@ def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
     if spec.required and value in ("", [], {}):
         msg = "it must not be empty"
         raise _Refused(msg, Code.VARIABLE_EMPTY)
-    if spec.choices and value not in spec.choices:
+    if spec.choices and not any(_is_choice(value, each) for each in spec.choices):
         msg = f"it must be one of {', '.join(one_line(str(each)) for each in spec.choices)}"
         raise _Refused(msg, Code.VARIABLE_CHOICE)
     if spec.min is not None or spec.max is not None:
@@ -281,6 +292,11 @@ def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
     if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in texts(value)):
         msg = f"it is sensitive and too short to be hidden: {SHORTEST} characters are needed"
         raise _Refused(msg, Code.SENSITIVE_TOO_SHORT)
+
+
+def _is_choice(value: Any, choice: Any) -> bool:
+    """Whether `value` is `choice`; where there may be a point in it as it is written: 8.10 is not 8.1."""
+    return bool(value == choice) and (not isinstance(value, float) or str(value) == str(choice))
 
 
 def _check_range(spec: VariableSpec, kind: VariableType, value: Any) -> None:
