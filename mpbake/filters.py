@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from mpbake.codes import Code
-from mpbake.text import one_line, shortened
+from mpbake.text import one_line, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 _LONGEST_SLUG = 128  # of a tag, says the OCI distribution specification
 _LONGEST_VERSION = 256
 _LONGEST_FORMAT = 200
+_EXCERPT = 100
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
@@ -76,7 +77,7 @@ class Version(str):
         found = _SEMVER.fullmatch(plain) if len(text) <= _LONGEST_VERSION else None
         if found is None:
             hint = "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
-            raise Refused(f'"{_excerpt(text)}" is no semantic version', hint)
+            raise Refused(f'"{short_name(text, _EXCERPT)}" is no semantic version', hint)
         version = super().__new__(cls, plain)
         version.major, version.minor, version.patch = (int(part) for part in found.groups()[:3])
         version.prerelease, version.build = found[4] or "", found[5] or ""
@@ -130,7 +131,7 @@ def slug(value: object) -> str:
     found = re.sub(r"[._-]{2,}", "-", found).strip("._-")
     if not found:
         hint = "take {{ (branch | sha256)[:12] }}, or, where it may be empty, {{ (branch or 'none') | slug }}"
-        raise Refused(f'"{_excerpt(text)}" has no ASCII letter or digit for a slug', hint)
+        raise Refused(f'"{short_name(text, _EXCERPT)}" has no ASCII letter or digit for a slug', hint)
     if len(found) <= _LONGEST_SLUG:
         return found
     digest = sha256(text)[:12]
@@ -162,7 +163,9 @@ def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as a
 
 def _time(text: str, what: str) -> datetime:
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
-        raise Refused(f'"{_excerpt(text)}" is not {what}', "give whole seconds since 1970, such as 1767225600")
+        raise Refused(
+            f'"{short_name(text, _EXCERPT)}" is not {what}', "give whole seconds since 1970, such as 1767225600"
+        )
     return datetime.fromtimestamp(int(text), UTC)
 
 
@@ -206,10 +209,6 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str | int | float):
         raise Refused(f"{name} takes text or a number", "pick one value: {{ list[0] }}, {{ table.key }}")
     return text.lower() if isinstance(value, bool) else text
-
-
-def _excerpt(text: str) -> str:
-    return one_line(shortened(text, 100))
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {

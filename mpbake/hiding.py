@@ -157,6 +157,11 @@ def credentials_in(text: str) -> set[str]:
     return found | _decoded(_credential_fields(text)) if _FIELD.search(text) else found
 
 
+def without_credentials(text: str) -> str:
+    """`text` without what `credentials_in` finds in it: to be called before it is cut, since a part is not found."""
+    return Hiding(credentials_in(text)).hide(text)
+
+
 def credentials_in_source(line: str) -> set[str]:
     """What in a line of a plan that cannot be parsed lets somebody in, as far as its looks tell."""
     found = {each.group(name) for each in _FIELD_OF_SOURCE.finditer(line) for name in ("text", "word") if each[name]}

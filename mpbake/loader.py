@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import tomli
 from pydantic import ValidationError
@@ -32,6 +33,22 @@ class WrittenFloat(float):
     def __new__(cls, text: str) -> Self:
         """Read `text`, a float of TOML."""
         number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        """As written."""
+        return self.text
+
+
+class WrittenInt(int):
+    """A whole number that is text again as it was written: the mode 0o755 is not 493."""
+
+    def __new__(cls, text: str) -> Self:
+        """Read `text`, an integer of TOML."""
+        number = super().__new__(cls, text, 0)
         number.text = text
         return number
 
@@ -230,7 +247,7 @@ def _no_utf8(error: UnicodeDecodeError, shown: str) -> Diagnostic:
 
 def _parse(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any]:
     try:
-        return tomli.loads(text, parse_float=WrittenFloat)
+        return _values(text)
     except tomli.TOMLDecodeError as error:
         raise PlanError([_no_toml(error, shown, Places(text), quotable=quotable)]) from None
     except RecursionError:
@@ -238,6 +255,27 @@ def _parse(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any]:
     except ValueError:  # Python's own limit on the digits of a number
         code, message = Code.NUMBER_TOO_LONG, "a number has too many digits"
     raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
+
+
+_WITH_BASE = re.compile(r"0[xob][0-9A-Fa-f_]+")
+_MAY_HAVE_BASE = re.compile(r"[=\[,\s]0[xob]")
+
+
+def _values(text: str) -> dict[str, Any]:
+    """What a TOML document says, in numbers that know how they were written. Raises ValueError, RecursionError."""
+    found = tomli.loads(text, parse_float=WrittenFloat)
+    if _MAY_HAVE_BASE.search(text):
+        _note_bases(found, Places(text))
+    return found
+
+
+def _note_bases(data: dict[str, Any], places: Places) -> None:
+    """Put in, for each hexadecimal, octal or binary number of `data`, one that knows it: tomli tells only the value."""
+    for (*tables, name), span in places.values.items():
+        written = places.text[span.start : span.end]
+        if _WITH_BASE.fullmatch(written):
+            table = reduce(lambda above, part: above[part], tables, cast("Any", data))
+            table[name] = WrittenInt(written)
 
 
 _GIVEN_TWICE = ("Cannot overwrite a value", "Cannot declare", "Duplicate inline table key")
@@ -294,7 +332,7 @@ def _is_of_secrets(text: str, position: int) -> bool:
 def read_value(text: str) -> Any:
     """One value as TOML writes it; None when `text` is no such value."""
     try:
-        return tomli.loads(f"value = {text}", parse_float=WrittenFloat).get("value")
+        return _values(f"value = {text}").get("value")
     except (ValueError, RecursionError):
         return None
 

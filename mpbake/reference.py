@@ -20,7 +20,8 @@ _INTRODUCTION = """\
 Every table of a plan with its keys, made by `mpbake schema --format markdown` from what mpbake itself checks plans
 with. Editors get the same from [build.schema.json](build.schema.json).
 
-- *text* may be written as a number or as `true` and `false` too: it is taken as TOML writes it.
+- *text* may be written as a number or as `true` and `false` too: it is taken as it is written,
+  `8.10` or `0o755`, but for the `_` and the `+` of whole numbers.
 - *template* means that one template, `"{{ … }}"`, may stand for the whole value. Inside of text a template may stand
   anywhere, except in `inherits` and in what a variable says beside its default.
 - Where a buildx is named, an older one does not know the key: what needs it ends before it starts.

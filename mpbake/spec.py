@@ -794,7 +794,7 @@ def version_range(text: str) -> SpecifierSet:
 
 def _whole_number(value: Any) -> Any:
     """Python takes true and 1.0 for 1; a plan's version is the number itself."""
-    return value if type(value) is int else str(value)
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 class PlanSpec(_Table):

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from mpbake.hiding import without_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -37,9 +39,9 @@ LONGEST_MESSAGE = 2000
 """Characters that one message has."""
 
 
-def short_name(name: str) -> str:
-    """`name`, which may be of any length, for a message."""
-    return one_line(shortened(name, LONGEST_NAME))
+def short_name(name: str, longest: int = LONGEST_NAME) -> str:
+    """`name`, or another value of any length, for a message: without credentials, and then cut."""
+    return one_line(shortened(without_credentials(name), longest))
 
 
 def shortened(line: str, length: int) -> str:

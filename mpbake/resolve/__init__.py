@@ -45,7 +45,7 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     rendering = Rendering(renderer=renderer, problems=problems)
     variables = resolve_variables(spec, inputs, rendering)
     scope, secrets = variables.scope, set(variables.secrets)
-    guard = Guard(variables=variables.sensitive, secrets=secrets)
+    guard = Guard(variables=variables.sensitive, secrets=secrets, places=set(variables.places))
     rendering = replace(rendering, guard=guard)
     root = document.root
     builders = resolve_builders(spec, scope, rendering, document.folder, inputs.stored)
@@ -57,7 +57,9 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     check_tags(targets, problems)
     if problems:
         hiding = Hiding(secrets)
-        raise PlanError((document.diagnose(concealed(each, hiding)) for each in problems), sensitive=secrets)
+        raise PlanError(
+            (document.diagnose(concealed(each, hiding, guard.places)) for each in problems), sensitive=secrets
+        )
     disabled = tuple(name for name in drafts if name not in targets)
     return Plan(
         file=document.path,

@@ -10,6 +10,7 @@ from mpbake.codes import Code
 from mpbake.spec import Problem
 from mpbake.template import RESERVED
 from mpbake.text import one_line
+from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,4 +118,8 @@ class _Matrix:
 
 
 def _is_part(entry: Row, row: Row) -> bool:
-    return all(name in row and row[name] == value for name, value in entry.items())
+    """Whether `row` has all values of `entry`, as they are written: 3.10 is another one than 3.1."""
+    return all(
+        name in row and row[name] == value and toml_value(row[name]) == toml_value(value)
+        for name, value in entry.items()
+    )

@@ -68,6 +68,7 @@ class Rendering:
         try:
             rendered = self.renderer.render(text, scope)
         except TemplateProblem as error:
+            self.guard.note_place(text, where(path), self.renderer)
             message, _, hint = str(error).partition("\n")
             self.problems.append(
                 Problem(code=error.code, key=where(path), message=message, hint=hint, culprit=error.culprit)

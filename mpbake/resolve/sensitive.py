@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
-from mpbake.hiding import Hiding, credentials_in, passwords_in, texts_and_numbers
+from mpbake.hiding import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import ATTRIBUTES, Paths, Problem, VariableSpec
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.errors import KeyPath
     from mpbake.template import Renderer
@@ -42,15 +42,21 @@ class Use:
     path: KeyPath
 
 
+Place = tuple["KeyPath", str]
+"""Where a text stands that a sensitive value went into, and the text as it is written there."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guard:
     """Looks at each text of a plan and at what it became.
 
-    `variables` are the sensitive ones. `secrets` gathers what is to be hidden, beginning with their values.
+    `variables` are the sensitive ones. `secrets` gathers what is to be hidden, beginning with their values; `places`,
+    where they went.
     """
 
     variables: Mapping[str, VariableSpec] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)
     _names: dict[str, list[str]] = field(default_factory=dict)
 
     def minds(self, text: str, rendered: Any) -> bool:
@@ -61,7 +67,7 @@ class Guard:
 
     def look(self, use: Use, renderer: Renderer) -> Iterator[Problem]:
         """Note what is to be hidden of `use`; what may not stand there is a problem."""
-        names = self._sensitive_names(use.text, renderer)
+        names = self.note_place(use.text, use.where(use.path), renderer)
         place = _place(use)
         if place in ATTRIBUTES and ATTRIBUTES[place].sensitive:
             yield from self._note(use, ATTRIBUTES[place].paths, names, renderer)
@@ -70,6 +76,13 @@ class Guard:
             yield self._problem(use, names[0], _IN_HISTORY.get(place, _SEEN), hint)
         elif place != "variables" and any(map(passwords_in, texts_and_numbers(use.rendered))):
             yield _password_problem(use, place)
+
+    def note_place(self, text: str, key: KeyPath, renderer: Renderer) -> list[str]:
+        """The sensitive variables that `text` at `key` refers to; if there are any, the place is noted."""
+        names = self._sensitive_names(text, renderer)
+        if names:
+            self.places.add((key, text))
+        return names
 
     def _sensitive_names(self, text: str, renderer: Renderer) -> list[str]:
         if self.variables and "{" in text and text not in self._names:
@@ -139,8 +152,38 @@ def _is_path(paths: Paths, text: str) -> bool:
             return False
 
 
-def concealed(problem: Problem, hiding: Hiding) -> Problem:
-    """`problem` without what is to be hidden."""
+def concealed(problem: Problem, hiding: Hiding, places: Iterable[Place] = ()) -> Problem:
+    """`problem` without what is to be hidden.
+
+    A part of a secret cannot be found. So of what a sensitive value went into, which `places` tell, nothing is quoted
+    but what the plan itself says there.
+    """
     culprit = "" if hiding.finds(problem.culprit) else problem.culprit
     message, hint = hiding.hide(problem.message), hiding.hide(problem.hint)
+    if problem.code is not Code.SENSITIVE:
+        written = [text for key, text in places if _touches(key, problem.key)]
+        unquoted = _QUOTED.sub(lambda found: _as_written(found, written), message) if written else message
+        message, hint = unquoted, hint if unquoted == message else _QUOTED.sub(_masked, hint)
     return replace(problem, message=message, hint=hint, culprit=culprit)
+
+
+_QUOTED = re.compile(r"""(["'])(.+)\1""", re.DOTALL)
+"""From the first quotation mark to the last: there may be such marks in what is quoted."""
+
+
+def _touches(place: KeyPath, key: KeyPath) -> bool:
+    """Whether what is said of `key` may be about `place`: a value, a part of one, or a list of values."""
+    shorter = min(len(place), len(key))
+    return place[:shorter] == key[:shorter] and (len(key) >= len(place) or len(key) > _OF_A_TABLE)
+
+
+_OF_A_TABLE = 2
+"""The length of the key of a table: `targets.web`."""
+
+
+def _as_written(found: re.Match[str], written: Iterable[str]) -> str:
+    return found[0] if any(found[2] in text for text in written) else _masked(found)
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}{found[1]}"

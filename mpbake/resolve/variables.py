@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.errors import UsageError
 from mpbake.hiding import MASK, SHORTEST, texts_and_numbers
-from mpbake.loader import read_value
+from mpbake.loader import WrittenFloat, read_value
 from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
 from mpbake.template import RESERVED, Renderer
-from mpbake.text import did_you_mean, one_line, shortened
+from mpbake.text import did_you_mean, one_line, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
     from mpbake.resolve.rendering import Rendering
+    from mpbake.resolve.sensitive import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +38,13 @@ class Variables:
     """The values of all variables.
 
     `sensitive` are those that are, or whose default refers to one that is; `secrets` is what they hold, or would hold
-    if something else did not come first.
+    if something else did not come first; `places` are the defaults that refer to one.
     """
 
     scope: dict[str, Any]
     sensitive: Mapping[str, VariableSpec]
     secrets: frozenset[str]
+    places: frozenset[Place]
 
 
 _EXCERPT = 100
@@ -59,6 +62,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
     values: dict[str, Any] = {}
     sensitive: dict[str, VariableSpec] = {}
     secrets: set[str] = set()
+    places: set[Place] = set()
     references = _references(spec, rendering)
     for name in ordered(references, below("variables"), rendering.problems):
         declared = spec.variables[name]
@@ -68,11 +72,12 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
         values[name] = variable.value(inputs, on_a_cycle | values, rendering)
         if secret:
             sensitive[name] = declared
+            places |= {(("variables", name, "default"), each) for each in texts(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
         if values[name] is None:  # that is told already, so what is made of it is not wrong, too
             values[name] = _STAND_IN
     scope = {name: values[name] for name in spec.variables}
-    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets))
+    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets), places=frozenset(places))
 
 
 def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
@@ -175,7 +180,7 @@ class _Variable:
             value = _as_type(kind, where.value)
             _check_limits(self.spec, kind, value)
         except _Refused as error:
-            shown = MASK if self.sensitive else shortened(one_line(str(where.value)), _EXCERPT)
+            shown = MASK if self.sensitive else short_name(str(where.value), _EXCERPT)
             taken = f'variable "{self.name}" cannot take "{shown}" from {where.origin}'
             return self._problem(error.code, f"{taken}: {error}", culprit="" if given else str(default))
         return value
@@ -242,7 +247,7 @@ def _read(kind: VariableType, text: str) -> Any:
         case VariableType.BOOL:
             found = _BOOLS.get(text.lower())
         case VariableType.INT | VariableType.FLOAT:
-            found = _number(int if kind is VariableType.INT else float, text)
+            found = _number(kind, text.strip())
         case VariableType.LIST:
             # TOML where the text is a list of TOML, else items between commas.
             found = read_value(text) if text.lstrip().startswith("[") else [each.strip() for each in text.split(",")]
@@ -255,9 +260,19 @@ def _read(kind: VariableType, text: str) -> Any:
     return found
 
 
-def _number(kind: type[int | float], text: str) -> int | float | None:
+_LEADING_ZEROS = re.compile(r"[+-]?0[0-9]")
+_FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def _number(kind: VariableType, text: str) -> int | float | None:
+    """The number that `text` from outside is, if it is one. Raises _Refused where it would be text of another kind."""
+    if _LEADING_ZEROS.match(text):
+        msg = "a number has no leading zeros; if it is text, put the default in quotes"
+        raise _Refused(msg, Code.VARIABLE_TYPE)
     try:
-        return kind(text)
+        if kind is VariableType.INT:
+            return int(text)
+        return WrittenFloat(text) if _FLOAT.fullmatch(text) else float(text)
     except ValueError:
         return None
 
@@ -267,7 +282,7 @@ def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
     if spec.required and value in ("", [], {}):
         msg = "it must not be empty"
         raise _Refused(msg, Code.VARIABLE_EMPTY)
-    if spec.choices and value not in spec.choices:
+    if spec.choices and not any(_is_choice(value, each) for each in spec.choices):
         msg = f"it must be one of {', '.join(one_line(str(each)) for each in spec.choices)}"
         raise _Refused(msg, Code.VARIABLE_CHOICE)
     if spec.min is not None or spec.max is not None:
@@ -277,6 +292,11 @@ def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
     if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in texts(value)):
         msg = f"it is sensitive and too short to be hidden: {SHORTEST} characters are needed"
         raise _Refused(msg, Code.SENSITIVE_TOO_SHORT)
+
+
+def _is_choice(value: Any, choice: Any) -> bool:
+    """Whether `value` is `choice`; where there may be a point in it as it is written: 8.10 is not 8.1."""
+    return bool(value == choice) and (not isinstance(value, float) or str(value) == str(choice))
 
 
 def _check_range(spec: VariableSpec, kind: VariableType, value: Any) -> None:

@@ -210,7 +210,7 @@ def _plain(text: str) -> tuple[_Fill, frozenset[str]] | None:
         return None
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return lambda scope: scope[parts[1]], names
-    return lambda scope: "".join([text_of(scope[part]) if at % 2 else part for at, part in enumerate(parts)]), names
+    return lambda scope: _joined(text_of(scope[part]) if at % 2 else part for at, part in enumerate(parts)), names
 
 
 def _line(text: str, number: int) -> str:

@@ -1,7 +1,7 @@
 """Jinja's sandbox with bounds: a plan may be hostile, and must not eat the machine.
 
-What one rendering makes and looks at is counted, and so are its rounds of loops; whatever could make much of little
-at one blow is checked before.
+What one rendering makes and looks at is counted, also what is worked out item by item, and so are its rounds of loops;
+whatever could make much of little at one blow is checked before.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import string
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import make_attrgetter
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.visitor import NodeTransformer
@@ -34,12 +35,21 @@ UNSTEADY = ("random", "pprint", "urlize", "xmlattr")
 """Filters that would not always give the same, or are of no use."""
 _MAX_WORK = 100_000_000
 _ITEM = 250  # characters that an item of a list counts for
+_NUMBER = 25  # characters that an item of a range counts for
+_ARGUMENT = 100  # characters that one counts for, beside its own
 _MAX_BITS = 10_000
+_MAX_DIGITS = 1_000  # that `round` leaves
+_MAX_STEP = 2**53  # numbers beyond it, evenly spaced, can be made to fall together in a set, which then takes for ever
 _LONGEST_WIDTH = 4  # digits
 _SIZED = frozenset(
     {"ljust", "rjust", "center", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice", "tojson"}
     | {"round", "to_bytes"}
 )
+_OF_TYPES = frozenset(
+    {"boolean", "callable", "defined", "escaped", "false", "filter", "float", "integer", "iterable", "mapping", "none"}
+    | {"number", "sameas", "sequence", "string", "test", "true", "undefined"}
+)
+"""Tests that look at what a value is, not at what is in it."""
 TOO_LARGE = "a number this large is not allowed"
 _TOO_LONG = "texts this long are not allowed here"
 
@@ -47,15 +57,17 @@ _TOO_LONG = "texts this long are not allowed here"
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of the templates of one plan."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "**", "//", "%"})
 
     def __init__(self, git: AskGit, epoch: str) -> None:
         super().__init__(undefined=_Undefined, autoescape=False, keep_trailing_newline=True, finalize=self.printed)
         self._epoch = epoch
-        self.globals = {"git": _Git(git), "range": safe_range, "timestamp": self._timestamp}
+        self.globals = {"git": _Git(git), "range": _range, "timestamp": self._timestamp}
         filters = {name: each for name, each in self.filters.items() if name not in UNSTEADY}
-        filters |= {"string": self.printed, "join": self._join, **FILTERS}
+        filters |= {"string": self.printed, "join": self._join, "sum": self._sum, **FILTERS}
         self.filters = {name: self._guarded(name, each) for name, each in filters.items()}
+        tests: dict[str, Any] = {name: each for name, each in self.tests.items() if name not in _OF_TYPES}
+        self.tests |= {name: self._counted(each) for name, each in tests.items()}
         self.begin()
 
     def begin(self) -> None:
@@ -70,7 +82,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """
         if type(value) is Undefined:
             return ""  # what an `if` without `else` gives
-        found = list(value) if isinstance(value, Iterator) and not callable(value) else value
+        found = list(value) if _is_lazy(value) else value
         for each in self._everything(found):
             _check_value(each)
         return str(found) if isinstance(found, Version) else found
@@ -90,6 +102,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         items = value if attribute is None else map(make_attrgetter(self, attribute), value)
         return self.printed(d).join([self.printed(each) for each in items])
 
+    def _sum(self, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
+        """Jinja's filter `sum`, its parameters under Jinja's names. Of lists, each sum is a copy of the one before."""
+        items = iterable if attribute is None else map(make_attrgetter(self, attribute), iterable)
+        if not _is_collection(start):
+            return sum(items, start)
+        total = start
+        for each in items:
+            total = self.made(total + each)
+        return total
+
     def concat(self, parts: Iterable[str]) -> str:
         """What a block that is kept for later makes."""
         found = list(parts)
@@ -101,6 +123,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         found = values if hasattr(values, "__len__") else list(values)
         self._count(len(found))
         return cast("Collection[Any]", found)
+
+    def compared(self, value: Any) -> Any:
+        """`value`, which is compared with another one or searched: all that is in it may be looked at."""
+        self._look_through(value)
+        return self._pulled(value, 0)
 
     def made(self, value: Any) -> Any:
         """`value`, which is new, and counts."""
@@ -115,9 +142,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             case "*":
                 _check_product(left, right)
             case "%" if isinstance(left, str):
+                self._spend(_ITEM * left.count("%"))
                 _check_percent_format(left)
                 self._check_sizes("%", left, right)
-            case "+":
+            case "+" | "-" | "//" | "%":
                 self._spend(_weight(left) + _weight(right))
         return self.made(super().call_binop(context, operator, left, right))
 
@@ -129,10 +157,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             given = (self.rounds(given[0]), *given[1:])
         elif isinstance(called, Macro):
             self._count(1)
-        elif owner is not self:
+            self._spend(_ARGUMENT * (len(given) + len(named)))
+        elif owner is self:
+            return super().call(context, called, *given, **named)
+        else:
             if name in {"format", "format_map"} and isinstance(owner, str):
+                self._spend(_ITEM * owner.count("{"))
                 _check_format(owner)
-            self._check_sizes(name, owner, *given, *named.values())
+            price = self._check_sizes(name, owner, *given, *named.values())
+            given, named = self._all_pulled(price, given, named)
         return self.made(super().call(context, called, *given, **named))
 
     def _generate(self, source: nodes.Template, *rest: Any, **options: Any) -> str:
@@ -143,32 +176,73 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @functools.wraps(function)
         def guarded(*given: Any, **named: Any) -> Any:
-            self._check_sizes(name, *given, *named.values())
+            price = self._check_sizes(name, *given, *named.values())
+            if name in _EFFORTS:
+                self._spend(_EFFORTS[name](str(_filtered(given))))
             if name == "format":
                 _check_percent_format(str(given[0]))
+            given, named = self._all_pulled(price, given, named)
             return self.made(function(*given, **named))
 
         return guarded
 
+    def _counted(self, function: Callable[..., bool]) -> Callable[..., bool]:
+        """A test that counts what it looks at."""
+
+        @functools.wraps(function)
+        def counted(*given: Any, **named: Any) -> bool:
+            for each in (*given, *named.values()):
+                self._look_through(each)
+            given, named = self._all_pulled(0, given, named)
+            return function(*given, **named)
+
+        return counted
+
     def _timestamp(self, format: str = ISO_8601) -> str:  # noqa: A002 - what people know it as
         return source_date(self._epoch, format)
 
-    def _check_sizes(self, name: str, *values: Any) -> None:
+    def _check_sizes(self, name: str, *values: Any) -> int:
         """Refuse what would make a huge text of small ones: padding, long texts put into long texts.
 
-        `name` is that of the function that is to be called with `values`.
+        `name` is that of the function that is to be called with `values`. Gives what it may make of each item of those
+        of them that have yet to be worked out.
         """
+        self._spend(_ARGUMENT * len(values))
         product = 1
         for value in values:
             size = sum(map(_weight, self._everything(value)))
             if name in _SIZED and isinstance(value, int):
                 size = abs(value)
-                if size > MAX_TEXT:
+                if size > (_MAX_DIGITS if name == "round" else MAX_TEXT):
                     raise SecurityError("a number this large is not allowed here")
                 self._spend(size)
             product *= size + 1
         if product > _MAX_WORK:
             raise SecurityError(_TOO_LONG)
+        return product
+
+    def _all_pulled(
+        self, price: int, given: Sequence[Any], named: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments as `_pulled` gives them."""
+        return (
+            tuple([self._pulled(each, price) for each in given]),
+            {name: self._pulled(each, price) for name, each in named.items()},
+        )
+
+    def _pulled(self, value: Any, price: int) -> Any:
+        """`value`; where it has yet to be worked out, each item counts when it is, and for `price` more."""
+        return self._items(value, price) if _is_lazy(value) else value
+
+    def _items(self, values: Iterable[Any], price: int) -> Iterator[Any]:
+        for each in values:
+            self._spend(_ITEM + price)
+            self._look_through(each)
+            yield each
+
+    def _look_through(self, value: Any) -> None:
+        for _ in self._everything(value):
+            pass
 
     def _everything(self, value: Any) -> Iterator[Any]:
         """`value` and all that is in it, however deep, as long as it is not too much to go through."""
@@ -192,11 +266,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Counted(NodeTransformer):
-    """Has loops, slices and the operator `~` go through the sandbox, which Jinja does itself."""
+    """Has loops, slices, comparisons and the operator `~` go through the sandbox, which Jinja does itself."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - called by this name
         self.generic_visit(node)
         node.iter = _call("rounds", [node.iter])
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802 - as above
+        self.generic_visit(node)
+        compared: tuple[nodes.Compare | nodes.Operand, ...] = (node, *node.ops)
+        for each in compared:
+            if not isinstance(each.expr, nodes.Const):
+                each.expr = _call("compared", [each.expr])
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Call:  # noqa: N802 - as above
@@ -206,6 +288,13 @@ class _Counted(NodeTransformer):
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Expr:  # noqa: N802 - as above
         self.generic_visit(node)
         return _call("made", [node]) if isinstance(node.arg, nodes.Slice) else node
+
+
+def _range(*given: int) -> range:
+    """Jinja's `range`, for numbers that people count with."""
+    if any(isinstance(each, int) and abs(each) > _MAX_STEP for each in given):
+        raise SecurityError(TOO_LARGE)
+    return safe_range(*given)
 
 
 def _call(name: str, given: Sequence[nodes.Node]) -> nodes.Call:
@@ -317,9 +406,13 @@ def _check_value(value: Any) -> None:
 
 
 def _weight(value: Any) -> int:
-    """The characters of `value`, without what is in it."""
+    """The characters of `value`, without what is in it; SecurityError for a number that is too large to work with."""
     if isinstance(value, str | bytes):
         return len(value)
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        raise SecurityError(TOO_LARGE)
+    if isinstance(value, range):
+        return _NUMBER * len(value)
     return _ITEM * len(value) if _is_collection(value) else 0
 
 
@@ -327,10 +420,28 @@ def _is_collection(value: Any) -> bool:
     return isinstance(value, Collection) and not isinstance(value, str | bytes | range | Undefined | Context)
 
 
+def _is_lazy(value: Any) -> bool:
+    """Whether `value` is what filters such as `map` have yet to work out."""
+    return isinstance(value, Iterator) and not callable(value)
+
+
 # --- what makes much of little ----------------------------------------------------------------------------------------
 
 _PERCENT = re.compile(r"%(?:%|(?:\([^()]*\))?[-+ #0]*(\*|\d*)(?:\.(\*|\d*))?)")
 _WIDTH = re.compile(r"\d+|\{")
+_BLANKS = re.compile(r"[\t\n\v\f\r ]+")
+_EFFORTS: Mapping[str, Callable[[str], int]] = {
+    "format": lambda text: _ITEM * text.count("%"),
+    "striptags": lambda text: len(text) * text.count("<") // 16,
+    "title": lambda text: 5 * len(text),
+    "wordwrap": lambda text: len(text) * max(map(len, _BLANKS.split(text))),
+}
+"""What the filters count for that take longer over a text than others."""
+
+
+def _filtered(given: Sequence[Any]) -> Any:
+    """What a filter is given, behind what Jinja puts before it."""
+    return given[1] if isinstance(given[0], Environment | Context | EvalContext) else given[0]
 
 
 def _check_power(base: Any, exponent: Any) -> None:

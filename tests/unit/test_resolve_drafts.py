@@ -854,10 +854,22 @@ def test_a_number_is_text_as_it_was_written() -> None:
     target = target_of_text("""
         [variables]
         python = 3.10
+        mode = 0o755
         [targets.web]
-        args = { A = 8.10, B = 1e3, C = "{{ python }}", D = "py{{ python }}", E = 0x10 }
+        args = { A = 8.10, B = 1e3, C = "{{ python }}", D = "py{{ python }}", E = 0x10, F = 1_000 }
+        labels = { A = "{{ mode }}", B = "m{{ mode }}", C = "{{ mode + 1 }}", D = 0b11 }
+        retries = 0x2
     """)
-    assert target.attributes["args"] == {"A": "8.10", "B": "1e3", "C": "3.10", "D": "py3.10", "E": "16"}
+    assert target.attributes["args"] == {
+        "A": "8.10",
+        "B": "1e3",
+        "C": "3.10",
+        "D": "py3.10",
+        "E": "0x10",
+        "F": "1000",
+    }
+    assert target.attributes["labels"] == {"A": "0o755", "B": "m0o755", "C": "494", "D": "0b11"}
+    assert target.retries == 2
 
 
 # --- platforms that differ --------------------------------------------------------------------------------------------

@@ -45,6 +45,25 @@ def test_rows_with_all_the_values_of_an_entry_are_left_out(exclude: str, left: l
 
 
 @pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ("3.1", ["3-10", "3-2"]),
+        ("3.10", ["3-1", "3-2"]),
+        ("3.100", ["3-1", "3-10", "3-2"]),
+        ("'{{ 6.2 / 2 }}'", ["3-10", "3-2"]),
+    ],
+)
+def test_numbers_are_left_out_as_they_are_written(exclude: str, left: list[str]) -> None:
+    plan = resolve_text(f"""
+        [targets.t]
+        matrix = {{ v = [3.1, 3.10, 3.2] }}
+        exclude = [{{ v = {exclude} }}]
+        name = "{{{{ v | string | replace('.', '-') }}}}"
+        """)
+    assert list(plan.targets) == left
+
+
+@pytest.mark.parametrize(
     ("lines", "found"),
     [
         ("exclude = [{ c = 1 }]", 'targets.t.exclude[0].c: the matrix has no variable "c"'),

@@ -295,16 +295,56 @@ def test_what_other_problems_quote_is_hidden() -> None:
 context = "https://x:{{ token }}@host/{{ {}[token] }}"
 cache-to = ['type=gha,"token={{ token }}']
 """)
-    no_fields = '"type=gha,"token=***" is not a list of key=value fields separated by commas'
+    no_fields = '"{}" is not a list of key=value fields separated by commas'
     places = [line for line in found.splitlines() if line.startswith("build")]
     assert places[0].startswith("build.toml:4: targets.web.context: ")
-    assert places[1:] == [f"build.toml:5: targets.web.cache-to[0]: {no_fields}"]
+    assert places[1:] == [f"build.toml:5: targets.web.cache-to[0]: {no_fields.format('***')}"]
     assert "hunter2" not in found
     linked = problems_of('targets.web.contexts.a = "target:{{ token }}"')
     assert linked.startswith('build.toml:3: targets.web.contexts.a: unknown target "***"\n')
     written_out = problems_of("targets.web.cache-to = ['type=gha,\"token=pass-1']")
     line = "targets.web.cache-to = ['type=gha,\"token=***']"
-    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {no_fields}\n    {line}"
+    said = no_fields.format('type=gha,"token=***')
+    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {said}\n    {line}"
+
+
+@pytest.mark.parametrize(
+    ("rest", "token", "said"),
+    [
+        (
+            'targets.web.cache-to = ["type=s3,region=eu,secret_access_key={{ token }}"]',
+            "abcdefghij,klmnopqrst/uvwxyz",
+            '"***" is no key=value field',
+        ),
+        ('targets.web.cache-to = ["type={{ token }}"]', "abcdefghij,klmnopqrst", '"***" is no key=value field'),
+        ('targets.web.cache-to = ["type={{ token }}"]', "registri,k=lmnop", 'unknown type "***"'),
+        ('targets.web.context = "https://host/{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+        ('targets.web.cache-from = ["type=gha,{{ token[:9] }}"]', "abcdefghijkl", '"***" is no key=value field'),
+        ('targets.web.enabled = "{{ {}[token[:9]] }}"', "abcdefghijkl", 'the table has no "***"'),
+        ('targets.web.contexts.a = "{{ token.format() }}"', "abc{defghijkl}", "the template cannot be rendered: '***'"),
+        ("variables.v.default = \"{{ token | timestamp('%Q') }}\"", "k" * 180, '"***" is not a time'),
+        ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+    ],
+)
+def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> None:
+    found = problems_of(rest, {"TOKEN": token})
+    assert f": {said}" in found
+    assert [token[at : at + 5] for at in range(len(token) - 4) if token[at : at + 5] in found] == []
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ('targets.web.cache-to = ["type=regstry,ref=h/{{ token }}"]', 'unknown type "regstry"'),
+        ('targets.web.context = "https://{{ tken }}@{{ token }}"', 'there is no variable "tken"'),
+        ('targets.web.context = "https://{{ token | semvr }}"', 'there is no filter "semvr"'),
+    ],
+)
+def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, said: str) -> None:
+    found = problems_of(rest)
+    assert f": {said}\n" in found
+    assert "\n  = did you mean " in found
+    assert "***" not in found.partition("\n")[0]
 
 
 def test_a_value_of_a_variable_that_is_misspelt_is_not_shown() -> None:

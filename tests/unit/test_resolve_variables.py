@@ -69,8 +69,13 @@ def test_the_environment_is_read_only_where_a_variable_names_it() -> None:
         ("false", "on", "true"),
         ("1", "42", "42"),
         ("1", "-7", "-7"),
-        ("0.5", "2", "2.0"),
-        ("0.5", "1e3", "1000.0"),
+        ("1", " 42", "42"),
+        ("0.5", "2", "2"),
+        ("0.5", "1e3", "1e3"),
+        ("0.5", "-0.50 ", "-0.50"),
+        ("0.5", ".5", "0.5"),
+        ("8.3", "8.10", "8.10"),
+        ("[1]", "[0x1F, 8.10]", "[0x1F, 8.10]"),
         ("[]", "a, b,,c ,", '["a", "b", "c"]'),
         ("[1]", "", "[]"),
     ],
@@ -80,6 +85,19 @@ def test_a_given_text_takes_the_type_of_the_default(default: str, given: str, va
     assert value_of(default, environment={"V": given}) == value
 
 
+def test_text_in_a_default_is_a_number_as_it_is_written() -> None:
+    plan = """
+        [variables]
+        php = { default = "8.10", type = "float" }
+        [targets.web]
+        args = { A = "{{ php }}", B = "{{ php * 2 }}" }
+        """
+    assert target_of_text(plan).attributes["args"] == {"A": "8.10", "B": "16.2"}
+
+
+ZEROS = "a number has no leading zeros; if it is text, put the default in quotes"
+
+
 @pytest.mark.parametrize(
     ("default", "given", "problem"),
     [
@@ -87,6 +105,9 @@ def test_a_given_text_takes_the_type_of_the_default(default: str, given: str, va
         ("1", "1.5", 'cannot take "1.5" from --var: it is not a whole number'),
         ("1", "", 'cannot take "" from --var: it is not a whole number'),
         ("1", "9" * 5000, f'cannot take "{"9" * 99}…" from --var: it is not a whole number'),
+        ("1", "007", f'cannot take "007" from --var: {ZEROS}'),
+        ("0.5", "08.10", f'cannot take "08.10" from --var: {ZEROS}'),
+        ("1", "0o7", 'cannot take "0o7" from --var: it is not a whole number'),
         ("0.5", "half\n", r'cannot take "half\n" from --var: it is not a number'),
     ],
 )
@@ -197,6 +218,12 @@ def shown(variable: str, **inputs: Any) -> str:
         ('{ choices = ["a", "b"] }', "a", "a"),
         ('{ choices = ["a", "b"] }', "c", 'variable "v" cannot take "c" from --var: it must be one of a, b'),
         ("{ default = 1, choices = [1, 2] }", "2", "2"),
+        ("{ default = 8.3, choices = [8.3, 8.10] }", "8.10", "8.10"),
+        (
+            "{ default = 8.3, choices = [8.1, 8.3] }",
+            "8.10",
+            'variable "v" cannot take "8.10" from --var: it must be one of 8.1, 8.3',
+        ),
         ("{ default = 1, min = 1, max = 3 }", "3", "3"),
         ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
         ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),

@@ -161,7 +161,7 @@ def target(toml: str) -> dict[str, Any]:
         ("", {}),
         (
             "args = { A = 1, B = true, C = 0.5, D = 'x', E = 0x10 }",
-            {"args": {"A": "1", "B": "true", "C": "0.5", "D": "x", "E": "16"}},
+            {"args": {"A": "1", "B": "true", "C": "0.5", "D": "x", "E": "0x10"}},
         ),
         ("description = 7", {"description": "7"}),
         ("no-cache = true", {"no-cache": True}),
@@ -462,8 +462,9 @@ def test_an_empty_plan_has_everything_empty() -> None:
 
 def test_a_number_too_long_to_print() -> None:
     digits = "f" * 5000
-    assert problems_of_text(f"\n[targets.web]\nargs = {{ A = 0x{digits} }}").startswith(
-        "build.toml:3: targets.web.args.A: "
+    assert target(f"args = {{ A = 0x{digits} }}") == {"args": {"A": f"0x{digits}"}}
+    assert problems_of_text(f"\n[targets.web]\nretries = 0x{digits}").startswith(
+        "build.toml:3: targets.web.retries: must be "
     )
 
 

@@ -381,6 +381,41 @@ BOMBS = [
     "{{ range(99999) | map('center', 99999) | list | length }}",
     "{{ range(99999) | map('center', 99999) }}",
     "{{ ('f' * 999999) | int(0, 16) }}",
+    # much work in one call, again and again
+    "{% for i in range(99999) %}{% set x = range(99999) | map('abs') | sum %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = range(99999) | unique | list %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = range(99999) | sort %}{% endfor %}",
+    "{% for i in range(99999) %}{{ loop.cycle(*range(99999)) }}{% endfor %}",
+    "{% macro m() %}{{ varargs | length }}{% endmacro %}{% for i in range(99999) %}{{ m(*range(99999)) }}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = ('a b' * 300000) | title %}{% endfor %}",
+    f"{{{{ range(0, {99999 * (2**61 - 1)}, {2**61 - 1}) | unique | list | length }}}}",
+    # what is worked out late
+    "{{ range(99999) | batch(1) | sum(start=[]) }}",
+    "{{ range(99999) | batch(1) | map('list') | sum(start=[]) | length }}",
+    "{{ range(99999) | map('string') | join('a' * 999999) | length }}",
+    "{{ ('a' * 999999).join(range(99999) | map('string')) | length }}",
+    "{{ range(99999) | map(attribute='nope', default=[1] * 1000) | sort | length }}",
+    # comparisons and searches
+    "{% set L = range(99999) | map('string') | list %}{% for i in range(99000) if 'x' in L %}{{ i }}{% endfor %}",
+    "{% set L = range(99999) | list %}{% for i in range(99000) %}{% set x = 'x' not in L %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' in range(99999) %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' is in range(99999) %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' in range(99999) | map('abs') %}{% endfor %}",
+    "{{ range(99999) | select('in', range(99999) | map('string') | list) | list | length }}",
+    "{% set x = [1] * 9999 %}{% set y = [1] * 9999 %}{% for i in range(99999) %}{% if x == y %}{% endif %}{% endfor %}",
+    doubled("[1]", "[x, x]", "") + doubled("[1]", "[x, x]", "").replace("x", "y") + "{{ x40 == y40 }}",
+    "{% for i in range(99999) %}{% set x = {1: 1}.keys() - range(99999) %}{% endfor %}",
+    # what takes the square of a text's length
+    "{{ ('a' * 1000000) | wordwrap(1) }}",
+    "{{ ('-' * 1000000) | wordwrap(80) }}",
+    "{{ ('<>' * 500000) | striptags }}",
+    "{% for i in range(99999) %}{% set x = ('<>' * 5000) | striptags %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = ('{}' * 90000).format(*range(90000)) %}{% endfor %}",
+    # large numbers
+    "{{ ('f' * 1000000) | int(base=16) // ('f' * 500000) | int(base=16) }}",
+    "{{ ('f' * 1000000) | int(base=16) is odd }}",
+    "{{ (1).from_bytes(('a' * 1000000).encode(), 'big') is odd }}",
+    "{% for i in range(99999) %}{% set x = 1 | round(1000000, 'ceil') %}{% endfor %}",
 ]
 
 
@@ -404,6 +439,15 @@ def test_a_template_cannot_eat_the_machine(template: str) -> None:
         ("{% for i in range(99999) %}{% endfor %}", ""),
         ("{{ range(30000) | map('string') | join(',') | length }}", 168_889),
         ("{{ range(9999) | batch(10) | map('first') | list | length }}", 1000),
+        ("{{ range(99999) | map('string') | list | length }}", 99_999),
+        ("{{ range(99999) | sum }}", 4_999_850_001),
+        ("{{ [[1], [2, 3]] | sum(start=[]) }}", [1, 2, 3]),
+        ("{{ [{'a': 1.5}, {'a': 2}] | sum(attribute='a') }}", 3.5),
+        ("{{ ['1.0.0', 'no version'] | map('semver') | first }}", "1.0.0"),
+        ("{{ ('word ' * 20000) | wordwrap(20) | length }}", 99_999),
+        ("{{ 3 in range(5) | map('abs') and 1 < 2 <= 2 == 2.0 != 'a' }}", True),
+        ("{% for i in range(9) if i is in [1, 2] and i in range(2) %}{{ i }}{% endfor %}", "1"),
+        ("{{ ('ff' | int(base=16)) // 2 % 5 - 1 }}", 1),
     ],
 )
 def test_what_looks_like_much_and_is_not(template: str, value: object) -> None:
@@ -432,6 +476,9 @@ def test_exactly_a_million_characters_are_allowed() -> None:
         "{{ " + "not " * 5000 + "1 }}",
         "{{ " + "n + " * 5000 + "1 }}",
         "{{ 0" + "9" * 5000 + " }}",
+        f"{{{{ 0x{'f' * 900_000} // 0x{'f' * 400_000} }}}}",
+        f"{{{{ 0x{'f' * 900_000} % 0x{'f' * 400_000} }}}}",
+        f"{{{{ 0x{'f' * 900_000} is divisibleby 0x{'f' * 400_000} }}}}",
     ],
 )
 def test_deep_nesting_is_a_problem_not_a_crash(template: str) -> None:
@@ -516,6 +563,14 @@ def test_jinja_compiles_a_template_with_an_unknown_name_once(monkeypatch: pytest
 def test_a_bare_name_must_not_grow_without_bound() -> None:
     with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
         Renderer().render("{{ a }}{{ a }}", {"a": "a" * 600_000})
+
+
+def test_bare_names_are_not_joined_beyond_what_is_allowed() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
+        Renderer().render("{{ a }}" * 1000, {"a": "a" * 1_000_000})
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 300_000_000
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mpbake.text import (
     one_line,
     parse_duration,
     printable,
+    short_name,
     without_colour,
 )
 
@@ -201,3 +202,10 @@ def test_a_part_of_a_line_is_marked(line: str, column: int, length: int, shown: 
 )
 def test_of_a_long_line_what_surrounds_the_mark_is_shown(line: str, column: int, length: int, shown: list[str]) -> None:
     assert marked(line, column, length) == shown
+
+
+def test_a_value_is_cut_after_its_credentials_are_taken_out() -> None:
+    url = f"https://me:{'pass' * 50}@host/path"
+    assert short_name(url) == "https://me:***@host/path"
+    assert short_name(f"{'a' * 97}{url}", 100) == f"{'a' * 97}ht…"
+    assert short_name("a" * 200) == f"{'a' * 119}…"

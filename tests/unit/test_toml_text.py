@@ -53,6 +53,7 @@ def test_keys(name: str, written: str) -> None:
 
 def test_a_number_stays_as_it_was_written() -> None:
     assert toml_value(read_value("8.10")) == "8.10"
+    assert toml_value(read_value("[0o755, { a = 0xDE_AD }, '0b1', 1_0]")) == '[0o755, { a = 0xDE_AD }, "0b1", 10]'
 
 
 VALUES = st.recursive(
