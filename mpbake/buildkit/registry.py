@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index, uploads
 from mpbake.buildkit.served import first_of, in_order, parse_served, understood
-from mpbake.errors import NoSuchTag
+from mpbake.errors import BuildFailed, NoSuchTag
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
 from mpbake.text import without_colour
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.instances import Ready
     from mpbake.expected import Served
+    from mpbake.plan import Target
     from mpbake.steps import Publish
 
 _TIMEOUT = 300.0
 _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
+_INDEX = re.compile(r"^#\d+ [\d.]+ pushing (sha256:[0-9a-f]+) to ", re.MULTILINE)
 _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
 
@@ -44,35 +46,45 @@ class Registry:
     def join(self, step: Publish, digests: Sequence[str]) -> str:
         """Give the tags of a target to one index of all manifests behind `digests`; returns its digest.
 
-        Raises BuildFailed, Unreachable.
+        Every repository has those manifests already. Raises BuildFailed, Unreachable.
         """
-        target = step.target
+        # buildx copies what lies in another repository manifest by manifest under the very tag that it is to give.
+        groups = _by_repository(step.target.tags)
+        index, sources = self._plan_index(step, groups[0], digests)
+        digest = f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
+        moved: list[str] = []
+        for tags in groups:
+            end = self._move(step, self._create(step.target, tags, sources), moved)
+            moved += tags
+            if others := set(_INDEX.findall(end.stderr)) - {digest}:
+                what = moved_text(step.every_tag, {*step.earlier_tags, *moved})
+                raise BuildFailed(f"{tags[0]} names {', '.join(sorted(others))}, not {digest} ({what})")
+        return digest
+
+    def _create(self, target: Target, tags: Sequence[str], digests: Sequence[str]) -> list[str]:
+        """The command that gives `tags`, which are of one repository, to an index of what `digests` name there."""
         command = ["buildx", "imagetools", "create", "--builder", self.through.builder, "--progress", "plain"]
         for annotation in annotations_of_index(target):
             command += ["--annotation", annotation]
-        for tag in target.tags:
+        for tag in tags:
             command += ["--tag", tag]
-        index, sources = self._plan_index(step, command, digests)
-        self._move(step, [*command, *sources])
-        return f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
+        return [*command, *map(parse_reference(tags[0]).at, digests)]
 
-    def _plan_index(self, step: Publish, command: Sequence[str], digests: Sequence[str]) -> tuple[str, list[str]]:
-        """The index that `command` would push, and of which sources: in the order that one node would give it.
+    def _plan_index(self, step: Publish, tags: Sequence[str], digests: Sequence[str]) -> tuple[str, Sequence[str]]:
+        """The index that `tags` are to name, and of which digests: in the order that one node would give it.
 
         What is read back later must be just that index.
         """
-        source = parse_reference(step.target.tags[0])
-        sources = [source.at(digest) for digest in digests]
-        index = self._dry_run(step, [*command, *sources])
+        index = self._dry_run(step, self._create(step.target, tags, digests))
         found = json.loads(index)
         wanted = in_order(found, step.target.platforms)
         first = first_of(wanted, found)
         if not first:
-            return index, sources
+            return index, digests
         # A manifest that is named twice stands where it is named first, and keeps what its own index says of it.
-        again = [*map(source.at, first), *sources]
-        better = self._dry_run(step, [*command, *again])
-        return (better, again) if wanted == json.loads(better) else (index, sources)
+        again = [*first, *digests]
+        better = self._dry_run(step, self._create(step.target, tags, again))
+        return (better, again) if wanted == json.loads(better) else (index, digests)
 
     def _dry_run(self, step: Publish, command: Sequence[str]) -> str:
         """The index that `imagetools create` would push, byte for byte."""
@@ -123,11 +135,11 @@ class Registry:
                 what = f"the image could not be pushed ({moved_text(step.every_tag, step.earlier_tags)})"
                 raise registry_error(what, found.error)
 
-    def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> None:
-        """Have the tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
+    def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> Completed:
+        """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
         attempts = tuple(self._attempts(command))
         if not attempts[-1].returncode:
-            return
+            return attempts[-1]
         pushed = {tag for each in attempts for tag in _pushed(each.stderr)}
         what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *pushed})
         raise registry_error(f"the tags could not be given ({what})", attempts[-1].error)
@@ -149,6 +161,14 @@ class Registry:
             raise registry_error(f"{reference} could not be read back", without_colour(found.error))
         with understood(reference):
             return dict(parse_json(found.stdout))
+
+
+def _by_repository(tags: Sequence[str]) -> list[list[str]]:
+    """`tags` in groups of one repository each, in their order."""
+    groups: dict[str, list[str]] = {}
+    for tag in tags:
+        groups.setdefault(parse_reference(tag).repository, []).append(tag)
+    return list(groups.values())
 
 
 def _pushed(progress: str) -> set[str]:

@@ -30,12 +30,15 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 class FaultyRegistry:
     """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
 
-    `asked` are the requests so far, as METHOD PATH.
+    `asked` are the requests so far, as METHOD PATH; `given` is what was put under tags, each with its path. An index
+    that is put under the path `guarded` is refused.
     """
 
     def __init__(self, behind: str) -> None:
         self.behind = behind.replace("localhost", "127.0.0.1")
         self.asked: list[str] = []
+        self.given: list[tuple[str, bytes]] = []
+        self.guarded = ""
         self.fails: Callable[[int], bool] = ().__contains__
         self.status = 403
         self.dies = False
@@ -47,12 +50,17 @@ class FaultyRegistry:
     def reset(self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False) -> None:
         """Count anew. What fails is answered with `status`, or, when it `dies`, with a connection that ends."""
         with self._lock:
-            self.asked, self.fails, self.status, self.dies = [], fails, status, dies
+            self.asked, self.given, self.guarded = [], [], ""
+            self.fails, self.status, self.dies = fails, status, dies
 
-    def note(self, request: str) -> bool:
+    def note(self, method: str, path: str, body: bytes) -> bool:
         """Take note of a request; whether it fails."""
         with self._lock:
-            self.asked.append(request)
+            self.asked.append(f"{method} {path}")
+            if method == "PUT" and _TAG.fullmatch(path):
+                self.given.append((path, body))
+                if path == self.guarded and "manifests" in json.loads(body):
+                    return True
             return self.fails(len(self.asked))
 
     def delay(self, seconds: float) -> None:
@@ -137,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self._body()
-        if self.registry.note(f"{self.command} {self.path}"):
+        if self.registry.note(self.command, self.path, body):
             self._fail()
             return
         path = self.path

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import RunMpbake
+    from tests.engine.faulty import FaultyRegistry
 
 BOTH = ["linux/amd64", "linux/arm64"]
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -112,3 +113,52 @@ def test_whichever_request_fails(  # noqa: PLR0913, PLR0917 - fixtures
                 if told:
                     assert (digest != old) == (f"{registry.host}/{unique}:{tag}" in told[1].split(", ")), done.stderr
         assert fault == "stumbles" or failed >= len(positions) // 4, f"{failed} of {len(positions)}"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("builder", ["two", "default"])
+@pytest.mark.parametrize("where", ["one repository", "two repositories", "two registries"])
+def test_a_tag_is_given_to_whole_indexes_only(
+    builder: str, where: str, testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    client = testbed.registry.client
+    with faulty_registry(testbed.registry.host) as near, faulty_registry(testbed.registry.host) as far:
+        other = unique if where == "one repository" else f"{unique}/copy"
+        places = [(near, unique, "1"), (far if where == "two registries" else near, other, "2"), (near, unique, "3")]
+        tags = [f"{registry.host}/{path}:{tag}" for registry, path, tag in places]
+        plan = plan_of(testbed, builder, "HERE").replace('["HERE:1", "HERE:2"]', json.dumps(tags))
+        (tmp_path / "build.toml").write_text(plan)
+        done = run_mpbake(["run", "web"])
+        assert done.returncode == 0, done.stderr
+        now = {whole(client, path, tag) for _, path, tag in places}
+        assert len(now) == 1
+        for registry, path, tag in places:
+            for each in (near, far):
+                each.reset(().__contains__)
+            registry.guarded = f"/v2/{path}/manifests/{tag}"
+            done = run_mpbake(["run", "web", "--var", f"content={tag}"])
+            assert done.returncode == 1, done.stderr
+            told = re.search(r"\bmoved: (.*?); not moved: (.*?)\)", done.stderr)
+            assert told, done.stderr
+            assert f"{registry.host}/{path}:{tag}" in told[2].split(", "), done.stderr
+            assert whole(client, path, tag) in now, done.stderr
+            served = {each: whole(client, path, tag) for each, (_, path, tag) in zip(tags, places, strict=True)}
+            moved = [] if told[1] == "none" else told[1].split(", ")
+            assert [each for each in tags if served[each] not in now] == moved, done.stderr
+            _none_but_indexes(near, far)
+            for registry_, path_, tag_ in places:
+                registry_.guarded = ""
+                client.put_manifest(path_, tag_, _INDEX, client.manifest(f"{path}:{tag}")[1])
+        for each in (near, far):
+            each.reset(().__contains__)
+        assert run_mpbake(["run", "web", "--var", "content=new"]).returncode == 0
+        _none_but_indexes(near, far)
+        given = [path for each in (near, far) for path, _ in each.given if "mpbake-upload" not in path]
+        assert len(given) == len(tags)
+
+
+def _none_but_indexes(*registries: FaultyRegistry) -> None:
+    """Nothing else was put under a tag that people read."""
+    for registry in registries:
+        for path, body in registry.given:
+            assert "mpbake-upload" in path or "manifests" in json.loads(body), path

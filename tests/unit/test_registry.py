@@ -49,17 +49,16 @@ def test_pieces_become_one_index_under_all_tags() -> None:
     docker = FakeDocker({"--dry-run": done("{}\n"), "buildx imagetools create": done()})
     target = web("annotations = ['index:a=b', 'manifest:c=d', 'manifest,index-descriptor:e=f']")
     digest = registry(docker).join(Publish(target=target), ["sha256:1", "sha256:2"])
-    create = (
-        "buildx imagetools create --builder x-n --progress plain --annotation index:a=b "
-        "--tag r/web:1 --tag r/web:latest --tag s:5000/web:1 r/web@sha256:1 r/web@sha256:2"
-    )
-    assert docker.commands == [f"{create} --dry-run", create]
+    create = "buildx imagetools create --builder x-n --progress plain --annotation index:a=b"
+    first = f"{create} --tag r/web:1 --tag r/web:latest r/web@sha256:1 r/web@sha256:2"
+    second = f"{create} --tag s:5000/web:1 s:5000/web@sha256:1 s:5000/web@sha256:2"
+    assert docker.commands == [f"{first} --dry-run", first, second]
     assert (
         docker.settings
         == [
             {"endpoint": "", "environment": {"BUILDX_CONFIG": "/nodes/x-n"}, "timeout": 300.0},
         ]
-        * 2
+        * 3
     )
     assert digest == "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
@@ -125,6 +124,33 @@ def test_it_is_told_exactly_which_tags_have_moved() -> None:
 no basic auth credentials
           = check docker login and the repository's rights
         """)
+
+
+def test_repositories_have_their_tags_one_after_the_other() -> None:
+    target = target_of_text("[targets.web]\ntags = ['r/web:1', 's/web:1', 'r/web:2', 't/web:1']")
+    answers = {"--dry-run": done("{}"), "t/web@sha256:1": failed(pushes(bad="t/web:1")), "": done()}
+    docker = FakeDocker(answers)
+    with pytest.raises(Unreachable, match=r"\(moved: r/web:1, s/web:1, r/web:2; not moved: t/web:1\): unexpected stat"):
+        registry(docker).join(Publish(target=target), ["sha256:1"])
+    refused = FakeDocker({"--dry-run": done("{}"), "s/web@sha256:1": failed("403 Forbidden"), "": done()})
+    with pytest.raises(BuildFailed, match=r"\(moved: r/web:1, r/web:2; not moved: s/web:1, t/web:1\): 403 Forb"):
+        registry(refused).join(Publish(target=target), ["sha256:1"])
+    assert [each.split("plain ")[1] for each in refused.commands] == [
+        "--tag r/web:1 --tag r/web:2 r/web@sha256:1 --dry-run",
+        "--tag r/web:1 --tag r/web:2 r/web@sha256:1",
+        "--tag s/web:1 s/web@sha256:1",
+    ]
+
+
+def test_all_repositories_must_have_made_the_same_index() -> None:
+    good = f"sha256:{hashlib.sha256(b'{}').hexdigest()}"
+    said = "#1 [internal] pushing {0}\n#1 0.090 pushing {1} to {0}\n#1 DONE 0.1s\n"
+    one, other = (done("", said.format(*each)) for each in (("r/web:1", good), ("s:5000/web:1", "sha256:bad")))
+    docker = FakeDocker({"--dry-run": done("{}"), "s:5000/web@sha256:1": other, "": one})
+    with pytest.raises(BuildFailed) as caught:
+        registry(docker).join(Publish(target=web()), ["sha256:1"])
+    moved = "moved: r/web:1, r/web:latest, s:5000/web:1; not moved: none"
+    assert caught.value.message == f"s:5000/web:1 names sha256:bad, not {good} ({moved})"
 
 
 def test_names_on_docker_hub_are_known_in_full() -> None:
@@ -214,17 +240,19 @@ def test_several_nodes_list_their_images_as_one_would(second: str, *, used: bool
     digest = registry(docker).join(Publish(target=target), ["sha256:1", "sha256:2"])
     pieces = "r/web@sha256:1 r/web@sha256:2"
     named = "r/web@sha256:3 r/web@sha256:4"  # what attests of them follows
-    dry, again, create = docker.commands
-    assert dry.endswith(f"s:5000/web:1 {pieces} --dry-run")
-    assert again.endswith(f"s:5000/web:1 {named} {pieces} --dry-run")
-    assert create.endswith(f"s:5000/web:1 {named} {pieces}" if used else f"s:5000/web:1 {pieces}")
+    dry, again, create, other = docker.commands
+    assert dry.endswith(f"r/web:latest {pieces} --dry-run")
+    assert again.endswith(f"r/web:latest {named} {pieces} --dry-run")
+    sources = f"{named} {pieces}" if used else pieces
+    assert create.endswith(f"r/web:latest {sources}")
+    assert other.endswith(f"s:5000/web:1 {sources.replace('r/web', 's:5000/web')}")
     assert digest == f"sha256:{hashlib.sha256((second if used else first).encode()).hexdigest()}"
 
 
 def test_an_index_in_order_is_planned_once() -> None:
     docker = FakeDocker({"--dry-run": done(index_of(*IN_ORDER)), "buildx imagetools create": done()})
     registry(docker).join(Publish(target=web("platforms = ['linux/amd64', 'linux/arm64']")), ["sha256:1"])
-    assert len(docker.commands) == 2
+    assert [each.endswith(" --dry-run") for each in docker.commands] == [True, False, False]
 
 
 # --- what is there ----------------------------------------------------------------------------------------------------
