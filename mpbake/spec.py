@@ -712,7 +712,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         default=True, description="false: as if the target were not in the plan"
     )
     timeout: Annotated[Duration, _OURS] = Field(
-        default="", description="longest time that a build of the target may take, such as 30m"
+        default="", description="longest time that a build of the target, or a push by docker, may take, such as 30m"
     )
     stall_timeout: Annotated[Duration, _OURS] = Field(
         default="5m",

@@ -14,18 +14,20 @@ from mpbake.buildkit.served import first_of, in_order, parse_served, understood
 from mpbake.errors import BuildFailed, NoSuchTag
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
-from mpbake.text import without_colour
+from mpbake.text import duration, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.instances import Ready
+    from mpbake.errors import MpbakeError
     from mpbake.expected import Served
     from mpbake.plan import Target
     from mpbake.steps import Publish
 
 _TIMEOUT = 300.0
+"""Seconds for a request that carries no layers."""
 _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
@@ -95,33 +97,40 @@ class Registry:
             raise registry_error(f"{what}{moved}", found.error)
         return found.stdout.removesuffix("\n")
 
-    def _ask(self, command: Sequence[str]) -> Completed:
+    def _ask(self, command: Sequence[str], timeout: float | None = _TIMEOUT) -> Completed:
         """Run a docker command as the node's instance would, again where the registry stumbled; how it ended at last.
 
         Some registries do when several images with the same layers arrive.
         """
-        *_, last = self._attempts(command)
+        *_, last = self._attempts(command, timeout)
         return last
 
-    def _attempts(self, command: Sequence[str]) -> Iterator[Completed]:
+    def _attempts(self, command: Sequence[str], timeout: float | None = _TIMEOUT) -> Iterator[Completed]:
         """How each attempt ended, the last one for good."""
         for seconds in _PAUSES:
-            found = self._once(command)
+            found = self._once(command, timeout)
             yield found
             if not found.returncode or not has_stumbled(found.error):
                 return
             self.docker.pause(seconds)
-        yield self._once(command)
+        yield self._once(command, timeout)
 
-    def _once(self, command: Sequence[str]) -> Completed:
+    def _once(self, command: Sequence[str], timeout: float | None = _TIMEOUT) -> Completed:
         return self.docker.run(
-            command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=_TIMEOUT
+            command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=timeout
         )
 
     def push(self, step: Publish) -> None:
         """Push each tag of a target from the engine's own store. Raises BuildFailed, Unreachable."""
         for position, tag in enumerate(step.target.tags):
-            self._move(step, ["push", "--quiet", tag], moved=step.target.tags[:position])
+            end = self._push(step, tag)
+            if end.returncode:
+                moved = {*step.earlier_tags, *step.target.tags[:position]}
+                raise _push_error(step, "the tags could not be given", moved, end)
+
+    def _push(self, step: Publish, tag: str) -> Completed:
+        """Layers take as long as they take, unless the target has a limit."""
+        return self._ask(["push", "--quiet", tag], step.target.timeout or None)
 
     def upload(self, step: Publish) -> None:
         """Push what the engine's own store holds to each repository, so that its tags can be given by digest.
@@ -129,13 +138,12 @@ class Registry:
         Raises BuildFailed, Unreachable.
         """
         for tag in uploads(step.target):
-            found = self._ask(["push", "--quiet", tag])
+            end = self._push(step, tag)
             self._once(["image", "rm", tag])  # only the name goes
-            if found.returncode:
-                what = f"the image could not be pushed ({moved_text(step.every_tag, step.earlier_tags)})"
-                raise registry_error(what, found.error)
+            if end.returncode:
+                raise _push_error(step, "the image could not be pushed", step.earlier_tags, end)
 
-    def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str] = ()) -> Completed:
+    def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
         attempts = tuple(self._attempts(command))
         if not attempts[-1].returncode:
@@ -156,11 +164,21 @@ class Registry:
 
     def raw(self, reference: str) -> dict[str, Any]:
         """A manifest or an index as it is. Raises BuildFailed when there is nothing, Unreachable without an answer."""
-        found = self._ask(["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--raw", reference])
+        command = ["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--raw", reference]
+        found = self._ask(command)
         if found.returncode:
             raise registry_error(f"{reference} could not be read back", without_colour(found.error))
         with understood(reference):
             return dict(parse_json(found.stdout))
+
+
+def _push_error(step: Publish, what: str, moved: Collection[str], end: Completed) -> MpbakeError:
+    """Why a push failed, after which those of the tags have moved that `moved` names."""
+    what = f"{what} ({moved_text(step.every_tag, moved)})"
+    if not end.timed_out:
+        return registry_error(what, end.error)
+    message = f"{what}: took longer than its timeout of {duration(step.target.timeout)}"
+    return BuildFailed(message, hint="where that is too short, raise timeout")
 
 
 def _by_repository(tags: Sequence[str]) -> list[list[str]]:

@@ -189,6 +189,37 @@ def test_where_the_engine_stopped_pushing() -> None:
         registry(docker).push(Publish(target=web()))
 
 
+@pytest.mark.parametrize(("attribute", "limit"), [("", None), ("timeout = '20m'", 1200.0)])
+def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: float | None) -> None:
+    docker = FakeDocker({"push --quiet": done(), "image rm": done()})
+    step = Publish(target=web(attribute))
+    registry(docker).push(step)
+    registry(docker).upload(step)
+    limits = [
+        each["timeout"]
+        for command, each in zip(docker.commands, docker.settings, strict=True)
+        if command.startswith("push")
+    ]
+    assert limits == [limit] * 5
+
+
+def test_a_push_that_takes_longer_than_its_target_may() -> None:
+    docker = FakeDocker({"push --quiet r/web:1": done(), "push": failed("", timed_out=True), "image rm": done()})
+    step = Publish(target=web("timeout = '20m'"))
+    for push, told in (
+        (registry(docker).push, "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)"),
+        (
+            registry(docker).upload,
+            "the image could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1)",
+        ),
+    ):
+        with pytest.raises(BuildFailed) as caught:
+            push(step)
+        assert str(caught.value) == (
+            f"{told}: took longer than its timeout of 20m00s\n  = where that is too short, raise timeout"
+        )
+
+
 def test_a_failure_among_those_that_move_together_tells_of_all() -> None:
     web_, tool = web(), target_of_text("[targets.web]\ntags = ['r/tool:1']")
     first = target_of_text("[targets.web]\ntags = ['r/first:1']")
