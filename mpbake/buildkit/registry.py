@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 300.0
 """Seconds for a request that carries no layers."""
+_READING = 30.0
+"""Seconds in which what a registry serves must be read."""
 _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
@@ -155,7 +157,7 @@ class Registry:
     def served(self, tag: str) -> Served:
         """Read back what `tag` is now. Raises NoSuchTag, BuildFailed, and Unreachable without an answer."""
         command = ["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--format", "{{json .}}", tag]
-        found = self._ask(command)
+        found = self._ask(command, _READING)
         if found.returncode:
             error = registry_error(f"{tag} could not be read back", without_colour(found.error))
             raise NoSuchTag(error.message) if is_absent(found.error) else error
@@ -165,7 +167,7 @@ class Registry:
     def raw(self, reference: str) -> dict[str, Any]:
         """A manifest or an index as it is. Raises BuildFailed when there is nothing, Unreachable without an answer."""
         command = ["buildx", "imagetools", "inspect", "--builder", self.through.builder, "--raw", reference]
-        found = self._ask(command)
+        found = self._ask(command, _READING)
         if found.returncode:
             raise registry_error(f"{reference} could not be read back", without_colour(found.error))
         with understood(reference):

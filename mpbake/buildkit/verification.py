@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds after which a registry is asked again that does not serve yet what it was given."""
+PATIENCE = 60.0
+"""Seconds after which one that does not answer is not asked again; each question may take half of that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,20 +30,32 @@ class Verification:
 
     registry: Registry
 
-    def wait(self, expected: Expected, pause: Callable[[float], object], pauses: Sequence[float] = PAUSES) -> Served:
+    def wait(
+        self,
+        expected: Expected,
+        pause: Callable[[float], object],
+        pauses: Sequence[float] = PAUSES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Served:
         """Compare until there is no difference, after each of `pauses` again; returns what is served.
 
-        Raises BuildFailed with the differences that are left, or what the registry said instead.
+        A registry that does not answer is not asked again once `clock` has gone on by `PATIENCE`. Raises BuildFailed
+        with the differences that are left, or what the registry said instead; Unreachable.
         """
-        for seconds in pauses:
+        end = clock() + PATIENCE
+        left = iter(pauses)
+        while True:
             try:
-                found, served = self.compare(expected)
-            except (BuildFailed, Unreachable):
-                pause(seconds)
-                continue
-            if not found:
-                return served
+                return self._without_difference(expected)
+            except (BuildFailed, Unreachable) as error:
+                seconds = next(left, math.inf)
+                late = isinstance(error, Unreachable) and clock() + seconds >= end
+                if late or seconds == math.inf:
+                    raise
             pause(seconds)
+
+    def _without_difference(self, expected: Expected) -> Served:
+        """What is served, as `compare` tells. Raises BuildFailed where it differs."""
         found, served = self.compare(expected)
         if found:
             raise _failed(found)

@@ -41,17 +41,19 @@ class FaultyRegistry:
         self.guarded = ""
         self.fails: Callable[[int], bool] = ().__contains__
         self.status = 403
-        self.dies = False
+        self.dies = self.hangs = False
         self._late = 0.0
         self._before: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
         self.host = ""
 
-    def reset(self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False) -> None:
-        """Count anew. What fails is answered with `status`, or, when it `dies`, with a connection that ends."""
+    def reset(
+        self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False, hangs: bool = False
+    ) -> None:
+        """Count anew. What fails is answered with `status`, when it `dies` with the connection's end, or never."""
         with self._lock:
             self.asked, self.given, self.guarded = [], [], ""
-            self.fails, self.status, self.dies = fails, status, dies
+            self.fails, self.status, self.dies, self.hangs = fails, status, dies, hangs
 
     def note(self, method: str, path: str, body: bytes) -> bool:
         """Take note of a request; whether it fails."""
@@ -188,7 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
         return content
 
     def _fail(self) -> None:
-        if self.registry.dies:
+        if self.registry.hangs:
+            cast("io.BufferedReader", self.rfile).peek(1)  # until the other side hangs up
+        if self.registry.dies or self.registry.hangs:
             self.close_connection = True
             return
         self._refuse(self.registry.status, "DENIED", "told to fail")

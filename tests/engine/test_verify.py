@@ -240,3 +240,26 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
         registry.delay(0.0)
         assert run_mpbake(["run", "web"]).returncode == 0
         assert run_mpbake(["verify", "web"]).returncode == 0
+
+
+@pytest.mark.long
+def test_a_registry_that_hangs_after_its_tags_were_given_is_soon_left(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    with faulty_registry(testbed.registry.host) as registry:
+        (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{registry.host}/{unique}"))
+        registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), hangs=True)
+        started = time.monotonic()
+        done = run_mpbake(["run", "web"])
+        took = time.monotonic() - started
+        assert done.returncode == 5, done.stderr
+        assert f"{registry.host}/{unique}:1 could not be read back: no answer in time\n" in done.stderr
+        assert 30 < took < 90
+        for tag in ("1", "2"):
+            assert testbed.registry.client.has(f"{unique}:{tag}")
+
+        started = time.monotonic()
+        done = run_mpbake(["verify", "web"])
+        took = time.monotonic() - started
+        assert done.returncode == 5, done.stderr
+        assert 25 < took < 45

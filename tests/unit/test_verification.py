@@ -103,6 +103,37 @@ def test_a_registry_is_not_asked_for_ever() -> None:
         gone.wait(expected(), pauses.append, pauses=(1.0,))
 
 
+def test_a_registry_that_does_not_answer_is_soon_left() -> None:
+    now = 0.0
+
+    def silence(_: object) -> Completed:
+        nonlocal now
+        now += 30.0
+        return failed("", timed_out=True)
+
+    docker, hangs = verification({ASK: silence})
+    pauses: list[float] = []
+    with pytest.raises(Unreachable, match="no answer in time"):
+        hangs.wait(expected(), pauses.append, clock=lambda: now)
+    assert (pauses, now) == ([0.5], 60.0)
+    assert [each["timeout"] for each in docker.settings] == [30.0, 30.0]
+
+
+def test_a_registry_that_answers_slowly_is_waited_for_as_often_as_another() -> None:
+    now = 0.0
+    answers = iter([failed("r/web:1: not found"), inspected(ONE), inspected(MANY), inspected(MANY)])
+
+    def slowly(_: object) -> Completed:
+        nonlocal now
+        now += 25.0
+        return next(answers, inspected(MANY))
+
+    _, slow = verification({ASK: slowly})
+    pauses: list[float] = []
+    assert slow.wait(expected(), pauses.append, clock=lambda: now).digest == "sha256:1"
+    assert pauses == [0.5, 1.0]
+
+
 def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
     other = MANY | {"manifest": MANY["manifest"] | {"digest": "sha256:2"}}
     _, this = verification({f"{ASK}--format {{{{json .}}}} s": inspected(other), ASK: inspected(MANY)})
