@@ -7,7 +7,7 @@ import json
 import posixpath
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
 from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
@@ -174,18 +174,33 @@ def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> d
 
 
 def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:
-    """Where the results of a piece go; see `bake_definition`."""
-    target = piece.target
-    found = []
-    if piece.delivery is Delivery.TAGS:
-        found.append(format_fields({"type": "image", "push": "true", **target.push_options}))
-    elif piece.delivery is Delivery.UNTAGGED:
-        fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)
-        found.append(format_fields({**fields, **target.push_options}))
-    if target.load and load:
-        names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
-        found.append(format_fields({"type": "docker"} | ({"name": names} if names else {})))
-    return [*found, *_local_outputs(piece, parts)] or ["type=cacheonly"]
+    """Where the results of a piece go; see `bake_definition`.
+
+    The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
+    """
+    found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
+    image = _image(piece, driver)
+    return [*found, *_local_outputs(piece, parts), *([format_fields(image)] if image else [])] or ["type=cacheonly"]
+
+
+def _loaded_by(piece: BuildPiece) -> dict[str, str]:
+    """The output that loads a piece; what is not built under its tags says them itself."""
+    names = ",".join(piece.target.tags) if piece.delivery is Delivery.UNTAGGED else ""
+    return {"type": "docker"} | ({"name": names} if names else {})
+
+
+def _image(piece: BuildPiece, driver: Driver) -> dict[str, str]:
+    """The output that pushes the image of a piece, or keeps it to be pushed; none where nothing is."""
+    options = piece.target.push_options
+    match piece.delivery:
+        case Delivery.KEEP:
+            return {}
+        case Delivery.TAGS:
+            return {"type": "image", "push": "true", **options}
+        case Delivery.UNTAGGED:
+            return {**(_IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)), **options}
+        case _:
+            assert_never(piece.delivery)
 
 
 def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:

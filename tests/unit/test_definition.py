@@ -203,13 +203,13 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             CONTAINER,
             "tags = ['r/web:1']\nload = true\npush = true",
-            ["type=image,push=true", "type=docker"],
+            ["type=docker", "type=image,push=true"],
             ["r/web:1"],
         ),
         (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
-            [BY_DIGEST, 'type=docker,"name=r/web:1,s:5000/web:1"'],
+            ['type=docker,"name=r/web:1,s:5000/web:1"', BY_DIGEST],
             None,
         ),
         (
@@ -221,7 +221,7 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             CONTAINER,
             "tags = ['r/web:1']\npush = true\noutput = ['-']",
-            ["type=image,push=true", "type=tar,dest=-"],
+            ["type=tar,dest=-", "type=image,push=true"],
             ["r/web:1"],
         ),
     ],
@@ -235,7 +235,7 @@ def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], ta
 
 def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
     (piece,) = pieces_of("platforms = ['linux/amd64']\ntags = ['r/web:1']\noutput = ['type=registry', 'out']")
-    assert outputs(piece, CONTAINER) == ["type=image,push=true", "type=local,dest=/plan/out"]
+    assert outputs(piece, CONTAINER) == ["type=local,dest=/plan/out", "type=image,push=true"]
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
