@@ -31,6 +31,7 @@ _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _OF_THE_RESULT = ("annotations", "attest")
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _IN_THE_STORE = {"type": "image"}
+_NAMING = ("docker", "image")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
@@ -178,9 +179,22 @@ def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str 
 
     The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
     """
-    found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
     image = _image(piece, driver)
-    return [*found, *_local_outputs(piece, parts), *([format_fields(image)] if image else [])] or ["type=cacheonly"]
+    found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
+    found += _local_outputs(piece, parts)
+    if driver is Driver.DOCKER and image and image.get("store") != "false":
+        found = [each for each in found if not _is_of_the_tags(each, piece)]
+    return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
+
+
+def _is_of_the_tags(output: str, piece: BuildPiece) -> bool:
+    """Whether an output gives an image in an engine its tags: its own builder does so with what it pushes, too.
+
+    Two that do so at once get in each other's way.
+    """
+    fields = parse_fields(output)
+    plain = fields.get("type") in _NAMING and not {"name", "dest", "context"} & set(fields)
+    return plain or fields == _loaded_by(piece)
 
 
 def _loaded_by(piece: BuildPiece) -> dict[str, str]:

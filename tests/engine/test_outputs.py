@@ -43,7 +43,8 @@ driver = "docker-container"
 
 
 def machine(docker: Docker, image: str, platform: str = "linux/amd64") -> str:
-    return docker("run", "--rm", "--quiet", "--network=none", "--platform", platform, image, "cat", "/machine").strip()
+    here = ("--rm", "--pull=never", "--network=none", "--platform", platform)
+    return docker("run", *here, image, "cat", "/machine").strip()
 
 
 @pytest.mark.parametrize("builder", ["default", "box"])
@@ -181,9 +182,12 @@ ARCHIVE = "type=oci,dest=web.tar"
 ZSTD = "type=registry,compression=zstd,force-compression=true"
 
 
+@pytest.mark.parametrize("builder", ["default", "box"])
 @pytest.mark.parametrize("more", ["push = true", CHECKED, f'{CHECKED}\nattest = ["type=provenance,mode=max"]'])
-def test_what_is_loaded_is_pushed_as_it_is(more: str, published: Published, docker: Docker, repository: str) -> None:
-    assert published("box", f"{more}\nload = true", BOTH[:1]) == ATTESTED
+def test_what_is_loaded_is_pushed_as_it_is(
+    builder: str, more: str, published: Published, docker: Docker, repository: str
+) -> None:
+    assert published(builder, f"{more}\nload = true", BOTH[:1]) == ATTESTED
     assert machine(docker, f"{repository}:1") == "x86_64"
 
 

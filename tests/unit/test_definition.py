@@ -206,6 +206,21 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
             ["type=docker", "type=image,push=true"],
             ["r/web:1"],
         ),
+        # there the image is in the store anyway: two outputs that give it its tags would be in each other's way
+        (ENGINE, "tags = ['r/web:1']\nload = true\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (
+            ENGINE,
+            "tags = ['r/web:1']\npush = true\noutput = ['type=docker', 'type=image', 'type=docker,dest=web.tar']",
+            ["type=docker,dest=/plan/web.tar", "type=image,push=true"],
+            ["r/web:1"],
+        ),
+        (
+            ENGINE,
+            "tags = ['r/web:1']\nload = true\noutput = ['type=registry,store=false']",
+            ["type=docker", "type=image,push=true,store=false"],
+            ["r/web:1"],
+        ),
+        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
         (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
