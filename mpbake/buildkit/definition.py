@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
+from mpbake.entries import is_set
 from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields
@@ -182,7 +183,7 @@ def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str 
     image = _image(piece, driver)
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
     found += _local_outputs(piece, parts)
-    if driver is Driver.DOCKER and image and image.get("store") != "false":
+    if driver is Driver.DOCKER and image and is_set(image, "store", default=True):
         found = [each for each in found if not _is_of_the_tags(each, piece)]
     return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
 

@@ -111,7 +111,7 @@ def test_groups_come_with_all_their_targets_or_not_at_all() -> None:
         ("tags = ['r/web']\npush = true", ["type=registry"]),
         ("load = true", ["type=docker"]),
         ("tags = ['r/web']\npush = true\nload = true", ["type=registry", "type=docker"]),
-        ("output = ['type=oci,dest=x.tar', '-']", ["type=oci,dest=/plan/x.tar", "type=tar,dest=-"]),
+        ("output = ['type=oci,dest=x.tar', 'o']", ["type=oci,dest=/plan/x.tar", "type=local,dest=/plan/o"]),
         ("tags = ['r/web']\noutput = ['type=image,push=true']", ["type=registry"]),
     ],
 )

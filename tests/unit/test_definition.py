@@ -235,8 +235,8 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         ),
         (
             CONTAINER,
-            "tags = ['r/web:1']\npush = true\noutput = ['-']",
-            ["type=tar,dest=-", "type=image,push=true"],
+            "tags = ['r/web:1']\npush = true\noutput = ['out']",
+            ["type=local,dest=/plan/out", "type=image,push=true"],
             ["r/web:1"],
         ),
     ],
@@ -528,7 +528,7 @@ def granted(attributes: str, *more: str) -> list[str]:
             ["fs.read=/plan", "fs.read=/plan/cache", "fs.write=/plan/cache"],
         ),
         (
-            "output = ['out', 'type=tar,dest=x.tar', '-']",
+            "output = ['out', 'type=tar,dest=x.tar']",
             ["fs.read=/plan", "fs.write=/plan/out", "fs.write=/plan/x.tar"],
         ),
         ("tags = ['r/web:1']\npush = true", ["fs.read=/plan"]),
