@@ -123,6 +123,7 @@ def _name_for(link: Target, platforms: Sequence[Platform]) -> str:
 
 
 def _outputs(target: Target) -> list[str]:
-    found = [format_fields({"type": "registry", **target.push_options})] if target.push else []
-    found += ["type=docker"] if target.load else []
-    return [*found, *target.outputs]
+    """What is pushed comes last: bake tells the digest of the last output."""
+    loaded = ["type=docker"] if target.load else []
+    pushed = [format_fields({"type": "registry", **target.push_options})] if target.push else []
+    return [*loaded, *target.outputs, *pushed]

@@ -107,6 +107,7 @@ class Code(StrEnum):
     NEEDS_TOGETHER = "needs-together"
     TAG_TWICE = "tag-twice"
     OUTPUT_NAMES_IMAGE = "output-names-image"
+    OUTPUT_NAMES_NO_FILE = "output-names-no-file"
     LOOPBACK_REGISTRY = "loopback-registry"
     # Placement
     NO_NODE = "no-node"

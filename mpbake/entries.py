@@ -20,6 +20,7 @@ _SECRETS = ("file", "env")
 _ATTESTATIONS = ("provenance", "sbom")
 _OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 _CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
+_FILES = ("docker", "oci", "tar")
 _FLAGS_OF_OUTPUTS = (
     *("force-compression", "name-canonical", "oci-mediatypes", "platform-split", "push", "push-by-digest"),
     *("registry.insecure", "rewrite-timestamp", "store", "tar", "unpack"),
@@ -69,6 +70,15 @@ def check_output(text: str) -> None:
     for key in fields:
         if key in _FLAGS_OF_OUTPUTS and fields[key]:
             _check_flag(key, fields[key])
+
+
+def check_destination(text: str) -> None:
+    """`type=tar,dest=web.tar`: an output of one file says where; that of `docker` may be loaded instead."""
+    fields = {"type": "tar", "dest": "-"} if text == "-" else {} if is_folder(text) else parse_fields(text)
+    kind, dest = fields.get("type", ""), fields.get("dest", "")
+    if kind in _FILES and (dest == "-" or not (dest or kind == "docker")):
+        msg = f"names no file, and standard output is not handed on\nname one: type={kind},dest=web.tar"
+        raise ValueError(msg)
 
 
 def is_folder(output: str) -> bool:

@@ -187,6 +187,11 @@ class Disturbed(BuildFailed):
 
 
 class Cancelled(MpbakeError):
-    """A step was stopped because the run was."""
+    """A step was stopped because the run was. Where it is `unsure`, tags that it was to give may have moved."""
 
     exit_code = 130
+
+    def __init__(self, message: str, *, hint: str = "", unsure: bool = False) -> None:
+        """`message` and `hint` as with every error."""
+        super().__init__(message, hint=hint)
+        self.unsure = unsure

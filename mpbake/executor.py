@@ -202,7 +202,8 @@ def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResul
         case Outcome():
             return StepResult(step=step, status=StepStatus.DONE, seconds=seconds, outcome=end)
         case Cancelled():
-            return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds)
+            outcome = Outcome(unsure=end.unsure)
+            return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds, outcome=outcome)
         case _:
             return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, error=end)
 

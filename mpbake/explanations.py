@@ -1304,6 +1304,18 @@ tags = ["example.com/web", "example.com/website"]
 output = ["type=registry"]
 """,
         ),
+        Code.OUTPUT_NAMES_NO_FILE: Explanation(
+            text="An output that is one file names none, or `-`: buildx would write it to standard output, which a run "
+            "does not hand on.",
+            wrong="""
+[targets.web]
+output = ["type=tar"]
+""",
+            right="""
+[targets.web]
+output = ["type=tar,dest=web.tar"]
+""",
+        ),
         Code.LOOPBACK_REGISTRY: Explanation(
             text="A node of another machine is to push to `localhost`, which is itself to it.",
             wrong="""

@@ -304,7 +304,7 @@ def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Pr
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
     for output in target.outputs:
         fields = parse_fields(output)
-        if fields.get("type") in _ONE_FILE or (fields.get("type") == "oci" and fields.get("dest", "-") == "-"):
+        if fields.get("type") in _ONE_FILE:
             message = f"its output {one_line(output)} is one file, but its platforms {_apart(pieces)}"
             hint = "use type=local, which writes a folder for each platform, or build one with --platform"
             yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)

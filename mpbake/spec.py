@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from mpbake.codes import Code
-from mpbake.entries import check_attestation, check_cache, check_output, check_secret, check_size
+from mpbake.entries import check_attestation, check_cache, check_destination, check_output, check_secret, check_size
 from mpbake.plan import Driver, Emulation, Publishing
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
@@ -295,7 +295,12 @@ TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields, Code.BAD_FIELDS)]], _TEMPLATE]
 Secrets = Annotated[list[Annotated[Text, _checked(check_secret, Code.BAD_FIELDS)]], _TEMPLATE]
 Attestations = Annotated[list[Annotated[Text, _checked(check_attestation, Code.BAD_FIELDS)]], _TEMPLATE]
-Outputs = Annotated[list[Annotated[Text, _checked(check_output, Code.BAD_FIELDS)]], _TEMPLATE]
+Outputs = Annotated[
+    list[
+        Annotated[Text, _checked(check_output, Code.BAD_FIELDS), _checked(check_destination, Code.OUTPUT_NAMES_NO_FILE)]
+    ],
+    _TEMPLATE,
+]
 Caches = Annotated[list[Annotated[Text, _checked(check_cache, Code.BAD_FIELDS)]], _TEMPLATE]
 Size = Annotated[Text, _checked(check_size, Code.BAD_SIZE)]
 Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], _TEMPLATE]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.bake import dump
 from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update
+from mpbake.errors import Cancelled
 from mpbake.events import StepAdvanced, StepSaid
 
 if TYPE_CHECKING:
@@ -53,22 +54,26 @@ class Bake:
     hide: Callable[[str], str] = field(default=str)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make the call, and tell `reporter` how it goes. Raises Cancelled, Unreachable."""
+        """Make the call, and tell `reporter` how it goes. Raises Cancelled, unsure of what it exported; Unreachable."""
         ready = call.ready
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(call.metadata)] if call.metadata else []
         command += [part for grant in self._grants(call.definition) for part in ("--allow", grant)]
-        with _Follower(call.steps, reporter, call.log, self.hide).open() as follower:
-            found = self.docker.run(
-                [*command, *call.steps],
-                endpoint=ready.endpoint,
-                environment=ready.environment,
-                given=dump(call.definition),
-                cwd=self.root,
-                timeout=call.timeout or None,
-                on_stderr=follower.feed,
-                watch=call.watch,
-            )
+        follower = _Follower(call.steps, reporter, call.log, self.hide)
+        try:
+            with follower.open():
+                found = self.docker.run(
+                    [*command, *call.steps],
+                    endpoint=ready.endpoint,
+                    environment=ready.environment,
+                    given=dump(call.definition),
+                    cwd=self.root,
+                    timeout=call.timeout or None,
+                    on_stderr=follower.feed,
+                    watch=call.watch,
+                )
+        except Cancelled as stop:
+            raise Cancelled(stop.message, unsure=follower.progress.exporting) from stop
         return found, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall, target_of
-from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push
+from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, stopped_text
 from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.loading import loaded
@@ -132,7 +132,10 @@ class Builds:
             return None
         definition = load_definition(piece, load.platform)
         call = replace(built, steps={piece.target.name: piece}, definition=definition, metadata=None)
-        return self._single(piece, call, reporter)
+        try:
+            return self._single(piece, call, reporter)
+        except Cancelled as stop:  # what the piece was to push it has pushed
+            raise Cancelled(stop.message, unsure=True) from stop
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -202,12 +205,13 @@ class Builds:
         # A part alone is never pushed.
         again = self.repeat(piece.target if is_of_push(progress) else piece)
         repeat = self.bake.hide(again)
+        told = f"\n{stopped_text(tags, progress)}" if tags else ""
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
-            return self._lost(piece, f"no progress and no answer within {limit}", call.log)
+            return self._lost(piece, f"no progress and no answer within {limit}{told}", call.log)
         if found.timed_out:
             limit = duration(call.timeout)
-            message = f"took longer than its timeout of {limit}\nlog: {call.log}"
+            message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         error = build_error(progress, tags, repeat, str(call.log), check)
@@ -215,7 +219,7 @@ class Builds:
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
-            return self._lost(piece, f"it does not answer any more: {said}", call.log)
+            return self._lost(piece, f"it does not answer any more: {said}{told}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:

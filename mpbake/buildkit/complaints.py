@@ -83,8 +83,7 @@ def build_error(
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
-        # BuildKit calls the push of a manifest complete also when it was refused.
-        lines.append(moved_text(tags, set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))))
+        lines.append(stopped_text(tags, progress) if kind is NodeLost else moved_text(tags, _moved(progress)))
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
 
@@ -115,12 +114,22 @@ def is_doubtful(error: MpbakeError) -> bool:
     return not (_PUSHING.search(message) or _RESOLVING.search(message))
 
 
-def moved_text(tags: Sequence[str], moved: Collection[str]) -> str:
-    """Which of `tags` name the new image by now, and which do not."""
+def _moved(progress: Progress) -> set[str]:
+    """The tags that a build has pushed: BuildKit calls the push of a manifest complete also when it was refused."""
+    return set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))
+
+
+def stopped_text(tags: Sequence[str], progress: Progress) -> str:
+    """As `moved_text`, for a build whose end nobody has heard of: what it was about to push may have moved."""
+    return moved_text(tags, _moved(progress), rest="may have moved" if progress.exporting else "not moved")
+
+
+def moved_text(tags: Sequence[str], moved: Collection[str], *, rest: str = "not moved") -> str:
+    """Which of `tags` name the new image by now, and which do not; `rest` is what is said of these."""
     known = {_familiar(each) for each in moved}
     done = [tag for tag in tags if _familiar(tag) in known]
-    rest = [tag for tag in tags if tag not in done]
-    return f"moved: {', '.join(done) or 'none'}; not moved: {', '.join(rest) or 'none'}"
+    others = [tag for tag in tags if tag not in done]
+    return f"moved: {', '.join(done) or 'none'}; {rest}: {', '.join(others) or 'none'}"
 
 
 def _familiar(tag: str) -> str:

@@ -7,9 +7,10 @@ import json
 import posixpath
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
+from mpbake.entries import is_set
 from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields
@@ -31,6 +32,7 @@ _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _OF_THE_RESULT = ("annotations", "attest")
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _IN_THE_STORE = {"type": "image"}
+_NAMING = ("docker", "image")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
@@ -174,18 +176,46 @@ def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> d
 
 
 def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:
-    """Where the results of a piece go; see `bake_definition`."""
-    target = piece.target
-    found = []
-    if piece.delivery is Delivery.TAGS:
-        found.append(format_fields({"type": "image", "push": "true", **target.push_options}))
-    elif piece.delivery is Delivery.UNTAGGED:
-        fields = _IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)
-        found.append(format_fields({**fields, **target.push_options}))
-    if target.load and load:
-        names = ",".join(target.tags) if piece.delivery is Delivery.UNTAGGED else ""
-        found.append(format_fields({"type": "docker"} | ({"name": names} if names else {})))
-    return [*found, *_local_outputs(piece, parts)] or ["type=cacheonly"]
+    """Where the results of a piece go; see `bake_definition`.
+
+    The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
+    """
+    image = _image(piece, driver)
+    found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
+    found += _local_outputs(piece, parts)
+    if driver is Driver.DOCKER and image and is_set(image, "store", default=True):
+        found = [each for each in found if not _is_of_the_tags(each, piece)]
+    return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
+
+
+def _is_of_the_tags(output: str, piece: BuildPiece) -> bool:
+    """Whether an output gives an image in an engine its tags: its own builder does so with what it pushes, too.
+
+    Two that do so at once get in each other's way.
+    """
+    fields = parse_fields(output)
+    plain = fields.get("type") in _NAMING and not {"name", "dest", "context"} & set(fields)
+    return plain or fields == _loaded_by(piece)
+
+
+def _loaded_by(piece: BuildPiece) -> dict[str, str]:
+    """The output that loads a piece; what is not built under its tags says them itself."""
+    names = ",".join(piece.target.tags) if piece.delivery is Delivery.UNTAGGED else ""
+    return {"type": "docker"} | ({"name": names} if names else {})
+
+
+def _image(piece: BuildPiece, driver: Driver) -> dict[str, str]:
+    """The output that pushes the image of a piece, or keeps it to be pushed; none where nothing is."""
+    options = piece.target.push_options
+    match piece.delivery:
+        case Delivery.KEEP:
+            return {}
+        case Delivery.TAGS:
+            return {"type": "image", "push": "true", **options}
+        case Delivery.UNTAGGED:
+            return {**(_IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)), **options}
+        case _:
+            assert_never(piece.delivery)
 
 
 def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:

@@ -18,6 +18,7 @@ _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
 _MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
+_EXPORT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting to|pushing) ")
 _WITH_DOCKER = re.compile(r"(?:\[[^\]]+\] )?pushing (\S+) with docker")
 
 
@@ -77,6 +78,11 @@ class Progress:
     def moved(self) -> tuple[str, ...]:
         """The tags that have been pushed so far."""
         return tuple(self._moved)
+
+    @property
+    def exporting(self) -> bool:
+        """Whether something that was built has begun to go somewhere, be it only to be pushed next."""
+        return any(_EXPORT.match(vertex.name) for vertex in self._vertexes.values() if vertex.started)
 
     @property
     def failed(self) -> Failed | None:

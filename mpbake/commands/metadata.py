@@ -11,7 +11,7 @@ from mpbake.errors import UsageError
 from mpbake.files import write_named
 from mpbake.references import parse_reference
 from mpbake.report.lines import finished as finished_line
-from mpbake.report.summary import is_own, is_worth_a_word, status_of
+from mpbake.report.summary import is_own, is_worth_a_word, status_of, unsure_text
 from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
 from mpbake.text import one_line, printable
 
@@ -59,10 +59,15 @@ def metadata_of(graph: BuildGraph, finished: RunFinished, hide: Callable[[str], 
 
 
 def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
-    """What went wrong with a target, and why parts of it were not started; `causes` are the errors of all steps."""
+    """What went wrong with a target, which tags may have moved, and why parts of it were not started.
+
+    `causes` are the errors of all steps.
+    """
     for result in results:
         if result.error is not None:
             yield result.error.message
+        elif unsure := unsure_text(result):
+            yield unsure
         elif result.status is StepStatus.SKIPPED and is_worth_a_word(result):
             because = f": {causes[result.blame].message}" if result.blame in causes else ""
             yield f"{finished_line(result)}{because}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.graph import linked
 from mpbake.report import lines
-from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
+from mpbake.steps import BuildPiece, Delivery, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration
 
 if TYPE_CHECKING:
@@ -118,13 +118,30 @@ def errors_text(finished: RunFinished) -> str:
     for result in finished.results:
         if result.status is StepStatus.SKIPPED and is_worth_a_word(result):
             found += ["", lines.finished(result)]
-        if result.status is StepStatus.CANCELLED and isinstance(result.step, Publish) and result.seconds:
-            step = result.step
-            left = [tag for tag in step.every_tag if tag not in (*step.earlier_tags, *step.target.tags)]
-            found += ["", f"{lines.finished(result)}; these tags may have moved: {', '.join(step.target.tags)}"]
-            found += [f"moved before: {', '.join(step.earlier_tags)}"] if step.earlier_tags else []
-            found += [f"not moved: {', '.join(left)}"] if left else []
+        unsure = unsure_text(result)
+        found += ["", unsure] if unsure else []
     for result in finished.results:
         if result.error is not None:
             found += ["", f"error: {lines.label(result.step)}: {result.error}"]
     return "\n".join([*found, ""]) if found else ""
+
+
+def unsure_text(result: StepResult) -> str:
+    """Which tags may have moved, since the step that was to give them was stopped meanwhile; empty where none may."""
+    step = result.step
+    before: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    if result.status is not StepStatus.CANCELLED:
+        return ""
+    match step:
+        case BuildPiece(delivery=Delivery.TAGS) if result.outcome.unsure:
+            pass
+        case Publish() if result.seconds:
+            before = step.earlier_tags
+            left = tuple(tag for tag in step.every_tag if tag not in (*before, *step.target.tags))
+        case _:
+            return ""
+    found = [f"{lines.finished(result)}; these tags may have moved: {', '.join(step.target.tags)}"]
+    found += [f"moved before: {', '.join(before)}"] if before else []
+    found += [f"not moved: {', '.join(left)}"] if left else []
+    return "\n".join(found)

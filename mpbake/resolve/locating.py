@@ -41,8 +41,6 @@ class Locating:
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
         folder = self._from("output", at)
-        if entry == "-":
-            return "type=tar,dest=-"
         if is_folder(entry):
             return format_fields({"type": "local", "dest": str(folder / entry)})
         return _fields(entry, folder)

@@ -72,7 +72,7 @@ def resolved(folder: Path) -> dict[str, Any]:
 
 def outputs(target: dict[str, Any]) -> list[dict[str, str] | str]:
     pushed = [{"type": "registry", **target["push_options"]}] if target["push"] else []
-    return [*pushed, *(["type=docker"] if target["load"] else []), *target["outputs"]]
+    return [*(["type=docker"] if target["load"] else []), *target["outputs"], *pushed]
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in PLANS.glob("*/build.toml")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from testbed.registry_client import platforms_of
@@ -43,7 +43,8 @@ driver = "docker-container"
 
 
 def machine(docker: Docker, image: str, platform: str = "linux/amd64") -> str:
-    return docker("run", "--rm", "--quiet", "--network=none", "--platform", platform, image, "cat", "/machine").strip()
+    here = ("--rm", "--pull=never", "--network=none", "--platform", platform)
+    return docker("run", *here, image, "cat", "/machine").strip()
 
 
 @pytest.mark.parametrize("builder", ["default", "box"])
@@ -149,6 +150,61 @@ def test_a_plain_archive_of_several_nodes_is_refused(
     done = run_mpbake(["plan", "web"])
     assert done.returncode == 3
     assert "its output type=tar" in done.stderr
+
+
+class Published(Protocol):
+    """Publishes a target that has another result besides."""
+
+    def __call__(self, builder: str, more: str, platforms: list[str]) -> set[str]:
+        """See that what the registry serves is what was pushed; what is attested there, by type."""
+
+
+@pytest.fixture
+def published(testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path) -> Published:
+    def publish(builder: str, more: str, platforms: list[str]) -> set[str]:
+        plan = plan_of(testbed, builder, repository, more, platforms) + '[builders.engine]\ndriver = "docker"\n'
+        (tmp_path / "build.toml").write_text(plan)
+        done = run_mpbake(["run", "web", "--metadata-file", "m.json"])
+        assert done.returncode == 0, done.stderr
+        digest, index = testbed.registry.client.manifest(f"{repository}:1")
+        assert json.loads((tmp_path / "m.json").read_bytes())["web"]["containerimage.digest"] == digest
+        assert platforms_of(index) == platforms
+        entries = json.loads(index)["manifests"]
+        return {each["annotations"][TYPE] for each in entries if TYPE in each.get("annotations", {})}
+
+    return publish
+
+
+TYPE = "vnd.docker.reference.type"
+ATTESTED = {"attestation-manifest"}
+CHECKED = 'push = true\nchecks = [{ run = ["true"] }]'
+ARCHIVE = "type=oci,dest=web.tar"
+ZSTD = "type=registry,compression=zstd,force-compression=true"
+
+
+@pytest.mark.parametrize("builder", ["default", "box"])
+@pytest.mark.parametrize("more", ["push = true", CHECKED, f'{CHECKED}\nattest = ["type=provenance,mode=max"]'])
+def test_what_is_loaded_is_pushed_as_it_is(
+    builder: str, more: str, published: Published, docker: Docker, repository: str
+) -> None:
+    assert published(builder, f"{more}\nload = true", BOTH[:1]) == ATTESTED
+    assert machine(docker, f"{repository}:1") == "x86_64"
+
+
+@pytest.mark.parametrize(
+    ("builder", "more", "attested"),
+    [
+        ("box", f'output = ["{ZSTD}", "{ARCHIVE}"]', ATTESTED),
+        ("two", f'push = true\noutput = ["{ARCHIVE}"]\nattest = ["type=provenance,disabled=true"]', set()),
+        ("engine", f'push = true\noutput = ["{ARCHIVE}"]', ATTESTED),
+        ("engine", f'{CHECKED}\noutput = ["{ARCHIVE}"]', ATTESTED),
+    ],
+)
+def test_what_is_put_into_an_archive_is_pushed_as_it_is(
+    builder: str, more: str, attested: set[str], published: Published, tmp_path: Path
+) -> None:
+    assert published(builder, more, BOTH) == attested
+    assert layout(tmp_path / "web.tar")[1]
 
 
 @pytest.mark.parametrize("builder", ["default", "box", "two"])

@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from testbed.registry import PASSWORD, USER
 from testbed.registry_client import platforms_of
 
+from tests.engine.test_failures import CHECKOUT
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.registry import ProcessRegistry, Registry
@@ -111,6 +117,36 @@ def test_registry_out_of_reach(
     assert "the registry does not answer" in done.stderr or "is the registry up and reachable" in done.stderr
     assert "Traceback" not in done.stderr
     assert registry.client.tags(unique) == []
+
+
+@pytest.fixture
+def silent_registry() -> Iterator[str]:
+    """The host of a registry that takes what it is told and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"localhost:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("how", ["timeout", "signal"])
+@pytest.mark.parametrize("builder", ["default", "box"])
+def test_a_push_that_is_stopped_says_that_its_tags_may_have_moved(
+    how: str, builder: str, testbed: Testbed, testbed_env: dict[str, str], silent_registry: str, tmp_path: Path
+) -> None:
+    tag = f"{silent_registry}/web:1"
+    more = 'timeout = "5s"' if how == "timeout" else ""
+    plan = plan_of(testbed, builder, [tag], more).replace('"linux/amd64", "linux/arm64"', '"linux/amd64"', 1)
+    (tmp_path / "build.toml").write_text(plan)
+    command = (sys.executable, "-m", "mpbake", "run", "web", "--metadata-file", "m.json")
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "exporting to image" in line)
+        if how == "signal":
+            process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    (error,) = json.loads((tmp_path / "m.json").read_bytes())["web"]["mpbake"]["errors"]
+    word = "moved: none; may have moved" if how == "timeout" else "cancelled; these tags may have moved"
+    for text in (said, error):
+        assert f"{word}: {tag}\n" in f"{text}\n"
 
 
 @pytest.mark.parametrize("builder", ["default", "box", "two"])

@@ -14,13 +14,13 @@ from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.nodes import Nodes
-from mpbake.errors import BuildFailed, Disturbed, NodeLost, Unreachable, UsageError
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid
 from mpbake.state import State
 from mpbake.steps import BuildPiece, CheckPiece, Outcome
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.graphs import graph_of_text
-from tests.unit.rawjson import log, raw, vertex
+from tests.unit.rawjson import log, raw, status, vertex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,6 +182,56 @@ def test_a_timeout(tmp_path: Path) -> None:
     assert found.hint == "where that is too short, raise timeout; repeat with: again api"
 
 
+LATE = Completed(returncode=1, stdout="", stderr="", timed_out=True)
+STALLED = Completed(returncode=1, stdout="", stderr="", stalled=True)
+WORKING = raw(vertex(1, "[1/2] RUN make", "1"))
+PUSHING = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1"))
+PUSHED = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
+GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
+
+
+@pytest.mark.parametrize(
+    ("docker", "lines"),
+    [
+        (Baking(WORKING, LATE), ("took longer than its timeout of 1m00s", "moved: none; not moved: r/web:1, r/web:2")),
+        (Baking(PUSHING, LATE), ("took longer", "moved: none; may have moved: r/web:1, r/web:2")),
+        (Baking(PUSHED, LATE), ("took longer", "moved: r/web:1; may have moved: r/web:2")),
+        (Baking(PUSHED, STALLED), ("node x/local was lost: no progress", "moved: r/web:1; may have moved: r/web:2")),
+        (Baking(PUSHED + GONE, failed("")), ("node x/local was lost: rpc", "moved: r/web:1; may have moved: r/web:2")),
+        (
+            Baking(PUSHED + b"ERROR: context canceled\n", failed(""), alive=False),
+            ("node x/local was lost: it does not answer", "moved: r/web:1; may have moved: r/web:2"),
+        ),
+    ],
+)
+def test_what_was_stopped_tells_which_tags_have_moved(docker: Baking, lines: tuple[str, str], tmp_path: Path) -> None:
+    plan = PLAN.replace('["r/web:1"]', '["r/web:1", "r/web:2"]\ntimeout = "1m"')
+    try:
+        message = built(tmp_path, docker, pieces_of("web", plan=plan))["web"].message
+    except NodeLost as error:
+        message = error.message
+    first, second, *_ = message.splitlines()
+    assert first.startswith(lines[0])
+    assert second == lines[1]
+
+
+class Stopped(Baking):
+    """The run is stopped when it has said what it says."""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        found = super().run(arguments, **settings)
+        if "bake" in arguments:
+            raise Cancelled("cancelled")
+        return found
+
+
+@pytest.mark.parametrize(("says", "unsure"), [(WORKING, False), (PUSHING, True), (PUSHED, True)])
+def test_what_was_cancelled_says_whether_its_tags_may_have_moved(says: bytes, tmp_path: Path, *, unsure: bool) -> None:
+    with pytest.raises(Cancelled) as found:
+        built(tmp_path, Stopped(says), pieces_of("web"))
+    assert found.value.unsure is unsure
+
+
 REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'
 
 
@@ -328,6 +378,22 @@ def test_what_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     found = built(tmp_path, Store(failed("")), pieces_of("web", "tool", plan=LOADING))
     assert isinstance(found["web"], BuildFailed)
     assert isinstance(found["tool"], Outcome)
+
+
+class StoppedStore(Store):
+    """The run is stopped before anything is loaded."""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        if "bake" in arguments and "--metadata-file" not in arguments:
+            raise Cancelled("cancelled")
+        return super().run(arguments, **settings)
+
+
+def test_what_was_cancelled_before_it_was_loaded_has_been_pushed(tmp_path: Path) -> None:
+    plan = LOADING.replace("checks = [{ run = ['true'] }]".replace("'", '"'), "push = true")
+    with pytest.raises(Cancelled) as found:
+        built(tmp_path, StoppedStore(), pieces_of("web", plan=plan))
+    assert found.value.unsure
 
 
 def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:

@@ -203,13 +203,28 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             CONTAINER,
             "tags = ['r/web:1']\nload = true\npush = true",
-            ["type=image,push=true", "type=docker"],
+            ["type=docker", "type=image,push=true"],
+            ["r/web:1"],
+        ),
+        # there the image is in the store anyway: two outputs that give it its tags would be in each other's way
+        (ENGINE, "tags = ['r/web:1']\nload = true\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (
+            ENGINE,
+            "tags = ['r/web:1']\npush = true\noutput = ['type=docker', 'type=image', 'type=docker,dest=web.tar']",
+            ["type=docker,dest=/plan/web.tar", "type=image,push=true"],
             ["r/web:1"],
         ),
         (
+            ENGINE,
+            "tags = ['r/web:1']\nload = true\noutput = ['type=registry,store=false']",
+            ["type=docker", "type=image,push=true,store=false"],
+            ["r/web:1"],
+        ),
+        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
-            [BY_DIGEST, 'type=docker,"name=r/web:1,s:5000/web:1"'],
+            ['type=docker,"name=r/web:1,s:5000/web:1"', BY_DIGEST],
             None,
         ),
         (
@@ -220,8 +235,8 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         ),
         (
             CONTAINER,
-            "tags = ['r/web:1']\npush = true\noutput = ['-']",
-            ["type=image,push=true", "type=tar,dest=-"],
+            "tags = ['r/web:1']\npush = true\noutput = ['out']",
+            ["type=local,dest=/plan/out", "type=image,push=true"],
             ["r/web:1"],
         ),
     ],
@@ -235,7 +250,7 @@ def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], ta
 
 def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
     (piece,) = pieces_of("platforms = ['linux/amd64']\ntags = ['r/web:1']\noutput = ['type=registry', 'out']")
-    assert outputs(piece, CONTAINER) == ["type=image,push=true", "type=local,dest=/plan/out"]
+    assert outputs(piece, CONTAINER) == ["type=local,dest=/plan/out", "type=image,push=true"]
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -513,7 +528,7 @@ def granted(attributes: str, *more: str) -> list[str]:
             ["fs.read=/plan", "fs.read=/plan/cache", "fs.write=/plan/cache"],
         ),
         (
-            "output = ['out', 'type=tar,dest=x.tar', '-']",
+            "output = ['out', 'type=tar,dest=x.tar']",
             ["fs.read=/plan", "fs.write=/plan/out", "fs.write=/plan/x.tar"],
         ),
         ("tags = ['r/web:1']\npush = true", ["fs.read=/plan"]),

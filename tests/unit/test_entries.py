@@ -10,6 +10,7 @@ import pytest
 from mpbake.entries import (
     check_attestation,
     check_cache,
+    check_destination,
     check_limit,
     check_output,
     check_secret,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         ),
         (check_attestation, ["type=sbom,disabled=1", "type=sbom,DISABLED=F"]),
         (check_output, ["type=image,name=a,push=true", "type=cacheonly", "type=registry", "type=novelty,x=y"]),
+        (check_destination, ["out", "a-", "dest=-", "type=docker", "type=tar,dest=x", "type=OCI", "type=image"]),
         (check_cache, ["user/app", "user/app:1,user/b", "type=gha,scope=x", "type=inline", "type=novelty", "type=s3"]),
         (check_size, ["0", "64m", "64M", "1.5g", "1.5 GiB", "128mb", "67108864", "1e6", "2kb"]),
         (check_limit, ["nofile=10", "nofile=1:2", "core=-1", "memlock=infinity:-1"]),
@@ -67,6 +69,21 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
             check_attestation,
             "type=sbom,disabled=",
             'disabled: "" is neither true nor false\nwrite disabled=true or disabled=false',
+        ),
+        *(
+            (
+                check_destination,
+                text,
+                f"names no file, and standard output is not handed on\nname one: type={kind},dest=web.tar",
+            )
+            for text, kind in (
+                ("-", "tar"),
+                ("type=tar", "tar"),
+                ("type=tar,dest=-", "tar"),
+                ("TYPE=oci,dest=", "oci"),
+                ("type=oci,tar=false", "oci"),
+                ("type=docker,DEST=-", "docker"),
+            )
         ),
         (check_cache, "type=registri,ref=x", 'unknown type "registri"\ndid you mean "registry"?'),
         (check_cache, "typ=registry,ref=x", 'a type is missing\ndid you mean "type"?'),

@@ -266,6 +266,16 @@ def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> No
     ]
 
 
+@pytest.mark.parametrize("unsure", [True, False])
+def test_of_a_step_that_was_stopped_it_is_known_whether_its_tags_may_have_moved(*, unsure: bool) -> None:
+    runner = FakeRunner({"build a native on default/local": Cancelled("cancelled", unsure=unsure)})
+    reporter = Recorder()
+    executed(graph_of_text(CHAIN), runner, reporter)
+    ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
+    (stopped,) = [each for each in ended if each.step.key == "build a native on default/local"]
+    assert stopped.outcome.unsure is unsure
+
+
 # --- trying again -----------------------------------------------------------------------------------------------------
 
 POOL = """

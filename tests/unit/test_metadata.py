@@ -153,6 +153,18 @@ def test_what_failed_has_pushed_nothing(tmp_path: Path) -> None:
     assert web["platforms"]["linux/arm64"]["pushed"] == ""
 
 
+def test_what_was_stopped_says_which_tags_may_have_moved() -> None:
+    graph = plan("'linux/arm64'")
+    stopped = StepResult(
+        step=piece_of(graph, "web"), status=StepStatus.CANCELLED, seconds=1, outcome=Outcome(unsure=True)
+    )
+    web = metadata_of(graph, RunFinished(results=(stopped,), seconds=1, signal=2), str)["web"]["mpbake"]
+    assert (web["status"], web["errors"]) == (
+        "cancelled",
+        [f"build web linux/arm64 on release/arm: cancelled; these tags may have moved: {', '.join(TAGS)}"],
+    )
+
+
 def test_what_was_not_started_says_why(tmp_path: Path) -> None:
     """By the words of the reporter, and by the error of what failed, which is no target's own."""
     graph = plan("'linux/arm64'")

@@ -367,9 +367,6 @@ def test_an_image_from_several_nodes_is_loaded_in_part() -> None:
 def test_an_archive_from_several_nodes_is_joined_if_it_is_a_file() -> None:
     output = "output = ['type=oci,dest=web.tar']"
     assert "problem" not in placed("intel = amd64\narm = arm64", "amd64 arm64", output)
-    assert "type=oci,dest=- is one file" in placed(
-        "intel = amd64\narm = arm64", "amd64 arm64", "output = ['type=oci,dest=-']"
-    )
 
 
 @pytest.mark.parametrize("kind", ["tar", "docker"])

@@ -286,3 +286,18 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
     assert [update.activity for update in updates if update.activity] == ["[1/2] RUN ***"]
     assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
     assert progress.text == 'ERROR: ***\n{"***": ['
+
+
+@pytest.mark.parametrize(
+    ("name", "exporting"),
+    [
+        ("[2/2] RUN echo exporting to image", False),
+        ("exporting to image", True),
+        ("[web] exporting to image", True),
+        ("exporting to docker image format", True),
+        ("[web] pushing r/web:1 with docker", True),
+    ],
+)
+def test_whether_something_has_begun_to_go_somewhere(name: str, *, exporting: bool) -> None:
+    assert not followed(raw(vertex(1, name)))[0].exporting
+    assert followed(raw(vertex(1, name, "1")))[0].exporting is exporting

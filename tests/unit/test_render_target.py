@@ -304,7 +304,7 @@ ANYWHERE: Mapping[str, st.SearchStrategy[Any]] = {
     "tags": st.lists(st.sampled_from(["r/a", "r/b:1", "localhost:5000/c:x"]), max_size=3),
     "secret": st.lists(st.sampled_from(["id=a,env=A", "id=b,src=b", "id=b"]), max_size=3),
     "ssh": st.lists(st.sampled_from(["default", "k=a.pem,/b.pem", "e="]), max_size=2),
-    "output": st.lists(st.sampled_from(["out", "-", "type=docker", 'type=tar,"dest=a,b"']), max_size=2),
+    "output": st.lists(st.sampled_from(["out", "a-b", "type=docker", 'type=tar,"dest=a,b"']), max_size=2),
     "load": st.booleans(),
     "checks": st.lists(
         st.fixed_dictionaries({"run": st.lists(TEXTS.filter(bool), min_size=1, max_size=2)}), max_size=2

@@ -710,6 +710,23 @@ def test_what_may_have_moved_when_it_was_interrupted() -> None:
     )
 
 
+def test_what_a_build_that_was_interrupted_may_have_pushed() -> None:
+    run = Run(
+        graph_of_text("""
+        [targets.web]
+        tags = ["r/web:1", "r/web:2"]
+        push = true
+        [targets.tool]
+        tags = ["r/tool:1"]
+        """)
+    )
+    unsure = Outcome(unsure=True)
+    stopped = [run.result(f"build {name}", CANCELLED, outcome=unsure) for name in ("web", "tool")]
+    said = "build web native on default/local: cancelled; these tags may have moved: r/web:1, r/web:2"
+    assert errors_text(run.finished(*stopped, signal=2)) == f"\n{said}\n"
+    assert errors_text(run.finished(run.result("build web", CANCELLED), signal=2)) == ""
+
+
 def test_checks_run_side_by_side() -> None:
     run = together()
     finished = run.finished(run.result("check tool native (1)", seconds=5.0), seconds=1.0)

@@ -232,7 +232,7 @@ BASES = [
     platforms = "{{ list }}"
     secret = ["id=x,src=x", "id=y,env=Y"]
     ssh = ["default", "k=k.pem"]
-    output = ["out", "type=tar,dest=-"]
+    output = ["out", "type=tar,dest=out.tar"]
     cache-from = ["type=local,src=cache"]
     cache-to = ["type=local,dest=cache"]
     attest = ["type=sbom"]

@@ -87,7 +87,7 @@ INHERITED: list[tuple[str, str, str, Any, Any]] = [
         ["type=sbom", "type=provenance,mode=min"],
         ["type=sbom", "mode=max,type=provenance"],
     ),
-    ("output", '["type=local,dest=/a"]', '["type=tar,dest=-"]', ["type=local,dest=/a"], ["type=tar,dest=-"]),
+    ("output", '["type=local,dest=/a"]', '["type=tar,dest=/b"]', ["type=local,dest=/a"], ["type=tar,dest=/b"]),
     ("push", "true", "false", True, False),
     ("load", "true", "false", True, False),
     ("needs", '["other"]', '["another", "other"]', ["other"], ["other", "another"]),

@@ -267,18 +267,27 @@ def test_tags_are_completed_and_listed_once() -> None:
         ('["type=registry", "type=local,dest=out"]', True, ("type=local,dest=/plan/out",)),
         ('["type=local,dest=out", "{{ \'\' }}"]', False, ("type=local,dest=/plan/out",)),
         ('["type=docker"]', False, ("type=docker",)),
-        ('["type=oci,dest=-"]', False, ("type=oci,dest=-",)),
+        ('["type=oci,dest=a.tar"]', False, ("type=oci,dest=/plan/a.tar",)),
         ('["type=tar,dest=a/b.tar"]', False, ("type=tar,dest=/plan/a/b.tar",)),
         ("""['type=local,"dest=a,b"']""", False, ('type=local,"dest=/plan/a,b"',)),
         ('["out"]', False, ("type=local,dest=/plan/out",)),
         ('["/out"]', False, ("type=local,dest=/out",)),
-        ('["-"]', False, ("type=tar,dest=-",)),
         ('["type=image,name="]', False, ("type=image,name=",)),
     ],
 )
 def test_outputs(output: str, outputs: tuple[str, ...], *, push: bool) -> None:
     target = target_of_text(f'\n[targets.web]\ntags = ["web"]\noutput = {output}')
     assert (target.push, target.outputs) == (push, outputs)
+
+
+@pytest.mark.parametrize("output", ["-", "type=tar,dest=-", "type=oci", "{{ 'type=oci' }}"])
+def test_an_output_that_is_one_file_names_it(output: str) -> None:
+    kind = "oci" if "oci" in output else "tar"
+    message = "names no file, and standard output is not handed on"
+    said = f'    output = ["{output}"]\n  = name one: type={kind},dest=web.tar'
+    assert problems_of_text(f'\n[targets.web]\noutput = ["{output}"]') == (
+        f"build.toml:3: targets.web.output[0]: {message}\n{said}"
+    )
 
 
 @pytest.mark.parametrize("written", ["push = true", 'output = ["type=registry"]', 'output = ["type=image,push=true"]'])

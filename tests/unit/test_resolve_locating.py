@@ -95,10 +95,10 @@ def located(folder: Path, target: Target) -> dict[str, Any]:
         ),
         (
             "output",
-            "['a', 'type=tar,dest=a.tar', '-']",
+            "['a', 'type=tar,dest=a.tar', 'a-']",
             "['type=local,dest=b']",
             (
-                ["type=local,dest=@/sub/a", "type=tar,dest=@/sub/a.tar", "type=tar,dest=-"],
+                ["type=local,dest=@/sub/a", "type=tar,dest=@/sub/a.tar", "type=local,dest=@/sub/a-"],
                 ["type=local,dest=@/b"],
                 ["type=local,dest=@/b"],
             ),
