@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mpbake.references import parse_fields, parse_flag, split_fields
+from mpbake.references import named_fields, parse_fields, parse_flag, split_fields
 from mpbake.text import closest, did_you_mean, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _OF_SECRET = ("id", "src", "source", "env", "type")
 _SECRETS = ("file", "env")
@@ -125,19 +125,16 @@ def check_limit(text: str) -> None:
         raise ValueError(msg)
 
 
-def _pairs(parts: Iterable[str], example: str) -> dict[str, str]:
-    """The fields by their keys, which may be in upper case."""
-    fields = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if not equals:
-            msg = f'"{short_name(part)}" is no key=value field\nfor example {example}'
-            raise ValueError(msg)
-        fields[key.strip().lower()] = value
-    return fields
+def _pairs(parts: Sequence[str], example: str) -> dict[str, str]:
+    """The fields by their keys, all of which have a value."""
+    wrong = next((part for part in parts if "=" not in part), None)
+    if wrong is not None:
+        msg = f'"{short_name(wrong)}" is no key=value field\nfor example {example}'
+        raise ValueError(msg)
+    return named_fields(parts)
 
 
-def _typed(parts: Iterable[str], example: str) -> dict[str, str]:
+def _typed(parts: Sequence[str], example: str) -> dict[str, str]:
     """The fields of what has to say its type."""
     fields = _pairs(parts, example)
     if not fields.get("type"):

@@ -240,6 +240,11 @@ def mark_differences(found: str, declared: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 
+def action_on_entry(changes: Iterable[Change]) -> Action | None:
+    """What `changes` do to a builder's entry in buildx's store; None where it is right."""
+    return next((change.action for change in changes if change.thing is Thing.ENTRY), None)
+
+
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 

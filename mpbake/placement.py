@@ -186,6 +186,9 @@ class _Rank(IntEnum):
     SILENT = 4
 
 
+_RANKS = {How.NATIVE: _Rank.NATIVE, How.UNKNOWN: _Rank.UNKNOWN, How.EMULATED: _Rank.EMULATED}
+
+
 def _rank(builder: Builder, how: How, *, silent: bool) -> _Rank:
     """The rank of a node that does not declare the platform.
 
@@ -193,7 +196,7 @@ def _rank(builder: Builder, how: How, *, silent: bool) -> _Rank:
     """
     if how is How.UNKNOWN and silent and builder.emulation is not Emulation.FORBID:
         return _Rank.SILENT
-    return {How.NATIVE: _Rank.NATIVE, How.UNKNOWN: _Rank.UNKNOWN, How.EMULATED: _Rank.EMULATED}[how]
+    return _RANKS[how]
 
 
 def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform]:

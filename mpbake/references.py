@@ -7,9 +7,13 @@ import io
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mpbake.text import one_line, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The grammar of the distribution project's reference package: host[:port]/path components, then a tag.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -99,7 +103,12 @@ def parse_fields(text: str) -> dict[str, str]:
 
     Keys may be written in upper case. Raises ValueError with a sentence for people.
     """
-    return {key.strip().lower(): value for key, _, value in (part.partition("=") for part in split_fields(text))}
+    return named_fields(split_fields(text))
+
+
+def named_fields(fields: Iterable[str]) -> dict[str, str]:
+    """Fields that `split_fields` gives by their keys, which may be written in upper case."""
+    return {key.strip().lower(): value for key, _, value in (each.partition("=") for each in fields)}
 
 
 def parse_flag(text: str) -> bool:

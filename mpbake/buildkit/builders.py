@@ -11,7 +11,7 @@ from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import boot, errors_of, reached, side_by_side
 from mpbake.errors import MpbakeError, NoImage, UsageError
-from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, of_node
+from mpbake.lifecycle import MADE, Action, action_on_entry, context_of, keeps_cache, of_node
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def bring_up(site: Site, builder: Builder, tell: Callable[[Found], None]) -> Fou
         doable = [each for each in found.nodes if not each.trouble]
         results = side_by_side(lambda each: _bring_up_node(site, each, found.changes), doable)
         errors, unnoted = errors_of(results), [each for each in results if isinstance(each, tuple)]
-        entry = next((change.action for change in found.changes if change.thing is Thing.ENTRY), None)
+        entry = action_on_entry(found.changes)
         if entry is Action.REMOVE:
             unregister(site, builder.name)
         elif entry is not None:

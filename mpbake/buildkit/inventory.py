@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import Unreachable
-from mpbake.lifecycle import MADE, Action, Listed, Thing
+from mpbake.lifecycle import MADE, Action, Listed, Thing, action_on_entry
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -70,5 +70,5 @@ def _drift(found: Found, node: Node) -> tuple[str, ...]:
     prefix = f"{node.buildx_name}: "
     ours = [each for each in entry if each in _OF_ALL_NODES or each.startswith((prefix, "node "))]  # which there are
     names += [f"entry: {each.removeprefix(prefix)}" for each in ours]
-    missing = any((each.thing, each.action) == (Thing.ENTRY, Action.CREATE) for each in found.changes)
+    missing = action_on_entry(found.changes) is Action.CREATE
     return (*names, *(["no entry"] if missing else []))

@@ -12,7 +12,7 @@ from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import MayBeUsed, MpbakeError, Unreachable
-from mpbake.lifecycle import MADE, Action, Thing, context_of, keeps_cache, made_name, volume_of
+from mpbake.lifecycle import MADE, Action, action_on_entry, context_of, keeps_cache, made_name, volume_of
 from mpbake.plan import Driver
 from mpbake.text import one_line
 
@@ -116,8 +116,7 @@ def _drop(site: Site, record: Record, nodes: Collection[MadeNode], *, declared: 
 
 def _correct_entry(site: Site, builder: Builder) -> list[MpbakeError]:
     """Correct what buildx's store says of `builder`, if it says something."""
-    changes = look(site.tools, builder, site.plan).changes
-    match next((change.action for change in changes if change.thing is Thing.ENTRY), None):
+    match action_on_entry(look(site.tools, builder, site.plan).changes):
         case Action.CORRECT:
             return register(site, builder, sure=False)
         case Action.REMOVE:

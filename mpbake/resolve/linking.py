@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 
 _LINK = "target:"
+_OF_TAGS = {
+    "name": ("names the image", "give the names as tags"),
+    "push-by-digest": (
+        "says whether the image is pushed under its tags",
+        "take push-by-digest away: tags move when the image is complete",
+    ),
+}
+"""Fields of an output that a target's tags decide: what is wrong with them, and the remedy."""
 MAX_NEEDS = 1_000_000
 """Targets that all targets of a plan together may need, each counted for each that needs it."""
 
@@ -200,15 +208,8 @@ class Linker:
         options: dict[str, str] = {}
         for entry in pushed:
             options |= {key: value for key, value in parse_fields(entry).items() if key not in {"type", "push"}}
-        if "name" in options:
-            key, hint = draft.family.where(("output",)), "give the names as tags"
-            self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message="names the image", hint=hint))
-        if "push-by-digest" in options:
-            key, hint = (
-                draft.family.where(("output",)),
-                "take push-by-digest away: tags move when the image is complete",
-            )
-            message = "says whether the image is pushed under its tags"
+        for message, hint in (said for field, said in _OF_TAGS.items() if field in options):
+            key = draft.family.where(("output",))
             self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message=message, hint=hint))
         return options
 
