@@ -13,7 +13,7 @@ from mpbake.references import named_fields, parse_fields, parse_flag, split_fiel
 from mpbake.text import closest, did_you_mean, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _OF_SECRET = ("id", "src", "source", "env", "type")
 _SECRETS = ("file", "env")
@@ -55,9 +55,21 @@ def check_attestation(text: str) -> None:
         _check_flag("disabled", fields["disabled"])
 
 
-def is_disabled(attestation: str) -> bool:
-    """Whether an `attest` entry says that there is to be no attestation of its type."""
-    return parse_flag(parse_fields(attestation).get("disabled", "false"))
+def attestations_asked_for(entries: Iterable[str]) -> list[str]:
+    """The types of what `attest` entries want to have attested, as `sbom`."""
+    return [kind for kind, is_wanted in _attestations(entries) if is_wanted]
+
+
+def is_attested(entries: Iterable[str]) -> bool:
+    """Whether an image with these `attest` entries has attestations: its provenance, unless they decline that."""
+    return any({"provenance": True, **dict(_attestations(entries))}.values())
+
+
+def _attestations(entries: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The type of each entry, and whether it is wanted."""
+    for fields in map(parse_fields, entries):
+        if "type" in fields:
+            yield fields["type"], not parse_flag(fields.get("disabled", "false"))
 
 
 def check_output(text: str) -> None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.annotations import Annotation, parse_annotations
-from mpbake.entries import is_disabled
-from mpbake.references import parse_fields
+from mpbake.entries import attestations_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,15 +89,8 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
         platforms=tuple(platforms),
         labels={name: variant.attributes.get("labels", {}) for name, variant in variants.items()},
         annotations=tuple(parse_annotations(target.attributes.get("annotations", ()))),
-        attestations=tuple(_asked_for(target.attributes.get("attest", ()))),
+        attestations=tuple(attestations_asked_for(target.attributes.get("attest", ()))),
     )
-
-
-def _asked_for(entries: Iterable[str]) -> Iterator[str]:
-    for entry in entries:
-        fields = parse_fields(entry)
-        if "type" in fields and not is_disabled(entry):
-            yield fields["type"]
 
 
 def differences(expected: Expected, tag: str, served: Served, digest: str) -> Iterator[Difference]:

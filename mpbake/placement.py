@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
 from mpbake.drivers import Can, abilities_of, unable
+from mpbake.entries import is_attested
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import natively, runs
 from mpbake.references import is_loopback, parse_fields, parse_reference
@@ -228,10 +229,16 @@ def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: 
     delivery = Delivery.KEEP
     if target.push:
         # The engine pushes the parts of an index under the index' own tag, one after another.
-        in_parts = len(placed) > 1 and target.builder.driver in {Driver.DOCKER, Driver.AUTOMATIC}
+        in_parts = target.builder.driver in {Driver.DOCKER, Driver.AUTOMATIC} and _is_index(target, placed)
         at_once = of == 1 and len(repositories(target)) == 1 and not target.checks and not in_parts
         delivery = Delivery.TAGS if at_once else Delivery.UNTAGGED
     return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
+
+
+def _is_index(target: Target, placed: Sequence[Placed]) -> bool:
+    """Whether the image is one of several platforms, or of one and what is attested of it."""
+    attributes = target.on([each.platform for each in placed]).attributes
+    return len(placed) > 1 or is_attested(attributes.get("attest", ()))
 
 
 def repositories(target: Target) -> list[str]:

@@ -191,13 +191,15 @@ class StepStatus(StrEnum):
 class Outcome:
     """What a runner reports of a step that succeeded, or `unsure` of one that was stopped.
 
-    `digest` is what the registry serves, or what was built; `uploaded` the reference by digest of what a registry has
-    already, without a tag; `node` the node that did it; `tags` what has been published; `platforms` what was built, or
-    read back, and `images` the digest of each as it is served; `slots` how many pieces a node says it can build at
-    once, 0 where it does not say; `log` the step's log file. Of what is `unsure` the tags may have moved.
+    `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index;
+    `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
+    `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
+    served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `log` the step's log
+    file. Of what is `unsure` the tags may have moved.
     """
 
     digest: str = ""
+    index: bool = False
     uploaded: str = ""
     node: str = ""
     tags: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from mpbake.buildkit.bake_call import BakeCall, target_of
 from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, stopped_text
 from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
+from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
 from mpbake.drivers import unable
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
@@ -246,10 +247,11 @@ def _tags(piece: BuildPiece) -> tuple[str, ...]:
 
 
 def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
-    digest = _digest(metadata, piece.target.name)
+    digest, media_type = _built(metadata, piece.target.name)
     by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
     return Outcome(
         digest=digest,
+        index=media_type in INDEXES,
         uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
         node=piece.node.id,
         tags=_tags(piece),
@@ -270,10 +272,13 @@ def _keep(metadata: Path, path: Path, hide: Callable[[str], str]) -> None:
         path.write_text(hide(metadata.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
 
 
-def _digest(metadata: Path, target: str) -> str:
-    """What was built, from buildx's metadata file. The classic image store knows only an image's id: that is none."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+def _built(metadata: Path, target: str) -> tuple[str, str]:
+    """The digest and media type of what was built, from buildx's metadata file.
+
+    The classic image store knows only an image's id: that is no digest.
+    """
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         found = json.loads(metadata.read_bytes())[target]
-        if "containerimage.descriptor" in found:
-            return str(found["containerimage.digest"])
-    return ""
+        descriptor = found["containerimage.descriptor"]
+        return str(found["containerimage.digest"]), str(descriptor.get("mediaType"))
+    return "", ""

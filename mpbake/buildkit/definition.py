@@ -31,7 +31,6 @@ _UPLOAD = "mpbake-upload"
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _OF_THE_RESULT = ("annotations", "attest")
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
-_IN_THE_STORE = {"type": "image"}
 _NAMING = ("docker", "image")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
@@ -90,7 +89,7 @@ def _main(piece: BuildPiece, driver: Driver, platforms: tuple[Platform, ...], wi
     if piece.shared:
         found.pop("cache-to", None)
     elif driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
-        found["tags"] = [*target.tags, *(uploads(target) if is_uploaded(piece) else ())]
+        found["tags"] = [*target.tags, *(uploads(target) if piece.delivery is Delivery.UNTAGGED else ())]
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
     if piece.of > 1 or _is_plain(piece):
@@ -213,7 +212,7 @@ def _image(piece: BuildPiece, driver: Driver) -> dict[str, str]:
         case Delivery.TAGS:
             return {"type": "image", "push": "true", **options}
         case Delivery.UNTAGGED:
-            return {**(_IN_THE_STORE if driver is Driver.DOCKER else _by_digest(piece)), **options}
+            return _in_the_store(options) if driver is Driver.DOCKER else {**_by_digest(piece), **options}
         case _:
             assert_never(piece.delivery)
 
@@ -240,6 +239,11 @@ def load_definition(piece: BuildPiece, platform: Platform) -> dict[str, Any]:
     return {"target": targets}
 
 
+def _in_the_store(options: Mapping[str, str]) -> dict[str, str]:
+    """The output that keeps an image in the engine, which pushes it from there."""
+    return {"type": "image", **{name: options[name] for name in options if name != "store"}}
+
+
 def _by_digest(piece: BuildPiece) -> dict[str, str]:
     fields = {"type": "image", "name": ",".join(repositories(piece.target)), "push": "true"}
     # An engine's own image store would name the image too, and refuse when two pieces do so at once.
@@ -250,11 +254,6 @@ def _by_digest(piece: BuildPiece) -> dict[str, str]:
 def _is_in_oci_terms(target: Target) -> bool:
     """Whether annotations make all manifests of one node OCI's; its pieces may carry none of them."""
     return any(each.kind != "manifest" for each in parse_annotations(target.attributes.get("annotations", ())))
-
-
-def is_uploaded(piece: BuildPiece) -> bool:
-    """Whether an image of several platforms leaves the engine's own store, which pushes it part by part."""
-    return piece.delivery is Delivery.UNTAGGED and len(piece.platforms) > 1
 
 
 def uploads(target: Target) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INDEX = "application/vnd.oci.image.index.v1+json"
-_INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
+INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -44,7 +44,7 @@ class _Layout:
     def entries(self) -> list[dict[str, Any]]:
         """What its index lists; of a plain image, the image itself."""
         top = self.top()
-        if top["mediaType"] not in _INDEXES:
+        if top["mediaType"] not in INDEXES:
             return [{key: value for key, value in top.items() if key != "annotations"}]
         found: list[dict[str, Any]] = json.loads(self.read(_blob(top["digest"])))["manifests"]
         return found
@@ -92,7 +92,7 @@ def _blob(digest: str) -> str:
 
 def _blobs(layouts: Sequence[_Layout]) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
     """Every blob once, without the indexes that are joined."""
-    seen = {_blob(each.top()["digest"]) for each in layouts if each.top()["mediaType"] in _INDEXES}
+    seen = {_blob(each.top()["digest"]) for each in layouts if each.top()["mediaType"] in INDEXES}
     for layout in layouts:
         for member in layout.tar:
             data = layout.tar.extractfile(member) if member.isreg() else None

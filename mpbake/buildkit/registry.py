@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mpbake.buildkit.instances import Ready
     from mpbake.errors import MpbakeError
     from mpbake.expected import Served
-    from mpbake.plan import Target
     from mpbake.steps import Publish
 
 _TIMEOUT = 300.0
@@ -52,34 +51,48 @@ class Registry:
 
         Every repository has those manifests already. Raises BuildFailed, Unreachable.
         """
-        # buildx copies what lies in another repository manifest by manifest under the very tag that it is to give.
-        groups = _by_repository(step.target.tags)
-        index, sources = self._plan_index(step, groups[0], digests)
+        annotations = annotations_of_index(step.target)
+        index, sources = self._plan_index(step, digests, annotations)
         digest = f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
+        self._give(step, digest, sources, annotations)
+        return digest
+
+    def tag(self, step: Publish, digest: str) -> None:
+        """Give the tags of a target to an index that every repository has already. Raises BuildFailed, Unreachable."""
+        self._give(step, digest, [digest])
+
+    def _give(self, step: Publish, digest: str, sources: Sequence[str], annotations: Sequence[str] = ()) -> None:
+        """Give the tags of a target to the index with this digest, which is made of `sources`."""
         moved: list[str] = []
-        for tags in groups:
-            end = self._move(step, self._create(step.target, tags, sources), moved)
+        # buildx copies what lies in another repository manifest by manifest under the very tag that it is to give.
+        for tags in _by_repository(step.target.tags):
+            end = self._move(step, self._create(tags, sources, annotations), moved)
             moved += tags
             if others := set(_INDEX.findall(end.stderr)) - {digest}:
                 what = moved_text(step.every_tag, {*step.earlier_tags, *moved})
                 raise BuildFailed(f"{tags[0]} names {', '.join(sorted(others))}, not {digest} ({what})")
-        return digest
 
-    def _create(self, target: Target, tags: Sequence[str], digests: Sequence[str]) -> list[str]:
-        """The command that gives `tags`, which are of one repository, to an index of what `digests` name there."""
+    def _create(self, tags: Sequence[str], digests: Sequence[str], annotations: Sequence[str]) -> list[str]:
+        """The command that gives `tags`, which are of one repository, to an index of what `digests` name there.
+
+        One that is the only one, and gets no annotations, stays as it is.
+        """
         command = ["buildx", "imagetools", "create", "--builder", self.through.builder, "--progress", "plain"]
-        for annotation in annotations_of_index(target):
+        for annotation in annotations:
             command += ["--annotation", annotation]
         for tag in tags:
             command += ["--tag", tag]
         return [*command, *map(parse_reference(tags[0]).at, digests)]
 
-    def _plan_index(self, step: Publish, tags: Sequence[str], digests: Sequence[str]) -> tuple[str, Sequence[str]]:
-        """The index that `tags` are to name, and of which digests: in the order that one node would give it.
+    def _plan_index(
+        self, step: Publish, digests: Sequence[str], annotations: Sequence[str]
+    ) -> tuple[str, Sequence[str]]:
+        """The index that the tags are to name, and of which digests: in the order that one node would give it.
 
         What is read back later must be just that index.
         """
-        index = self._dry_run(step, self._create(step.target, tags, digests))
+        tags = _by_repository(step.target.tags)[0]
+        index = self._dry_run(step, self._create(tags, digests, annotations))
         found = json.loads(index)
         wanted = in_order(found, step.target.platforms)
         first = first_of(wanted, found)
@@ -87,7 +100,7 @@ class Registry:
             return index, digests
         # A manifest that is named twice stands where it is named first, and keeps what its own index says of it.
         again = [*first, *digests]
-        better = self._dry_run(step, self._create(step.target, tags, again))
+        better = self._dry_run(step, self._create(tags, again, annotations))
         return (better, again) if wanted == json.loads(better) else (index, digests)
 
     def _dry_run(self, step: Publish, command: Sequence[str]) -> str:
@@ -124,6 +137,8 @@ class Registry:
 
     def push(self, step: Publish) -> None:
         """Push each tag of a target from the engine's own store. Raises BuildFailed, Unreachable."""
+        for tag in uploads(step.target):
+            self._forget(tag)
         for position, tag in enumerate(step.target.tags):
             end = self._push(step, tag)
             if end.returncode:
@@ -141,9 +156,13 @@ class Registry:
         """
         for tag in uploads(step.target):
             end = self._push(step, tag)
-            self._once(["image", "rm", tag])  # only the name goes
+            self._forget(tag)
             if end.returncode:
                 raise _push_error(step, "the image could not be pushed", step.earlier_tags, end)
+
+    def _forget(self, tag: str) -> None:
+        """Take a name from an image in the engine's own store, which has others."""
+        self._once(["image", "rm", tag])
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""

@@ -13,7 +13,7 @@ from mpbake.annotations import index_annotations
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.contexts import engine_of
-from mpbake.buildkit.definition import PART, is_uploaded, part_of
+from mpbake.buildkit.definition import PART, part_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.layouts import join_archives
@@ -174,16 +174,15 @@ class BuildKitRunner:
         node = next(iter(own)).node
         ready = self.nodes.instance(node)
         registry = Registry(docker=self.docker, through=ready)
-        piece, built = next(iter(own.items()))
-        if ready.facts.driver is Driver.DOCKER and not (is_uploaded(piece) and built.outcome.digest):
+        digest, *others = [result.outcome.digest for result in own.values()]
+        is_whole = not others and all(result.outcome.index for result in own.values())
+        if ready.facts.driver is Driver.DOCKER:
             with self.nodes.pushing(ready):
-                registry.push(step)
-            digest = built.outcome.digest
-        else:
-            if ready.facts.driver is Driver.DOCKER:
-                with self.nodes.pushing(ready):
-                    registry.upload(step)
-            digest = registry.join(step, [result.outcome.digest for result in own.values()])
+                (registry.upload if is_whole else registry.push)(step)
+        if is_whole:
+            registry.tag(step, digest)
+        elif ready.facts.driver is not Driver.DOCKER:
+            digest = registry.join(step, [digest, *others])
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:

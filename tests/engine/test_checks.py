@@ -226,6 +226,7 @@ def test_a_check_in_the_classic_store(
         assert done.returncode == returncode, done.stderr
         assert "docker-container" not in done.stderr
     assert testbed.registry.client.tags(unique) == ["true"]
+    assert "mpbake-upload" not in engine.docker("image", "ls")
 
 
 # --- a node that goes away --------------------------------------------------------------------------------------------

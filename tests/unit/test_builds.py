@@ -36,6 +36,7 @@ PLAN = """
     inherits = ["_t"]
     tags = ["r/web:1"]
     push = true
+    attest = ["type=provenance,disabled=true"]
     [targets.api]
     inherits = ["_t"]
     timeout = "1m"

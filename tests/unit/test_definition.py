@@ -33,7 +33,15 @@ CONTAINER, ENGINE = Driver.DOCKER_CONTAINER, Driver.DOCKER
 def pieces_of(attributes: str, *more: str) -> list[BuildPiece]:
     """The pieces of a target `web` on an Intel and an ARM node."""
     rest = "\n".join(more)
-    plan = f"\n[targets.web]\nbuilder = 'release'\n{attributes}\n{rest}\n{TWO_NODES}"
+    return _pieces(f"\n[targets.web]\nbuilder = 'release'\n{attributes}\n{rest}\n{TWO_NODES}")
+
+
+def pieces_on(driver: Driver, attributes: str) -> list[BuildPiece]:
+    """The pieces of a target `web` on the one node of a builder."""
+    return _pieces(f"[targets.web]\nbuilder = 'x'\n{attributes}\n[builders.x]\ndriver = '{driver}'")
+
+
+def _pieces(plan: str) -> list[BuildPiece]:
     return [step for step in graph_of_text(plan, "web").steps if isinstance(step, BuildPiece) and not step.shared]
 
 
@@ -186,6 +194,10 @@ def test_annotations_go_where_they_belong(annotation: str, part: list[str], inde
 # --- where the results go ---------------------------------------------------------------------------------------------
 
 SEVERAL = "tags = ['r/web:1', 's:5000/web:1']"
+ONE = "tags = ['r/web:1']"
+PLAIN = "attest = ['type=provenance,disabled=true']"
+UPLOAD = "r/web:mpbake-upload-4b5e57f6eb2f"
+KEPT = ["r/web:1", "s:5000/web:1", UPLOAD, "s:5000/web:mpbake-upload-4b5e57f6eb2f"]
 BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,name-canonical=true,store=false'
 
 
@@ -195,10 +207,17 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (CONTAINER, "", ["type=cacheonly"], []),
         (CONTAINER, "tags = ['r/web:1']", ["type=cacheonly"], ["r/web:1"]),
         (CONTAINER, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
-        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (ENGINE, f"tags = ['r/web:1']\npush = true\n{PLAIN}", ["type=image,push=true"], ["r/web:1"]),
         (CONTAINER, f"{SEVERAL}\npush = true", [BY_DIGEST], None),
-        # the docker driver cannot push by digest: it keeps the image under its tags, which are pushed after
-        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        # the docker driver cannot push by digest: it keeps the image under its tags and one to push it under
+        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image"], ["r/web:1", UPLOAD]),
+        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], KEPT),
+        (
+            ENGINE,
+            "tags = ['r/web:1']\noutput = ['type=registry,store=false,compression=zstd']",
+            ["type=image,compression=zstd"],
+            ["r/web:1", UPLOAD],
+        ),
         (CONTAINER, "tags = ['r/web:1']\nload = true", ["type=docker"], ["r/web:1"]),
         (
             CONTAINER,
@@ -207,20 +226,20 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
             ["r/web:1"],
         ),
         # there the image is in the store anyway: two outputs that give it its tags would be in each other's way
-        (ENGINE, "tags = ['r/web:1']\nload = true\npush = true", ["type=image,push=true"], ["r/web:1"]),
+        (ENGINE, f"tags = ['r/web:1']\nload = true\npush = true\n{PLAIN}", ["type=image,push=true"], ["r/web:1"]),
         (
             ENGINE,
-            "tags = ['r/web:1']\npush = true\noutput = ['type=docker', 'type=image', 'type=docker,dest=web.tar']",
+            f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker', 'type=image', 'type=docker,dest=web.tar']",
             ["type=docker,dest=/plan/web.tar", "type=image,push=true"],
             ["r/web:1"],
         ),
         (
             ENGINE,
-            "tags = ['r/web:1']\nload = true\noutput = ['type=registry,store=false']",
+            f"tags = ['r/web:1']\nload = true\n{PLAIN}\noutput = ['type=registry,store=false']",
             ["type=docker", "type=image,push=true,store=false"],
             ["r/web:1"],
         ),
-        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], KEPT),
         (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
@@ -242,7 +261,7 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
     ],
 )
 def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], tags: list[str] | None) -> None:
-    (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}")
+    (piece,) = pieces_on(driver, f"platforms = ['linux/amd64']\n{attributes}")
     assert outputs(piece, driver) == output
     found = targets_of(piece, driver)["web"]
     assert (found["output"], found.get("tags")) == (output, tags)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.entries import (
+    attestations_asked_for,
     check_attestation,
     check_cache,
     check_destination,
@@ -15,7 +16,7 @@ from mpbake.entries import (
     check_output,
     check_secret,
     check_size,
-    is_disabled,
+    is_attested,
     is_set,
     pushes,
 )
@@ -127,7 +128,22 @@ def test_whether_an_archive_is_one_file(text: str, *, tar: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "disabled"), [("type=sbom", False), ("type=sbom,disabled=0", False), ("type=sbom,Disabled=t", True)]
+    ("text", "wanted"), [("type=sbom", ["sbom"]), ("type=sbom,disabled=0", ["sbom"]), ("type=sbom,Disabled=t", [])]
 )
-def test_which_attestations_are_disabled(text: str, *, disabled: bool) -> None:
-    assert is_disabled(text) is disabled
+def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
+    assert attestations_asked_for([text]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("entries", "has"),
+    [
+        ([], True),  # BuildKit attests provenance by itself
+        (["type=provenance,mode=max"], True),
+        (["type=provenance,disabled=true"], False),
+        (["type=sbom,disabled=true"], True),
+        (["type=sbom", "type=provenance,disabled=true"], True),
+        (["type=sbom,disabled=true", "type=provenance,disabled=true"], False),
+    ],
+)
+def test_which_images_are_attested(entries: list[str], *, has: bool) -> None:
+    assert is_attested(entries) is has

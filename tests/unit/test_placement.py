@@ -360,6 +360,27 @@ def test_tags_come_with_the_piece_only_where_it_is_the_whole(
     assert [piece.delivery.name for piece in place(target, {}).pieces] == deliveries
 
 
+@pytest.mark.parametrize("driver", ["docker", ""])
+@pytest.mark.parametrize(
+    ("platforms", "attest", "delivery"),
+    [
+        ("amd64", "", "UNTAGGED"),
+        ("", "", "UNTAGGED"),
+        ("amd64 arm64", "'type=provenance,disabled=true'", "UNTAGGED"),
+        ("amd64", "'type=provenance,disabled=true'", "TAGS"),
+        ("amd64", "'type=sbom', 'type=provenance,disabled=true'", "UNTAGGED"),
+    ],
+)
+def test_an_engine_does_not_push_an_index_under_the_tags_that_are_to_name_it(
+    driver: str, platforms: str, attest: str, delivery: str
+) -> None:
+    builder = f"builder = 'x'\n[builders.x]\ndriver = '{driver}'" if driver else ""
+    target = target_of_text(
+        f"[targets.web]\nplatforms = {_list(platforms)}\nattest = [{attest}]\n{ONE}\npush = true\n{builder}"
+    )
+    assert [piece.delivery.name for piece in place(target, {}).pieces] == [delivery]
+
+
 def test_an_image_from_several_nodes_is_loaded_in_part() -> None:
     assert "problem" not in placed("intel = amd64\narm = arm64", "amd64 arm64", "load = true")
 

@@ -96,6 +96,19 @@ def test_an_index_that_cannot_be_made_gives_no_tag(answer: Completed, kind: type
     assert len(docker.commands) == 1
 
 
+def test_an_index_that_is_there_already_is_tagged_as_it_is() -> None:
+    docker = FakeDocker({"buildx imagetools create": done("", "#1 0.09 pushing sha256:1 to r/web:1\n")})
+    registry(docker).tag(Publish(target=web("annotations = ['index:a=b']")), "sha256:1")
+    create = "buildx imagetools create --builder x-n --progress plain"
+    assert docker.commands == [
+        f"{create} --tag r/web:1 --tag r/web:latest r/web@sha256:1",
+        f"{create} --tag s:5000/web:1 s:5000/web@sha256:1",
+    ]
+    other = FakeDocker({"buildx imagetools create": done("", "#1 0.09 pushing sha256:2 to r/web:1\n")})
+    with pytest.raises(BuildFailed, match=r"r/web:1 names sha256:2, not sha256:1 \(moved: r/web:1, r/web:latest; not"):
+        registry(other).tag(Publish(target=web()), "sha256:1")
+
+
 HALF = text("""
     #1 [internal] pushing s:5000/web:1
     #1 0.000 copying sha256:9b8d from r/web@sha256:1 to s:5000/web:1
@@ -176,14 +189,17 @@ def test_a_registry_that_does_not_answer() -> None:
 
 
 def test_the_engine_pushes_tag_after_tag() -> None:
-    docker = FakeDocker({"push --quiet": done()})
+    docker = FakeDocker({"push --quiet": done(), "image rm": done()})
     registry(docker).push(Publish(target=web()))
-    assert docker.commands == ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
+    # the names under which an index would be pushed are not needed
+    names = [f"image rm {each}:mpbake-upload-4b5e57f6eb2f" for each in ("r/web", "s:5000/web")]
+    pushed = ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
+    assert docker.commands == [*names, *pushed]
 
 
 def test_where_the_engine_stopped_pushing() -> None:
     docker = FakeDocker(
-        {"push --quiet r/web:latest": failed("denied: requested access to the resource is denied"), "push": done()}
+        {"push --quiet r/web:latest": failed("denied: requested access to the resource is denied"), "": done()}
     )
     with pytest.raises(BuildFailed, match=r"\(moved: r/web:1; not moved: r/web:latest, s:5000/web:1\): denied"):
         registry(docker).push(Publish(target=web()))

@@ -140,6 +140,15 @@ def test_checks() -> None:
     ]
 
 
+PLAIN = """
+[targets.web]
+platforms = ["linux/amd64"]
+tags = ["r/web:1"]
+push = true
+attest = ["type=provenance,disabled=true"]
+"""
+
+
 def test_steps() -> None:
     steps = {each["key"]: each for each in parsed(PLAN, "tool")["steps"]}
     assert list(steps) == [
@@ -151,6 +160,7 @@ def test_steps() -> None:
         "publish web",
         "verify web",
         "build tool linux/amd64 on default/local",
+        "publish tool",
         "verify tool",
     ]
     assert steps["bootstrap release/arm"] == {
@@ -188,9 +198,11 @@ def test_steps() -> None:
         "after": ["publish web"],
     }
     tool = steps["build tool linux/amd64 on default/local"]
-    assert (tool["delivery"], tool["tags"]) == ("tags", ["r/tool:latest"])
+    assert (tool["delivery"], tool["tags"]) == ("untagged", [])
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
+    (alone,) = (each for each in parsed(PLAIN, "web")["steps"] if each["kind"] == "build")
+    assert (alone["delivery"], alone["tags"]) == ("tags", ["r/web:1"])
 
 
 def test_checks_and_archives() -> None:

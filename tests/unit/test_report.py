@@ -713,7 +713,10 @@ def test_what_may_have_moved_when_it_was_interrupted() -> None:
 def test_what_a_build_that_was_interrupted_may_have_pushed() -> None:
     run = Run(
         graph_of_text("""
+        [builders.x]
+        driver = "docker-container"
         [targets.web]
+        builder = "x"
         tags = ["r/web:1", "r/web:2"]
         push = true
         [targets.tool]
@@ -722,7 +725,7 @@ def test_what_a_build_that_was_interrupted_may_have_pushed() -> None:
     )
     unsure = Outcome(unsure=True)
     stopped = [run.result(f"build {name}", CANCELLED, outcome=unsure) for name in ("web", "tool")]
-    said = "build web native on default/local: cancelled; these tags may have moved: r/web:1, r/web:2"
+    said = "build web native on x/local: cancelled; these tags may have moved: r/web:1, r/web:2"
     assert errors_text(run.finished(*stopped, signal=2)) == f"\n{said}\n"
     assert errors_text(run.finished(run.result("build web", CANCELLED), signal=2)) == ""
 

@@ -99,12 +99,15 @@ def served(digest: str) -> Completed:
     return done(json.dumps(MANY | {"manifest": MANY["manifest"] | {"digest": digest}}))
 
 
-def publish_and_verify(folder: Path, driver: Driver, answers: Mapping[str, Any]) -> tuple[Outcome, Outcome]:
+def publish_and_verify(
+    folder: Path, driver: Driver, answers: Mapping[str, Any], *, index: bool = False
+) -> tuple[Outcome, Outcome]:
     """What publishing gives, and then verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, answers)
-    published = this.run(publish, result(build, digest="sha256:aaaa", platforms=BOTH, node="x/local"), Silent())
+    built = result(build, digest="sha256:aaaa", index=index, platforms=BOTH, node="x/local")
+    published = this.run(publish, built, Silent())
     inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, seconds=1.0, outcome=published)}
     return published, this.run(verify, inputs, Silent())
 
@@ -135,19 +138,24 @@ def test_the_engine_uploads_what_it_has_built_and_all_tags_move_by_digest(tmp_pa
     answers = {
         "push --quiet": done(),
         "image rm": done(),
-        "--dry-run": done(INDEX + "\n"),
         "buildx imagetools create": done(),
-        "buildx imagetools inspect": served(DIGEST),
+        "buildx imagetools inspect": served("sha256:aaaa"),
     }
-    published, verified = publish_and_verify(tmp_path, Driver.DOCKER, answers)
-    assert (published.digest, verified.digest) == (DIGEST, DIGEST)
+    published, verified = publish_and_verify(tmp_path, Driver.DOCKER, answers, index=True)
+    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
     refused = {**answers, "push --quiet s/web:mpbake-upload": failed("denied")}
     with pytest.raises(BuildFailed, match=r"could not be pushed \(moved: none; not moved: r/web:1, s/web:1\): denied"):
-        publish_and_verify(tmp_path, Driver.DOCKER, dict(reversed(refused.items())))
+        publish_and_verify(tmp_path, Driver.DOCKER, dict(reversed(refused.items())), index=True)
 
 
-def test_the_engine_pushes_one_platform_tag_by_tag(tmp_path: Path) -> None:
-    answers = {"push": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
+def test_the_one_piece_of_a_target_is_tagged_as_it_is(tmp_path: Path) -> None:
+    answers = {"buildx imagetools create": done(), "buildx imagetools inspect": served("sha256:aaaa")}
+    published, verified = publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers, index=True)
+    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
+
+
+def test_the_engine_pushes_what_is_no_index_tag_by_tag(tmp_path: Path) -> None:
+    answers = {"push": done(), "image rm": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
     graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace(', "linux/arm64"', ""))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(tmp_path, answers)
@@ -169,12 +177,12 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path, platforms: tuple[P
         pushing.release()
         return done()
 
-    answers = {"push": push, "image rm": done(), "--dry-run": done(INDEX), "buildx imagetools create": done()}
+    answers = {"push": push, "image rm": done(), "buildx imagetools create": done()}
     names = ", ".join(f'"{each}"' for each in platforms)
     graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', names))
     build, publish = (step_of(graph, start) for start in ("build", "publish"))
     this = runner(tmp_path, answers)
-    inputs = result(build, digest="sha256:1", platforms=platforms, node="x/local")
+    inputs = result(build, digest="sha256:1", index=len(platforms) > 1, platforms=platforms, node="x/local")
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
     assert most == [True] * 6  # two tags each
