@@ -223,7 +223,8 @@ def check(**given: Any) -> None:
 def verify(**given: Any) -> None:
     """Compare what registries serve with what the last run published, or, without one, with what the plan declares.
 
-    Without a name, the group "default". Prints a table of differences.
+    Without a name, the group "default", or all that was published where the plan has none. Prints a table of
+    differences.
     """
     _call("verify", given)
 

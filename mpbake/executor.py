@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
+    from mpbake.plan import Node
     from mpbake.runner import StepRunner
     from mpbake.schedule import Call, Schedule
     from mpbake.steps import Step
@@ -220,8 +221,12 @@ def _with_reason(result: StepResult) -> StepResult:
             return result
     if error is None or not lost or not node.required:
         return result
-    message = f"{error.message}\nnode {node.id} is required, so nothing is tried again"
-    return replace(result, error=type(error)(message, hint=error.hint))
+    return replace(result, error=as_required(error, node))
+
+
+def as_required(error: MpbakeError, node: Node) -> MpbakeError:
+    """The error of a node without which nothing goes on, which says so."""
+    return type(error)(f"{error.message}\nnode {node.id} is required, so nothing is tried again", hint=error.hint)
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

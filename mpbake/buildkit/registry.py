@@ -137,8 +137,6 @@ class Registry:
 
     def push(self, step: Publish) -> None:
         """Push each tag of a target from the engine's own store. Raises BuildFailed, Unreachable."""
-        for tag in uploads(step.target):
-            self._forget(tag)
         for position, tag in enumerate(step.target.tags):
             end = self._push(step, tag)
             if end.returncode:
@@ -156,13 +154,12 @@ class Registry:
         """
         for tag in uploads(step.target):
             end = self._push(step, tag)
-            self._forget(tag)
             if end.returncode:
                 raise _push_error(step, "the image could not be pushed", step.earlier_tags, end)
 
-    def _forget(self, tag: str) -> None:
-        """Take a name from an image in the engine's own store, which has others."""
-        self._once(["image", "rm", tag])
+    def forget_uploads(self, step: Publish) -> None:
+        """Take the names for `upload` from an image in the engine's own store, which has others."""
+        self._once(["image", "rm", *uploads(step.target)])
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""

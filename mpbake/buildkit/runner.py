@@ -32,6 +32,7 @@ from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Ou
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from mpbake.buildkit.instances import Ready
     from mpbake.events import Reporter
     from mpbake.plan import Node, Plan, Target
     from mpbake.platforms import Platform
@@ -46,11 +47,12 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildKitRunner:
-    """A StepRunner for real builds."""
+    """A StepRunner for real builds. `default` is the driver of the default builder, where that is used."""
 
     docker: Docker
     nodes: Nodes
     builds: Builds
+    default: Driver = Driver.AUTOMATIC
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         """Do one step; see StepRunner."""
@@ -100,11 +102,11 @@ class BuildKitRunner:
         its own step will fail, and with it only what needs it.
         """
         facts = {}
-        for node, each in zip(nodes, side_by_side(self.nodes.ready, nodes), strict=True):
+        for node, each in zip(nodes, side_by_side(self._asked, nodes), strict=True):
             if isinstance(each, Unreachable):
                 facts[node.id] = NodeFacts(driver=node.driver, silent=True)
             elif not isinstance(each, MpbakeError):
-                facts[node.id] = each.facts
+                facts[node.id] = each[0].facts
         return facts
 
     def complaint(self, node: Node) -> MpbakeError | None:
@@ -115,27 +117,30 @@ class BuildKitRunner:
             return error
         return None
 
-    def settle_default(self, targets: Sequence[Target]) -> Driver:
-        """Decide which driver the default builder has, where `targets` use it; the driver."""
-        automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
-        return self.nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
-
     def _bootstrap(self, step: BootstrapNode) -> Outcome:
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            cpus = beside.submit(self._cpus, step.node)  # behind ssh each question takes its time
-            try:
-                ready = self.nodes.ready(step.node)
-            except Unreachable:
-                self.nodes.forget(step.node)  # it may be back when it is tried again
-                raise
+        try:
+            ready, cpus = self._asked(step.node)
+        except Unreachable:
+            self.nodes.forget(step.node)  # it may be back when it is tried again
+            raise
         warnings = contradictions(step.node, step.node.platforms, ready.facts)
         return Outcome(
             node=step.node.id,
             note=ready.note,
-            slots=step.node.slots or ready.facts.slots or cpus.result() or self._cpus(ready.node),
+            slots=step.node.slots or ready.facts.slots or cpus,
             platforms=ready.facts.platforms,
             warnings=(*ready.warnings, *warnings),
         )
+
+    def _asked(self, node: Node) -> tuple[Ready, int]:
+        """A node made ready, and the CPUs of its engine: behind ssh each question takes its time.
+
+        Raises Unreachable, UsageError.
+        """
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            cpus = beside.submit(self._cpus, node)
+            ready = self.nodes.ready(node)
+        return ready, cpus.result() or self._cpus(ready.node)
 
     def _cpus(self, node: Node) -> int:
         """The CPUs of a node's engine, where they matter; 0 where nobody can tell, as before its context is made."""
@@ -177,13 +182,20 @@ class BuildKitRunner:
         digest, *others = [result.outcome.digest for result in own.values()]
         is_whole = not others and all(result.outcome.index for result in own.values())
         if ready.facts.driver is Driver.DOCKER:
-            with self.nodes.pushing(ready):
-                (registry.upload if is_whole else registry.push)(step)
+            self._leave_engine(registry.upload if is_whole else registry.push, registry, step)
         if is_whole:
             registry.tag(step, digest)
         elif ready.facts.driver is not Driver.DOCKER:
             digest = registry.join(step, [digest, *others])
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
+
+    def _leave_engine(self, push: Callable[[Publish], None], registry: Registry, step: Publish) -> None:
+        """Have an engine push what it has built, and forget under which names."""
+        try:
+            with self.nodes.pushing(registry.through):
+                push(step)
+        finally:
+            registry.forget_uploads(step)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
         before = next(iter(inputs.values()))
@@ -224,25 +236,36 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
     return number
 
 
+def settle_default(nodes: Nodes, targets: Sequence[Target]) -> Driver:
+    """Decide which driver the default builder has, where `targets` use it; the driver."""
+    automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
+    return nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
+
+
 @contextlib.contextmanager
-def open_runner(
+def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
     targets: Sequence[Target],
     state: State,
     plan: Plan,
     environment: Mapping[str, str],
     repeat: Callable[[BuildPiece | Target], str],
     hide: Callable[[str], str],
+    when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[BuildKitRunner]:
     """A runner for `targets` of `plan`; no process of it is left when the block is left.
 
-    What is said goes through `hide`.
+    What is said goes through `hide`. `when_stopped` is told how to end what runs.
     """
     docker = Docker(child_environment(environment, targets), state.run, hide)
     nodes = Nodes(docker, state.nodes, environment, plan.file)
+    when_stopped(docker.cancel)
     try:
-        bake = Bake(docker=docker, root=plan.root, buildx=buildx_version(docker), hide=hide)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            buildx = beside.submit(buildx_version, docker)
+            default = settle_default(nodes, targets)
+        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide)
         builds = Builds(bake=bake, nodes=nodes, state=state, repeat=repeat)
-        yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
+        yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds, default=default)
     finally:
         docker.close()
         nodes.tidy()

@@ -20,7 +20,7 @@ from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Warned
-from mpbake.executor import WORKERS, Executor, exit_code
+from mpbake.executor import WORKERS, Executor, as_required, exit_code
 from mpbake.placement import is_silent, to_probe
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
@@ -57,11 +57,9 @@ def main(options: Options, world: World) -> int:
         with (
             stopped_by_signals(stop),
             open_state(plan.root, world.now()) as state,
-            open_runner(chosen.targets, state, plan, world.environment, repeat, hide) as runner,
+            open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then) as runner,
         ):
-            stop.then(runner.cancel)
-            default = runner.settle_default(chosen.targets)
-            check_buildx(document, chosen.targets, runner.builds.bake.buildx, default)
+            check_buildx(document, chosen.targets, runner.builds.bake.buildx, runner.default)
             run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
             return run.execute(run.prepare(document, chosen), plan)
 
@@ -103,7 +101,7 @@ class _Run:
         for node in lost:
             error = self.runner.complaint(node)
             if error is not None and node.required:
-                raise error
+                raise as_required(error, node)
             if error is not None and node.id not in used:
                 yield f"{node.id} is left out: {error.message}"
 

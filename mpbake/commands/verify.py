@@ -14,6 +14,7 @@ from mpbake.expected import expected_of
 from mpbake.published import read_published
 from mpbake.references import parse_reference
 from mpbake.report.lines import short_digest
+from mpbake.resolve import has_default
 from mpbake.state import FOLDER
 from mpbake.text import columns, count, one_line
 
@@ -39,6 +40,8 @@ def _compare(options: Options, world: World, stop: StopRequest) -> int:
     published, warning = read_published(plan.root / FOLDER)
     if warning:
         world.stderr.write(f"warning: {one_line(warning)}\n")
+    if not options.names and not has_default(plan):
+        options = replace(options, names=tuple(name for name in plan.targets if name in published))
     targets = selected(plan, options).targets
     renamed = _renamed(targets, published)
     world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)

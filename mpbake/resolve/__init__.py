@@ -10,7 +10,7 @@ from mpbake.hiding import Hiding
 from mpbake.plan import Plan, Publishing
 from mpbake.resolve.builders import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
 from mpbake.resolve.drafts import draft_targets
-from mpbake.resolve.groups import check_names, resolve_groups, select
+from mpbake.resolve.groups import check_names, has_default, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
 from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
@@ -32,6 +32,7 @@ __all__ = [
     "Inputs",
     "Overrides",
     "given_secrets",
+    "has_default",
     "parse_settings",
     "resolve",
     "select",

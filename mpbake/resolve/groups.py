@@ -117,8 +117,13 @@ def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     return tuple(found.values())
 
 
+def has_default(plan: Plan) -> bool:
+    """Whether it says what is meant without a name."""
+    return "default" in plan.groups or "default" in plan.targets
+
+
 def _default(plan: Plan) -> dict[str, Target]:
-    if "default" not in plan.groups and "default" not in plan.targets:
+    if not has_default(plan):
         known = ", ".join([*plan.groups, *plan.targets]) or "none"
         raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
     return _meant(plan, ["default"])

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mpbake.plan import Target
 
 
+UPLOADED = "r/web:mpbake-upload-4b5e57f6eb2f"
+
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -189,17 +192,14 @@ def test_a_registry_that_does_not_answer() -> None:
 
 
 def test_the_engine_pushes_tag_after_tag() -> None:
-    docker = FakeDocker({"push --quiet": done(), "image rm": done()})
+    docker = FakeDocker({"push --quiet": done()})
     registry(docker).push(Publish(target=web()))
-    # the names under which an index would be pushed are not needed
-    names = [f"image rm {each}:mpbake-upload-4b5e57f6eb2f" for each in ("r/web", "s:5000/web")]
-    pushed = ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
-    assert docker.commands == [*names, *pushed]
+    assert docker.commands == ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
 
 
 def test_where_the_engine_stopped_pushing() -> None:
     docker = FakeDocker(
-        {"push --quiet r/web:latest": failed("denied: requested access to the resource is denied"), "": done()}
+        {"push --quiet r/web:latest": failed("denied: requested access to the resource is denied"), "push": done()}
     )
     with pytest.raises(BuildFailed, match=r"\(moved: r/web:1; not moved: r/web:latest, s:5000/web:1\): denied"):
         registry(docker).push(Publish(target=web()))
@@ -207,7 +207,7 @@ def test_where_the_engine_stopped_pushing() -> None:
 
 @pytest.mark.parametrize(("attribute", "limit"), [("", None), ("timeout = '20m'", 1200.0)])
 def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: float | None) -> None:
-    docker = FakeDocker({"push --quiet": done(), "image rm": done()})
+    docker = FakeDocker({"push --quiet": done()})
     step = Publish(target=web(attribute))
     registry(docker).push(step)
     registry(docker).upload(step)
@@ -220,7 +220,7 @@ def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: flo
 
 
 def test_a_push_that_takes_longer_than_its_target_may() -> None:
-    docker = FakeDocker({"push --quiet r/web:1": done(), "push": failed("", timed_out=True), "image rm": done()})
+    docker = FakeDocker({"push --quiet r/web:1": done(), "push": failed("", timed_out=True)})
     step = Publish(target=web("timeout = '20m'"))
     for push, told in (
         (registry(docker).push, "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)"),
@@ -372,7 +372,7 @@ def test_every_request_is_made_again_where_the_registry_stumbled(
     }
     for words, (good, ask) in requests.items():
         said = says(failed(complaint), failed(complaint), good)
-        others = {"--dry-run": done("{}"), "buildx imagetools create": done(), "image rm": done()}
+        others = {"--dry-run": done("{}"), "buildx imagetools create": done()}
         docker = FakeDocker(others | {words: said})
         waited = waits(docker, monkeypatch)
         ask(registry(docker))
@@ -399,11 +399,11 @@ def test_what_is_not_the_registrys_own_failure_is_final(answer: Completed, monke
     assert (waited, len(docker.commands)) == ([], 1)
 
 
-def test_the_name_that_an_upload_leaves_behind_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = FakeDocker({"push": done(), "image rm": failed("500 Internal Server Error")})
+def test_the_names_that_an_upload_leaves_behind_are_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"image rm": failed("500 Internal Server Error")})
     waited = waits(docker, monkeypatch)
-    registry(docker).upload(Publish(target=target_of_text("[targets.web]\ntags = ['r/web:1']")))
-    assert (waited, len(docker.commands)) == ([], 2)
+    registry(docker).forget_uploads(Publish(target=web()))
+    assert (waited, docker.commands) == ([], [f"image rm {UPLOADED} s:5000/web:mpbake-upload-4b5e57f6eb2f"])
 
 
 def test_a_registry_that_stumbles_for_ever_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.runner import BuildKitRunner, buildx_version
+from mpbake.buildkit.runner import BuildKitRunner, buildx_version, settle_default
 from mpbake.errors import BuildFailed, Cancelled, NodeLost, Unreachable, UsageError
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
@@ -161,6 +161,13 @@ def test_the_engine_pushes_what_is_no_index_tag_by_tag(tmp_path: Path) -> None:
     this = runner(tmp_path, answers)
     outcome = this.run(publish, result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local"), Silent())
     assert outcome.digest == "sha256:1"
+    assert isinstance(this.docker, FakeDocker)
+    # the names under which an index would be pushed are not needed, and go, whatever became of the push
+    forgotten = ["image rm r/web:mpbake-upload-4b5e57f6eb2f s/web:mpbake-upload-4b5e57f6eb2f"]
+    this.docker.answers["push"] = failed("denied")
+    with pytest.raises(BuildFailed):
+        this.run(publish, result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local"), Silent())
+    assert [command for command in this.docker.commands if command.startswith("image rm ")] == forgotten * 2
     inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, outcome=outcome)}
     assert this.run(verify, inputs, Silent()).digest == "sha256:1"
     with pytest.raises(BuildFailed, match="digest: sha256:1, not sha256:9"):
@@ -217,7 +224,8 @@ class Network(FakeDocker):
     """Each engine answers for itself."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        super().__init__({"context show": done("x"), "buildx create": done(), "buildx inspect": answers["buildx"]})
+        asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
+        super().__init__({"context show": done("x"), "buildx create": done(), **asked})
         self.containers = answers
 
     def run(self, arguments: Any, **settings: Any) -> Completed:
@@ -254,9 +262,9 @@ def test_a_probe_that_is_cancelled_is_over(tmp_path: Path) -> None:
 def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: Path) -> None:
     this = runner(tmp_path, {"system info": done('{"OSType":"linux","Architecture":"x86_64"}')})
     assert isinstance(this.docker, FakeDocker)
-    this.settle_default([target_of_text(PLAN.replace("DRIVER", "docker"))])
+    settle_default(this.nodes, [target_of_text(PLAN.replace("DRIVER", "docker"))])
     assert this.docker.commands == []
-    this.settle_default([target_of_text("[targets.web]")])
+    settle_default(this.nodes, [target_of_text("[targets.web]")])
     assert this.docker.commands == ["system info --format {{json .}}"]
 
 

@@ -83,6 +83,30 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("default", "looked_at"),
+    [("", ["web"]), ('[groups]\ndefault = ["tool"]', ["tool"]), ("[targets.default]\ntags = ['r/x']", ["default"])],
+)
+def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
+    default: str, looked_at: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "build.toml").write_text(PLAN.replace('[groups]\ndefault = ["*"]', default))
+    published = [
+        Expected(target=name, tags=(tag,), digest="sha256:1") for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
+    ]
+    write_published(folder / ".mpbake", {each.target: each for each in published})
+    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    here = world(folder)
+    verify.main(Options(), here)
+    assert [line.partition(":")[0] for line in written(here.stdout).splitlines()] == looked_at
+
+
+def test_without_a_name_and_a_default_something_must_have_been_published(folder: Path) -> None:
+    (folder / "build.toml").write_text(PLAN.replace('[groups]\ndefault = ["*"]', ""))
+    with pytest.raises(UsageError, match='the plan has no group "default"'):
+        verify.main(Options(), world(folder))
+
+
 def test_a_tag_that_the_plan_names_by_now_must_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = Expected(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
