@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from mpbake.codes import Code
+from mpbake.codes import Code, Severity
 from mpbake.drivers import Can, abilities_of, unable
 from mpbake.entries import is_attested
 from mpbake.plan import Driver, Emulation
@@ -93,7 +93,8 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     if target.builder.emulation is Emulation.ALLOW:
         pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
     warnings = [*_emulation_warnings(target, pieces)]
-    (problems if target.builder.emulation is Emulation.FORBID else warnings).extend(_contradicted(pieces, facts))
+    for each in _contradicted(pieces, facts):
+        (problems if each.code.severity is Severity.ERROR else warnings).append(each)
     problems += _unreachable_registries(target, pieces)
     if len(pieces) > 1:
         problems += _not_splittable(target, pieces)
