@@ -130,7 +130,7 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
     """What is to be said of nodes: those reached in the clear, as the plan accepts, and those that buildx chooses."""
     for node in nodes:
         key: KeyPath = ("builders", node.builder)
-        if node.driver is Driver.EXTERNAL:
+        if node.driver is Driver.EXTERNAL or node.missing:
             message, hint = f"{node.builder}: buildx itself places on its nodes, all platforms in one piece", ""
             if node.missing:
                 message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"

@@ -207,7 +207,7 @@ def last_words(heading: str, words: str) -> str:
 def _causes(node: Node) -> tuple[Cause, ...]:
     if node.endpoint.startswith("kube-pod://"):
         return (_POD,)
-    if node.driver is Driver.EXTERNAL:
+    if node.driver is Driver.EXTERNAL or node.missing:
         return (_NO_BUILDER, *_NEAR)
     if node.driver is Driver.REMOTE:
         return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)

@@ -123,6 +123,8 @@ class Instances:
 
     def external(self, node: Node) -> Ready:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
+        if node.driver is Driver.DOCKER:
+            return self.engine(node)
         original = self._original(node)
         if node.driver is Driver.EXTERNAL:
             return self.booted(original)
@@ -138,6 +140,8 @@ class Instances:
 
         Its `note` is then what buildx calls it. Raises Unreachable.
         """
+        if node.driver is Driver.DOCKER:
+            return self.engine(node)
         ready = self._original(node) if node.driver is Driver.EXTERNAL else self._copied(node)
         found, said = self._ask(ready)
         status = said.get("status", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
@@ -29,17 +30,23 @@ DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Builder:
     """The builder of that name as buildx keeps it.
 
-    One that is not there, or whose driver is a hosted service's, is a single node, on which buildx itself places.
+    Of one that is not there buildx makes that of a docker context's engine. One whose driver is a hosted service's is
+    a single node, on which buildx itself places.
     """
     emulation, slots = Emulation(table.emulation or Emulation.WARN), table.slots or 0
-    known = next((driver for driver in _KNOWN if entry is not None and driver == entry.driver), None)
-    if entry is None or known is None or not entry.nodes:
-        missing = entry is None and name.lower() != _OF_ENGINE
-        node = Node(
-            builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True, missing=missing
-        )
-        return Builder(name=name, driver=Driver.EXTERNAL, nodes=(node,), emulation=emulation, external=True)
-    nodes = tuple(
+    nodes = _nodes(name, slots, entry)
+    return Builder(name=name, driver=nodes[0].driver, nodes=nodes, emulation=emulation, external=True)
+
+
+def _nodes(name: str, slots: int, entry: Entry | None) -> tuple[Node, ...]:
+    single = Node(builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True)
+    if entry is None:
+        context = "" if name.lower() == _OF_ENGINE else name
+        return (replace(single, driver=Driver.DOCKER, endpoint=context, missing=bool(context)),)
+    known = next((driver for driver in _KNOWN if driver == entry.driver), None)
+    if known is None or not entry.nodes:
+        return (single,)
+    return tuple(
         Node(
             builder=name,
             name=each.name,
@@ -51,7 +58,6 @@ def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Buil
         )
         for each in entry.nodes
     )
-    return Builder(name=name, driver=known, nodes=nodes, emulation=emulation, external=True)
 
 
 def external_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:

@@ -507,19 +507,54 @@ def test_a_container_of_somebody_else_is_booted_through_its_own_builder(
 
 
 def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
-    testbed: Testbed, mpbake: Mpbake, tmp_path: Path
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
-    """The engine's own, as if it were a hosted service's: its name is in no store."""
-    (tmp_path / "build.toml").write_text(external_plan(testbed, "default").replace("push = true", ""))
-    done = mpbake("run", "web")
-    assert "warning: default: buildx itself places on its nodes, all platforms in one piece" in done.stderr
-    assert "linux/amd64,linux/arm64" in done.stdout
+    """One in a container, as if it were a hosted service's."""
+    docker("buildx", "create", "--name", name, "--driver-opt", f"image={testbed.node_image()},network=host")
+    kept = Path(testbed_env["BUILDX_CONFIG"]) / "instances" / name
+    entry = json.loads(kept.read_bytes())
+    (tmp_path / "build.toml").write_text(external_plan(testbed, name))
+    try:
+        kept.write_text(json.dumps(entry | {"Nodes": None}))
+        said = mpbake("plan", "web").stdout
+        assert f"warning: {name}: buildx itself places on its nodes, all platforms in one piece" in said
+        kept.write_text(json.dumps(entry))
+    finally:
+        docker("buildx", "rm", "--force", name)
+
+
+@pytest.mark.parametrize("who", ["default", "context"])
+def test_an_engine_s_own_builder_that_is_external(
+    who: str, testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    """It cannot push by digest, and gives a tag to whole images all the same."""
+    builder = name if who == "context" else "default"
+    repository = f"{testbed.registry.host}/{name}"
+    plan = external_plan(testbed, builder).replace(f"/{builder}:1", f"/{name}:1")
+    (tmp_path / "build.toml").write_text(f"""{plan}
+[targets.checked]
+inherits = ["web"]
+tags = ["{repository}:2", "{repository}/copy:2"]
+checks = [{{ run = ["true"] }}]
+""")
+    if who == "context":
+        docker("context", "create", name, "--docker", f"host={testbed.engine.host}")
+    try:
+        done = mpbake("run", "web", "checked")
+        assert "buildx itself places" not in done.stderr
+        assert ("buildx's store has no such builder" in done.stderr) is (who == "context")
+        assert testbed.registry.client.manifest(f"{name}:2") == testbed.registry.client.manifest(f"{name}/copy:2")
+        mpbake("verify", "web", "checked")
+        assert re.search(rf"^{builder}/{builder} .* running ", mpbake("builders").stdout, re.MULTILINE)
+    finally:
+        if who == "context":
+            docker("context", "rm", "--force", name)
 
 
 def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed, name: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
     said = mpbake("run", "web", code=5).stderr
-    assert f'node {name}/{name} (external, the engine in use) cannot be used: no builder "{name}" found\n' in said
+    assert f'node {name}/{name} (docker, {name}) cannot be used: no builder "{name}" found\n' in said
     assert "  = name it as docker buildx ls does; without external = true, mpbake makes one\n" in said
     assert f"warning: {name}: buildx's store has no such builder" in said
     assert "buildx itself places" not in said

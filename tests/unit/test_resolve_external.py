@@ -72,7 +72,10 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> No
 
 def test_one_that_is_not_there_may_be_a_docker_context() -> None:
     found = builder_of(None)
-    assert (found.driver, [node.missing for node in found.nodes]) == (Driver.EXTERNAL, [True])
+    engine = Node(
+        builder="Theirs", name="theirs", driver=Driver.DOCKER, endpoint="Theirs", slots=3, external=True, missing=True
+    )
+    assert (found.driver, found.nodes) == (Driver.DOCKER, (engine,))
     (warning,) = node_warnings(found.nodes)
     assert (warning.message, warning.hint) == (
         "Theirs: buildx's store has no such builder; a docker context builds in one piece",
@@ -84,7 +87,8 @@ def test_one_that_is_not_there_may_be_a_docker_context() -> None:
 def test_the_engines_own_is_in_no_store_and_not_missing() -> None:
     document, spec = read_text(PLAN.replace("Theirs", "default"))
     (node,) = resolve(document, spec, Inputs()).builders["default"].nodes
-    assert (node.driver, node.missing) == (Driver.EXTERNAL, False)
+    assert (node.driver, node.endpoint, node.missing) == (Driver.DOCKER, "", False)
+    assert not list(node_warnings([node]))
 
 
 def test_nothing_is_read_where_no_builder_can_be() -> None:
