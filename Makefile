@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and `mpb
 demo-clean: $(VENV)/.installed ## end what the demo started and remove what it made
 	@$(PYTHON) scripts/demo.py --clean
 
-test: lint ## every check there is, on a real engine that it sets up
+test: lint ## every check but the hour-long ones, on a real engine that it sets up
 	$(PYTEST) -m "not long" $(SIDE_BY_SIDE) $(COVERAGE) tests
 
 test-unit: $(VENV)/.installed ## what needs no engine, in seconds

@@ -118,7 +118,7 @@ _COMMON = (
 _NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...")
 _CHANGES = (
     _option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
-    _option("--load", is_flag=True, help="Load the images into the engine in use."),
+    _option("--load", is_flag=True, help="Load the images into the engine in use, too."),
     _option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build only these platforms."),
     _option("--builder", default="", metavar="NAME", help="Build all targets on this builder of the plan."),
     _option("--no-cache", is_flag=True, help="Build without the cache."),
