@@ -19,6 +19,8 @@ from mpbake.steps import BuildPiece, Delivery, How, Placed
 from mpbake.text import one_line
 
 _ONE_FILE = ("tar", "docker")
+_ENGINES = (Driver.DOCKER, Driver.AUTOMATIC)
+_UPLOAD = "mpbake-upload"
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -77,7 +79,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     problems = [*_unlinkable(target, wanted)]
     if not wanted:
         piece = _piece(target, target.builder.nodes[:1], [])
-        return Placement(pieces=(piece,), problems=tuple(_unreachable_registries(target, [piece])))
+        return Placement(pieces=_delivered([piece]), problems=tuple(_unreachable_registries(target, [piece])))
     for platform in wanted:
         how, nodes = equal_nodes(target, platform, facts)
         if not nodes:
@@ -92,6 +94,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
     if target.builder.emulation is Emulation.ALLOW:
         pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
+    pieces = _delivered(pieces)
     warnings = [*_emulation_warnings(target, pieces)]
     for each in _contradicted(pieces, facts):
         (problems if each.code.severity is Severity.ERROR else warnings).append(each)
@@ -227,19 +230,49 @@ def family(target: Target) -> Target:
 
 
 def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: int = 1) -> BuildPiece:
-    delivery = Delivery.KEEP
-    if target.push:
-        # The engine pushes the parts of an index under the index' own tag, one after another.
-        in_parts = target.builder.driver in {Driver.DOCKER, Driver.AUTOMATIC} and _is_index(target, placed)
-        at_once = of == 1 and len(repositories(target)) == 1 and not target.checks and not in_parts
-        delivery = Delivery.TAGS if at_once else Delivery.UNTAGGED
-    return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), delivery=delivery, of=of)
+    return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), of=of)
 
 
-def _is_index(target: Target, placed: Sequence[Placed]) -> bool:
+def _delivered(pieces: Iterable[BuildPiece]) -> tuple[BuildPiece, ...]:
+    """The pieces of a target, each with what is to be done with its image."""
+    return tuple(replace(piece, delivery=_delivery(piece)) for piece in pieces)
+
+
+def _delivery(piece: BuildPiece) -> Delivery:
+    target = piece.target
+    if not target.push:
+        return Delivery.KEEP
+    in_the_way = piece.of > 1 or len(repositories(target)) > 1 or bool(target.checks)
+    if not in_the_way and _is_index(target, [each.platform for each in piece.platforms]):
+        # The engine pushes the parts of an index under the index' own tag, one after another. And a node that is cut
+        # off goes on building: it would give the tags when another one has given them.
+        in_the_way = target.builder.driver in _ENGINES or _may_be_repeated(piece)
+    return Delivery.UNTAGGED if in_the_way else Delivery.TAGS
+
+
+def _may_be_repeated(piece: BuildPiece) -> bool:
+    """Whether a piece whose node is lost is built again within the run."""
+    is_final = len(piece.nodes) == 1 and not piece.spare and not piece.target.retries
+    return not is_final and not all(node.required for node in piece.nodes)
+
+
+def _is_index(target: Target, platforms: Sequence[Platform]) -> bool:
     """Whether the image is one of several platforms, or of one and what is attested of it."""
-    attributes = target.on([each.platform for each in placed]).attributes
-    return len(placed) > 1 or is_attested(attributes.get("attest", ()))
+    return len(platforms) > 1 or is_attested(target.on(platforms).attributes.get("attest", ()))
+
+
+def may_upload(target: Target) -> list[str]:
+    """The tags for an upload, where an index of `target` leaves an engine's own store, or may."""
+    return uploads(target) if target.builder.driver in _ENGINES and _is_index(target, target.platforms) else []
+
+
+def uploads(target: Target) -> list[str]:
+    """Tags under which an engine pushes an index that is then tagged by digest: it cannot push without a tag.
+
+    Each target has its own, since several of one repository may be pushed at once.
+    """
+    own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
+    return [f"{each}:{_UPLOAD}-{own}" for each in repositories(target)]
 
 
 def repositories(target: Target) -> list[str]:

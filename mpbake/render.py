@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.placement import archives, linked_platforms
+from mpbake.placement import archives, linked_platforms, may_upload
 from mpbake.plan import Driver
 from mpbake.steps import (
     BootstrapNode,
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from mpbake.steps import Step
 
 _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
+_UNTAGGED = {
+    Driver.DOCKER: "into the engine's store, to be pushed from there",
+    Driver.AUTOMATIC: "push by digest, without a tag, or into the engine's store",
+}
+_IF_ENGINE = {Driver.DOCKER: "", Driver.AUTOMATIC: ", if it is in the engine's store"}
 
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
@@ -97,7 +102,8 @@ def _details(step: Step) -> list[str]:
             return [f"{_in(step)}: {check_text(step.check)}"]
         case Publish():
             together = ["when every target of the run is built and checked"] if step.order else []
-            return [*(f"tag {tag}" for tag in step.target.tags), *together]
+            uploaded = [f"push as {each}{_IF_ENGINE[step.target.builder.driver]}" for each in may_upload(step.target)]
+            return [*uploaded, *(f"tag {tag}" for tag in step.target.tags), *together]
         case Verify():
             platforms = count(len(step.platforms), "platform") if step.platforms else "its platform"
             return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
@@ -173,7 +179,7 @@ def _results(piece: BuildPiece) -> list[str]:
     if piece.delivery is Delivery.TAGS:
         lines += [f"push {tag}" for tag in target.tags]
     elif piece.delivery is Delivery.UNTAGGED:
-        lines.append("push by digest, without a tag")
+        lines.append(_UNTAGGED.get(target.builder.driver, "push by digest, without a tag"))
     if target.load:
         lines.append(_load(piece))
     joined = archives(target) if piece.of > 1 else ()

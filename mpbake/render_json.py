@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.graph import linked
-from mpbake.placement import archives
+from mpbake.placement import archives, may_upload
 from mpbake.render import verb
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify
 from mpbake.text import json_lines
@@ -117,7 +117,9 @@ def _details(step: Step) -> dict[str, Any]:
             check = {"run": step.check.run, "stage": step.check.target}
             return {"target": step.target.name, "platforms": _names(step.platforms), **check}
         case Publish():
-            return {"target": step.target.name, "tags": step.target.tags, "together": bool(step.order)}
+            target = step.target
+            more = {"uploads": may_upload(target), "together": bool(step.order)}
+            return {"target": target.name, "tags": target.tags, **more}
         case Verify():
             target = step.target
             return {"target": target.name, "platforms": _names(step.platforms), "tags": target.tags}

@@ -206,11 +206,12 @@ class Builds:
         # A part alone is never pushed.
         again = self.repeat(piece.target if is_of_push(progress) else piece)
         repeat = self.bake.hide(again)
-        told = f"\n{stopped_text(tags, progress)}" if tags else ""
+        lost = f"\n{stopped_text(tags, progress, lost=True)}" if tags else ""
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
-            return self._lost(piece, f"no progress and no answer within {limit}{told}", call.log)
+            return self._lost(piece, f"no progress and no answer within {limit}{lost}", call.log)
         if found.timed_out:
+            told = f"\n{stopped_text(tags, progress)}" if tags else ""
             limit = duration(call.timeout)
             message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
@@ -220,7 +221,7 @@ class Builds:
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
-            return self._lost(piece, f"it does not answer any more: {said}{told}", call.log)
+            return self._lost(piece, f"it does not answer any more: {said}{lost}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:

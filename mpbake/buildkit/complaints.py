@@ -83,7 +83,9 @@ def build_error(
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
-        lines.append(stopped_text(tags, progress) if kind is NodeLost else moved_text(tags, _moved(progress)))
+        lines.append(
+            stopped_text(tags, progress, lost=True) if kind is NodeLost else moved_text(tags, _moved(progress))
+        )
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
 
@@ -119,9 +121,13 @@ def _moved(progress: Progress) -> set[str]:
     return set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))
 
 
-def stopped_text(tags: Sequence[str], progress: Progress) -> str:
-    """As `moved_text`, for a build whose end nobody has heard of: what it was about to push may have moved."""
-    return moved_text(tags, _moved(progress), rest="may have moved" if progress.exporting else "not moved")
+def stopped_text(tags: Sequence[str], progress: Progress, *, lost: bool = False) -> str:
+    """As `moved_text`, for a build whose end nobody has heard of: what it was about to push may have moved.
+
+    With a node that is `lost` it may be going on, whatever was heard of it.
+    """
+    rest = "may have moved, or may yet" if lost else "may have moved" if progress.exporting else "not moved"
+    return moved_text(tags, _moved(progress), rest=rest)
 
 
 def moved_text(tags: Sequence[str], moved: Collection[str], *, rest: str = "not moved") -> str:

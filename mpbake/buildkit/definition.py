@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ CHECKED = "FROM checked"
 """How the Dockerfile begins that is made for a command of a check."""
 PART = ".oci.tar"
 """How the names of such files end."""
-_UPLOAD = "mpbake-upload"
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _OF_THE_RESULT = ("annotations", "attest")
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
@@ -89,7 +87,7 @@ def _main(piece: BuildPiece, driver: Driver, platforms: tuple[Platform, ...], wi
     if piece.shared:
         found.pop("cache-to", None)
     elif driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
-        found["tags"] = [*target.tags, *(uploads(target) if piece.delivery is Delivery.UNTAGGED else ())]
+        found["tags"] = list(target.tags)
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
     if piece.of > 1 or _is_plain(piece):
@@ -254,15 +252,6 @@ def _by_digest(piece: BuildPiece) -> dict[str, str]:
 def _is_in_oci_terms(target: Target) -> bool:
     """Whether annotations make all manifests of one node OCI's; its pieces may carry none of them."""
     return any(each.kind != "manifest" for each in parse_annotations(target.attributes.get("annotations", ())))
-
-
-def uploads(target: Target) -> list[str]:
-    """Tags under which the engine pushes what is then tagged by digest: it cannot push without a tag.
-
-    Each target has its own, since several of one repository may be pushed at once.
-    """
-    own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
-    return [f"{each}:{_UPLOAD}-{own}" for each in repositories(target)]
 
 
 def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:

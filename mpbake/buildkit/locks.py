@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -48,6 +49,14 @@ def node_held(
 ) -> contextlib.AbstractContextManager[None]:
     """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
     return held(environment, f"node-{node.buildx_name}", cancelled=cancelled)
+
+
+def engine_held(
+    environment: Mapping[str, str], engine: str, *, cancelled: Callable[[], bool]
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of an `engine`, which is a docker context or a URL. Raises as `held` does."""
+    name = hashlib.sha256(engine.encode()).hexdigest()[:16]
+    return held(environment, f"engine-{name}", cancelled=cancelled)
 
 
 def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:

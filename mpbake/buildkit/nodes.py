@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -15,7 +16,7 @@ from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.instances import Instances, Ready
-from mpbake.buildkit.locks import node_held
+from mpbake.buildkit.locks import engine_held, node_held
 from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.tools import boot, keeper_of, reached
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
@@ -24,7 +25,7 @@ from mpbake.placement import default_driver
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -113,12 +114,16 @@ class Nodes:
         """
         self._ready.pop(node.id, None)
 
-    def pushing(self, ready: Ready) -> threading.Lock:
-        """To be held while an engine pushes from its own store.
+    @contextlib.contextmanager
+    def pushing(self, ready: Ready) -> Iterator[None]:
+        """Within, an engine pushes from its own store, and no other process of this user has it do so.
 
         It takes layers that another push still sends for sent, and the registry then refuses the manifest.
         """
-        return self._lock_of(f"push {ready.endpoint}")
+        engine = ready.endpoint or self._environment.get("DOCKER_HOST") or ready.builder
+        among_us = engine_held(self._environment, engine, cancelled=lambda: self._docker.cancelled)
+        with self._lock_of(f"push {ready.endpoint}"), among_us:
+            yield
 
     def _lock_of(self, what: str) -> threading.Lock:
         with self._lock:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_text, registry_error
-from mpbake.buildkit.definition import annotations_of_index, uploads
+from mpbake.buildkit.definition import annotations_of_index
 from mpbake.buildkit.served import first_of, in_order, parse_served, understood
 from mpbake.errors import BuildFailed, NoSuchTag
 from mpbake.json_text import parse_json
+from mpbake.placement import uploads
 from mpbake.references import parse_reference
 from mpbake.text import duration, without_colour
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.instances import Ready
     from mpbake.errors import MpbakeError
     from mpbake.expected import Served
+    from mpbake.plan import Target
     from mpbake.steps import Publish
 
 _TIMEOUT = 300.0
@@ -147,19 +149,23 @@ class Registry:
         """Layers take as long as they take, unless the target has a limit."""
         return self._ask(["push", "--quiet", tag], step.target.timeout or None)
 
-    def upload(self, step: Publish) -> None:
-        """Push what the engine's own store holds to each repository, so that its tags can be given by digest.
+    def upload(self, step: Publish, target: Target, digest: str) -> None:
+        """Push an index of the engine's own store to each repository of `target`, so that it can be tagged by digest.
 
         Raises BuildFailed, Unreachable.
         """
-        for tag in uploads(step.target):
-            end = self._push(step, tag)
+        for tag in uploads(target):
+            what = f"the image of {target.name} could not be pushed"
+            if self._once(["tag", digest, tag]).returncode:
+                moved = moved_text(step.every_tag, step.earlier_tags)
+                hint = "another run has built these tags there meanwhile, or somebody has removed it: run again"
+                raise BuildFailed(f"{what} ({moved}): it is not in the engine's store any more", hint=hint)
+            try:
+                end = self._push(step, tag)
+            finally:
+                self._once(["image", "rm", tag])
             if end.returncode:
-                raise _push_error(step, "the image could not be pushed", step.earlier_tags, end)
-
-    def forget_uploads(self, step: Publish) -> None:
-        """Take the names for `upload` from an image in the engine's own store, which has others."""
-        self._once(["image", "rm", *uploads(step.target)])
+                raise _push_error(step, what, step.earlier_tags, end)
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""

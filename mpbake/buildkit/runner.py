@@ -174,28 +174,35 @@ class BuildKitRunner:
     # --- publish and verify ---------------------------------------------------------------------------------------
 
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult]) -> Outcome:
-        # Of targets that move together, the first waits for the pieces of all.
-        own = {each: inputs[each] for each in _pieces(inputs) if each.target is step.target}
-        node = next(iter(own)).node
-        ready = self.nodes.instance(node)
+        # Of targets that move together, the first waits for the pieces of all: it sees to it that all are there.
+        is_first = step.target is (step.order or (step.target,))[0]
+        for target in (step.order or (step.target,)) if is_first else ():
+            self._upload(step, target, _of_target(target, inputs))
+        own = _of_target(step.target, inputs)
+        node, ready = self._instance_of(own)
         registry = Registry(docker=self.docker, through=ready)
-        digest, *others = [result.outcome.digest for result in own.values()]
-        is_whole = not others and all(result.outcome.index for result in own.values())
-        if ready.facts.driver is Driver.DOCKER:
-            self._leave_engine(registry.upload if is_whole else registry.push, registry, step)
-        if is_whole:
+        if digest := _whole(own):
             registry.tag(step, digest)
-        elif ready.facts.driver is not Driver.DOCKER:
-            digest = registry.join(step, [digest, *others])
+        elif ready.facts.driver is Driver.DOCKER:
+            with self.nodes.pushing(ready):
+                registry.push(step)
+            digest = next(iter(own.values())).outcome.digest
+        else:
+            digest = registry.join(step, [result.outcome.digest for result in own.values()])
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
-    def _leave_engine(self, push: Callable[[Publish], None], registry: Registry, step: Publish) -> None:
-        """Have an engine push what it has built, and forget under which names."""
-        try:
-            with self.nodes.pushing(registry.through):
-                push(step)
-        finally:
-            registry.forget_uploads(step)
+    def _upload(self, step: Publish, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
+        """Have an engine push the index that it has built; nodes that can have pushed it by digest."""
+        _, ready = self._instance_of(own)
+        digest = _whole(own)
+        if ready.facts.driver is Driver.DOCKER and digest:
+            with self.nodes.pushing(ready):
+                Registry(docker=self.docker, through=ready).upload(step, target, digest)
+
+    def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, Ready]:
+        """The node that built the first of the pieces, and its instance."""
+        node = next(iter(own)).node
+        return node, self.nodes.instance(node)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
         before = next(iter(inputs.values()))
@@ -211,6 +218,16 @@ class BuildKitRunner:
 
 def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:
     return [step for step in inputs if isinstance(step, BuildPiece)]
+
+
+def _of_target(target: Target, inputs: Mapping[Step, StepResult]) -> dict[BuildPiece, StepResult]:
+    return {each: inputs[each] for each in _pieces(inputs) if each.target is target}
+
+
+def _whole(own: Mapping[BuildPiece, StepResult]) -> str:
+    """The digest of the index that a single piece is; empty where pieces are to be joined, or it is no index."""
+    digests = [result.outcome.digest if result.outcome.index else "" for result in own.values()]
+    return digests[0] if len(digests) == 1 else ""
 
 
 def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:

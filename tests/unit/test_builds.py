@@ -197,11 +197,17 @@ GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
         (Baking(WORKING, LATE), ("took longer than its timeout of 1m00s", "moved: none; not moved: r/web:1, r/web:2")),
         (Baking(PUSHING, LATE), ("took longer", "moved: none; may have moved: r/web:1, r/web:2")),
         (Baking(PUSHED, LATE), ("took longer", "moved: r/web:1; may have moved: r/web:2")),
-        (Baking(PUSHED, STALLED), ("node x/local was lost: no progress", "moved: r/web:1; may have moved: r/web:2")),
-        (Baking(PUSHED + GONE, failed("")), ("node x/local was lost: rpc", "moved: r/web:1; may have moved: r/web:2")),
+        (
+            Baking(PUSHED, STALLED),
+            ("node x/local was lost: no progress", "moved: r/web:1; may have moved, or may yet: r/web:2"),
+        ),
+        (
+            Baking(PUSHED + GONE, failed("")),
+            ("node x/local was lost: rpc", "moved: r/web:1; may have moved, or may yet: r/web:2"),
+        ),
         (
             Baking(PUSHED + b"ERROR: context canceled\n", failed(""), alive=False),
-            ("node x/local was lost: it does not answer", "moved: r/web:1; may have moved: r/web:2"),
+            ("node x/local was lost: it does not answer", "moved: r/web:1; may have moved, or may yet: r/web:2"),
         ),
     ],
 )

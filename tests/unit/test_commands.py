@@ -357,7 +357,7 @@ def test_what_is_set_must_mean_something(folder: Path) -> None:
 )
 def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[str, str], tag: str) -> None:
     lines = said(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
-    assert [line.split()[-1] for line in lines if " publish " in line] == [f"r/web:{tag}"]
+    assert [line.split()[-1] for line in lines if " tag r/" in line] == [f"r/web:{tag}"]
 
 
 @pytest.mark.parametrize("assignment", ["tag", "=x", "", "\x1b[31m"])

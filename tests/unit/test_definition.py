@@ -16,13 +16,12 @@ from mpbake.buildkit.definition import (
     entitlements,
     grants,
     outputs,
-    uploads,
 )
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platforms
 from mpbake.steps import BuildPiece, CheckPiece
 from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
-from tests.unit.plans import resolve_text, target_of_text
+from tests.unit.plans import target_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,8 +195,6 @@ def test_annotations_go_where_they_belong(annotation: str, part: list[str], inde
 SEVERAL = "tags = ['r/web:1', 's:5000/web:1']"
 ONE = "tags = ['r/web:1']"
 PLAIN = "attest = ['type=provenance,disabled=true']"
-UPLOAD = "r/web:mpbake-upload-4b5e57f6eb2f"
-KEPT = ["r/web:1", "s:5000/web:1", UPLOAD, "s:5000/web:mpbake-upload-4b5e57f6eb2f"]
 BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,name-canonical=true,store=false'
 
 
@@ -209,14 +206,14 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (CONTAINER, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
         (ENGINE, f"tags = ['r/web:1']\npush = true\n{PLAIN}", ["type=image,push=true"], ["r/web:1"]),
         (CONTAINER, f"{SEVERAL}\npush = true", [BY_DIGEST], None),
-        # the docker driver cannot push by digest: it keeps the image under its tags and one to push it under
-        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image"], ["r/web:1", UPLOAD]),
-        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], KEPT),
+        # the docker driver cannot push by digest: it keeps the image under its tags, and is then told to push it
+        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image"], ["r/web:1"]),
+        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
         (
             ENGINE,
             "tags = ['r/web:1']\noutput = ['type=registry,store=false,compression=zstd']",
             ["type=image,compression=zstd"],
-            ["r/web:1", UPLOAD],
+            ["r/web:1"],
         ),
         (CONTAINER, "tags = ['r/web:1']\nload = true", ["type=docker"], ["r/web:1"]),
         (
@@ -239,7 +236,7 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
             ["type=docker", "type=image,push=true,store=false"],
             ["r/web:1"],
         ),
-        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], KEPT),
+        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
         (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
@@ -717,15 +714,3 @@ def test_each_level_of_an_annotation_is_an_entry_of_its_own() -> None:
         "manifest[linux/arm64]:a=b",
         "manifest:c=d",
     ]
-
-
-def test_each_target_of_a_repository_is_uploaded_under_a_tag_of_its_own() -> None:
-    plan = resolve_text("""
-        [targets.web]
-        tags = ["r/all:web", "s/all:web"]
-        [targets.api]
-        tags = ["r/all:api"]
-        """)
-    web, api = (uploads(plan.targets[name]) for name in ("web", "api"))
-    assert [tag.partition(":mpbake-upload-")[0] for tag in (*web, *api)] == ["r/all", "s/all", "r/all"]
-    assert len({*web, *api}) == 3

@@ -22,6 +22,7 @@ from mpbake.placement import (
     place,
     repositories,
     to_probe,
+    uploads,
 )
 from mpbake.plan import Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform, parse_platforms
@@ -379,6 +380,42 @@ def test_an_engine_does_not_push_an_index_under_the_tags_that_are_to_name_it(
         f"[targets.web]\nplatforms = {_list(platforms)}\nattest = [{attest}]\n{ONE}\npush = true\n{builder}"
     )
     assert [piece.delivery.name for piece in place(target, {}).pieces] == [delivery]
+
+
+def test_each_target_of_a_repository_is_uploaded_under_a_tag_of_its_own() -> None:
+    plan = resolve_text("""
+        [targets.web]
+        tags = ["r/all:web", "s/all:web"]
+        [targets.api]
+        tags = ["r/all:api"]
+        """)
+    web, api = (uploads(plan.targets[name]) for name in ("web", "api"))
+    assert [tag.partition(":mpbake-upload-")[0] for tag in (*web, *api)] == ["r/all", "s/all", "r/all"]
+    assert len({*web, *api}) == 3
+
+
+@pytest.mark.parametrize(
+    ("nodes", "more", "delivery"),
+    [
+        ("a = amd64", "", "TAGS"),
+        ("a = amd64\nb = arm64", "", "TAGS"),
+        ("a = amd64\nb = amd64", "", "UNTAGGED"),
+        ("a = amd64", "retries = 1", "UNTAGGED"),
+        # a plain image would get an index around it
+        ("a = amd64\nb = amd64", "attest = ['type=provenance,disabled=true']", "TAGS"),
+    ],
+)
+def test_a_node_that_is_given_up_cannot_give_tags_later(nodes: str, more: str, delivery: str) -> None:
+    """One that is cut off goes on building, and another one builds the same meanwhile."""
+    assert f": {delivery}, one of 1" in placed(nodes, "amd64", f"{ONE}\npush = true\n{more}")
+
+
+def test_required_nodes_are_not_given_up() -> None:
+    pool = tables_of("a = amd64\nb = amd64")
+    some, every = (pool.replace("{ endpoint", "{ required = true, endpoint", number) for number in (1, 2))
+    for nodes, delivery in ((some, "UNTAGGED"), (every, "TAGS")):
+        plan = f"[targets.web]\nbuilder = 'x'\nplatforms = ['linux/amd64']\n{ONE}\npush = true\n[builders.x]\n{nodes}"
+        assert [piece.delivery.name for piece in place(target_of_text(plan), {}).pieces] == [delivery]
 
 
 def test_an_image_from_several_nodes_is_loaded_in_part() -> None:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from mpbake.plan import Target
 
 
-UPLOADED = "r/web:mpbake-upload-4b5e57f6eb2f"
-
-
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 
@@ -207,10 +204,10 @@ def test_where_the_engine_stopped_pushing() -> None:
 
 @pytest.mark.parametrize(("attribute", "limit"), [("", None), ("timeout = '20m'", 1200.0)])
 def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: float | None) -> None:
-    docker = FakeDocker({"push --quiet": done()})
+    docker = FakeDocker({"push --quiet": done(), "tag": done(), "image rm": done()})
     step = Publish(target=web(attribute))
     registry(docker).push(step)
-    registry(docker).upload(step)
+    registry(docker).upload(step, step.target, "sha256:1")
     limits = [
         each["timeout"]
         for command, each in zip(docker.commands, docker.settings, strict=True)
@@ -220,13 +217,14 @@ def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: flo
 
 
 def test_a_push_that_takes_longer_than_its_target_may() -> None:
-    docker = FakeDocker({"push --quiet r/web:1": done(), "push": failed("", timed_out=True)})
+    answers = {"push --quiet r/web:1": done(), "push": failed("", timed_out=True), "tag": done(), "image rm": done()}
+    docker = FakeDocker(answers)
     step = Publish(target=web("timeout = '20m'"))
     for push, told in (
         (registry(docker).push, "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)"),
         (
-            registry(docker).upload,
-            "the image could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1)",
+            lambda step: registry(docker).upload(step, step.target, "sha256:1"),
+            "the image of web could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1)",
         ),
     ):
         with pytest.raises(BuildFailed) as caught:
@@ -361,7 +359,7 @@ def test_every_request_is_made_again_where_the_registry_stumbled(
     one = target_of_text("[targets.web]\ntags = ['r/web:1']")
     requests: dict[str, tuple[Completed, Callable[[Registry], object]]] = {
         "push --quiet r/web:1": (done(), lambda this: this.push(Publish(target=one))),
-        "push --quiet r/web:mpbake-upload-": (done(), lambda this: this.upload(Publish(target=one))),
+        "push --quiet r/web:mpbake-upload-": (done(), lambda this: this.upload(Publish(target=one), one, "sha256:1")),
         "--dry-run": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
         "buildx imagetools create": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
         "buildx imagetools inspect": (
@@ -372,7 +370,7 @@ def test_every_request_is_made_again_where_the_registry_stumbled(
     }
     for words, (good, ask) in requests.items():
         said = says(failed(complaint), failed(complaint), good)
-        others = {"--dry-run": done("{}"), "buildx imagetools create": done()}
+        others = {"--dry-run": done("{}"), "buildx imagetools create": done(), "tag": done(), "image rm": done()}
         docker = FakeDocker(others | {words: said})
         waited = waits(docker, monkeypatch)
         ask(registry(docker))
@@ -400,10 +398,31 @@ def test_what_is_not_the_registrys_own_failure_is_final(answer: Completed, monke
 
 
 def test_the_names_that_an_upload_leaves_behind_are_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = FakeDocker({"image rm": failed("500 Internal Server Error")})
+    failing = failed("500 Internal Server Error")
+    docker = FakeDocker({"tag": done(), "push": done(), "image rm": failing})
     waited = waits(docker, monkeypatch)
-    registry(docker).forget_uploads(Publish(target=web()))
-    assert (waited, docker.commands) == ([], [f"image rm {UPLOADED} s:5000/web:mpbake-upload-4b5e57f6eb2f"])
+    registry(docker).upload(Publish(target=web()), web(), "sha256:1")
+    names = [f"{each}:mpbake-upload-4b5e57f6eb2f" for each in ("r/web", "s:5000/web")]
+    words = ("tag sha256:1 {}", "push --quiet {}", "image rm {}")
+    assert (waited, docker.commands) == ([], [each.format(name) for name in names for each in words])
+
+
+def test_the_name_that_an_upload_leaves_behind_goes_whatever_became_of_it() -> None:
+    docker = FakeDocker({"tag": done(), "push": failed("denied"), "image rm": done()})
+    with pytest.raises(BuildFailed):
+        registry(docker).upload(Publish(target=web()), web(), "sha256:1")
+    assert docker.commands[-1] == "image rm r/web:mpbake-upload-4b5e57f6eb2f"
+
+
+def test_an_image_that_is_gone_from_the_engine_is_not_uploaded() -> None:
+    docker = FakeDocker({"tag": failed("Error response from daemon: No such image: sha256:1")})
+    with pytest.raises(BuildFailed) as caught:
+        registry(docker).upload(Publish(target=web()), web(), "sha256:1")
+    assert str(caught.value) == (
+        "the image of web could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1): "
+        "it is not in the engine's store any more\n"
+        "  = another run has built these tags there meanwhile, or somebody has removed it: run again"
+    )
 
 
 def test_a_registry_that_stumbles_for_ever_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

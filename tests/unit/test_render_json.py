@@ -186,6 +186,7 @@ def test_steps() -> None:
         "kind": "publish",
         "target": "web",
         "tags": ["r/web:1"],
+        "uploads": [],
         "together": False,
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
@@ -197,6 +198,7 @@ def test_steps() -> None:
         "tags": ["r/web:1"],
         "after": ["publish web"],
     }
+    assert steps["publish tool"]["uploads"] == ["r/tool:mpbake-upload-7c9bbe5ec9b3"]
     tool = steps["build tool linux/amd64 on default/local"]
     assert (tool["delivery"], tool["tags"]) == ("untagged", [])
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
