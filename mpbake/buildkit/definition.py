@@ -30,6 +30,7 @@ _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _OF_THE_RESULT = ("annotations", "attest")
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _NAMING = ("docker", "image")
+_ARCHIVES = ("docker", "oci")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
@@ -179,7 +180,8 @@ def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str 
     """
     image = _image(piece, driver)
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
-    found += _local_outputs(piece, parts)
+    untagged = piece.delivery is Delivery.UNTAGGED and driver is not Driver.DOCKER
+    found += [_named(each, piece.target.tags) if untagged else each for each in _local_outputs(piece, parts)]
     if driver is Driver.DOCKER and image and is_set(image, "store", default=True):
         found = [each for each in found if not _is_of_the_tags(each, piece)]
     return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
@@ -222,6 +224,14 @@ def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
     return [
         format_fields({**parse_fields(each), **part[each]}) if each in part else each for each in piece.target.outputs
     ]
+
+
+def _named(output: str, tags: Sequence[str]) -> str:
+    """An output that holds an image under its `tags`, of a build that is not given them."""
+    fields = parse_fields(output)
+    if fields.get("type") not in _ARCHIVES or "name" in fields or not tags:
+        return output
+    return format_fields({**fields, "name": ",".join(tags)})
 
 
 def part_of(parts: str, number: int) -> str:

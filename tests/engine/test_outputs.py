@@ -72,6 +72,30 @@ def test_of_several_pieces_the_engines_own_platform_is_loaded(
     assert "load into the engine in use, if it is of this platform" in run_mpbake(["plan", "web"]).stdout
 
 
+@pytest.mark.parametrize("builder", ["default", "box"])
+@pytest.mark.parametrize("more", ["", 'checks = [{ run = ["true"] }]'])
+def test_an_archive_has_the_image_under_its_tags_and_no_others(  # noqa: PLR0913, PLR0917 - fixtures
+    builder: str, more: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    """Also where it is pushed under none of them at first."""
+    name = f"{testbed.registry.host}/{unique}"
+    outputs = 'push = true\noutput = ["type=docker,dest=d.tar", "type=oci,dest=o.tar"]\n'
+    plan = plan_of(testbed, builder, name, outputs + more, BOTH[:1])
+    (tmp_path / "build.toml").write_text(plan.replace(f'["{name}:1"]', f'["{name}:1", "{name}/copy:2"]'))
+    done = run_mpbake(["run", "web"])
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / "d.tar") as archive:
+        manifest = archive.extractfile("manifest.json")
+        assert manifest is not None
+        assert json.load(manifest)[0]["RepoTags"] == [f"{name}:1", f"{name}/copy:2"]
+    with tarfile.open(tmp_path / "o.tar") as archive:
+        index = archive.extractfile("index.json")
+        assert index is not None
+        names = [each["annotations"]["io.containerd.image.name"] for each in json.load(index)["manifests"]]
+        assert names == [f"{name}:1", f"{name}/copy:2"]
+    assert "mpbake-upload" not in docker("image", "ls")
+
+
 def test_the_classic_store_gets_one_platform_of_a_piece(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:

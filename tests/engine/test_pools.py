@@ -173,6 +173,31 @@ def test_node_that_goes_away_during_a_build(
     assert len(nodes[other].builds()) == 1
 
 
+def test_a_node_that_was_cut_off_gives_no_tag_later(
+    testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
+) -> None:
+    """It goes on building what another one, which has it in its cache, has published meanwhile."""
+    repository = f"late-{nodes['a'].name}"
+    more = f'tags = ["{testbed.registry.host}/{repository}:1"]\npush = true\n'
+    web = target("web", testbed, "RUN sleep 10; cat /proc/sys/kernel/random/uuid > /id").replace('"8s"', '"4s"') + more
+    plan = pool_plan(testbed, nodes, web)
+    (tmp_path / "build.toml").write_text(plan)
+    first = "a" if "a  declares it  chosen" in run_mpbake(["plan", "--explain", "web"]).stdout else "b"
+    nodes[first].stop()
+    assert run_mpbake(["run", "*"]).returncode == 0
+    nodes[first].start()
+    running = Running(testbed_env, tmp_path)
+    running.until("sleep 10")
+    nodes[first].pause()
+    code, _ = running.end()
+    assert code == 0, running.errors
+    assert f"warning: build web linux/amd64 on pool/{first}: " in running.errors
+    tag = testbed.registry.client.manifest(f"{repository}:1")
+    time.sleep(12)
+    assert testbed.registry.client.manifest(f"{repository}:1") == tag
+    assert run_mpbake(["verify", "web"]).returncode == 0
+
+
 def test_frozen_node_delays_nobody_else(
     testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], tmp_path: Path
 ) -> None:

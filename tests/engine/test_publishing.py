@@ -75,6 +75,29 @@ def test_all_tags_in_all_repositories_have_one_digest(
     assert served[0][0].removeprefix("sha256:")[:12] in done.stdout
 
 
+def test_two_runs_on_one_engine_publish_their_own(
+    testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    """Two checkouts of one project, as on a CI machine: the same target, other tags."""
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT)}
+    base = testbed.env()["BASE_IMAGE"]
+    running = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        plan = plan_of(testbed, "default", [f"{testbed.registry.host}/{unique}:{name}"], "no-cache = true")
+        plan = plan.replace(f"FROM {base}", f"FROM {base}\nRUN head -c 9000000 /dev/urandom > /y")
+        (folder / "build.toml").write_text(plan)
+        command = (sys.executable, "-m", "mpbake", "run", "web")
+        running.append(subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True))
+    said = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    digests = {testbed.registry.client.manifest(f"{unique}:{name}")[0] for name in ("one", "two")}
+    assert len(digests) == 2
+    for name in ("one", "two"):
+        assert run_mpbake(["verify", "web"], cwd=tmp_path / name).returncode == 0
+
+
 def test_a_push_of_a_part_is_done_again_by_a_run_of_the_whole(
     testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
 ) -> None:

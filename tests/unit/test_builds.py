@@ -191,6 +191,9 @@ PUSHED = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest f
 GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
 
 
+MAYBE = "moved: r/web:1; may have moved, or may yet: r/web:2"
+
+
 @pytest.mark.parametrize(
     ("docker", "lines"),
     [
@@ -199,15 +202,15 @@ GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
         (Baking(PUSHED, LATE), ("took longer", "moved: r/web:1; may have moved: r/web:2")),
         (
             Baking(PUSHED, STALLED),
-            ("node x/local was lost: no progress", "moved: r/web:1; may have moved, or may yet: r/web:2"),
+            ("node x/local was lost: no progress", MAYBE),
         ),
         (
             Baking(PUSHED + GONE, failed("")),
-            ("node x/local was lost: rpc", "moved: r/web:1; may have moved, or may yet: r/web:2"),
+            ("node x/local was lost: rpc", MAYBE),
         ),
         (
             Baking(PUSHED + b"ERROR: context canceled\n", failed(""), alive=False),
-            ("node x/local was lost: it does not answer", "moved: r/web:1; may have moved, or may yet: r/web:2"),
+            ("node x/local was lost: it does not answer", MAYBE),
         ),
     ],
 )

@@ -245,6 +245,23 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         ),
         (
             CONTAINER,
+            f"{SEVERAL}\npush = true\noutput = ['type=oci,dest=web.tar', 'type=docker,dest=d.tar,name=own', 'out']",
+            [
+                'type=oci,dest=/plan/web.tar,"name=r/web:1,s:5000/web:1"',
+                "type=docker,dest=/plan/d.tar,name=own",
+                "type=local,dest=/plan/out",
+                BY_DIGEST,
+            ],
+            None,
+        ),
+        (
+            ENGINE,
+            f"{SEVERAL}\npush = true\noutput = ['type=oci,dest=web.tar']",
+            ["type=oci,dest=/plan/web.tar", "type=image"],
+            ["r/web:1", "s:5000/web:1"],
+        ),
+        (
+            CONTAINER,
             "output = ['out', 'type=oci,dest=web.tar']",
             ["type=local,dest=/plan/out", "type=oci,dest=/plan/web.tar"],
             [],
