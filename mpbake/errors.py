@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from mpbake.codes import Severity
 from mpbake.text import LONGEST_NAME, count, marked, one_line, printable, short_name, shortened
@@ -81,15 +81,24 @@ def _quoted(part: str) -> str:
 
 
 class MpbakeError(Exception):
-    """A failure that mpbake explains; `exit_code` is what the process returns."""
+    """A failure that mpbake explains; `exit_code` is what the process returns.
+
+    `moved` are tags that name what was built, although something failed after they were given.
+    """
 
     exit_code: ClassVar[int] = 1
+    moved: tuple[str, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """`message` says what is wrong, `hint` what to do about it."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def after(self, moved: Iterable[str]) -> Self:
+        """This error, of what had `moved` these tags by then."""
+        self.moved = tuple(moved)
+        return self
 
     def __str__(self) -> str:
         """Message and remedy, printable."""

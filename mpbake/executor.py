@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -203,10 +203,17 @@ def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResul
         case Outcome():
             return StepResult(step=step, status=StepStatus.DONE, seconds=seconds, outcome=end)
         case Cancelled():
-            outcome = Outcome(unsure=end.unsure)
+            outcome = Outcome(unsure=end.unsure, tags=_moved(step, end))
             return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds, outcome=outcome)
         case _:
-            return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, error=end)
+            outcome = Outcome(tags=_moved(step, end))
+            return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, outcome=outcome, error=end)
+
+
+def _moved(step: Step, error: MpbakeError) -> tuple[str, ...]:
+    """The tags that a step gave before it failed."""
+    own = step.target.tags if isinstance(step, BuildPiece | Publish) else ()
+    return tuple(tag for tag in own if tag in error.moved)
 
 
 def _with_reason(result: StepResult) -> StepResult:
@@ -226,7 +233,8 @@ def _with_reason(result: StepResult) -> StepResult:
 
 def as_required(error: MpbakeError, node: Node) -> MpbakeError:
     """The error of a node without which nothing goes on, which says so."""
-    return type(error)(f"{error.message}\nnode {node.id} is required, so nothing is tried again", hint=error.hint)
+    message = f"{error.message}\nnode {node.id} is required, so nothing is tried again"
+    return type(error)(message, hint=error.hint).after(error.moved)
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.bake import dump
+from mpbake.buildkit.complaints import moved_by
 from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update
 from mpbake.errors import Cancelled
 from mpbake.events import StepAdvanced, StepSaid
+from mpbake.steps import BuildPiece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +75,9 @@ class Bake:
                     watch=call.watch,
                 )
         except Cancelled as stop:
-            raise Cancelled(stop.message, unsure=follower.progress.exporting) from stop
+            tags = [tag for step in call.steps.values() if isinstance(step, BuildPiece) for tag in step.target.tags]
+            moved = moved_by(follower.progress, tags)
+            raise Cancelled(stop.message, unsure=follower.progress.exporting).after(moved) from stop
         return found, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:

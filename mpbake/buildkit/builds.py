@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall, target_of
-from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, stopped_text
+from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, moved_by, stopped_text
 from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
@@ -136,7 +136,7 @@ class Builds:
         try:
             return self._single(piece, call, reporter)
         except Cancelled as stop:  # what the piece was to push it has pushed
-            raise Cancelled(stop.message, unsure=True) from stop
+            raise Cancelled(stop.message).after(_tags(piece)) from stop
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +189,8 @@ class Builds:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
         culprit = _culprit(pieces, progress)
         first = culprit or pieces[0]
-        error = self._error(first, call, found, progress, tags=_tags(first))
+        tags = _tags(first)
+        error = self._error(first, call, found, progress, tags).after(moved_by(progress, tags))
         if isinstance(error, NodeLost):
             raise error
         if len(pieces) == 1:

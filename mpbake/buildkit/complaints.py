@@ -10,7 +10,7 @@ from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mpbake.buildkit.progress import Failed, Progress
     from mpbake.steps import CheckPiece
@@ -121,6 +121,11 @@ def _moved(progress: Progress) -> set[str]:
     return set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))
 
 
+def moved_by(progress: Progress, tags: Sequence[str]) -> list[str]:
+    """Those of `tags` that a build has pushed."""
+    return moved_of(tags, _moved(progress))
+
+
 def stopped_text(tags: Sequence[str], progress: Progress, *, lost: bool = False) -> str:
     """As `moved_text`, for a build whose end nobody has heard of: what it was about to push may have moved.
 
@@ -132,10 +137,15 @@ def stopped_text(tags: Sequence[str], progress: Progress, *, lost: bool = False)
 
 def moved_text(tags: Sequence[str], moved: Collection[str], *, rest: str = "not moved") -> str:
     """Which of `tags` name the new image by now, and which do not; `rest` is what is said of these."""
-    known = {_familiar(each) for each in moved}
-    done = [tag for tag in tags if _familiar(tag) in known]
+    done = moved_of(tags, moved)
     others = [tag for tag in tags if tag not in done]
     return f"moved: {', '.join(done) or 'none'}; {rest}: {', '.join(others) or 'none'}"
+
+
+def moved_of(tags: Sequence[str], moved: Iterable[str]) -> list[str]:
+    """Those of `tags` that are among `moved`, however they are spelt there."""
+    known = {_familiar(each) for each in moved}
+    return [tag for tag in tags if _familiar(tag) in known]
 
 
 def _familiar(tag: str) -> str:

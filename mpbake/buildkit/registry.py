@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_text, registry_error
+from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_of, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index
 from mpbake.buildkit.served import first_of, in_order, parse_served, understood
-from mpbake.errors import BuildFailed, NoSuchTag
+from mpbake.errors import BuildFailed, Cancelled, NoSuchTag
 from mpbake.json_text import parse_json
 from mpbake.placement import uploads
 from mpbake.references import parse_reference
@@ -71,8 +72,9 @@ class Registry:
             end = self._move(step, self._create(tags, sources, annotations), moved)
             moved += tags
             if others := set(_INDEX.findall(end.stderr)) - {digest}:
-                what = moved_text(step.every_tag, {*step.earlier_tags, *moved})
-                raise BuildFailed(f"{tags[0]} names {', '.join(sorted(others))}, not {digest} ({what})")
+                before = {*step.earlier_tags, *moved}
+                message = f"{tags[0]} names {', '.join(sorted(others))}, not {digest}"
+                raise BuildFailed(f"{message} ({moved_text(step.every_tag, before)})").after(before)
 
     def _create(self, tags: Sequence[str], digests: Sequence[str], annotations: Sequence[str]) -> list[str]:
         """The command that gives `tags`, which are of one repository, to an index of what `digests` name there.
@@ -140,9 +142,10 @@ class Registry:
     def push(self, step: Publish) -> None:
         """Push each tag of a target from the engine's own store. Raises BuildFailed, Unreachable."""
         for position, tag in enumerate(step.target.tags):
-            end = self._push(step, tag)
+            moved = (*step.earlier_tags, *step.target.tags[:position])
+            with _unsure(moved):
+                end = self._push(step, tag)
             if end.returncode:
-                moved = {*step.earlier_tags, *step.target.tags[:position]}
                 raise _push_error(step, "the tags could not be given", moved, end)
 
     def _push(self, step: Publish, tag: str) -> Completed:
@@ -169,12 +172,14 @@ class Registry:
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""
-        attempts = tuple(self._attempts(command))
+        with _unsure((*step.earlier_tags, *moved)):
+            attempts = tuple(self._attempts(command))
         if not attempts[-1].returncode:
             return attempts[-1]
         pushed = {tag for each in attempts for tag in _pushed(each.stderr)}
-        what = moved_text(step.every_tag, {*step.earlier_tags, *moved, *pushed})
-        raise registry_error(f"the tags could not be given ({what})", attempts[-1].error)
+        every = moved_of(step.every_tag, {*step.earlier_tags, *moved, *pushed})
+        what = f"the tags could not be given ({moved_text(step.every_tag, every)})"
+        raise registry_error(what, attempts[-1].error).after(every)
 
     def served(self, tag: str) -> Served:
         """Read back what `tag` is now. Raises NoSuchTag, BuildFailed, and Unreachable without an answer."""
@@ -200,9 +205,18 @@ def _push_error(step: Publish, what: str, moved: Collection[str], end: Completed
     """Why a push failed, after which those of the tags have moved that `moved` names."""
     what = f"{what} ({moved_text(step.every_tag, moved)})"
     if not end.timed_out:
-        return registry_error(what, end.error)
+        return registry_error(what, end.error).after(moved)
     message = f"{what}: took longer than its timeout of {duration(step.target.timeout)}"
-    return BuildFailed(message, hint="where that is too short, raise timeout")
+    return BuildFailed(message, hint="where that is too short, raise timeout").after(moved)
+
+
+@contextlib.contextmanager
+def _unsure(moved: Collection[str]) -> Iterator[None]:
+    """Within, tags move: whoever is stopped meanwhile cannot know which of them have, besides those that had before."""
+    try:
+        yield
+    except Cancelled as stop:
+        raise Cancelled(stop.message, unsure=True).after(moved) from stop
 
 
 def _by_repository(tags: Sequence[str]) -> list[list[str]]:

@@ -128,20 +128,24 @@ def errors_text(finished: RunFinished) -> str:
 
 def unsure_text(result: StepResult) -> str:
     """Which tags may have moved, since the step that was to give them was stopped meanwhile; empty where none may."""
-    step = result.step
-    before: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    step, outcome = result.step, result.outcome
+    before: tuple[str, ...] = outcome.tags
+    every: tuple[str, ...] = ()
     if result.status is not StepStatus.CANCELLED:
         return ""
     match step:
-        case BuildPiece(delivery=Delivery.TAGS) if result.outcome.unsure:
-            pass
+        case BuildPiece(delivery=Delivery.TAGS):
+            every = step.target.tags
         case Publish() if result.seconds:
-            before = step.earlier_tags
-            left = tuple(tag for tag in step.every_tag if tag not in (*before, *step.target.tags))
+            before = (*step.earlier_tags, *before)
+            every = step.every_tag
         case _:
             return ""
-    found = [f"{lines.finished(result)}; these tags may have moved: {', '.join(step.target.tags)}"]
+    unsure = [tag for tag in step.target.tags if outcome.unsure and tag not in before]
+    if not unsure and not before:
+        return ""
+    left = [tag for tag in every if tag not in (*before, *unsure)]
+    found = [lines.finished(result) + (f"; these tags may have moved: {', '.join(unsure)}" if unsure else "")]
     found += [f"moved before: {', '.join(before)}"] if before else []
     found += [f"not moved: {', '.join(left)}"] if left else []
     return "\n".join(found)

@@ -239,7 +239,7 @@ class Stopped(Baking):
 def test_what_was_cancelled_says_whether_its_tags_may_have_moved(says: bytes, tmp_path: Path, *, unsure: bool) -> None:
     with pytest.raises(Cancelled) as found:
         built(tmp_path, Stopped(says), pieces_of("web"))
-    assert found.value.unsure is unsure
+    assert (found.value.unsure, found.value.moved) == (unsure, ("r/web:1",) if says == PUSHED else ())
 
 
 REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'
@@ -403,7 +403,7 @@ def test_what_was_cancelled_before_it_was_loaded_has_been_pushed(tmp_path: Path)
     plan = LOADING.replace("checks = [{ run = ['true'] }]".replace("'", '"'), "push = true")
     with pytest.raises(Cancelled) as found:
         built(tmp_path, StoppedStore(), pieces_of("web", plan=plan))
-    assert found.value.unsure
+    assert found.value.moved == ("r/web:1",)
 
 
 def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:

@@ -276,6 +276,15 @@ def test_of_a_step_that_was_stopped_it_is_known_whether_its_tags_may_have_moved(
     assert stopped.outcome.unsure is unsure
 
 
+@pytest.mark.parametrize("error", [BuildFailed("no"), Cancelled("cancelled"), NodeLost("gone")])
+def test_tags_that_have_moved_all_the_same_are_those_of_the_step(error: MpbakeError) -> None:
+    key = "build a native on default/local"
+    reporter = Recorder()
+    executed(graph_of_text(CHAIN), FakeRunner({key: error.after(["r/other:1", "s/a:1"])}), reporter)
+    ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
+    assert next(each for each in ended if each.step.key == key).outcome.tags == ("s/a:1",)
+
+
 # --- trying again -----------------------------------------------------------------------------------------------------
 
 POOL = """

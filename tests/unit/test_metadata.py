@@ -153,6 +153,16 @@ def test_what_failed_has_pushed_nothing(tmp_path: Path) -> None:
     assert web["platforms"]["linux/arm64"]["pushed"] == ""
 
 
+def test_tags_that_moved_before_something_failed_are_there() -> None:
+    graph = plan("'linux/arm64'")
+    outcome = Outcome(tags=TAGS[:1])
+    failed = StepResult(
+        step=piece_of(graph, "web"), status=StepStatus.FAILED, seconds=1, outcome=outcome, error=BuildFailed("no")
+    )
+    web = metadata_of(graph, RunFinished(results=(failed,), seconds=1), str)["web"]
+    assert (web["image.name"], web["mpbake"]["tags"], web["mpbake"]["status"]) == (TAGS[0], [TAGS[0]], "failed")
+
+
 def test_what_was_stopped_says_which_tags_may_have_moved() -> None:
     graph = plan("'linux/arm64'")
     stopped = StepResult(

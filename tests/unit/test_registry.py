@@ -11,7 +11,7 @@ import pytest
 
 from mpbake.buildkit.instances import Ready
 from mpbake.buildkit.registry import Registry
-from mpbake.errors import BuildFailed, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, Unreachable
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node
 from mpbake.steps import Publish
@@ -137,6 +137,26 @@ def test_it_is_told_exactly_which_tags_have_moved() -> None:
 no basic auth credentials
           = check docker login and the repository's rights
         """)
+
+
+def test_what_was_stopped_or_refused_knows_what_had_moved() -> None:
+    step = Publish(target=web())
+    stopped = {"buildx imagetools create": done(), "s:5000/web@sha256:1": Cancelled("cancelled")}
+    with pytest.raises(Cancelled) as found:
+        registry(FakeDocker(dict(reversed(stopped.items())))).tag(step, "sha256:1")
+    assert (found.value.unsure, found.value.moved) == (True, ("r/web:1", "r/web:latest"))
+    with pytest.raises(BuildFailed) as refused:
+        registry(FakeDocker({"buildx imagetools create": failed(HALF)})).tag(step, "sha256:1")
+    assert refused.value.moved == ("r/web:1",)
+    pushing = {"push --quiet r/web:latest": Cancelled("cancelled"), "push": done()}
+    with pytest.raises(Cancelled) as pushed:
+        registry(FakeDocker(pushing)).push(step)
+    assert (pushed.value.unsure, pushed.value.moved) == (True, ("r/web:1",))
+    with pytest.raises(Cancelled) as uploading:
+        registry(FakeDocker({"tag": done(), "push": Cancelled("cancelled"), "image rm": done()})).upload(
+            step, step.target, "sha256:1"
+        )
+    assert (uploading.value.unsure, uploading.value.moved) == (False, ())
 
 
 def test_repositories_have_their_tags_one_after_the_other() -> None:

@@ -696,7 +696,7 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
 
 def test_what_may_have_moved_when_it_was_interrupted() -> None:
     run = together()
-    started = run.result("publish web", CANCELLED, seconds=0.5)
+    started = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(unsure=True))
     never = [run.result(start, CANCELLED, seconds=0.0) for start in ("publish tool", "verify web", "verify tool")]
     assert (
         errors_text(run.finished(started, *never, signal=2))
@@ -708,6 +708,24 @@ def test_what_may_have_moved_when_it_was_interrupted() -> None:
         """)
         + "\n"
     )
+
+
+def test_what_is_known_to_have_moved_when_it_was_interrupted() -> None:
+    run = together()
+    known = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(unsure=True, tags=("r/web:1",)))
+    uploading = run.result("publish web", CANCELLED, seconds=0.5)
+    first = run.result("publish base", CANCELLED, seconds=0.5)
+    assert errors_text(run.finished(known, signal=2)).splitlines()[1:] == [
+        "publish web: cancelled; these tags may have moved: r/web:2",
+        "moved before: r/base:1, r/web:1",
+        "not moved: r/tool:1",
+    ]
+    assert errors_text(run.finished(uploading, signal=2)).splitlines()[1:] == [
+        "publish web: cancelled",
+        "moved before: r/base:1",
+        "not moved: r/web:1, r/web:2, r/tool:1",
+    ]
+    assert errors_text(run.finished(first, signal=2)) == "", "no tag was about to move"
 
 
 def test_what_a_build_that_was_interrupted_may_have_pushed() -> None:
