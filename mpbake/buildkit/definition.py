@@ -27,7 +27,7 @@ CHECKED = "FROM checked"
 PART = ".oci.tar"
 """How the names of such files end."""
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
-_OF_THE_RESULT = ("annotations", "attest")
+_UNATTESTED = "type=provenance,disabled=true"
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _NAMING = ("docker", "image")
 _ARCHIVES = ("docker", "oci")
@@ -102,8 +102,11 @@ def _is_plain(piece: BuildPiece) -> bool:
 
 
 def _link(target: Target, platforms: Sequence[Platform], built: Collection[Target], within: _Within) -> dict[str, Any]:
-    """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
-    found = _common(target, platforms, within) | {"output": ["type=cacheonly"]}
+    """A linked target is built for others only: it has no name, and exports neither itself nor its cache.
+
+    An engine keeps it all the same, as another image each time if its provenance is attested.
+    """
+    found = _common(target, platforms, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
     for name in ("cache-to", *(_BUILT_AGAIN if target in built else ())):
         found.pop(name, None)
     return found
@@ -134,7 +137,7 @@ def _as_built(target: Target, platforms: tuple[Platform, ...]) -> dict[str, dict
     parts = {target.name: (target, platforms), **within.parts}
     built = {each for each, _ in parts.values()}
     found = {name: _link(each, wanted, built, within) for name, (each, wanted) in parts.items()}
-    return {name: {key: each[key] for key in each if key not in _OF_THE_RESULT} for name, each in found.items()}
+    return {name: {key: each[key] for key in each if key != "annotations"} for name, each in found.items()}
 
 
 def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str, Any]:

@@ -286,6 +286,8 @@ def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
     assert outputs(piece, CONTAINER) == ["type=local,dest=/plan/out", "type=image,push=true"]
 
 
+NOWHERE = {"output": ["type=cacheonly"], "attest": ["type=provenance,disabled=true"]}
+
 # --- links ------------------------------------------------------------------------------------------------------------
 
 LINKS = """
@@ -333,10 +335,10 @@ def test_links_are_built_within_and_leave_nothing_behind() -> None:
             "no-cache": True,
             "pull": True,
             "cache-from": ["type=local,src=/plan/cache"],
-            "output": ["type=cacheonly"],
+            **NOWHERE,
         },
-        "files": {"context": "/plan/files", "platforms": ["linux/amd64"], "output": ["type=cacheonly"]},
-        "deep": {"context": "/plan/deep", "platforms": ["linux/arm64"], "output": ["type=cacheonly"]},
+        "files": {"context": "/plan/files", "platforms": ["linux/amd64"], **NOWHERE},
+        "deep": {"context": "/plan/deep", "platforms": ["linux/arm64"], **NOWHERE},
     }
 
 
@@ -674,7 +676,7 @@ def test_a_command_runs_upon_the_target_as_it_has_been_built() -> None:
         "contexts": {"base": "target:base"},
         "ulimits": ["nofile=10"],
         "platforms": ["linux/amd64"],
-        "output": ["type=cacheonly"],
+        **NOWHERE,
     }
     assert {"no-cache", "pull", "cache-to"}.isdisjoint(targets["base"])
 
