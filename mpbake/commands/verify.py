@@ -94,7 +94,7 @@ def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> li
     found = []
     for each in targets:
         known = published.get(each.name)
-        missing = _names(each.tags) - _names(known.tags) if known and each.push else ()
+        missing = _names(each.tags) - _names(known.tags) if known else ()
         if missing:
             found.append(replace(expected_of(each, each.platforms), tags=tuple(sorted(missing))))
     return found

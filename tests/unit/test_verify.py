@@ -107,7 +107,11 @@ def test_without_a_name_and_a_default_something_must_have_been_published(folder:
         verify.main(Options(), world(folder))
 
 
-def test_a_tag_that_the_plan_names_by_now_must_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pushed_by", ["the plan", "run --push"])
+def test_a_tag_that_the_plan_names_by_now_must_be_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pushed_by: str
+) -> None:
+    (folder / "build.toml").write_text(PLAN if pushed_by == "the plan" else PLAN.replace("push = true\n", ""))
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = Expected(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
