@@ -54,7 +54,8 @@ class _Removal:
 def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = False) -> list[MpbakeError]:
     """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry.
 
-    What is out of reach is an error and stays noted, unless it is to be forgotten.
+    What is out of reach is an error and stays noted, unless it is to be forgotten. So does a node whose cache is kept:
+    nothing else tells that it is there.
     """
     with site.locked(builder.name):
         before = site.tools.records.read(builder.name, site.plan)
@@ -70,10 +71,11 @@ def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = Fal
             forget=forget,
             command=f"rm --forget {builder.name}",
         )
-        failed = _remove_nodes(site, removal)
+        failed, kept = _remove_nodes(site, removal)
+        _note_kept(site, builder, {made.name for made in kept if made not in noted})
         if _entry_may_go(failed.values()):
             unregister(site, builder.name)
-            _drop(site, record, [each for each in record.nodes if each not in failed])
+            _drop(site, record, [each for each in record.nodes if each not in failed and each not in kept])
         return list(failed.values())
 
 
@@ -96,7 +98,7 @@ def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget
             forget=forget,
             command="prune --forget",
         )
-        failed = _remove_nodes(site, removal)
+        failed, _ = _remove_nodes(site, removal)
         errors = list(failed.values())
         if not _entry_may_go(errors):
             return errors
@@ -104,6 +106,13 @@ def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget
             unregister(site, record.builder)
         _drop(site, record, [each for each in gone if each not in failed], declared=builder is not None)
         return errors + (_correct_entry(site, builder) if builder else [])
+
+
+def _note_kept(site: Site, builder: Builder, names: Collection[str]) -> None:
+    """Note the nodes of these names, which were made elsewhere, and whose caches were kept here."""
+    nodes = [each for each in builder.nodes if each.name in names]
+    for warning in site.tools.records.add(builder.name, nodes, site.plan):
+        site.say(f"warning: {warning}")
 
 
 def _drop(site: Site, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
@@ -133,29 +142,35 @@ def _others(site: Site, record: Record, gone: Collection[MadeNode]) -> set[MadeN
     return set(plans)
 
 
-def _remove_nodes(site: Site, removal: _Removal) -> dict[MadeNode, MpbakeError]:
-    """Remove what there is of nodes; those of which something stays that was to go, each with its error."""
+def _remove_nodes(site: Site, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
+    """Remove what there is of nodes.
+
+    Returns those of which something stays that was to go, each with its error, and those whose cache was to be kept.
+    """
     results = side_by_side(lambda made: _remove_made(site, made, removal), removal.nodes)
-    pairs = zip(removal.nodes, results, strict=True)
-    return {made: result for made, result in pairs if isinstance(result, MpbakeError)}
+    pairs = list(zip(removal.nodes, results, strict=True))
+    failed = {made: result for made, result in pairs if isinstance(result, MpbakeError)}
+    return failed, {made for made, result in pairs if result is True}
 
 
-def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> None:
-    """Remove what there is of one node, and the docker context that leads there."""
-    node = made.node(removal.builder)
+def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> bool:
+    """Remove what there is of one node, and the docker context that leads there; whether its cache is kept."""
+    node, kept = made.node(removal.builder), False
     with site.node_locked(node):
         try:
             same = _same(site, node, removal.namesakes(node))
             if same:
                 site.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
             else:
-                _remove_node(site, node, removal, noted=made in removal.noted)
+                kept = _remove_node(site, node, removal, noted=made in removal.noted)
         except MayBeUsed:
             raise
         except Unreachable as error:
             _give_up(site, made, removal, error)
         else:
-            _remove_context(site, made, removal)
+            if not kept:
+                _remove_context(site, made, removal)
+    return kept
 
 
 def _give_up(site: Site, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
@@ -197,14 +212,17 @@ def _same(site: Site, node: Node, namesakes: Collection[Node]) -> Node | None:
     return next((each for each, its in found if its and its.id == made.id), None)
 
 
-def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> None:
-    """Remove what there is of a node, which may be nothing, or just the cache of what was made from here."""
+def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> bool:
+    """Remove what there is of a node, which may be nothing, or just the cache of what was made from here.
+
+    Returns whether there may be a cache that is kept, and that is mpbake's to remove another time.
+    """
     if is_shared(node):
         _leave(site, node)
-        return
+        return False
     keeper = site.tools.keeper(node)
     if keeper is None:
-        return
+        return False
     what, made = MADE[node.driver].value, idle(node, keeper)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
@@ -215,6 +233,7 @@ def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> N
     elif noted and not stays and not removal.namesakes(node) and keeper.forget_cache(node):
         # A cache says not whose it is. One that is called the same may be its namesake's, on the same engine.
         site.say(f"{node.id}: its {what} was gone, its cache is removed")
+    return removal.keep_state and node.driver is Driver.DOCKER_CONTAINER and (noted or made is not None)
 
 
 def _leave(site: Site, node: Node) -> None:

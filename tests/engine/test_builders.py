@@ -152,6 +152,7 @@ def test_the_life_of_a_container(
     assert f"buildx_buildkit_{name}-local_state" in docker("volume", "ls")
     mpbake("builders", "up")
     assert "RUN echo built: cached" in mpbake("run", "--verbose", "web").stderr, "the cache was kept"
+    mpbake("builders", "rm", "--keep-state")
     mpbake("builders", "rm")
     assert name not in docker("ps", "--all") + docker("volume", "ls") + docker("buildx", "ls")
     assert own(testbed_env) == before, "nothing of the user's own is changed"

@@ -47,13 +47,49 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     volumes = [each for each in engine.commands if each.startswith("volume")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
-    assert site.tools.records.read("ci", site.plan) is None
+    assert (site.tools.records.read("ci", site.plan) is not None) == keep
     said.clear()
     assert remove(site, CI, keep_state=keep) == []
     assert said == [], "there is nothing more to remove"
 
 
 GONE = "ci/local: its container was gone, its cache is removed"
+
+
+@pytest.mark.parametrize("made", ["here", "elsewhere"])
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_cache_that_was_kept_can_be_removed_later(
+    tmp_path: Path, made: str, *, declared: bool, by_hand: bool
+) -> None:
+    engine = Engine() if made == "here" else Engine(mark=declare(LOCAL).mark)
+    if made == "here":
+        brought_up(tmp_path, engine)
+        engine.made = "" if by_hand else engine.made
+    site, said = site_with(tmp_path, engine)
+    assert remove(site, CI, keep_state=True) == []
+    said.clear()
+    if declared:
+        assert remove(site, CI, keep_state=False) == []
+    else:
+        (record,) = site.tools.records.of_plan(site.plan)
+        assert prune(site, record, {}) == []
+    assert said == [GONE]
+    assert site.tools.records.of_plan(site.plan) == []
+
+
+def test_the_docker_context_that_leads_to_a_kept_cache_stays(tmp_path: Path, certificates: Certificates) -> None:
+    engine = Contexts(context=done())
+    with serving(certificates.engine()) as port:
+        far = replace(CI, nodes=(secured(port, certificates),))
+        assert not brought_up(tmp_path, engine, far)[2]
+    site, said = site_with(tmp_path, engine)
+    assert remove(site, far, keep_state=True) == []
+    assert engine.kept
+    said.clear()
+    assert remove(site, far, keep_state=False) == []
+    assert said == [GONE, "ci/local: docker context mpbake-ci-local removed"]
+    assert not engine.kept
 
 
 def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_here(tmp_path: Path) -> None:
