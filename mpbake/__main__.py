@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import click
 
-from mpbake.cli import cli
+from mpbake.cli import cli, is_completing
 from mpbake.errors import EXHAUSTED, MpbakeError, system_error
 from mpbake.hiding import Hiding
 from mpbake.output import silence, standard_streams
@@ -16,11 +17,21 @@ from mpbake.text import printable
 def main() -> None:
     """Run the command line and exit with its code; never a traceback, and never a secret."""
     hiding = Hiding()
+    if is_completing():
+        _complete(hiding)
     with standard_streams():
         message, code = _outcome(hiding)
         if message is not None:
             _complain(f"error: {hiding.hide(message)}")
     sys.exit(code)
+
+
+def _complete(hiding: Hiding) -> None:
+    """Answer a shell, on the streams as they are: click writes bytes. What goes wrong is nothing to tell there."""
+    with contextlib.suppress(Exception):
+        cli.main(prog_name="mpbake", standalone_mode=False, obj=hiding)
+    silence(sys.stdout)
+    sys.exit(1)
 
 
 def _complain(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shlex
@@ -92,7 +93,43 @@ def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
     )
 
 
-_DIRECTORY = _option("-C", "--directory", default="", metavar="DIR", help="Work as if started in DIR.")
+def _names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What completes names of the plan, `targets` or `builders`. Where that cannot be read there are none."""
+
+    def complete(context: click.Context, _: click.Parameter, typed: str) -> list[str]:
+        # Of `mpbake builders`, options of the plan may stand before the command's name, too.
+        every = [*(context.parent.params.items() if context.parent else ()), *context.params.items()]
+        given = {name: value for name, value in every if name in _OF_THE_PLAN and value}
+        without = "!" if typed.startswith("!") and kind == "targets" else ""
+        with contextlib.suppress(Exception):
+            module = importlib.import_module("mpbake.commands.completion")
+            names = getattr(module, kind)(Options(**given), _world(context.ensure_object(Hiding)))
+            return [f"{without}{name}" for name in names if f"{without}{name}".startswith(typed)]
+        return []
+
+    return complete
+
+
+def _path(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What has the shell itself complete a path: of a `file`, or of a `dir`."""
+
+    def complete(_: click.Context, __: click.Parameter, typed: str) -> list[Any]:
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells need it
+
+        return [CompletionItem(typed, type=kind)]
+
+    return complete
+
+
+_OF_THE_PLAN = ("files", "directory", "variables", "var_files", "settings")
+_DIRECTORY = _option(
+    "-C",
+    "--directory",
+    default="",
+    metavar="DIR",
+    help="Work as if started in DIR.",
+    shell_complete=_path("dir"),
+)
 _FORGET = _option("--forget", is_flag=True, help="Give up what is out of reach, and say what may be left there.")
 _COMMON = (
     _option(
@@ -102,10 +139,18 @@ _COMMON = (
         multiple=True,
         metavar="FILE",
         help="The plan; default: build.toml or mpbake.toml, here or above. Of several, a later one wins.",
+        shell_complete=_path("file"),
     ),
     _DIRECTORY,
     _option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Value of a variable of the plan."),
-    _option("--var-file", "var_files", multiple=True, metavar="FILE", help="TOML file with values of variables."),
+    _option(
+        "--var-file",
+        "var_files",
+        multiple=True,
+        metavar="FILE",
+        help="TOML file with values of variables.",
+        shell_complete=_path("file"),
+    ),
     _option(
         "--set",
         "settings",
@@ -115,12 +160,18 @@ _COMMON = (
     ),
     _option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
 )
-_NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...")
+_NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=_names_of("targets"))
 _CHANGES = (
     _option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
     _option("--load", is_flag=True, help="Load the images into the engine in use, too."),
     _option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build only these platforms."),
-    _option("--builder", default="", metavar="NAME", help="Build all targets on this builder of the plan."),
+    _option(
+        "--builder",
+        default="",
+        metavar="NAME",
+        help="Build all targets on this builder of the plan.",
+        shell_complete=_names_of("builders"),
+    ),
     _option("--no-cache", is_flag=True, help="Build without the cache."),
     _option("--pull", is_flag=True, help="Ask for newer base images."),
 )
@@ -175,7 +226,13 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Build, publish and verify targets.")
 @_with(*_SELECTION, *_COMMON, *_TELLING)
-@_option("--metadata-file", default="", metavar="FILE", help="Write what came of each target to FILE, as JSON.")
+@_option(
+    "--metadata-file",
+    default="",
+    metavar="FILE",
+    help="Write what came of each target to FILE, as JSON.",
+    shell_complete=_path("file"),
+)
 @_option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan.")
 @_FORMAT
 @click.pass_context
@@ -189,7 +246,11 @@ def run(context: click.Context, /, **given: Any) -> None:
 @cli.command()
 @_with(*_SELECTION, *_COMMON, _FORMAT)
 @_option(
-    "--explain", default="", metavar="TARGET", help="Say of each of its platforms where it is built, and why there."
+    "--explain",
+    default="",
+    metavar="TARGET",
+    help="Say of each of its platforms where it is built, and why there.",
+    shell_complete=_names_of("targets"),
 )
 @_option("--probe", is_flag=True, help="Ask the nodes what they build; starts and changes nothing.")
 @click.pass_context
@@ -236,7 +297,7 @@ def list_(**given: Any) -> None:
     _call("names", given)
 
 
-_BUILDERS = click.argument("names", nargs=-1, metavar="[BUILDER]...")
+_BUILDERS = click.argument("names", nargs=-1, metavar="[BUILDER]...", shell_complete=_names_of("builders"))
 
 
 @cli.group(invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]...")
@@ -338,6 +399,11 @@ def export(**given: Any) -> None:
 def schema(**given: Any) -> None:
     """Print the JSON Schema of build.toml, for editors and validators."""
     _call("schema", given)
+
+
+def is_completing() -> bool:
+    """Whether a shell asks what it may complete, or for the script by which it does: click answers on its own."""
+    return bool(os.environ.get("_MPBAKE_COMPLETE"))
 
 
 def _call(module: str, given: dict[str, Any]) -> None:
