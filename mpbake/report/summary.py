@@ -98,18 +98,23 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 
 def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
-    """A warning of targets that are done and of which nobody gets anything; empty where there are none."""
+    """Warnings of targets that are done and of which nobody gets anything; empty where there are none."""
     users = (*graph.targets, *linked(*graph.targets))
     wanted = {each for user in users for each in (*user.needs, *user.every_link)}
     undone = {getattr(each.step, "target", None) for each in finished.results if each.status is not StepStatus.DONE}
     useless = [each for each in graph.targets if not (each.push or each.load or each.is_of_use)]
-    names = [each.name for each in useless if each not in wanted | undone]
-    if not names:
-        return ""
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    who = f"{', '.join(names[:_MOST_NAMES])}{more}"
-    remedy = "--load puts it into the engine, --push into the registry"
-    return f"warning: no output for {who}: what was built stays in the build cache ({remedy})\n"
+    useless = [each for each in useless if each not in wanted | undone]
+    tagged, untagged = ([each for each in useless if bool(each.tags) is told] for told in (True, False))
+    stays = "what was built stays in the build cache"
+    found = [(tagged, f"{stays} (--load puts it into the engine, --push into the registry)")]
+    found += [(untagged, f"without tags nothing is pushed, and {stays} (give it tags or an output)")]
+    return "".join(f"warning: no output for {_named(targets)}: {why}\n" for targets, why in found if targets)
+
+
+def _named(targets: Sequence[Target]) -> str:
+    """The first of them by name, and how many more there are."""
+    more = f" and {len(targets) - _MOST_NAMES} more" if len(targets) > _MOST_NAMES else ""
+    return f"{', '.join(each.name for each in targets[:_MOST_NAMES])}{more}"
 
 
 def errors_text(finished: RunFinished) -> str:
