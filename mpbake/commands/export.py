@@ -21,7 +21,8 @@ def main(options: Options, world: World) -> int:
     check_platforms(targets, options)
     for loss in losses(targets):
         world.stderr.write(f"warning: {one_line(loss)}\n")
-    if plan.sensitive:
+    text = bake_text(plan, targets, chosen_platforms(options))
+    if world.hiding.hide(text) != text:
         world.stderr.write(f"warning: sensitive values are written as {MASK}: what is printed cannot build with them\n")
-    world.stdout.write(bake_text(plan, targets, chosen_platforms(options)))
+    world.stdout.write(text)
     return 0

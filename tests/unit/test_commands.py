@@ -310,6 +310,24 @@ def test_export(files: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["web", "tool", "far"])
+def test_export_warns_of_what_is_masked_where_something_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[variables]
+token = { default = "hunter2hunter2", sensitive = true }
+[targets.web]
+cache-from = ["type=s3,secret_access_key={{ token }}"]
+[targets.far]
+context = "https://me:pass-word@example.org/x.git"
+[targets.tool]
+""")
+    here = world(tmp_path)
+    assert export.main(Options(names=(name,)), here) == 0
+    masked = "warning: sensitive values are written as ***: what is printed cannot build with them\n"
+    assert written(here.stderr) == ("" if name == "tool" else masked)
+
+
 def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> None:
     shown = said(
         export.main,
