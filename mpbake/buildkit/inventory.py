@@ -29,7 +29,7 @@ def inventory(tools: Tools, builder: Builder, plan: Path) -> list[Listed]:
     found = look(tools, builder, plan)
     lines = side_by_side(lambda node: _line(tools, found, node), found.nodes)
     return [
-        each if isinstance(each, Listed) else _unusable(node.node, str(each), silent=isinstance(each, Unreachable))
+        each if isinstance(each, Listed) else unusable(node.node, str(each), silent=isinstance(each, Unreachable))
         for node, each in zip(found.nodes, lines, strict=True)
     ]
 
@@ -38,7 +38,7 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     node = each.node
     drift = _drift(found, node)
     if each.trouble:
-        return _unusable(node, each.trouble, silent=each.silent)
+        return unusable(node, each.trouble, silent=each.silent)
     if node.driver in MADE and not node.external:
         status = each.made.status if each.made else "missing"
         if status != "running":
@@ -49,7 +49,8 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     )
 
 
-def _unusable(node: Node, trouble: str, *, silent: bool) -> Listed:
+def unusable(node: Node, trouble: str, *, silent: bool) -> Listed:
+    """The line of a node that cannot be used, and why."""
     return Listed(node=node, status=_UNUSABLE, trouble=trouble, silent=silent)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.engine import Engines
-from mpbake.buildkit.inventory import inventory
+from mpbake.buildkit.inventory import inventory, unusable
+from mpbake.errors import Unreachable
 from mpbake.placement import NodeFacts, default_driver
 from mpbake.plan import Driver
 
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
 
 
 def probed(tools: Tools, targets: Sequence[Target], plan: Path) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """What the nodes of `targets` of a `plan` say, by node id, and a word on each that says nothing.
-
-    Raises Unreachable when the engine does not answer, which alone knows what the default builder is.
-    """
+    """What the nodes of `targets` of a `plan` say, by node id, and a word on each that says nothing."""
     builders = dict.fromkeys(target.builder for target in targets)
-    lines = [line for each in builders for line in inventory(tools, _settled(tools, each, targets), plan)]
+    lines = [line for each in builders for line in _lines(tools, each, targets, plan)]
     facts = {line.node.id: _facts(line) for line in lines if line.reported or line.silent}
     return facts, tuple(_silence(line) for line in lines if not line.reported)
 
 
+def _lines(tools: Tools, builder: Builder, targets: Sequence[Target], plan: Path) -> list[Listed]:
+    try:
+        settled = _settled(tools, builder, targets)
+    except Unreachable as error:  # the engine alone knows what the default builder is
+        return [unusable(node, str(error), silent=True) for node in builder.nodes]
+    return inventory(tools, settled, plan)
+
+
 def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Builder:
-    """`builder`, with the driver that a run would use where the plan leaves it to the engine."""
+    """`builder`, with the driver that a run would use where the plan leaves it to the engine. Raises Unreachable."""
     if builder.driver is not Driver.AUTOMATIC:
         return builder
     driver = default_driver([each for each in targets if each.builder is builder], Engines(tools.docker).facts())

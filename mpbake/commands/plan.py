@@ -45,7 +45,7 @@ def _print(options: Options, world: World, stop: StopRequest) -> int:
 def _probed(
     targets: Sequence[Target], plan: Path, world: World, stop: StopRequest
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """What the nodes of `targets` say of themselves, and a word on each that says nothing. Raises Unreachable."""
+    """What the nodes of `targets` say of themselves, and a word on each that says nothing."""
     from mpbake.buildkit.probing import probed  # noqa: PLC0415 - Docker's part is slow, and most plans are printed without
     from mpbake.buildkit.tools import open_tools  # noqa: PLC0415
 
