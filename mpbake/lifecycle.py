@@ -308,7 +308,7 @@ def _of_entry(builder: Builder, kept: Entry | None, declared: Entry | None) -> I
         before = Difference(name="driver", before=kept.driver if kept else "", after=str(builder.driver))
         yield Change(action=Action.REMOVE, thing=Thing.ENTRY, name=name, why=why, differences=(before,))
     elif kept is None:
-        why = "for use by hand: docker buildx build --builder"
+        why = f"for use by hand: docker buildx build --builder {name}"
         yield Change(action=Action.CREATE, thing=Thing.ENTRY, name=name, why=why)
     else:
         differences = tuple(entry_differences(kept, declared))

@@ -107,7 +107,7 @@ def test_the_life_of_a_container(
     assert mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
         f"{name} (docker-container)\n"
         f"  + create container buildx_buildkit_{name}-local: there is none\n"
-        f"  + create builder {name}: for use by hand: docker buildx build --builder\n"
+        f"  + create builder {name}: for use by hand: docker buildx build --builder {name}\n"
         "2 to create\n"
     )
     assert own(testbed_env) == before, "a plan changes nothing"

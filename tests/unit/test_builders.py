@@ -41,7 +41,7 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
         text("""
             ci (docker-container)
               + create container buildx_buildkit_ci-local: there is none
-              + create builder ci: for use by hand: docker buildx build --builder
+              + create builder ci: for use by hand: docker buildx build --builder ci
             """)
         + "\n",
         ["ci/local: created, and answers", "ci: in buildx's store, for docker buildx build --builder ci"],

@@ -77,7 +77,7 @@ def test_everything_is_missing() -> None:
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
           + create container buildx_buildkit_ci-local: if there is none: only the context can show it
-          + create builder ci: for use by hand: docker buildx build --builder
+          + create builder ci: for use by hand: docker buildx build --builder ci
         """)
         + "\n"
     )
