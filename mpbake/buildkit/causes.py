@@ -99,6 +99,11 @@ _NOT_LET_IN = _cause(
     "this user may not use Docker",
     "let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST",
 )
+_NO_CONTEXT = _cause(
+    r'context "[^"]*"(: context| is) not found',
+    "there is no such docker context",
+    "name one that there is, or take DOCKER_CONTEXT away: docker context ls",
+)
 _NO_ENGINE = "start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info"
 _NEAR = (
     _NOT_LET_IN,
@@ -193,8 +198,9 @@ def explain_engine(said: str) -> tuple[str, str]:
     """Why the engine in use does not answer, from all that was `said`, and what to do about it."""
     plain = without_colour(said).strip()
     words = _last_line(plain)
-    if _NOT_LET_IN.pattern.search(plain):
-        return f"{_NOT_LET_IN.message} ({words})", _NOT_LET_IN.hint
+    for cause in (_NOT_LET_IN, _NO_CONTEXT):
+        if cause.pattern.search(plain):
+            return f"{cause.message} ({words})", cause.hint
     return f"the Docker engine does not answer: {words or 'it says nothing'}", _NO_ENGINE
 
 

@@ -109,13 +109,22 @@ def test_the_context_in_use() -> None:
     assert current_context(FakeDocker({}), {"DOCKER_HOST": "ssh://far"}) == "default"
 
 
-def test_a_context_that_cannot_be_asked_for() -> None:
-    docker = FakeDocker({"context show": failed('current context "x" is not found on the file system\n')})
-    with pytest.raises(Unreachable) as caught:
-        current_context(docker, {})
-    assert str(caught.value) == (
-        f'the Docker engine does not answer: current context "x" is not found on the file system\n{HINT}'
-    )
+@pytest.mark.parametrize(
+    "said",
+    [
+        'current context "x" is not found on the file system',
+        'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /meta.json: no',
+    ],
+)
+def test_a_context_that_is_not_there(said: str) -> None:
+    docker = FakeDocker({"context show": failed(f"{said}\n"), "system info": failed(said)})
+    for ask in (lambda: current_context(docker, {}), lambda: ask_engine(docker)):
+        with pytest.raises(Unreachable) as caught:
+            ask()
+        assert str(caught.value) == (
+            f"there is no such docker context ({said})\n"
+            "  = name one that there is, or take DOCKER_CONTEXT away: docker context ls"
+        )
 
 
 @pytest.mark.parametrize(
