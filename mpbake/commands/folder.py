@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import UsageError
 from mpbake.files import is_folder
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from mpbake.options import Options, World
@@ -27,7 +28,12 @@ def folder_of(options: Options, world: World) -> Path:
 def plan_file(folder: Path, name: str) -> Path:
     """What `-f` names, in the real path of its folder: however a plan is reached, its notes are found again.
 
-    A plan that is itself a symlink stays where that lies: there its paths count from.
+    A plan that is itself a symlink stays where that lies: there its paths count from. Raises UsageError for what is
+    no file by its very name.
     """
+    if name == "-":
+        raise UsageError("-f -: a plan is a file, and standard input is not read", hint="write it to a file")
+    if "://" in name:
+        raise UsageError(f"-f {one_line(name)}: a plan is a file of this machine", hint="fetch it first")
     path = folder / name
     return Path(os.path.realpath(path.parent), path.name)

@@ -150,6 +150,22 @@ def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[s
     assert load(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("-", "-f -: a plan is a file, and standard input is not read\n  = write it to a file"),
+        (
+            "https://example.org/build.toml",
+            "-f https://example.org/build.toml: a plan is a file of this machine\n  = fetch it first",
+        ),
+    ],
+)
+def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(Options(files=(name,)), world(folder))
+    assert str(caught.value) == told
+
+
 def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
     (folder / "below/mine.toml").symlink_to("../build.toml")
     assert load(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
