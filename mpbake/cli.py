@@ -205,6 +205,17 @@ def _is_typed(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
+def _loudness(context: click.Context, given: dict[str, Any]) -> dict[str, bool]:
+    """Which of `quiet` and `verbose` holds: the one that is typed, where the other is the environment's."""
+    both = {name: given[name] for name in ("quiet", "verbose")}
+    if not all(both.values()):
+        return both
+    typed = {name: _is_typed(context, name) for name in both}
+    if len(set(typed.values())) == 1:
+        raise click.UsageError("-q and -v contradict each other", context)
+    return typed
+
+
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
@@ -240,7 +251,7 @@ def run(context: click.Context, /, **given: Any) -> None:
     """Build, publish and verify targets; without a name, the group "default"."""
     if not given["dry_run"] and _is_typed(context, "format"):
         raise click.UsageError("--format goes with --dry-run", context)
-    _call("plan" if given["dry_run"] else "run", given)
+    _call("plan" if given["dry_run"] else "run", given | _loudness(context, given))
 
 
 @cli.command()

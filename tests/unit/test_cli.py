@@ -95,7 +95,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
             "plan --load --no-cache --pull --builder b --no-color",
             Options(load=True, no_cache=True, pull=True, builder="b", no_color=True),
         ),
-        ("run --dry-run -q -v web", Options(names=("web",), dry_run=True, quiet=True, verbose=True)),
+        ("run --dry-run -q web", Options(names=("web",), dry_run=True, quiet=True)),
+        ("run -v", Options(verbose=True)),
         ("plan --format json", Options(format="json")),
         ("run --dry-run --format json", Options(dry_run=True, format="json")),
         ("run -- --web", Options(names=("--web",))),
@@ -277,6 +278,7 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         ("plan --var", ["error: Option '--var' requires an argument"]),
         ("plan --format yaml", ["error: Invalid value for '--format'", "'text', 'json'"]),
         ("run --format json", ["error: --format goes with --dry-run; try: mpbake run --help\n"]),
+        ("run -qv", ["error: -q and -v contradict each other; try: mpbake run --help\n"]),
         ("run --push=1", ["error: Option '--push' does not take a value"]),
         ("run \x1b[2J --nope\x07", ["--nope\\x07"]),
     ],
@@ -323,6 +325,14 @@ def test_what_explain_would_ignore(
     assert typed(monkeypatch, *words.split()) == 3
     assert called.world is None
     assert capsys.readouterr() == ("", f"error: {message}\n  = {hint}\n")
+
+
+@pytest.mark.parametrize("words", ["run -q", "run -v", "run"])
+def test_how_much_is_said_is_what_is_typed(monkeypatch: pytest.MonkeyPatch, called: Called, words: str) -> None:
+    monkeypatch.setenv("MPBAKE_QUIET", "1")
+    monkeypatch.setenv("MPBAKE_VERBOSE", "1")
+    assert typed(monkeypatch, *words.split()) == (3 if words == "run" else 7)
+    assert (called.options.quiet, called.options.verbose) == ("-q" in words, "-v" in words)
 
 
 def test_a_format_of_the_environment_is_for_what_has_one(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
