@@ -137,7 +137,9 @@ class Progress:
             if each.get("started") and not vertex.started:
                 vertex.started = True
                 said.append((vertex.name, f"=> {vertex.name}"))
-                activity = activity if _HOUSEKEEPING.match(vertex.name) else vertex.name
+                # BuildKit says at once what it finds in its cache: nothing is done for that.
+                idle = each.get("cached") or _HOUSEKEEPING.match(vertex.name)
+                activity = activity if idle else vertex.name
             if each.get("error"):
                 vertex.error = self._hide(without_colour(each["error"]))
             if each.get("completed") and not vertex.over:

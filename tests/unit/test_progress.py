@@ -146,6 +146,13 @@ def test_housekeeping_is_no_activity(name: str) -> None:
     assert activities == ["RUN make"]
 
 
+def test_what_is_in_the_cache_is_no_activity() -> None:
+    cached = raw(vertex(1, "[base 2/2] RUN make", "1.5", "1.5", cached=True))
+    _, said, activities = followed(cached)
+    assert said == ["=> [base 2/2] RUN make", "=> [base 2/2] RUN make: cached"]
+    assert activities == []
+
+
 def test_of_several_that_start_together_the_last_is_the_activity() -> None:
     two = {"vertexes": [*vertex(1, "RUN one", "1")["vertexes"], *vertex(2, "RUN two", "1")["vertexes"]]}
     assert followed(raw(two))[2] == ["RUN two"]
