@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.bake import dump
 from mpbake.buildkit.complaints import moved_by
 from mpbake.buildkit.definition import entitlements, grants
-from mpbake.buildkit.progress import Progress, Update
+from mpbake.buildkit.progress import Progress, Update, target_of
 from mpbake.errors import Cancelled
 from mpbake.events import StepAdvanced, StepSaid
 from mpbake.steps import BuildPiece
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 _WITH_GRANTS = (0, 19)
 _WITH_ENTITLEMENTS = (0, 17)
-_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
-"""How the name of an operation begins where several targets are built."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +89,6 @@ def existing(path: str) -> str:
     while not found.exists() and found != found.parent:
         found = found.parent
     return str(found)
-
-
-def target_of(operation: str) -> str:
-    """The target that an operation of a call of several belongs to; empty where it belongs to none."""
-    found = _TARGET.match(operation)
-    return found[1] if found else ""
 
 
 class _Follower:

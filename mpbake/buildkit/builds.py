@@ -7,12 +7,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.bake_call import BakeCall, target_of
+from mpbake.buildkit.bake_call import BakeCall
 from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, moved_by, stopped_text
-from mpbake.buildkit.definition import bake_definition, check_definition, load_definition
+from mpbake.buildkit.definition import bake_definition, check_definition, dockerfiles, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
+from mpbake.buildkit.progress import target_of
 from mpbake.drivers import unable
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.placement import contradictions
@@ -217,7 +218,8 @@ class Builds:
             message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
-        error = build_error(progress, tags, repeat, str(call.log), check)
+        files = {name: self.bake.hide(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
+        error = build_error(progress, tags, repeat, str(call.log), check, dockerfiles=files)
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.definition import CHECKED
+from mpbake.buildkit.progress import target_of
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.buildkit.progress import Failed, Progress
     from mpbake.steps import CheckPiece
@@ -54,6 +57,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_TARGET = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _COMMAND = re.compile(r"\s*(?:::|##\[)")
@@ -62,12 +66,18 @@ _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.M
 
 
 def build_error(
-    progress: Progress, tags: Sequence[str], repeat: str, log: str, check: CheckPiece | None = None
+    progress: Progress,
+    tags: Sequence[str],
+    repeat: str,
+    log: str,
+    check: CheckPiece | None = None,
+    *,
+    dockerfiles: Mapping[str, str] = MappingProxyType({}),
 ) -> MpbakeError:
     """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do.
 
     `tags` are those that the build was to push: the error says which of them have moved. `check` is what the build was
-    for, if it was one: a Dockerfile that was made for it is not shown.
+    for, if it was one: a Dockerfile that was made for it is not shown. `dockerfiles` says by target where they are.
     """
     text = _complaint(progress.text)
     failed = progress.failed
@@ -81,13 +91,34 @@ def build_error(
         lines += [f"output of {one_line(failed.name)}:", *(f"  {_quoted(line)}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
-        lines += [f"in {excerpt['file']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
+        place = _place(excerpt["file"], dockerfiles, _suspects(message, progress))
+        lines += [f"in {place}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     if tags:
         lines.append(
             stopped_text(tags, progress, lost=True) if kind is NodeLost else moved_text(tags, _moved(progress))
         )
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
+
+
+def _place(file: str, dockerfiles: Mapping[str, str], suspects: Iterable[str]) -> str:
+    """`docker/Dockerfile:7` for `Dockerfile:7`, as BuildKit calls it, where it is clear which of that name it is."""
+    name, _, line = file.rpartition(":")
+    found = {target: path for target, path in dockerfiles.items() if posixpath.basename(path) == name}
+    named = [found[target] for target in suspects if target in found]
+    paths = dict.fromkeys(named[:1] or found.values())
+    return one_line(f"{next(iter(paths))}:{line}") if len(paths) == 1 else file
+
+
+def _suspects(message: str, progress: Progress) -> Iterator[str]:
+    """The target at fault where a call is about several: as buildx names it, or the one that the failure is of.
+
+    Else it is the only one whose Dockerfile has been read; those that link to it wait for that.
+    """
+    found, failed = _TARGET.match(message), progress.failed
+    yield from (found[1],) if found else ()
+    yield from (target_of(failed.name),) if failed else ()
+    yield from map(target_of, progress.reading) if len(progress.reading) == 1 else ()
 
 
 def _quoted(line: str) -> str:

@@ -17,6 +17,7 @@ from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from mpbake.plan import Target
     from mpbake.platforms import Platform
@@ -26,6 +27,7 @@ CHECKED = "FROM checked"
 """How the Dockerfile begins that is made for a command of a check."""
 PART = ".oci.tar"
 """How the names of such files end."""
+_DOCKERFILE = "Dockerfile"
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 _UNATTESTED = "type=provenance,disabled=true"
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
@@ -307,6 +309,21 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
         if target.get("ssh") or any(str(each).startswith("git@") for each in _contexts(target)):
             found["ssh"] = None
     return list(found)
+
+
+def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
+    """Where the Dockerfile of each target of a definition is: on this machine as seen from `root`, else its name."""
+    return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
+
+
+def _dockerfile(target: dict[str, Any], root: str) -> str:
+    if "dockerfile-inline" in target:
+        return _DOCKERFILE
+    context, name = str(target["context"]), str(target.get("dockerfile", _DOCKERFILE))
+    if not (is_local(context) and is_local(name)):
+        return name
+    path = posixpath.normpath(posixpath.join(context, name))
+    return path.removeprefix(f"{root.rstrip('/')}/")
 
 
 def _contexts(target: dict[str, Any]) -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
+_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
+"""How the name of an operation begins where several targets are built."""
+_READ = re.compile(r"internal\] load build definition")
 _MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
 _EXPORT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting to|pushing) ")
 _WITH_DOCKER = re.compile(r"(?:\[[^\]]+\] )?pushing (\S+) with docker")
@@ -83,6 +86,11 @@ class Progress:
     def exporting(self) -> bool:
         """Whether something that was built has begun to go somewhere, be it only to be pushed next."""
         return any(_EXPORT.match(vertex.name) for vertex in self._vertexes.values() if vertex.started)
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """The operations so far that read a Dockerfile."""
+        return tuple(each.name for each in self._vertexes.values() if each.started and _READ.search(each.name))
 
     @property
     def failed(self) -> Failed | None:
@@ -178,6 +186,12 @@ class Progress:
         if vertex.get("cached"):
             return "cached"
         return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
+
+
+def target_of(operation: str) -> str:
+    """The target that an operation of a call of several belongs to; empty where it belongs to none."""
+    found = _TARGET.match(operation)
+    return found[1] if found else ""
 
 
 def _update(said: list[tuple[str, str]], activity: str) -> Update:

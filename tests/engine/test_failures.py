@@ -192,7 +192,8 @@ def test_failing_dockerfile_costs_only_what_depends_on_it(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
     base = testbed.env()["BASE_IMAGE"]
-    (tmp_path / "broken.Dockerfile").write_text(
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker/broken.Dockerfile").write_text(
         f"FROM {base}\nRUN echo about to fail && \\\n    printf '\\033[31mred\\007\\n' && exit 3\n"
     )
     (tmp_path / "build.toml").write_text(f"""
@@ -204,7 +205,7 @@ platforms = ["linux/amd64"]
 push = true
 [targets.broken]
 inherits = ["_image"]
-dockerfile = "broken.Dockerfile"
+dockerfile = "docker/broken.Dockerfile"
 tags = ["{repository}:broken"]
 [targets.after]
 inherits = ["_image"]
@@ -231,12 +232,30 @@ tags = ["{repository}:good"]
     error = done.stderr[done.stderr.index("error: build broken") :]
     assert "exit code: 3" in error
     assert "  about to fail\n  red\\x07\n" in error
-    assert "in broken.Dockerfile:2:" in error
+    assert "in docker/broken.Dockerfile:2:" in error
     assert "\x1b" not in done.stderr + done.stdout
     log = Path(error.partition("log: ")[2].partition("\n")[0])
     assert "about to fail" in log.read_text()
     assert error.rstrip().endswith("repeat with: mpbake run broken")
     assert "4 targets: 1 done, 1 failed, 2 skipped" in done.stdout
+
+
+def test_of_several_dockerfiles_an_error_tells_which_it_is_in(
+    testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    for name, wrong in (("web", "RUN true"), ("base", "RUUN true")):
+        (tmp_path / name).mkdir()
+        first = "FROM base" if name == "web" else f"FROM {testbed.env()['BASE_IMAGE']}"
+        (tmp_path / name / "Dockerfile").write_text(f"{first}\n{wrong}\n")
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[targets.web]
+context = "web"
+contexts = { base = "target:base" }
+[targets.base]
+context = "base"
+""")
+    assert "\nin base/Dockerfile:2:\n" in run_mpbake(["run", "web"]).stderr
 
 
 def test_a_build_that_takes_too_long(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from mpbake.buildkit.complaints import build_error, is_absent, is_doubtful, moved_text, registry_error
@@ -11,6 +13,9 @@ from mpbake.steps import CheckPiece
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import text
 from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, vertex
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
 PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
@@ -28,11 +33,13 @@ BASE_REFUSED = "the registry does not give out a base image: check its name and 
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
 
-def error_of(output: bytes, *tags: str, check: CheckPiece | None = None) -> MpbakeError:
+def error_of(
+    output: bytes, *tags: str, check: CheckPiece | None = None, dockerfiles: Mapping[str, str] | None = None
+) -> MpbakeError:
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, tags, "mpbake run web", "/plan/web.log", check)
+    return build_error(progress, tags, "mpbake run web", "/plan/web.log", check, dockerfiles=dockerfiles or {})
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -154,6 +161,30 @@ def test_a_build_failure_in_full() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+
+
+READING = vertex(7, "[base internal] load build definition from Dockerfile", "1", "1")
+READING_TOO = vertex(8, "[web internal] load build definition from Dockerfile", "1", "1")
+UNPARSED = f"{EXCERPT}ERROR: target base: failed to solve: dockerfile parse error on line 2: unknown instruction\n"
+ANONYMOUS = UNPARSED.replace("target base: ", "").encode()
+
+
+@pytest.mark.parametrize(
+    ("output", "dockerfiles", "place"),
+    [
+        (FAILED, {"web": "docker/Dockerfile"}, "docker/Dockerfile:2"),
+        (FAILED, {"web": "docker/Dockerfile", "base": "docker/base.Dockerfile"}, "docker/Dockerfile:2"),
+        (FAILED, {"web": "a/Dockerfile", "base": "a/Dockerfile"}, "a/Dockerfile:2"),
+        (FAILED, {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "Dockerfile:2"),
+        (FAILED.replace(b"[2/3]", b"[base 2/3]"), {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "b/Dockerfile:2"),
+        (UNPARSED.encode(), {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "b/Dockerfile:2"),
+        (raw(READING) + ANONYMOUS, {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "b/Dockerfile:2"),
+        (raw(READING, READING_TOO) + ANONYMOUS, {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "Dockerfile:2"),
+        (FAILED, {"web": "web.Dockerfile"}, "Dockerfile:2"),
+    ],
+)
+def test_which_dockerfile_it_is(output: bytes, dockerfiles: dict[str, str], place: str) -> None:
+    assert f"\nin {place}:\n" in str(error_of(output, dockerfiles=dockerfiles))
 
 
 def check_of(written: str) -> CheckPiece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from mpbake.buildkit.definition import (
     annotations_of_part,
     bake_definition,
     check_definition,
+    dockerfiles,
     entitlements,
     grants,
     outputs,
@@ -511,6 +513,25 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
     found = dump(bake_definition(piece, CONTAINER))
     assert [found.count(each) for each in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
     assert found.count("${") == 3
+
+
+# --- Dockerfiles, as errors call them ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ({"context": "/plan"}, "Dockerfile"),
+        ({"context": "/plan/docker/web"}, "docker/web/Dockerfile"),
+        ({"context": "/plan/web", "dockerfile": "../docker/web.Dockerfile"}, "docker/web.Dockerfile"),
+        ({"context": "/planet"}, "/planet/Dockerfile"),
+        ({"context": "/plan/web", "dockerfile-inline": "FROM x"}, "Dockerfile"),
+        ({"context": "https://example.org/x.git", "dockerfile": "a/Dockerfile"}, "a/Dockerfile"),
+        ({"context": "/plan/web", "dockerfile": "https://example.org/Dockerfile"}, "https://example.org/Dockerfile"),
+    ],
+)
+def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
+    assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": path}
 
 
 # --- what newer buildx must be allowed --------------------------------------------------------------------------------
