@@ -26,25 +26,11 @@ def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan as written and as meant, in order of place; only warnings."""
     data = document.data
     found = [*_unused_variables(data), *_unused_templates(data), *_going_nowhere(plan)]
-    found += [*_never_run(plan), *_not_filled_in(data), *_doubtful(data)]
+    found += [*_not_filled_in(data), *_doubtful(data)]
     # What the command line builds for is no fault of the plan.
     if not any(".platforms" in setting for setting in document.settings):
         found += _of_no_platform(data, plan)
     return in_order(document.diagnose(each) for each in found)
-
-
-def _never_run(plan: Plan) -> Iterator[Problem]:
-    """Checks that are for none of the platforms of their target."""
-    for target in plan.targets.values():
-        for index, check in enumerate(target.checks):
-            if target.platforms and check.platforms and not set(check.platforms) & set(target.platforms):
-                names = ", ".join(map(str, check.platforms))
-                yield Problem(
-                    code=Code.CHECK_NEVER_RUN,
-                    key=target.where(("checks", index, "platforms")),
-                    message=f"{target.name} is not built for {names}: nothing is checked",
-                    hint="a check without platforms is for all of its target's",
-                )
 
 
 def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
