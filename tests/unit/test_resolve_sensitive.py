@@ -145,6 +145,46 @@ def test_paths_become_arguments(line: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'context = "app{{ token }}"',
+        'contexts.src = "./{{ token | upper }}"',
+        'cache-from = ["type=local,src={{ token }}"]',
+        'cache-to = ["type=local,dest={{ token }}"]',
+        "cache-to = \"{{ ['type=local,dest=' ~ token] if token else [] }}\"",
+        "context = \"{{ 'app-' ~ token if token else 'app' }}\"",
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_paths_become_arguments_whether_or_not_there_is_a_value(line: str, environment: dict[str, str]) -> None:
+    """A change that is checked without secrets must not fail where there are some."""
+    assert problems_of(f"[targets.web]\n{line}", environment).splitlines()[::2] == [
+        f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
+        f"  = {REMOTE}",
+    ]
+
+
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_what_a_value_only_chooses_is_no_part_of_it(environment: dict[str, str]) -> None:
+    plan = plan_of("[targets.web]\ncontext = \"{{ 'src' if token else 'other' }}\"", environment)
+    assert plan.targets["web"].attributes["context"] == f"/plan/{'src' if environment else 'other'}"
+    assert plan.sensitive == {environment.get("TOKEN", "")}
+
+
+@pytest.mark.parametrize(
+    "context", ["{{ token or 'app' }}", "{{ token }}", "{{ 'x' ~ token.a.b if token else 'app' }}"]
+)
+def test_what_may_be_an_address_is_judged_by_its_value(context: str) -> None:
+    assert plan_of(f'[targets.web]\ncontext = "{context}"', {})
+    if "or" in context:
+        url = {"TOKEN": "https://x:y@host/r.git"}
+        assert (
+            plan_of(f'[targets.web]\ncontext = "{context}"', url).targets["web"].attributes["context"] == url["TOKEN"]
+        )
+    assert "is sensitive" in problems_of(f'[targets.web]\ncontext = "{context}"'.replace(".a.b", ""))
+
+
 def _key_of(line: str) -> str:
     name = line.partition(" ")[0]
     return f"{name}[0]" if '["' in line else name
