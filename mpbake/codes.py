@@ -41,6 +41,7 @@ class Code(StrEnum):
     BAD_FIELDS = "bad-fields"
     BAD_DURATION = "bad-duration"
     BAD_SIZE = "bad-size"
+    BAD_VALUE = "bad-value"
     BAD_CHECK = "bad-check"
     UNKNOWN_PUBLISHING = "unknown-publishing"
     # Names, and what they refer to

@@ -311,6 +311,20 @@ tags = ["example.com/web"]
 shm-size = "2g"
 """,
         ),
+        Code.BAD_VALUE: Explanation(
+            text="`network`, `call`, `entitlements`, `annotations` or `ulimits` say what no buildx takes, or what "
+            "looks like a known value misspelt.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+network = "nome"
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+network = "none"
+""",
+        ),
         Code.BAD_CHECK: Explanation(
             text="A check is either a command that runs in the image or a stage of the Dockerfile.",
             wrong="""
@@ -1571,7 +1585,8 @@ args = { FAST = "1" }
 """,
         ),
         Code.DOUBTFUL_VALUE: Explanation(
-            text="A platform looks like a known one that is misspelt, or a limit like none that there is.",
+            text="A platform looks like a known one that is misspelt, or a limit, a `call` or an entitlement is none "
+            "that is known; a later buildx may know more.",
             wrong="""
 [targets.web]
 platforms = ["linux/amd46"]
