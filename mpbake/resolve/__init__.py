@@ -16,7 +16,7 @@ from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
 from mpbake.resolve.sensitive import Guard, concealed
 from mpbake.resolve.settings import parse_settings
-from mpbake.resolve.variables import given_secrets, resolve_variables
+from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
 from mpbake.template import Renderer
 from mpbake.text import did_you_mean, one_line
 
@@ -68,6 +68,7 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
         builders=builders,
         groups=groups,
         targets=targets,
+        variables=declared_variables(spec, variables.sensitive),
         publish=Publishing(inputs.overrides.publish or spec.publish or Publishing.EACH),
         disabled=disabled,
         sensitive=frozenset(secrets),

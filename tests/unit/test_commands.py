@@ -111,6 +111,9 @@ def test_list(folder: Path) -> None:
         targets
           web   the front end
           tool  the node's own platform on default
+
+        variables
+          tag  "dev", or from TAG
         """)
         + "\n"
     )
