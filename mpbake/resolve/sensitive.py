@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from mpbake.template import Renderer
 
 _IN_HISTORY = {
-    **{name: f"{name} end up in the image's history" for name in ("args", "labels", "tags", "annotations")},
+    "args": "args end up in the image's history",
     "dockerfile-inline": "an inline Dockerfile ends up in the image's history",
 }
+_PUBLISHED = {
+    "labels": "whoever can pull the image reads its labels",
+    "annotations": "whoever can pull the image reads its annotations",
+    "tags": "tags are printed, and registries list them",
+}
+_REASONS = _IN_HISTORY | _PUBLISHED
 _SEEN = "what stands here is printed or put into argument lists"
 _PATHS_SEEN = "paths of this machine are put into argument lists"
 _ALLOWED = "it may stand in these of a target: " + ", ".join(
@@ -74,7 +80,7 @@ class Guard:
             yield from self._note(use, ATTRIBUTES[place].paths, names, renderer)
         elif names and place != "variables":
             hint = self._remedy(names[0]) if place in _IN_HISTORY else _ALLOWED
-            yield self._problem(use, names[0], _IN_HISTORY.get(place, _SEEN), hint)
+            yield self._problem(use, names[0], _REASONS.get(place, _SEEN), hint)
         elif place != "variables" and any(map(passwords_in, texts_and_numbers(use.rendered))):
             yield _password_problem(use, place)
 
@@ -140,7 +146,7 @@ def _remedy(name: str, variable: str) -> str:
 
 
 def _password_problem(use: Use, place: str) -> Problem:
-    message = f"holds a URL with a password, and {_IN_HISTORY.get(place, _SEEN)}"
+    message = f"holds a URL with a password, and {_REASONS.get(place, _SEEN)}"
     hint = _remedy("NAME", "NAME") if place in _IN_HISTORY else "take the password away"
     return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint)
 

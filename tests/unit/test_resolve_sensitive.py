@@ -65,10 +65,6 @@ def test_nothing_else_takes_one() -> None:
     ("line", "key", "what"),
     [
         ('args = { A = "x{{ token }}" }', "args.A", "args end up"),
-        ('labels = { a = "{{ token | upper }}" }', "labels.a", "labels end up"),
-        ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags end up"),
-        ('annotations = ["a={{ token }}"]', "annotations[0]", "annotations end up"),
-        ('annotations = "{{ [token] }}"', "annotations", "annotations end up"),
         ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile ends up"),
     ],
 )
@@ -78,6 +74,23 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
     message = f'variable "token" is sensitive, and {what} in the image\'s history'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in found
     assert "hunter2" not in found.replace(line, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "why"),
+    [
+        ('labels = { a = "{{ token | upper }}" }', "labels.a", "whoever can pull the image reads its labels"),
+        ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags are printed, and registries list them"),
+        ('annotations = ["a={{ token }}"]', "annotations[0]", "whoever can pull the image reads its annotations"),
+        ('annotations = "{{ [token] }}"', "annotations", "whoever can pull the image reads its annotations"),
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
+    """No build secret could stand there instead."""
+    found = problems_of(f"[targets.web]\n{line}", environment)
+    message = f'variable "token" is sensitive, and {why}'
+    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in found
 
 
 @pytest.mark.parametrize(
