@@ -132,6 +132,7 @@ class Code(StrEnum):
     PLATFORM_NOT_BUILT = "platform-not-built"
     DOUBTFUL_VALUE = "doubtful-value"
     CHECK_NEVER_RUN = "check-never-run"
+    UNLINKED_BASE = "unlinked-base"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
@@ -154,6 +155,7 @@ _WARNINGS = frozenset(
         Code.PLATFORM_NOT_BUILT,
         Code.DOUBTFUL_VALUE,
         Code.CHECK_NEVER_RUN,
+        Code.UNLINKED_BASE,
         Code.SHARED_CACHE,
         Code.EMULATED,
         Code.INSECURE_NODE,

@@ -1613,6 +1613,28 @@ tags = ["example.com/web"]
 checks = [{ run = ["web", "--version"] }]
 """,
         ),
+        Code.UNLINKED_BASE: Explanation(
+            text="A Dockerfile is built `FROM` a name that is a target's, but its target does not link to that one: "
+            "whatever image has this name elsewhere is taken, `docker.io/library/base` for example.",
+            wrong="""
+[targets.base]
+output = ["type=cacheonly"]
+dockerfile-inline = "FROM scratch"
+
+[targets.web]
+tags = ["example.com/web"]
+dockerfile-inline = "FROM base"
+""",
+            right="""
+[targets.base]
+dockerfile-inline = "FROM scratch"
+
+[targets.web]
+tags = ["example.com/web"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base"
+""",
+        ),
         Code.SHARED_CACHE: Explanation(
             text="Several nodes write one cache, of which only what the last of them wrote stays.",
             wrong="""

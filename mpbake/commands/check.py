@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Severity
 from mpbake.commands.certificates import certificate_problems
 from mpbake.commands.load import load
-from mpbake.commands.paths import missing_paths
+from mpbake.commands.paths import missing_paths, unlinked_bases
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
@@ -62,6 +62,7 @@ def _problems(plan: Plan, now: datetime) -> Iterator[Problem]:
     if plan.publish is Publishing.TOGETHER:
         yield from needs_of_pushed(targets)
     yield from missing_paths(targets)
+    yield from unlinked_bases(plan.targets)
     yield from certificate_problems(targets, {}, now)
     yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
 
