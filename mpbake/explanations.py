@@ -1715,12 +1715,14 @@ build.toml:3:9: targets.web.tags[0]: "Web" is not an image name: write [registry
 lower case [bad-image-name]
     tags = ["Web"]
             ^^^^^
-1 error
+1 error; more may be found once this is mended
 ```
 
 It exits with 0, or with 3 where something is wrong; with `--strict` warnings count, too. Problems come in stages: TOML,
-then the shape of tables, then what they mean, then where it is built; each stage tells all that it finds, and the next
-one begins when it finds nothing.
+then the shape of tables, then what they mean, then where it is built, files and warnings. Each stage tells all that it
+finds (of one template or text the first mistake), and the next one begins when it finds nothing; but where what tables
+mean is wrong, places and files of the targets that are right by themselves are looked at all the same. As long as
+something was not looked at, the last line says that more may be found.
 
 `--format github` prints annotations for a workflow. `--format json` prints `format`, which is 1, and `diagnostics`, a
 list in order of place, each with these fields, all of which are always there:
