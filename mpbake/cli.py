@@ -304,7 +304,7 @@ def verify(**given: Any) -> None:
 @cli.command("list")
 @_with(*_COMMON)
 def list_(**given: Any) -> None:
-    """Print groups and targets with their descriptions."""
+    """Print groups, targets and variables with their descriptions."""
     _call("names", given)
 
 

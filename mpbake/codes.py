@@ -41,6 +41,7 @@ class Code(StrEnum):
     BAD_FIELDS = "bad-fields"
     BAD_DURATION = "bad-duration"
     BAD_SIZE = "bad-size"
+    BAD_VALUE = "bad-value"
     BAD_CHECK = "bad-check"
     UNKNOWN_PUBLISHING = "unknown-publishing"
     # Names, and what they refer to
@@ -131,6 +132,7 @@ class Code(StrEnum):
     PLATFORM_NOT_BUILT = "platform-not-built"
     DOUBTFUL_VALUE = "doubtful-value"
     CHECK_NEVER_RUN = "check-never-run"
+    UNLINKED_BASE = "unlinked-base"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
@@ -153,6 +155,7 @@ _WARNINGS = frozenset(
         Code.PLATFORM_NOT_BUILT,
         Code.DOUBTFUL_VALUE,
         Code.CHECK_NEVER_RUN,
+        Code.UNLINKED_BASE,
         Code.SHARED_CACHE,
         Code.EMULATED,
         Code.INSECURE_NODE,

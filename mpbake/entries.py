@@ -1,4 +1,4 @@
-"""What the entries of lists that go to buildx may say: secrets, attestations, outputs, caches, limits.
+"""What values that go to buildx may say: secrets, attestations, outputs, caches, limits, networks and the like.
 
 Only what no buildx takes is refused. Each check raises ValueError with a sentence for people; a second line of it is
 the remedy.
@@ -20,6 +20,9 @@ _SECRETS = ("file", "env")
 _ATTESTATIONS = ("provenance", "sbom")
 _OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 _CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
+_NETWORKS = ("default", "host", "none")
+_CALLS = ("build", "check", "lint", "outline", "targets")
+_ENTITLEMENTS = ("device", "network.host", "security.insecure")
 _FILES = ("docker", "oci", "tar")
 _FLAGS_OF_OUTPUTS = (
     *("force-compression", "name-canonical", "oci-mediatypes", "platform-split", "push", "push-by-digest"),
@@ -126,6 +129,34 @@ def check_size(text: str) -> None:
         raise ValueError(msg)
 
 
+def check_network(text: str) -> None:
+    """`none`: a network of RUN steps."""
+    _check_known("network", text, _NETWORKS)
+
+
+def check_call(text: str, *, more: bool = True) -> None:
+    """`check`: what is done instead of a build. A frontend of somebody else's may know `more`."""
+    _check_known("call", text.partition(",")[0], _CALLS, more=more)
+
+
+def check_entitlement(text: str, *, more: bool = True) -> None:
+    """`network.host`, `device=NAME`: a privilege. A later buildx may know `more`."""
+    _check_known("entitlement", text.partition("=")[0], _ENTITLEMENTS, more=more)
+
+
+def check_annotation(text: str) -> None:
+    """`index:org.example.key=value`: an annotation."""
+    if "=" not in text:
+        msg = f'"{short_name(text)}" is no key=value\nfor example org.opencontainers.image.title=web'
+        raise ValueError(msg)
+
+
+def check_ulimit(text: str) -> None:
+    """`nofile=1024`: something that has a limit; a later buildx may know more than `check_limit`."""
+    if "=" not in text:
+        check_limit(text)
+
+
 def check_limit(text: str) -> None:
     """`nofile=1024:2048`: a soft limit, and a hard one."""
     found = _LIMIT.fullmatch(text)
@@ -166,7 +197,11 @@ def _check_flag(key: str, value: str) -> None:
 
 
 def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:
-    """That a type is `known`; where there may be `more`, that it does not look like one of these misspelt."""
+    _check_known("type", name, known, more=more)
+
+
+def _check_known(kind: str, name: str, known: Iterable[str], *, more: bool = False) -> None:
+    """That `name` is `known`; where there may be `more`, that it does not look like one of these misspelt."""
     if name not in known and not (more and not closest(name, known)):
-        msg = f'unknown type "{short_name(name)}"\n{did_you_mean(name, known, kind="types")}'
+        msg = f'unknown {kind} "{short_name(name)}"\n{did_you_mean(name, known, kind=f"{kind}s")}'
         raise ValueError(msg)

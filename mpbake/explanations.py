@@ -311,6 +311,20 @@ tags = ["example.com/web"]
 shm-size = "2g"
 """,
         ),
+        Code.BAD_VALUE: Explanation(
+            text="`network`, `call`, `entitlements`, `annotations` or `ulimits` say what no buildx takes, or what "
+            "looks like a known value misspelt.",
+            wrong="""
+[targets.web]
+tags = ["example.com/web"]
+network = "nome"
+""",
+            right="""
+[targets.web]
+tags = ["example.com/web"]
+network = "none"
+""",
+        ),
         Code.BAD_CHECK: Explanation(
             text="A check is either a command that runs in the image or a stage of the Dockerfile.",
             wrong="""
@@ -1571,7 +1585,8 @@ args = { FAST = "1" }
 """,
         ),
         Code.DOUBTFUL_VALUE: Explanation(
-            text="A platform looks like a known one that is misspelt, or a limit like none that there is.",
+            text="A platform looks like a known one that is misspelt, or a limit, a `call` or an entitlement is none "
+            "that is known; a later buildx may know more.",
             wrong="""
 [targets.web]
 platforms = ["linux/amd46"]
@@ -1596,6 +1611,28 @@ checks = [{ run = ["web", "--version"], platforms = ["linux/amd64"] }]
 platforms = ["linux/arm64"]
 tags = ["example.com/web"]
 checks = [{ run = ["web", "--version"] }]
+""",
+        ),
+        Code.UNLINKED_BASE: Explanation(
+            text="A Dockerfile is built `FROM` a name that is a target's, but its target does not link to that one: "
+            "whatever image has this name elsewhere is taken, `docker.io/library/base` for example.",
+            wrong="""
+[targets.base]
+output = ["type=cacheonly"]
+dockerfile-inline = "FROM scratch"
+
+[targets.web]
+tags = ["example.com/web"]
+dockerfile-inline = "FROM base"
+""",
+            right="""
+[targets.base]
+dockerfile-inline = "FROM scratch"
+
+[targets.web]
+tags = ["example.com/web"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base"
 """,
         ),
         Code.SHARED_CACHE: Explanation(
@@ -1678,12 +1715,14 @@ build.toml:3:9: targets.web.tags[0]: "Web" is not an image name: write [registry
 lower case [bad-image-name]
     tags = ["Web"]
             ^^^^^
-1 error
+1 error; more may be found once this is mended
 ```
 
 It exits with 0, or with 3 where something is wrong; with `--strict` warnings count, too. Problems come in stages: TOML,
-then the shape of tables, then what they mean, then where it is built; each stage tells all that it finds, and the next
-one begins when it finds nothing.
+then the shape of tables, then what they mean, then where it is built, files and warnings. Each stage tells all that it
+finds (of one template or text the first mistake), and the next one begins when it finds nothing; but where what tables
+mean is wrong, places and files of the targets that are right by themselves are looked at all the same. As long as
+something was not looked at, the last line says that more may be found.
 
 `--format github` prints annotations for a workflow. `--format json` prints `format`, which is 1, and `diagnostics`, a
 list in order of place, each with these fields, all of which are always there:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
-from mpbake.entries import check_limit
+from mpbake.entries import check_call, check_entitlement, check_limit
 from mpbake.errors import in_order
 from mpbake.platforms import ARCHITECTURES, SYSTEMS, parse_platform
 from mpbake.resolve.naming import texts
@@ -14,7 +16,7 @@ from mpbake.template import Renderer
 from mpbake.text import closest, count, did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.document import Document
     from mpbake.errors import Diagnostic, KeyPath
@@ -26,25 +28,11 @@ def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan as written and as meant, in order of place; only warnings."""
     data = document.data
     found = [*_unused_variables(data), *_unused_templates(data), *_going_nowhere(plan)]
-    found += [*_never_run(plan), *_not_filled_in(data), *_doubtful(data)]
+    found += [*_not_filled_in(data), *_doubtful(data)]
     # What the command line builds for is no fault of the plan.
     if not any(".platforms" in setting for setting in document.settings):
         found += _of_no_platform(data, plan)
     return in_order(document.diagnose(each) for each in found)
-
-
-def _never_run(plan: Plan) -> Iterator[Problem]:
-    """Checks that are for none of the platforms of their target."""
-    for target in plan.targets.values():
-        for index, check in enumerate(target.checks):
-            if target.platforms and check.platforms and not set(check.platforms) & set(target.platforms):
-                names = ", ".join(map(str, check.platforms))
-                yield Problem(
-                    code=Code.CHECK_NEVER_RUN,
-                    key=target.where(("checks", index, "platforms")),
-                    message=f"{target.name} is not built for {names}: nothing is checked",
-                    hint="a check without platforms is for all of its target's",
-                )
 
 
 def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -158,17 +146,12 @@ def _templates_in_keys(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _doubtful(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Platforms and limits as written that are none, as far as is known: a later buildx may know more."""
+    """Values as written that are none, as far as is known: a later buildx, or the frontend of others, may know more."""
     for key, table in _tables(data):
-        for name, check in (("platforms", _check_platform), ("ulimits", check_limit)):
-            written = table.get(name, ())
-            for at, text in enumerate(written if isinstance(written, list) else ()):
-                try:
-                    if text and not MARKER.search(str(text)):
-                        check(str(text))
-                except ValueError as error:
-                    message, _, hint = str(error).partition("\n")
-                    yield Problem(code=Code.DOUBTFUL_VALUE, key=(*key, name, at), message=message, hint=hint)
+        checks = table.get("checks", ())
+        tables = [(key, table)]
+        tables += [((*key, "checks", at), each) for at, each in enumerate(checks if isinstance(checks, list) else ())]
+        yield from (problem for path, each in tables for problem in _doubtful_in(path, each))
 
 
 def _check_platform(text: str) -> None:
@@ -178,6 +161,30 @@ def _check_platform(text: str) -> None:
         if part not in known and closest(part, known):
             msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
             raise ValueError(msg)
+
+
+_KNOWN: Mapping[str, Callable[[str], None]] = MappingProxyType(
+    {
+        "platforms": _check_platform,
+        "ulimits": check_limit,
+        "entitlements": partial(check_entitlement, more=False),
+        "call": partial(check_call, more=False),
+    }
+)
+
+
+def _doubtful_in(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, check in _KNOWN.items():
+        written = table.get(name, ())
+        entries = enumerate(written) if isinstance(written, list) else [(None, written)] if name == "call" else ()
+        for at, text in entries:
+            try:
+                if text and not MARKER.search(str(text)):
+                    check(str(text))
+            except ValueError as error:
+                message, _, hint = str(error).partition("\n")
+                place = (*key, name) if at is None else (*key, name, at)
+                yield Problem(code=Code.DOUBTFUL_VALUE, key=place, message=message, hint=hint)
 
 
 # --- platforms --------------------------------------------------------------------------------------------------------

@@ -304,9 +304,34 @@ def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotab
         location = _of_source(places, span, shown, key, quotable=quotable)
         hint = f"the first is on line {first}; keep one of them"
         return Diagnostic(code=Code.DUPLICATE_KEY, message="is given twice", hint=hint, location=location)
-    location = _of_source(places, Span(error.pos, error.pos + 1), shown, quotable=quotable)
-    message = f"not valid TOML: {error.msg}"
-    return Diagnostic(code=Code.TOML_SYNTAX, message=message, hint=_remedy(error), location=location)
+    before = _without_comma(error, places)
+    said, hint = ("a comma is missing", "write one after this value") if before else (error.msg, _remedy(error))
+    location = _of_source(places, before or Span(error.pos, error.pos + 1), shown, quotable=quotable)
+    return Diagnostic(code=Code.TOML_SYNTAX, message=f"not valid TOML: {said}", hint=hint, location=location)
+
+
+_VALUE = re.compile(r"""["'{\d+-]|\[(?!\[?\s*[\w.-]+\s*\])|(?:true|false|inf|nan)\b""")
+"""The beginning of a value that is not a key or the header of a table."""
+_NO_VALUE = re.compile(r"(?:\s|#[^\n]*\n)*")
+
+
+def _without_comma(error: tomli.TOMLDecodeError, places: Places) -> Span | None:
+    """The value after which a comma is missing in a list or a table in braces, if it is that."""
+    before = _value_before(error, places)
+    is_pair = bool(_PAIR.match(error.doc, error.pos))
+    if error.msg.startswith("Unclosed array"):
+        return before if _VALUE.match(error.doc, error.pos) and not is_pair else None
+    on_one_line = "\n" not in error.doc[before.end : error.pos]
+    return before if error.msg.startswith("Unclosed inline table") and is_pair and on_one_line else None
+
+
+def _value_before(error: tomli.TOMLDecodeError, places: Places) -> Span:
+    """The last value that ends before what is wrong; where that cannot be told, its last character."""
+    end = len(error.doc[: error.pos].rstrip())
+    ended = (each for each in places.values.values() if each.end <= error.pos)
+    found = max(ended, key=lambda each: each.end, default=None)
+    near = found is not None and _NO_VALUE.fullmatch(error.doc, found.end, error.pos)
+    return found if found and near else Span(end - 1, end)
 
 
 def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:

@@ -77,7 +77,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     shares: dict[tuple[tuple[Node, ...], tuple[int, ...]], list[Placed]] = {}
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     problems = [*_unlinkable(target, wanted)]
-    if not wanted:
+    if not wanted:  # nor is it known whether a check is for none of them
         piece = _piece(target, target.builder.nodes[:1], [])
         return Placement(pieces=_delivered([piece]), problems=tuple(_unreachable_registries(target, [piece])))
     for platform in wanted:
@@ -95,7 +95,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     if target.builder.emulation is Emulation.ALLOW:
         pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
     pieces = _delivered(pieces)
-    warnings = [*_emulation_warnings(target, pieces)]
+    warnings = [*_never_run(target, {*target.platforms, *wanted}), *_emulation_warnings(target, pieces)]
     for each in _contradicted(pieces, facts):
         (problems if each.code.severity is Severity.ERROR else warnings).append(each)
     problems += _unreachable_registries(target, pieces)
@@ -288,6 +288,17 @@ def archives(target: Target) -> tuple[str, ...]:
 def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
     """A problem of `target` with what it says at `path`."""
     return Problem(code=code, key=target.where(path), message=f"{target.name}: {message}", hint=hint)
+
+
+def _never_run(target: Target, platforms: Collection[Platform]) -> Iterable[Problem]:
+    """Checks that are for none of the `platforms` of their target, be they built now or not."""
+    for index, check in enumerate(target.checks):
+        if check.platforms and not set(check.platforms) & set(platforms):
+            names = ", ".join(map(str, check.platforms))
+            message = f"is not built for {names}: check {index + 1} never runs"
+            hint = "a check without platforms is for all of its target's"
+            path = ("checks", index, "platforms")
+            yield _problem(Code.CHECK_NEVER_RUN, target, path, message, hint)
 
 
 def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterable[Problem]:

@@ -237,6 +237,17 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """A variable as the plan declares it: `default` as written, templates and all; None where nobody may see it."""
+
+    name: str
+    default: Any = None
+    env: str = ""
+    sensitive: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from.
 
@@ -248,6 +259,7 @@ class Plan:
     builders: Mapping[str, Builder]
     groups: Mapping[str, Group]
     targets: Mapping[str, Target]
+    variables: tuple[Variable, ...] = ()
     publish: Publishing = Publishing.EACH
     disabled: tuple[str, ...] = ()
     sensitive: frozenset[str] = frozenset()

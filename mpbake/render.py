@@ -18,13 +18,14 @@ from mpbake.steps import (
     Verify,
     platform_list,
 )
-from mpbake.text import columns, count, one_line
+from mpbake.text import columns, count, one_line, shortened
+from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.graph import BuildGraph
-    from mpbake.plan import Check, Node, Plan, Target
+    from mpbake.plan import Check, Node, Plan, Target, Variable
     from mpbake.steps import Step
 
 _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
@@ -195,7 +196,7 @@ def _load(piece: BuildPiece) -> str:
 
 
 def list_text(plan: Plan) -> str:
-    """Groups and targets with what they are."""
+    """Groups and targets with what they are, and variables with what gives them their values."""
     groups = [
         [f"{group.name}", _first_line(group.description) or _names(group.targets)] for group in plan.groups.values()
     ]
@@ -204,7 +205,30 @@ def list_text(plan: Plan) -> str:
     if groups:
         lines += ["groups", *columns(groups, indent="  "), ""]
     lines += ["targets", *columns(targets, indent="  ")] if targets else ["no targets"]
+    if plan.variables:
+        rows = [row for each in plan.variables for row in _variable_rows(each)]
+        lines += ["", "variables", *(shortened(line, _WIDTH) for line in columns(rows, indent="  "))]
     return "\n".join(lines) + "\n"
+
+
+_WIDTH = 80
+
+
+def _variable_rows(variable: Variable) -> list[list[str]]:
+    """What a variable is for, if the plan says so, and below it what gives its value, whatever that is now."""
+    described = [text] if (text := _first_line(variable.description)) else []
+    names = [variable.name] + [""] * len(described)
+    return [list(row) for row in zip(names, [*described, _source(variable)], strict=True)]
+
+
+def _source(variable: Variable) -> str:
+    given = f"{one_line(variable.env)} or --var" if variable.env else "--var"
+    if variable.sensitive:
+        return f"sensitive: from {given}"
+    if variable.default is None:
+        return f"no default: from {given}"
+    default = one_line(toml_value(variable.default))
+    return f"{default}, or from {one_line(variable.env)}" if variable.env else default
 
 
 def _names(targets: Sequence[Target]) -> str:

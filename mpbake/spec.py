@@ -24,7 +24,19 @@ from pydantic import (
 )
 
 from mpbake.codes import Code
-from mpbake.entries import check_attestation, check_cache, check_destination, check_output, check_secret, check_size
+from mpbake.entries import (
+    check_annotation,
+    check_attestation,
+    check_cache,
+    check_call,
+    check_destination,
+    check_entitlement,
+    check_network,
+    check_output,
+    check_secret,
+    check_size,
+    check_ulimit,
+)
 from mpbake.plan import Driver, Emulation, Publishing
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
@@ -302,6 +314,11 @@ Outputs = Annotated[
     _TEMPLATE,
 ]
 Caches = Annotated[list[Annotated[Text, _checked(check_cache, Code.BAD_FIELDS)]], _TEMPLATE]
+Annotations = Annotated[list[Annotated[Text, _checked(check_annotation, Code.BAD_VALUE)]], _TEMPLATE]
+Ulimits = Annotated[list[Annotated[Text, _checked(check_ulimit, Code.BAD_VALUE)]], _TEMPLATE]
+Entitlements = Annotated[list[Annotated[Text, _checked(check_entitlement, Code.BAD_VALUE)]], _TEMPLATE]
+Network = Annotated[Text, _checked(check_network, Code.BAD_VALUE)]
+Call = Annotated[Text, _checked(check_call, Code.BAD_VALUE)]
 Size = Annotated[Text, _checked(check_size, Code.BAD_SIZE)]
 Platforms = Annotated[list[Annotated[str, _checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], _TEMPLATE]
 Tags = Annotated[list[Annotated[str, _checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], _TEMPLATE]
@@ -682,7 +699,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     dockerfile_inline: Annotated[Text, _PASSED] = Field(
         default="", description="the Dockerfile itself; wins over `dockerfile`"
     )
-    annotations: Annotated[Texts, _LIST] = Field(
+    annotations: Annotated[Annotations, _LIST] = Field(
         default_factory=list, description="OCI annotations, such as index:key=value"
     )
     tags: Annotated[Tags, _OURS] = Field(default_factory=list, description="names of the image")
@@ -732,16 +749,16 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     pull: Annotated[Flag, _PASSED] = Field(default=False, description="ask the registry for newer base images")
     shm_size: Annotated[Size, _PASSED] = Field(default="", description="size of /dev/shm in RUN steps")
-    ulimits: Annotated[Texts, _LIST] = Field(
+    ulimits: Annotated[Ulimits, _LIST] = Field(
         default_factory=list, description="limits of RUN steps, such as nofile=1024:2048"
     )
-    network: Annotated[Text, _attribute(Merge.REPLACE, since=(0, 17))] = Field(
+    network: Annotated[Network, _attribute(Merge.REPLACE, since=(0, 17))] = Field(
         default="", description="network of RUN steps: default, none or host"
     )
     extra_hosts: Annotated[TextMap, _attribute(Merge.BY_KEY, since=(0, 25))] = Field(
         default_factory=dict, description="addresses of hosts by name, for RUN steps"
     )
-    entitlements: Annotated[Texts, _attribute(Merge.APPEND, since=(0, 17))] = Field(
+    entitlements: Annotated[Entitlements, _attribute(Merge.APPEND, since=(0, 17))] = Field(
         default_factory=list, description="what RUN steps may do besides: network.host, security.insecure, device"
     )
     resources: Annotated[Resources, _attribute(Merge.BY_KEY, since=(0, 35))] = Field(
@@ -750,7 +767,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     policy: Annotated[FieldLists, _attribute(Merge.APPEND, since=(0, 31))] = Field(
         default_factory=list, description="policies for the sources of a build, such as filename=extra.rego"
     )
-    call: Annotated[Text, _attribute(Merge.REPLACE, since=(0, 16))] = Field(
+    call: Annotated[Call, _attribute(Merge.REPLACE, since=(0, 16))] = Field(
         default="", description="what is done instead of a build: check, outline or targets"
     )
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from string import Template
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mpbake.references import is_local
@@ -96,11 +97,16 @@ def _is_ours(name: str) -> bool:
     return not name.startswith(".") and name.isprintable()
 
 
-def starter_text(project: str, targets: Mapping[str, PurePosixPath]) -> str:
-    """The plan of a project, with a target for each Dockerfile; their paths count from the project's folder."""
+def starter_text(
+    project: str, targets: Mapping[str, PurePosixPath], links: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> str:
+    """The plan of a project, with a target for each Dockerfile; their paths count from the project's folder.
+
+    `links` are the other targets from which some are built.
+    """
     registry = "localhost:5000" if len(targets) == 1 else f"localhost:5000/{_fit(project)}"
     head = _HEAD.substitute(schema=SCHEMA, registry=toml_value(registry), group=_list(_GROUP, list(targets)))
-    tables = "\n".join(_target(name, path) for name, path in targets.items())
+    tables = "\n".join(_target(name, path, links.get(name, ())) for name, path in targets.items())
     return f"{head}{_LINKS if len(targets) > 1 else ''}\n{tables}"
 
 
@@ -139,10 +145,32 @@ def _unused(name: str, taken: Collection[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
-def _target(name: str, path: PurePosixPath) -> str:
+def links_among(images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The targets that each is built from, given all that its Dockerfile is built from; never in a circle."""
+    found: dict[str, list[str]] = {name: [] for name in images}
+    for name, names in images.items():
+        for other in names:
+            if other in found and name not in _reached(other, found):
+                found[name].append(other)
+    return found
+
+
+def _reached(name: str, links: Mapping[str, Sequence[str]]) -> set[str]:
+    """`name`, and all that it links to, however far."""
+    found, left = {name}, [name]
+    while left:
+        more = {*links[left.pop()]} - found
+        found |= more
+        left += more
+    return found
+
+
+def _target(name: str, path: PurePosixPath, links: Sequence[str]) -> str:
     lines = [f"[targets.{name}]", 'inherits = ["_image"]', f"context = {_path(str(path.parent))}"]
     if path.name != "Dockerfile":
         lines.append(f"dockerfile = {_path(path.name)}")
+    if links:
+        lines.append(f"contexts = {toml_value({each: f'target:{each}' for each in links})}")
     lines.append(_list("tags", [f"{{{{ registry }}}}/{name}:{{{{ tag }}}}"]))
     return "\n".join(lines) + "\n"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Severity
 from mpbake.commands.certificates import certificate_problems
-from mpbake.commands.load import load
-from mpbake.commands.paths import missing_paths
+from mpbake.commands.load import load_what_can_be
+from mpbake.commands.paths import missing_paths, unlinked_bases
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
@@ -18,52 +18,67 @@ from mpbake.text import count
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from mpbake.document import Document
     from mpbake.errors import Diagnostic
     from mpbake.options import Options, World
-    from mpbake.plan import Plan
+    from mpbake.plan import Plan, Target
+    from mpbake.resolve import Attempt
     from mpbake.spec import Problem
 
 
 def main(options: Options, world: World) -> int:
     """Print what is found. Returns 3 where the plan is wrong; with `--strict`, warnings make it so."""
     try:
-        document, plan = load(options, world)
-        found = _diagnostics(document, plan, world.now())
-        checked = f"{document.main.shown}: {count(len(plan.targets), 'target')}, "
+        document, loaded = load_what_can_be(options, world)
+        found = _diagnostics(document, loaded, world.now())
+        is_whole = not loaded.problems
+        checked = f"{document.main.shown}: {count(len(loaded.plan.targets), 'target')}, " if is_whole else ""
     except PlanError as error:
-        found, checked = error.diagnostics, ""
+        found, checked, is_whole = error.diagnostics, "", False
     match options.format:
         case "json":
             world.stdout.write(diagnostics_json(found))
         case "github":
             world.stdout.write(diagnostics_github(found))
         case _:
-            world.stdout.write(f"{diagnostics_text(found)}{checked}{_verdict(found)}\n")
+            world.stdout.write(f"{diagnostics_text(found)}{checked}{_verdict(found)}{'' if is_whole else _NOT_ALL}\n")
     wrong = any(options.strict or each.severity is Severity.ERROR for each in found)
     return PlanError.exit_code if wrong else 0
 
 
-def _diagnostics(document: Document, plan: Plan, now: datetime) -> tuple[Diagnostic, ...]:
-    """What is to be said of a plan that could be resolved, in order of place."""
-    problems = (document.diagnose(each) for each in _problems(plan, now))
-    return in_order((*problems, *warnings_of(document, plan)))
+_NOT_ALL = "; more may be found once this is mended"
+"""Said where what is wrong was found before all was looked at."""
+
+
+def _diagnostics(document: Document, found: Attempt, now: datetime) -> tuple[Diagnostic, ...]:
+    """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
+    if found.problems:
+        later = (document.diagnose(each) for each in _problems_of(found.sound, now))
+        return in_order((*found.problems, *later))
+    problems = (document.diagnose(each) for each in _problems(found.plan, now))
+    return in_order((*problems, *warnings_of(document, found.plan)))
 
 
 def _problems(plan: Plan, now: datetime) -> Iterator[Problem]:
     """What a run of all targets would end with or warn of, as far as that is known without one."""
     targets = plan.targets.values()
+    yield from _problems_of(targets, now)
+    if plan.publish is Publishing.TOGETHER:
+        yield from needs_of_pushed(targets)
+    yield from unlinked_bases(plan.targets)
+    yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
+
+
+def _problems_of(targets: Collection[Target], now: datetime) -> Iterator[Problem]:
+    """The same of some targets, as far as each is by itself."""
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
-    if plan.publish is Publishing.TOGETHER:
-        yield from needs_of_pushed(targets)
     yield from missing_paths(targets)
     yield from certificate_problems(targets, {}, now)
-    yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
 
 
 def _verdict(found: Sequence[Diagnostic]) -> str:

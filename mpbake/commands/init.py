@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mpbake.commands.folder import folder_of
+from mpbake.dockerfiles import images_from
 from mpbake.errors import MpbakeError, PlanError, UsageError
-from mpbake.files import is_file
+from mpbake.files import is_file, read_bounded
 from mpbake.loader import FILE_NAMES, find_plan
 from mpbake.schema import schema_text
-from mpbake.starter import SCHEMA, is_dockerfile, is_searched, starter_text, target_names
+from mpbake.starter import SCHEMA, is_dockerfile, is_searched, links_among, starter_text, target_names
 from mpbake.text import columns, count, one_line
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def main(options: Options, world: World) -> int:
     name = "" if options.dry_run else _free_name(folder)
     project = folder.name
     targets = target_names(project, find_dockerfiles(folder))
-    text = starter_text(project, targets)
+    text = starter_text(project, targets, links_among({name: _images(folder / path) for name, path in targets.items()}))
     if options.dry_run:
         world.stdout.write(text)
         return 0
@@ -61,6 +62,14 @@ def find_dockerfiles(root: Path) -> list[PurePosixPath]:
         message = f"no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {root} or below it"
         raise UsageError(message, hint=f"write one first, or start where they are: {_ELSEWHERE}")
     return found
+
+
+def _images(path: Path) -> tuple[str, ...]:
+    """What a Dockerfile is built from, if it can be read."""
+    try:
+        return images_from(read_bounded(path, pipe=False, link=False).decode())
+    except (OSError, ValueError):
+        return ()
 
 
 def _is_own(path: Path) -> bool:

@@ -17,7 +17,7 @@ from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
 from mpbake.platforms import parse_platform
-from mpbake.resolve import Inputs, Overrides, given_secrets, parse_settings, resolve, select
+from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, parse_settings, select
 from mpbake.text import did_you_mean
 from mpbake.together import needs_of_pushed
 
@@ -37,16 +37,19 @@ if TYPE_CHECKING:
 @no_garbage()
 def load(options: Options, world: World) -> tuple[Document, Plan]:
     """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
+    document, found = load_what_can_be(options, world)
+    return document, found.settled()
+
+
+@no_garbage()
+def load_what_can_be(options: Options, world: World) -> tuple[Document, Attempt]:
+    """The same, as far as the plan can be resolved. Raises PlanError where it cannot be read, UsageError."""
     folder = folder_of(options, world)
     paths = [plan_file(folder, each) for each in options.files] or [find_plan(folder)]
     document, spec = read_plan(paths, show=partial(_shown, folder=world.folder), settings=options.settings)
-    try:
-        plan = resolve(document, spec, inputs(options, world, document.root, spec))
-    except PlanError as error:
-        world.hiding.add(error.sensitive)
-        raise
-    world.hiding.add(plan.sensitive)
-    return document, plan
+    found = attempt(document, spec, inputs(options, world, document.root, spec))
+    world.hiding.add(found.plan.sensitive)
+    return document, found
 
 
 def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs:

@@ -1,4 +1,4 @@
-"""`mpbake list`: what can be built."""
+"""`mpbake list`: what can be built, and with which variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def main(options: Options, world: World) -> int:
-    """Print groups and targets."""
+    """Print groups, targets and variables."""
     _, plan = load(options, world)
     world.stdout.write(list_text(plan))
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.errors import PlanError, UsageError
@@ -16,7 +16,8 @@ from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
 from mpbake.resolve.sensitive import Guard, concealed
 from mpbake.resolve.settings import parse_settings
-from mpbake.resolve.variables import given_secrets, resolve_variables
+from mpbake.resolve.soundness import sound_targets
+from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
 from mpbake.template import Renderer
 from mpbake.text import did_you_mean, one_line
 
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mpbake.document import Document
+    from mpbake.errors import Diagnostic
+    from mpbake.plan import Target
     from mpbake.spec import PlanSpec, Problem
 
 __all__ = [
     "DEFAULT_BUILDER",
     "DEFAULT_NODE",
+    "Attempt",
     "Inputs",
     "Overrides",
+    "attempt",
     "given_secrets",
     "has_default",
     "parse_settings",
@@ -39,8 +44,31 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A plan as far as it could be resolved, and what is wrong with it. With problems it is not fit for a run.
+
+    `sound` are the targets that are as they are meant whatever is wrong elsewhere.
+    """
+
+    plan: Plan
+    problems: tuple[Diagnostic, ...]
+    sound: tuple[Target, ...]
+
+    def settled(self) -> Plan:
+        """The plan. Raises PlanError with every problem found."""
+        if self.problems:
+            raise PlanError(self.problems, sensitive=self.plan.sensitive)
+        return self.plan
+
+
 def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     """Resolve a plan. Pure; raises PlanError with every problem found, or UsageError for what `inputs` cannot mean."""
+    return attempt(document, spec, inputs).settled()
+
+
+def attempt(document: Document, spec: PlanSpec, inputs: Inputs) -> Attempt:
+    """Resolve a plan as far as it goes. Pure; raises UsageError for what `inputs` cannot mean."""
     problems: list[Problem] = []
     renderer = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
     rendering = Rendering(renderer=renderer, problems=problems)
@@ -56,22 +84,20 @@ def resolve(document: Document, spec: PlanSpec, inputs: Inputs) -> Plan:
     groups = resolve_groups(spec, targets, drafts, rendering, scope)
     check_names(spec, targets, problems)
     check_tags(targets, problems)
-    if problems:
-        hiding = Hiding(secrets)
-        raise PlanError(
-            (document.diagnose(concealed(each, hiding, guard.places)) for each in problems), sensitive=secrets
-        )
-    disabled = tuple(name for name in drafts if name not in targets)
-    return Plan(
+    hiding = Hiding(secrets)
+    plan = Plan(
         file=document.path,
         root=root,
         builders=builders,
         groups=groups,
         targets=targets,
+        variables=declared_variables(spec, variables.sensitive),
         publish=Publishing(inputs.overrides.publish or spec.publish or Publishing.EACH),
-        disabled=disabled,
+        disabled=tuple(name for name in drafts if name not in targets),
         sensitive=frozenset(secrets),
     )
+    told = (document.diagnose(concealed(each, hiding, guard.places)) for each in problems)
+    return Attempt(plan=plan, problems=tuple(told), sound=sound_targets(spec, targets, problems))
 
 
 def _check_builder(name: str, builders: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from mpbake.codes import Code
 from mpbake.hiding import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import ATTRIBUTES, Paths, Problem, VariableSpec
+from mpbake.template import TemplateProblem
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     from mpbake.template import Renderer
 
 _IN_HISTORY = {
-    **{name: f"{name} end up in the image's history" for name in ("args", "labels", "tags", "annotations")},
+    "args": "args end up in the image's history",
     "dockerfile-inline": "an inline Dockerfile ends up in the image's history",
 }
+_PUBLISHED = {
+    "labels": "whoever can pull the image reads its labels",
+    "annotations": "whoever can pull the image reads its annotations",
+    "tags": "tags are printed, and registries list them",
+}
+_REASONS = _IN_HISTORY | _PUBLISHED
 _SEEN = "what stands here is printed or put into argument lists"
 _PATHS_SEEN = "paths of this machine are put into argument lists"
 _ALLOWED = "it may stand in these of a target: " + ", ".join(
@@ -73,7 +80,7 @@ class Guard:
             yield from self._note(use, ATTRIBUTES[place].paths, names, renderer)
         elif names and place != "variables":
             hint = self._remedy(names[0]) if place in _IN_HISTORY else _ALLOWED
-            yield self._problem(use, names[0], _IN_HISTORY.get(place, _SEEN), hint)
+            yield self._problem(use, names[0], _REASONS.get(place, _SEEN), hint)
         elif place != "variables" and any(map(passwords_in, texts_and_numbers(use.rendered))):
             yield _password_problem(use, place)
 
@@ -93,9 +100,16 @@ class Guard:
     def _note(self, use: Use, paths: Paths, names: list[str], renderer: Renderer) -> Iterator[Problem]:
         """What is allowed is hidden; what cannot be, since docker gets paths as arguments, is not allowed.
 
-        A text in which a value stands as it is need not be hidden as a whole.
+        A text in which a value stands as it is need not be hidden as a whole, and what a value only chooses holds
+        nothing of it. What is refused with a value is refused without one, as far as that can be told.
         """
         given = [name for name in names if use.scope.get(name)]  # an empty value hides nothing
+        others = _with_stand_ins(use, names, renderer) if names and paths is not Paths.NONE else ()
+        if len(given) < len(names) and _makes_paths(paths, others):
+            yield self._problem(use, names[0], _PATHS_SEEN, _REMOTE)
+            return
+        only_chosen = bool(others) and all(each == use.rendered for each in others)
+        given = [] if only_chosen else given
         as_a_whole = (
             bool(given) and paths is not Paths.NONE and bool(self._sensitive_names(_remade(use.text), renderer))
         )
@@ -132,9 +146,29 @@ def _remedy(name: str, variable: str) -> str:
 
 
 def _password_problem(use: Use, place: str) -> Problem:
-    message = f"holds a URL with a password, and {_IN_HISTORY.get(place, _SEEN)}"
+    message = f"holds a URL with a password, and {_REASONS.get(place, _SEEN)}"
     hint = _remedy("NAME", "NAME") if place in _IN_HISTORY else "take the password away"
     return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint)
+
+
+_STAND_INS = ("stand-in", "git@stand-in.example:team/stand-in.git")
+"""Values that a sensitive variable might have: text, and a whole address."""
+
+
+def _with_stand_ins(use: Use, names: Iterable[str], renderer: Renderer) -> tuple[Any, ...]:
+    """What the text becomes with each of `_STAND_INS` for the variables `names`; nothing where that cannot be told."""
+    if not all(isinstance(use.scope.get(name), str) for name in names):
+        return ()
+    try:
+        return tuple(renderer.render(use.text, {**use.scope, **dict.fromkeys(names, each)}) for each in _STAND_INS)
+    except TemplateProblem:
+        return ()
+
+
+def _makes_paths(paths: Paths, rendered: Iterable[Any]) -> bool:
+    """Whether there are paths in each of `rendered`, and other ones."""
+    found = [[text for text in texts_and_numbers(each) if _is_path(paths, text)] for each in rendered]
+    return bool(found) and all(found) and any(each != found[0] for each in found)
 
 
 def _is_path(paths: Paths, text: str) -> bool:

@@ -10,6 +10,7 @@ from mpbake.codes import Code
 from mpbake.errors import UsageError
 from mpbake.hiding import MASK, SHORTEST, texts_and_numbers
 from mpbake.loader import WrittenFloat, read_value
+from mpbake.plan import Variable
 from mpbake.resolve.naming import below, ordered, texts
 from mpbake.resolve.rendering import without_empty
 from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
@@ -17,7 +18,7 @@ from mpbake.template import RESERVED, Renderer
 from mpbake.text import did_you_mean, one_line, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
@@ -78,6 +79,20 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
             values[name] = _STAND_IN
     scope = {name: values[name] for name in spec.variables}
     return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets), places=frozenset(places))
+
+
+def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Variable, ...]:
+    """The variables of a plan, for people; of those that are `sensitive`, without the default."""
+    return tuple(
+        Variable(
+            name=name,
+            default=None if name in sensitive else each.default,
+            env=each.env,
+            sensitive=name in sensitive,
+            description=each.description,
+        )
+        for name, each in spec.variables.items()
+    )
 
 
 def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,13 +102,72 @@ def test_a_wrong_plan(tmp_path: Path) -> None:
 repository in lower case [bad-image-name]
             tags = ["Web"]
                     ^^^^^
-        1 error
+        1 error; more may be found once this is mended
         """)
         + "\n",
         3,
     )
     assert checked(tmp_path, WRONG, format="github")[1] == 3
     assert checked(tmp_path, WRONG, format="json")[1] == 3
+
+
+LATER = "loopback-registry tag-twice loopback-registry"
+STAGES = """version = 1
+[builders.far.nodes.n]
+endpoint = "ssh://n.example.com"
+[targets._parent]
+context = "of-parent"
+[targets.web]
+needs = ["nobody"]
+context = "of-web"
+[targets.child]
+inherits = ["_parent"]
+output = ["out"]
+[targets.user]
+contexts = { web = "target:web" }
+context = "of-user"
+output = ["out"]
+[targets.one]
+tags = ["localhost:5000/a"]
+push = true
+builder = "far"
+[targets.two]
+tags = ["localhost:5000/a:latest"]
+push = true
+builder = "far"
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "codes"),
+    [
+        # of what is sound by itself the rest is told, too; of what is not, or links to it, nothing that may be untrue
+        ("", "", "missing-folder unknown-target loopback-registry tag-twice loopback-registry"),
+        ('context = "of-parent"', 'context = "of-parent"\nneeds = ["no"]', "unknown-target " * 2 + LATER),
+        (
+            '"far"\n[targets.two]',
+            '"fra"\n[targets.two]',
+            "missing-folder unknown-target unknown-builder tag-twice loopback-registry",
+        ),
+        ('builder = "far"\n', 'builder = "far"\nretries = 99\n', "out-of-range"),
+        (
+            "[builders",
+            "[variables]\nv = { type = 'int', default = 'x' }\n[builders",
+            "variable-type unknown-target tag-twice",
+        ),
+    ],
+)
+def test_what_is_sound_is_looked_at_though_something_else_is_wrong(
+    tmp_path: Path, written: str, instead: str, codes: str
+) -> None:
+    printed, code = checked(tmp_path, STAGES.replace(written, instead, 1))
+    assert (re.findall(r"\[([a-z-]+)\]$", printed, re.MULTILINE), code) == (codes.split(), 3)
+    assert printed.endswith("; more may be found once this is mended\n")
+
+
+def test_where_all_was_looked_at_nothing_more_may_be_found(tmp_path: Path) -> None:
+    printed, _ = checked(tmp_path, "version = 1\n[targets.web]\ncontext = 'missing'\noutput = ['out']\n")
+    assert printed.endswith("\nbuild.toml: 1 target, 1 error\n")
 
 
 def test_warnings_leave_a_plan_good_unless_asked_otherwise(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake import __main__
-from mpbake.commands import export, names, plan, run, show
+from mpbake.commands import check, export, names, plan, run, show
 from mpbake.commands.load import graph_of, inputs, load, placed, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
@@ -111,6 +111,9 @@ def test_list(folder: Path) -> None:
         targets
           web   the front end
           tool  the node's own platform on default
+
+        variables
+          tag  "dev", or from TAG
         """)
         + "\n"
     )
@@ -527,6 +530,32 @@ def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     graph, warnings = graph_of(document, chosen, placed(chosen, facts))
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
+
+
+CHECKED = """version = 1
+groups.default = ["web"]
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["r/web"]
+checks = [{ run = ["true"] }, { run = ["false"], platforms = ["linux/CHECKED"] }]
+"""
+NEVER_RUN = "web: is not built for linux/amd65: check 2 never runs"
+
+
+@pytest.mark.parametrize("inputs", [{}, {"platforms": ("linux/arm64",)}])
+def test_a_check_that_never_runs_is_told_wherever_it_would_have_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd65"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert f"warning: {NEVER_RUN}" in said(plan.main, world(tmp_path), **inputs)
+    assert json.loads(said(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
+    assert f"{NEVER_RUN} [check-never-run]" in said(check.main, world(tmp_path), **inputs)
+
+
+def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
+    assert "never" not in said(plan.main, world(tmp_path), platforms=("linux/arm64",))
+    setting = ('web.platforms=["linux/arm64"]',)
+    assert "check 2 never runs" in said(plan.main, world(tmp_path), settings=setting)
 
 
 # --- run, as far as it needs no engine --------------------------------------------------------------------------------

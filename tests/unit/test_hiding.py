@@ -7,11 +7,13 @@ import json
 import shlex
 import threading
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpbake import hiding
 from mpbake.bake import dump
 from mpbake.hiding import MASK, SHORTEST, Hiding, credentials_in, hiding_stream, passwords_in, texts_and_numbers
 from mpbake.references import format_fields
@@ -200,3 +202,15 @@ def test_a_stream_that_hides() -> None:
     assert stream.getvalue() == "hunter2\n***\na ***\nb\n*** c\n"
     assert not hidden.isatty()
     hidden.flush()
+
+
+def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
+    told = (Path(__file__).parents[2] / "docs/secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
+    told = " ".join(told.split())
+    names = {*hiding._PARAMETERS.split("|"), *hiding.CREDENTIAL_FIELDS}
+    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
+    assert f"has a digit, or {hiding._TOKEN_LENGTH} characters or more" in told
+    urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
+    for url, hidden in urls.items():
+        assert (Hiding().hide(url) != url) is hidden
+    assert "`https://token@host`, is taken for a name" in told

@@ -14,7 +14,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.commands import init, plan
+from mpbake.commands import check, init, plan
 from mpbake.commands.load import load
 from mpbake.commands.paths import check_paths
 from mpbake.errors import MpbakeError, UsageError
@@ -319,3 +319,26 @@ def _made(path: Path) -> bool:
 def test_the_schema_beside_it_is_json(shop: Path) -> None:
     said(shop)
     assert json.loads((shop / "build.schema.json").read_text())["title"] == "build.toml"
+
+
+def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
+    said_by = {
+        "base": "FROM alpine\n",
+        "api": "FROM --platform=$BUILDPLATFORM golang AS build\nFROM base\n",
+        "web": "FROM base AS own\nFROM api\nFROM own\n",
+        "own": "FROM own\n",
+        "one": "FROM two\n",
+        "two": "FROM one\n",
+    }
+    for name, dockerfile in said_by.items():
+        (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
+    said(tmp_path)
+    _, found = load(Options(), world(tmp_path))
+    links = {name: list(target.links) for name, target in found.targets.items()}
+    assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
+    assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()
+    here = world(tmp_path)
+    check.main(Options(), here)
+    told = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
+    assert written(here.stdout).count("[unlinked-base]") == 1
+    assert f"warning: targets.two.contexts: {told}\n" in written(here.stdout)

@@ -195,16 +195,22 @@ def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
     assert warnings_of(document, plan) == ()
 
 
-def test_platforms_and_limits_that_look_misspelt() -> None:
+def test_values_that_look_misspelt_or_that_nobody_knows() -> None:
     assert warned(
         """
         [targets.web]
         tags = ["web"]
         platforms = ["linux/amd46", "linux/amd64", "linx/arm64", "plan9/vax", "{{ 'linux/amd46' }}"]
-        ulimits = ["nofile=1:2", "x", "{{ 'y' }}", ""]
+        ulimits = ["nofile=1:2", "x=1", "{{ 'y' }}=", ""]
+        entitlements = ["device=gpu", "nix"]
+        call = "describe"
+        checks = [{ run = ["x"] }, { run = ["y"], platforms = ["linux/amd64", "linux/arm46"] }]
         """
     ) == text("""
         4 targets.web.platforms.0: doubtful-value
         4 targets.web.platforms.2: doubtful-value
         5 targets.web.ulimits.1: doubtful-value
+        6 targets.web.entitlements.1: doubtful-value
+        7 targets.web.call: doubtful-value
+        8 targets.web.checks.1.platforms.1: doubtful-value
         """)

@@ -304,3 +304,24 @@ def test_a_long_name_is_cut(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         read_plan([path], show=lambda _: "build.toml")
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "said"),
+    [
+        ('["a"\n"b"]', 3, "a comma is missing"),
+        ("[1 2]", 3, "a comma is missing"),
+        ('["a", "b"\ntrue]', 3, "a comma is missing"),
+        ('[["a"]\n["b"]]', 3, "a comma is missing"),
+        ('{ a = "b" c = "d" }', 3, "a comma is missing"),
+        ('["a"\npush = true', 4, "Unclosed array"),
+        ('["a"\n"b" = 3', 4, "Unclosed array"),
+        ('["a"\n[targets.b]', 4, "Unclosed array"),
+        ('["a"; "b"]', 3, "Unclosed array"),
+        ('["a"', 3, "Unclosed array"),
+        ('{ a = "b"\nc = "d"', 4, "Unclosed inline table"),
+    ],
+)
+def test_a_missing_comma_is_told_from_a_missing_bracket(written: str, line: int, said: str) -> None:
+    assert f"build.toml:{line}:" in (found := problems_of_text(f"\n[targets.web]\ntags = {written}"))
+    assert f"not valid TOML: {said}\n" in found

@@ -296,6 +296,42 @@ def test_list() -> None:
     )
 
 
+def test_variables_are_listed_with_what_gives_them_their_values() -> None:
+    plan = resolve_text(
+        """
+        [variables]
+        registry = "r"
+        tag = { default = "{{ registry }}-dev", env = "TAG", description = "image tag" }
+        token = { default = "of-plan", env = "TOKEN", sensitive = true, description = "of git" }
+        login = "me:{{ token }}"
+        many = { default = ["a", 8.10, 0o17], description = '''
+        a long story, of which the first line alone would take more than there is room for in 80 columns
+        ''' }
+        given = { type = "int" }
+        [targets.web]
+        """,
+        variables={"given": "5", "token": "of-var", "tag": "other"},
+        environment={"TOKEN": "of-env"},
+    )
+    shown = list_text(plan)
+    assert shown.partition("variables\n")[2] == (
+        text("""
+          registry  "r"
+          tag       image tag
+                    "{{ registry }}-dev", or from TAG
+          token     of git
+                    sensitive: from TOKEN or --var
+          login     sensitive: from --var
+          many      a long story, of which the first line alone would take more than th…
+                    ["a", 8.10, 0o17]
+          given     no default: from --var
+        """)
+        .replace("\n", "\n  ")
+        .join(["  ", "\n"])
+    )
+    assert max(map(len, shown.splitlines())) == 80
+
+
 def test_list_of_next_to_nothing() -> None:
     assert list_text(resolve_text("[targets.web]")) == "targets\n  web  the node's own platform on default\n"
     assert list_text(resolve_text("[groups]\na = []")) == "groups\n  a\n\nno targets\n"

@@ -85,7 +85,7 @@ def test_long_values_have_a_line_for_each_entry() -> None:
         shown(f"""
         [targets.web]
         args = {{ A = "{long}", "B c" = "{long}" }}
-        ulimits = ["{long}", "{long}"]
+        ulimits = ["a={long}", "a={long}"]
         target = "{long}{long}"
         checks = [{{ run = ["{long}"] }}, {{ run = ["{long}"] }}]
         """)
@@ -101,8 +101,8 @@ def test_long_values_have_a_line_for_each_entry() -> None:
             {{ run = ["{long}"] }},
         ]
         ulimits = [
-            "{long}",
-            "{long}",
+            "a={long}",
+            "a={long}",
         ]
         """)
         + "\n"
@@ -187,11 +187,11 @@ def test_each_value_has_its_origin() -> None:
         with_origins("""
         [targets._image]
         args = { A = 1, B = 1 }
-        ulimits = ["a", "b"]
+        ulimits = ["a=", "b="]
         [targets.web]
         inherits = ["_image"]
         args = { B = 2 }
-        ulimits = ["c"]
+        ulimits = ["c="]
         labels = { a = 1, b = 2 }
         description = "the very long description of a target that takes more than one column of a screen"
         """)
@@ -206,9 +206,9 @@ def test_each_value_has_its_origin() -> None:
         labels.a = "1"                                                # targets.web.labels.a
         labels.b = "2"                                                # targets.web.labels.b
         ulimits = [
-            "a",                                                      # targets._image.ulimits[0]
-            "b",                                                      # targets._image.ulimits[1]
-            "c",                                                      # targets.web.ulimits[0]
+            "a=",                                                     # targets._image.ulimits[0]
+            "b=",                                                     # targets._image.ulimits[1]
+            "c=",                                                     # targets.web.ulimits[0]
         ]
         """)
         + "\n"
@@ -219,10 +219,10 @@ def test_entries_that_come_from_one_place_share_a_line() -> None:
     def file_and_line(key: KeyPath) -> str:
         return f"build.toml:{len(key[1:2])}"
 
-    target = target_of_text("\n[targets.web]\nargs = { A = 1, B = 2 }\nulimits = ['a', 'b']")
+    target = target_of_text("\n[targets.web]\nargs = { A = 1, B = 2 }\nulimits = ['a=', 'b=']")
     assert target_text(target, file_and_line).splitlines()[3:] == [
         'args = { A = "1", B = "2" }                                   # build.toml:1',
-        'ulimits = ["a", "b"]                                          # build.toml:1',
+        'ulimits = ["a=", "b="]                                        # build.toml:1',
     ]
 
 
@@ -300,7 +300,7 @@ ANYWHERE: Mapping[str, st.SearchStrategy[Any]] = {
     "builder": st.sampled_from(["", "one", "default"]),
     "context": PATHS,
     "dockerfile-inline": TEXTS,
-    "annotations": st.lists(TEXTS, max_size=2),
+    "annotations": st.lists(TEXTS.map(lambda each: f"a={each}"), max_size=2),
     "tags": st.lists(st.sampled_from(["r/a", "r/b:1", "localhost:5000/c:x"]), max_size=3),
     "secret": st.lists(st.sampled_from(["id=a,env=A", "id=b,src=b", "id=b"]), max_size=3),
     "ssh": st.lists(st.sampled_from(["default", "k=a.pem,/b.pem", "e="]), max_size=2),

@@ -178,25 +178,25 @@ def test_parents_count_from_left_to_right_and_the_own_value_last() -> None:
         [targets._a]
         context = "a"
         args = { ALL = "a", AB = "a", A = "a" }
-        ulimits = ["a"]
+        no-cache-filter = ["a"]
         [targets._b]
         context = "b"
         args = { ALL = "b", AB = "b", B = "b" }
-        ulimits = ["b"]
+        no-cache-filter = ["b"]
         [targets.web]
         inherits = ["_a", "_b"]
         args = { ALL = "web", WEB = "web" }
-        ulimits = ["web"]
+        no-cache-filter = ["web"]
         """
     assert target_of_text(plan).attributes == {
         "context": "/plan/b",
         "args": {"ALL": "web", "AB": "b", "A": "a", "B": "b", "WEB": "web"},
-        "ulimits": ["a", "b", "web"],
+        "no-cache-filter": ["a", "b", "web"],
     }
     swapped = target_of_text(plan.replace('["_a", "_b"]', '["_b", "_a"]'))
     assert swapped.attributes["context"] == "/plan/a"
     assert swapped.attributes["args"]["AB"] == "a"
-    assert swapped.attributes["ulimits"] == ["b", "a", "web"]
+    assert swapped.attributes["no-cache-filter"] == ["b", "a", "web"]
 
 
 def test_inheritance_goes_through_several_generations_in_any_order_of_the_file() -> None:

@@ -101,19 +101,19 @@ DEFAULTS = """
     context = "all"
     dockerfile = "all"
     args = { A = 0, D = 0 }
-    ulimits = ["all"]
+    no-cache-filter = ["all"]
     secret = ["id=all", "id=b"]
     tags = ["all"]
     [targets._image]
     context = "image"
     args = { A = 1, B = 1 }
-    ulimits = ["image"]
+    no-cache-filter = ["image"]
     [targets._other]
     args = { B = 2 }
     [targets.web]
     inherits = ["_image", "_other"]
     secret = ["id=b,env=B"]
-    ulimits = ["web"]
+    no-cache-filter = ["web"]
     [targets.plain]
     """
 
@@ -125,14 +125,14 @@ def test_defaults_rank_below_every_parent() -> None:
         "context": "/plan/image",
         "dockerfile": "all",
         "args": {"A": "1", "D": "0", "B": "2"},
-        "ulimits": ["all", "image", "web"],
+        "no-cache-filter": ["all", "image", "web"],
         "secret": ["id=all", "id=b,env=B"],
     }
     assert targets["plain"].attributes == {
         "context": "/plan/all",
         "dockerfile": "all",
         "args": {"A": "0", "D": "0"},
-        "ulimits": ["all"],
+        "no-cache-filter": ["all"],
         "secret": ["id=all", "id=b"],
     }
 
@@ -144,8 +144,8 @@ def test_defaults_rank_below_every_parent() -> None:
         (("context",), ("targets", "_image", "context")),
         (("args", "D"), ("defaults", "target", "args", "D")),
         (("args", "B"), ("targets", "_other", "args", "B")),
-        (("ulimits", 0), ("defaults", "target", "ulimits", 0)),
-        (("ulimits", 1), ("targets", "_image", "ulimits", 0)),
+        (("no-cache-filter", 0), ("defaults", "target", "no-cache-filter", 0)),
+        (("no-cache-filter", 1), ("targets", "_image", "no-cache-filter", 0)),
         (("secret", 1), ("targets", "web", "secret", 0)),
         (("labels",), ("targets", "web", "labels")),
     ],

@@ -65,10 +65,6 @@ def test_nothing_else_takes_one() -> None:
     ("line", "key", "what"),
     [
         ('args = { A = "x{{ token }}" }', "args.A", "args end up"),
-        ('labels = { a = "{{ token | upper }}" }', "labels.a", "labels end up"),
-        ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags end up"),
-        ('annotations = ["a={{ token }}"]', "annotations[0]", "annotations end up"),
-        ('annotations = "{{ [token] }}"', "annotations", "annotations end up"),
         ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile ends up"),
     ],
 )
@@ -78,6 +74,23 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
     message = f'variable "token" is sensitive, and {what} in the image\'s history'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in found
     assert "hunter2" not in found.replace(line, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "why"),
+    [
+        ('labels = { a = "{{ token | upper }}" }', "labels.a", "whoever can pull the image reads its labels"),
+        ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags are printed, and registries list them"),
+        ('annotations = ["a={{ token }}"]', "annotations[0]", "whoever can pull the image reads its annotations"),
+        ('annotations = "{{ [token] }}"', "annotations", "whoever can pull the image reads its annotations"),
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
+    """No build secret could stand there instead."""
+    found = problems_of(f"[targets.web]\n{line}", environment)
+    message = f'variable "token" is sensitive, and {why}'
+    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in found
 
 
 @pytest.mark.parametrize(
@@ -143,6 +156,46 @@ def test_paths_become_arguments(line: str) -> None:
         f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
         f"  = {REMOTE}",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'context = "app{{ token }}"',
+        'contexts.src = "./{{ token | upper }}"',
+        'cache-from = ["type=local,src={{ token }}"]',
+        'cache-to = ["type=local,dest={{ token }}"]',
+        "cache-to = \"{{ ['type=local,dest=' ~ token] if token else [] }}\"",
+        "context = \"{{ 'app-' ~ token if token else 'app' }}\"",
+    ],
+)
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_paths_become_arguments_whether_or_not_there_is_a_value(line: str, environment: dict[str, str]) -> None:
+    """A change that is checked without secrets must not fail where there are some."""
+    assert problems_of(f"[targets.web]\n{line}", environment).splitlines()[::2] == [
+        f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
+        f"  = {REMOTE}",
+    ]
+
+
+@pytest.mark.parametrize("environment", [{}, GIVEN])
+def test_what_a_value_only_chooses_is_no_part_of_it(environment: dict[str, str]) -> None:
+    plan = plan_of("[targets.web]\ncontext = \"{{ 'src' if token else 'other' }}\"", environment)
+    assert plan.targets["web"].attributes["context"] == f"/plan/{'src' if environment else 'other'}"
+    assert plan.sensitive == {environment.get("TOKEN", "")}
+
+
+@pytest.mark.parametrize(
+    "context", ["{{ token or 'app' }}", "{{ token }}", "{{ 'x' ~ token.a.b if token else 'app' }}"]
+)
+def test_what_may_be_an_address_is_judged_by_its_value(context: str) -> None:
+    assert plan_of(f'[targets.web]\ncontext = "{context}"', {})
+    if "or" in context:
+        url = {"TOKEN": "https://x:y@host/r.git"}
+        assert (
+            plan_of(f'[targets.web]\ncontext = "{context}"', url).targets["web"].attributes["context"] == url["TOKEN"]
+        )
+    assert "is sensitive" in problems_of(f'[targets.web]\ncontext = "{context}"'.replace(".a.b", ""))
 
 
 def _key_of(line: str) -> str:

@@ -173,13 +173,13 @@ def test_templates_are_reached_only_by_patterns_that_say_so(pattern: str, names:
 PLAN = """
     [targets._image]
     args = { A = 1, B = 1 }
-    ulimits = ["image"]
+    no-cache-filter = ["image"]
     [targets.base]
     inherits = ["_image"]
     [targets.web]
     inherits = ["base"]
     args = { B = 2 }
-    ulimits = ["web"]
+    no-cache-filter = ["web"]
     tags = ["web"]
     [targets.php]
     inherits = ["_image"]
@@ -233,24 +233,24 @@ def test_whom_a_setting_reaches(settings: list[str], args: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "ulimits"),
+    ("settings", "filters"),
     [
         ([], ["image", "web"]),
-        (["web.ulimits=x"], ["x"]),
-        (["web.ulimits=[]"], None),
-        (["web.ulimits+=x"], ["image", "web", "x"]),
-        (["web.ulimits+=x", "web.ulimits+=y"], ["image", "web", "x", "y"]),
-        (["web.ulimits=x", "web.ulimits+=y"], ["x", "y"]),
-        (["web.ulimits+=x", "web.ulimits=y"], ["y"]),
-        (['web.ulimits+=["x", "y"]'], ["image", "web", "x", "y"]),
-        (["base.ulimits=x"], ["x", "web"]),
-        (["base.ulimits+=x"], ["image", "x", "web"]),
+        (["web.no-cache-filter=x"], ["x"]),
+        (["web.no-cache-filter=[]"], None),
+        (["web.no-cache-filter+=x"], ["image", "web", "x"]),
+        (["web.no-cache-filter+=x", "web.no-cache-filter+=y"], ["image", "web", "x", "y"]),
+        (["web.no-cache-filter=x", "web.no-cache-filter+=y"], ["x", "y"]),
+        (["web.no-cache-filter+=x", "web.no-cache-filter=y"], ["y"]),
+        (['web.no-cache-filter+=["x", "y"]'], ["image", "web", "x", "y"]),
+        (["base.no-cache-filter=x"], ["x", "web"]),
+        (["base.no-cache-filter+=x"], ["image", "x", "web"]),
         # whoever has it from a parent is not given it twice
-        (["*.ulimits+=x"], ["image", "x", "web"]),
+        (["*.no-cache-filter+=x"], ["image", "x", "web"]),
     ],
 )
-def test_lists(settings: list[str], ulimits: list[str] | None) -> None:
-    assert target_of_text(PLAN, settings=settings).attributes.get("ulimits") == ulimits
+def test_lists(settings: list[str], filters: list[str] | None) -> None:
+    assert target_of_text(PLAN, settings=settings).attributes.get("no-cache-filter") == filters
 
 
 def test_what_is_added_to_a_list_that_inheritance_would_replace() -> None:
@@ -275,7 +275,7 @@ def test_an_entry_with_an_identity_is_replaced_and_not_added_twice() -> None:
 DEFAULTS = """
     [defaults.target]
     args = { A = 1 }
-    ulimits = ["all"]
+    no-cache-filter = ["all"]
     tags = ["all"]
     platforms = ["linux/amd64", "linux/arm64"]
     [defaults.target.platform."linux/arm64"]
@@ -288,13 +288,13 @@ DEFAULTS = """
 @pytest.mark.parametrize(
     ("settings", "tags", "attributes"),
     [
-        ([], ["all"], {"args": {"A": "1", "P": "1"}, "ulimits": ["all"], "cache-to": ["type=inline"]}),
+        ([], ["all"], {"args": {"A": "1", "P": "1"}, "no-cache-filter": ["all"], "cache-to": ["type=inline"]}),
         (["web.args.B=2"], ["all"], {"args": {"A": "1", "B": "2", "P": "1"}}),
         (["web.args={ B = 2 }"], ["all"], {"args": {"B": "2"}}),
         (["web.args.P=2"], ["all"], {"args": {"A": "1", "P": "2"}}),
-        (["web.ulimits=x"], ["all"], {"ulimits": ["x"]}),
-        (["web.ulimits+=x"], ["all"], {"ulimits": ["all", "x"]}),
-        (["web.ulimits=[]", "web.ulimits+=x"], ["all"], {"ulimits": ["x"]}),
+        (["web.no-cache-filter=x"], ["all"], {"no-cache-filter": ["x"]}),
+        (["web.no-cache-filter+=x"], ["all"], {"no-cache-filter": ["all", "x"]}),
+        (["web.no-cache-filter=[]", "web.no-cache-filter+=x"], ["all"], {"no-cache-filter": ["x"]}),
         (["web.tags=x"], ["x"], {}),
         (["web.tags+=x"], ["all", "x"], {}),
         (["web.platform.linux/arm64.args.Q=2"], ["all"], {"args": {"A": "1", "P": "1", "Q": "2"}}),
@@ -305,7 +305,7 @@ DEFAULTS = """
 )
 def test_defaults_are_below_what_is_set(settings: list[str], tags: list[str], attributes: dict[str, Any]) -> None:
     target = target_of_text(DEFAULTS, settings=settings)
-    unset = {"args": {"A": "1", "P": "1"}, "ulimits": ["all"], "cache-to": ["type=inline"]}
+    unset = {"args": {"A": "1", "P": "1"}, "no-cache-filter": ["all"], "cache-to": ["type=inline"]}
     found = target.on([parse_platform("linux/arm64")]).attributes
     assert {name: found.get(name) for name in unset} == unset | attributes
     assert target.tags == tuple(f"{tag}:latest" for tag in tags)

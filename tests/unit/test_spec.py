@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mpbake.errors import PlanError
 from mpbake.spec import (
     AS_WRITTEN,
     ATTRIBUTES,
@@ -19,7 +20,7 @@ from mpbake.spec import (
     attributes_of,
     holds,
 )
-from tests.unit.plans import problems_of_text, read_text, text
+from tests.unit.plans import problems_of_text, read_text, resolve_text, text
 
 RULES = {
     "inherits": Merge.OWN,
@@ -505,3 +506,22 @@ def test_entries_of_lists_are_checked_as_written_and_as_filled_in() -> None:
             shm-size = "{{ 'lots' }}"
           = for example 512m or 2g
         """)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "network = 'VALUE'",
+        "annotations = ['VALUE']",
+        "ulimits = ['VALUE']",
+        "call = 'chekc'",
+        "entitlements = ['devic=gpu']",
+    ],
+)
+@pytest.mark.parametrize("value", ["nowhere", "{{ 'nowhere' }}"])
+def test_values_that_no_buildx_takes(line: str, value: str) -> None:
+    found = problems_of_text(f"\n[targets.web]\n{line}".replace("'VALUE'", f'"{value}"'))
+    assert found.startswith(f"build.toml:3: targets.web.{line.partition(' ')[0]}")
+    setting = line.replace(" ", "").replace("VALUE", "nowhere")
+    with pytest.raises(PlanError, match=r"\[bad-value\]"):
+        resolve_text("\n[targets.web]\ntags = ['r/web']", settings=(f"web.{setting}",))
