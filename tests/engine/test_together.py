@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.engine.faulty import faulty_registry
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
@@ -79,10 +81,10 @@ def test_no_tag_moves_when_one_target_fails(
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in TARGETS)
 
 
-def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
+def test_no_tag_moves_before_all_images_have_left_the_engine(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, tmp_path: Path
 ) -> None:
-    # The engine builds into its own store first: only when its tags are to move it meets the registry that says no.
+    # The engine builds into its own store first: only when all is built it meets the registry that says no.
     locked = testbed.password_registry().host
     plan = plan_of(testbed, "default", repository).replace(f"{repository}/web:2", f"{locked}/{unique}:2")
     (tmp_path / "build.toml").write_text(plan)
@@ -90,11 +92,27 @@ def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
     done = run_mpbake(["run"])
 
     assert done.returncode == 1, done.stderr
-    assert (
-        f"moved: {repository}/base:1; not moved: {repository}/web:1, {locked}/{unique}:2, {repository}/tool:1"
-    ) in done.stderr
-    assert testbed.registry.client.has(f"{repository}/base:1")
-    assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("web", "tool"))
+    tags = f"{repository}/base:1, {repository}/web:1, {locked}/{unique}:2, {repository}/tool:1"
+    assert f"the image of web could not be pushed (moved: none; not moved: {tags})" in done.stderr
+    assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("base", "web", "tool"))
+
+
+@pytest.mark.parametrize("builder", ["default", "two"])
+def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
+    builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, tmp_path: Path
+) -> None:
+    with faulty_registry(testbed.registry.host) as registry:
+        here = f"{registry.host}/{unique}"
+        plan = plan_of(testbed, builder, here).replace(f"{here}/web:2", f"{here}/other:2")
+        (tmp_path / "build.toml").write_text(plan)
+        registry.guarded = f"/v2/{unique}/other/manifests/2"
+        done = run_mpbake(["run", "--metadata-file", "m.json"])
+    assert done.returncode == 1, done.stderr
+    assert f"moved: {here}/base:1, {here}/web:1; not moved: {here}/other:2, {here}/tool:1" in done.stderr
+    moved = {name: told["mpbake"]["tags"] for name, told in json.loads((tmp_path / "m.json").read_bytes()).items()}
+    assert moved == {"base": [f"{here}/base:1"], "web": [f"{here}/web:1"], "tool": []}
+    there = [name for name in ("base", "web", "tool") if testbed.registry.client.has(f"{repository}/{name}:1")]
+    assert there == ["base", "web"]
 
 
 def test_on_the_command_line(testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path) -> None:
