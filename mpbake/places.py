@@ -209,8 +209,11 @@ class _Scanner:
         elif first in "\"'":
             self._string()
         else:
-            bare = self._match(_BARE_VALUE)
-            self._at -= len(bare) - len(bare.rstrip())
+            # Only what `_skip` skips, too: else an array would have items of no length for ever.
+            bare = self._match(_BARE_VALUE).rstrip(" \t\r")
+            if not bare:
+                raise ValueError(start)
+            self._at = start + len(bare)
         self.values.setdefault(path, Span(start, self._at))
 
     def _string(self) -> None:
