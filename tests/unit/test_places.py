@@ -395,6 +395,12 @@ def test_a_span_over_several_lines_is_marked_on_its_first() -> None:
     assert places.spot(Span(len(places.text), len(places.text) + 1)).length == 1
 
 
+def test_a_line_is_kept_once_however_many_parts_of_it_are_marked() -> None:
+    places = Places(f"[t]\na = {{ {', '.join(f'a{number} = 1' for number in range(99))} }}\n")
+    spots = [places.find(("t", "a", f"a{number}")) for number in range(99)]
+    assert len({id(spot.excerpt) for spot in spots if spot}) == 1
+
+
 def test_columns_count_with_windows_line_ends() -> None:
     assert Places("[t]\r\na = 'b'\r\n").find(("t", "a")) == Spot(line=2, column=5, length=3, excerpt="a = 'b'")
 
