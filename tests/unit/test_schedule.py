@@ -414,6 +414,24 @@ def test_a_base_that_fails_takes_its_users_along_and_nobody_else() -> None:
     assert run.schedule.finished
 
 
+def test_a_node_that_has_room_only_for_those_that_wait_for_a_base_is_given_nobody_else() -> None:
+    later = """
+    [targets.user]
+    inherits = ["_t"]
+    contexts = { base = "target:stem" }
+    needs = ["pie5"]
+    [targets.pie7]
+    inherits = ["_t"]
+    needs = ["pie5"]
+    """
+    run = Run(BASE + later, "u1", "pie1", "user", "pie7", a=2)
+    assert sorted(run.start()) == ["pie1 on a", "pie5 on b", "stem (shared) on c"]
+    assert run.lose("stem")
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("pie5") == ["pie7 on b"], "which prefers a, but that is full"
+    assert run.end("stem") == ["u1 on a"]
+
+
 def test_others_do_not_wait_behind_those_that_wait_for_a_base() -> None:
     plan = BASE.replace("nodes.b", "#").replace("nodes.c", "#").replace("slots = 1", "slots = 2")
     run = Run(plan, "u1", "u2", "u3", "pie1")
