@@ -426,6 +426,8 @@ class Schedule:
         given_up = [step for step in self._graph.steps if step not in self._over and step not in busy]
         self._over |= dict.fromkeys(given_up, StepStatus.CANCELLED)
         self._ready.clear()
+        self._down.clear()
+        self._look_again.clear()
         return self._given_up(given_up)
 
     # --- trying again ---------------------------------------------------------------------------------------------

@@ -321,6 +321,13 @@ def test_a_piece_waits_for_its_node_where_the_cache_saves_more_than_that_costs()
     assert run.start() == ["pie2 on b"], "pie1 is 30 seconds late, and nobody knows how long it will take yet"
 
 
+def test_a_piece_that_waits_for_its_node_is_not_thought_about_again_once_it_is_abandoned() -> None:
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [20], "pie2": [30, 5, 5]})
+    run.start()
+    assert keys(run.schedule.abandon()) == ["build pie2 linux/amd64 on x/a"]
+    assert run.schedule.wakes_at is None
+
+
 def test_those_that_wait_count_who_waits_before_them() -> None:
     run = Run(
         POOL,
@@ -848,7 +855,9 @@ def test_a_check_that_waits_for_a_node_is_abandoned_with_the_rest() -> None:
     run = checking(uploaded=False)
     run.lose("check")
     run.start()
+    assert run.schedule.wakes_at == FIRST_PAUSE
     assert keys(run.schedule.abandon()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert run.schedule.wakes_at is None, "or its executor would look again and again"
     run.now = FIRST_PAUSE
     assert run.start() == []
     assert run.schedule.finished
