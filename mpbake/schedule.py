@@ -306,6 +306,7 @@ class Schedule:
             return check
         bound = replace(check, piece=piece, lost=lost)
         self._origin[bound] = check
+        self._bound[check] = bound
         return bound
 
     # --- ending ---------------------------------------------------------------------------------------------------

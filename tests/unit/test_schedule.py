@@ -741,6 +741,8 @@ def test_what_was_uploaded_is_checked_on_an_equal_node() -> None:
     assert [shown(step) for step in run.schedule.before(check)] == ["pie1 on a"], "it was built only once"
     assert run.schedule.order(check) == run.schedule.order(run.schedule.origin(check))
     assert run.end("check") == ["publish pie1"]
+    before = [shown(step) for step in run.schedule.before(run.step("publish"))]
+    assert before == ["pie1 on a", "check pie1 on b, once lost"]
 
 
 def test_what_was_not_uploaded_is_checked_where_it_was_built_when_that_is_back() -> None:
