@@ -548,6 +548,22 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
     assert calls == ["one", "one", "late"], "whoever comes late is told at once"
 
 
+def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
+    """Twice would count as a second Ctrl-C, which kills."""
+    stop, calls = StopRequest(), list[str]()
+
+    class Interrupted(list[Any]):
+        def append(self, action: Any) -> None:
+            super().append(action)
+            stop(signal.SIGINT)
+
+    stop._actions = Interrupted()
+    stop.then(lambda: calls.append("one"))
+    assert calls == ["one"]
+    stop(signal.SIGINT)
+    assert calls == ["one", "one"]
+
+
 # --- any graph --------------------------------------------------------------------------------------------------------
 
 ENDINGS: list[Outcome | Exception] = [
