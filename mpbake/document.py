@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cache, cached_property, reduce
 from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from mpbake.places import Places, Spot
 from mpbake.text import LONGEST_MESSAGE, closest, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from mpbake.errors import KeyPath
@@ -39,7 +39,10 @@ class Source:
     quotable: bool = True
 
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
-        """The place of `key`, or of the nearest table above it that stands in the file; for the rest, see `Places`."""
+        """The place of `key`, or of the nearest table above it that stands in the file; for the rest, see `Places`.
+
+        It is to be `concealed` before it is printed.
+        """
         key = self._as_written(key)
         spot = self._places.find(key, culprit, of_key=of_key)
         if spot is None:
@@ -74,18 +77,17 @@ class Source:
 
 
 def located(spot: Spot, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
-    """A part of a file that messages call `shown`, as a place to print."""
+    """A part of a file that messages call `shown`, as a place; to be `concealed` before it is printed."""
     excerpt = spot.excerpt if quotable else ""
-    place = Location(file=shown, key=key, line=spot.line, column=spot.column, length=spot.length, excerpt=excerpt)
-    return concealed(place, Hiding())
+    return Location(file=shown, key=key, line=spot.line, column=spot.column, length=spot.length, excerpt=excerpt)
 
 
-def concealed(place: Location, hiding: Hiding) -> Location:
+def concealed(place: Location, hide: Callable[[str], str]) -> Location:
     """`place` without what is to be hidden; in a line that is not shown as it is, nothing is marked."""
-    excerpt = hiding.hide(place.excerpt)
+    excerpt = hide(place.excerpt)
     if excerpt != place.excerpt:
         place = replace(place, excerpt=excerpt, column=0, length=0)
-    return replace(place, file=hiding.hide(place.file))
+    return replace(place, file=hide(place.file))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +142,7 @@ class Document:
             place = Location(file=f"{SETTING} {self.settings[int(key[1])]}")
         else:
             place = self._owner(key).locate(key, culprit, of_key=of_key)
-        return concealed(place, self._hiding)
+        return concealed(place, self._hide)
 
     def diagnose(self, problem: Problem) -> Diagnostic:
         """`problem` with its place, without secrets of the files."""
@@ -158,6 +160,11 @@ class Document:
         written = [text for source in self.sources for text in texts_and_numbers(source.data)]
         credentials = [each for text in (*values, *written) for each in credentials_in(text)]
         return Hiding([*_sensitive_defaults(self.sources), *credentials])
+
+    @cached_property
+    def _hide(self) -> Callable[[str], str]:
+        """Hides the same in lines and names of files: as many problems as one has, it is gone through once."""
+        return cache(self._hiding.hide)
 
     def _owner(self, key: KeyPath) -> Source:
         """The file that states most of `key`; of several the last."""

@@ -34,17 +34,19 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal = 0
         self._actions: list[Callable[[], None]] = []
+        self._begun: list[Callable[[], None]] = []
 
     def __call__(self, signal: int) -> None:
         """Ask for the end, because of signal number `signal`; every call does what `then` was told."""
         self.signal = self.signal or signal
         for action in self._actions:
+            self._begun.append(action)
             action()
 
     def then(self, action: Callable[[], None]) -> None:
         """Have `action` called whenever the end is asked for, also if it already was."""
         self._actions.append(action)
-        if self.signal:
+        if self.signal and action not in self._begun:  # else the signal came just now, and has called it
             action()
 
 

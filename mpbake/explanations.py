@@ -1735,7 +1735,7 @@ list in order of place, each with these fields, all of which are always there:
 | `file` | as seen from where mpbake was started, or its whole path where that is far away; or empty |
 | `line`, `column`, `length` | what is to blame, counted in characters from 1; 0: not known |
 | `key` | where it stands, as a list of keys and indexes: `["targets", "web", "tags", 0]` |
-| `excerpt` | the line itself, or empty |
+| `excerpt` | the line itself, cut off after 2000 characters; or empty |
 
 `format` rises when a field goes away or changes its meaning; new fields may come at any time.
 

@@ -183,8 +183,9 @@ def _add_shared_links(draft: _Draft) -> None:
     """
     users: dict[tuple[Target, frozenset[str], tuple[int, ...]], dict[BuildPiece, list[Placed]]] = {}
     for piece in draft.build_pieces():
+        pool = _pool(piece)
         for target, placed in _links(piece):
-            key = (target, _pool(piece), side(target, [each.platform for each in placed]))
+            key = (target, pool, side(target, [each.platform for each in placed]))
             users.setdefault(key, {})[piece] = placed
     for (target, pool, _), pieces in users.items():
         own = [piece for piece in draft.pieces.get(target, ()) if _pool(piece) == pool]

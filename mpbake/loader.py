@@ -338,7 +338,7 @@ def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quo
     """A part of a file that cannot be parsed: what nobody may see is known by its looks only."""
     location = located(places.spot(span), shown, key, quotable=quotable)
     defaults = sensitive_defaults_in_source(places.text)
-    return concealed(location, Hiding([*defaults, *credentials_in_source(location.excerpt)]))
+    return concealed(location, Hiding([*defaults, *credentials_in_source(location.excerpt)]).hide)
 
 
 def _remedy(error: tomli.TOMLDecodeError) -> str:

@@ -438,7 +438,7 @@ def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target,
 
 def _links(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
     """The links of `target` in `wanted`: the context's name, the linked target, and what needs it."""
-    for variant, platforms in target.sides(wanted):
+    for variant, platforms in target.sides(wanted) if target.variants else [(target, tuple(wanted))]:
         for context, link in variant.links.items():
             yield context, link, platforms
 
@@ -463,6 +463,8 @@ def alike(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform,
 
 def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Problem]:
     """Links, also of linked targets, to those that lack a platform which is needed for `wanted`."""
+    if not _may_lack_some(target, wanted):
+        return
     for user, platforms in {target: tuple(wanted), **linked_platforms(target, wanted)}.items():
         for context, link, needing in _links(user, platforms):
             missing = [each for each in needing if not link_platforms(link, (each,))]
@@ -471,6 +473,15 @@ def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Problem]
                 message = f'links to "{link.name}" (context {context}), which is not built for {names}'
                 hint = f"add the platform to {link.name}"
                 yield _problem(Code.LINK_LACKS_PLATFORM, user, ("contexts", context), message, hint)
+
+
+def _may_lack_some(target: Target, wanted: Sequence[Platform]) -> bool:
+    """Whether a link may lack a platform: where all that declare several declare the same, nobody need go through them.
+
+    One that declares none or a single one serves all.
+    """
+    needed = {*wanted, *(platform for declared in target.declared_within for platform in declared)}
+    return any(len(declared) > 1 and not needed <= {*declared} for declared in target.declared_within)
 
 
 def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:

@@ -82,13 +82,18 @@ class Places:
         """A part of the text as people find it; of several lines, the first."""
         line = self.line(span.start)
         start = self._line_starts[line - 1]
-        excerpt = self.text[start:].partition("\n")[0]
+        excerpt = self._lines[line - 1]
         length = min(span.end - start, len(excerpt)) - (span.start - start)
         return Spot(line=line, column=span.start - start + 1, length=max(length, 1), excerpt=excerpt)
 
     def line(self, offset: int) -> int:
         """The line, counted from 1, of the character at `offset`."""
         return bisect_right(self._line_starts, offset)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        """All lines: as many problems as one may have, it is kept once."""
+        return self.text.split("\n")
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -209,8 +214,11 @@ class _Scanner:
         elif first in "\"'":
             self._string()
         else:
-            bare = self._match(_BARE_VALUE)
-            self._at -= len(bare) - len(bare.rstrip())
+            # Only what `_skip` skips, too: else an array would have items of no length for ever.
+            bare = self._match(_BARE_VALUE).rstrip(" \t\r")
+            if not bare:
+                raise ValueError(start)
+            self._at = start + len(bare)
         self.values.setdefault(path, Span(start, self._at))
 
     def _string(self) -> None:

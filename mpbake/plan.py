@@ -165,7 +165,8 @@ class Target:
     and `where` tells where the value at a path (an attribute, and what is below it) was written.
 
     Where platforms differ, `variants` holds what is built for each; `attributes` and `links` are those of the first.
-    `varies` says that this is so of the target, or of something that it links to, however far.
+    `varies` says that this is so of the target, or of something that it links to, however far; `declared_within` are
+    the platforms that each of the latter declares.
     """
 
     name: str
@@ -188,10 +189,14 @@ class Target:
     table: str = ""
     where: Callable[[KeyPath], KeyPath] = tuple
     varies: bool = field(init=False)
+    declared_within: frozenset[tuple[Platform, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Know at once what would take a walk through all links to find out."""
-        object.__setattr__(self, "varies", bool(self.variants) or any(link.varies for link in self.every_link))
+        links = self.every_link
+        object.__setattr__(self, "varies", bool(self.variants) or any(link.varies for link in links))
+        declared = frozenset(link.platforms for link in links).union(*(link.declared_within for link in links))
+        object.__setattr__(self, "declared_within", declared)
 
     def on(self, platforms: Sequence[Platform]) -> Variant:
         """What is built for `platforms`, all of which must be alike."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import dotted
-from mpbake.text import json_lines, printable
+from mpbake.text import LONGEST_MESSAGE, json_lines, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,8 @@ def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
         "message": diagnostic.message,
         "hint": diagnostic.hint,
         **where,
+        # Each of many problems of a long line would repeat all of it.
+        "excerpt": shortened(where["excerpt"], LONGEST_MESSAGE),
     }
 
 

@@ -200,9 +200,11 @@ class Schedule:
         return next((host for host in hosts if host.life is Life.UP and host.open and _emulates(host, piece)), None)
 
     def _best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
-        """Of equally urgent pieces one that prefers `host`, else that of `entry`."""
+        """Of equally urgent pieces one that prefers `host` and finds room there, else that of `entry`."""
         fan = pool.first_fan(host)
-        return fan.piece if fan is not None and fan.urgency <= entry.urgency else entry.piece
+        if fan is None or fan.urgency > entry.urgency or not self._has_room(host, fan.piece):
+            return entry.piece
+        return fan.piece
 
     def _has_room(self, host: Host, piece: BuildPiece) -> bool:
         if host.life is Life.UP and self._missing(piece, host) in host.building:
@@ -304,6 +306,7 @@ class Schedule:
             return check
         bound = replace(check, piece=piece, lost=lost)
         self._origin[bound] = check
+        self._bound[check] = bound
         return bound
 
     # --- ending ---------------------------------------------------------------------------------------------------
@@ -424,6 +427,8 @@ class Schedule:
         given_up = [step for step in self._graph.steps if step not in self._over and step not in busy]
         self._over |= dict.fromkeys(given_up, StepStatus.CANCELLED)
         self._ready.clear()
+        self._down.clear()
+        self._look_again.clear()
         return self._given_up(given_up)
 
     # --- trying again ---------------------------------------------------------------------------------------------

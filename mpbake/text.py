@@ -91,6 +91,9 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
 
 
+_MOST_NAMES = 12
+
+
 def closest(name: str, names: Iterable[str]) -> str:
     """The one of `names` that `name` most likely misspells, or the empty string."""
     found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
@@ -105,8 +108,14 @@ def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
         return f'did you mean "{short_name(near)}"?'
     if not known:
         return f"there are no {kind}" if kind else ""
-    shown = ", ".join(short_name(each) for each in known[:12])
-    return f"known {kind or 'names'}: {shown}{', …' if len(known) > 12 else ''}"
+    shown = ", ".join(short_name(each) for each in known[:_MOST_NAMES])
+    return f"known {kind or 'names'}: {shown}{', …' if len(known) > _MOST_NAMES else ''}"
+
+
+def some_of(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
+    """`names` for a message: the first of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(short_name(each) for each in names[:most]) + more
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from mpbake.dockerfiles import images_from
 from mpbake.document import SETTING
 from mpbake.errors import PlanError
 from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded
+from mpbake.graph import linked
 from mpbake.placement import linked_platforms
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import Problem
@@ -89,7 +90,11 @@ def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -
 
 
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
-    return dict.fromkeys(each for target in targets for each in (target, *linked_platforms(target, ())))
+    """`targets` and all that is built within them; where nothing differs, one walk finds that of all."""
+    targets = tuple(targets)
+    same = linked(*(each for each in targets if not each.varies))
+    differing = (link for each in targets if each.varies for link in linked_platforms(each, ()))
+    return dict.fromkeys((*targets, *same, *differing))
 
 
 def _missing(target: Target) -> Iterator[Problem]:

@@ -18,16 +18,16 @@ from mpbake.events import (
     Warned,
 )
 from mpbake.report import lines
-from mpbake.steps import StepStatus
+from mpbake.steps import BuildPiece, StepStatus, platform_list
 from mpbake.text import count, duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from rich.console import RenderableType
 
     from mpbake.events import Event
-    from mpbake.steps import Step
+    from mpbake.steps import Step, StepResult
 
 _STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
 _REFRESH = 8
@@ -45,7 +45,7 @@ class LiveReporter:
         self._verbose = verbose
         self._lock = threading.RLock()
         self._running: dict[Step, tuple[float, str]] = {}
-        self._ends: Counter[StepStatus] = Counter()
+        self._ends: dict[Hashable, StepStatus] = {}
         self._steps = 0
         # Last: it asks for the view at once.
         self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
@@ -60,7 +60,7 @@ class LiveReporter:
     def _note(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._steps = len(event.graph.steps)
+                self._steps = len(set(map(_planned, event.graph.steps)))
             case StepStarted():
                 self._running[event.step] = (self._clock(), "")
             case StepAdvanced():
@@ -69,10 +69,15 @@ class LiveReporter:
             case StepPutOff():
                 self._running.pop(event.step, None)
             case StepFinished():
-                self._ends[event.result.status] += 1
-                self._running.pop(event.result.step, None)
+                self._end(event.result)
             case _:
                 pass
+
+    def _end(self, result: StepResult) -> None:
+        self._running.pop(result.step, None)
+        step = _planned(result.step)
+        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # what failed on one node has failed
+            self._ends[step] = result.status
 
     def _show(self, event: Event) -> None:
         match event:
@@ -121,9 +126,15 @@ class LiveReporter:
 
     def _head(self) -> str:
         """How many steps are done, have ended otherwise, and run."""
-        done = f"{self._ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
-        others = [each for each in StepStatus if self._ends[each] and each is not StepStatus.DONE]
-        return ", ".join([done, *(f"{self._ends[each]} {each}" for each in others), f"{len(self._running)} running"])
+        ends = Counter(self._ends.values())
+        done = f"{ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
+        others = [each for each in StepStatus if ends[each] and each is not StepStatus.DONE]
+        return ", ".join([done, *(f"{ends[each]} {each}" for each in others), f"{len(self._running)} running"])
 
     def _row(self, step: Step, seconds: float, activity: str) -> str:
         return f"  {duration(seconds):>7}  {lines.starting(step)}{f'  {activity}' if activity else ''}"
+
+
+def _planned(step: Step) -> Hashable:
+    """What `step` is in the plan: a shared piece is one there, however often and on however many nodes it is built."""
+    return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step

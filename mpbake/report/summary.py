@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.graph import linked
 from mpbake.report import lines
 from mpbake.steps import BuildPiece, Delivery, Publish, StepResult, StepStatus, Verify
-from mpbake.text import columns, count, duration
+from mpbake.text import columns, count, duration, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,8 +113,7 @@ def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
 
 def _named(targets: Sequence[Target]) -> str:
     """The first of them by name, and how many more there are."""
-    more = f" and {len(targets) - _MOST_NAMES} more" if len(targets) > _MOST_NAMES else ""
-    return f"{', '.join(each.name for each in targets[:_MOST_NAMES])}{more}"
+    return some_of([each.name for each in targets], most=_MOST_NAMES)
 
 
 def errors_text(finished: RunFinished) -> str:

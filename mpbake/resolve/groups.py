@@ -10,7 +10,7 @@ from mpbake.errors import UsageError
 from mpbake.plan import Group, Plan, Target
 from mpbake.resolve.naming import Unknowns, bad_name, below, ordered
 from mpbake.spec import NAME, PlanSpec, Problem
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import did_you_mean, one_line, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,7 +124,7 @@ def has_default(plan: Plan) -> bool:
 
 def _default(plan: Plan) -> dict[str, Target]:
     if not has_default(plan):
-        known = ", ".join([*plan.groups, *plan.targets]) or "none"
+        known = some_of([*plan.groups, *plan.targets]) or "none"
         raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
     return _meant(plan, ["default"])
 

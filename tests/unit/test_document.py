@@ -202,6 +202,14 @@ def test_what_the_command_line_sets_counts_from_the_folder_of_the_plan(tmp_path:
     assert str(document.locate(("--set", 1))) == "--set b"
 
 
+def test_a_line_is_gone_through_once_however_many_problems_it_has(tmp_path: Path) -> None:
+    plan = 'version = 1\ntargets.web.args = { a = "x", b = "y", c = "https://me:hunter22@host/" }\n'
+    document, _ = read_files(tmp_path, {"build.toml": plan})
+    first, second = (document.locate(("targets", "web", "args", name)) for name in "ab")
+    assert first.excerpt == 'targets.web.args = { a = "x", b = "y", c = "https://me:***@host/" }'
+    assert second.excerpt is first.excerpt
+
+
 @pytest.mark.parametrize(
     ("key", "stated"),
     [

@@ -386,7 +386,8 @@ def test_a_check_whose_node_is_lost_is_done_again_and_the_piece_is_not() -> None
         "build web linux/amd64 on x/a": Outcome(uploaded="r/web@sha256:1"),
         "check web linux/amd64 (1)": failing(1, NodeLost("gone")),
     }
-    assert executed(graph_of_text(CHECKED), FakeRunner(script), reporter) == [
+    runner = FakeRunner(script)
+    assert executed(graph_of_text(CHECKED), runner, reporter) == [
         "done bootstrap x/a",
         "done bootstrap x/b",
         "done build web linux/amd64 on x/a",
@@ -395,6 +396,10 @@ def test_a_check_whose_node_is_lost_is_done_again_and_the_piece_is_not() -> None
         "done verify web",
     ]
     assert "put off check web linux/amd64 (1): gone" in reporter.lines
+    assert runner.inputs["publish web"] == {
+        "build web linux/amd64 on x/a": DONE,
+        "check web linux/amd64 (1)": DONE,
+    }
     (places,) = ([each.step.piece.node.id for each in reporter.events if is_check_start(each)],)
     assert places == ["x/a", "x/b"]
 
@@ -541,6 +546,22 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
     assert (stop.signal, calls) == (signal.SIGTERM, ["one", "one"])
     stop.then(lambda: calls.append("late"))
     assert calls == ["one", "one", "late"], "whoever comes late is told at once"
+
+
+def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
+    """Twice would count as a second Ctrl-C, which kills."""
+    stop, calls = StopRequest(), list[str]()
+
+    class Interrupted(list[Any]):
+        def append(self, action: Any) -> None:
+            super().append(action)
+            stop(signal.SIGINT)
+
+    stop._actions = Interrupted()
+    stop.then(lambda: calls.append("one"))
+    assert calls == ["one"]
+    stop(signal.SIGINT)
+    assert calls == ["one", "one"]
 
 
 # --- any graph --------------------------------------------------------------------------------------------------------

@@ -169,6 +169,14 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             """,
         ),
         (
+            "version = 1\nx = ['a'\xa0]\n",
+            """
+            build.toml:2: not valid TOML: Unclosed array
+                x = ['a'\xa0]
+              = close the list with ]
+            """,
+        ),
+        (
             "version = 1\nx = '''\n",
             """
             build.toml:3: not valid TOML: Expected "'''"

@@ -174,6 +174,14 @@ def test_links_are_looked_at_once_and_other_targets_not_at_all(folder: Path) -> 
         """)
 
 
+def test_one_walk_finds_what_all_targets_link_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
+    monkeypatch.setattr("mpbake.commands.paths.linked_platforms", None)  # one walk for each target
+    assert "targets.t0.context: t0: there is no folder nope" in checked(
+        folder, f"[targets.t0]\ncontext='nope'\n{chain}"
+    )
+
+
 def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
     document, plan = load(Options(settings=("web.context=nix",)), world(folder))

@@ -244,12 +244,28 @@ def test_of_a_broken_document_as_much_as_can_be_read(document: str, places: dict
     assert lines_of(document) == places
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("blank", ["\xa0", "\u3000", "\x85", "\u2028", "\x0b", "\x0c", "\x1c", "\x1f"])
+@pytest.mark.parametrize("document", ["a = ['b'{}]\nc = 1", "a = [{}]\nc = 1", "a = ['b'{}, 'd']\nc = 1"])
+def test_a_blank_that_is_none_in_toml_is_an_item_of_its_own(document: str, blank: str) -> None:
+    places = Places(document.format(blank))
+    assert places.line(places.keys["c",].start) == 2
+    assert blank in {places.text[span.start : span.end] for span in places.values.values()}
+
+
+def test_a_value_of_nothing_ends_the_map() -> None:
+    assert Places("a = { b = \r}\nc = 1").values == {}
+
+
 def test_deep_nesting_gives_a_partial_map() -> None:
     assert lines_of("a = 1\nb = " + "[" * 5000)["a",] == 1
 
 
+PARTS = [*"[]{}=,.#'\"\n \\ab1\r\xa0\f\u2028", '"""', "'''", "[[", "]]", "a = ", "\r\n"]
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.sampled_from([*"[]{}=,.#'\"\n \\ab1", '"""', "'''", "[[", "]]", "a = ", "\r\n"])).map("".join))
+@given(st.lists(st.sampled_from(PARTS)).map("".join))
 def test_any_text_gives_some_map(document: str) -> None:
     lines = document.count("\n") + 1
     assert all(1 <= line <= lines for line in lines_of(document).values())
@@ -377,6 +393,12 @@ def test_a_span_over_several_lines_is_marked_on_its_first() -> None:
     assert places.find(("a", 1)) == Spot(line=2, column=7, length=4, excerpt=' \'x\', """b')
     assert places.spot(Span(0, len(places.text))) == Spot(line=1, column=1, length=5, excerpt="a = [")
     assert places.spot(Span(len(places.text), len(places.text) + 1)).length == 1
+
+
+def test_a_line_is_kept_once_however_many_parts_of_it_are_marked() -> None:
+    places = Places(f"[t]\na = {{ {', '.join(f'a{number} = 1' for number in range(99))} }}\n")
+    spots = [places.find(("t", "a", f"a{number}")) for number in range(99)]
+    assert len({id(spot.excerpt) for spot in spots if spot}) == 1
 
 
 def test_columns_count_with_windows_line_ends() -> None:

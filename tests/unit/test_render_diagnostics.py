@@ -65,6 +65,11 @@ def parsed(*found: Diagnostic) -> list[dict[str, Any]]:
     return listed
 
 
+def test_of_a_long_line_json_has_the_beginning() -> None:
+    long = Diagnostic(code=Code.WRONG_TYPE, message="", location=Location(file="build.toml", excerpt="x" * 3000))
+    assert parsed(long)[0]["excerpt"] == "x" * 1999 + "…"
+
+
 def test_as_json() -> None:
     assert parsed(WRONG, NOWHERE, DOUBTFUL) == [
         {

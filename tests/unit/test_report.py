@@ -307,6 +307,45 @@ def test_only_what_is_done_counts_as_done(terminal: Terminal) -> None:
     assert head == "1 of 7 steps done, 1 failed, 2 skipped, 1 cancelled, 1 running"
 
 
+SHARED = """
+    [builders.x]
+    driver = "remote"
+    nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+    nodes.b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+    [defaults.target]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.base]
+    [targets.one]
+    contexts = { base = "target:base" }
+    [targets.two]
+    contexts = { base = "target:base" }
+    """
+
+
+@pytest.mark.parametrize(
+    ("ends", "head"),
+    [
+        ("a", "1 of 5 steps done, 1 running"),
+        ("ab", "1 of 5 steps done, 1 running"),
+        ("aab", "1 of 5 steps done, 1 running"),
+        ("Ab", "0 of 5 steps done, 1 failed, 1 running"),
+    ],
+)
+def test_what_is_built_anew_or_on_several_nodes_counts_once(terminal: Terminal, ends: str, head: str) -> None:
+    run = Run(graph_of_text(SHARED, "one", "two"))
+    shared = run.step("build base")
+    assert isinstance(shared, BuildPiece)
+    on = {node.name: shared.on(node) for node in shared.nodes}
+    reporter = live(terminal)
+    tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("build one"))])
+    for end in ends:
+        result = StepResult(step=on[end.lower()], status=FAILED if end.isupper() else DONE)
+        tell(reporter, [StepFinished(result=result)])
+    assert drawn(terminal, head)[len(ends)] == head
+    tell(reporter, [run.finished()])
+
+
 def test_what_does_not_fit_the_terminal_is_counted(terminal: Terminal) -> None:
     run = Run(graph_of_text("[targets.w]\nmatrix = { n = [1, 2, 3, 4, 5, 6, 7, 8, 9] }\nname = 'w{{ n }}'"))
     reporter = live(terminal)

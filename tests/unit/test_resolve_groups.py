@@ -221,6 +221,13 @@ def test_what_is_typed_means_nothing(typed: list[str], message: str, hint: str) 
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
+def test_of_many_names_the_first_are_told() -> None:
+    plan = resolve_text("".join(f"[targets.t{number}]\n" for number in range(40)))
+    with pytest.raises(UsageError) as caught:
+        select(plan, [])
+    assert caught.value.hint == "groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
+
+
 def test_nothing_typed_for_a_plan_without_targets() -> None:
     with pytest.raises(UsageError) as caught:
         select(resolve_text(""), [])

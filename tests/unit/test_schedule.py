@@ -321,6 +321,13 @@ def test_a_piece_waits_for_its_node_where_the_cache_saves_more_than_that_costs()
     assert run.start() == ["pie2 on b"], "pie1 is 30 seconds late, and nobody knows how long it will take yet"
 
 
+def test_a_piece_that_waits_for_its_node_is_not_thought_about_again_once_it_is_abandoned() -> None:
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [20], "pie2": [30, 5, 5]})
+    run.start()
+    assert keys(run.schedule.abandon()) == ["build pie2 linux/amd64 on x/a"]
+    assert run.schedule.wakes_at is None
+
+
 def test_those_that_wait_count_who_waits_before_them() -> None:
     run = Run(
         POOL,
@@ -412,6 +419,24 @@ def test_a_base_that_fails_takes_its_users_along_and_nobody_else() -> None:
     assert run.end("stem (shared) on b") == []
     assert run.end("pie1") == []
     assert run.schedule.finished
+
+
+def test_a_node_that_has_room_only_for_those_that_wait_for_a_base_is_given_nobody_else() -> None:
+    later = """
+    [targets.user]
+    inherits = ["_t"]
+    contexts = { base = "target:stem" }
+    needs = ["pie5"]
+    [targets.pie7]
+    inherits = ["_t"]
+    needs = ["pie5"]
+    """
+    run = Run(BASE + later, "u1", "pie1", "user", "pie7", a=2)
+    assert sorted(run.start()) == ["pie1 on a", "pie5 on b", "stem (shared) on c"]
+    assert run.lose("stem")
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("pie5") == ["pie7 on b"], "which prefers a, but that is full"
+    assert run.end("stem") == ["u1 on a"]
 
 
 def test_others_do_not_wait_behind_those_that_wait_for_a_base() -> None:
@@ -716,6 +741,8 @@ def test_what_was_uploaded_is_checked_on_an_equal_node() -> None:
     assert [shown(step) for step in run.schedule.before(check)] == ["pie1 on a"], "it was built only once"
     assert run.schedule.order(check) == run.schedule.order(run.schedule.origin(check))
     assert run.end("check") == ["publish pie1"]
+    before = [shown(step) for step in run.schedule.before(run.step("publish"))]
+    assert before == ["pie1 on a", "check pie1 on b, once lost"]
 
 
 def test_what_was_not_uploaded_is_checked_where_it_was_built_when_that_is_back() -> None:
@@ -830,7 +857,9 @@ def test_a_check_that_waits_for_a_node_is_abandoned_with_the_rest() -> None:
     run = checking(uploaded=False)
     run.lose("check")
     run.start()
+    assert run.schedule.wakes_at == FIRST_PAUSE
     assert keys(run.schedule.abandon()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert run.schedule.wakes_at is None, "or its executor would look again and again"
     run.now = FIRST_PAUSE
     assert run.start() == []
     assert run.schedule.finished
