@@ -51,10 +51,14 @@ class StepSaid:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepPutOff:
-    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later."""
+    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later.
+
+    With `given_up` its node is not tried again: others do what was for it.
+    """
 
     step: Step
     error: MpbakeError
+    given_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

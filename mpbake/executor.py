@@ -116,7 +116,8 @@ class _Run:
             self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
-            executor.reporter.handle(StepPutOff(step=result.step, error=error))
+            is_given_up = executor.schedule.is_given_up(result.step)
+            executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
             result = _with_reason(result)
             self._tell([result])

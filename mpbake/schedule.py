@@ -108,6 +108,10 @@ class Schedule:
         """The step of the graph that was started as `step`."""
         return self._origin.get(step, step)
 
+    def is_given_up(self, step: Step) -> bool:
+        """Whether the node on which `step` was started was lost once too often."""
+        return isinstance(step, BootstrapNode | BuildPiece | CheckPiece) and self._host(step).life is Life.GONE
+
     def order(self, step: Step) -> tuple[int, str]:
         """What to sort started steps by to have them in the graph's order."""
         node = "" if not isinstance(step, BuildPiece) else step.node.id

@@ -102,7 +102,8 @@ class Recorder:
             case StepFinished():
                 self.lines.append(told(event.result))
             case StepPutOff():
-                self.lines.append(f"put off {event.step.key}: {event.error.message}")
+                end = " for good" if event.given_up else ""
+                self.lines.append(f"put off {event.step.key}{end}: {event.error.message}")
             case Warned():
                 self.lines.append(f"warning: {event.message}")
             case RunFinished():
@@ -417,6 +418,7 @@ def test_where_no_native_node_can_be_had_another_emulates_if_it_can(able: str, r
     runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": said})
     reporter = Recorder()
     assert sorted(executed(graph_of_text(EMULATING), runner, reporter)) == sorted(results)
+    assert "put off bootstrap x/arm for good: no route" in reporter.lines
     (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
     assert exit_code(finished.results) == code
 
