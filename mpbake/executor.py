@@ -50,7 +50,7 @@ class StopRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds.
+    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds; at `began` it all began.
 
     What is started beyond as many steps as there are `workers` waits for one.
     """
@@ -60,12 +60,12 @@ class Executor:
     runner: StepRunner
     reporter: Reporter
     clock: Callable[[], float]
+    began: float
     stop: StopRequest = field(default_factory=StopRequest)
     workers: int = WORKERS
 
     def execute(self) -> tuple[StepResult, ...]:
         """Run every step that can be run, and return what came of each, in the graph's order; see `RunFinished`."""
-        began = self.clock()
         self.reporter.handle(RunStarted(graph=self.graph))
         run = _Run(self)
         with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="step") as workers:
@@ -73,7 +73,7 @@ class Executor:
                 run.start_ready(workers)
                 run.take_next()
         results = tuple(sorted(run.results.values(), key=lambda each: self.schedule.order(each.step)))
-        seconds = self.clock() - began
+        seconds = self.clock() - self.began
         self.reporter.handle(RunFinished(results=results, seconds=seconds, signal=self.stop.signal))
         return results
 

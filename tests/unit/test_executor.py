@@ -124,12 +124,14 @@ def executed(
 ) -> list[str]:
     """The results of an execution, one piece at a time, with a clock that gains a second at each look."""
     schedule = Schedule(graph, {"default/local": 1})
+    clock = map(float, itertools.count()).__next__
     results = Executor(
         graph=graph,
         schedule=schedule,
         runner=runner,
         reporter=reporter,
-        clock=map(float, itertools.count()).__next__,
+        clock=clock,
+        began=clock(),
         stop=stop or StopRequest(),
     ).execute()
     places = [schedule.order(result.step) for result in results]
@@ -521,7 +523,9 @@ def in_calls(runner: FakeRunner, reporter: Recorder) -> list[str]:
     recorded = {f"w{n}": {"native": [1.0]} for n in (1, 2, 3)}
     schedule = Schedule(graph, estimates=Estimates(recorded=recorded))
     clock = map(float, itertools.count()).__next__
-    results = Executor(graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock).execute()
+    results = Executor(
+        graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock, began=0.0
+    ).execute()
     return [told(result) for result in results][1:]
 
 

@@ -70,12 +70,12 @@ class Run:
             options=options or Options(),
             world=self.world,
             stop=self.stop,
+            reporting=run._Reporting(self.reporter, self.stop, began=0.0),
             runner=cast("Any", FakeRunner(self._script)),
             state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
             metadata=self.folder / METADATA,
         )
-        reporting = run._Reporting(self.reporter, self.stop)
-        return this.execute((graph_of(plan.targets.values()), reporting), plan)
+        return this.execute(graph_of(plan.targets.values()), plan)
 
     @property
     def errors(self) -> str:
@@ -104,6 +104,14 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
     assert this.execute() == 0
     assert this.errors == ""
     assert all(this.is_kept(each) for each in TOLD)
+
+
+def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    while this.world.clock() < 600:
+        pass  # as when nodes are asked first what they build
+    assert this.execute() == 0
+    assert ": 2 done in 10m" in written(this.world.stdout)
 
 
 @pytest.mark.parametrize("blocked", [(METADATA,), (PUBLISHED,), (DURATIONS,), (METADATA, PUBLISHED, DURATIONS)])
@@ -215,6 +223,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
             options=Options(),
             world=here,
             stop=StopRequest(),
+            reporting=run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0),
             runner=cast("Any", Runner()),
             state=State(nodes=tmp_path, run=tmp_path),
             metadata=None,
@@ -232,7 +241,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
     """A probe and the bootstrap after it say the same of a node."""
     here = world(tmp_path)
-    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest())
+    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):
         reporting.handle(Warned(message=message))
     assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]
