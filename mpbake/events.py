@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """First of all, the engine in use is asked what the default builder is, and takes its time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Preparing:
     """Before anything can be placed, `nodes` are asked what they build; those that do not exist are made."""
 
@@ -89,7 +94,16 @@ class RunFinished:
 
 
 Event = (
-    Preparing | RunStarted | StepStarted | StepAdvanced | StepSaid | StepPutOff | Warned | StepFinished | RunFinished
+    Waiting
+    | Preparing
+    | RunStarted
+    | StepStarted
+    | StepAdvanced
+    | StepSaid
+    | StepPutOff
+    | Warned
+    | StepFinished
+    | RunFinished
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from signal import SIGPIPE
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
@@ -19,9 +20,10 @@ from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
-from mpbake.events import Preparing, RunFinished, Warned
+from mpbake.events import Preparing, RunFinished, Waiting, Warned
 from mpbake.executor import WORKERS, Executor, as_required, exit_code
 from mpbake.placement import is_silent, to_probe
+from mpbake.plan import Driver
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
 from mpbake.schedule import Schedule
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
     from mpbake.state import State
 
 
+_MOMENT = 2.0
+"""Seconds after which people wonder what a run waits for."""
+
+
 def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
@@ -58,8 +64,11 @@ def main(options: Options, world: World) -> int:
         with (
             stopped_by_signals(stop),
             open_state(plan.root, world.now()) as state,
-            open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then) as runner,
+            ExitStack() as ends,
         ):
+            runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then)
+            with _patience(chosen.targets, reporting):
+                runner = ends.enter_context(runner_of)
             check_buildx(document, chosen.targets, runner.builds.bake.buildx, runner.default)
             run = _Run(
                 options=options,
@@ -73,6 +82,19 @@ def main(options: Options, world: World) -> int:
             return run.execute(run.prepare(document, chosen), plan)
 
     return stoppable(work)
+
+
+@contextmanager
+def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
+    """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
+    timer = Timer(moment, reporter.handle, [Waiting()])
+    timer.daemon = True
+    if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @dataclass(frozen=True, kw_only=True)

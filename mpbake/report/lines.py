@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mpbake.steps import Step, StepResult
 
 
+WAITING = "asking the engine in use what the default builder is"
 _COMMAND = 60
 """Characters of a check's command that a line of its own shows."""
 

@@ -23,6 +23,7 @@ from mpbake.events import (
     StepPutOff,
     StepSaid,
     StepStarted,
+    Waiting,
     Warned,
 )
 from mpbake.graph import BuildGraph, build_graph
@@ -139,6 +140,10 @@ def test_plain_lines() -> None:
         3.2s  verify web: done in 1.0s, 2 platforms, 2 tags, 0123456789ab
         3.5s  build tool linux/amd64 on release/intel: not started, since verify web failed
         """)
+
+
+def test_what_a_run_waits_for_before_anything() -> None:
+    assert shown([Waiting()]) == "    0.2s  asking the engine in use what the default builder is\n"
 
 
 def test_what_is_tried_again() -> None:

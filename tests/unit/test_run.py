@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -191,6 +192,12 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 
 
+PLAN_WITH_BUILDER = """
+[targets.web]
+builder = "x"
+[builders.x]
+driver = "docker-container"
+"""
 FORBIDDEN = """
 version = 1
 [targets.open]
@@ -236,6 +243,23 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
 
     assert prepared("open", "web") == [], "although open could be asked"
     assert prepared("open") == [["default/local"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "told"),
+    [
+        ("[targets.web]", 0.01, "asking the engine in use what the default builder is"),
+        ("[targets.web]", 60.0, ""),
+        (PLAN_WITH_BUILDER, 0.01, ""),
+    ],
+)
+def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
+    tmp_path: Path, text: str, moment: float, told: str
+) -> None:
+    here = world(tmp_path)
+    with run._patience(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
+        time.sleep(0.2)
+    assert written(here.stderr).strip().rpartition("  ")[2] == told
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
