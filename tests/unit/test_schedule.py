@@ -527,6 +527,15 @@ def test_what_is_emulated_is_given_up_with_the_last_node_that_does() -> None:
     assert run.schedule.finished
 
 
+def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
+    schedule = dead(MIXED, "w1", retries=1).schedule
+    for now, back in ((0.0, FIRST_PAUSE), (1.5, FIRST_PAUSE), (FIRST_PAUSE, 1.5 + FIRST_PAUSE)):
+        (bootstrap,) = schedule.start(now)
+        assert schedule.again(bootstrap, now, lost=True)
+        assert schedule.wakes_at == back
+    assert keys(schedule.start(1.5 + FIRST_PAUSE)) == ["bootstrap x/intel"]
+
+
 def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
     run = dead(MIXED.replace("nodes.arm = {", "nodes.arm = { required = true,"), "w1", retries=4)
     (bootstrap,) = run.schedule.start()
