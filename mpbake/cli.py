@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import time
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,14 @@ from mpbake.errors import UsageError
 from mpbake.hiding import Hiding, hiding_stream
 from mpbake.memory import keep_all, no_garbage
 from mpbake.options import Options, World
-from mpbake.output import silence
+from mpbake.output import OutputFailed, silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_SIGNALLED = 128
+"""Exit codes above say which signal has ended a command."""
 
 
 class _Lines(click.Option):
@@ -423,7 +428,8 @@ def _call(module: str, given: dict[str, Any]) -> None:
     keep_all()
     try:
         code = command.main(Options(**given), _world(click.get_current_context().ensure_object(Hiding)))
-        sys.stdout.flush()
+        with suppress(OutputFailed) if code > _SIGNALLED else nullcontext():  # as when its terminal was closed
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has had enough; click would call that 1, and Python complain about it at exit.
         silence(sys.stdout)

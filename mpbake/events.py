@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """First of all, the engine in use is asked what the default builder is, and takes its time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Preparing:
     """Before anything can be placed, `nodes` are asked what they build; those that do not exist are made."""
 
@@ -51,10 +56,14 @@ class StepSaid:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepPutOff:
-    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later."""
+    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later.
+
+    With `given_up` its node is not tried again: others do what was for it.
+    """
 
     step: Step
     error: MpbakeError
+    given_up: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +94,16 @@ class RunFinished:
 
 
 Event = (
-    Preparing | RunStarted | StepStarted | StepAdvanced | StepSaid | StepPutOff | Warned | StepFinished | RunFinished
+    Waiting
+    | Preparing
+    | RunStarted
+    | StepStarted
+    | StepAdvanced
+    | StepSaid
+    | StepPutOff
+    | Warned
+    | StepFinished
+    | RunFinished
 )
 
 

@@ -52,7 +52,7 @@ class StopRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds.
+    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds; at `began` it all began.
 
     What is started beyond as many steps as there are `workers` waits for one.
     """
@@ -62,12 +62,12 @@ class Executor:
     runner: StepRunner
     reporter: Reporter
     clock: Callable[[], float]
+    began: float
     stop: StopRequest = field(default_factory=StopRequest)
     workers: int = WORKERS
 
     def execute(self) -> tuple[StepResult, ...]:
         """Run every step that can be run, and return what came of each, in the graph's order; see `RunFinished`."""
-        began = self.clock()
         self.reporter.handle(RunStarted(graph=self.graph))
         run = _Run(self)
         with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="step") as workers:
@@ -75,7 +75,7 @@ class Executor:
                 run.start_ready(workers)
                 run.take_next()
         results = tuple(sorted(run.results.values(), key=lambda each: self.schedule.order(each.step)))
-        seconds = self.clock() - began
+        seconds = self.clock() - self.began
         self.reporter.handle(RunFinished(results=results, seconds=seconds, signal=self.stop.signal))
         return results
 
@@ -87,6 +87,7 @@ class _Run:
         self._executor = executor
         self.results: dict[Step, StepResult] = {}
         self._mailbox: queue.SimpleQueue[list[StepResult]] = queue.SimpleQueue()
+        self._losses: dict[str, MpbakeError] = {}
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
         schedule = self._executor.schedule
@@ -113,9 +114,12 @@ class _Run:
 
     def _take(self, result: StepResult) -> None:
         executor, error = self._executor, result.error
+        if error is not None and (node := _lost_node(result)):
+            self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
-            executor.reporter.handle(StepPutOff(step=result.step, error=error))
+            is_given_up = executor.schedule.is_given_up(result.step)
+            executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
             result = _with_reason(result)
             self._tell([result])
@@ -151,14 +155,24 @@ class _Run:
     def _give_up_stranded(self, cause: StepResult, *, put_off: bool) -> None:
         """What there is no node for any more never starts.
 
-        Where `cause`, whose node was the last for it, goes on elsewhere, the first of these has failed in its place.
+        Where `cause`, whose node was the last for it, goes on elsewhere, the first of these has failed in its place; so
+        it has where the node of `cause` is well, but turns out not to emulate what the nodes did that were lost before.
         """
         steps = self._executor.schedule.stranded()
-        if steps and put_off:
-            cause = StepResult(step=steps[0], status=StepStatus.FAILED, error=cause.error)
+        error = cause.error if put_off else self._unaided(steps[0]) if steps and cause.error is None else None
+        if steps and error is not None and cause.status is not StepStatus.CANCELLED:
+            cause = StepResult(step=steps[0], status=StepStatus.FAILED, error=error)
             self._tell([cause])
             steps = steps[1:]
         self._give_up(steps, cause)
+
+    def _unaided(self, step: Step) -> MpbakeError:
+        """Why nothing is left for `step`: one of its own nodes was lost, and no other can do it."""
+        piece = step.piece if isinstance(step, CheckPiece) else step
+        nodes = piece.nodes if isinstance(piece, BuildPiece) else ()
+        lost = next((self._losses[node.id] for node in nodes if node.id in self._losses), None)
+        said = [lost.message] if lost else []
+        return Unreachable("\n".join([*said, "no node that is left can build it"]), hint=lost.hint if lost else "")
 
     def _give_up(self, steps: Iterable[Step], cause: StepResult) -> None:
         """`steps` will never start because of `cause`."""
@@ -220,17 +234,21 @@ def _moved(step: Step, error: MpbakeError) -> tuple[str, ...]:
 
 def _with_reason(result: StepResult) -> StepResult:
     """`result`, which is final; where a required node was lost, its error says that this is why."""
-    error = result.error
+    node = _lost_node(result)
+    if node is None or result.error is None or not node.required:
+        return result
+    return replace(result, error=as_required(result.error, node))
+
+
+def _lost_node(result: StepResult) -> Node | None:
+    """The node that `result` tells the loss of, if it does."""
     match result.step:
         case BootstrapNode(node=node):
-            lost = isinstance(error, Unreachable)
+            return node if isinstance(result.error, Unreachable) else None
         case BuildPiece(node=node) | CheckPiece(piece=BuildPiece(node=node)):
-            lost = isinstance(error, NodeLost)
+            return node if isinstance(result.error, NodeLost) else None
         case _:
-            return result
-    if error is None or not lost or not node.required:
-        return result
-    return replace(result, error=as_required(error, node))
+            return None
 
 
 def as_required(error: MpbakeError, node: Node) -> MpbakeError:

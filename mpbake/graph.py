@@ -192,7 +192,9 @@ def _add_shared_links(draft: _Draft) -> None:
         draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
         if len(pieces) > 1 and not (own and len(pool) == 1):
             platforms = tuple(dict.fromkeys(each for placed in pieces.values() for each in placed))
-            shared = BuildPiece(target=target, nodes=next(iter(pieces)).nodes, platforms=platforms, shared=True)
+            nodes = next(iter(pieces)).nodes
+            spare = tuple(dict.fromkeys(node for each in pieces for node in each.spare))
+            shared = BuildPiece(target=target, nodes=nodes, platforms=platforms, shared=True, spare=spare)
             draft.graph.add_edges_from((each, shared) for each in own)
             draft.graph.add_edges_from((shared, piece) for piece in pieces)
     _order_shared_links(draft)

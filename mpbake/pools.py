@@ -6,6 +6,7 @@ Mutable state of `schedule`, which alone changes it. No threads, clock or I/O: `
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -40,7 +41,8 @@ class Host:
     built on it; `built` and `building` are shared pieces. `checks` wait until it is up; they take no room.
     `outages` counts how often it was lost, `losses` how often in a row; `tries` is how often that may be before it is
     given up. `told` says that its `slots` need not be asked for. `order` is its place among the run's nodes;
-    `platforms` is what it says that it builds.
+    `platforms` is what it says that it builds, None before it was asked. `helped` are the sets of other nodes of
+    which it may emulate a piece.
     """
 
     node: Node
@@ -58,7 +60,8 @@ class Host:
     building: set[BuildPiece] = field(default_factory=set)
     checks: list[CheckPiece] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
-    platforms: tuple[Platform, ...] = ()
+    helped: list[Pool] = field(default_factory=list)
+    platforms: tuple[Platform, ...] | None = None
 
     @property
     def usable(self) -> bool:
@@ -108,8 +111,9 @@ class Waiting:
 class Pool:
     """Equal nodes, and the pieces that wait for any of them; `backlog` is how many seconds of work these are.
 
-    `closed` says that it is given up: nothing more of it is started. Of the entries in a heap those count that are
-    among the members; what was given away and has come back has a new one.
+    `closed` says that it is given up: nothing more of it is started. `helpers` are other nodes that may emulate some
+    of the pieces. Of the entries in a heap those count that are among the members; what was given away and has come
+    back has a new one.
     """
 
     def __init__(self, hosts: Mapping[str, Host]) -> None:
@@ -121,6 +125,7 @@ class Pool:
         self._last: list[tuple[float, int, Waiting]] = []
         self.backlog = 0.0
         self.closed = False
+        self.helpers: list[Host] = []
         for host in hosts.values():
             host.pools.append(self)
             self.note(host)
@@ -133,6 +138,17 @@ class Pool:
     def lost(self) -> bool:
         """Whether no node of it will ever be usable again."""
         return all(host.life is Life.GONE for host in self.hosts.values())
+
+    @property
+    def usable(self) -> bool:
+        """Whether work may be given to a node of it."""
+        return any(host.usable for host in self.hosts.values())
+
+    def helped_by(self, host: Host) -> None:
+        """`host` may emulate a piece of it."""
+        if self not in host.helped:
+            host.helped.append(self)
+            self.helpers.append(host)
 
     def note(self, host: Host) -> None:
         """Take account of the load of `host`."""
@@ -196,11 +212,21 @@ class Pool:
             heapq.heappop(self._last)
         return self._last[0][2] if self._last else None
 
+    def in_line(self) -> list[Waiting]:
+        """Those that wait, the most urgent first."""
+        return sorted(self._members.values())
+
     def wait(self, now: float, unknown: float) -> float:
-        """Seconds until the least urgent piece gets a slot on a node of this set, as far as can be told."""
+        """Seconds until the least urgent piece gets a slot on a node of this set, as far as can be told.
+
+        While no node can be used, the seconds until one is tried again.
+        """
         usable = [host for host in self.hosts.values() if host.usable]
-        first = min((host.wait(now, 0, unknown) for host in usable), default=0.0)
-        return first + max(self.backlog - unknown, 0.0) / max(sum(host.slots for host in usable), 1)
+        if not usable:
+            soonest = self.soonest()
+            return soonest.back_at - now if soonest else math.inf
+        first = min(host.wait(now, 0, unknown) for host in usable)
+        return first + max(self.backlog - unknown, 0.0) / sum(host.slots for host in usable)
 
     def preferred(self, piece: BuildPiece) -> Host | None:
         """The usable node that comes first for `piece`, or None while there is none; one that was lost comes last."""

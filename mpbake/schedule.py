@@ -76,7 +76,7 @@ class Schedule:
         self._uploaded: set[BuildPiece] = set()
         self._lost: set[Step] = set()
         self._down: set[Host] = set()
-        self._required = [host for host in self._hosts.values() if host.node.required]
+        self._required = [host for host in self._hosts.values() if host.node.required and host.pools]
         self._stranded: list[Pool] = []
         self._stranded_checks: list[CheckPiece] = []
         self._ready: list[Step] = []
@@ -101,12 +101,16 @@ class Schedule:
     @property
     def wakes_at(self) -> float | None:
         """When `start` is worth another call although nothing has ended, or None."""
-        back = [host.back_at for host in self._down if host.checks or any(host.pools)]
+        back = [host.back_at for host in self._down if host.checks or any(host.pools) or any(host.helped)]
         return min([*back, *self._look_again], default=None)
 
     def origin(self, step: Step) -> Step:
         """The step of the graph that was started as `step`."""
         return self._origin.get(step, step)
+
+    def is_given_up(self, step: Step) -> bool:
+        """Whether the node on which `step` was started was lost once too often."""
+        return isinstance(step, BootstrapNode | BuildPiece | CheckPiece) and self._host(step).life is Life.GONE
 
     def order(self, step: Step) -> tuple[int, str]:
         """What to sort started steps by to have them in the graph's order."""
@@ -175,8 +179,30 @@ class Schedule:
 
     def _help_out(self, pool: Pool, now: float) -> Iterator[Call]:
         """Have the least urgent pieces emulated where that is sooner done."""
+        if not pool.usable:
+            yield from self._stand_in(pool, now)
+            return
         while (last := pool.last()) and (spare := self._spare_for(last.piece, pool, now)):
             yield self._give(last.piece, spare, now)
+
+    def _stand_in(self, pool: Pool, now: float) -> Iterator[Call]:
+        """Have pieces emulated that none of their own nodes can be given now."""
+        for entry in pool.in_line() if any(host.open or host.building for host in pool.helpers) else ():
+            piece = entry.piece
+            call = self._emulated(piece, now) if self._is_sooner_emulated(piece, pool, now) else ()
+            if call:
+                yield call
+
+    def _emulated(self, piece: BuildPiece, now: float) -> Call:
+        """Have a spare node do `piece`, or first be asked whether it can. What this starts, which may be nothing."""
+        spares = self._spares(piece)
+        for host in spares:
+            if host.life is Life.UP and self._has_room(host, piece):
+                return self._give(piece, host, now)
+        if any(host.life is Life.STARTING for host in spares):
+            return ()
+        cold = next((host for host in spares if host.life is Life.COLD), None)
+        return self._boot(cold) if cold else ()
 
     def _host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
         """The node that takes `piece` now, or None while it is better to wait for `preferred`.
@@ -193,11 +219,25 @@ class Schedule:
 
     def _spare_for(self, piece: BuildPiece, pool: Pool, now: float) -> Host | None:
         """A free node that has emulated `piece` before those that run it natively, busy as they are, have built it."""
-        usual = self._estimates.usual(piece)
-        if usual is None or self._shared[piece] or pool.wait(now, usual) <= (EMULATED - 1) * usual:
+        if self._shared[piece] or not self._is_sooner_emulated(piece, pool, now):
             return None
-        hosts = [self._hosts[node.id] for node in piece.spare if node.id in self._hosts]
-        return next((host for host in hosts if host.life is Life.UP and host.open and _emulates(host, piece)), None)
+        return next((host for host in self._spares(piece) if host.life is Life.UP and host.open), None)
+
+    def _is_sooner_emulated(self, piece: BuildPiece, pool: Pool, now: float) -> bool:
+        """Whether emulating `piece` is expected to cost less than waiting for its own nodes.
+
+        Where nobody knows how long it takes, that is so while none of these can be used.
+        """
+        usual = self._estimates.usual(piece)
+        if usual is None:
+            return not pool.usable
+        return pool.wait(now, usual) > (EMULATED - 1) * usual
+
+    def _spares(self, piece: BuildPiece) -> list[Host]:
+        """The nodes that can emulate `piece` and what it shares with others, or have not said yet what they can."""
+        hosts = [self._hosts[node.id] for node in piece.spare]
+        wanted = (piece, *self._shared[piece])
+        return [host for host in hosts if host.life is not Life.GONE and all(_may_build(host, each) for each in wanted)]
 
     def _best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
         """Of equally urgent pieces one that prefers `host` and finds room there, else that of `entry`."""
@@ -297,7 +337,8 @@ class Schedule:
         if check.piece not in self._uploaded or (own.life is Life.UP and not own.losses):
             return own
         pool = self._pool_of[check.piece]
-        return pool.preferred(check.piece) or pool.soonest() or own
+        found = pool.preferred(check.piece) or pool.soonest()
+        return found or next((host for host in self._spares(check.piece) if host.usable), own)
 
     def _check_on(self, check: CheckPiece, host: Host) -> CheckPiece:
         """`check` as it is done on `host`."""
@@ -345,6 +386,7 @@ class Schedule:
         if status is StepStatus.DONE:
             host.life = Life.UP
             host.slots = host.slots if host.told else slots or host.slots
+            self._stranded += [pool for pool in host.helped if pool.lost]  # it may turn out not to be able to help
         else:
             self._abandon_host(host)
         self._release(host)
@@ -456,7 +498,7 @@ class Schedule:
                 self._lose(host, now)
             self._lost.add(self.origin(step))
         if isinstance(step, BootstrapNode):
-            if host.node.required or any(pool.lost for pool in host.pools):
+            if host.node.required or self._stranded_pieces() or self._stranded_checks:
                 return False
         elif not self._may_retry(step, host, lost=lost):
             return False
@@ -482,16 +524,18 @@ class Schedule:
     def _abandon_host(self, host: Host) -> None:
         host.life = Life.GONE
         for pool in host.pools:
-            if pool.lost or host.node.required:
-                pool.closed = True
-                self._stranded.append(pool)
+            pool.closed = pool.closed or host.node.required
+        self._stranded += [pool for pool in (*host.pools, *host.helped) if pool.lost or pool.closed]
         self._stranded_checks += [check for check in host.checks if host.node.required or self._is_hopeless(check)]
 
     def _is_hopeless(self, origin: Step) -> bool:
         """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""
-        if isinstance(origin, CheckPiece) and origin.piece not in self._uploaded:
-            return self._host_of(origin).life is Life.GONE
-        return self._pool_of[_piece_of(origin)].closed
+        piece = _piece_of(origin)
+        pool = self._pool_of[piece]
+        if isinstance(origin, CheckPiece):
+            closed = pool.closed and piece in self._uploaded
+            return closed or self._host_of(origin).life is Life.GONE
+        return pool.closed or (pool.lost and not self._spares(piece))
 
     def _may_retry(self, step: BuildPiece | CheckPiece, host: Host, *, lost: bool) -> bool:
         origin = self.origin(step)
@@ -520,10 +564,19 @@ class Schedule:
 
     def stranded(self) -> tuple[Step, ...]:
         """The steps that will never start, since the last of their nodes, or one that is required, was given up."""
-        pools, self._stranded = self._stranded, []
+        pieces = self._stranded_pieces()
         checks, self._stranded_checks = self._stranded_checks, []
-        pieces = [piece for piece, pool in self._pool_of.items() if pool in pools] if pools else []
-        return self._skip([*checks, *pieces]) if pools or checks else ()
+        self._stranded.clear()
+        return self._skip([*checks, *pieces]) if pieces or checks else ()
+
+    def _stranded_pieces(self) -> list[BuildPiece]:
+        """The pieces that will never start, now that some sets of nodes are not what they were."""
+        pools = set(self._stranded)
+        if not pools:
+            return []
+        begun = {*self._over, *(self.origin(each) for each in self._running)}
+        waiting = (piece for piece, pool in self._pool_of.items() if pool in pools and piece not in begun)
+        return [piece for piece in waiting if not piece.shared and self._is_hopeless(piece)]
 
     # --- shared pieces --------------------------------------------------------------------------------------------
 
@@ -550,15 +603,16 @@ def _piece_of(step: Step) -> BuildPiece:
     return piece
 
 
-def _emulates(host: Host, piece: BuildPiece) -> bool:
-    """Whether a node says that it builds all platforms of `piece`, in whatever way."""
-    return all(any(runs(own, each.platform) for own in host.platforms) for each in piece.platforms)
+def _may_build(host: Host, piece: BuildPiece) -> bool:
+    """Whether a node says that it builds all platforms of `piece`, in whatever way, or has not been asked yet."""
+    said = host.platforms
+    return said is None or all(any(runs(own, each.platform) for own in said) for each in piece.platforms)
 
 
 def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
     """Whether a node that has built `piece` has built `shared`, of the same target, too."""
     built = {each.platform for each in piece.platforms}
-    return piece.node in shared.nodes and all(each.platform in built for each in shared.platforms)
+    return piece.node in (*shared.nodes, *shared.spare) and all(each.platform in built for each in shared.platforms)
 
 
 def _half_of_timeout(piece: BuildPiece) -> float:
@@ -592,9 +646,10 @@ def _shared_by(graph: BuildGraph) -> dict[Target, list[BuildPiece]]:
 
 
 def _hosts(graph: BuildGraph, slots: Mapping[str, int]) -> dict[str, Host]:
-    """The nodes of all pieces, in the order in which the graph first names them."""
+    """The nodes of all pieces, in the order in which the graph first names them; those that only help out come last."""
     found: dict[str, Host] = {}
-    for nodes in _distinct(piece.nodes for piece in _pieces(graph)):
+    pieces = _pieces(graph)
+    for nodes in (*_distinct(piece.nodes for piece in pieces), *_distinct(piece.spare for piece in pieces)):
         for node in nodes:
             if node.id not in found:
                 told = slots.get(node.id, node.slots)
@@ -616,7 +671,11 @@ def _pools(graph: BuildGraph, hosts: Mapping[str, Host]) -> dict[BuildPiece, Poo
         if names not in pools:
             pools[names] = Pool({name: host for name, host in hosts.items() if name in names})
         of_tuple[id(nodes)] = pools[names]
-    return {piece: of_tuple[id(piece.nodes)] for piece in _pieces(graph)}
+    pool_of = {piece: of_tuple[id(piece.nodes)] for piece in _pieces(graph)}
+    for piece, pool in pool_of.items():
+        for node in piece.spare:
+            pool.helped_by(hosts[node.id])
+    return pool_of
 
 
 def _set_tries(pool_of: Mapping[BuildPiece, Pool]) -> None:
@@ -625,6 +684,7 @@ def _set_tries(pool_of: Mapping[BuildPiece, Pool]) -> None:
     for piece, pool in pool_of.items():
         retries[pool] = max(retries.get(pool, 0), piece.target.retries)
     for pool, most in retries.items():
-        for host in pool.hosts.values():
-            tries = TRIES if len(pool.hosts) > 1 else 1 + most
-            host.tries = min(host.tries or tries, tries)
+        for hosts in (list(pool.hosts.values()), [host for host in pool.helpers if not host.pools]):
+            tries = TRIES if len(hosts) > 1 else 1 + most
+            for host in hosts:
+                host.tries = min(host.tries or tries, tries)

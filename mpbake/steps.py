@@ -59,7 +59,7 @@ class BuildPiece:
     `nodes` are equal, the preferred first: which of them builds it is decided when it starts. `of` is the number of
     pieces of the target. Without `platforms` the node's own is meant. A piece that exists only for those who link to
     the target is `shared`: it is built once on each of its nodes that builds one of them. `spare` are nodes that
-    emulate what its own run natively, or may: they help out when its own are busy for long.
+    emulate what its own run natively, or may: they help out when its own are busy for long, or cannot be had.
     """
 
     target: Target

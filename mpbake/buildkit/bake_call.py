@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.docker import Completed, Docker, Watch
     from mpbake.buildkit.instances import Ready
+    from mpbake.errors import Unreachable
     from mpbake.events import Reporter
     from mpbake.steps import Step
 
@@ -32,6 +33,7 @@ class BakeCall:
     """What one call is to build, and where: the targets of `definition` that `steps` names, each for a step.
 
     What is said is added to `log`. `metadata` is the file that buildx is to write, `timeout` in seconds; 0 is none.
+    `complaint` tells why `watch` has had enough, where that is not the node's fault.
     """
 
     steps: Mapping[str, Step]
@@ -41,6 +43,7 @@ class BakeCall:
     metadata: Path | None = None
     timeout: float = 0.0
     watch: Watch | None = None
+    complaint: Callable[[], Unreachable | None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

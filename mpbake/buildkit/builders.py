@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.containers import PAUSED
 from mpbake.buildkit.registration import register, unregister
 from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
@@ -70,6 +71,8 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
         if action is Action.REPLACE:
             keeper.fetch(node)  # without its image the one that works would be gone for nothing
             _remove_idle(node, keeper)
+        elif made is not None and made.status == PAUSED:
+            site.tools.containers.unpause(node, made)
         boot(site.tools.instances, keeper, site.tools.instances.written(node))
     site.say(f"{node.id}: {_said(node, action)}")
     return unnoted
@@ -102,7 +105,7 @@ def stop(site: Site, builder: Builder) -> list[MpbakeError]:
 
 def _stop_node(site: Site, node: Node) -> None:
     container = idle(node, site.tools.containers)
-    if container is None or container.status not in {"running", "restarting"}:
+    if container is None or container.status not in {"running", "restarting", PAUSED}:
         site.say(f"{node.id}: does not run")
         return
     site.tools.containers.stop(node, container)

@@ -110,6 +110,7 @@ class Builds:
         pieces = list(loads)
         log = self.state.log(_log_name(pieces))
         metadata = self.bake.docker.scratch / f"{log.stem}.json"
+        vigil = self._vigil(pieces[0], ready, loads=any(load.whole for load in loads.values()))
         call = BakeCall(
             steps={piece.target.name: piece for piece in pieces},
             ready=ready,
@@ -117,7 +118,8 @@ class Builds:
             log=log,
             metadata=metadata,
             timeout=pieces[0].target.timeout,
-            watch=self._watch(pieces[0]),
+            watch=vigil.watch,
+            complaint=vigil.complaint,
         )
         found, progress = self.bake.run(call, reporter)
         if found.returncode:
@@ -133,7 +135,15 @@ class Builds:
         if load.platform is None:
             return None
         definition = load_definition(piece, load.platform)
-        call = replace(built, steps={piece.target.name: piece}, definition=definition, metadata=None)
+        vigil = self._vigil(piece, built.ready, loads=True)
+        call = replace(
+            built,
+            steps={piece.target.name: piece},
+            definition=definition,
+            metadata=None,
+            watch=vigil.watch,
+            complaint=vigil.complaint,
+        )
         try:
             return self._single(piece, call, reporter)
         except Cancelled as stop:  # what the piece was to push it has pushed
@@ -149,13 +159,14 @@ class Builds:
         """
         piece = step.piece
         name, definition = check_definition(step, uploaded if step.lost else "")
+        ready = self._ready_still(piece.node)
         call = BakeCall(
             steps={name: step},
-            ready=self._ready_still(piece.node),
+            ready=ready,
             definition=definition,
             log=self.state.log(step.key),
             timeout=step.target.timeout,
-            watch=self._watch(piece),
+            watch=self._vigil(piece, ready, loads=False).watch,
         )
         error = self._single(piece, call, reporter)
         if error is not None:
@@ -179,10 +190,10 @@ class Builds:
             raise error
         return error
 
-    def _watch(self, piece: BuildPiece) -> Watch | None:
-        """A silent build goes on as long as its node answers: half the time is for the silence, half to answer."""
-        half = piece.target.stall_timeout / 2
-        return Watch(seconds=half, alive=lambda: self.nodes.answers_at_last(piece.node, half)) if half else None
+    def _vigil(self, piece: BuildPiece, ready: Ready, *, loads: bool) -> _Vigil:
+        """Half of a stall-timeout is for the silence, half to answer; what an engine builds is loaded by itself."""
+        loads = loads and ready.facts.driver is not Driver.DOCKER
+        return _Vigil(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
 
     def _failures(
         self, pieces: Sequence[BuildPiece], call: BakeCall, found: Completed, progress: Progress
@@ -208,12 +219,15 @@ class Builds:
         # A part alone is never pushed.
         again = self.repeat(piece.target if is_of_push(progress) else piece)
         repeat = self.bake.hide(again)
+        told = f"\n{stopped_text(tags, progress)}" if tags else ""
         lost = f"\n{stopped_text(tags, progress, lost=True)}" if tags else ""
+        if complaint := call.complaint():
+            message = f"cannot be loaded: {complaint.message}{told}\nlog: {call.log}"
+            return Unreachable(message, hint=f"{complaint.hint}; repeat with: {repeat}")
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
             return self._lost(piece, f"no progress and no answer within {limit}{lost}", call.log)
         if found.timed_out:
-            told = f"\n{stopped_text(tags, progress)}" if tags else ""
             limit = duration(call.timeout)
             message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
@@ -230,6 +244,34 @@ class Builds:
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
         hint = f"is it up, and reachable from this machine? repeat with: {self.bake.hide(self.repeat(piece))}"
         return NodeLost(f"node {piece.node.id} was lost: {what}\nlog: {log}", hint=hint)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Vigil:
+    """A silent build goes on as long as its node answers, and the engine in use, where it `loads` something into that.
+
+    Each has `half` a stall-timeout for it; with 0 nobody is asked.
+    """
+
+    nodes: Nodes
+    node: Node
+    half: float
+    loads: bool
+    _complaint: Unreachable | None = None
+
+    @property
+    def watch(self) -> Watch | None:
+        return Watch(seconds=self.half, alive=self._is_alive) if self.half else None
+
+    def complaint(self) -> Unreachable | None:
+        """Why the engine does not answer, if it was the one that did not."""
+        return self._complaint
+
+    def _is_alive(self) -> bool:
+        if not self.nodes.answers_at_last(self.node, self.half):
+            return False
+        self._complaint = self.nodes.engine_complaint(self.half) if self.loads else None
+        return self._complaint is None
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

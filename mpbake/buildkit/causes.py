@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from mpbake.lifecycle import context_of
 from mpbake.plan import Driver, Tls
 from mpbake.text import one_line, without_colour
 
@@ -21,7 +22,11 @@ _SSH_SAID = re.compile(r"\bstderr=(.*)", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """What is wrong, and what to do. `{host}` stands for the machine or pod, `{look}` for how to look at the pod."""
+    """What is wrong, and what to do.
+
+    `{host}` stands for the machine or pod, `{look}` for how to look at the pod, `{docker}` for a docker command that
+    talks to the node's engine, and the name of a group of the pattern for what that has found.
+    """
 
     pattern: re.Pattern[str]
     message: str
@@ -46,6 +51,11 @@ _NO_BUILDKIT = _cause(
     r"OCI runtime create failed|executable file not found|exec \S+ failed: no such file",
     "the image is not one of BuildKit",
     'name a BuildKit image with image = "…"; moby/buildkit is the usual one',
+)
+_PAUSED = _cause(
+    r"container (?P<name>[\w.-]+) is paused",
+    "somebody has paused its container",
+    "let it go on: {docker} unpause {name}",
 )
 _FAR = (
     _cause(
@@ -160,6 +170,8 @@ _POD = _cause(r"", "no pod {host} answers", "is it there and running, and does B
 _NO_BUILDER = _cause(
     r"no builder \S+ found", "", "name it as docker buildx ls does; without external = true, mpbake makes one"
 )
+_UNIMPORTANT = re.compile(r"\blevel=(debug|info|warning)\b")
+"""What BuildKit says of what is no error."""
 _REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
 
@@ -182,16 +194,28 @@ def is_refused(said: str) -> bool:
     return bool(_REFUSED.pattern.search(said))
 
 
+def is_paused(said: str) -> bool:
+    """Whether the container of a node is paused: its log knows nothing of that."""
+    return bool(_PAUSED.pattern.search(said))
+
+
+def remedy_of_log(node: Node, log: str) -> str:
+    """What to do about a node that ended with such a log, as far as that can be told."""
+    return explain(node, "\n".join(line for line in log.splitlines() if not _UNIMPORTANT.search(line)))[1]
+
+
 def explain(node: Node, said: str) -> tuple[str, str]:
     """What is wrong with `node`, from all that was `said`, and what to do about it."""
     plain = without_colour(said).strip()
     words = _words_of_ssh(plain) if _is_far(node) else _last_line(plain)
-    cause = next((each for each in _causes(node) if each.pattern.search(plain)), None)
-    if cause is None:
-        return words, f"try: docker -H {one_line(node.endpoint)} version" if _is_far(node) else ""
+    docker = _docker(node)
+    found = ((each, each.pattern.search(plain)) for each in _causes(node))
+    cause, match = next(((each, match) for each, match in found if match), (None, None))
+    if cause is None or match is None:
+        return words, f"try: {docker} version" if _is_far(node) else ""
     host = one_line(_host(node))
     message = f"{cause.message.format(host=host)} ({words})" if cause.message else words
-    return message, cause.hint.format(host=host, look=_look_at_pod(node))
+    return message, cause.hint.format(host=host, look=_look_at_pod(node), docker=docker, **match.groupdict())
 
 
 def explain_engine(said: str) -> tuple[str, str]:
@@ -214,12 +238,12 @@ def _causes(node: Node) -> tuple[Cause, ...]:
     if node.endpoint.startswith("kube-pod://"):
         return (_POD,)
     if node.driver is Driver.EXTERNAL or node.missing:
-        return (_NO_BUILDER, *_NEAR)
+        return (_NO_BUILDER, _PAUSED, *_NEAR)
     if node.driver is Driver.REMOTE:
         return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)
     if node.driver is Driver.KUBERNETES:
         return (_REFUSED, *_CLUSTER)
-    images = (_NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
+    images = (_PAUSED, _NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
     return (_REFUSED, *images, *(_FAR if _is_far(node) else _NEAR))
 
 
@@ -229,6 +253,14 @@ def _is_far(node: Node) -> bool:
 
 def _host(node: Node) -> str:
     return urlsplit(node.endpoint).netloc
+
+
+def _docker(node: Node) -> str:
+    """The docker command that talks to the engine of `node`."""
+    engine = context_of(node) or node.endpoint
+    if not engine or node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
+        return "docker"
+    return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))
 
 
 def _look_at_pod(node: Node) -> str:

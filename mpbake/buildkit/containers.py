@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
 
+PAUSED = "paused"
+"""The status of a container that was paused by hand, which buildx does not start."""
 _STOP_TIMEOUT = 60.0
 _DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
 """What buildx makes a container of that no image is declared for."""
@@ -75,11 +78,14 @@ class Containers:
         if said != "running":
             what = f"is {said}" if said else "does not exist"
             message = f"node {node.id} cannot be used: the container {one_line(name)} {what}"
-            raise Unreachable(message, hint='start it; a plan makes containers with driver = "docker-container"')
+            hint = 'start it; a plan makes containers with driver = "docker-container"'
+            if said == PAUSED:
+                hint = f"let it go on: {one_line(shlex.join(['docker', 'unpause', name]))}"
+            raise Unreachable(message, hint=hint)
 
     def is_used(self, _: Node, made: Made) -> bool:
         """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
-        return made.busy and made.status in {"running", "paused"}
+        return made.busy and made.status in {"running", PAUSED}
 
     def fetch(self, node: Node) -> None:
         """See to it that the engine has the image of `node`. Raises NoImage."""
@@ -90,13 +96,19 @@ class Containers:
                 error = unreachable(node, found)
                 raise NoImage(error.message, hint=error.hint)
 
+    def unpause(self, node: Node, made: Made) -> None:
+        """Let what somebody has paused go on."""
+        self._must(node, "container", "unpause", made.id)
+
     def stop(self, node: Node, made: Made) -> None:
         """End what runs in it; BuildKit gets the time to write down its state."""
+        if made.status == PAUSED:
+            self.unpause(node, made)
         self._must(node, "container", "stop", made.id)
 
     def remove(self, node: Node, made: Made) -> None:
         """Stop it and take it away; the volume with its cache stays. By its id: another of that name is spared."""
-        if made.status == "running":
+        if made.status in {"running", PAUSED}:
             self.stop(node, made)
         self._must(node, "container", "rm", "--force", made.id)
 

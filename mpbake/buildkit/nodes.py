@@ -14,7 +14,7 @@ from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
-from mpbake.buildkit.engine import Engines
+from mpbake.buildkit.engine import Engines, ask_engine
 from mpbake.buildkit.instances import Instances, Ready
 from mpbake.buildkit.locks import engine_held, node_held
 from mpbake.buildkit.records import Records, records_folder
@@ -139,12 +139,26 @@ class Nodes:
 
     def answers_at_last(self, node: Node, timeout: float) -> bool:
         """As `answers`, of a node that may say no for a moment: it is asked until the time is over."""
+        return any(self.answers(node, left) for left in self._until(timeout))
+
+    def engine_complaint(self, timeout: float) -> Unreachable | None:
+        """Why the engine in use does not answer within so many seconds, if it does not; it is asked as a node is."""
+        found: Unreachable | None = None
+        for left in self._until(timeout):
+            try:
+                ask_engine(self._docker, timeout=left)
+            except Unreachable as error:
+                found = error
+            else:
+                return None
+        return found
+
+    def _until(self, timeout: float) -> Iterator[float]:
+        """The seconds that are left, as often as something may be asked within `timeout`, with pauses in between."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
-            if self.answers(node, left):
-                return True
+            yield left
             self._docker.pause(min(_ASK_AGAIN, end - time.monotonic()))
-        return False
 
     def tidy(self) -> None:
         """Remove what buildx writes down of each build, which nobody reads in a private store."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mpbake.buildkit.causes import explain
+from mpbake.buildkit.causes import is_paused, remedy_of_log
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.deployments import Deployments
@@ -119,10 +119,10 @@ def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:
     try:
         return instances.booted(instance)
     except Unreachable as error:
-        words = keeper.last_words(instance.node)
+        words = "" if is_paused(error.message) else keeper.last_words(instance.node)
         if not words:
             raise
-        hint = explain(instance.node, words)[1] or error.hint
+        hint = remedy_of_log(instance.node, words) or error.hint
         raise Unreachable(f"{error.message}\n{words}", hint=hint) from None
 
 

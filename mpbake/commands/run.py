@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from signal import SIGPIPE
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
@@ -19,9 +20,10 @@ from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.descriptors import affordable
 from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
-from mpbake.events import Preparing, RunFinished, Warned
+from mpbake.events import Preparing, RunFinished, Waiting, Warned
 from mpbake.executor import WORKERS, Executor, as_required, exit_code
 from mpbake.placement import is_silent, to_probe
+from mpbake.plan import Driver
 from mpbake.published import published_by, remember
 from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
 from mpbake.schedule import Schedule
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
     from mpbake.state import State
 
 
+_MOMENT = 2.0
+"""Seconds after which people wonder what a run waits for."""
+
+
 def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
@@ -54,16 +60,41 @@ def main(options: Options, world: World) -> int:
     repeat, hide = partial(repeat_command, options), world.hiding.hide
 
     def work(stop: StopRequest) -> int:
+        reporting = _Reporting(_reporter(options, world), stop, began=world.clock())
         with (
             stopped_by_signals(stop),
             open_state(plan.root, world.now()) as state,
-            open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then) as runner,
+            ExitStack() as ends,
         ):
+            runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then)
+            with _patience(chosen.targets, reporting):
+                runner = ends.enter_context(runner_of)
             check_buildx(document, chosen.targets, runner.builds.bake.buildx, runner.default)
-            run = _Run(options=options, world=world, stop=stop, runner=runner, state=state, metadata=metadata)
+            run = _Run(
+                options=options,
+                world=world,
+                stop=stop,
+                reporting=reporting,
+                runner=runner,
+                state=state,
+                metadata=metadata,
+            )
             return run.execute(run.prepare(document, chosen), plan)
 
     return stoppable(work)
+
+
+@contextmanager
+def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
+    """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
+    timer = Timer(moment, reporter.handle, [Waiting()])
+    timer.daemon = True
+    if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,27 +104,27 @@ class _Run:
     options: Options
     world: World
     stop: StopRequest
+    reporting: _Reporting
     runner: BuildKitRunner
     state: State
     metadata: Path | None
 
-    def prepare(self, document: Document, chosen: Selection) -> tuple[BuildGraph, _Reporting]:
+    def prepare(self, document: Document, chosen: Selection) -> BuildGraph:
         """Ask what only nodes can tell, and place everything."""
-        reporting = _Reporting(_reporter(self.options, self.world), self.stop)
         before = placed(chosen, {})
         nodes = to_probe(before)
         asked = {node.builder for node in nodes}
         settled = (placement for target, placement in before.items() if target.builder.name not in asked)
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
-            reporting.handle(Preparing(nodes=nodes))
+            self.reporting.handle(Preparing(nodes=nodes))
         facts = self.runner.probe(nodes)
         lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
         graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)
         for warning in (*unset, *warnings, *self._left_out(lost, graph)):
-            reporting.handle(Warned(message=warning))
-        return graph, reporting
+            self.reporting.handle(Warned(message=warning))
+        return graph
 
     def _left_out(self, lost: Sequence[Node], graph: BuildGraph) -> Iterator[str]:
         """A word on each node that cannot be had and is done without. Raises its error where it is required."""
@@ -105,9 +136,9 @@ class _Run:
             if error is not None and node.id not in used:
                 yield f"{node.id} is left out: {error.message}"
 
-    def execute(self, prepared: tuple[BuildGraph, _Reporting], plan: Plan) -> int:
+    def execute(self, graph: BuildGraph, plan: Plan) -> int:
         """Run the graph, then say what came of it: the table to standard output, errors last."""
-        graph, reporting = prepared
+        reporting = self.reporting
         recorded, warning = read_durations(self.state.durations)
         if warning:
             reporting.handle(Warned(message=warning))
@@ -117,6 +148,7 @@ class _Run:
             runner=self.runner,
             reporter=reporting,
             clock=self.world.clock,
+            began=reporting.began,
             stop=self.stop,
             workers=affordable(WORKERS),
         ).execute()
@@ -168,7 +200,7 @@ class _Run:
 
 
 class _Reporting:
-    """Passes events on, each warning once, and keeps the last one: how it all ended.
+    """Passes events on, each warning once, and keeps the last one: how it all ended. The seconds count from `began`.
 
     Once nobody reads them, the run is to `stop`: `gone` is what says so.
     """
@@ -176,9 +208,10 @@ class _Reporting:
     finished: RunFinished
     gone: BrokenPipeError | None = None
 
-    def __init__(self, reporter: Reporter, stop: StopRequest) -> None:
+    def __init__(self, reporter: Reporter, stop: StopRequest, *, began: float) -> None:
         self._reporter = reporter
         self._stop = stop
+        self.began = began
         self._warned: set[str] = set()
 
     def handle(self, event: Event) -> None:

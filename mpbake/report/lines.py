@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mpbake.steps import Step, StepResult
 
 
+WAITING = "asking the engine in use what the default builder is"
 _COMMAND = 60
 """Characters of a check's command that a line of its own shows."""
 
@@ -68,7 +69,7 @@ def put_off(event: StepPutOff) -> str:
     """An attempt that came to nothing, and what happens now."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
-        return f"{event.step.node.id} is left out for now: {reason}"
+        return f"{event.step.node.id} is left out{'' if event.given_up else ' for now'}: {reason}"
     return f"{label(event.step)}: {reason}: tried again"
 
 

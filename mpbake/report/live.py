@@ -15,6 +15,7 @@ from mpbake.events import (
     StepPutOff,
     StepSaid,
     StepStarted,
+    Waiting,
     Warned,
 )
 from mpbake.report import lines
@@ -81,6 +82,8 @@ class LiveReporter:
 
     def _show(self, event: Event) -> None:
         match event:
+            case Waiting():
+                self._print(lines.WAITING)
             case Preparing():
                 self._print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
             case RunStarted():

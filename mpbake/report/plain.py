@@ -14,6 +14,7 @@ from mpbake.events import (
     StepPutOff,
     StepSaid,
     StepStarted,
+    Waiting,
     Warned,
 )
 from mpbake.report import lines
@@ -68,6 +69,8 @@ class PlainReporter:
             case StepFinished():
                 quiet = event.result.status is StepStatus.CANCELLED
                 return [] if quiet else [lines.finished(event.result)]
+            case Waiting():
+                return [lines.WAITING]
             case Preparing():
                 return [f"asking {', '.join(node.id for node in event.nodes)} what can be built there"]
             case RunStarted() | RunFinished():

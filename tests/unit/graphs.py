@@ -11,7 +11,7 @@ from mpbake.placement import NodeFacts, place
 from mpbake.plan import Builder, Check, Driver, Node, Target
 from mpbake.platforms import parse_platforms
 from mpbake.resolve import select
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Placed, Publish, Step
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -76,16 +76,22 @@ def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
     return next(step for step in graph.steps if isinstance(step, BuildPiece) and step.target.name == target)
 
 
+PLATFORMS = st.sampled_from([(), parse_platforms(["linux/amd64"]), parse_platforms(["linux/arm64"])])
+"""Those of a piece, or what a node says that it builds."""
+
+
 @st.composite
 def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
     """Any graph of pieces on two nodes, or on either, of checks of theirs, and of steps that need no node.
 
-    The first node may be required.
+    The first node may be required. The others, and a third, may be spare nodes of pieces that are not theirs.
     Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
     """
     a = Node(builder="x", name="a", driver=Driver.DOCKER, required=draw(st.integers(0, 3)) == 0)
     b = Node(builder="x", name="b", driver=Driver.DOCKER)
-    builder = Builder(name="x", driver=Driver.DOCKER, nodes=(a, b))
+    c = Node(builder="x", name="c", driver=Driver.DOCKER)
+    builder = Builder(name="x", driver=Driver.DOCKER, nodes=(a, b, c))
+    helped = draw(st.booleans())
     steps: list[Step] = []
     before: dict[Step, tuple[Step, ...]] = {}
     for index in range(draw(st.integers(min_value=0, max_value=15))):
@@ -99,7 +105,12 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
             before[check] = (piece,)
             steps.append(check)
             continue
-        step = BuildPiece(target=target, nodes=nodes, shared=shared) if nodes else Publish(target=target)
+        not_its = [node for node in builder.nodes if helped and node not in nodes]
+        spare = tuple(node for node in not_its if shared or draw(st.booleans()))
+        placed = tuple(Placed(platform=each, how=How.NATIVE) for each in draw(PLATFORMS))
+        step: Step = Publish(target=target)
+        if nodes:
+            step = BuildPiece(target=target, nodes=nodes, shared=shared, spare=spare, platforms=placed)
         others = [each for each in steps if _may_follow(step, each)]
         before[step] = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()
         steps.append(step)

@@ -92,6 +92,48 @@ def test_a_stopped_container_is_started(tmp_path: Path) -> None:
     assert said[0] == "ci/local: started, and answers"
 
 
+def test_a_container_that_was_paused_goes_on(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark, status="paused")
+    _, said, errors = brought_up(tmp_path, engine)
+    assert (said[0], errors) == ("ci/local: started, and answers", [])
+    assert engine.commands.index("container unpause c0ffee") < next(
+        index for index, each in enumerate(engine.commands) if each == "buildx create"
+    )
+
+
+def test_a_container_that_was_paused_is_stopped(tmp_path: Path) -> None:
+    engine = Engine(mark=declare(LOCAL).mark, status="paused")
+    site, said = site_with(tmp_path, engine)
+    assert stop(site, CI) == []
+    assert said == ["ci/local: stopped"]
+    assert engine.commands[-2:] == ["container unpause c0ffee", "container stop c0ffee"]
+
+
+PAUSED_BY_HAND = (
+    "ERROR: failed to initialize builder ci-local (ci-local): Error response from daemon: Container "
+    "buildx_buildkit_ci-local is paused, unpause the container before exec"
+)
+HARMLESS = (
+    'time="now" level=warning msg="failed to find git binary: exec: \\"git\\": executable file not found in $PATH"'
+)
+
+
+def test_of_a_node_that_is_paused_nothing_is_told_but_that(tmp_path: Path) -> None:
+    engine = Engine(buildx_boot=failed(PAUSED_BY_HAND), container_logs=done(HARMLESS))
+    (error,) = brought_up(tmp_path, engine)[2]
+    assert error == (
+        "node ci/local (docker-container, ssh://far) cannot be used: somebody has paused its container "
+        f"({PAUSED_BY_HAND.removeprefix('ERROR: ')})\n"
+        "  = let it go on: docker -H ssh://far unpause buildx_buildkit_ci-local"
+    )
+
+
+def test_a_log_without_errors_tells_no_remedy(tmp_path: Path) -> None:
+    engine = Engine(buildx_boot=failed("ERROR: timeout"), container_logs=done(HARMLESS))
+    (error,) = brought_up(tmp_path, engine)[2]
+    assert error.endswith(f"its log ends with:\n  {HARMLESS}\n  = try: docker -H ssh://far version")
+
+
 def test_a_node_that_does_not_start_says_why_itself(tmp_path: Path) -> None:
     engine = Engine(buildx_boot=failed("ERROR: timeout"), container_logs=done("buildkitd: unknown flag --nope\n"))
     _, _, errors = brought_up(tmp_path, engine)

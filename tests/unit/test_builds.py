@@ -390,6 +390,42 @@ def test_what_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
     assert isinstance(found["tool"], Outcome)
 
 
+class Frozen(Store):
+    """The engine in use falls silent, and with it every bake that loads into it."""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        found = super().run(arguments, **settings)
+        if "bake" not in arguments:
+            return found
+        self.answers["system info"] = failed("", timed_out=True)
+        return found if settings["watch"].alive() else STALLED
+
+
+@pytest.mark.parametrize("platforms", ['"linux/amd64"', '"linux/amd64", "linux/arm64"'])
+def test_an_engine_that_falls_silent_while_it_is_loaded_into_is_not_the_nodes_fault(
+    platforms: str, tmp_path: Path
+) -> None:
+    docker = Frozen()
+    plan = LOADING.replace('"linux/amd64", "linux/arm64"', platforms).replace('"10s"', '"0.1s"')
+    found = built(tmp_path, docker, pieces_of("web", plan=plan))["web"]
+    assert type(found) is Unreachable
+    assert found.message.startswith("cannot be loaded: the Docker engine does not answer: no answer in time\nlog: ")
+    assert found.hint.endswith("try: docker info; repeat with: again web")
+    assert isinstance(built(tmp_path, Frozen(), pieces_of("tool", plan=plan))["tool"], Outcome), "it loads nothing"
+
+
+def test_a_node_that_falls_silent_while_something_is_loaded_was_lost(tmp_path: Path) -> None:
+    class Gone(Frozen):
+        def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+            if "bake" in arguments:
+                self.answers["buildx inspect"] = failed("gone")
+            return super().run(arguments, **settings)
+
+    plan = LOADING.replace(', "linux/arm64"', "").replace('"10s"', '"0.1s"')
+    with pytest.raises(NodeLost, match=r"^node x/local was lost: no progress and no answer within 0\.1s\n"):
+        built(tmp_path, Gone(), pieces_of("web", plan=plan))
+
+
 class StoppedStore(Store):
     """The run is stopped before anything is loaded."""
 

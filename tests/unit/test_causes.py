@@ -88,6 +88,23 @@ def test_options_that_buildx_does_not_know(driver: Driver) -> None:
     assert not is_refused(DENIED)
 
 
+@pytest.mark.parametrize(
+    ("node", "command"),
+    [
+        (HERE, "docker unpause b"),
+        (FAR, "docker -H ssh://me@far:2222 unpause b"),
+        (
+            Node(builder="x", name="n", driver=Driver.DOCKER_CONTAINER, endpoint="my ctx"),
+            "docker --context 'my ctx' unpause b",
+        ),
+        (Node(builder="x", name="n", driver=Driver.EXTERNAL, external=True), "docker unpause b"),
+    ],
+)
+def test_a_container_that_somebody_has_paused(node: Node, command: str) -> None:
+    said = "Error response from daemon: Container b is paused, unpause the container before exec"
+    assert explain(node, said) == (f"somebody has paused its container ({said})", f"let it go on: {command}")
+
+
 def test_what_is_said_is_safe_to_print() -> None:
     assert "\x1b" not in explain(FAR, "\x1b[2Jodd \x1b")[0]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import os
 import shlex
 import subprocess
@@ -406,6 +408,25 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
         assert typed(monkeypatch, "plan") == 141
         stdout.write("this goes nowhere")
     assert (tmp_path / "out").read_text() == ""
+
+
+class Closed(io.StringIO):
+    """The terminal of a process after it was closed."""
+
+    def flush(self) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("code", "found", "said"), [(129, 129, ""), (0, 1, "error: standard output: Input/output error\n")]
+)
+def test_the_signal_that_ended_a_run_counts_though_its_terminal_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, found: int, said: str
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Closed())
+    monkeypatch.setattr(mpbake.commands.plan, "main", lambda *_: code)
+    assert typed(monkeypatch, "plan") == found
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

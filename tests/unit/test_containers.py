@@ -66,10 +66,14 @@ def test_an_end_in_order() -> None:
     this, docker = containers(container=done(), volume=failed("Error: no such volume: x"))
     this.remove(NODE, FOUND)
     this.remove(NODE, replace(FOUND, status="exited"))
+    this.remove(NODE, replace(FOUND, status="paused"))
     this.forget_cache(NODE)
     assert docker.commands == [
         "container stop c0ffee",
         "container rm --force c0ffee",
+        "container rm --force c0ffee",
+        "container unpause c0ffee",
+        "container stop c0ffee",
         "container rm --force c0ffee",
         "volume rm buildx_buildkit_ci-local_state",
     ]
@@ -103,6 +107,7 @@ def test_last_words() -> None:
         (done("running\n"), ""),
         (failed("Error: No such container: bk"), "the container bk does not exist"),
         (done("exited\n"), "the container bk is exited"),
+        (done("paused\n"), "the container bk is paused"),
     ],
 )
 def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
@@ -111,10 +116,9 @@ def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
     if said:
         with pytest.raises(Unreachable) as caught:
             this.check_endpoint(node)
-        assert str(caught.value) == (
-            f"node CI/local cannot be used: {said}\n"
-            '  = start it; a plan makes containers with driver = "docker-container"'
-        )
+        starting = 'start it; a plan makes containers with driver = "docker-container"'
+        hint = "let it go on: docker unpause bk" if "paused" in said else starting
+        assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
     else:
         this.check_endpoint(node)
     assert docker.commands == ["container inspect --format {{.State.Status}} bk"]

@@ -15,6 +15,7 @@ from mpbake.errors import BuildFailed, Cancelled, Disturbed, LockHeld, MpbakeErr
 from mpbake.estimates import Estimates
 from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.platforms import parse_platforms
 from mpbake.schedule import Schedule
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus, Verify
 from tests.unit.graphs import graph_of_text, graphs
@@ -101,7 +102,8 @@ class Recorder:
             case StepFinished():
                 self.lines.append(told(event.result))
             case StepPutOff():
-                self.lines.append(f"put off {event.step.key}: {event.error.message}")
+                end = " for good" if event.given_up else ""
+                self.lines.append(f"put off {event.step.key}{end}: {event.error.message}")
             case Warned():
                 self.lines.append(f"warning: {event.message}")
             case RunFinished():
@@ -122,12 +124,14 @@ def executed(
 ) -> list[str]:
     """The results of an execution, one piece at a time, with a clock that gains a second at each look."""
     schedule = Schedule(graph, {"default/local": 1})
+    clock = map(float, itertools.count()).__next__
     results = Executor(
         graph=graph,
         schedule=schedule,
         runner=runner,
         reporter=reporter,
-        clock=map(float, itertools.count()).__next__,
+        clock=clock,
+        began=clock(),
         stop=stop or StopRequest(),
     ).execute()
     places = [schedule.order(result.step) for result in results]
@@ -364,6 +368,63 @@ def test_what_only_a_lost_node_could_build_has_failed_although_the_step_that_los
     assert exit_code(finished.results) == 5
 
 
+EMULATING = """
+    [targets.web]
+    builder = "x"
+    platforms = ["linux/arm64"]
+    [targets.pie]
+    builder = "x"
+    platforms = ["linux/arm64"]
+    [builders.x]
+    driver = "remote"
+    emulation = "allow"
+    nodes.arm = { endpoint = "unix:///arm", platforms = ["linux/arm64"] }
+    nodes.intel = { endpoint = "unix:///intel", platforms = ["linux/amd64"] }
+    """
+
+
+@pytest.mark.parametrize(
+    ("able", "results", "code"),
+    [
+        (
+            "linux/amd64 linux/arm64",
+            [
+                "done bootstrap x/intel",
+                "done build pie linux/arm64 on x/intel",
+                "done build web linux/arm64 on x/intel",
+            ],
+            0,
+        ),
+        (
+            "linux/amd64",
+            [
+                "done bootstrap x/intel",
+                "failed build web linux/arm64 on x/arm: no route\nno node that is left can build it",
+                "skipped build pie linux/arm64 on x/arm since build web linux/arm64 on x/arm",
+            ],
+            5,
+        ),
+        (
+            "",
+            [
+                "failed bootstrap x/intel: no route there, either",
+                "skipped build web linux/arm64 on x/arm since bootstrap x/intel",
+                "skipped build pie linux/arm64 on x/arm since bootstrap x/intel",
+            ],
+            5,
+        ),
+    ],
+)
+def test_where_no_native_node_can_be_had_another_emulates_if_it_can(able: str, results: list[str], code: int) -> None:
+    said = Outcome(platforms=parse_platforms(able.split())) if able else Unreachable("no route there, either")
+    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": said})
+    reporter = Recorder()
+    assert sorted(executed(graph_of_text(EMULATING), runner, reporter)) == sorted(results)
+    assert "put off bootstrap x/arm for good: no route" in reporter.lines
+    (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
+    assert exit_code(finished.results) == code
+
+
 def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
     results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": UsageError("foreign")}), Recorder())
     assert results == ["failed bootstrap x/a: foreign", "done bootstrap x/b", "done build web linux/amd64 on x/b"]
@@ -467,7 +528,9 @@ def in_calls(runner: FakeRunner, reporter: Recorder) -> list[str]:
     recorded = {f"w{n}": {"native": [1.0]} for n in (1, 2, 3)}
     schedule = Schedule(graph, estimates=Estimates(recorded=recorded))
     clock = map(float, itertools.count()).__next__
-    results = Executor(graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock).execute()
+    results = Executor(
+        graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock, began=0.0
+    ).execute()
     return [told(result) for result in results][1:]
 
 

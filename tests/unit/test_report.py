@@ -23,6 +23,7 @@ from mpbake.events import (
     StepPutOff,
     StepSaid,
     StepStarted,
+    Waiting,
     Warned,
 )
 from mpbake.graph import BuildGraph, build_graph
@@ -141,13 +142,23 @@ def test_plain_lines() -> None:
         """)
 
 
+def test_what_a_run_waits_for_before_anything() -> None:
+    assert shown([Waiting()]) == "    0.2s  asking the engine in use what the default builder is\n"
+
+
 def test_what_is_tried_again() -> None:
     run = release()
     error = BuildFailed("exit code 1\nmore")
-    events = [StepPutOff(step=run.step(start), error=error) for start in ("bootstrap release/intel", "build web")]
+    bootstrap, build = run.step("bootstrap release/intel"), run.step("build web")
+    events = [
+        StepPutOff(step=bootstrap, error=error),
+        StepPutOff(step=bootstrap, error=error, given_up=True),
+        StepPutOff(step=build, error=error),
+    ]
     assert shown(events) == lines("""
         0.2s  warning: release/intel is left out for now: exit code 1
-        0.5s  warning: build web linux/amd64 on release/intel: exit code 1: tried again
+        0.5s  warning: release/intel is left out: exit code 1
+        0.8s  warning: build web linux/amd64 on release/intel: exit code 1: tried again
         """)
 
 

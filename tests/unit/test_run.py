@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,12 +71,12 @@ class Run:
             options=options or Options(),
             world=self.world,
             stop=self.stop,
+            reporting=run._Reporting(self.reporter, self.stop, began=0.0),
             runner=cast("Any", FakeRunner(self._script)),
             state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
             metadata=self.folder / METADATA,
         )
-        reporting = run._Reporting(self.reporter, self.stop)
-        return this.execute((graph_of(plan.targets.values()), reporting), plan)
+        return this.execute(graph_of(plan.targets.values()), plan)
 
     @property
     def errors(self) -> str:
@@ -104,6 +105,14 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
     assert this.execute() == 0
     assert this.errors == ""
     assert all(this.is_kept(each) for each in TOLD)
+
+
+def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    while this.world.clock() < 600:
+        pass  # as when nodes are asked first what they build
+    assert this.execute() == 0
+    assert ": 2 done in 10m" in written(this.world.stdout)
 
 
 @pytest.mark.parametrize("blocked", [(METADATA,), (PUBLISHED,), (DURATIONS,), (METADATA, PUBLISHED, DURATIONS)])
@@ -183,6 +192,12 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 
 
+PLAN_WITH_BUILDER = """
+[targets.web]
+builder = "x"
+[builders.x]
+driver = "docker-container"
+"""
 FORBIDDEN = """
 version = 1
 [targets.open]
@@ -215,6 +230,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
             options=Options(),
             world=here,
             stop=StopRequest(),
+            reporting=run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0),
             runner=cast("Any", Runner()),
             state=State(nodes=tmp_path, run=tmp_path),
             metadata=None,
@@ -229,10 +245,27 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
     assert prepared("open") == [["default/local"]]
 
 
+@pytest.mark.parametrize(
+    ("text", "moment", "told"),
+    [
+        ("[targets.web]", 0.01, "asking the engine in use what the default builder is"),
+        ("[targets.web]", 60.0, ""),
+        (PLAN_WITH_BUILDER, 0.01, ""),
+    ],
+)
+def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
+    tmp_path: Path, text: str, moment: float, told: str
+) -> None:
+    here = world(tmp_path)
+    with run._patience(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
+        time.sleep(0.2)
+    assert written(here.stderr).strip().rpartition("  ")[2] == told
+
+
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
     """A probe and the bootstrap after it say the same of a node."""
     here = world(tmp_path)
-    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest())
+    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):
         reporting.handle(Warned(message=message))
     assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]

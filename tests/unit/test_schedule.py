@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 
 from mpbake.estimates import Estimates
 from mpbake.platforms import parse_platform
-from mpbake.pools import SLOTS
+from mpbake.pools import SLOTS, Life
 from mpbake.schedule import FIRST_PAUSE, LARGEST_CALL, SHORT, TRIES
 from mpbake.schedule import Schedule as Real
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
-from tests.unit.graphs import TWO_NODES, graph_of_text, graphs
+from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from mpbake.graph import BuildGraph
     from mpbake.plan import Node
+    from mpbake.platforms import Platform
     from mpbake.steps import Step
 
 DONE, FAILED, SKIPPED, CANCELLED = StepStatus
@@ -56,15 +57,19 @@ class Run:
         recorded = {name: {"linux/amd64": each} for name, each in (seconds or {}).items()}
         self.schedule = Schedule(graph, {f"x/{node}": n for node, n in slots.items()}, Estimates(recorded=recorded))
         self.now = 0.0
+        self.reports: tuple[Platform, ...] = ()
+        self.dead: set[str] = set()
 
     def start(self) -> list[str]:
-        """What starts now, as `web on a`, without bootstraps; those succeed at once."""
+        """What starts now, as `web on a`, without bootstraps; those succeed at once, but for those of `dead` nodes."""
         started: list[Step] = []
         while new := self.schedule.start(self.now):
             started += new
             for step in new:
-                if isinstance(step, BootstrapNode):
-                    self.schedule.finish(step, DONE)
+                if isinstance(step, BootstrapNode) and step.node.id not in self.dead:
+                    self.schedule.finish(step, DONE, platforms=self.reports)
+                elif isinstance(step, BootstrapNode) and not self.schedule.again(step, self.now, lost=True):
+                    self.schedule.finish(step, FAILED)
         return [shown(step) for step in started if not isinstance(step, BootstrapNode)]
 
     def step(self, name: str) -> Step:
@@ -483,6 +488,110 @@ def mixed(
         run.schedule.finish(step, DONE, platforms=platforms)
     started = run.start()
     return [*started, *run.end("tool")]
+
+
+def dead(
+    toml: str = MIXED,
+    *names: str,
+    known: float | None = None,
+    retries: int = 0,
+    reports: str = "linux/amd64 linux/arm64",
+) -> Run:
+    """A run whose ARM node cannot be had the first time, and whose Intel one, if it is asked, says what it builds."""
+    toml = toml.replace('builder = "x"', f'builder = "x"\n    retries = {retries}')
+    seconds = {name: {"linux/arm64": [known] * 2} for name in names} if known else {}
+    run = Run(toml, *names)
+    run.schedule = Schedule(run.schedule._graph, estimates=Estimates(recorded=seconds))
+    run.reports = tuple(map(parse_platform, reports.split()))
+    run.dead = {"x/arm"}
+    return run
+
+
+@pytest.mark.parametrize("names", [("w1",), ("w1", "tool")])
+@pytest.mark.parametrize(("known", "retries"), [(None, 0), (None, 4), (10.0, 0)])
+def test_what_no_node_runs_natively_any_more_is_emulated(
+    names: tuple[str, ...], known: float | None, retries: int
+) -> None:
+    run = dead(MIXED, *names, known=known, retries=retries)
+    assert sorted(run.start()) == (["tool on intel"] if "tool" in names else ["w1 on intel"])
+    if "tool" in names:
+        assert run.end("tool") == ["w1 on intel"]
+    assert run.now == 0.0
+    assert run.schedule.stranded() == ()
+    assert run.end("w1") == []
+    assert run.schedule.finished
+
+
+def test_a_node_that_may_be_back_before_an_emulation_would_be_done_is_waited_for() -> None:
+    run = dead(MIXED, "w1", known=1.5, retries=4)
+    assert run.start() == []
+    times = []
+    while not run.schedule.running:
+        run.now = run.schedule.wakes_at or 0.0
+        times.append(run.now)
+        run.start()
+    assert times == [2.0, 6.0, 14.0], "then 16 seconds are longer than the 9 that are lost"
+    assert run.end("w1 on intel") == []
+    assert run.schedule.finished
+
+
+def test_what_neither_its_own_node_nor_another_can_build_is_given_up() -> None:
+    run = dead(MIXED, "w1", "w2", "tool", reports="linux/amd64")
+    assert run.start() == ["tool on intel"]
+    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w1", "w2"]
+    assert run.end("tool") == []
+    assert run.schedule.finished
+
+
+def test_what_is_emulated_is_given_up_with_the_last_node_that_does() -> None:
+    run = dead(MIXED, "w1", "w2")
+    assert run.start() == ["w1 on intel"]
+    assert not run.lose("w1"), "no node is left"
+    run.schedule.finish(run.step("w1"), FAILED)
+    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w2"]
+    assert run.schedule.finished
+
+
+def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
+    schedule = dead(MIXED, "w1", retries=1).schedule
+    for now, back in ((0.0, FIRST_PAUSE), (1.5, FIRST_PAUSE), (FIRST_PAUSE, 1.5 + FIRST_PAUSE)):
+        (bootstrap,) = schedule.start(now)
+        assert schedule.again(bootstrap, now, lost=True)
+        assert schedule.wakes_at == back
+    assert keys(schedule.start(1.5 + FIRST_PAUSE)) == ["bootstrap x/intel"]
+
+
+def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
+    run = dead(MIXED.replace("nodes.arm = {", "nodes.arm = { required = true,"), "w1", retries=4)
+    (bootstrap,) = run.schedule.start()
+    assert not run.schedule.again(bootstrap, lost=True)
+    run.schedule.finish(bootstrap, FAILED)
+    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w1"]
+    assert run.schedule.finished
+
+
+def test_what_is_emulated_has_its_base_built_there_too() -> None:
+    run = dead(
+        MIXED
+        + """
+    [targets.stem]
+    builder = "x"
+    platforms = ["linux/arm64"]
+    [targets.u]
+    builder = "x"
+    platforms = ["linux/arm64"]
+    matrix = { n = [1, 2] }
+    name = "u{{ n }}"
+    contexts = { base = "target:stem" }
+    """,
+        "u1",
+        "u2",
+    )
+    assert run.start() == ["stem (shared) on intel"]
+    assert run.end("stem") == ["u1 on intel"]
+    assert run.end("u1") == ["u2 on intel"]
+    assert run.end("u2") == []
+    assert run.schedule.finished
 
 
 def test_a_free_node_emulates_when_those_that_run_it_natively_are_busy_for_long() -> None:
@@ -936,11 +1045,12 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             assert all(step_is_shared(each) or ended[schedule.origin(each)] is DONE for each in schedule.before(step))
             assert schedule.origin(step) not in ended
             if isinstance(step, BuildPiece):
-                assert step.node in schedule.origin(step).nodes  # type: ignore[union-attr]
+                assert _is_possible(schedule, step)
                 built[schedule.origin(step)] = step.node
             if isinstance(step, CheckPiece):
                 (piece,) = graph.before[schedule.origin(step)]
-                assert step.piece.node in (piece.nodes if piece in uploaded else [built[piece]])  # type: ignore[union-attr]
+                able = (*piece.nodes, *piece.spare) if piece in uploaded else (built[piece],)  # type: ignore[union-attr]
+                assert step.piece.node in able
                 assert step.lost or step.piece.node == built[piece]
         for node, room in slots.items():
             assert sum(isinstance(step, BuildPiece) and step.node.id == node for step in schedule.running) <= room
@@ -963,12 +1073,43 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             again = repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))
         if not again:
             uploaded |= {origin} if data.draw(st.booleans()) else set()
-            given_up = schedule.finish(step, status, uploaded=origin in uploaded)
+            said = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
+            given_up = schedule.finish(step, status, uploaded=origin in uploaded, platforms=said)
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
                 ended[origin] = status
             ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
-        ended |= dict.fromkeys(new(schedule.stranded(), ended, schedule), SKIPPED)
+        given_up = new(schedule.stranded(), ended, schedule)
+        assert all(_is_impossible(schedule, each) for each in given_up if _was_ready(graph, each, ended))
+        ended |= dict.fromkeys(given_up, SKIPPED)
     assert {step for step in graph.steps if not step_is_shared(step)} <= set(ended)
+
+
+def _is_possible(schedule: Schedule, step: BuildPiece) -> bool:
+    """Whether a piece was started on one of its nodes, or on one that says that it emulates it."""
+    origin = schedule.origin(step)
+    assert isinstance(origin, BuildPiece)
+    return step.node in origin.nodes or (step.node in origin.spare and _says(schedule, step.node, origin))
+
+
+def _was_ready(graph: BuildGraph, step: Step, ended: Mapping[Step, StepStatus]) -> bool:
+    """Whether all that comes before a step is done."""
+    return all(ended.get(each) is DONE for each in graph.before[step] if not step_is_shared(each))
+
+
+def _is_impossible(schedule: Schedule, piece: Step) -> bool:
+    """Whether a piece has lost a required node, or every node that is left says that it cannot build it."""
+    if not isinstance(piece, BuildPiece):
+        return True
+    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._hosts[node.id].life is Life.GONE}
+    wanted = [piece, *schedule._shared[piece]]
+    left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, each) for each in wanted)]
+    return any(node.required for node in gone & {*piece.nodes}) or (gone >= {*piece.nodes} and not left)
+
+
+def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
+    """Whether a node says that it builds a piece, or has not been asked."""
+    said = schedule._hosts[node.id].platforms
+    return said is None or all(each.platform in said for each in piece.platforms)
 
 
 def step_is_shared(step: Step) -> bool:
