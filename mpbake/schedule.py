@@ -322,7 +322,7 @@ class Schedule:
     def _check(self, check: CheckPiece) -> Iterator[Call]:
         """Start `check`, or have it wait until a node on which it can be done is up."""
         host = self._host_of(check)
-        if host.life is not Life.UP:
+        if host.life is not Life.UP or host is not self._host_that_built(check.piece):
             self._lost.add(check)
         if host.life in {Life.UP, Life.GONE}:  # of one that is given up, the check itself says what is wrong with it
             yield (self._check_on(check, host),)
@@ -333,12 +333,16 @@ class Schedule:
 
     def _host_of(self, check: CheckPiece) -> Host:
         """The node for `check`: that which has built its piece; once that was lost, an equal one if it can be had."""
-        own = self._hosts[_piece_of(self._bound[check.piece]).node.id]
+        own = self._host_that_built(check.piece)
         if check.piece not in self._uploaded or (own.life is Life.UP and not own.losses):
             return own
         pool = self._pool_of[check.piece]
         found = pool.preferred(check.piece) or pool.soonest()
         return found or next((host for host in self._spares(check.piece) if host.usable), own)
+
+    def _host_that_built(self, piece: BuildPiece) -> Host:
+        """The node on which `piece` was built."""
+        return self._hosts[_piece_of(self._bound[piece]).node.id]
 
     def _check_on(self, check: CheckPiece, host: Host) -> CheckPiece:
         """`check` as it is done on `host`."""

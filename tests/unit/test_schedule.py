@@ -952,6 +952,13 @@ def test_a_piece_that_ends_although_its_node_counts_as_lost_is_checked_on_anothe
     assert run.end("pie1", uploaded=True) == ["check pie1 on b, once lost", "pie2 on b"]
 
 
+def test_a_check_knows_that_its_piece_is_in_no_cache_of_an_equal_node_that_is_up() -> None:
+    run = Run(CHECKED.replace("RETRIES", "0"), "pie1", "pie2", "pie5", a=2)
+    assert run.start() == ["pie1 on a", "pie2 on a", "pie5 on b"]
+    assert run.lose("pie2")
+    assert run.end("pie1", uploaded=True)[0] == "check pie1 on b, once lost"
+
+
 def test_a_piece_that_ends_on_a_node_that_is_given_up_is_checked_there_all_the_same() -> None:
     run = Run(ALONE.replace("RETRIES", "0"), "pie1", "pie2", a=2)
     run.start()
