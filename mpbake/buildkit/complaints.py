@@ -57,6 +57,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_GONE = re.compile(r"snapshot \S+ does not exist: not found$")
 _TARGET = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
@@ -134,6 +135,11 @@ def is_of_push(progress: Progress) -> bool:
 
 def _is_push(message: str, failed: Failed | None) -> bool:
     return bool(_PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)))
+
+
+def is_race(progress: Progress) -> bool:
+    """Whether a build failed since BuildKit has just cancelled another one that did the same: its result is gone."""
+    return bool(_GONE.search(_first_line(_complaint(progress.text))))
 
 
 def is_doubtful(error: MpbakeError) -> bool:

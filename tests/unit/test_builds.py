@@ -98,6 +98,11 @@ def name_of(step: Step) -> str:
     return step.target.name
 
 
+RACE = b"""ERROR: failed to solve: failed to commit rykp55 to jrql9l during finalize: failed to stat active key during \
+commit: snapshot rykp55 does not exist: not found
+"""
+
+
 def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
     found = [step for step in graph_of_text(plan).steps if isinstance(step, BuildPiece)]
     return [piece for name in names for piece in found if piece.target.name == name]
@@ -134,6 +139,28 @@ def test_one_piece(tmp_path: Path) -> None:
     assert call["targets"] == ["web"]
     assert list(json.loads(call["given"])["target"]) == ["web"]
     assert (call["timeout"], call["watch"].seconds) == (None, 150.0)
+
+
+class Racing(Baking):
+    """So often it stumbles over what a build was that has just been cancelled."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        stumbles = "bake" in arguments and len(self.calls) < self.times
+        self.says, self.ends = (RACE, failed("")) if stumbles else (b"", done())
+        return super().run(arguments, **settings)
+
+
+@pytest.mark.parametrize(("times", "calls", "kind"), [(0, 1, Outcome), (1, 2, Outcome), (2, 2, BuildFailed)])
+def test_a_build_that_meets_one_that_was_just_cancelled_is_done_again(
+    times: int, calls: int, kind: type, tmp_path: Path
+) -> None:
+    docker = Racing(times)
+    assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
+    assert len(docker.calls) == calls
 
 
 def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
