@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.bake import dump
-from mpbake.buildkit.complaints import is_race, moved_by
+from mpbake.buildkit.complaints import moved_by
 from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update, target_of
 from mpbake.errors import Cancelled
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _WITH_GRANTS = (0, 19)
 _WITH_ENTITLEMENTS = (0, 17)
-_BREATH = 0.5
-"""Seconds in which BuildKit gets over a build that was just cancelled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +56,7 @@ class Bake:
     hide: Callable[[str], str] = field(default=str)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make the call, and tell `reporter` how it goes. Raises Cancelled, unsure of what it exported; Unreachable.
-
-        It is made a second time where BuildKit stumbles over what it has itself taken away.
-        """
-        found, progress = self._once(call, reporter)
-        if not found.returncode or not is_race(progress):
-            return found, progress
-        self.docker.pause(_BREATH)
-        return self._once(call, reporter)
-
-    def _once(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
+        """Make the call, and tell `reporter` how it goes. Raises Cancelled, unsure of what it exported; Unreachable."""
         ready = call.ready
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(call.metadata)] if call.metadata else []

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall
-from mpbake.buildkit.complaints import build_error, is_doubtful, is_of_push, moved_by, stopped_text
-from mpbake.buildkit.definition import bake_definition, check_definition, dockerfiles, load_definition
+from mpbake.buildkit.complaints import build_error, has_lost_result, is_doubtful, is_of_push, moved_by, stopped_text
+from mpbake.buildkit.definition import anew, bake_definition, check_definition, dockerfiles, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
@@ -122,6 +122,9 @@ class Builds:
             complaint=vigil.complaint,
         )
         found, progress = self.bake.run(call, reporter)
+        if found.returncode and has_lost_result(progress):
+            call = replace(call, definition=anew(definition, call.steps))
+            found, progress = self.bake.run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)
         _keep(metadata, log.with_suffix(".json"), self.bake.hide)

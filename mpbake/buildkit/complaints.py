@@ -137,8 +137,8 @@ def _is_push(message: str, failed: Failed | None) -> bool:
     return bool(_PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)))
 
 
-def is_race(progress: Progress) -> bool:
-    """Whether a build failed since BuildKit has just cancelled another one that did the same: its result is gone."""
+def has_lost_result(progress: Progress) -> bool:
+    """Whether BuildKit counts on a result that is gone, as of a build that it has just cancelled: it would again."""
     return bool(_GONE.search(_first_line(_complaint(progress.text))))
 
 

@@ -287,6 +287,14 @@ def annotations_of_index(target: Target) -> list[str]:
     return [f"{level}:{rest}" for level, rest in entries if level == "index"]
 
 
+def anew(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """`definition` with the targets of these names built without the cache; what they link to stays as it is."""
+    targets = {
+        name: each | ({"no-cache": True} if name in names else {}) for name, each in definition["target"].items()
+    }
+    return {**definition, "target": targets}
+
+
 def entitlements(definition: dict[str, Any]) -> list[str]:
     """The privileges of RUN steps that a definition asks for; the network of the host is one by itself."""
     targets = definition["target"].values()

@@ -142,7 +142,7 @@ def test_one_piece(tmp_path: Path) -> None:
 
 
 class Racing(Baking):
-    """So often it stumbles over what a build was that has just been cancelled."""
+    """So often it counts on what a build has left that was just cancelled."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -155,12 +155,12 @@ class Racing(Baking):
 
 
 @pytest.mark.parametrize(("times", "calls", "kind"), [(0, 1, Outcome), (1, 2, Outcome), (2, 2, BuildFailed)])
-def test_a_build_that_meets_one_that_was_just_cancelled_is_done_again(
+def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
     times: int, calls: int, kind: type, tmp_path: Path
 ) -> None:
     docker = Racing(times)
     assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
-    assert len(docker.calls) == calls
+    assert [json.loads(call["given"])["target"]["web"].get("no-cache") for call in docker.calls] == [None, True][:calls]
 
 
 def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
