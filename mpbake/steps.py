@@ -142,9 +142,14 @@ class Publish:
         return f"publish {self.target.name}"
 
     @property
+    def together(self) -> tuple[Target, ...]:
+        """All that moves together, be it the target alone."""
+        return self.order or (self.target,)
+
+    @property
     def every_tag(self) -> tuple[str, ...]:
         """The tags of all that moves together."""
-        return tuple(tag for target in self.order or (self.target,) for tag in target.tags)
+        return tuple(tag for target in self.together for tag in target.tags)
 
     @property
     def earlier_tags(self) -> tuple[str, ...]:

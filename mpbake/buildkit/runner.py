@@ -175,8 +175,7 @@ class BuildKitRunner:
 
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult]) -> Outcome:
         # Of targets that move together, the first waits for the pieces of all: it sees to it that all are there.
-        is_first = step.target is (step.order or (step.target,))[0]
-        for target in (step.order or (step.target,)) if is_first else ():
+        for target in step.together if step.target is step.together[0] else ():
             self._upload(step, target, _of_target(target, inputs))
         own = _of_target(step.target, inputs)
         node, ready = self._instance_of(own)
