@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _WITH_GRANTS = (0, 19)
 _WITH_ENTITLEMENTS = (0, 17)
+# Else an engine's own builder would keep, as an image without a name, what is only built for others.
+_NOTHING_BY_ITSELF = {"BUILDX_NO_DEFAULT_LOAD": "true"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,7 @@ class Bake:
                 found = self.docker.run(
                     [*command, *call.steps],
                     endpoint=ready.endpoint,
-                    environment=ready.environment,
+                    environment={**ready.environment, **_NOTHING_BY_ITSELF},
                     given=dump(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,

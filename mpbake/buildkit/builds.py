@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall
-from mpbake.buildkit.complaints import build_error, has_lost_result, is_doubtful, is_of_push, moved_by, stopped_text
+from mpbake.buildkit.complaints import (
+    build_error,
+    has_collided,
+    has_lost_result,
+    is_doubtful,
+    is_of_push,
+    moved_by,
+    stopped_text,
+)
 from mpbake.buildkit.definition import anew, bake_definition, check_definition, dockerfiles, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
@@ -121,10 +129,7 @@ class Builds:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
-        found, progress = self.bake.run(call, reporter)
-        if found.returncode and has_lost_result(progress):
-            call = replace(call, definition=anew(definition, call.steps))
-            found, progress = self.bake.run(call, reporter)
+        found, progress = self._run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)
         _keep(metadata, log.with_suffix(".json"), self.bake.hide)
@@ -185,9 +190,18 @@ class Builds:
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
+    def _run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
+        """Make a call, and once more where it failed for a reason of BuildKit's own that does not come again."""
+        found, progress = self.bake.run(call, reporter)
+        if found.returncode and has_lost_result(progress):
+            return self.bake.run(replace(call, definition=anew(call.definition, call.steps)), reporter)
+        if found.returncode and has_collided(progress):
+            return self.bake.run(call, reporter)
+        return found, progress
+
     def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
         """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
-        found, progress = self.bake.run(call, reporter)
+        found, progress = self._run(call, reporter)
         error = self._error(piece, call, found, progress) if found.returncode else None
         if isinstance(error, NodeLost):
             raise error

@@ -58,6 +58,7 @@ _REFUSED = re.compile(
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
 _GONE = re.compile(r"snapshot \S+ does not exist: not found$")
+_COLLIDED = re.compile(r'image "[^"]+": already exists$')
 _TARGET = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
@@ -140,6 +141,11 @@ def _is_push(message: str, failed: Failed | None) -> bool:
 def has_lost_result(progress: Progress) -> bool:
     """Whether BuildKit counts on a result that is gone, as of a build that it has just cancelled: it would again."""
     return bool(_GONE.search(_first_line(_complaint(progress.text))))
+
+
+def has_collided(progress: Progress) -> bool:
+    """Whether an engine could not keep an image since another build kept the same one at that moment."""
+    return bool(_COLLIDED.search(_first_line(_complaint(progress.text))))
 
 
 def is_doubtful(error: MpbakeError) -> bool:

@@ -104,10 +104,7 @@ def _is_plain(piece: BuildPiece) -> bool:
 
 
 def _link(target: Target, platforms: Sequence[Platform], built: Collection[Target], within: _Within) -> dict[str, Any]:
-    """A linked target is built for others only: it has no name, and exports neither itself nor its cache.
-
-    An engine keeps it all the same, as another image each time if its provenance is attested.
-    """
+    """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
     found = _common(target, platforms, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
     for name in ("cache-to", *(_BUILT_AGAIN if target in built else ())):
         found.pop(name, None)

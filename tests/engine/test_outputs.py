@@ -231,6 +231,50 @@ def test_what_is_put_into_an_archive_is_pushed_as_it_is(
     assert layout(tmp_path / "web.tar")[1]
 
 
+def test_what_is_only_built_for_others_is_no_image_in_the_engine(
+    testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
+) -> None:
+    more = 'load = true\nchecks = [{ run = ["true"] }]\ncontexts.base = "target:base"'
+    plan = plan_of(testbed, "default", unique, more).replace(f"FROM {testbed.env()['BASE_IMAGE']}", "FROM base")
+    base = f"""
+[targets.base]
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = {BOTH}
+[defaults.target]
+labels = {{ which = "{unique}" }}
+"""
+    (tmp_path / "build.toml").write_text(plan + base)
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    assert "check web linux/amd64,linux/arm64: true: done" in done.stderr
+    images = docker("image", "ls", "--all", "--quiet", "--filter", f"label=which={unique}").split()
+    assert images == docker("image", "ls", "--quiet", f"{unique}:1").split()
+
+
+def test_builds_that_keep_the_same_image_at_once(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    """An engine takes an image that several builds keep at the same moment from one of them only."""
+    plan = f"""
+version = 1
+[variables]
+ROUND = {{ env = "ROUND", default = "0" }}
+[targets.web]
+name = "web-{{{{ n }}}}"
+matrix = {{ n = {[str(each) for each in range(6)]} }}
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+labels = {{ which = "{unique} {{{{ ROUND }}}}" }}
+attest = ["type=provenance,disabled=true"]
+output = ["type=image"]
+"""
+    (tmp_path / "build.toml").write_text(plan)
+    for number in range(4):
+        done = run_mpbake(["run", "web"], env={"ROUND": str(number)})
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("builder", ["default", "box", "two"])
 def test_metadata_for_programs(
     builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path

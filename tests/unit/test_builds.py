@@ -141,16 +141,21 @@ def test_one_piece(tmp_path: Path) -> None:
     assert (call["timeout"], call["watch"].seconds) == (None, 150.0)
 
 
-class Racing(Baking):
-    """So often it counts on what a build has left that was just cancelled."""
+COLLISION = b"""ERROR: failed to solve: image "moby-dangling@sha256:a0": already exists
+"""
 
-    def __init__(self, times: int) -> None:
+
+class Racing(Baking):
+    """So often it stumbles over another build."""
+
+    def __init__(self, times: int, complaint: bytes) -> None:
         super().__init__()
         self.times = times
+        self.complaint = complaint
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         stumbles = "bake" in arguments and len(self.calls) < self.times
-        self.says, self.ends = (RACE, failed("")) if stumbles else (b"", done())
+        self.says, self.ends = (self.complaint, failed("")) if stumbles else (b"", done())
         return super().run(arguments, **settings)
 
 
@@ -158,9 +163,19 @@ class Racing(Baking):
 def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
     times: int, calls: int, kind: type, tmp_path: Path
 ) -> None:
-    docker = Racing(times)
+    docker = Racing(times, RACE)
     assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
     assert [json.loads(call["given"])["target"]["web"].get("no-cache") for call in docker.calls] == [None, True][:calls]
+
+
+@pytest.mark.parametrize(("times", "kind"), [(1, Outcome), (2, BuildFailed)])
+def test_what_an_engine_took_from_another_build_at_that_moment_it_is_given_again(
+    times: int, kind: type, tmp_path: Path
+) -> None:
+    docker = Racing(times, COLLISION)
+    assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
+    first, second = docker.calls
+    assert first["given"] == second["given"]
 
 
 def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
