@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpbake.plan import Builder, Driver, Node, Target
-from mpbake.pools import Host, Pool, Waiting
+from mpbake.schedule.pools import Host, Pool, Waiting
 from mpbake.steps import BuildPiece
 
 A = Node(builder="x", name="a", driver=Driver.REMOTE)

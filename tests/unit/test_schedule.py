@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from mpbake.estimates import Estimates
 from mpbake.platforms import parse_platform
-from mpbake.pools import SLOTS, Life
-from mpbake.schedule import FIRST_PAUSE, LARGEST_CALL, SHORT, TRIES
 from mpbake.schedule import Schedule as Real
+from mpbake.schedule.choice import LARGEST_CALL, SHORT
+from mpbake.schedule.fleet import FIRST_PAUSE, TRIES
+from mpbake.schedule.pools import SLOTS, Life
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
 from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
 
@@ -53,7 +54,7 @@ class Run:
     """A schedule whose running steps are called by the start of their keys; its nodes boot by themselves."""
 
     def __init__(self, toml: str, *names: str, seconds: dict[str, list[float]] | None = None, **slots: int) -> None:
-        graph = graph_of_text(toml, *names)
+        self.graph = graph = graph_of_text(toml, *names)
         recorded = {name: {"linux/amd64": each} for name, each in (seconds or {}).items()}
         self.schedule = Schedule(graph, {f"x/{node}": n for node, n in slots.items()}, Estimates(recorded=recorded))
         self.now = 0.0
@@ -482,7 +483,7 @@ def mixed(
     toml = toml.replace("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", str(list(range(1, number + 1))))
     seconds = {f"w{n}": {"linux/arm64": [known] * 2} for n in range(1, number + 1)} if known else {}
     run = Run(toml)
-    run.schedule = Schedule(run.schedule._graph, estimates=Estimates(recorded=seconds))
+    run.schedule = Schedule(run.graph, estimates=Estimates(recorded=seconds))
     platforms = tuple(map(parse_platform, reports.split()))
     for step in run.schedule.start():
         run.schedule.finish(step, DONE, platforms=platforms)
@@ -501,7 +502,7 @@ def dead(
     toml = toml.replace('builder = "x"', f'builder = "x"\n    retries = {retries}')
     seconds = {name: {"linux/arm64": [known] * 2} for name in names} if known else {}
     run = Run(toml, *names)
-    run.schedule = Schedule(run.schedule._graph, estimates=Estimates(recorded=seconds))
+    run.schedule = Schedule(run.graph, estimates=Estimates(recorded=seconds))
     run.reports = tuple(map(parse_platform, reports.split()))
     run.dead = {"x/arm"}
     return run
@@ -1107,15 +1108,15 @@ def _is_impossible(schedule: Schedule, piece: Step) -> bool:
     """Whether a piece has lost a required node, or every node that is left says that it cannot build it."""
     if not isinstance(piece, BuildPiece):
         return True
-    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._hosts[node.id].life is Life.GONE}
-    wanted = [piece, *schedule._shared[piece]]
+    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.host(node).life is Life.GONE}
+    wanted = [piece, *schedule._fleet.shared(piece)]
     left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, each) for each in wanted)]
     return any(node.required for node in gone & {*piece.nodes}) or (gone >= {*piece.nodes} and not left)
 
 
 def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
     """Whether a node says that it builds a piece, or has not been asked."""
-    said = schedule._hosts[node.id].platforms
+    said = schedule._fleet.host(node).platforms
     return said is None or all(each.platform in said for each in piece.platforms)
 
 
