@@ -56,6 +56,14 @@ class Reference:
         official = host == _DOCKER_HUB and "/" not in path
         return f"{host}/{'library/' if official else ''}{path}:{self.tag}"
 
+    @property
+    def familiar(self) -> str:
+        """The spelling by which BuildKit looks for a context of that name: `web` for `docker.io/library/web:latest`."""
+        host, path = self._split()
+        folder, _, name = path.partition("/")
+        path = name if folder == "library" and "/" not in name else path
+        return f"{path if host == _DOCKER_HUB else self.repository}{'' if self.tag == 'latest' else f':{self.tag}'}"
+
     def _split(self) -> tuple[str, str]:
         """Host and path, told apart as Docker does."""
         host, slash, path = self.repository.partition("/")

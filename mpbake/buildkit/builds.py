@@ -17,7 +17,7 @@ from mpbake.buildkit.complaints import (
     moved_by,
     stopped_text,
 )
-from mpbake.buildkit.definition import anew, bake_definition, check_definition, dockerfiles, load_definition
+from mpbake.buildkit.definition import Setting, anew, bake_definition, check_definition, dockerfiles, load_definition
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
@@ -27,7 +27,7 @@ from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLo
 from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.references import parse_reference
-from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome
+from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome, Verify
 from mpbake.text import duration
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ class Builds:
         """
         node = pieces[0].node
         ready = self._ready_still(node)
-        built = [step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node]
+        setting = _setting(ready, inputs, node)
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}
         for piece in pieces:
             try:
                 load = self._load_of(piece, ready)
-                own = self._targets(piece, ready, built, load)
+                own = self._targets(piece, setting, load)
                 _check_same(own, targets)
             except Cancelled:
                 raise
@@ -87,7 +87,7 @@ class Builds:
             else:
                 loads[piece] = load
                 targets |= own
-        return ends | (self._build(loads, ready, {"target": targets}, reporter) if loads else {})
+        return ends | (self._build(loads, ready, setting, {"target": targets}, reporter) if loads else {})
 
     def _load_of(self, piece: BuildPiece, ready: Ready) -> Load:
         """What is loaded of a piece that may be built. Raises UsageError where it may not, Unreachable."""
@@ -101,11 +101,9 @@ class Builds:
             raise UsageError(lacking.message, hint=lacking.hint)
         return loaded(piece, self.nodes.engines)
 
-    def _targets(self, piece: BuildPiece, ready: Ready, built: Sequence[Any], load: Load) -> dict[str, Any]:
-        parts = self.parts_of(piece)
-        found: dict[str, Any] = bake_definition(piece, ready.facts.driver, built, load=load.whole, parts=parts)[
-            "target"
-        ]
+    def _targets(self, piece: BuildPiece, setting: Setting, load: Load) -> dict[str, Any]:
+        definition = bake_definition(piece, setting, load=load.whole, parts=self.parts_of(piece))
+        found: dict[str, Any] = definition["target"]
         return found
 
     def parts_of(self, piece: BuildPiece) -> str:
@@ -113,7 +111,12 @@ class Builds:
         return str(self.state.log(piece.key).with_suffix(""))
 
     def _build(
-        self, loads: Mapping[BuildPiece, Load], ready: Ready, definition: dict[str, Any], reporter: Reporter
+        self,
+        loads: Mapping[BuildPiece, Load],
+        ready: Ready,
+        setting: Setting,
+        definition: dict[str, Any],
+        reporter: Reporter,
     ) -> dict[Step, Outcome | MpbakeError]:
         pieces = list(loads)
         log = self.state.log(_log_name(pieces))
@@ -134,15 +137,18 @@ class Builds:
             return self._failures(pieces, call, found, progress)
         _keep(metadata, log.with_suffix(".json"), self.bake.hide)
         return {
-            piece: self._load(piece, load, call, reporter) or _outcome(piece, load, ready, metadata, log)
+            piece: self._load(piece, load, setting, call, reporter)
+            or replace(_outcome(piece, load, ready, metadata, log), upon=setting.published)
             for piece, load in loads.items()
         }
 
-    def _load(self, piece: BuildPiece, load: Load, built: BakeCall, reporter: Reporter) -> MpbakeError | None:
+    def _load(
+        self, piece: BuildPiece, load: Load, setting: Setting, built: BakeCall, reporter: Reporter
+    ) -> MpbakeError | None:
         """Load that of a built piece which was not loaded while it was built: the error of that."""
         if load.platform is None:
             return None
-        definition = load_definition(piece, load.platform)
+        definition = load_definition(piece, load.platform, setting)
         vigil = self._vigil(piece, built.ready, loads=True)
         call = replace(
             built,
@@ -159,15 +165,16 @@ class Builds:
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
-    def check(self, step: CheckPiece, uploaded: str, reporter: Reporter) -> Outcome:
-        """Run a check on the node of its piece, where the image is in the cache.
+    def check(self, step: CheckPiece, built: Outcome, reporter: Reporter) -> Outcome:
+        """Run a check on the node of its piece, as which `built` was made, where the image is in the cache.
 
-        Where that may not be so any more, it is the one that a registry has as `uploaded`, if there is one. Raises
-        NodeLost when the node went away, BuildFailed, UsageError when the node is somebody else's by now.
+        Where that may not be so any more, it is the one that a registry has, if it was uploaded. Raises NodeLost when
+        the node went away, BuildFailed, UsageError when the node is somebody else's by now.
         """
         piece = step.piece
-        name, definition = check_definition(step, uploaded if step.lost else "")
         ready = self._ready_still(piece.node)
+        setting = Setting(driver=ready.facts.driver, published=built.upon)
+        name, definition = check_definition(step, setting, built.uploaded if step.lost else "")
         call = BakeCall(
             steps={name: step},
             ready=ready,
@@ -289,6 +296,16 @@ class _Vigil:
             return False
         self._complaint = self.nodes.engine_complaint(self.half) if self.loads else None
         return self._complaint is None
+
+
+def _setting(ready: Ready, inputs: Mapping[Step, StepResult], node: Node) -> Setting:
+    """What a run has done before, as far as it matters on `node`."""
+    needed = [result.outcome for step, result in inputs.items() if isinstance(step, Verify)]
+    return Setting(
+        driver=ready.facts.driver,
+        published={tag: outcome.digest for outcome in needed for tag in outcome.tags},
+        built={step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node},
+    )
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

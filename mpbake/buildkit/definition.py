@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -12,7 +12,7 @@ from mpbake.annotations import by_level, parse_annotations, platform_of
 from mpbake.entries import is_set
 from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
 from mpbake.plan import Driver
-from mpbake.references import format_fields, is_local, parse_fields
+from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ PART = ".oci.tar"
 """How the names of such files end."""
 _DOCKERFILE = "Dockerfile"
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
+# Where it does not pull, an engine takes an image of its own of that name, however old.
+_BUILT_AGAIN_BY_AN_ENGINE = ("no-cache", "no-cache-filter")
 _UNATTESTED = "type=provenance,disabled=true"
 _SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
 _NAMING = ("docker", "image")
@@ -37,23 +39,33 @@ _ARCHIVES = ("docker", "oci")
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
-def bake_definition(
-    piece: BuildPiece, driver: Driver, built: Collection[Target] = (), *, load: bool = True, parts: str = ""
-) -> dict[str, Any]:
-    """What buildx is told for `piece` on a node of `driver`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
 
-    `built` are links that this run has already built on the node: they are taken from its cache even if they say
-    `no-cache` or `pull`. Without `load`, the image does not go into the engine even if its target says so. `parts` is
-    the beginning of the names of the archives that are to be joined with those of other pieces.
+    `published` maps tags that it has given to digests: who needs their target gets just that image for them. `built`
+    are links that it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`.
+    """
+
+    driver: Driver
+    published: Mapping[str, str] = field(default_factory=dict)
+    built: Collection[Target] = ()
+
+
+def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> dict[str, Any]:
+    """What buildx is told for `piece`.
+
+    Without `load`, the image does not go into the engine even if its target says so. `parts` is the beginning of the
+    names of the archives that are to be joined with those of other pieces.
     """
     platforms = tuple(each.platform for each in piece.platforms)
     within = _within(piece.target, platforms)
-    main = _main(piece, driver, platforms, within)
+    main = _main(piece, setting, platforms, within)
     if not piece.shared:
-        main["output"] = outputs(piece, driver, load=load, parts=parts)
+        main["output"] = outputs(piece, setting.driver, load=load, parts=parts)
     targets = {piece.target.name: main}
     for name, (target, wanted) in within.parts.items():
-        targets[name] = _link(target, wanted, built, within)
+        targets[name] = _link(target, wanted, setting, within)
     return {"target": targets}
 
 
@@ -83,13 +95,13 @@ def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
     return _Within(parts=parts)
 
 
-def _main(piece: BuildPiece, driver: Driver, platforms: tuple[Platform, ...], within: _Within) -> dict[str, Any]:
+def _main(piece: BuildPiece, setting: Setting, platforms: tuple[Platform, ...], within: _Within) -> dict[str, Any]:
     target = piece.target
-    found = _common(target, platforms, within)
+    found = _common(target, platforms, setting, within)
     found["output"] = ["type=cacheonly"]
     if piece.shared:
         found.pop("cache-to", None)
-    elif driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
+    elif setting.driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
         found["tags"] = list(target.tags)
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
@@ -103,22 +115,23 @@ def _is_plain(piece: BuildPiece) -> bool:
     return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
-def _link(target: Target, platforms: Sequence[Platform], built: Collection[Target], within: _Within) -> dict[str, Any]:
+def _link(target: Target, platforms: Sequence[Platform], setting: Setting, within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
-    found = _common(target, platforms, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
-    for name in ("cache-to", *(_BUILT_AGAIN if target in built else ())):
+    found = _common(target, platforms, setting, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
+    again = _BUILT_AGAIN_BY_AN_ENGINE if setting.driver is Driver.DOCKER else _BUILT_AGAIN
+    for name in ("cache-to", *(again if target in setting.built else ())):
         found.pop(name, None)
     return found
 
 
-def check_definition(step: CheckPiece, uploaded: str = "") -> tuple[str, dict[str, Any]]:
+def check_definition(step: CheckPiece, setting: Setting, uploaded: str = "") -> tuple[str, dict[str, Any]]:
     """What buildx is told for a check, and under which name: a build upon the checked target that goes nowhere.
 
     That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`. With
     `uploaded`, the reference of its image in a registry, a command runs upon that, and nothing else is built.
     """
     target = step.target
-    targets = _as_built(target, step.platforms)
+    targets = _as_built(target, step.platforms, setting)
     checked = targets[target.name]
     name = f"{target.name}-check-{step.number}"
     while name in targets:
@@ -130,12 +143,12 @@ def check_definition(step: CheckPiece, uploaded: str = "") -> tuple[str, dict[st
     return name, {"target": targets | {name: _command(step, checked, f"target:{target.name}")}}
 
 
-def _as_built(target: Target, platforms: tuple[Platform, ...]) -> dict[str, dict[str, Any]]:
+def _as_built(target: Target, platforms: tuple[Platform, ...], setting: Setting) -> dict[str, dict[str, Any]]:
     """A target and all that it links to, which the node's cache holds: nothing of it is built anew, or exported."""
     within = _within(target, platforms)
     parts = {target.name: (target, platforms), **within.parts}
-    built = {each for each, _ in parts.values()}
-    found = {name: _link(each, wanted, built, within) for name, (each, wanted) in parts.items()}
+    setting = replace(setting, built={each for each, _ in parts.values()})
+    found = {name: _link(each, wanted, setting, within) for name, (each, wanted) in parts.items()}
     return {name: {key: each[key] for key in each if key != "annotations"} for name, each in found.items()}
 
 
@@ -163,16 +176,23 @@ def _stage(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
     return checked | {"target": stage} | ({"no-cache-filter": [stage]} if fresh else {})
 
 
-def _common(target: Target, platforms: Sequence[Platform], within: _Within) -> dict[str, Any]:
+def _common(target: Target, platforms: Sequence[Platform], setting: Setting, within: _Within) -> dict[str, Any]:
     variant = target.on(platforms)
     found = dict(variant.attributes)
     if "annotations" in found:
         found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
-    if links:
-        found["contexts"] = {**found.get("contexts", {}), **links}
+    contexts = {**_needed(target, setting), **found.get("contexts", {}), **links}
+    if contexts:
+        found["contexts"] = contexts
     names = [str(each) for each in platforms]
     return found | ({"platforms": names} if names else {})
+
+
+def _needed(target: Target, setting: Setting) -> dict[str, str]:
+    """What `FROM` the tags of what `target` needs reads: the images that this run has published, and no others."""
+    tags = {tag: parse_reference(tag) for need in target.needs for tag in need.tags if tag in setting.published}
+    return {name.familiar: f"docker-image://{name.at(setting.published[tag])}" for tag, name in tags.items()}
 
 
 def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:
@@ -241,10 +261,10 @@ def part_of(parts: str, number: int) -> str:
     return f"{parts}.{number}{PART}"
 
 
-def load_definition(piece: BuildPiece, platform: Platform) -> dict[str, Any]:
+def load_definition(piece: BuildPiece, platform: Platform, setting: Setting) -> dict[str, Any]:
     """What buildx is told to load one platform of a piece that has been built: all of it comes from the cache."""
     target = piece.target
-    targets = _as_built(target, (platform,))
+    targets = _as_built(target, (platform,), setting)
     targets[target.name] |= {"tags": list(target.tags), "output": ["type=docker"]}
     return {"target": targets}
 

@@ -156,7 +156,7 @@ class BuildKitRunner:
     def _check(self, step: CheckPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         (built,) = inputs.values()
         with self._forgetting(step.piece.node):
-            return self.builds.check(step, built.outcome.uploaded, reporter)
+            return self.builds.check(step, built.outcome, reporter)
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
         """Put the parts of each archive together; they are gone then."""

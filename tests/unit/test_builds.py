@@ -510,12 +510,12 @@ def test_parts_of_archives_are_told_apart_in_a_shared_call(tmp_path: Path) -> No
 def test_a_check_is_watched_as_its_build_was(tmp_path: Path) -> None:
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
-    builds_of(tmp_path, docker).check(check, "", Recorder())
+    builds_of(tmp_path, docker).check(check, Outcome(), Recorder())
     assert docker.calls[0]["targets"] == ["web-check-1"]
     assert docker.calls[0]["watch"].seconds == 5.0
     stalled = Store(Completed(returncode=1, stdout="", stderr="", stalled=True))
     with pytest.raises(NodeLost, match=r"^node x/local was lost: no progress and no answer within 10\.0s\n"):
-        builds_of(tmp_path, stalled).check(check, "", Recorder())
+        builds_of(tmp_path, stalled).check(check, Outcome(), Recorder())
 
 
 def test_what_was_pushed_without_a_tag_is_known_by_its_digest(tmp_path: Path) -> None:
@@ -534,7 +534,8 @@ def test_a_check_whose_node_was_lost_is_upon_what_was_uploaded(tmp_path: Path) -
         (True, "", "target:web"),
     ):
         docker = Store()
-        builds_of(tmp_path, docker).check(replace(check, lost=lost), uploaded, Recorder())
+        built = Outcome(uploaded=uploaded)
+        builds_of(tmp_path, docker).check(replace(check, lost=lost), built, Recorder())
         definition = json.loads(docker.calls[0]["given"])["target"]
         assert definition["web-check-1"]["contexts"] == {"checked": source}
 
@@ -546,6 +547,6 @@ def test_a_node_that_cannot_be_had_any_more_was_lost(tmp_path: Path) -> None:
     docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}
     builds = builds_of(tmp_path, docker)
     with pytest.raises(NodeLost, match="x/local"):
-        builds.check(check, "", Recorder())
+        builds.check(check, Outcome(), Recorder())
     with pytest.raises(NodeLost, match="x/local"):
         builds.build([check.piece], {}, Recorder())

@@ -10,6 +10,7 @@ import pytest
 
 from mpbake.bake import dump
 from mpbake.buildkit.definition import (
+    Setting,
     annotations_of_index,
     annotations_of_part,
     bake_definition,
@@ -49,7 +50,8 @@ def _pieces(plan: str) -> list[BuildPiece]:
 def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """The definition of a piece by target; `built` names links."""
     links = {link.name: link for link in piece.target.links.values()}
-    definition = bake_definition(piece, driver, [links[name] for name in built])
+    setting = Setting(driver=driver, built=[links[name] for name in built])
+    definition = bake_definition(piece, setting)
     assert list(definition) == ["target"]
     found: dict[str, dict[str, Any]] = definition["target"]
     return found
@@ -352,6 +354,43 @@ def test_a_link_that_this_run_has_built_is_taken_from_the_cache() -> None:
     assert after["web"]["no-cache"] is True
 
 
+def test_an_engine_goes_on_to_pull_since_it_may_have_an_older_image_by_that_name() -> None:
+    (piece,) = pieces_of("platforms = ['linux/arm64']\ncontexts = { base = 'target:base' }", LINKS)
+    base = targets_of(piece, Driver.DOCKER, built=["base"])["base"]
+    assert "no-cache" not in base
+    assert base["pull"] is True
+    more = "checks = [{ run = ['true'] }]\npull = true\nno-cache = true"
+    assert checked(more, driver=Driver.DOCKER)[1]["web"].keys() >= {"pull"}
+    assert checked(more, driver=Driver.DOCKER)[1]["web"].keys().isdisjoint({"no-cache"})
+
+
+NEEDS = """
+    [targets.stem]
+    tags = ["r/stem", "docker.io/library/stem:2", "r/stem:3"]
+    push = true
+    [targets.base]
+    needs = ["stem"]
+    contexts = { "stem:2" = "docker-image://mine" }
+    [targets.other]
+    tags = ["r/other:1"]
+    push = true
+    """
+
+
+def test_from_the_tags_of_what_is_needed_is_from_the_images_that_were_published() -> None:
+    """By the names by which BuildKit looks for them; what the plan says itself goes before."""
+    pieces = pieces_of("platforms = ['linux/amd64']\ncontexts = { base = 'target:base' }\nneeds = ['stem']", NEEDS)
+    (piece,) = (each for each in pieces if each.target.name == "web")
+    digests = {"r/stem": "sha256:1", "docker.io/library/stem:2": "sha256:1", "r/other:1": "sha256:2"}
+    targets = bake_definition(piece, Setting(driver=CONTAINER, published=digests))["target"]
+    published = {
+        "r/stem": "docker-image://r/stem@sha256:1",
+        "stem:2": "docker-image://docker.io/library/stem@sha256:1",
+    }
+    assert targets["web"]["contexts"] == {**published, "base": "target:base"}
+    assert targets["base"]["contexts"] == {**published, "stem:2": "docker-image://mine"}
+
+
 def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:
     (piece,) = [
         step
@@ -510,7 +549,7 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
         dockerfile-inline = "ENV A=${PATH}"
         context = "%{x}"
         """)
-    found = dump(bake_definition(piece, CONTAINER))
+    found = dump(bake_definition(piece, Setting(driver=CONTAINER)))
     assert [found.count(each) for each in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
     assert found.count("${") == 3
 
@@ -539,7 +578,7 @@ def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
 
 def granted(attributes: str, *more: str) -> list[str]:
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", *more)
-    return grants(bake_definition(piece, CONTAINER), lambda path: path)
+    return grants(bake_definition(piece, Setting(driver=CONTAINER)), lambda path: path)
 
 
 @pytest.mark.parametrize(
@@ -608,7 +647,7 @@ def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[s
 def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, found: list[str]) -> None:
     privileged = "[targets.privileged]\nentitlements = ['network.host', 'device']"
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", privileged)
-    assert entitlements(bake_definition(piece, CONTAINER)) == found
+    assert entitlements(bake_definition(piece, Setting(driver=CONTAINER))) == found
 
 
 def test_the_nearest_folder_that_exists_is_granted() -> None:
@@ -627,7 +666,7 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         asked.append(path)
         return path.rpartition("/")[0] or path
 
-    assert grants(bake_definition(piece, CONTAINER), parent) == [
+    assert grants(bake_definition(piece, Setting(driver=CONTAINER)), parent) == [
         "fs.read=/plan",
         "fs.read=/plan/secrets",
         "fs.read=/plan/cache",
@@ -662,10 +701,13 @@ def test_links_are_granted_theirs() -> None:
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def checked(attributes: str, platforms: str = "'linux/amd64'", *, uploaded: str = "") -> tuple[str, dict[str, Any]]:
+def checked(
+    attributes: str, platforms: str = "'linux/amd64'", *, uploaded: str = "", driver: Driver = CONTAINER
+) -> tuple[str, dict[str, Any]]:
     """The definition of the first check of a target."""
     graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
-    name, definition = check_definition(next(step for step in graph.steps if isinstance(step, CheckPiece)), uploaded)
+    check = next(step for step in graph.steps if isinstance(step, CheckPiece))
+    name, definition = check_definition(check, Setting(driver=driver), uploaded)
     return name, definition["target"]
 
 

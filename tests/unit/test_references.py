@@ -100,6 +100,23 @@ def test_registry_and_canonical_name(written: str, registry: str, canonical: str
 
 
 @pytest.mark.parametrize(
+    ("written", "familiar"),
+    [
+        ("web", "web"),
+        ("web:latest", "web"),
+        ("docker.io/library/web:1", "web:1"),
+        ("library/web:1", "web:1"),
+        ("docker.io/library/team/web", "library/team/web"),
+        ("index.docker.io/team/web:1", "team/web:1"),
+        ("localhost:5000/library/web", "localhost:5000/library/web"),
+        ("r.example.com/web:1", "r.example.com/web:1"),
+    ],
+)
+def test_the_name_by_which_buildkit_looks_for_a_context(written: str, familiar: str) -> None:
+    assert parse_reference(written).familiar == familiar
+
+
+@pytest.mark.parametrize(
     ("url", "loopback"),
     [
         ("//localhost", True),
