@@ -381,7 +381,7 @@ def test_from_the_tags_of_what_is_needed_is_from_the_images_that_were_published(
     """By the names by which BuildKit looks for them; what the plan says itself goes before."""
     pieces = pieces_of("platforms = ['linux/amd64']\ncontexts = { base = 'target:base' }\nneeds = ['stem']", NEEDS)
     (piece,) = (each for each in pieces if each.target.name == "web")
-    digests = {"r/stem": "sha256:1", "docker.io/library/stem:2": "sha256:1", "r/other:1": "sha256:2"}
+    digests = {"r/stem:latest": "sha256:1", "docker.io/library/stem:2": "sha256:1", "r/other:1": "sha256:2"}
     targets = bake_definition(piece, Setting(driver=CONTAINER, published=digests))["target"]
     published = {
         "r/stem": "docker-image://r/stem@sha256:1",
