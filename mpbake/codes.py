@@ -133,6 +133,7 @@ class Code(StrEnum):
     DOUBTFUL_VALUE = "doubtful-value"
     CHECK_NEVER_RUN = "check-never-run"
     UNLINKED_BASE = "unlinked-base"
+    FOREIGN_BASE = "foreign-base"
     SHARED_CACHE = "shared-cache"
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
@@ -156,6 +157,7 @@ _WARNINGS = frozenset(
         Code.DOUBTFUL_VALUE,
         Code.CHECK_NEVER_RUN,
         Code.UNLINKED_BASE,
+        Code.FOREIGN_BASE,
         Code.SHARED_CACHE,
         Code.EMULATED,
         Code.INSECURE_NODE,

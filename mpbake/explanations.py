@@ -1635,6 +1635,33 @@ contexts = { base = "target:base" }
 dockerfile-inline = "FROM base"
 """,
         ),
+        Code.FOREIGN_BASE: Explanation(
+            text="A Dockerfile is built `FROM` a linked target that declares a single platform, for others than that. "
+            "Such a target serves all with the one that it has, which is good for files to be copied. What is built "
+            "`FROM` it holds its programs, whatever platform the image says it is for.",
+            wrong="""
+[targets.base]
+platforms = ["linux/amd64"]
+dockerfile-inline = "FROM alpine"
+
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base"
+""",
+            right="""
+[targets.base]
+platforms = ["linux/amd64", "linux/arm64"]
+dockerfile-inline = "FROM alpine"
+
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["example.com/web"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base"
+""",
+        ),
         Code.SHARED_CACHE: Explanation(
             text="Several nodes write one cache, of which only what the last of them wrote stays.",
             wrong="""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mpbake.graph import BuildGraph
     from mpbake.plan import Check, Node, Plan, Target, Variable
+    from mpbake.platforms import Platform
     from mpbake.steps import Step
 
 _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
@@ -140,13 +141,19 @@ def _piece_details(piece: BuildPiece) -> list[str]:
     if piece.spare:
         spare = " or ".join(node.id for node in piece.spare)
         lines.append(f"or EMULATED on {spare}, if it can, when that is done sooner")
-    links = linked_platforms(piece.target, [each.platform for each in piece.platforms])
+    platforms = [each.platform for each in piece.platforms]
+    links = [_linked(link, own, platforms) for link, own in linked_platforms(piece.target, platforms).items()]
     if links:
-        lines.append(f"with {', '.join(link.name for link in links)} (linked)")
+        lines.append(f"with {', '.join(links)} (linked)")
     if piece.shared:
         cache = "the cache of each node that is used" if len(piece.nodes) > 1 else "the node's cache"
         return [*lines, f"into {cache}, for those who link to it"]
     return [*lines, *_results(piece)]
+
+
+def _linked(link: Target, own: Sequence[Platform], platforms: Sequence[Platform]) -> str:
+    """Its name, and what it is built for where that is something else."""
+    return link.name if set(own) <= set(platforms) else f"{link.name} for {', '.join(map(str, own))}"
 
 
 def _where(piece: BuildPiece) -> str:

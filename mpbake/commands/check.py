@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Severity
+from mpbake.commands.bases import foreign_bases, unlinked_bases
 from mpbake.commands.certificates import certificate_problems
 from mpbake.commands.load import load_what_can_be
-from mpbake.commands.paths import missing_paths, unlinked_bases
+from mpbake.commands.paths import missing_paths
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
@@ -78,6 +79,7 @@ def _problems_of(targets: Collection[Target], now: datetime) -> Iterator[Problem
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
     yield from missing_paths(targets)
+    yield from foreign_bases(targets)
     yield from certificate_problems(targets, {}, now)
 
 

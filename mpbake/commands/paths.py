@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
-from mpbake.dockerfiles import images_from
 from mpbake.document import SETTING
 from mpbake.errors import PlanError
-from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded
+from mpbake.files import Kind, is_file, is_folder, kind_of
 from mpbake.graph import linked
 from mpbake.placement import linked_platforms
 from mpbake.references import is_local, parse_fields
@@ -36,46 +34,6 @@ def missing_paths(targets: Iterable[Target]) -> Iterator[Problem]:
     """Every folder and file that `targets`, or what they link to, name and that is not there."""
     for each in _with_links(targets):
         yield from _missing(each)
-
-
-def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
-    """Every FROM in a Dockerfile of `targets` that names another of them to which its target does not link."""
-    read = cache(_images_of)
-    for target in targets.values():
-        for variant, _ in target.sides(()):
-            linked = {_as_image(name) for name in (*variant.links, *variant.attributes.get("contexts", ()))}
-            for name in read(*_dockerfile(variant)):
-                if name in targets and name not in {target.name, *linked}:
-                    yield _unlinked(target, variant, name)
-
-
-def _dockerfile(variant: Variant) -> tuple[str, str]:
-    """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
-    attributes = variant.attributes
-    context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))
-    is_here = is_local(context) and is_local(dockerfile)
-    return str(attributes.get("dockerfile-inline", "")), str(Path(context, dockerfile)) if is_here else ""
-
-
-def _images_of(inline: str, path: str) -> tuple[str, ...]:
-    """What a Dockerfile is built from; of one that cannot be read, nothing: that is told elsewhere, or by buildx."""
-    try:
-        text = inline or (read_bounded(Path(path), pipe=False).decode() if path else "")
-    except (OSError, ValueError):
-        return ()
-    return images_from(text)
-
-
-def _as_image(context: str) -> str:
-    """The short name of the image that a named context stands in for."""
-    return context.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
-
-
-def _unlinked(target: Target, variant: Variant, name: str) -> Problem:
-    message = f'{target.name}: its Dockerfile says FROM {name}, but it does not link to the target "{name}"'
-    hint = f'contexts = {{ {name} = "target:{name}" }}; if an image from elsewhere is meant, write where it is from'
-    key = variant.where(("contexts",))
-    return Problem(code=Code.UNLINKED_BASE, key=key, message=message, hint=hint, culprit=name)
 
 
 def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:

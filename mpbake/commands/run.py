@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
+from mpbake.commands.bases import foreign_bases
 from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import check_placements, graph_of, load, placed, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
@@ -122,7 +123,8 @@ class _Run:
         lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
         graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)
-        for warning in (*unset, *warnings, *self._left_out(lost, graph)):
+        foreign = (each.message for each in foreign_bases(chosen.targets))
+        for warning in (*unset, *foreign, *warnings, *self._left_out(lost, graph)):
             self.reporting.handle(Warned(message=warning))
         return graph
 

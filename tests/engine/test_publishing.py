@@ -282,3 +282,22 @@ def test_a_registry_with_a_certificate_of_its_own(
     assert "\n  = this machine does not trust the registry's certificate: add its CA to" in refused.stderr
     assert done.returncode == 0, done.stderr
     assert locked.client.manifest(f"{unique}:1") == locked.client.manifest(f"{unique}/copy:1")
+
+
+def test_an_image_whose_base_is_of_another_platform_is_warned_of(
+    testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
+) -> None:
+    plan = plan_of(testbed, "two", [f"{repository}:1"], 'contexts = { base = "target:base" }')
+    base = f"""
+[targets.base]
+platforms = ["linux/amd64"]
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+"""
+    (tmp_path / "build.toml").write_text(plan.replace(f"FROM {testbed.env()['BASE_IMAGE']}", "FROM base") + base)
+
+    done = run_mpbake(["run", "web"])
+
+    assert done.returncode == 0, done.stderr
+    warning = "warning: web: its Dockerfile says FROM base, which is built for linux/amd64 only"
+    assert warning in done.stderr
+    assert "with base for linux/amd64 (linked)" in run_mpbake(["plan", "web"]).stdout

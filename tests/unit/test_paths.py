@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.commands.load import load
-from mpbake.commands.paths import check_paths, unlinked_bases, unset_variables
+from mpbake.commands.paths import check_paths, unset_variables
 from mpbake.errors import PlanError
 from mpbake.options import Options
 from tests.unit.plans import in_short, resolve_text, text
@@ -206,29 +206,3 @@ def test_secrets_whose_variable_is_not_set() -> None:
         "web: secret c is empty: GONE is not set",
         "base: secret deep is empty: DEEP is not set",
     ]
-
-
-# --- what a Dockerfile is built from ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("dockerfile", "attributes", "unlinked"),
-    [
-        ("FROM base", "", ["base"]),
-        ("FROM base", "context = 'missing'", []),
-        ("FROM base AS one\nFROM one", "", ["base"]),
-        ("FROM other AS base\nFROM base", "", []),
-        ("FROM web", "", []),
-        ("FROM docker.io/library/base\nFROM base:1\nFROM $base", "", []),
-        ("FROM base", "contexts = { base = 'target:base' }", []),
-        ("FROM base", "contexts = { 'docker.io/library/base:latest' = 'docker-image://alpine' }", []),
-        ("FROM scratch", "dockerfile-inline = 'FROM base'", ["base"]),
-        ("FROM base", "platforms = ['linux/amd64']\nplatform.'linux/amd64'.target = 'x'", ["base"]),
-    ],
-)
-def test_a_base_that_is_not_linked(folder: Path, dockerfile: str, attributes: str, unlinked: list[str]) -> None:
-    (folder / "Dockerfile").write_text(dockerfile)
-    base = "[targets.base]\ndockerfile-inline = 'FROM scratch'"
-    (folder / "build.toml").write_text(f"version = 1\n{base}\n[targets.web]\n{attributes}\n")
-    _, plan = load(Options(), world(folder))
-    assert [each.culprit for each in unlinked_bases(plan.targets)] == unlinked

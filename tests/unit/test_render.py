@@ -118,6 +118,21 @@ linux/arm64
         """)
 
 
+def test_a_link_that_serves_all_with_its_only_platform_says_which() -> None:
+    plan = """
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = { files = "target:files", base = "target:base" }
+        [targets.files]
+        platforms = ["linux/amd64"]
+        [targets.base]
+        """
+    found = printed(plan + TWO_NODES.replace("\n", "\n        "), "web")
+    with_links = [line.strip() for line in found.splitlines() if "(linked)" in line]
+    assert with_links == ["with files, base (linked)", "with files for linux/amd64, base (linked)"]
+
+
 def test_how_a_platform_is_built_is_said_once_where_it_is_the_same() -> None:
     plan = """
         [targets.web]
