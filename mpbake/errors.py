@@ -11,7 +11,7 @@ from mpbake.codes import Severity
 from mpbake.text import LONGEST_NAME, count, marked, one_line, printable, short_name, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mpbake.codes import Code
 
@@ -104,6 +104,14 @@ class MpbakeError(Exception):
         """Message and remedy, printable."""
         remedy = f"\n  = {printable(self.hint)}" if self.hint else ""
         return printable(self.message) + remedy
+
+
+_WORST_FIRST = (3, 5, 4, 1)
+
+
+def worst(codes: Collection[int]) -> int:
+    """Which of several exit codes counts: what somebody has to mend goes before what may be better by itself."""
+    return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
 class PlanError(MpbakeError):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error, worst
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
 
@@ -260,15 +260,15 @@ def as_required(error: MpbakeError, node: Node) -> MpbakeError:
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:
     """What the process returns: a signal first, then a wrong plan, then what is out of reach, then what failed.
 
-    When some targets were built and another one's own build failed, that failure is what counts. It is 0 only when
-    everything was done.
+    When others were built and one target's own build failed, that failure is what counts. It is 0 only when everything
+    was done.
     """
     if signal:
         return 128 + signal
     results = tuple(results)
-    codes = {result.error.exit_code for result in results if result.error is not None}
-    built = any(isinstance(each.step, BuildPiece) and each.status is StepStatus.DONE for each in results)
-    if 1 in codes and built:
+    pieces = [(each, each.step.target) for each in results if isinstance(each.step, BuildPiece)]
+    failed = {target for each, target in pieces if each.error is not None and each.error.exit_code == 1}
+    if failed and any(each.built and target not in failed for each, target in pieces):
         return 1
     undone = any(each.status is not StepStatus.DONE for each in results)
-    return next((code for code in (3, 5, 1) if code in codes), int(undone))
+    return worst({each.error.exit_code for each in results if each.error is not None}) or int(undone)

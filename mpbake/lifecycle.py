@@ -159,7 +159,8 @@ def own(node: Node, found: Made | None, remove: str) -> Made | None:
     if found is not None and not found.mark:
         raise UsageError(
             f"{node.id}: a {MADE[node.driver].value} {found.name} exists that mpbake did not make; it is left as it is",
-            hint=f"rename the builder or the node, or remove it: {remove} {found.name}",
+            hint="rename the builder or the node, use its builder (external = true), "
+            f"or remove it: {remove} {found.name}",
         )
     return found
 

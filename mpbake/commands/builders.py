@@ -16,7 +16,7 @@ from mpbake.buildkit.tools import open_tools, side_by_side
 from mpbake.commands.abilities import check_builders
 from mpbake.commands.load import load
 from mpbake.commands.signals import stoppable, stopped_by_signals
-from mpbake.errors import MpbakeError, UsageError
+from mpbake.errors import MpbakeError, UsageError, worst
 from mpbake.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
@@ -143,8 +143,7 @@ def _told(errors: Iterable[list[MpbakeError]], world: World) -> int:
     """Tell errors; the exit code: what is wrong with the plan comes before what does not answer."""
     every = [error for each in errors for error in each]
     world.stderr.writelines(f"error: {error}\n" for error in every)
-    codes = {error.exit_code for error in every}
-    return next((code for code in (3, 5, 4, 1) if code in codes), 0)
+    return worst({error.exit_code for error in every})
 
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:

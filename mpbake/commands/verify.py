@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit import open_verification
 from mpbake.commands.load import load, selected
 from mpbake.commands.signals import stoppable, stopped_by_signals
-from mpbake.errors import BuildFailed, Cancelled, MpbakeError, UsageError
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, UsageError, worst
 from mpbake.expected import expected_of
 from mpbake.published import read_published
 from mpbake.references import parse_reference
@@ -56,7 +56,7 @@ def _compare(options: Options, world: World, stop: StopRequest) -> int:
     world.stderr.writelines(f"error: {each.target}: {error}\n" for each, error in errors)
     if any(different for _, different in told):
         return BuildFailed.exit_code
-    return max((error.exit_code for _, error in errors), default=0)
+    return worst({error.exit_code for _, error in errors})
 
 
 def _found(asked: Iterable[Expected], world: World, stop: StopRequest) -> list[list[Difference] | MpbakeError]:

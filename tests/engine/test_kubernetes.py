@@ -134,7 +134,8 @@ def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
     for command, code in ((("builders", "up"), 3), (("run", "web"), 3), (("builders", "rm"), 3)):
         said = mpbake(*command, code=code).stderr
         assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it is left as it is" in said
-        assert f"= rename the builder or the node, or remove it: kubectl delete deployment {name}-one" in said
+        assert "= rename the builder or the node, use its builder (external = true), or remove it: " in said
+        assert f" or remove it: kubectl delete deployment {name}-one\n" in said
     assert cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json") == before
     assert cluster.builds(f"{name}-one") == []
 

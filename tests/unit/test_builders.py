@@ -158,7 +158,8 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     assert errors == [
         text("""
             ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
-              = rename the builder or the node, or remove it: docker rm -f buildx_buildkit_ci-local
+              = rename the builder or the node, use its builder (external = true), \
+or remove it: docker rm -f buildx_buildkit_ci-local
             """)
     ]
     assert not [each for each in engine.commands if each.endswith("--bootstrap")]

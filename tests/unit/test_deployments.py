@@ -148,7 +148,8 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
     assert errors == [
         text("""
             k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
-              = rename the builder or the node, or remove it: kubectl --namespace=ci delete deployment k-n
+              = rename the builder or the node, use its builder (external = true), \
+or remove it: kubectl --namespace=ci delete deployment k-n
             """)
     ]
     assert cluster.commands == [], "buildx would use it"

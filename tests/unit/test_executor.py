@@ -22,7 +22,7 @@ from tests.unit.graphs import graph_of_text, graphs
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -674,10 +674,20 @@ def name_of(step: Step) -> str:
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
-def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> Iterable[StepResult]:
-    """A result for each error, of steps of one kind; None is success."""
-    step = next(each for each in graph_of_text(CHAIN).steps if isinstance(each, kind))
-    return [StepResult(step=step, status=FAILED if error else DONE, error=error) for error in errors]
+def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> list[StepResult]:
+    """A result for each error, of a step of one kind of a target of its own; None is success."""
+    plan = "".join(
+        f"""
+    [targets.t{number}]
+    tags = ["r/t:{number}", "s/t:{number}"]
+    push = true
+    checks = [{{ run = ["true"] }}]
+    """
+        for number in range(len(errors))
+    )
+    steps = (each for each in graph_of_text(plan).steps if isinstance(each, kind))
+    paired = zip(steps, errors, strict=True)
+    return [StepResult(step=step, status=FAILED if error else DONE, error=error) for step, error in paired]
 
 
 FAILURE, GONE, WRONG, LOCKED = BuildFailed(""), Unreachable(""), UsageError(""), LockHeld("")
@@ -707,6 +717,20 @@ def test_exit_codes(errors: tuple[MpbakeError | None, ...], code: int) -> None:
     assert exit_code(results_of(*errors)) == code
     assert exit_code(iter(results_of(*errors))) == code
     assert exit_code(results_of(*errors), signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize("kind", [CheckPiece, Publish, Verify])
+def test_only_a_build_that_failed_counts_more_than_what_is_wrong_or_does_not_answer(kind: type[Step]) -> None:
+    built = results_of(None, None, None)
+    for errors, code in (((FAILURE, GONE), 5), ((FAILURE, WRONG), 3), ((FAILURE, None), 1)):
+        assert exit_code([*built, *results_of(*errors, kind=kind)]) == code
+
+
+def test_a_target_of_which_one_piece_failed_is_no_other_that_was_built() -> None:
+    (built,) = results_of(None)
+    failed = StepResult(step=built.step, status=FAILED, error=FAILURE)
+    (gone,) = results_of(GONE)
+    assert exit_code([built, failed, gone]) == 5
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])

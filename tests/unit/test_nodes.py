@@ -419,7 +419,8 @@ def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
         nodes.ready(CONTAINER)
     assert str(caught.value) == text("""
         ci/Local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
-          = rename the builder or the node, or remove it: docker rm -f buildx_buildkit_ci-local
+          = rename the builder or the node, use its builder (external = true), \
+or remove it: docker rm -f buildx_buildkit_ci-local
         """)
     assert len(docker.commands) == 1
 

@@ -69,7 +69,8 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     assert errors == [
         text("""
             ci: a builder ci is in buildx's store that mpbake did not make; it is left as it is
-              = rename yours, or take that one out and keep what it uses: docker buildx rm --keep-daemon ci
+              = rename yours, use that one (external = true), or take it out and keep what it uses: \
+docker buildx rm --keep-daemon ci
             """)
     ]
     assert json.loads(path.read_text()) == entry
