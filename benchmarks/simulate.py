@@ -148,7 +148,7 @@ class Simulation:
         self.now, _, step = heapq.heappop(self._ends)
         began = time.perf_counter()
         if isinstance(step, BootstrapNode) and step.node.id in self.gone:
-            self.schedule.again(step, self.now, lost=True)
+            self.schedule.try_again(step, self.now, lost=True)
         else:
             self.schedule.finish(step, StepStatus.DONE)
             self._done |= {self.schedule.origin(step)} if isinstance(step, BuildPiece) else set()
@@ -161,7 +161,7 @@ class Simulation:
         heapq.heapify(self._ends)
         began = time.perf_counter()
         for _, _, step in lost:
-            if not self.schedule.again(step, when, lost=True):
+            if not self.schedule.try_again(step, when, lost=True):
                 sys.exit(f"{step.key} is lost with its node")
         self.deciding += time.perf_counter() - began
         self.moved += len(lost)

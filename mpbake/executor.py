@@ -143,14 +143,14 @@ class _Run:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
             case BuildPiece() if isinstance(error, Disturbed):
-                return self._executor.schedule.apart(step)
+                return self._executor.schedule.try_alone(step)
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
             case CheckPiece():
                 repeatable, lost = isinstance(error, Unreachable), isinstance(error, NodeLost)
             case _:
                 return False
-        return repeatable and self._executor.schedule.again(step, self._executor.clock(), lost=lost)
+        return repeatable and self._executor.schedule.try_again(step, self._executor.clock(), lost=lost)
 
     def _give_up_stranded(self, cause: StepResult, *, put_off: bool) -> None:
         """What there is no node for any more never starts.
@@ -158,7 +158,7 @@ class _Run:
         Where `cause`, whose node was the last for it, goes on elsewhere, the first of these has failed in its place; so
         it has where the node of `cause` is well, but turns out not to emulate what the nodes did that were lost before.
         """
-        steps = self._executor.schedule.stranded()
+        steps = self._executor.schedule.take_stranded()
         error = cause.error if put_off else self._unaided(steps[0]) if steps and cause.error is None else None
         if steps and error is not None and cause.status is not StepStatus.CANCELLED:
             cause = StepResult(step=steps[0], status=StepStatus.FAILED, error=error)

@@ -95,7 +95,7 @@ class BuildKitRunner:
         """End every docker process; see StepRunner."""
         self.docker.cancel()
 
-    def probe(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
+    def make_ready(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
         """Make `nodes` ready, side by side, and tell what they are, by node id.
 
         A node that cannot be reached is silent. One that fails otherwise, since something must be mended, is left out:

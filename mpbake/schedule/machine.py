@@ -306,14 +306,14 @@ class Schedule:
 
     # --- trying again ---------------------------------------------------------------------------------------------
 
-    def apart(self, piece: BuildPiece) -> bool:
+    def try_alone(self, piece: BuildPiece) -> bool:
         """Whether `piece`, which failed only because another one of its call did, is built again, by itself."""
         if self._fleet.is_hopeless(self._template(piece)):
             return False
         self._put_back(piece)
         return True
 
-    def again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
+    def try_again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
         """Whether `step`, which failed, is tried again; if not, it is to be finished.
 
         With `lost` its node is to blame, which is then left alone for a while. A piece may move to each of its other
@@ -373,7 +373,7 @@ class Schedule:
         self._line_up([origin])
         self._release(host)
 
-    def stranded(self) -> tuple[Step, ...]:
+    def take_stranded(self) -> tuple[Step, ...]:
         """The steps that will never start, since the last of their nodes, or one that is required, was given up."""
         pieces = self._stranded_pieces()
         checks, self._stranded_checks = self._stranded_checks, []

@@ -69,7 +69,7 @@ class Run:
             for step in new:
                 if isinstance(step, BootstrapNode) and step.node.id not in self.dead:
                     self.schedule.finish(step, DONE, platforms=self.reports)
-                elif isinstance(step, BootstrapNode) and not self.schedule.again(step, self.now, lost=True):
+                elif isinstance(step, BootstrapNode) and not self.schedule.try_again(step, self.now, lost=True):
                     self.schedule.finish(step, FAILED)
         return [shown(step) for step in started if not isinstance(step, BootstrapNode)]
 
@@ -83,7 +83,7 @@ class Run:
 
     def lose(self, name: str) -> bool:
         """The node of a step goes away."""
-        return self.schedule.again(self.step(name), self.now, lost=True)
+        return self.schedule.try_again(self.step(name), self.now, lost=True)
 
 
 def shown(step: Step) -> str:
@@ -161,8 +161,8 @@ def test_a_cancelled_bootstrap_takes_the_others_along() -> None:
     schedule = Schedule(graph)
     (bootstrap,) = schedule.start()
     assert schedule.finish(bootstrap, CANCELLED) == ()
-    assert schedule.stranded() == graph.steps[1:]
-    assert schedule.stranded() == ()
+    assert schedule.take_stranded() == graph.steps[1:]
+    assert schedule.take_stranded() == ()
     assert schedule.finished
 
 
@@ -518,7 +518,7 @@ def test_what_no_node_runs_natively_any_more_is_emulated(
     if "tool" in names:
         assert run.end("tool") == ["w1 on intel"]
     assert run.now == 0.0
-    assert run.schedule.stranded() == ()
+    assert run.schedule.take_stranded() == ()
     assert run.end("w1") == []
     assert run.schedule.finished
 
@@ -539,7 +539,7 @@ def test_a_node_that_may_be_back_before_an_emulation_would_be_done_is_waited_for
 def test_what_neither_its_own_node_nor_another_can_build_is_given_up() -> None:
     run = dead(MIXED, "w1", "w2", "tool", reports="linux/amd64")
     assert run.start() == ["tool on intel"]
-    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w1", "w2"]
+    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w1", "w2"]
     assert run.end("tool") == []
     assert run.schedule.finished
 
@@ -549,7 +549,7 @@ def test_what_is_emulated_is_given_up_with_the_last_node_that_does() -> None:
     assert run.start() == ["w1 on intel"]
     assert not run.lose("w1"), "no node is left"
     run.schedule.finish(run.step("w1"), FAILED)
-    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w2"]
+    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w2"]
     assert run.schedule.finished
 
 
@@ -557,7 +557,7 @@ def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
     schedule = dead(MIXED, "w1", retries=1).schedule
     for now, back in ((0.0, FIRST_PAUSE), (1.5, FIRST_PAUSE), (FIRST_PAUSE, 1.5 + FIRST_PAUSE)):
         (bootstrap,) = schedule.start(now)
-        assert schedule.again(bootstrap, now, lost=True)
+        assert schedule.try_again(bootstrap, now, lost=True)
         assert schedule.wakes_at == back
     assert keys(schedule.start(1.5 + FIRST_PAUSE)) == ["bootstrap x/intel"]
 
@@ -565,9 +565,9 @@ def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
 def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
     run = dead(MIXED.replace("nodes.arm = {", "nodes.arm = { required = true,"), "w1", retries=4)
     (bootstrap,) = run.schedule.start()
-    assert not run.schedule.again(bootstrap, lost=True)
+    assert not run.schedule.try_again(bootstrap, lost=True)
     run.schedule.finish(bootstrap, FAILED)
-    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["w1"]
+    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w1"]
     assert run.schedule.finished
 
 
@@ -674,7 +674,7 @@ def test_a_piece_that_failed_with_others_is_built_by_itself() -> None:
     run = Run(MANY, "w1", "w2", "w3", seconds={"w1": [1.0], "w2": [1.0], "w3": [1.0]})
     assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
     for name in ("w1", "w3"):
-        run.schedule.apart(run.step(name))  # type: ignore[arg-type]
+        run.schedule.try_alone(run.step(name))  # type: ignore[arg-type]
     run.schedule.finish(run.step("w2"), FAILED)
     assert run.start() == ["w1 on a", "w3 on a"]
     assert run.schedule.calls == []
@@ -702,11 +702,11 @@ def test_a_node_that_cannot_be_had_is_left_out_and_tried_again_later() -> None:
     assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
     for step in boots[1:]:
         schedule.finish(step, DONE)
-    assert schedule.again(boots[0], 10.0, lost=True)
+    assert schedule.try_again(boots[0], 10.0, lost=True)
     assert sorted(map(shown, schedule.start(10.0))) == ["pie4 on c", "pie5 on b"]
     assert schedule.wakes_at == 10 + FIRST_PAUSE
     assert schedule.start(10.0 + FIRST_PAUSE) == [boots[0]]
-    assert schedule.again(boots[0], 20.0, lost=True)
+    assert schedule.try_again(boots[0], 20.0, lost=True)
     assert schedule.wakes_at == 20 + 2 * FIRST_PAUSE
     assert schedule.start(30.0) == [boots[0]]
     schedule.finish(boots[0], DONE)
@@ -731,13 +731,13 @@ def test_a_node_is_given_up_in_the_end() -> None:
         for step in boots:
             if step.node.name == "a":
                 tries += 1
-                assert schedule.again(step, now, lost=True)
+                assert schedule.try_again(step, now, lost=True)
             else:
                 schedule.finish(step, DONE)
         now = schedule.wakes_at or now
     assert tries == TRIES
     assert schedule.wakes_at is None
-    assert schedule.stranded() == ()
+    assert schedule.take_stranded() == ()
 
 
 def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
@@ -745,9 +745,9 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
     graph = graph_of_text(plan, "pie1", "pie2")
     schedule = Schedule(graph)
     (bootstrap,) = schedule.start()
-    assert not schedule.again(bootstrap, lost=True)
+    assert not schedule.try_again(bootstrap, lost=True)
     assert schedule.finish(bootstrap, FAILED) == ()
-    assert schedule.stranded() == graph.steps[1:]
+    assert schedule.take_stranded() == graph.steps[1:]
     assert schedule.finished
 
 
@@ -776,7 +776,7 @@ def test_a_required_node_is_not_done_without() -> None:
     assert run.start() == ["pie1 on a", "pie4 on c", "pie5 on b"]
     assert not run.lose("pie1")
     assert run.schedule.finish(run.step("pie1"), FAILED) == ()
-    assert [step.key.split()[1] for step in run.schedule.stranded()] == ["pie2"]
+    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["pie2"]
     assert run.end("pie5") == []
     assert run.end("pie4") == []
     assert run.schedule.finished
@@ -798,9 +798,9 @@ def test_a_piece_moves_to_each_of_its_nodes_and_is_then_retried_so_often(retries
 def test_a_failed_build_is_repeated_within_its_retries() -> None:
     run = Run(POOL.replace("[targets._t]", "[targets._t]\n    retries = 1"), "pie1")
     run.start()
-    assert run.schedule.again(run.step("pie1"))
+    assert run.schedule.try_again(run.step("pie1"))
     assert run.start() == ["pie1 on a"]
-    assert not run.schedule.again(run.step("pie1"))
+    assert not run.schedule.try_again(run.step("pie1"))
     assert run.end("pie1", FAILED) == []
     assert run.schedule.finished
 
@@ -810,9 +810,9 @@ def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
     run.start()
     for _ in range(20):
         while running := run.schedule.running:
-            if not run.schedule.again(running[0], run.now, lost=True):
+            if not run.schedule.try_again(running[0], run.now, lost=True):
                 run.schedule.finish(running[0], FAILED)
-            run.schedule.stranded()
+            run.schedule.take_stranded()
         run.now = run.schedule.wakes_at or run.now
         run.start()
     assert run.schedule.finished
@@ -884,7 +884,7 @@ def test_a_check_on_a_required_node_is_not_done_again(checking: Callable[..., Ru
     run = checking(plan.replace("nodes.a = {", "nodes.a = { required = true,"), retries=3)
     assert not run.lose("check")
     assert keys(run.schedule.finish(run.step("check"), FAILED)) == ["publish pie1", "verify pie1"]
-    assert run.schedule.stranded() == ()
+    assert run.schedule.take_stranded() == ()
     assert run.schedule.finished
 
 
@@ -906,9 +906,9 @@ def test_a_check_moves_as_often_as_a_piece_and_is_then_retried(
 
 def test_a_check_whose_registry_does_not_answer_is_retried_out_of_the_cache() -> None:
     run = checking(retries=1)
-    assert run.schedule.again(run.step("check"))
+    assert run.schedule.try_again(run.step("check"))
     assert run.start() == ["check pie1 on a"]
-    assert not run.schedule.again(run.step("check"))
+    assert not run.schedule.try_again(run.step("check"))
 
 
 def test_a_check_that_waits_for_its_own_node_is_given_up_with_it() -> None:
@@ -918,7 +918,7 @@ def test_a_check_that_waits_for_its_own_node_is_given_up_with_it() -> None:
     run.now = FIRST_PAUSE
     (bootstrap,) = run.schedule.start(run.now)
     run.schedule.finish(bootstrap, FAILED)
-    assert keys(run.schedule.stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert keys(run.schedule.take_stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
     assert run.start() == []
     assert run.schedule.finished
 
@@ -928,7 +928,7 @@ def test_a_check_that_waits_for_an_equal_node_has_the_choice_again_when_that_is_
     run.lose("check")
     (bootstrap,) = run.schedule.start(run.now)
     run.schedule.finish(bootstrap, FAILED)
-    assert run.schedule.stranded() == ()
+    assert run.schedule.take_stranded() == ()
     assert run.start() == ["check pie1 on c, once lost"]
 
 
@@ -965,7 +965,7 @@ def test_a_piece_that_ends_on_a_node_that_is_given_up_is_checked_there_all_the_s
     run.start()
     assert not run.lose("pie2")
     run.schedule.finish(run.step("pie2"), FAILED)
-    assert run.schedule.stranded() == ()
+    assert run.schedule.take_stranded() == ()
     assert run.end("pie1", uploaded=True) == ["check pie1 on a, once lost"]
     assert not run.lose("check")
 
@@ -983,14 +983,21 @@ def test_a_check_that_waits_for_a_node_is_abandoned_with_the_rest() -> None:
 
 
 def test_a_check_that_passes_shows_that_its_node_is_well() -> None:
-    run = Run(ALONE.replace("RETRIES", "1"), "pie1", "pie2")
+    later = """
+    [targets.later]
+    inherits = ["_t"]
+    needs = ["pie1"]
+    """
+    run = Run(ALONE.replace("RETRIES", "1") + later, "later")
     run.start()
-    for name in ("pie1", "pie2"):
-        run.end(name)
-        assert run.lose("check"), "not lost twice in a row"
-        run.now += FIRST_PAUSE
-        assert f"check {name} on a, once lost" in run.start()
-        run.end("check")
+    run.end("pie1")
+    assert run.lose("check")
+    run.now = FIRST_PAUSE
+    assert run.start() == ["check pie1 on a, once lost"]
+    assert run.end("check") == ["publish pie1"]
+    assert run.end("publish") == ["verify pie1"]
+    assert run.end("verify") == ["later on a"]
+    assert run.lose("later"), "not lost twice in a row"
 
 
 LAST = """
@@ -1023,12 +1030,12 @@ def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, requir
             assert run.lose("q")
             run.now = FIRST_PAUSE
             (bootstrap,) = run.schedule.start(run.now)
-            assert not run.schedule.again(bootstrap, run.now, lost=True)
+            assert not run.schedule.try_again(bootstrap, run.now, lost=True)
             run.schedule.finish(bootstrap, FAILED)
-        assert keys(run.schedule.stranded()) == ([] if required else ["build q linux/amd64 on x/a"])
+        assert keys(run.schedule.take_stranded()) == ([] if required else ["build q linux/amd64 on x/a"])
         piece = run.step("p")
         assert isinstance(piece, BuildPiece)
-        assert not (run.schedule.apart(piece) if disturbed else run.schedule.again(piece, run.now))
+        assert not (run.schedule.try_alone(piece) if disturbed else run.schedule.try_again(piece, run.now))
         run.schedule.finish(piece, FAILED)
         assert run.schedule.finished
 
@@ -1076,9 +1083,9 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
         origin = schedule.origin(step)
         if repeats and isinstance(step, BuildPiece) and origin not in apart and data.draw(st.booleans()):
             apart.add(origin)
-            again = schedule.apart(step)
+            again = schedule.try_alone(step)
         else:
-            again = repeats and schedule.again(step, now, lost=lost or isinstance(step, BootstrapNode))
+            again = repeats and schedule.try_again(step, now, lost=lost or isinstance(step, BootstrapNode))
         if not again:
             uploaded |= {origin} if data.draw(st.booleans()) else set()
             said = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
@@ -1086,7 +1093,7 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
                 ended[origin] = status
             ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
-        given_up = new(schedule.stranded(), ended, schedule)
+        given_up = new(schedule.take_stranded(), ended, schedule)
         assert all(_is_impossible(schedule, each) for each in given_up if _was_ready(graph, each, ended))
         ended |= dict.fromkeys(given_up, SKIPPED)
     assert {step for step in graph.steps if not step_is_shared(step)} <= set(ended)
