@@ -13,7 +13,7 @@ from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, Ste
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -88,6 +88,7 @@ class _Run:
         self.results: dict[Step, StepResult] = {}
         self._mailbox: queue.SimpleQueue[list[StepResult]] = queue.SimpleQueue()
         self._losses: dict[str, MpbakeError] = {}
+        self._moved: dict[Step, dict[str, None]] = {}
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
         schedule = self._executor.schedule
@@ -118,10 +119,13 @@ class _Run:
             self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
+            moved = self._moved.setdefault(executor.schedule.origin(result.step), {})
+            moved.update(dict.fromkeys(_moved(result.step, error)))
             is_given_up = executor.schedule.is_given_up(result.step)
             executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
-            result = _with_reason(result)
+            earlier = self._moved.get(executor.schedule.origin(result.step), ())
+            result = _with_earlier(_with_reason(result), earlier)
             self._tell([result])
             said = result.outcome
             given_up = executor.schedule.finish(
@@ -238,6 +242,18 @@ def _with_reason(result: StepResult) -> StepResult:
     if node is None or result.error is None or not node.required:
         return result
     return replace(result, error=as_required(result.error, node))
+
+
+def _with_earlier(result: StepResult, earlier: Collection[str]) -> StepResult:
+    """`result`, which is final and not good, knowing which tags an `earlier` try of its step has given."""
+    others = tuple(tag for tag in earlier if tag not in result.outcome.tags)
+    if result.status is StepStatus.DONE or not others:
+        return result
+    error = result.error
+    if error is not None:
+        message = f"{error.message}\nmoved at an earlier try: {', '.join(others)}"
+        error = type(error)(message, hint=error.hint).after((*error.moved, *others))
+    return replace(result, error=error, outcome=replace(result.outcome, tags=(*result.outcome.tags, *others)))
 
 
 def _lost_node(result: StepResult) -> Node | None:

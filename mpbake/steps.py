@@ -196,7 +196,8 @@ class StepStatus(StrEnum):
 class Outcome:
     """What a runner reports of a step that succeeded, or `unsure` of one that was stopped.
 
-    `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index;
+    `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index; `kept` is
+    what a built image is called in the store of an engine, by its content;
     `uploaded` the reference by digest of what a registry has already, without a tag; `upon` the digests, by tag, of
     the images that were published for a piece before, which it may be built upon; `node` the node that did it;
     `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
@@ -206,6 +207,7 @@ class Outcome:
 
     digest: str = ""
     index: bool = False
+    kept: str = ""
     uploaded: str = ""
     upon: Mapping[str, str] = field(default_factory=dict)
     node: str = ""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.bake import dump
-from mpbake.buildkit.complaints import moved_by
+from mpbake.buildkit.complaints import moved_by, stopped_text
 from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update, target_of
-from mpbake.errors import Cancelled
+from mpbake.errors import Cancelled, system_error
 from mpbake.events import StepAdvanced, StepSaid
-from mpbake.steps import BuildPiece
+from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +47,12 @@ class BakeCall:
     watch: Watch | None = None
     complaint: Callable[[], Unreachable | None] = lambda: None
 
+    @property
+    def tags(self) -> list[str]:
+        """The tags that it gives by itself."""
+        pieces = [step for step in self.steps.values() if isinstance(step, BuildPiece)]
+        return [tag for piece in pieces if piece.delivery is Delivery.TAGS for tag in piece.target.tags]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bake:
@@ -58,7 +64,10 @@ class Bake:
     hide: Callable[[str], str] = field(default=str)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make the call, and tell `reporter` how it goes. Raises Cancelled, unsure of what it exported; Unreachable."""
+        """Make the call, and tell `reporter` how it goes.
+
+        Raises Cancelled, unsure of what it exported; Unreachable; MpbakeError where the log cannot be written.
+        """
         ready = call.ready
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(call.metadata)] if call.metadata else []
@@ -77,9 +86,13 @@ class Bake:
                     watch=call.watch,
                 )
         except Cancelled as stop:
-            tags = [tag for step in call.steps.values() if isinstance(step, BuildPiece) for tag in step.target.tags]
-            moved = moved_by(follower.progress, tags)
+            moved = moved_by(follower.progress, call.tags)
             raise Cancelled(stop.message, unsure=follower.progress.exporting).after(moved) from stop
+        except OSError as failure:
+            error = system_error(failure, str(call.log))
+            told = f"\n{stopped_text(call.tags, follower.progress)}" if call.tags else ""
+            moved = moved_by(follower.progress, call.tags)
+            raise type(error)(error.message + told, hint=error.hint).after(moved) from failure
         return found, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,17 @@ from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
 from mpbake.buildkit.progress import target_of
 from mpbake.drivers import unable
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
+from mpbake.errors import (
+    BuildFailed,
+    Cancelled,
+    Disturbed,
+    MpbakeError,
+    NodeLost,
+    Unreachable,
+    UsageError,
+    system_error,
+)
+from mpbake.events import Warned
 from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.references import parse_reference
@@ -47,6 +58,8 @@ if TYPE_CHECKING:
 
 _PROBE = 20.0
 """Seconds in which a node must answer after a build that failed for no clear reason."""
+_SHORTEST = 1.0
+"""Seconds that a call has when it is made again, however little is left of its target's timeout."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,12 +148,22 @@ class Builds:
         found, progress = self._run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)
-        _keep(metadata, log.with_suffix(".json"), self.bake.hide)
+        self._keep(metadata, log.with_suffix(".json"), reporter)
         return {
             piece: self._load(piece, load, setting, call, reporter)
             or replace(_outcome(piece, load, ready, metadata, log), upon=setting.published)
             for piece, load in loads.items()
         }
+
+    def _keep(self, metadata: Path, path: Path, reporter: Reporter) -> None:
+        """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
+        try:
+            said = metadata.read_text(encoding="utf-8", errors="replace")
+            path.write_text(self.bake.hide(said), encoding="utf-8")
+        except FileNotFoundError:
+            pass
+        except OSError as failure:  # what was built is built
+            reporter.handle(Warned(message=system_error(failure, str(path)).message))
 
     def _load(
         self, piece: BuildPiece, load: Load, setting: Setting, built: BakeCall, reporter: Reporter
@@ -166,15 +189,15 @@ class Builds:
     # --- checks ---------------------------------------------------------------------------------------------------
 
     def check(self, step: CheckPiece, built: Outcome, reporter: Reporter) -> Outcome:
-        """Run a check on the node of its piece, as which `built` was made, where the image is in the cache.
+        """Run a check on the node of its piece, as which `built` was made.
 
-        Where that may not be so any more, it is the one that a registry has, if it was uploaded. Raises NodeLost when
-        the node went away, BuildFailed, UsageError when the node is somebody else's by now.
+        A command runs in the image that a registry has, if it was uploaded, else in what the cache holds. Raises
+        NodeLost when the node went away, BuildFailed, UsageError when the node is somebody else's by now.
         """
         piece = step.piece
         ready = self._ready_still(piece.node)
         setting = Setting(driver=ready.facts.driver, published=built.upon)
-        name, definition = check_definition(step, setting, built.uploaded if step.lost else "")
+        name, definition = check_definition(step, setting, built.uploaded)
         call = BakeCall(
             steps={name: step},
             ready=ready,
@@ -198,13 +221,25 @@ class Builds:
     # --- calls ----------------------------------------------------------------------------------------------------
 
     def _run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make a call, and once more where it failed for a reason of BuildKit's own that does not come again."""
+        """Make a call, and once more where it failed for a reason of BuildKit's own that does not come again.
+
+        Nothing is built anew for a `call` that only takes out of the cache what was built before.
+        """
+        begun = time.monotonic()
         found, progress = self.bake.run(call, reporter)
-        if found.returncode and has_lost_result(progress):
-            return self.bake.run(replace(call, definition=anew(call.definition, call.steps)), reporter)
-        if found.returncode and has_collided(progress):
-            return self.bake.run(call, reporter)
-        return found, progress
+        pieces = [step for step in call.steps.values() if isinstance(step, BuildPiece)]
+        if not found.returncode or progress.moved:
+            return found, progress
+        if has_collided(progress):
+            told = "another build kept the same image at that moment: done again"
+        elif call.metadata is not None and has_lost_result(progress):
+            told = "BuildKit lost what another build had left: built again without the cache"
+            call = replace(call, definition=anew(call.definition, [piece.target.name for piece in pieces]))
+        else:
+            return found, progress
+        reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
+        left = call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
+        return self.bake.run(replace(call, timeout=left), reporter)
 
     def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
         """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
@@ -231,9 +266,12 @@ class Builds:
             raise error
         if len(pieces) == 1:
             return {pieces[0]: error}
-        culprit = None if found.timed_out else culprit
+        nobodys = found.timed_out or has_collided(progress) or has_lost_result(progress)
+        culprit = None if nobodys else culprit
         what = f"{culprit.target.name}, of the same call, failed" if culprit else "a call of several targets failed"
-        ends: dict[Step, Outcome | MpbakeError] = {piece: Disturbed(what) for piece in pieces}
+        ends: dict[Step, Outcome | MpbakeError] = {
+            piece: Disturbed(what).after(moved_by(progress, _tags(piece))) for piece in pieces
+        }
         return ends | ({culprit: error} if culprit else {})
 
     def _error(
@@ -327,11 +365,12 @@ def _tags(piece: BuildPiece) -> tuple[str, ...]:
 
 
 def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
-    digest, media_type = _built(metadata, piece.target.name)
+    image, digest, media_type = _built(metadata, piece.target.name)
     by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
     return Outcome(
         digest=digest,
         index=media_type in INDEXES,
+        kept=image,
         uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
         node=piece.node.id,
         tags=_tags(piece),
@@ -346,19 +385,15 @@ def _log_name(pieces: Sequence[BuildPiece]) -> str:
     return f"{pieces[0].key}{f' with {others}' if others else ''}"
 
 
-def _keep(metadata: Path, path: Path, hide: Callable[[str], str]) -> None:
-    """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
-    with contextlib.suppress(FileNotFoundError):
-        path.write_text(hide(metadata.read_text(encoding="utf-8", errors="replace")), encoding="utf-8")
-
-
-def _built(metadata: Path, target: str) -> tuple[str, str]:
-    """The digest and media type of what was built, from buildx's metadata file.
+def _built(metadata: Path, target: str) -> tuple[str, str, str]:
+    """What an image that was built is called by its content, its digest and media type, from buildx's metadata file.
 
     The classic image store knows only an image's id: that is no digest.
     """
+    image = ""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         found = json.loads(metadata.read_bytes())[target]
+        image = str(found["containerimage.digest"])
         descriptor = found["containerimage.descriptor"]
-        return str(found["containerimage.digest"]), str(descriptor.get("mediaType"))
-    return "", ""
+        return image, image, str(descriptor.get("mediaType"))
+    return image, "", ""

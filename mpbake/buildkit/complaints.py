@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.definition import CHECKED
 from mpbake.buildkit.progress import target_of
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
-from mpbake.text import one_line, without_colour
+from mpbake.text import one_line, shortened, without_colour
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -57,6 +57,8 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_LONGEST = 2000
+"""Characters of a line of output that an error shows."""
 _GONE = re.compile(r"snapshot \S+ does not exist: not found$")
 _COLLIDED = re.compile(r'image "[^"]+": already exists$')
 _TARGET = re.compile(r"target (\S+): ")
@@ -124,7 +126,11 @@ def _suspects(message: str, progress: Progress) -> Iterator[str]:
 
 
 def _quoted(line: str) -> str:
-    """A line of a build's own output, not to be taken for a command to the CI server that prints it."""
+    """A line of a build's own output, not to be taken for a command to the CI server that prints it.
+
+    The log has it whole.
+    """
+    line = shortened(line, _LONGEST)
     return f"| {line}" if _COMMAND.match(line) else line
 
 

@@ -33,6 +33,7 @@ _UNREGISTERED = 222
 # Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
 _LAUNCH = f'echo "+$$" >>"$0" || exit {_UNREGISTERED}; exec "$@"'
 _KILL_AFTER = 3.0
+_CLEANING = 10.0
 _GLANCE = 0.1
 
 
@@ -151,6 +152,22 @@ class Docker:
                 stderr=self._hide(stderr.decode(errors="replace")),
                 timed_out=timed_out,
                 stalled=stalled,
+            )
+
+    def clean(
+        self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Run a short command that takes away what was temporary, also after `cancel`; nobody asks how it ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError, Unreachable):
+            subprocess.run(
+                [*self._head(endpoint), *arguments],
+                env={**self._environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                timeout=_CLEANING,
+                check=False,
             )
 
     @property

@@ -139,10 +139,15 @@ class Registry:
             command, endpoint=self.through.endpoint, environment=self.through.environment, timeout=timeout
         )
 
-    def push(self, step: Publish) -> None:
-        """Push each tag of a target from the engine's own store. Raises BuildFailed, Unreachable."""
+    def push(self, step: Publish, image: str) -> None:
+        """Push `image` of the engine's own store under each tag of a target. Raises BuildFailed, Unreachable.
+
+        Somebody else may have given a tag to another image there since it was built.
+        """
         for position, tag in enumerate(step.target.tags):
             moved = (*step.earlier_tags, *step.target.tags[:position])
+            if image:
+                self._name(step, image, tag, "the tags could not be given", moved)
             with _unsure(moved):
                 end = self._push(step, tag)
             if end.returncode:
@@ -159,16 +164,22 @@ class Registry:
         """
         for tag in uploads(target):
             what = f"the image of {target.name} could not be pushed"
-            if self._once(["tag", digest, tag]).returncode:
-                moved = moved_text(step.every_tag, step.earlier_tags)
-                hint = "another run has built these tags there meanwhile, or somebody has removed it: run again"
-                raise BuildFailed(f"{what} ({moved}): it is not in the engine's store any more", hint=hint)
+            self._name(step, digest, tag, what, step.earlier_tags)
             try:
                 end = self._push(step, tag)
             finally:
-                self._once(["image", "rm", tag])
+                self.docker.clean(
+                    ["image", "rm", tag], endpoint=self.through.endpoint, environment=self.through.environment
+                )
             if end.returncode:
                 raise _push_error(step, what, step.earlier_tags, end)
+
+    def _name(self, step: Publish, image: str, tag: str, what: str, moved: Sequence[str]) -> None:
+        """Have a tag name `image` in the engine's own store; `what` is what fails where that is not possible."""
+        if self._once(["tag", image, tag]).returncode:
+            hint = "another run has built these tags there meanwhile, or somebody has removed it: run again"
+            message = f"{what} ({moved_text(step.every_tag, moved)}): it is not in the engine's store any more"
+            raise BuildFailed(message, hint=hint).after(moved)
 
     def _move(self, step: Publish, command: Sequence[str], moved: Sequence[str]) -> Completed:
         """Have tags moved; `moved` are those that were before. What any attempt has pushed has moved."""

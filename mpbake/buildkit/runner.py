@@ -183,9 +183,10 @@ class BuildKitRunner:
         if digest := _whole(own):
             registry.tag(step, digest)
         elif ready.facts.driver is Driver.DOCKER:
+            built = next(iter(own.values())).outcome
             with self.nodes.pushing(ready):
-                registry.push(step)
-            digest = next(iter(own.values())).outcome.digest
+                registry.push(step, built.kept)
+            digest = built.digest
         else:
             digest = registry.join(step, [result.outcome.digest for result in own.values()])
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)

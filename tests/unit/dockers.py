@@ -84,6 +84,12 @@ class FakeDocker(Docker):
         assert isinstance(found, Completed)
         return found
 
+    def clean(
+        self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """How it ends is nobody's concern, but it is kept."""
+        self.run(arguments, endpoint=endpoint, environment=environment)
+
     def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
         """Another program is answered just so."""
         return self.run(command, timeout=timeout)

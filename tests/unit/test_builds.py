@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
 from dataclasses import replace
@@ -14,8 +16,8 @@ from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.nodes import Nodes
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, NodeLost, Unreachable, UsageError
-from mpbake.events import StepAdvanced, StepSaid
+from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
+from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.state import State
 from mpbake.steps import BuildPiece, CheckPiece, Outcome
 from tests.unit.dockers import FakeDocker, done, failed
@@ -81,6 +83,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
+        self.warnings: list[str] = []
         self.activities: list[str] = []
 
     def handle(self, event: Event) -> None:
@@ -89,6 +92,8 @@ class Recorder:
                 self.said[name_of(event.step)] = event.text
             case StepAdvanced():
                 self.activities.append(name_of(event.step))
+            case Warned():
+                self.warnings.append(event.message)
             case _:
                 pytest.fail(f"nothing of the kind was to be told: {event}")
 
@@ -163,8 +168,10 @@ class Racing(Baking):
 def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
     times: int, calls: int, kind: type, tmp_path: Path
 ) -> None:
-    docker = Racing(times, RACE)
-    assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
+    docker, reporter = Racing(times, RACE), Recorder()
+    assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
+    told = ["web: BuildKit lost what another build had left: built again without the cache"]
+    assert reporter.warnings == told[: calls - 1]
     assert [json.loads(call["given"])["target"]["web"].get("no-cache") for call in docker.calls] == [None, True][:calls]
 
 
@@ -172,10 +179,64 @@ def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
 def test_what_an_engine_took_from_another_build_at_that_moment_it_is_given_again(
     times: int, kind: type, tmp_path: Path
 ) -> None:
-    docker = Racing(times, COLLISION)
-    assert isinstance(built(tmp_path, docker, pieces_of("web"))["web"], kind)
+    docker, reporter = Racing(times, COLLISION), Recorder()
+    assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
+    assert reporter.warnings == ["web: another build kept the same image at that moment: done again"]
     first, second = docker.calls
     assert first["given"] == second["given"]
+
+
+def test_a_second_call_has_what_the_first_has_left_of_the_time(tmp_path: Path) -> None:
+    docker = Racing(1, COLLISION)
+    built(tmp_path, docker, pieces_of("api"))
+    first, second = (call["timeout"] for call in docker.calls)
+    assert 1 <= second < first == 60
+
+
+def test_what_only_comes_out_of_the_cache_is_never_built_anew(tmp_path: Path) -> None:
+    plan = PLAN.replace("push = true", "push = true\n    checks = [{ run = ['true'] }]")
+    check = next(step for step in graph_of_text(plan).steps if isinstance(step, CheckPiece))
+    for complaint, calls in ((RACE, 1), (COLLISION, 2)):
+        docker = Racing(1, complaint)
+        with pytest.raises(BuildFailed) if calls == 1 else contextlib.nullcontext():
+            builds_of(tmp_path, docker).check(check, Outcome(), Recorder())
+        assert len(docker.calls) == calls
+        assert len({call["given"] for call in docker.calls}) == 1
+
+
+def test_what_has_moved_a_tag_is_not_done_a_second_time(tmp_path: Path) -> None:
+    moved = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
+    docker = Racing(9, moved + COLLISION)
+    error = built(tmp_path, docker, pieces_of("web"))["web"]
+    assert (len(docker.calls), error.moved) == (1, ("r/web:1",))
+    docker = Racing(9, moved + COLLISION)
+    ends = built(tmp_path, docker, pieces_of("web", "tool"))
+    assert {type(end) for end in ends.values()} == {Disturbed}, "each is built by itself"
+    assert (ends["web"].moved, ends["tool"].moved) == (("r/web:1",), ())
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_what_has_moved(tmp_path: Path) -> None:
+    moved = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
+
+    class Full(Baking):
+        def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+            found = super().run(arguments, **settings)
+            if "bake" in arguments:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return found
+
+    with pytest.raises(MpbakeError) as caught:
+        built(tmp_path, Full(moved), pieces_of("web"))
+    assert "No space left on device\nmoved: r/web:1; " in caught.value.message
+    assert caught.value.moved == ("r/web:1",)
+
+
+def test_what_buildx_says_of_a_build_need_not_be_kept(tmp_path: Path) -> None:
+    docker, reporter, (web,) = Baking(), Recorder(), pieces_of("web")
+    (builds_of(tmp_path, docker).state.log(web.key).with_suffix(".json")).mkdir(parents=True)
+    assert isinstance(built(tmp_path, docker, [web], reporter)["web"], Outcome)
+    (warning,) = reporter.warnings
+    assert warning.endswith(".json: Is a directory")
 
 
 def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
@@ -526,10 +587,11 @@ def test_what_was_pushed_without_a_tag_is_known_by_its_digest(tmp_path: Path) ->
     assert built(tmp_path, Baking(), pieces_of("web", plan=plan))["web"].uploaded == "", "the engine keeps it"
 
 
-def test_a_check_whose_node_was_lost_is_upon_what_was_uploaded(tmp_path: Path) -> None:
+def test_a_check_is_upon_what_was_uploaded(tmp_path: Path) -> None:
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     for lost, uploaded, source in (
-        (False, "r/web@sha256:1", "target:web"),
+        (False, "r/web@sha256:1", "docker-image://r/web@sha256:1"),
+        (False, "", "target:web"),
         (True, "r/web@sha256:1", "docker-image://r/web@sha256:1"),
         (True, "", "target:web"),
     ):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mpbake.buildkit.docker import Docker, Watch
+from mpbake.errors import Cancelled
 
 
 def temporary(docker: Docker) -> Path:
@@ -104,6 +105,19 @@ def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) ->
         done = docker.run(["echo one >&2; sleep 30"], watch=Watch(seconds=0.1, alive=lambda: False))
         assert (done.stalled, done.timed_out, done.stderr) == (True, False, "one\n")
         assert time.monotonic() - began < 10
+    finally:
+        docker.close()
+
+
+@pytest.mark.allow_subprocess
+def test_what_was_temporary_is_taken_away_after_a_stop_too(tmp_path: Path) -> None:
+    docker = Shell({}, tmp_path)
+    try:
+        docker.cancel()
+        docker.clean([f"touch {tmp_path}/cleaned; exit 3"])
+        assert (tmp_path / "cleaned").exists()
+        with pytest.raises(Cancelled):
+            docker.run(["true"])
     finally:
         docker.close()
 

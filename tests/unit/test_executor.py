@@ -22,7 +22,7 @@ from tests.unit.graphs import graph_of_text, graphs
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -287,6 +287,31 @@ def test_tags_that_have_moved_all_the_same_are_those_of_the_step(error: MpbakeEr
     executed(graph_of_text(CHAIN), FakeRunner({key: error.after(["r/other:1", "s/a:1"])}), reporter)
     ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
     assert next(each for each in ended if each.step.key == key).outcome.tags == ("s/a:1",)
+
+
+@pytest.mark.parametrize("last", [BuildFailed("no"), Cancelled("cancelled"), Outcome()])
+def test_what_an_earlier_try_has_moved_is_not_forgotten(last: MpbakeError | Outcome) -> None:
+    key = "build a native on default/local"
+    graph = graph_of_text(CHAIN.replace("[targets.a]", "[targets.a]\n    retries = 1"))
+    tries: Iterator[MpbakeError | Outcome] = iter([BuildFailed("half").after(["r/a:1", "r/other:1"]), last])
+
+    def one() -> Outcome:
+        end = next(tries)
+        if isinstance(end, MpbakeError):
+            raise end
+        return end
+
+    reporter = Recorder()
+    executed(graph, FakeRunner({key: one}), reporter)
+    found = next(
+        each.result for each in reporter.events if isinstance(each, StepFinished) and each.result.step.key == key
+    )
+    if isinstance(last, Outcome):
+        assert found.outcome.tags == ()
+        return
+    assert found.outcome.tags == ("r/a:1",)
+    assert found.error is None or found.error.message == "no\nmoved at an earlier try: r/a:1"
+    assert found.error is None or found.error.moved == ("r/a:1",)
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------

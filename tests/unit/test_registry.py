@@ -148,9 +148,9 @@ def test_what_was_stopped_or_refused_knows_what_had_moved() -> None:
     with pytest.raises(BuildFailed) as refused:
         registry(FakeDocker({"buildx imagetools create": failed(HALF)})).tag(step, "sha256:1")
     assert refused.value.moved == ("r/web:1",)
-    pushing = {"push --quiet r/web:latest": Cancelled("cancelled"), "push": done()}
+    pushing = {"push --quiet r/web:latest": Cancelled("cancelled"), "push": done(), "tag": done()}
     with pytest.raises(Cancelled) as pushed:
-        registry(FakeDocker(pushing)).push(step)
+        registry(FakeDocker(pushing)).push(step, "sha256:1")
     assert (pushed.value.unsure, pushed.value.moved) == (True, ("r/web:1",))
     with pytest.raises(Cancelled) as uploading:
         registry(FakeDocker({"tag": done(), "push": Cancelled("cancelled"), "image rm": done()})).upload(
@@ -208,25 +208,44 @@ def test_a_registry_that_does_not_answer() -> None:
         """)
 
 
-def test_the_engine_pushes_tag_after_tag() -> None:
+def test_the_engine_pushes_tag_after_tag_and_each_names_what_was_built() -> None:
+    docker = FakeDocker({"push --quiet": done(), "tag": done()})
+    registry(docker).push(Publish(target=web()), "sha256:1")
+    pushes = ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
+    assert docker.commands[1::2] == pushes
+    assert docker.commands[::2] == [each.replace("push --quiet", "tag sha256:1") for each in pushes]
     docker = FakeDocker({"push --quiet": done()})
-    registry(docker).push(Publish(target=web()))
-    assert docker.commands == ["push --quiet r/web:1", "push --quiet r/web:latest", "push --quiet s:5000/web:1"]
+    registry(docker).push(Publish(target=web()), "")
+    assert docker.commands == pushes
+
+
+def test_what_is_gone_from_the_engine_is_not_pushed() -> None:
+    docker = FakeDocker({"push": done(), "tag sha256:1 r/web:latest": failed("No such image"), "tag": done()})
+    with pytest.raises(BuildFailed) as caught:
+        registry(docker).push(Publish(target=web()), "sha256:1")
+    assert "(moved: r/web:1; not moved: r/web:latest, s:5000/web:1): it is not in the engine's store" in str(
+        caught.value
+    )
+    assert caught.value.moved == ("r/web:1",)
 
 
 def test_where_the_engine_stopped_pushing() -> None:
     docker = FakeDocker(
-        {"push --quiet r/web:latest": failed("denied: requested access to the resource is denied"), "push": done()}
+        {
+            "push --quiet r/web:latest": failed("denied: requested access to the resource is denied"),
+            "push": done(),
+            "tag": done(),
+        }
     )
     with pytest.raises(BuildFailed, match=r"\(moved: r/web:1; not moved: r/web:latest, s:5000/web:1\): denied"):
-        registry(docker).push(Publish(target=web()))
+        registry(docker).push(Publish(target=web()), "sha256:1")
 
 
 @pytest.mark.parametrize(("attribute", "limit"), [("", None), ("timeout = '20m'", 1200.0)])
 def test_layers_may_take_as_long_as_the_target_allows(attribute: str, limit: float | None) -> None:
     docker = FakeDocker({"push --quiet": done(), "tag": done(), "image rm": done()})
     step = Publish(target=web(attribute))
-    registry(docker).push(step)
+    registry(docker).push(step, "sha256:1")
     registry(docker).upload(step, step.target, "sha256:1")
     limits = [
         each["timeout"]
@@ -240,13 +259,17 @@ def test_a_push_that_takes_longer_than_its_target_may() -> None:
     answers = {"push --quiet r/web:1": done(), "push": failed("", timed_out=True), "tag": done(), "image rm": done()}
     docker = FakeDocker(answers)
     step = Publish(target=web("timeout = '20m'"))
-    for push, told in (
-        (registry(docker).push, "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)"),
+    pushes: tuple[tuple[Callable[[Publish], None], str], ...] = (
+        (
+            lambda step: registry(docker).push(step, "sha256:1"),
+            "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)",
+        ),
         (
             lambda step: registry(docker).upload(step, step.target, "sha256:1"),
             "the image of web could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1)",
         ),
-    ):
+    )
+    for push, told in pushes:
         with pytest.raises(BuildFailed) as caught:
             push(step)
         assert str(caught.value) == (
@@ -378,7 +401,7 @@ def test_every_request_is_made_again_where_the_registry_stumbled(
 ) -> None:
     one = target_of_text("[targets.web]\ntags = ['r/web:1']")
     requests: dict[str, tuple[Completed, Callable[[Registry], object]]] = {
-        "push --quiet r/web:1": (done(), lambda this: this.push(Publish(target=one))),
+        "push --quiet r/web:1": (done(), lambda this: this.push(Publish(target=one), "sha256:1")),
         "push --quiet r/web:mpbake-upload-": (done(), lambda this: this.upload(Publish(target=one), one, "sha256:1")),
         "--dry-run": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),
         "buildx imagetools create": (done("{}"), lambda this: this.join(Publish(target=one), ["sha256:1"])),

@@ -156,11 +156,13 @@ def test_the_one_piece_of_a_target_is_tagged_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_engine_pushes_what_is_no_index_tag_by_tag(tmp_path: Path) -> None:
-    answers = {"push": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
+    answers = {"push": done(), "tag sha256:0 ": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
     graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace(', "linux/arm64"', ""))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(tmp_path, answers)
-    outcome = this.run(publish, result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local"), Silent())
+    outcome = this.run(
+        publish, result(build, digest="sha256:1", kept="sha256:0", platforms=BOTH[:1], node="x/local"), Silent()
+    )
     assert outcome.digest == "sha256:1"
     inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, outcome=outcome)}
     assert this.run(verify, inputs, Silent()).digest == "sha256:1"
