@@ -214,6 +214,21 @@ def test_a_plain_image_is_checked_and_published(
     assert run_mpbake(["verify", "web"]).returncode == 0
 
 
+def test_an_engine_pushes_what_was_checked_whatever_its_tag_names_by_then(
+    testbed: Testbed, testbed_env: dict[str, str], docker: Docker, repository: str, folder: Path
+) -> None:
+    more = 'checks = [{ run = ["sh", "-c", "test -e /mine && sleep 3"] }]\nattest = ["type=provenance,disabled=true"]'
+    plan = plan_of(testbed, "default", repository, more, "RUN touch /mine").replace(', "linux/arm64"', "")
+    (folder / "build.toml").write_text(plan)
+    running = Running(testbed_env, folder)
+    running.until("check web linux/amd64")
+    docker("tag", testbed.env()["BASE_IMAGE"], f"{repository}:1")
+    code, _ = running.end()
+
+    assert code == 0, running.errors
+    docker("run", "--rm", "--quiet", "--pull=always", "--network=none", f"{repository}:1", "test", "-e", "/mine")
+
+
 def test_a_check_in_the_classic_store(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, folder: Path
 ) -> None:
