@@ -220,6 +220,7 @@ def test_an_engine_pushes_what_was_checked_whatever_its_tag_names_by_then(
     more = 'checks = [{ run = ["sh", "-c", "test -e /mine && sleep 3"] }]\nattest = ["type=provenance,disabled=true"]'
     plan = plan_of(testbed, "default", repository, more, "RUN touch /mine").replace(', "linux/arm64"', "")
     (folder / "build.toml").write_text(plan)
+    docker("pull", "--quiet", testbed.env()["BASE_IMAGE"])
     running = Running(testbed_env, folder)
     running.until("check web linux/amd64")
     docker("tag", testbed.env()["BASE_IMAGE"], f"{repository}:1")
