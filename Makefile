@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest
 
 # The pure core, whose line coverage is held up.
-COVERED := spec plan resolve placement graph schedule
+COVERED := spec plan resolve links delivery placement graph schedule
 # Tests on an engine mostly wait. Each process has a testbed of its own, and takes whole files.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from mpbake.placement import alike, archives, linked_platforms, side
+from mpbake.delivery import archives
+from mpbake.links import alike, linked, linked_platforms, side
 from mpbake.steps import (
     BootstrapNode,
     BuildPiece,
@@ -60,17 +61,6 @@ def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
                 found.setdefault(stack.pop()[0])
             else:
                 stack.append((following, iter(_prerequisites(following))))
-    return tuple(found)
-
-
-def linked(*targets: Target) -> tuple[Target, ...]:
-    """Every target that is built within one of `targets`, nearest first."""
-    found: dict[Target, None] = {}
-    queue = [link for target in targets for link in target.every_link]
-    for each in queue:
-        if each not in found:
-            found[each] = None
-            queue += each.every_link
     return tuple(found)
 
 

@@ -9,21 +9,20 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code, Severity
+from mpbake.delivery import delivery
 from mpbake.drivers import Can, abilities_of, unable
-from mpbake.entries import is_attested
+from mpbake.links import alike, link_platforms, linked_platforms, links_in, side
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import natively, runs
 from mpbake.references import is_loopback, parse_fields, parse_reference
 from mpbake.spec import Problem
-from mpbake.steps import BuildPiece, Delivery, How, Placed
+from mpbake.steps import BuildPiece, How, Placed
 from mpbake.text import one_line
 
 _ONE_FILE = ("tar", "docker")
-_ENGINES = (Driver.DOCKER, Driver.AUTOMATIC)
-_UPLOAD = "mpbake-upload"
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mpbake.errors import KeyPath
     from mpbake.plan import Builder, Node, Target
@@ -235,54 +234,7 @@ def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: 
 
 def _delivered(pieces: Iterable[BuildPiece]) -> tuple[BuildPiece, ...]:
     """The pieces of a target, each with what is to be done with its image."""
-    return tuple(replace(piece, delivery=_delivery(piece)) for piece in pieces)
-
-
-def _delivery(piece: BuildPiece) -> Delivery:
-    target = piece.target
-    if not target.push:
-        return Delivery.KEEP
-    in_the_way = piece.of > 1 or len(repositories(target)) > 1 or bool(target.checks)
-    if not in_the_way and _is_index(target, [each.platform for each in piece.platforms]):
-        # The engine pushes the parts of an index under the index' own tag, one after another. And a node that is cut
-        # off goes on building: it would give the tags when another one has given them.
-        in_the_way = target.builder.driver in _ENGINES or _may_be_repeated(piece)
-    return Delivery.UNTAGGED if in_the_way else Delivery.TAGS
-
-
-def _may_be_repeated(piece: BuildPiece) -> bool:
-    """Whether a piece whose node is lost is built again within the run."""
-    is_final = len(piece.nodes) == 1 and not piece.spare and not piece.target.retries
-    return not is_final and not all(node.required for node in piece.nodes)
-
-
-def _is_index(target: Target, platforms: Sequence[Platform]) -> bool:
-    """Whether the image is one of several platforms, or of one and what is attested of it."""
-    return len(platforms) > 1 or is_attested(target.on(platforms).attributes.get("attest", ()))
-
-
-def may_upload(target: Target) -> list[str]:
-    """The tags for an upload, where an index of `target` leaves an engine's own store, or may."""
-    return uploads(target) if target.builder.driver in _ENGINES and _is_index(target, target.platforms) else []
-
-
-def uploads(target: Target) -> list[str]:
-    """Tags under which an engine pushes an index that is then tagged by digest: it cannot push without a tag.
-
-    Each target has its own, since several of one repository may be pushed at once.
-    """
-    own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
-    return [f"{each}:{_UPLOAD}-{own}" for each in repositories(target)]
-
-
-def repositories(target: Target) -> list[str]:
-    """The repositories that the tags of `target` name, each once, in their order."""
-    return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
-
-
-def archives(target: Target) -> tuple[str, ...]:
-    """The outputs of `target` that are OCI layouts: those of several pieces are joined."""
-    return tuple(dict.fromkeys(each for each in target.outputs if parse_fields(each).get("type") == "oci"))
+    return tuple(replace(piece, delivery=delivery(piece)) for piece in pieces)
 
 
 def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
@@ -410,63 +362,12 @@ def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
     return "; ".join(f"{node.name}: {known(node)}" for node in builder.nodes)
 
 
-def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform, ...]:
-    """The platforms in which a linked `target` is built for those who want `wanted`.
-
-    One that declares none is built in all of them; one that declares a single one serves all with it (files that do
-    not depend on the platform are commonly made so). One that declares several serves just these: for any other,
-    BuildKit takes the context's name for that of an image. While nobody knows what is wanted, it is built in all.
-    """
-    if not target.platforms:
-        return tuple(wanted)
-    if len(target.platforms) == 1 or not wanted:
-        return target.platforms
-    return tuple(each for each in target.platforms if each in wanted)
-
-
-def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target, tuple[Platform, ...]]:
-    """Every target that is built within `target` for `wanted`, nearest first, each in what its users are built for."""
-    found: dict[Target, dict[Platform, None]] = {}
-    queue = [(link, link_platforms(link, platforms)) for _, link, platforms in _links(target, wanted)]
-    for user, wanted_of in queue:
-        fresh = tuple(each for each in wanted_of if each not in found.get(user, ()))
-        if fresh or user not in found:
-            found.setdefault(user, {}).update(dict.fromkeys(fresh))
-            queue += [(link, link_platforms(link, platforms)) for _, link, platforms in _links(user, fresh)]
-    return {user: tuple(platforms) for user, platforms in found.items()}
-
-
-def _links(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
-    """The links of `target` in `wanted`: the context's name, the linked target, and what needs it."""
-    for variant, platforms in target.sides(wanted) if target.variants else [(target, tuple(wanted))]:
-        for context, link in variant.links.items():
-            yield context, link, platforms
-
-
-def side(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
-    """What tells apart the things that are built for `platforms`: equal where one solve can build them together."""
-    if not target.varies:
-        return ()
-    everything = {target: tuple(platforms), **linked_platforms(target, platforms)}
-    differing = ((each, wanted) for each, wanted in everything.items() if each.variants)
-    return tuple(id(variant) for each, wanted in differing for variant, _ in each.sides(wanted))
-
-
-def alike(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
-    """`platforms` in groups for each of which `target`, with what it links to, is one thing. Of none: one group."""
-    groups: dict[tuple[int, ...], tuple[Platform, ...]] = {}
-    for platform in platforms:
-        key = side(target, (platform,))
-        groups[key] = (*groups.get(key, ()), platform)
-    return list(groups.values()) or [()]
-
-
 def _unlinkable(target: Target, wanted: Sequence[Platform]) -> Iterable[Problem]:
     """Links, also of linked targets, to those that lack a platform which is needed for `wanted`."""
     if not _may_lack_some(target, wanted):
         return
     for user, platforms in {target: tuple(wanted), **linked_platforms(target, wanted)}.items():
-        for context, link, needing in _links(user, platforms):
+        for context, link, needing in links_in(user, platforms):
             missing = [each for each in needing if not link_platforms(link, (each,))]
             if missing:
                 names = ", ".join(map(str, missing))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.placement import archives, linked_platforms, may_upload
+from mpbake.delivery import archives, may_upload
+from mpbake.links import linked_platforms
 from mpbake.plan import Driver
 from mpbake.steps import (
     BootstrapNode,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from mpbake.graph import linked
-from mpbake.placement import archives, may_upload
+from mpbake.delivery import archives, may_upload
+from mpbake.links import linked
 from mpbake.render import verb
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify
 from mpbake.text import json_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
-from mpbake.graph import linked
+from mpbake.links import linked
 from mpbake.spec import Problem
 from mpbake.text import one_line
 

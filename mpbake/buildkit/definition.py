@@ -9,8 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
+from mpbake.delivery import archives, repositories
 from mpbake.entries import is_set
-from mpbake.placement import alike, archives, link_platforms, linked_platforms, repositories
+from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
 from mpbake.steps import BuildPiece, Delivery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.graph import linked
+from mpbake.links import linked
 from mpbake.references import parse_fields
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_of, moved_text, registry_error
 from mpbake.buildkit.definition import annotations_of_index
 from mpbake.buildkit.served import first_of, in_order, parse_served, understood
+from mpbake.delivery import uploads
 from mpbake.errors import BuildFailed, Cancelled, NoSuchTag
 from mpbake.json_text import parse_json
-from mpbake.placement import uploads
 from mpbake.references import parse_reference
 from mpbake.text import duration, without_colour
 

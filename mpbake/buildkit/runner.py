@@ -21,10 +21,11 @@ from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry import Registry
 from mpbake.buildkit.tools import side_by_side
 from mpbake.buildkit.verification import Verification
+from mpbake.delivery import archives
 from mpbake.entries import is_set
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.expected import expected_of
-from mpbake.placement import NodeFacts, archives, contradictions
+from mpbake.placement import NodeFacts, contradictions
 from mpbake.plan import Driver
 from mpbake.references import parse_fields
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
 from mpbake.errors import PlanError
-from mpbake.graph import linked
+from mpbake.links import linked
 from mpbake.plan import Driver
 from mpbake.spec import ATTRIBUTES, SINCE, Problem, version_text
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Code
 from mpbake.dockerfiles import images_from
 from mpbake.files import read_bounded
-from mpbake.placement import linked_platforms
+from mpbake.links import linked_platforms
 from mpbake.platforms import runs
 from mpbake.references import is_local
 from mpbake.spec import Problem

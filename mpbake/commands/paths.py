@@ -9,8 +9,7 @@ from mpbake.codes import Code
 from mpbake.document import SETTING
 from mpbake.errors import PlanError
 from mpbake.files import Kind, is_file, is_folder, kind_of
-from mpbake.graph import linked
-from mpbake.placement import linked_platforms
+from mpbake.links import linked, linked_platforms
 from mpbake.references import is_local, parse_fields
 from mpbake.spec import Problem
 from mpbake.text import one_line

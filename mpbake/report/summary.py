@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.graph import linked
+from mpbake.links import linked
 from mpbake.report import lines
 from mpbake.steps import BuildPiece, Delivery, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration, some_of

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, selection
+from mpbake.graph import BuildGraph, Selection, build_graph, needed, selection
+from mpbake.links import linked
 from mpbake.placement import place
 from mpbake.plan import Builder, Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform

@@ -8,21 +8,18 @@ from typing import Any
 import pytest
 
 from mpbake.codes import Code
+from mpbake.delivery import repositories, uploads
+from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.placement import (
     EngineFacts,
     NodeFacts,
     Placement,
-    alike,
     contradictions,
     declares,
     default_driver,
-    link_platforms,
-    linked_platforms,
     own_platform,
     place,
-    repositories,
     to_probe,
-    uploads,
 )
 from mpbake.plan import Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform, parse_platforms
