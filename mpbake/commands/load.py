@@ -11,18 +11,18 @@ from mpbake.commands.folder import folder_of, plan_file
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
-from mpbake.graph import BuildGraph, Selection, build_graph, selection
+from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, selection
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
 from mpbake.platforms import parse_platform
-from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, parse_settings, select
-from mpbake.text import did_you_mean
+from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
+from mpbake.text import did_you_mean, some_of
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.document import Document
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from mpbake.plan import Plan, Target
     from mpbake.platforms import Platform
     from mpbake.spec import PlanSpec
+
+
+_MOST_TOLD = 12
+"""Targets that a message tells of."""
 
 
 @no_garbage()
@@ -99,7 +103,21 @@ def selected(plan: Plan, options: Options) -> Selection:
     targets = select(plan, options.names)
     check_platforms(targets, options)
     chosen = selection(targets, chosen_platforms(options))
+    _check_left_out(left_out(plan, options.names), targets, chosen.targets)
     return replace(chosen, together=plan.publish is Publishing.TOGETHER)
+
+
+def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everything: Sequence[Target]) -> None:
+    """That nothing which was `left` out goes with what is `chosen` all the same, because it is needed."""
+    missed = frozenset(left).intersection(everything)
+    if not missed:
+        return
+    users = [each for each in dict.fromkeys((*everything, *linked(*everything))) if not missed.isdisjoint(each.needs)]
+    told = [f"{user.name} needs {some_of([each.name for each in user.needs if each in missed])}" for user in users]
+    message = f"what is left out is needed: {'; '.join(told[:_MOST_TOLD])}{'; …' if len(told) > _MOST_TOLD else ''}"
+    kept = some_of([target.name for target in left if target in missed])
+    roots = some_of([target.name for target in chosen if not missed.isdisjoint(needed([target]))])
+    raise UsageError(message, hint=f"leave out {roots}, too, or keep {kept}")
 
 
 def check_platforms(targets: Iterable[Target], options: Options) -> None:

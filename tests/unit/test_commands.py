@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake import __main__
-from mpbake.commands import check, export, names, plan, run, show
+from mpbake.commands import check, export, names, plan, run, show, verify
 from mpbake.commands.load import graph_of, inputs, load, placed, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
@@ -463,6 +463,61 @@ def test_a_target_is_built_for_its_own_platforms_only(folder: Path, command: Cal
     assert str(caught.value) == (
         '--platform linux/amd46: web is built for linux/amd64 only\n  = did you mean "linux/amd64"?'
     )
+
+
+MATRIX = """\
+version = 1
+[targets.php]
+matrix = { v = ["1", "2", "3"] }
+name = "php-{{ v }}"
+[targets.base]
+needs = ["php-3"]
+[targets.web]
+needs = ["php"]
+[targets.app]
+needs = ["web"]
+[targets.link]
+contexts = { base = "target:base" }
+[targets.within]
+contexts = { php = "target:php-1" }
+"""
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main, verify.main])
+@pytest.mark.parametrize(
+    ("names", "message", "hint"),
+    [
+        (["web", "!php-1"], "web needs php-1", "leave out web, too, or keep php-1"),
+        (["*", "!php-1"], "web needs php-1", "leave out web, app, too, or keep php-1"),
+        (["!php", "app"], "web needs php-1, php-2, php-3", "leave out app, too, or keep php-1, php-2, php-3"),
+        (["app", "!web", "!php-1"], "web needs php-1; app needs web", "leave out app, too, or keep web, php-1"),
+        (["link", "!php-3"], "base needs php-3", "leave out link, too, or keep php-3"),
+        (["link", "web", "!php-3"], "web needs php-3; base needs php-3", "leave out link, web, too, or keep php-3"),
+    ],
+)
+def test_what_is_needed_cannot_be_left_out(
+    tmp_path: Path, command: Callable[[Options, World], int], names: list[str], message: str, hint: str
+) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    with pytest.raises(UsageError) as caught:
+        command(Options(names=tuple(names)), world(tmp_path))
+    assert (caught.value.message, caught.value.hint) == (f"what is left out is needed: {message}", hint)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["php", "web", "!web"], ["php-1", "php-2", "php-3"]),
+        (["within", "!php-1"], ["within"]),
+        (["link", "!base"], ["php-3", "link"]),
+    ],
+)
+def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    options = Options(names=tuple(names))
+    chosen = selected(load(options, world(tmp_path))[1], options)
+    assert [target.name for target in chosen.targets] == found
 
 
 def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
