@@ -118,31 +118,49 @@ class Family:
         return Family(table=self.table, attributes=_merged([self.attributes, self.platforms.get(platform, {})]))
 
 
-def families(spec: PlanSpec, settings: Sequence[Setting], problems: list[Problem]) -> dict[str, Family]:
-    """Every table under `[targets]`, templates included, with what it inherits: left to right, own values last.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineage:
+    """A table under `[targets]` without what the command line sets: all that it states or inherits, and `defaults`."""
+
+    stated: Family
+    defaults: Family
+
+    def family(self, settings: Sequence[Setting]) -> Family:
+        """The family that the table makes with `settings`, the later above the earlier, the defaults below all."""
+        own = with_settings(self.stated, settings, self.defaults)
+        return _combined_families(own.table, [_unset(self.defaults, settings), own])
+
+
+def lineages(spec: PlanSpec, settings: Sequence[Setting], problems: list[Problem]) -> dict[str, Lineage]:
+    """Every table under `[targets]` with what it inherits: left to right, own values last.
 
     What the command line sets is part of what a table states, so whoever inherits from it has it too.
     """
     defaults = _stated("", ("defaults", "target"), spec.defaults.target.written(), problems)
-    found: dict[str, Family] = {}
+    found: dict[str, Lineage] = {}
+    inherited: dict[str, Family] = {}
     for table in _inheritance_order(spec, problems):
         own = _stated(table, ("targets", table), spec.targets[table].written(), problems)
-        parents = [_inheritable(found[name]) for name in spec.targets[table].inherits if name in found]
-        family = _combined_families(table, [*parents, own])
-        found[table] = with_settings(family, [each for each in settings if each.matches(table)], defaults)
-    return {
-        table: _combined_families(table, [_unset(defaults, settings, table), found[table]]) for table in spec.targets
-    }
+        parents = [inherited[name] for name in spec.targets[table].inherits if name in inherited]
+        stated = _combined_families(table, [*parents, own])
+        found[table] = Lineage(stated=stated, defaults=defaults)
+        inherited[table] = _inheritable(with_settings(stated, reaching(settings, table), defaults))
+    return {table: found[table] for table in spec.targets}
 
 
-def with_settings(family: Family, settings: Iterable[Setting], defaults: Family | None = None) -> Family:
+def reaching(settings: Iterable[Setting], *names: str) -> list[Setting]:
+    """Those of `settings` that one of `names` is meant by, in their order."""
+    return [each for each in settings if any(map(each.matches, names))]
+
+
+def with_settings(family: Family, settings: Iterable[Setting], defaults: Family) -> Family:
     """`family` with what `settings` change in it.
 
     What is added to may come from `defaults`, where these would otherwise be replaced.
     """
     for setting in settings:
         replaces = setting.append and ATTRIBUTES[setting.attribute].merge is Merge.REPLACE
-        base = _combined_families(family.table, [defaults, family]) if defaults and replaces else family
+        base = _combined_families(family.table, [defaults, family]) if replaces else family
         special = dict(family.platforms)
         attributes = dict(family.attributes)
         name = setting.attribute
@@ -157,11 +175,9 @@ def with_settings(family: Family, settings: Iterable[Setting], defaults: Family 
     return family
 
 
-def _unset(defaults: Family, settings: Iterable[Setting], table: str) -> Family:
-    """`defaults` without what settings give `table` as a whole: lists and tables would else be added to."""
+def _unset(defaults: Family, settings: Iterable[Setting]) -> Family:
+    """`defaults` without what `settings` give as a whole: lists and tables would else be added to."""
     for setting in settings:
-        if not setting.matches(table):
-            continue
         attributes, platforms = defaults.attributes, dict(defaults.platforms)
         if setting.platform is None:
             platforms = {platform: _overruled(each, setting) for platform, each in platforms.items()}

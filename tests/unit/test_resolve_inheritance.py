@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.platforms import parse_platform
-from mpbake.resolve.inheritance import families
+from mpbake.resolve.inheritance import lineages
 from tests.unit.plans import problems_of_text, read_text, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ PLAN = """
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = families(spec, (), problems)["web"]
+    web = lineages(spec, (), problems)["web"].family(())
     assert web.where(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
@@ -151,7 +151,7 @@ def test_defaults_rank_below_every_parent() -> None:
     ],
 )
 def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
-    assert families(read_text(DEFAULTS)[1], (), [])["web"].where(path) == place
+    assert lineages(read_text(DEFAULTS)[1], (), [])["web"].family(()).where(path) == place
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:

@@ -226,6 +226,14 @@ def args_of(*settings: str) -> dict[str, str]:
         (["php.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php-2.args.V={{ v }}{{ v }}"], {"php-2": "A=1 B=1 V=22"}),
         (["php.args.B=8", "php-2.args.B=9"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=9 V=2"}),
+        # whatever reaches only rows is not above what reaches their whole table later
+        (["php-2.args.B=9", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"}),
+        (
+            ["php-*.args.B=9", "*.args.B=8"],
+            {"base": "A=1 B=8", "web": "A=1 B=8", "php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"},
+        ),
+        (["php-2.args={ C = 9 }", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "C=9 B=8"}),
+        (["php-2.args.C=9", "php.args={ B = 8 }"], {"php-1": "B=8", "php-2": "B=8"}),
     ],
 )
 def test_whom_a_setting_reaches(settings: list[str], args: dict[str, str]) -> None:
@@ -264,6 +272,31 @@ def test_what_is_added_to_a_list_that_inheritance_would_replace() -> None:
         "php-1": ("r/1:latest",),
         "php-2": ("r/2:latest",),
     }
+
+
+@pytest.mark.parametrize("default", ["", "[defaults.target]\ntags = ['all']"])
+@pytest.mark.parametrize(
+    ("settings", "first", "second"),
+    [
+        (["php-2.tags=x", "*.tags+=y"], ["php", "y"], ["x", "y"]),
+        (["*.tags+=y", "php-2.tags=x"], ["php", "y"], ["x"]),
+        (["php-2.tags+=x", "*.tags+=y"], ["php", "y"], ["php", "x", "y"]),
+        (["php-2.tags+=x", "php.tags=y", "php-2.tags+=z"], ["y"], ["y", "z"]),
+    ],
+)
+def test_lists_of_rows_are_set_in_the_order_given(
+    default: str, settings: list[str], first: list[str], second: list[str]
+) -> None:
+    plan = f"""
+        {default}
+        [targets.php]
+        matrix = {{ v = ["1", "2"] }}
+        name = "php-{{{{ v }}}}"
+        tags = ["php"]
+        """
+    targets = resolve_text(plan, settings=settings).targets
+    expected = [tuple(f"{tag}:latest" for tag in tags) for tags in (first, second)]
+    assert [target.tags for target in targets.values()] == expected
 
 
 def test_an_entry_with_an_identity_is_replaced_and_not_added_twice() -> None:
@@ -359,6 +392,19 @@ def test_platforms(settings: list[str], amd64: dict[str, Any], arm64: dict[str, 
     for name, expected in (("linux/amd64", amd64), ("linux/arm64", arm64)):
         found = target.on([parse_platform(name)]).attributes
         assert {attribute: found.get(attribute) for attribute in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "second"),
+    [
+        (["web-2.platforms=linux/amd64", "*.platforms=linux/arm64"], "linux/arm64"),
+        (["*.platforms=linux/arm64", "web-2.platforms=linux/amd64"], "linux/amd64"),
+    ],
+)
+def test_platforms_of_a_row(settings: list[str], second: str) -> None:
+    plan = "\n[targets.web]\nmatrix = { v = ['1', '2'] }\nname = 'web-{{ v }}'"
+    targets = resolve_text(plan, settings=settings).targets
+    assert [str(*target.platforms) for target in targets.values()] == ["linux/arm64", second]
 
 
 def test_a_row_alone_may_be_made_to_differ() -> None:
