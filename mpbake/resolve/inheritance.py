@@ -10,7 +10,7 @@ from mpbake.codes import Code
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
-from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
+from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, Paths, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 _BY_PLATFORM = "platform"
+_MAY_BE_LOCAL = re.compile(rf"\b(?:src|source|dest)\b|{MARKER.pattern}", re.IGNORECASE)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 
@@ -215,7 +216,7 @@ def _set(setting: Setting, before: Written | None) -> Written:
         return before  # a parent has been given it already
     declared = ATTRIBUTES[setting.attribute]
     merge = Merge.APPEND if declared.merge is Merge.REPLACE else declared.merge
-    return _combined(Attribute(merge=merge, identity=declared.identity), before, after)
+    return _combined(replace(declared, merge=merge), before, after)
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
@@ -271,9 +272,9 @@ def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
     """Two values of one attribute, as its declaration says."""
     if attribute.merge in {Merge.REPLACE, Merge.OWN}:
         return after
-    entries = [*_entries(before), *_entries(after)]
-    if attribute.merge is not Merge.APPEND:
-        entries = _last_of_each(attribute, entries)
+    earlier, later = list(_entries(before)), list(_entries(after))
+    appended = attribute.merge is Merge.APPEND
+    entries = _appended(attribute, earlier, later) if appended else _last_of_each(attribute, [*earlier, *later])
     tables = attribute.merge is Merge.BY_KEY
     keys = [entry.key if tables and not entry.whole else at for at, entry in enumerate(entries)]
     values = [entry.value for entry in entries]
@@ -310,6 +311,22 @@ def _entries(written: Written) -> Iterator[_Entry]:
 def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
     """The entries of a list or table by index or key."""
     return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _appended(attribute: Attribute, before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
+    """Entries of a list and, after them, those of a later one which are not among them: bake drops these, too.
+
+    So what comes from one table by way of two parents is there once. What a list says twice by itself stays.
+    """
+    known = {_sameness(attribute, entry) for entry in before}
+    return [*before, *(entry for entry in after if _sameness(attribute, entry) not in known)]
+
+
+def _sameness(attribute: Attribute, entry: _Entry) -> tuple[str, KeyPath, bool]:
+    """By what an entry is the same as another one; local paths mean another thing in a table of another file."""
+    text = repr(entry.value)
+    local = attribute.paths is not Paths.NONE and (entry.whole or _MAY_BE_LOCAL.search(text))
+    return text, entry.table if local else (), entry.whole
 
 
 def _last_of_each(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:
