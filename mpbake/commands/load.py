@@ -18,7 +18,7 @@ from mpbake.placement import place
 from mpbake.plan import Publishing
 from mpbake.platforms import parse_platform
 from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
-from mpbake.text import did_you_mean, some_of
+from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
@@ -184,6 +184,9 @@ def _assignment(number: int, text: str) -> tuple[str, str]:
     if not equals or not name:
         hint = "what it is instead is not shown, since it may be a secret"
         raise UsageError(f"--var number {number} is not NAME=VALUE", hint=hint)
+    if not is_unicode(value):
+        hint = "a variable holds text; the value is not shown, since it may be a secret"
+        raise UsageError(f"--var {one_line(name)}: {NOT_UTF_8}", hint=hint)
     return name, value
 
 

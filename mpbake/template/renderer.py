@@ -10,8 +10,8 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.codes import Code
 from mpbake.filters import Refused, no_git
-from mpbake.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, is_unicode, text_of
-from mpbake.text import closest, did_you_mean, one_line
+from mpbake.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, text_of
+from mpbake.text import closest, did_you_mean, is_unicode, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -22,7 +22,7 @@ from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.visitor import NodeTransformer
 
 from mpbake.filters import FILTERS, GIT_FACTS, ISO_8601, VERSION_PARTS, Refused, Version, source_date
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import did_you_mean, is_unicode, one_line
 from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -390,12 +390,6 @@ def _inventory(value: Any) -> tuple[str, Iterable[str]]:
 # --- what values are, and how large -----------------------------------------------------------------------------------
 
 NO_UNICODE = "what it gives is no text: half a character (a surrogate) is in it"
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def is_unicode(text: str) -> bool:
-    """Whether `text` can be written anywhere at all."""
-    return text.isascii() or not _SURROGATE.search(text)
 
 
 def text_of(value: Any) -> str:

@@ -405,6 +405,19 @@ def test_a_variable_without_a_value(assignment: str) -> None:
     assert str(caught.value) == f"--var number 2 is not NAME=VALUE\n  = {hint}"
 
 
+def test_a_value_that_is_no_text() -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(variables=("a=b", "tag=x\udcff")), world(Path("/")), Path("/"), PlanSpec(version=1))
+    hint = "a variable holds text; the value is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
+
+
+@pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
+def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no target or group"):
+        plan.main(Options(names=("web", name)), world(folder))
+
+
 def test_a_value_may_hold_an_equals_sign() -> None:
     found = inputs(Options(variables=("a=b=c", "d=")), world(Path("/")), Path("/"), PlanSpec(version=1))
     assert found.variables == {"a": "b=c", "d": ""}

@@ -149,6 +149,17 @@ def test_what_cannot_be_understood(written: str, problem: str) -> None:
     assert str(caught.value).startswith(f"--set {shown}:{problem}")
 
 
+@pytest.mark.parametrize(
+    "written", ["web.args.A=\udcff", "web.args.\udcff=1", "\udcff.push=true", 'web.tags=["\ud800"]']
+)
+def test_what_is_no_text(written: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings([written])
+    shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
+    hint = "a plan holds text, and so does what is set in it"
+    assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
+
+
 # --- whom they reach --------------------------------------------------------------------------------------------------
 
 
