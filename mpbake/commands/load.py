@@ -16,13 +16,13 @@ from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
-from mpbake.platforms import parse_platform
+from mpbake.platforms import check_platform, parse_platform
 from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
 from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.document import Document
@@ -64,7 +64,10 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
     given = dict(_assignment(*each) for each in enumerate(options.variables, 1))
     found = Inputs(variables=given, environment=world.environment)
     world.hiding.add(given_secrets(spec, found))
-    found = replace(found, values=_values(options, world))
+    values = _values(options, world)
+    files = {each: name for name, given in values.items() for each in given}
+    merged = {each: value for given in values.values() for each, value in given.items()}
+    found = replace(found, values=merged, files=files)
     world.hiding.add(given_secrets(spec, found))
     return replace(
         found,
@@ -90,12 +93,10 @@ def _stored(environment: Mapping[str, str], name: str) -> Entry | None:
     return stored_entry(environment, name)
 
 
-def _values(options: Options, world: World) -> dict[str, Any]:
-    """What `--var-file` gives; a later file wins. Paths count from where the user is, or works with -C."""
-    values: dict[str, Any] = {}
-    for name in options.var_files:
-        values |= read_values(world.folder / options.directory / name, shown=name)
-    return values
+def _values(options: Options, world: World) -> dict[str, dict[str, Any]]:
+    """What each `--var-file` gives, the one that counts last. Paths count from where the user is, or works with -C."""
+    names = dict.fromkeys(reversed(options.var_files))  # of one that is named twice the last counts
+    return {name: read_values(world.folder / options.directory / name, shown=name) for name in reversed(names)}
 
 
 def selected(plan: Plan, options: Options) -> Selection:
@@ -104,7 +105,8 @@ def selected(plan: Plan, options: Options) -> Selection:
     check_platforms(targets, options)
     chosen = selection(targets, chosen_platforms(options))
     _check_left_out(left_out(plan, options.names), targets, chosen.targets)
-    return replace(chosen, together=plan.publish is Publishing.TOGETHER)
+    warnings = (*_doubtful_platforms(options), *chosen.warnings)
+    return replace(chosen, warnings=warnings, together=plan.publish is Publishing.TOGETHER)
 
 
 def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everything: Sequence[Target]) -> None:
@@ -128,6 +130,15 @@ def check_platforms(targets: Iterable[Target], options: Options) -> None:
             if platform not in target.platforms:
                 message = f"--platform {platform}: {target.name} is built for {', '.join(known)} only"
                 raise UsageError(message, hint=did_you_mean(str(platform), known, kind="platforms"))
+
+
+def _doubtful_platforms(options: Options) -> Iterator[str]:
+    """A word on each platform that is asked for and looks misspelt. A later BuildKit may know it."""
+    for platform in chosen_platforms(options):
+        try:
+            check_platform(str(platform))
+        except ValueError as error:
+            yield f"--platform {platform}: {', '.join(str(error).splitlines())}"
 
 
 def chosen_platforms(options: Options) -> tuple[Platform, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
+from mpbake.document import SETTING
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _BY_PLATFORM = "platform"
 _MAY_BE_LOCAL = re.compile(rf"\b(?:src|source|dest)\b|{MARKER.pattern}", re.IGNORECASE)
+_ALONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 
@@ -41,12 +43,12 @@ class Written:
     def spread(self, rendered: Any) -> tuple[Any, Written]:
         """`rendered`, the value without templates, in which what stood for a whole list or table is no entry any more.
 
-        Where that has become neither, it stays alone, to be refused.
+        Where that has become neither, it stays alone, to be refused; but what the command line gives may be an item.
         """
         found: list[tuple[int | str, Any, tuple[KeyPath, int | str]]] = []
         for key, value in _pairs(rendered):
             table, there = self.entries[key]
-            if key not in self.whole:
+            if key not in self.whole or (table[0] == SETTING and not isinstance(value, list)):
                 found.append((key, value, (table, there)))
             elif type(value) is not type(rendered):
                 return value, Written(value=value, table=table)
@@ -209,7 +211,7 @@ def _without(attributes: Mapping[str, Written], name: str) -> dict[str, Written]
 
 def _set(setting: Setting, before: Written | None) -> Written:
     """The value of an attribute after `setting`."""
-    after = Written(value=setting.value, table=setting.key)
+    after = _given(setting)
     if before is None or not setting.adds:
         return after
     if isinstance(before.value, list) and any(entry.table == setting.key for entry in _entries(before)):
@@ -217,6 +219,14 @@ def _set(setting: Setting, before: Written | None) -> Written:
     declared = ATTRIBUTES[setting.attribute]
     merge = Merge.APPEND if declared.merge is Merge.REPLACE else declared.merge
     return _combined(replace(declared, merge=merge), before, after)
+
+
+def _given(setting: Setting) -> Written:
+    """What a setting itself states. A lone template that stands there for an item may as well give the whole list."""
+    value = setting.value
+    if not isinstance(value, list) or len(value) != 1 or not _ALONE.fullmatch(str(value[0])):
+        return Written(value=value, table=setting.key)
+    return Written(value=value, table=setting.key, entries={0: (setting.key, 0)}, whole=frozenset({0}))
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:

@@ -412,6 +412,32 @@ def test_a_value_that_is_no_text() -> None:
     assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
 
 
+def test_which_file_a_value_comes_from(folder: Path) -> None:
+    (folder / "one.toml").write_text("tag = 'one'")
+    (folder / "two.toml").write_text("tag = 'two'")
+    (folder / "wrong.toml").write_text("tga = 'x'")
+    (folder / "list.toml").write_text("tag = [1]")
+
+    def refused(*files: str) -> str:
+        with pytest.raises(MpbakeError) as caught:
+            plan.main(Options(var_files=files), world(folder))
+        return in_short(caught.value) if isinstance(caught.value, PlanError) else str(caught.value)
+
+    shown = said(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
+    assert '"r/web:one"' in shown
+    hint = '  = did you mean "tag"?'
+    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
+    assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
+        "one.toml", "list.toml"
+    )
+
+
+def test_a_platform_that_looks_misspelt(folder: Path) -> None:
+    (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
+    words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
+    assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
+
+
 @pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
 def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no target or group"):

@@ -310,6 +310,29 @@ def test_lists_of_rows_are_set_in_the_order_given(
     assert [target.tags for target in targets.values()] == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "tags"),
+    [
+        (['web.tags={{ ["x", "y"] }}'], ["x", "y"]),
+        (['web.tags+={{ ["x", "y"] }}', "web.tags+=z"], ["web", "x", "y", "z"]),
+        (["web.tags+={{ more }}"], ["web", "a", "b"]),
+        (["web.tags={{ more }}", "web.tags+={{ one }}"], ["a", "b", "c"]),
+        (["web.tags={{ one }}", "web.tags+={{ one }}-{{ one }}"], ["c", "c-c"]),
+        (["web.tags={{ [] }}"], []),
+        (["web.tags+={{ '' }}"], ["web"]),
+    ],
+)
+def test_a_lone_template_may_give_a_whole_list(settings: list[str], tags: list[str]) -> None:
+    plan = """
+        [variables]
+        more = ["a", "b"]
+        one = "c"
+        [targets.web]
+        tags = ["web"]
+        """
+    assert target_of_text(plan, settings=settings).tags == tuple(f"{tag}:latest" for tag in tags)
+
+
 def test_an_entry_with_an_identity_is_replaced_and_not_added_twice() -> None:
     plan = "\n[targets.web]\nsecret = ['id=a,env=A', 'id=b,env=B']"
     target = target_of_text(plan, settings=["web.secret+=env=X,id=b", "web.secret+=id=c,env=C"])
@@ -468,6 +491,9 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
+        ("web.tags={{ 5 }}", "must be text in quotes, not a number"),
+        ("web.tags={{ [5] }}", "must be text in quotes, not a number"),
+        ("web.tags+={{ {'a': 1} }}", "must be text in quotes, not a table"),
         ("web.push=yes", "must be true or false, not text"),
         ("web.retries=99", "must be at most 10"),
         ("web.retries=", "must be a whole number, not text"),
