@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from mpbake.codes import Code
 from mpbake.entries import check_call, check_entitlement, check_limit
 from mpbake.errors import in_order
-from mpbake.platforms import check_platform, parse_platform
+from mpbake.platforms import check_platform, instead_of, parse_platform
 from mpbake.resolve.naming import texts
 from mpbake.spec import BAKE_TEMPLATE, MARKER, Problem
 from mpbake.template import Renderer
-from mpbake.text import count, did_you_mean, one_line
+from mpbake.text import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -219,6 +219,6 @@ def _others(platforms: Iterable[str], known: set[Platform]) -> list[str]:
 
 
 def _not_built(key: KeyPath, name: str, known: Iterable[Platform]) -> Problem:
-    hint = did_you_mean(name, map(str, known), kind="platforms")
+    hint = instead_of(parse_platform(name), known)
     message = f"no target with this table is built for {one_line(name)}"
     return Problem(code=Code.PLATFORM_NOT_BUILT, key=key, message=message, hint=hint, of_key=True)

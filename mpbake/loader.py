@@ -290,9 +290,13 @@ _REMEDIES = {
     "Unclosed inline table": "close the table with }",
     "Expected \"'": "end the text with the quotes that it begins with",
     "Unterminated string": "end the text with the quotes that it begins with",
+    "Found invalid character": 'text of several lines stands in three quotes: """',
     "Illegal character": 'text of several lines stands in three quotes: """',
     "Unescaped '\\' in a string": "write \\\\, or put the text in single quotes",
 }
+_IN_A_KEY = ("Expected '=' after a key", "Expected ']", "Invalid initial character for a key part", "Invalid statement")
+_TO_BE_QUOTED = re.compile(r"[/@+*]|[^\x00-\x7f]")
+_FORBIDDEN = ("Found invalid character", "Illegal character")
 
 
 def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotable: bool) -> Diagnostic:
@@ -343,8 +347,13 @@ def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quo
 
 def _remedy(error: tomli.TOMLDecodeError) -> str:
     """What is most likely meant where a file is not TOML."""
+    character = error.doc[error.pos : error.pos + 1]
     if error.msg == "Invalid value" and _PAIR.match(error.doc, error.pos):
         return "close the list above with ]"
+    if error.msg.startswith(_IN_A_KEY) and _TO_BE_QUOTED.match(character) and character.isprintable():
+        return "a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes"
+    if error.msg.startswith(_FORBIDDEN) and character != "\n":
+        return f"write it as \\u{ord(character):04x} in double quotes, or take it away"
     return next((remedy for start, remedy in _REMEDIES.items() if error.msg.startswith(start)), "")
 
 

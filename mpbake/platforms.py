@@ -127,6 +127,16 @@ def _level(platform: Platform) -> int:
     return 8 if platform.architecture == "arm64" else 1
 
 
+def is_known(platform: Platform) -> bool:
+    """Whether there is such a platform, as far as is known: then it is no other one misspelt."""
+    return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
+
+
+def instead_of(platform: Platform, known: Iterable[Platform]) -> str:
+    """A remedy for a platform that is none of those `known` somewhere."""
+    return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
+
+
 def check_platform(text: str) -> None:
     """Raise ValueError where a part of a platform looks like a known one misspelt; a second line is the remedy."""
     platform = parse_platform(text)

@@ -16,7 +16,7 @@ from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
-from mpbake.platforms import check_platform, parse_platform
+from mpbake.platforms import check_platform, is_known, parse_platform
 from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
 from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
@@ -129,7 +129,9 @@ def check_platforms(targets: Iterable[Target], options: Options) -> None:
         for platform in chosen_platforms(options) if known else ():
             if platform not in target.platforms:
                 message = f"--platform {platform}: {target.name} is built for {', '.join(known)} only"
-                raise UsageError(message, hint=did_you_mean(str(platform), known, kind="platforms"))
+                # Which others there are is told already.
+                hint = "" if is_known(platform) else did_you_mean(str(platform), known, kind="platforms")
+                raise UsageError(message, hint=hint)
 
 
 def _doubtful_platforms(options: Options) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.codes import Code
 from mpbake.entries import pushes
-from mpbake.platforms import PlatformText, parse_platforms
+from mpbake.platforms import PlatformText, instead_of, parse_platforms
 from mpbake.resolve.inheritance import Family, Lineage, last_of_each, lineages, reaching
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
@@ -124,11 +124,11 @@ def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> I
     if any(each.broken for each in drafts):
         return
     reached = {platform for draft in drafts for platform in draft.special if platform in draft.family.platforms}
-    built = {str(platform) for draft in drafts for platform in draft.special}
+    built = {platform for draft in drafts for platform in draft.special}
     for setting in settings:
         if setting.platform and setting.platform not in reached:
             message = f"no target that it reaches is built for {setting.platform}"
-            hint = did_you_mean(str(setting.platform), built, kind="platforms")
+            hint = instead_of(setting.platform, built)
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 

@@ -559,6 +559,12 @@ def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: lis
     assert [target.name for target in chosen.targets] == found
 
 
+def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(platforms=("linux/386",), names=("web",), settings=(BOTH,)), world(folder))
+    assert str(caught.value) == "--platform linux/386: web is built for linux/amd64, linux/arm64 only"
+
+
 def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
     shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
     assert "build      web            linux/amd64 (native or emulated" in shown

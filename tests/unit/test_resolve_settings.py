@@ -568,3 +568,8 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
         f"--set {name}.platform.linux/ppc64el.args.A=1: no target that it reaches is built for linux/ppc64el\n"
         '  = did you mean "linux/ppc64le"?'
     )
+    # what there is elsewhere is not misspelt
+    assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64")]) == (
+        f"--set {name}.platform.linux/ppc64.args.A=1: no target that it reaches is built for linux/ppc64\n"
+        "  = known platforms: linux/amd64, linux/ppc64le"
+    )
