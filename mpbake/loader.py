@@ -15,7 +15,7 @@ from mpbake import __version__
 from mpbake.codes import Code
 from mpbake.document import Document, Source, concealed, located
 from mpbake.errors import Diagnostic, Location, PlanError
-from mpbake.files import Kind, kind_of, read_bounded
+from mpbake.files import Kind, kind_of, read_bounded, refusal
 from mpbake.hiding import Hiding, credentials_in_source, sensitive_defaults_in_source
 from mpbake.places import Places, Span
 from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_range
@@ -180,6 +180,8 @@ class _Reader:
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "take one of them away"
         elif len(self._open) > _DEEPEST:
             code, message, hint = Code.TOO_DEEP, f"files include one another more than {_DEEPEST} times over", ""
+        elif refused := refusal(path):
+            message, hint = f"{one_line(self._show(path))} cannot be read: {refused}", ""
         elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"
         elif kind is not Kind.FILE:

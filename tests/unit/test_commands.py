@@ -25,7 +25,7 @@ from mpbake.spec import PlanSpec
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text
 from tests.unit.test_report import Terminal
-from tests.unit.worlds import world, written
+from tests.unit.worlds import hide, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,6 +208,13 @@ def test_no_plan(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as missing:
         plan.main(Options(directory="nowhere"), world(tmp_path))
     assert str(missing.value) == "there is no folder nowhere"
+
+
+def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, tmp_path / "p")
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(directory="p/x"), world(tmp_path))
+    assert str(caught.value) == "p/x cannot be read: Permission denied"
 
 
 def test_a_name_that_means_nothing(folder: Path) -> None:
