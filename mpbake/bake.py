@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
+from mpbake.plan import Driver
 from mpbake.references import format_fields, parse_reference
+from mpbake.text import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,19 +51,28 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
     for target in everything:
         platforms = tuple(only) if only and target in named else target.platforms
         parts = _parts(target, platforms)
+        others = {name for name in parts if name != target.name and (name in plan.targets or name in groups)}
+        taken = [name for name in parts if name in definitions or name in others]
+        if taken:
+            kind = "a group and a target" if taken[0] in plan.groups else "two targets"
+            raise UsageError(f'{kind} would be called "{taken[0]}"', hint="rename one of them")
+        definitions |= parts
         if _is_in_parts(target):
             groups[target.name] = {"targets": list(parts)}
-        taken = [name for name in parts if name in definitions or (name != target.name and name in plan.targets)]
-        if taken:
-            raise UsageError(f'two targets would be called "{taken[0]}"', hint="rename one of them")
-        definitions |= parts
     # An empty table of groups is one that bake refuses.
     return dump(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
 
 
 def losses(targets: Iterable[Target]) -> Iterator[str]:
     """What a bake file cannot say of `targets`, in sentences."""
-    for target in _with_linked(targets):
+    everything = _with_linked(targets)
+    builders: dict[str, list[str]] = {}
+    for target in everything:
+        if target.builder.driver is not Driver.AUTOMATIC:
+            builders.setdefault(target.builder.name, []).append(target.name)
+    for builder, names in builders.items():
+        yield f"{some_of(names)}: bake has no builder: left out ({builder})"
+    for target in everything:
         lost = [name for name in _OURS if getattr(target, name)]
         if lost:
             yield f"{target.name}: bake has no {', '.join(lost)}: left out"

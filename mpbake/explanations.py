@@ -1474,7 +1474,8 @@ tags = ["example.com/web"]
 """,
         ),
         Code.MISSING_FILE: Explanation(
-            text="A secret, a key for `ssh`, or a certificate or key of a node's `tls` is a file that is not there.",
+            text="A secret, a key for `ssh`, the `config` of a builder or node, or a certificate or key of a node's "
+            "`tls` is a file that is not there.",
             wrong="""
 [targets.web]
 secret = ["id=token,src=token.txt"]

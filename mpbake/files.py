@@ -53,6 +53,17 @@ def kind_of(path: Path) -> Kind:
         return Kind.LOOSE_LINK if os.path.lexists(path) else Kind.NOTHING
 
 
+def refusal(path: Path) -> str:
+    """Why this user may not look at `path`, in the system's words; empty where it can be told what stands there."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        return error.strerror or ""
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
 def is_file(path: Path) -> bool:
     """Whether a regular file stands at `path`."""
     return kind_of(path) is Kind.FILE

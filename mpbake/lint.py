@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from mpbake.codes import Code
 from mpbake.entries import check_call, check_entitlement, check_limit
 from mpbake.errors import in_order
-from mpbake.platforms import ARCHITECTURES, SYSTEMS, parse_platform
+from mpbake.platforms import check_platform, instead_of, parse_platform
 from mpbake.resolve.naming import texts
 from mpbake.spec import BAKE_TEMPLATE, MARKER, Problem
 from mpbake.template import Renderer
-from mpbake.text import closest, count, did_you_mean, one_line
+from mpbake.text import count, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -154,18 +154,9 @@ def _doubtful(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from (problem for path, each in tables for problem in _doubtful_in(path, each))
 
 
-def _check_platform(text: str) -> None:
-    """Raise ValueError where a part of a platform looks like a known one."""
-    platform = parse_platform(text)
-    for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
-        if part not in known and closest(part, known):
-            msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
-            raise ValueError(msg)
-
-
 _KNOWN: Mapping[str, Callable[[str], None]] = MappingProxyType(
     {
-        "platforms": _check_platform,
+        "platforms": check_platform,
         "ulimits": check_limit,
         "entitlements": partial(check_entitlement, more=False),
         "call": partial(check_call, more=False),
@@ -228,6 +219,6 @@ def _others(platforms: Iterable[str], known: set[Platform]) -> list[str]:
 
 
 def _not_built(key: KeyPath, name: str, known: Iterable[Platform]) -> Problem:
-    hint = did_you_mean(name, map(str, known), kind="platforms")
+    hint = instead_of(parse_platform(name), known)
     message = f"no target with this table is built for {one_line(name)}"
     return Problem(code=Code.PLATFORM_NOT_BUILT, key=key, message=message, hint=hint, of_key=True)

@@ -15,7 +15,7 @@ from mpbake import __version__
 from mpbake.codes import Code
 from mpbake.document import Document, Source, concealed, located
 from mpbake.errors import Diagnostic, Location, PlanError
-from mpbake.files import Kind, kind_of, read_bounded
+from mpbake.files import Kind, kind_of, read_bounded, refusal
 from mpbake.hiding import Hiding, credentials_in_source, sensitive_defaults_in_source
 from mpbake.places import Places, Span
 from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_range
@@ -180,6 +180,8 @@ class _Reader:
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "take one of them away"
         elif len(self._open) > _DEEPEST:
             code, message, hint = Code.TOO_DEEP, f"files include one another more than {_DEEPEST} times over", ""
+        elif refused := refusal(path):
+            message, hint = f"{one_line(self._show(path))} cannot be read: {refused}", ""
         elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"
         elif kind is not Kind.FILE:
@@ -290,9 +292,13 @@ _REMEDIES = {
     "Unclosed inline table": "close the table with }",
     "Expected \"'": "end the text with the quotes that it begins with",
     "Unterminated string": "end the text with the quotes that it begins with",
+    "Found invalid character": 'text of several lines stands in three quotes: """',
     "Illegal character": 'text of several lines stands in three quotes: """',
     "Unescaped '\\' in a string": "write \\\\, or put the text in single quotes",
 }
+_IN_A_KEY = ("Expected '=' after a key", "Expected ']", "Invalid initial character for a key part", "Invalid statement")
+_TO_BE_QUOTED = re.compile(r"[/@+*]|[^\x00-\x7f]")
+_FORBIDDEN = ("Found invalid character", "Illegal character")
 
 
 def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotable: bool) -> Diagnostic:
@@ -343,8 +349,13 @@ def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quo
 
 def _remedy(error: tomli.TOMLDecodeError) -> str:
     """What is most likely meant where a file is not TOML."""
+    character = error.doc[error.pos : error.pos + 1]
     if error.msg == "Invalid value" and _PAIR.match(error.doc, error.pos):
         return "close the list above with ]"
+    if error.msg.startswith(_IN_A_KEY) and _TO_BE_QUOTED.match(character) and character.isprintable():
+        return "a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes"
+    if error.msg.startswith(_FORBIDDEN) and character != "\n":
+        return f"write it as \\u{ord(character):04x} in double quotes, or take it away"
     return next((remedy for start, remedy in _REMEDIES.items() if error.msg.startswith(start)), "")
 
 

@@ -77,8 +77,8 @@ class Node:
     `external` node is one of a builder that somebody else made: it is used as it is; `missing` where buildx's store has
     no such builder, though there may be a docker context of that name. `options` are those of its driver,
     sorted, under buildx's names; `config` is the text of its buildkitd.toml, which names the files `config_names`, or
-    `config_file` the file that holds it. `boot_timeout` is in seconds; `certificate_days` before its end a certificate
-    is warned of.
+    `config_file` the file that holds it, which the plan names at `config_at`. `boot_timeout` is in seconds;
+    `certificate_days` before its end a certificate is warned of.
     """
 
     builder: str
@@ -97,6 +97,7 @@ class Node:
     config: str = ""
     config_names: tuple[Path, ...] = ()
     config_file: Path | None = None
+    config_at: KeyPath = field(default=(), compare=False)
     boot_timeout: float = BOOT_TIMEOUT
     certificate_days: int = CERTIFICATE_DAYS
 

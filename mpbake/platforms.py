@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from mpbake.text import one_line
+from mpbake.text import closest, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,6 +125,25 @@ def _level(platform: Platform) -> int:
     if digits:
         return int(digits[:3])
     return 8 if platform.architecture == "arm64" else 1
+
+
+def is_known(platform: Platform) -> bool:
+    """Whether there is such a platform, as far as is known: then it is no other one misspelt."""
+    return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
+
+
+def instead_of(platform: Platform, known: Iterable[Platform]) -> str:
+    """A remedy for a platform that is none of those `known` somewhere."""
+    return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
+
+
+def check_platform(text: str) -> None:
+    """Raise ValueError where a part of a platform looks like a known one misspelt; a second line is the remedy."""
+    platform = parse_platform(text)
+    for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
+        if part not in known and closest(part, known):
+            msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
+            raise ValueError(msg)
 
 
 def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:

@@ -40,7 +40,7 @@ from mpbake.entries import (
 from mpbake.plan import Driver, Emulation, Publishing
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields, parse_reference
-from mpbake.text import did_you_mean, one_line, parse_duration, short_name
+from mpbake.text import closest, did_you_mean, one_line, parse_duration, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -1012,6 +1012,8 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], prefix: KeyPath) -> Prob
     known = [_kebab(each) for each in _model_at(model, path[:-1]).model_fields]
     code, kind = (Code.UNKNOWN_KEY, "key") if prefix + path[:-1] else (Code.UNKNOWN_TABLE, "table")
     message, hint = f'unknown {kind} "{short_name(name)}"', _remedy_for_unknown(name, known)
+    if path[0] == "variables" and not closest(name, known):
+        hint = f"if the table is the value, write default = {{ … }}; {hint}"
     return Problem(code=code, key=prefix + path, message=message, hint=hint, of_key=True)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # C0 (without tab and newline), DEL, C1, and the marks that reorder or hide text on a screen.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -26,6 +27,15 @@ def printable(text: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written anywhere at all: half a character cannot, nor can bytes that were no UTF-8."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+NOT_UTF_8 = "bytes in it are not UTF-8"
+"""What is wrong with an argument that is no text."""
 
 
 def one_line(text: str) -> str:

@@ -1,14 +1,16 @@
-"""Certificates that a run would need: what is wrong with them is told before anything starts, and with its line."""
+"""Certificates and configurations that a run needs: what is wrong with them is told before it starts, with its line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.codes import Severity
+from mpbake.codes import Code, Severity
 from mpbake.errors import PlanError
+from mpbake.files import is_file
 from mpbake.placement import place
-from mpbake.plan import Tls
+from mpbake.plan import Driver, Tls
 from mpbake.spec import Problem
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def check_certificates(document: Document, chosen: Selection, now: datetime) -> None:
-    """Raise PlanError for every certificate or key of a node that may be used and that cannot be right."""
+    """Raise PlanError for every file of a node that may be used and that is missing or cannot be right."""
     found = certificate_problems(chosen.targets, chosen.only, now)
     wrong = [each for each in found if each.code.severity is Severity.ERROR]
     if wrong:
@@ -31,19 +33,32 @@ def check_certificates(document: Document, chosen: Selection, now: datetime) -> 
 def certificate_problems(
     targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]], now: datetime
 ) -> Iterator[Problem]:
-    """What is wrong with, or doubtful about, certificates of nodes on which `targets` may be built.
+    """What is wrong with, or doubtful about, certificates and configurations of nodes on which `targets` may be built.
 
     `only` holds platforms that stand in for those of a target.
     """
     for node in _candidates(targets, only):
+        yield from _of_configuration(node)
         yield from _problems(node, now)
 
 
 def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> dict[Node, None]:
-    """The nodes with certificates on which a platform of a target may be placed."""
-    secured = [each for each in targets if any(node.tls != Tls() for node in each.builder.nodes)]
-    pieces = (piece for each in secured for piece in place(each, {}, only.get(each, ())).pieces)
-    return dict.fromkeys(node for piece in pieces for node in piece.nodes if node.tls != Tls())
+    """The nodes with files on which a platform of a target may be placed."""
+    with_files = [each for each in targets if any(map(_has_files, each.builder.nodes))]
+    pieces = (piece for each in with_files for piece in place(each, {}, only.get(each, ())).pieces)
+    return dict.fromkeys(node for piece in pieces for node in piece.nodes if _has_files(node))
+
+
+def _has_files(node: Node) -> bool:
+    """Whether files are to be there for a node. The default builder may be an engine, which needs none."""
+    return node.tls != Tls() or (node.config_file is not None and node.driver is not Driver.AUTOMATIC)
+
+
+def _of_configuration(node: Node) -> Iterator[Problem]:
+    if node.config_file is not None and not is_file(node.config_file):
+        message = f"there is no file {one_line(str(node.config_file))}"
+        hint = "paths count from the folder of the file that states them"
+        yield Problem(code=Code.MISSING_FILE, key=node.config_at, message=message, hint=hint)
 
 
 def _problems(node: Node, now: datetime) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.errors import UsageError
-from mpbake.files import is_folder
+from mpbake.files import is_folder, refusal
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ def folder_of(options: Options, world: World) -> Path:
     The folders above `b/../x`, or above a symlink, are not those that the words say.
     """
     folder = world.folder / options.directory
+    if refused := refusal(folder):
+        raise UsageError(f"{one_line(options.directory)} cannot be read: {refused}")
     if not is_folder(folder):
         raise UsageError(f"there is no folder {options.directory}")
     return folder.resolve()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from mpbake.commands.folder import folder_of
 from mpbake.dockerfiles import images_from
@@ -33,7 +33,7 @@ def main(options: Options, world: World) -> int:
     folder = folder_of(options, world)
     name = "" if options.dry_run else _free_name(folder)
     project = folder.name
-    targets = target_names(project, find_dockerfiles(folder))
+    targets = target_names(project, find_dockerfiles(folder, world.stderr))
     text = starter_text(project, targets, links_among({name: _images(folder / path) for name, path in targets.items()}))
     if options.dry_run:
         world.stdout.write(text)
@@ -45,13 +45,21 @@ def main(options: Options, world: World) -> int:
     return 0
 
 
-def find_dockerfiles(root: Path) -> list[PurePosixPath]:
+def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:
     """The Dockerfiles of `root` and of the folders below it, in the order of their paths; no symlink is followed.
 
-    Raises UsageError when there is none, or no end of them.
+    Folders that cannot be read are told. Raises UsageError when `root` is one, when there is no Dockerfile, or no end
+    of them.
     """
+
+    def unread(error: OSError) -> None:
+        place = os.path.relpath(error.filename, root)
+        if place == os.curdir:
+            raise UsageError(f"{root} cannot be read: {error.strerror}")
+        stderr.write(f"warning: {one_line(place)} cannot be read: {error.strerror}: what is in it is left out\n")
+
     found: list[PurePosixPath] = []
-    for seen, (place, folders, files) in enumerate(os.walk(root)):
+    for seen, (place, folders, files) in enumerate(os.walk(root, onerror=unread)):
         here = PurePosixPath(os.path.relpath(place, root))
         folders[:] = sorted(filter(is_searched, folders)) if len(here.parts) < DEPTH else []
         found += [here / name for name in sorted(filter(is_dockerfile, files)) if _is_own(Path(place, name))]

@@ -11,18 +11,18 @@ from mpbake.commands.folder import folder_of, plan_file
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
-from mpbake.graph import BuildGraph, Selection, build_graph, selection
+from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, selection
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
-from mpbake.platforms import parse_platform
-from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, parse_settings, select
-from mpbake.text import did_you_mean
+from mpbake.platforms import check_platform, is_known, parse_platform
+from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
+from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.document import Document
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from mpbake.plan import Plan, Target
     from mpbake.platforms import Platform
     from mpbake.spec import PlanSpec
+
+
+_MOST_TOLD = 12
+"""Targets that a message tells of."""
 
 
 @no_garbage()
@@ -60,7 +64,10 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
     given = dict(_assignment(*each) for each in enumerate(options.variables, 1))
     found = Inputs(variables=given, environment=world.environment)
     world.hiding.add(given_secrets(spec, found))
-    found = replace(found, values=_values(options, world))
+    values = _values(options, world)
+    files = {each: name for name, given in values.items() for each in given}
+    merged = {each: value for given in values.values() for each, value in given.items()}
+    found = replace(found, values=merged, files=files)
     world.hiding.add(given_secrets(spec, found))
     return replace(
         found,
@@ -86,12 +93,10 @@ def _stored(environment: Mapping[str, str], name: str) -> Entry | None:
     return stored_entry(environment, name)
 
 
-def _values(options: Options, world: World) -> dict[str, Any]:
-    """What `--var-file` gives; a later file wins. Paths count from where the user is, or works with -C."""
-    values: dict[str, Any] = {}
-    for name in options.var_files:
-        values |= read_values(world.folder / options.directory / name, shown=name)
-    return values
+def _values(options: Options, world: World) -> dict[str, dict[str, Any]]:
+    """What each `--var-file` gives, the one that counts last. Paths count from where the user is, or works with -C."""
+    names = dict.fromkeys(reversed(options.var_files))  # of one that is named twice the last counts
+    return {name: read_values(world.folder / options.directory / name, shown=name) for name in reversed(names)}
 
 
 def selected(plan: Plan, options: Options) -> Selection:
@@ -99,7 +104,22 @@ def selected(plan: Plan, options: Options) -> Selection:
     targets = select(plan, options.names)
     check_platforms(targets, options)
     chosen = selection(targets, chosen_platforms(options))
-    return replace(chosen, together=plan.publish is Publishing.TOGETHER)
+    _check_left_out(left_out(plan, options.names), targets, chosen.targets)
+    warnings = (*_doubtful_platforms(options), *chosen.warnings)
+    return replace(chosen, warnings=warnings, together=plan.publish is Publishing.TOGETHER)
+
+
+def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everything: Sequence[Target]) -> None:
+    """That nothing which was `left` out goes with what is `chosen` all the same, because it is needed."""
+    missed = frozenset(left).intersection(everything)
+    if not missed:
+        return
+    users = [each for each in dict.fromkeys((*everything, *linked(*everything))) if not missed.isdisjoint(each.needs)]
+    told = [f"{user.name} needs {some_of([each.name for each in user.needs if each in missed])}" for user in users]
+    message = f"what is left out is needed: {'; '.join(told[:_MOST_TOLD])}{'; …' if len(told) > _MOST_TOLD else ''}"
+    kept = some_of([target.name for target in left if target in missed])
+    roots = some_of([target.name for target in chosen if not missed.isdisjoint(needed([target]))])
+    raise UsageError(message, hint=f"leave out {roots}, too, or keep {kept}")
 
 
 def check_platforms(targets: Iterable[Target], options: Options) -> None:
@@ -109,7 +129,18 @@ def check_platforms(targets: Iterable[Target], options: Options) -> None:
         for platform in chosen_platforms(options) if known else ():
             if platform not in target.platforms:
                 message = f"--platform {platform}: {target.name} is built for {', '.join(known)} only"
-                raise UsageError(message, hint=did_you_mean(str(platform), known, kind="platforms"))
+                # Which others there are is told already.
+                hint = "" if is_known(platform) else did_you_mean(str(platform), known, kind="platforms")
+                raise UsageError(message, hint=hint)
+
+
+def _doubtful_platforms(options: Options) -> Iterator[str]:
+    """A word on each platform that is asked for and looks misspelt. A later BuildKit may know it."""
+    for platform in chosen_platforms(options):
+        try:
+            check_platform(str(platform))
+        except ValueError as error:
+            yield f"--platform {platform}: {', '.join(str(error).splitlines())}"
 
 
 def chosen_platforms(options: Options) -> tuple[Platform, ...]:
@@ -166,6 +197,9 @@ def _assignment(number: int, text: str) -> tuple[str, str]:
     if not equals or not name:
         hint = "what it is instead is not shown, since it may be a secret"
         raise UsageError(f"--var number {number} is not NAME=VALUE", hint=hint)
+    if not is_unicode(value):
+        hint = "a variable holds text; the value is not shown, since it may be a secret"
+        raise UsageError(f"--var {one_line(name)}: {NOT_UTF_8}", hint=hint)
     return name, value
 
 

@@ -10,7 +10,7 @@ from mpbake.hiding import Hiding
 from mpbake.plan import Plan, Publishing
 from mpbake.resolve.builders import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
 from mpbake.resolve.drafts import draft_targets
-from mpbake.resolve.groups import check_names, has_default, resolve_groups, select
+from mpbake.resolve.groups import check_names, has_default, left_out, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
 from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
@@ -38,6 +38,7 @@ __all__ = [
     "attempt",
     "given_secrets",
     "has_default",
+    "left_out",
     "parse_settings",
     "resolve",
     "select",

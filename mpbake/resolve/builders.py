@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
@@ -53,13 +54,13 @@ def resolve_builders(
         else:
             driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
             rendering.problems.extend(_builder_problems(name, table, driver, own))
-            builders[name] = _builder(name, table, driver, starting(folder, where))
+            builders[name] = _builder(name, table, driver, folder, where)
     where = below("defaults", "builder")
     table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
     rendering.problems.extend(value_problems(where(()), table.written()))
     if DEFAULT_BUILDER not in builders:
         driver = Driver(table.driver or Driver.AUTOMATIC)
-        builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, starting(folder, where))
+        builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, folder, where)
     rendering.problems.extend(_shared_names(builders.values(), spec.builders))
     return builders
 
@@ -74,9 +75,16 @@ def _stated(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:
     return where
 
 
-def _builder(name: str, table: BuilderSpec, driver: Driver, folder: Callable[[KeyPath], Path]) -> Builder:
-    """The builder that a table means; `folder` is where the paths at a path below the table start."""
-    nodes = tuple(_node(name, each, driver, table, folder) for each in _nodes(table))
+def _builder(
+    name: str,
+    table: BuilderSpec,
+    driver: Driver,
+    folder: Callable[[KeyPath], Path],
+    where: Callable[[KeyPath], KeyPath],
+) -> Builder:
+    """The builder that a table means. `where` tells the key of a path below it, `folder` where a key's paths start."""
+    made = (_node(name, each, driver, table, starting(folder, where)) for each in _nodes(table))
+    nodes = tuple(replace(each, config_at=where(_config_path(each.name, table))) for each in made)
     emulation = Emulation(table.emulation or Emulation.WARN)
     return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
 
@@ -84,6 +92,11 @@ def _builder(name: str, table: BuilderSpec, driver: Driver, folder: Callable[[Ke
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
     """The nodes of a builder; one that declares none has a single one where the docker command is."""
     return table.nodes or {DEFAULT_NODE: NodeSpec()}
+
+
+def _config_path(node: str, table: BuilderSpec) -> KeyPath:
+    """Where below a builder's table the configuration file of a node is named."""
+    return ("nodes", node, "config") if _nodes(table)[node].config else ("config",)
 
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.codes import Code
 from mpbake.entries import pushes
-from mpbake.platforms import PlatformText, parse_platforms
-from mpbake.resolve.inheritance import Family, families, last_of_each, with_settings
+from mpbake.platforms import PlatformText, instead_of, parse_platforms
+from mpbake.resolve.inheritance import Family, Lineage, last_of_each, lineages, reaching
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
 from mpbake.resolve.rendering import without_empty
@@ -90,11 +90,12 @@ class Draft:
 def draft_targets(spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, inputs: Inputs) -> dict[str, Draft]:
     """One draft for each target, or for each row of its matrix, in the plan's order."""
     drafts: dict[str, Draft] = {}
-    found = families(spec, inputs.settings, rendering.problems)
-    for table, family in found.items():
+    found = lineages(spec, inputs.settings, rendering.problems)
+    for table, lineage in found.items():
         if table.startswith("_"):
             continue
-        drafting = _Drafting(family=family, scope=scope, rendering=rendering, inputs=inputs)
+        family = lineage.family(reaching(inputs.settings, table))
+        drafting = _Drafting(lineage=lineage, family=family, scope=scope, rendering=rendering, inputs=inputs)
         for draft in drafting.rows():
             if draft.name in drafts and not draft.broken:
                 message = f'two targets are called "{one_line(draft.name)}"'
@@ -123,11 +124,11 @@ def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> I
     if any(each.broken for each in drafts):
         return
     reached = {platform for draft in drafts for platform in draft.special if platform in draft.family.platforms}
-    built = {str(platform) for draft in drafts for platform in draft.special}
+    built = {platform for draft in drafts for platform in draft.special}
     for setting in settings:
         if setting.platform and setting.platform not in reached:
             message = f"no target that it reaches is built for {setting.platform}"
-            hint = did_you_mean(str(setting.platform), built, kind="platforms")
+            hint = instead_of(setting.platform, built)
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 
@@ -135,6 +136,7 @@ def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> I
 class _Drafting:
     """One family on its way to drafts."""
 
+    lineage: Lineage
     family: Family
     scope: dict[str, Any]
     rendering: Rendering
@@ -157,8 +159,9 @@ class _Drafting:
         if not self.inputs.settings:
             return self.family
         name = str(self.rendering.value(self.family.raw.get("name", ""), scope, self.family.where, ("name",)))
-        own = [each for each in self.inputs.settings if each.matches(name) and not each.matches(self.family.table)]
-        return with_settings(self.family, own)
+        own = reaching(self.inputs.settings, name, self.family.table)
+        # Those of the whole table are made once for all rows; a later one of them counts above an earlier one of a row.
+        return self.family if own == reaching(self.inputs.settings, self.family.table) else self.lineage.family(own)
 
     def _draft(self, family: Family, scope: dict[str, Any]) -> Draft:
         rendering = self.rendering

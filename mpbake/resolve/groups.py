@@ -108,13 +108,18 @@ def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """
     wanted = [name for name in names if not name.startswith("!")]
     found = _meant(plan, wanted) if wanted else _default(plan)
-    for name in _meant(plan, [each[1:] for each in names if each.startswith("!")]):
-        found.pop(name, None)
+    for target in left_out(plan, names):
+        found.pop(target.name, None)
     if not found:
         raise UsageError(
             "nothing is left to build", hint="what is named is left out again with !, or is an empty group"
         )
     return tuple(found.values())
+
+
+def left_out(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
+    """The targets that `names` mean with `!` before them. Raises UsageError for a name that means nothing."""
+    return tuple(_meant(plan, [each[1:] for each in names if each.startswith("!")]).values())
 
 
 def has_default(plan: Plan) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
+from mpbake.document import SETTING
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
-from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
+from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, Paths, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 _BY_PLATFORM = "platform"
+_MAY_BE_LOCAL = re.compile(rf"\b(?:src|source|dest)\b|{MARKER.pattern}", re.IGNORECASE)
+_ALONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 
@@ -40,12 +43,12 @@ class Written:
     def spread(self, rendered: Any) -> tuple[Any, Written]:
         """`rendered`, the value without templates, in which what stood for a whole list or table is no entry any more.
 
-        Where that has become neither, it stays alone, to be refused.
+        Where that has become neither, it stays alone, to be refused; but what the command line gives may be an item.
         """
         found: list[tuple[int | str, Any, tuple[KeyPath, int | str]]] = []
         for key, value in _pairs(rendered):
             table, there = self.entries[key]
-            if key not in self.whole:
+            if key not in self.whole or (table[0] == SETTING and not isinstance(value, list)):
                 found.append((key, value, (table, there)))
             elif type(value) is not type(rendered):
                 return value, Written(value=value, table=table)
@@ -118,31 +121,49 @@ class Family:
         return Family(table=self.table, attributes=_merged([self.attributes, self.platforms.get(platform, {})]))
 
 
-def families(spec: PlanSpec, settings: Sequence[Setting], problems: list[Problem]) -> dict[str, Family]:
-    """Every table under `[targets]`, templates included, with what it inherits: left to right, own values last.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineage:
+    """A table under `[targets]` without what the command line sets: all that it states or inherits, and `defaults`."""
+
+    stated: Family
+    defaults: Family
+
+    def family(self, settings: Sequence[Setting]) -> Family:
+        """The family that the table makes with `settings`, the later above the earlier, the defaults below all."""
+        own = with_settings(self.stated, settings, self.defaults)
+        return _combined_families(own.table, [_unset(self.defaults, settings), own])
+
+
+def lineages(spec: PlanSpec, settings: Sequence[Setting], problems: list[Problem]) -> dict[str, Lineage]:
+    """Every table under `[targets]` with what it inherits: left to right, own values last.
 
     What the command line sets is part of what a table states, so whoever inherits from it has it too.
     """
     defaults = _stated("", ("defaults", "target"), spec.defaults.target.written(), problems)
-    found: dict[str, Family] = {}
+    found: dict[str, Lineage] = {}
+    inherited: dict[str, Family] = {}
     for table in _inheritance_order(spec, problems):
         own = _stated(table, ("targets", table), spec.targets[table].written(), problems)
-        parents = [_inheritable(found[name]) for name in spec.targets[table].inherits if name in found]
-        family = _combined_families(table, [*parents, own])
-        found[table] = with_settings(family, [each for each in settings if each.matches(table)], defaults)
-    return {
-        table: _combined_families(table, [_unset(defaults, settings, table), found[table]]) for table in spec.targets
-    }
+        parents = [inherited[name] for name in spec.targets[table].inherits if name in inherited]
+        stated = _combined_families(table, [*parents, own])
+        found[table] = Lineage(stated=stated, defaults=defaults)
+        inherited[table] = _inheritable(with_settings(stated, reaching(settings, table), defaults))
+    return {table: found[table] for table in spec.targets}
 
 
-def with_settings(family: Family, settings: Iterable[Setting], defaults: Family | None = None) -> Family:
+def reaching(settings: Iterable[Setting], *names: str) -> list[Setting]:
+    """Those of `settings` that one of `names` is meant by, in their order."""
+    return [each for each in settings if any(map(each.matches, names))]
+
+
+def with_settings(family: Family, settings: Iterable[Setting], defaults: Family) -> Family:
     """`family` with what `settings` change in it.
 
     What is added to may come from `defaults`, where these would otherwise be replaced.
     """
     for setting in settings:
         replaces = setting.append and ATTRIBUTES[setting.attribute].merge is Merge.REPLACE
-        base = _combined_families(family.table, [defaults, family]) if defaults and replaces else family
+        base = _combined_families(family.table, [defaults, family]) if replaces else family
         special = dict(family.platforms)
         attributes = dict(family.attributes)
         name = setting.attribute
@@ -157,11 +178,9 @@ def with_settings(family: Family, settings: Iterable[Setting], defaults: Family 
     return family
 
 
-def _unset(defaults: Family, settings: Iterable[Setting], table: str) -> Family:
-    """`defaults` without what settings give `table` as a whole: lists and tables would else be added to."""
+def _unset(defaults: Family, settings: Iterable[Setting]) -> Family:
+    """`defaults` without what `settings` give as a whole: lists and tables would else be added to."""
     for setting in settings:
-        if not setting.matches(table):
-            continue
         attributes, platforms = defaults.attributes, dict(defaults.platforms)
         if setting.platform is None:
             platforms = {platform: _overruled(each, setting) for platform, each in platforms.items()}
@@ -192,14 +211,22 @@ def _without(attributes: Mapping[str, Written], name: str) -> dict[str, Written]
 
 def _set(setting: Setting, before: Written | None) -> Written:
     """The value of an attribute after `setting`."""
-    after = Written(value=setting.value, table=setting.key)
+    after = _given(setting)
     if before is None or not setting.adds:
         return after
     if isinstance(before.value, list) and any(entry.table == setting.key for entry in _entries(before)):
         return before  # a parent has been given it already
     declared = ATTRIBUTES[setting.attribute]
     merge = Merge.APPEND if declared.merge is Merge.REPLACE else declared.merge
-    return _combined(Attribute(merge=merge, identity=declared.identity), before, after)
+    return _combined(replace(declared, merge=merge), before, after)
+
+
+def _given(setting: Setting) -> Written:
+    """What a setting itself states. A lone template that stands there for an item may as well give the whole list."""
+    value = setting.value
+    if not isinstance(value, list) or len(value) != 1 or not _ALONE.fullmatch(str(value[0])):
+        return Written(value=value, table=setting.key)
+    return Written(value=value, table=setting.key, entries={0: (setting.key, 0)}, whole=frozenset({0}))
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
@@ -255,9 +282,9 @@ def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
     """Two values of one attribute, as its declaration says."""
     if attribute.merge in {Merge.REPLACE, Merge.OWN}:
         return after
-    entries = [*_entries(before), *_entries(after)]
-    if attribute.merge is not Merge.APPEND:
-        entries = _last_of_each(attribute, entries)
+    earlier, later = list(_entries(before)), list(_entries(after))
+    appended = attribute.merge is Merge.APPEND
+    entries = _appended(attribute, earlier, later) if appended else _last_of_each(attribute, [*earlier, *later])
     tables = attribute.merge is Merge.BY_KEY
     keys = [entry.key if tables and not entry.whole else at for at, entry in enumerate(entries)]
     values = [entry.value for entry in entries]
@@ -294,6 +321,22 @@ def _entries(written: Written) -> Iterator[_Entry]:
 def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
     """The entries of a list or table by index or key."""
     return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _appended(attribute: Attribute, before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
+    """Entries of a list and, after them, those of a later one which are not among them: bake drops these, too.
+
+    So what comes from one table by way of two parents is there once. What a list says twice by itself stays.
+    """
+    known = {_sameness(attribute, entry) for entry in before}
+    return [*before, *(entry for entry in after if _sameness(attribute, entry) not in known)]
+
+
+def _sameness(attribute: Attribute, entry: _Entry) -> tuple[str, KeyPath, bool]:
+    """By what an entry is the same as another one; local paths mean another thing in a table of another file."""
+    text = repr(entry.value)
+    local = attribute.paths is not Paths.NONE and (entry.whole or _MAY_BE_LOCAL.search(text))
+    return text, entry.table if local else (), entry.whole
 
 
 def _last_of_each(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:

@@ -33,12 +33,14 @@ class Overrides:
 class Inputs:
     """What comes from outside the file.
 
-    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them. `git` is asked only
-    for what the plan uses. `stored` tells what buildx keeps of a builder, None when it keeps nothing.
+    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them, and `files`
+    says which file gives each. `git` is asked only for what the plan uses. `stored` tells what buildx keeps of a
+    builder, None when it keeps nothing.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     stored: Callable[[str], Entry | None] = lambda _: None
     overrides: Overrides = field(default_factory=Overrides)

@@ -12,7 +12,7 @@ from mpbake.hiding import Hiding, credentials_in
 from mpbake.loader import read_key, read_value
 from mpbake.platforms import parse_platform
 from mpbake.spec import ATTRIBUTES, PLATFORM_ATTRIBUTES, Holds, Merge, holds
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +52,8 @@ def parse_settings(texts: Iterable[str]) -> tuple[Setting, ...]:
 
 
 def _parse(text: str, number: int) -> Setting:
+    if not is_unicode(text):
+        raise _wrong(text, NOT_UTF_8, "a plan holds text, and so does what is set in it")
     left, equals, value = text.partition("=")
     append = left.endswith("+")
     pattern, _, path = left.removesuffix("+").partition(".")

@@ -18,7 +18,7 @@ from mpbake.template import RESERVED, Renderer
 from mpbake.text import did_you_mean, one_line, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from mpbake.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
@@ -58,8 +58,8 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
 
     A default may refer to other variables. Raises UsageError for a value of an unknown variable.
     """
-    _check_known(inputs.variables, spec, "--var")
-    _check_known(inputs.values, spec, "--var-file")
+    _check_known(dict.fromkeys(inputs.variables, "--var"), spec)
+    _check_known({name: _var_file(name, inputs) for name in inputs.values}, spec)
     values: dict[str, Any] = {}
     sensitive: dict[str, VariableSpec] = {}
     secrets: set[str] = set()
@@ -121,12 +121,18 @@ def _is_bool(spec: PlanSpec, name: str) -> bool:
     return VariableType.BOOL in {variable.type, type_of(variable.default)}
 
 
-def _check_known(given: Iterable[str], spec: PlanSpec, origin: str) -> None:
-    unknown = set(given) - spec.variables.keys()
+def _var_file(name: str, inputs: Inputs) -> str:
+    """The option that gives a variable, as it was written."""
+    return f"--var-file {one_line(inputs.files.get(name, ''))}".rstrip()
+
+
+def _check_known(given: Mapping[str, str], spec: PlanSpec) -> None:
+    """That all variables which are `given`, each by an option, are in the plan."""
+    unknown = given.keys() - spec.variables.keys()
     if unknown:
         name = min(unknown)
         raise UsageError(
-            f'{origin}: the plan has no variable "{one_line(name)}"',
+            f'{given[name]}: the plan has no variable "{one_line(name)}"',
             hint=did_you_mean(name, spec.variables, kind="variables"),
         )
 
@@ -172,7 +178,7 @@ class _Variable:
         if self.name in inputs.variables:
             yield _Given(value=inputs.variables[self.name], origin="--var")
         if self.name in inputs.values:
-            yield _Given(value=inputs.values[self.name], origin="--var-file")
+            yield _Given(value=inputs.values[self.name], origin=_var_file(self.name, inputs))
         env = self.spec.env
         if env and env in inputs.environment:
             yield _Given(value=inputs.environment[env], origin=f"the environment variable {one_line(env)}")

@@ -10,8 +10,8 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.codes import Code
 from mpbake.filters import Refused, no_git
-from mpbake.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, is_unicode, text_of
-from mpbake.text import closest, did_you_mean, one_line
+from mpbake.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, text_of
+from mpbake.text import closest, did_you_mean, is_unicode, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ _PLATFORM = """\
 it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to"""
 _MARKER = re.compile(r"\{\{|\{%|\{#")
 _BARE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
-_NOT_LITERAL = re.compile(r"\{[{%#]|\{\Z|\r")
+_NOT_LITERAL = re.compile(r"\{[{%#]|\{\Z")
 _OF_JINJA = frozenset(
     {"true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"}
 ) | {"self", "super", "caller", "loop", "varargs", "kwargs"}

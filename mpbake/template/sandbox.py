@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import make_attrgetter
+from jinja2.lexer import Lexer
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.visitor import NodeTransformer
 
 from mpbake.filters import FILTERS, GIT_FACTS, ISO_8601, VERSION_PARTS, Refused, Version, source_date
-from mpbake.text import did_you_mean, one_line
+from mpbake.text import did_you_mean, is_unicode, one_line
 from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -54,6 +55,30 @@ TOO_LARGE = "a number this large is not allowed"
 _TOO_LONG = "texts this long are not allowed here"
 
 
+_STAND_INS = (("\x1c", "\x1c\x1d"), ("\r\n", "\x1c\x1e\n"), ("\r", "\x1c\x1f\n"))
+
+
+class _Lexer(Lexer):
+    r"""Jinja's, but line ends stay as they are written: it would read `\r\n` as `\n` everywhere.
+
+    While it reads, characters that are white space to it stand for each `\r`, and for what begins these; a line break
+    is among them where it would see one.
+    """
+
+    def tokeniter(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> Iterator[tuple[int, str, str]]:
+        """What Jinja finds."""
+        for written, stand_in in _STAND_INS:
+            source = source.replace(written, stand_in)
+        return super().tokeniter(source, name, filename, state)
+
+    def _normalize_newlines(self, value: str) -> str:
+        for written, stand_in in reversed(_STAND_INS):
+            value = value.replace(stand_in, written)
+        return value
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of the templates of one plan."""
 
@@ -68,7 +93,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self._guarded(name, each) for name, each in filters.items()}
         tests: dict[str, Any] = {name: each for name, each in self.tests.items() if name not in _OF_TYPES}
         self.tests |= {name: self._counted(each) for name, each in tests.items()}
+        self._lexer = _Lexer(self)
         self.begin()
+
+    @property
+    def lexer(self) -> Lexer:
+        """What reads templates."""
+        return self._lexer
 
     def begin(self) -> None:
         """One rendering begins: all that is counted starts at nothing."""
@@ -359,12 +390,6 @@ def _inventory(value: Any) -> tuple[str, Iterable[str]]:
 # --- what values are, and how large -----------------------------------------------------------------------------------
 
 NO_UNICODE = "what it gives is no text: half a character (a surrogate) is in it"
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def is_unicode(text: str) -> bool:
-    """Whether `text` can be written anywhere at all."""
-    return text.isascii() or not _SURROGATE.search(text)
 
 
 def text_of(value: Any) -> str:

@@ -222,6 +222,16 @@ def test_a_name_that_would_mean_two_things(names: list[str]) -> None:
     assert str(caught.value) == 'two targets would be called "base-linux-amd64"\n  = rename one of them'
 
 
+def test_a_group_and_a_part_of_one_name() -> None:
+    toml = APART.replace("[groups]", '[groups]\n    base-linux-amd64 = ["web"]')
+    plan = resolve_text(toml)
+    with pytest.raises(UsageError) as caught:
+        bake_text(plan, [plan.targets["web"]])
+    assert str(caught.value) == 'a group and a target would be called "base-linux-amd64"\n  = rename one of them'
+    # a group that is not exported is in nobody's way
+    assert "base-linux-amd64" in exported(toml, "base")["target"]
+
+
 # --- what is lost -----------------------------------------------------------------------------------------------------
 
 PARTS = "web: bake has no values for single platforms: one target and tag for each"
@@ -253,6 +263,28 @@ PARTS = "web: bake has no values for single platforms: one target and tag for ea
 )
 def test_losses(written: str, said: list[str]) -> None:
     assert lost(f"\n[targets.web]\n{written}\n[targets.db]\nretries = 1", "web") == said
+
+
+def test_builders_are_lost() -> None:
+    toml = """
+        [builders.one]
+        [builders.two]
+        [builders.default]
+        [targets.a]
+        builder = "two"
+        [targets.b]
+        builder = "one"
+        contexts = { c = "target:c" }
+        [targets.c]
+        builder = "two"
+        [targets.d]
+        """
+    assert lost(toml, "a", "b") == [
+        "a, c: bake has no builder: left out (two)",
+        "b: bake has no builder: left out (one)",
+    ]
+    assert lost(toml, "d") == ["d: bake has no builder: left out (default)"]
+    assert lost("[targets.d]") == []
 
 
 def test_a_target_without_platforms_that_links_to_parts() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake import __main__
-from mpbake.commands import check, export, names, plan, run, show
+from mpbake.commands import check, export, names, plan, run, show, verify
 from mpbake.commands.load import graph_of, inputs, load, placed, selected
 from mpbake.commands.run import repeat_command
 from mpbake.errors import MpbakeError, PlanError, UsageError
@@ -25,7 +25,7 @@ from mpbake.spec import PlanSpec
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text
 from tests.unit.test_report import Terminal
-from tests.unit.worlds import world, written
+from tests.unit.worlds import hide, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,6 +208,13 @@ def test_no_plan(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as missing:
         plan.main(Options(directory="nowhere"), world(tmp_path))
     assert str(missing.value) == "there is no folder nowhere"
+
+
+def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, tmp_path / "p")
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(directory="p/x"), world(tmp_path))
+    assert str(caught.value) == "p/x cannot be read: Permission denied"
 
 
 def test_a_name_that_means_nothing(folder: Path) -> None:
@@ -405,6 +412,45 @@ def test_a_variable_without_a_value(assignment: str) -> None:
     assert str(caught.value) == f"--var number 2 is not NAME=VALUE\n  = {hint}"
 
 
+def test_a_value_that_is_no_text() -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(variables=("a=b", "tag=x\udcff")), world(Path("/")), Path("/"), PlanSpec(version=1))
+    hint = "a variable holds text; the value is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
+
+
+def test_which_file_a_value_comes_from(folder: Path) -> None:
+    (folder / "one.toml").write_text("tag = 'one'")
+    (folder / "two.toml").write_text("tag = 'two'")
+    (folder / "wrong.toml").write_text("tga = 'x'")
+    (folder / "list.toml").write_text("tag = [1]")
+
+    def refused(*files: str) -> str:
+        with pytest.raises(MpbakeError) as caught:
+            plan.main(Options(var_files=files), world(folder))
+        return in_short(caught.value) if isinstance(caught.value, PlanError) else str(caught.value)
+
+    shown = said(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
+    assert '"r/web:one"' in shown
+    hint = '  = did you mean "tag"?'
+    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
+    assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
+        "one.toml", "list.toml"
+    )
+
+
+def test_a_platform_that_looks_misspelt(folder: Path) -> None:
+    (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
+    words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
+    assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
+
+
+@pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
+def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no target or group"):
+        plan.main(Options(names=("web", name)), world(folder))
+
+
 def test_a_value_may_hold_an_equals_sign() -> None:
     found = inputs(Options(variables=("a=b=c", "d=")), world(Path("/")), Path("/"), PlanSpec(version=1))
     assert found.variables == {"a": "b=c", "d": ""}
@@ -463,6 +509,67 @@ def test_a_target_is_built_for_its_own_platforms_only(folder: Path, command: Cal
     assert str(caught.value) == (
         '--platform linux/amd46: web is built for linux/amd64 only\n  = did you mean "linux/amd64"?'
     )
+
+
+MATRIX = """\
+version = 1
+[targets.php]
+matrix = { v = ["1", "2", "3"] }
+name = "php-{{ v }}"
+[targets.base]
+needs = ["php-3"]
+[targets.web]
+needs = ["php"]
+[targets.app]
+needs = ["web"]
+[targets.link]
+contexts = { base = "target:base" }
+[targets.within]
+contexts = { php = "target:php-1" }
+"""
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main, verify.main])
+@pytest.mark.parametrize(
+    ("names", "message", "hint"),
+    [
+        (["web", "!php-1"], "web needs php-1", "leave out web, too, or keep php-1"),
+        (["*", "!php-1"], "web needs php-1", "leave out web, app, too, or keep php-1"),
+        (["!php", "app"], "web needs php-1, php-2, php-3", "leave out app, too, or keep php-1, php-2, php-3"),
+        (["app", "!web", "!php-1"], "web needs php-1; app needs web", "leave out app, too, or keep web, php-1"),
+        (["link", "!php-3"], "base needs php-3", "leave out link, too, or keep php-3"),
+        (["link", "web", "!php-3"], "web needs php-3; base needs php-3", "leave out link, web, too, or keep php-3"),
+    ],
+)
+def test_what_is_needed_cannot_be_left_out(
+    tmp_path: Path, command: Callable[[Options, World], int], names: list[str], message: str, hint: str
+) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    with pytest.raises(UsageError) as caught:
+        command(Options(names=tuple(names)), world(tmp_path))
+    assert (caught.value.message, caught.value.hint) == (f"what is left out is needed: {message}", hint)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["php", "web", "!web"], ["php-1", "php-2", "php-3"]),
+        (["within", "!php-1"], ["within"]),
+        (["link", "!base"], ["php-3", "link"]),
+    ],
+)
+def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    options = Options(names=tuple(names))
+    chosen = selected(load(options, world(tmp_path))[1], options)
+    assert [target.name for target in chosen.targets] == found
+
+
+def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(platforms=("linux/386",), names=("web",), settings=(BOTH,)), world(folder))
+    assert str(caught.value) == "--platform linux/386: web is built for linux/amd64, linux/arm64 only"
 
 
 def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:

@@ -11,6 +11,7 @@ import tomli
 from mpbake import __version__
 from mpbake.document import Document, Source
 from tests.unit.plans import problems_of_files, read_files, resolve_files, text
+from tests.unit.worlds import hide
 
 if TYPE_CHECKING:
     from mpbake.errors import KeyPath
@@ -308,6 +309,14 @@ def test_what_cannot_be_included(tmp_path: Path, include: str, problem: str) -> 
     (tmp_path / "loop").symlink_to("loop")
     files = {"build.toml": f"version = 1\ninclude = ['{include}']\n"}
     assert problems_of_files(tmp_path, files) == f"build.toml:2: include[0]: {problem}".replace("{}", f"'{include}'")
+
+
+def test_what_lies_in_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, tmp_path / "p")
+    assert problems_of_files(tmp_path, {"build.toml": "version = 1\ninclude = ['p/inc.toml']\n"}) == text("""
+        build.toml:2: include[0]: p/inc.toml cannot be read: Permission denied
+            include = ['p/inc.toml']
+        """)
 
 
 def test_all_that_cannot_be_included_at_once(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mpbake import files
-from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, whole_file, write_named, write_whole
+from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, refusal, whole_file, write_named, write_whole
+from tests.unit.worlds import hide
 
 
 def test_what_stands_at_a_path(tmp_path: Path) -> None:
@@ -26,6 +27,12 @@ def test_what_stands_at_a_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nothing", "a\0b", "x" * 300, "\ud800"])
 def test_where_nothing_can_be_is_nothing(tmp_path: Path, name: str) -> None:
     assert kind_of(tmp_path / name) is Kind.NOTHING
+
+
+def test_where_one_may_not_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, tmp_path / "p")
+    assert [refusal(tmp_path / name) for name in ("p/x", "nothing", "a\0b", ".")] == ["Permission denied", "", "", ""]
+    assert kind_of(tmp_path / "p/x") is Kind.NOTHING
 
 
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -61,7 +62,7 @@ def refused(folder: Path, **options: Any) -> str:
 
 def found(folder: Path) -> list[str]:
     """The Dockerfiles that are found below `folder`."""
-    return [str(path) for path in init.find_dockerfiles(folder)]
+    return [str(path) for path in init.find_dockerfiles(folder, io.StringIO())]
 
 
 def files(folder: Path) -> list[str]:
@@ -248,6 +249,31 @@ def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
           = write one first, or start where they are: mpbake init -C DIR
         """)
     assert files(tmp_path) == ["web"]
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make `folder` one that this user cannot read, whoever this is."""
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_a_folder_that_cannot_be_read(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable(monkeypatch, shop)
+    assert refused(shop) == f"{shop} cannot be read: Permission denied"
+
+
+def test_a_folder_below_that_cannot_be_read_is_told(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable(monkeypatch, shop / "api")
+    here = world(shop)
+    assert init.main(Options(), here) == 0
+    assert written(here.stderr) == "warning: api cannot be read: Permission denied: what is in it is left out\n"
+    assert "web/Dockerfile" in written(here.stdout)
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MOST_FOLDERS", 2), ("MOST_DOCKERFILES", 1)])

@@ -160,6 +160,58 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
               = the first is on line 2; keep one of them
             """,
         ),
+        *(
+            (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: {message}
+                    {line}
+                  = a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes
+                """,
+            )
+            for line, message in (
+                ("[targets.wüb]", "Expected ']' at the end of a table declaration"),
+                ("[targets.web.platform.linux/arm64]", "Expected ']' at the end of a table declaration"),
+                ("labels = { größe = '1' }", "Expected '=' after a key in a key/value pair"),
+                ("labels = { ä = '1' }", "Invalid initial character for a key part"),
+                ("öl = 1", "Invalid statement"),
+                ("@types/x = 1", "Invalid statement"),
+            )
+        ),
+        (
+            "version = 1\n[targets.web x]\n",
+            """
+            build.toml:2: not valid TOML: Expected ']' at the end of a table declaration
+                [targets.web x]
+              = close the name of the table with ]
+            """,
+        ),
+        *(
+            (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: {message} '\\x1b'
+                    {line}
+                  = write it as \\u001b in double quotes, or take it away
+                """.replace("\x1b", "\\x1b"),
+            )
+            for line, message in (
+                ('x = "a\x1bb"', "Illegal character"),
+                ("x = 'a\x1bb'", "Found invalid character"),
+                ('x = """a\x1bb"""', "Illegal character"),
+            )
+        ),
+        *(
+            (
+                f"version = 1\nx = {quote}a\nb{quote}\n",
+                f"""
+                build.toml:2: not valid TOML: {message} '\\n'
+                    x = {quote}a
+                  = text of several lines stands in three quotes: \"\"\"
+                """,
+            )
+            for quote, message in (("'", "Found invalid character"), ('"', "Illegal character"))
+        ),
         (
             "version = 1\na\0b = 1\n",
             r"""

@@ -56,7 +56,7 @@ INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ),
     ("args", "{ A = 1, B = 1 }", "{ B = 2, C = 2 }", {"A": "1", "B": "1"}, {"A": "1", "B": "2", "C": "2"}),
     ("labels", "{ a = 1, b = 1 }", "{ b = 2 }", {"a": "1", "b": "1"}, {"a": "1", "b": "2"}),
-    ("annotations", '["a=1", "b=1"]', '["b=1"]', ["a=1", "b=1"], ["a=1", "b=1", "b=1"]),
+    ("annotations", '["a=1", "b=1"]', '["b=1", "c=1"]', ["a=1", "b=1"], ["a=1", "b=1", "c=1"]),
     ("tags", '["a"]', '["b", "c"]', ["a:latest"], ["b:latest", "c:latest"]),
     ("platforms", '["linux/amd64"]', '["linux/arm64"]', ["linux/amd64"], ["linux/arm64"]),
     (

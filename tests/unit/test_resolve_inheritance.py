@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.platforms import parse_platform
-from mpbake.resolve.inheritance import families
-from tests.unit.plans import problems_of_text, read_text, resolve_text, target_of_text, text
+from mpbake.resolve.inheritance import lineages
+from tests.unit.plans import problems_of_text, read_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.errors import KeyPath
 
 PLAN = """
@@ -58,7 +60,7 @@ PLAN = """
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = families(spec, (), problems)["web"]
+    web = lineages(spec, (), problems)["web"].family(())
     assert web.where(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
@@ -151,7 +153,7 @@ def test_defaults_rank_below_every_parent() -> None:
     ],
 )
 def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
-    assert families(read_text(DEFAULTS)[1], (), [])["web"].where(path) == place
+    assert lineages(read_text(DEFAULTS)[1], (), [])["web"].family(()).where(path) == place
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
@@ -180,6 +182,75 @@ def test_templates_of_the_defaults_are_filled_in_for_each_row() -> None:
         name = "web-{{ v }}"
         """)
     assert [each.attributes["labels"] for each in plan.targets.values()] == [{"row": "1"}, {"row": "2"}]
+
+
+DIAMOND = """
+    [variables]
+    caches = ["user/some"]
+    [targets._a]
+    annotations = ["index:k=1", "index:k=1"]
+    cache-from = ["user/all", "type=local,src=cache"]
+    ulimits = ["nofile=1"]
+    needs = ["one"]
+    checks = [{ run = ["true"] }, { run = ["true"] }]
+    [targets._b]
+    inherits = ["_a"]
+    annotations = ["index:k=2"]
+    [targets._c]
+    inherits = ["_a"]
+    cache-from = "{{ caches }}"
+    [targets.web]
+    inherits = ["_a", "_b", "_c", "_c"]
+    annotations = ["index:k=3", "index:k=3"]
+    ulimits = ["nofile=1", "nofile=2"]
+    cache-from = ["type=local,src=cache"]
+    checks = [{ run = ["true"] }, { run = ["false"] }]
+    [targets.one]
+    """
+
+
+def test_what_comes_by_way_of_two_parents_is_there_once() -> None:
+    web = target_of_text(DIAMOND)
+    assert web.attributes["annotations"] == ["index:k=1", "index:k=1", "index:k=2", "index:k=3", "index:k=3"]
+    assert web.attributes["ulimits"] == ["nofile=1", "nofile=2"]
+    # a path of another table might be that of another file
+    local = "type=local,src=/plan/cache"
+    assert web.attributes["cache-from"] == ["user/all", local, "user/some", local]
+    assert [need.name for need in web.needs] == ["one"]
+    assert [check.run for check in web.checks] == [("true",), ("true",), ("false",)]
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (("annotations", 2), ("_b", "annotations", 0)),
+        (("annotations", 3), ("web", "annotations", 0)),
+        (("ulimits", 0), ("_a", "ulimits", 0)),
+        (("ulimits", 1), ("web", "ulimits", 1)),
+        (("checks", 2), ("web", "checks", 1)),
+    ],
+)
+def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
+    web = lineages(read_text(DIAMOND)[1], (), [])["web"].family(())
+    assert web.where(path) == ("targets", *place)
+
+
+def test_equal_paths_of_two_files_are_two(tmp_path: Path) -> None:
+    files = {
+        "build.toml": """
+            include = ["sub/more.toml"]
+            [targets.web]
+            inherits = ["_a"]
+            cache-from = ["type=local,src=cache", "user/all"]
+            """,
+        "sub/more.toml": """
+            [targets._a]
+            cache-from = ["type=local,src=cache", "user/all"]
+            """,
+    }
+    found = resolve_files(tmp_path, files).targets["web"].attributes["cache-from"]
+    first, second = (f"type=local,src={folder}/cache" for folder in (tmp_path / "sub", tmp_path))
+    assert found == [first, "user/all", second]
 
 
 # --- what single platforms differ in ----------------------------------------------------------------------------------

@@ -149,6 +149,17 @@ def test_what_cannot_be_understood(written: str, problem: str) -> None:
     assert str(caught.value).startswith(f"--set {shown}:{problem}")
 
 
+@pytest.mark.parametrize(
+    "written", ["web.args.A=\udcff", "web.args.\udcff=1", "\udcff.push=true", 'web.tags=["\ud800"]']
+)
+def test_what_is_no_text(written: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings([written])
+    shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
+    hint = "a plan holds text, and so does what is set in it"
+    assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
+
+
 # --- whom they reach --------------------------------------------------------------------------------------------------
 
 
@@ -226,6 +237,14 @@ def args_of(*settings: str) -> dict[str, str]:
         (["php.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php-2.args.V={{ v }}{{ v }}"], {"php-2": "A=1 B=1 V=22"}),
         (["php.args.B=8", "php-2.args.B=9"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=9 V=2"}),
+        # whatever reaches only rows is not above what reaches their whole table later
+        (["php-2.args.B=9", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"}),
+        (
+            ["php-*.args.B=9", "*.args.B=8"],
+            {"base": "A=1 B=8", "web": "A=1 B=8", "php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"},
+        ),
+        (["php-2.args={ C = 9 }", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "C=9 B=8"}),
+        (["php-2.args.C=9", "php.args={ B = 8 }"], {"php-1": "B=8", "php-2": "B=8"}),
     ],
 )
 def test_whom_a_setting_reaches(settings: list[str], args: dict[str, str]) -> None:
@@ -264,6 +283,54 @@ def test_what_is_added_to_a_list_that_inheritance_would_replace() -> None:
         "php-1": ("r/1:latest",),
         "php-2": ("r/2:latest",),
     }
+
+
+@pytest.mark.parametrize("default", ["", "[defaults.target]\ntags = ['all']"])
+@pytest.mark.parametrize(
+    ("settings", "first", "second"),
+    [
+        (["php-2.tags=x", "*.tags+=y"], ["php", "y"], ["x", "y"]),
+        (["*.tags+=y", "php-2.tags=x"], ["php", "y"], ["x"]),
+        (["php-2.tags+=x", "*.tags+=y"], ["php", "y"], ["php", "x", "y"]),
+        (["php-2.tags+=x", "php.tags=y", "php-2.tags+=z"], ["y"], ["y", "z"]),
+    ],
+)
+def test_lists_of_rows_are_set_in_the_order_given(
+    default: str, settings: list[str], first: list[str], second: list[str]
+) -> None:
+    plan = f"""
+        {default}
+        [targets.php]
+        matrix = {{ v = ["1", "2"] }}
+        name = "php-{{{{ v }}}}"
+        tags = ["php"]
+        """
+    targets = resolve_text(plan, settings=settings).targets
+    expected = [tuple(f"{tag}:latest" for tag in tags) for tags in (first, second)]
+    assert [target.tags for target in targets.values()] == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "tags"),
+    [
+        (['web.tags={{ ["x", "y"] }}'], ["x", "y"]),
+        (['web.tags+={{ ["x", "y"] }}', "web.tags+=z"], ["web", "x", "y", "z"]),
+        (["web.tags+={{ more }}"], ["web", "a", "b"]),
+        (["web.tags={{ more }}", "web.tags+={{ one }}"], ["a", "b", "c"]),
+        (["web.tags={{ one }}", "web.tags+={{ one }}-{{ one }}"], ["c", "c-c"]),
+        (["web.tags={{ [] }}"], []),
+        (["web.tags+={{ '' }}"], ["web"]),
+    ],
+)
+def test_a_lone_template_may_give_a_whole_list(settings: list[str], tags: list[str]) -> None:
+    plan = """
+        [variables]
+        more = ["a", "b"]
+        one = "c"
+        [targets.web]
+        tags = ["web"]
+        """
+    assert target_of_text(plan, settings=settings).tags == tuple(f"{tag}:latest" for tag in tags)
 
 
 def test_an_entry_with_an_identity_is_replaced_and_not_added_twice() -> None:
@@ -361,6 +428,19 @@ def test_platforms(settings: list[str], amd64: dict[str, Any], arm64: dict[str, 
         assert {attribute: found.get(attribute) for attribute in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "second"),
+    [
+        (["web-2.platforms=linux/amd64", "*.platforms=linux/arm64"], "linux/arm64"),
+        (["*.platforms=linux/arm64", "web-2.platforms=linux/amd64"], "linux/amd64"),
+    ],
+)
+def test_platforms_of_a_row(settings: list[str], second: str) -> None:
+    plan = "\n[targets.web]\nmatrix = { v = ['1', '2'] }\nname = 'web-{{ v }}'"
+    targets = resolve_text(plan, settings=settings).targets
+    assert [str(*target.platforms) for target in targets.values()] == ["linux/arm64", second]
+
+
 def test_a_row_alone_may_be_made_to_differ() -> None:
     plan = """
         [targets.web]
@@ -411,6 +491,9 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
+        ("web.tags={{ 5 }}", "must be text in quotes, not a number"),
+        ("web.tags={{ [5] }}", "must be text in quotes, not a number"),
+        ("web.tags+={{ {'a': 1} }}", "must be text in quotes, not a table"),
         ("web.push=yes", "must be true or false, not text"),
         ("web.retries=99", "must be at most 10"),
         ("web.retries=", "must be a whole number, not text"),
@@ -484,4 +567,9 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64el")]) == (
         f"--set {name}.platform.linux/ppc64el.args.A=1: no target that it reaches is built for linux/ppc64el\n"
         '  = did you mean "linux/ppc64le"?'
+    )
+    # what there is elsewhere is not misspelt
+    assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64")]) == (
+        f"--set {name}.platform.linux/ppc64.args.A=1: no target that it reaches is built for linux/ppc64\n"
+        "  = known platforms: linux/amd64, linux/ppc64le"
     )

@@ -417,6 +417,13 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
             "variables = { a = { default = 1, defalt = 1 } }",
             'variables.a.defalt: unknown key "defalt"\n  = did you mean "default"?',
         ),
+        (
+            "variables = { a = { x = 1 } }",
+            (
+                'variables.a.x: unknown key "x"\n  = if the table is the value, write default = { … }; '
+                "known keys: choices, default, description, env, max, min, pattern, required, sensitive, type"
+            ),
+        ),
         ("variables = 1", "variables: must be a table, not a number"),
         ("groups = { a = 1 }", "groups.a: must be a list in square brackets, not a number"),
         ("groups = { a = { description = 'x' } }", 'groups.a: "targets" is missing'),

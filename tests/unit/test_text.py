@@ -10,6 +10,7 @@ from mpbake.text import (
     count,
     did_you_mean,
     duration,
+    is_unicode,
     marked,
     one_line,
     parse_duration,
@@ -40,6 +41,13 @@ PLAIN = "\x1b[0m"
 )
 def test_printable_shows_what_a_screen_would_hide_or_obey(given: str, shown: str) -> None:
     assert printable(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "can"), [("", True), ("ä 🐳", True), ("\x00", True), ("a\udcff", False), ("ä\ud83d", False)]
+)
+def test_what_can_be_written(given: str, *, can: bool) -> None:
+    assert is_unicode(given) is can
 
 
 def test_one_line_escapes_tabs_and_newlines_too() -> None:

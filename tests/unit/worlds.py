@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import itertools
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.options import World
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
-    from pathlib import Path
     from typing import TextIO
+
+    import pytest
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -33,6 +36,18 @@ def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: b
 def ticking(*, step: float = 1.0) -> Callable[[], float]:
     """A clock that stands at 0 when it is first looked at, and `step` seconds later each time after."""
     return (step * number for number in itertools.count()).__next__
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make all that is in `folder` something that this user may not look at, whoever this is."""
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if folder in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
 
 
 def written(stream: TextIO) -> str:
