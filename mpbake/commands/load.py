@@ -11,7 +11,8 @@ from mpbake.commands.folder import folder_of, plan_file
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
-from mpbake.graph import BuildGraph, Selection, build_graph, linked, needed, selection
+from mpbake.graph import BuildGraph, Selection, build_graph, needed, selection
+from mpbake.links import linked
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
 from mpbake.placement import place
