@@ -28,7 +28,7 @@ _PLATFORM = """\
 it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to"""
 _MARKER = re.compile(r"\{\{|\{%|\{#")
 _BARE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
-_NOT_LITERAL = re.compile(r"\{[{%#]|\{\Z")
+_NOT_LITERAL = re.compile(r"\{[{%#]|\{\Z|\r")
 _OF_JINJA = frozenset(
     {"true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"}
 ) | {"self", "super", "caller", "loop", "varargs", "kwargs"}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import make_attrgetter
-from jinja2.lexer import Lexer
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
@@ -55,30 +54,6 @@ TOO_LARGE = "a number this large is not allowed"
 _TOO_LONG = "texts this long are not allowed here"
 
 
-_STAND_INS = (("\x1c", "\x1c\x1d"), ("\r\n", "\x1c\x1e\n"), ("\r", "\x1c\x1f\n"))
-
-
-class _Lexer(Lexer):
-    r"""Jinja's, but line ends stay as they are written: it would read `\r\n` as `\n` everywhere.
-
-    While it reads, characters that are white space to it stand for each `\r`, and for what begins these; a line break
-    is among them where it would see one.
-    """
-
-    def tokeniter(
-        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
-    ) -> Iterator[tuple[int, str, str]]:
-        """What Jinja finds."""
-        for written, stand_in in _STAND_INS:
-            source = source.replace(written, stand_in)
-        return super().tokeniter(source, name, filename, state)
-
-    def _normalize_newlines(self, value: str) -> str:
-        for written, stand_in in reversed(_STAND_INS):
-            value = value.replace(stand_in, written)
-        return value
-
-
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of the templates of one plan."""
 
@@ -93,13 +68,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self._guarded(name, each) for name, each in filters.items()}
         tests: dict[str, Any] = {name: each for name, each in self.tests.items() if name not in _OF_TYPES}
         self.tests |= {name: self._counted(each) for name, each in tests.items()}
-        self._lexer = _Lexer(self)
         self.begin()
-
-    @property
-    def lexer(self) -> Lexer:
-        """What reads templates."""
-        return self._lexer
 
     def begin(self) -> None:
         """One rendering begins: all that is counted starts at nothing."""

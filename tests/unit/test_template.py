@@ -52,13 +52,6 @@ SCOPE: dict[str, Any] = {
         ("{{ n }} ", "5 "),
         ("{{ n }}\n", "5\n"),
         ("line\n{{ n }}\n", "line\n5\n"),
-        # line ends, and what stands for them on the way, stay as they are
-        ("x\r\n{{ n + 0 }}\ry\n\r\n", "x\r\n5\ry\n\r\n"),
-        ("x\r\n{{ n }}\ry\n\r\n", "x\r\n5\ry\n\r\n"),
-        ("{{ 'a\r\nb\rc' ~ n }}\r", "a\r\nb\rc5\r"),
-        ("{% raw %}\r\n{% endraw %}{{\r\nn\r}}{# \r #}", "\r\n5"),
-        ("a\r\n {%- if n -%} \r\nb\r{% endif %}\r", "ab\r\r"),
-        ("\x1c\r\x1c\x1d\x1d\x1c\x1e{{ n + 0 }}\x1c", "\x1c\r\x1c\x1d\x1d\x1c\x1e5\x1c"),
         ("{{ debug }}!", "true!"),
         ("{{ 'on' if debug }}", "on"),
         ("{{ 'off' if not debug }}", ""),
