@@ -19,9 +19,9 @@ from mpbake.buildkit.nodes import Nodes
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.state import State
-from mpbake.steps import BuildPiece, CheckPiece, Outcome
+from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
 from tests.unit.dockers import FakeDocker, done, failed
-from tests.unit.graphs import graph_of_text
+from tests.unit.graphs import graph_of_text, piece_of
 from tests.unit.rawjson import log, raw, status, vertex
 
 if TYPE_CHECKING:
@@ -385,9 +385,60 @@ def test_a_node_that_goes_away(
         built(tmp_path, docker(), pieces_of(*names))
 
 
+def test_a_node_that_goes_away_is_told_of_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NodeLost) as found:
+        built(tmp_path, Baking(GONE, failed("")), pieces_of("api"))
+    assert found.value.hint == (
+        "the node went away meanwhile: is it up, and reachable from this machine?; repeat with: again api"
+    )
+
+
+def test_what_has_failed_by_itself_has_failed_whatever_became_of_its_node(tmp_path: Path) -> None:
+    found = built(tmp_path, Baking(COMPLAINT, failed(""), alive=False), pieces_of("api"))["api"]
+    assert type(found) is BuildFailed
+
+
 def test_a_strange_failure_on_a_node_that_answers(tmp_path: Path) -> None:
     found = built(tmp_path, Baking(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
     assert type(found) is BuildFailed
+
+
+def test_what_a_failed_build_has_pushed_is_known(tmp_path: Path) -> None:
+    plan = PLAN.replace('["r/web:1"]', '["r/web:1", "r/web:2"]')
+    found = built(tmp_path, Baking(PUSHED + REFUSED.replace(b":1", b":2"), failed("")), pieces_of("web", plan=plan))
+    assert found["web"].moved == ("r/web:1",)
+
+
+def test_what_is_emulated_against_a_declaration_is_built_where_that_is_not_forbidden(tmp_path: Path) -> None:
+    plan = PLAN.replace('driver = "docker"', 'driver = "docker"\nnodes.local = { platforms = ["linux/arm64"] }')
+    found = built(tmp_path, Baking(), pieces_of("tool", plan=plan.replace('["linux/amd64"]', '["linux/arm64"]')))
+    assert isinstance(found["tool"], Outcome)
+
+
+def test_links_are_taken_from_the_cache_where_they_were_built_on_this_node(tmp_path: Path) -> None:
+    plan = (
+        PLAN
+        + """
+    [targets.base]
+    inherits = ["_t"]
+    no-cache = true
+    [targets.one]
+    inherits = ["_t"]
+    needs = ["web"]
+    contexts = { base = "target:base" }
+    """
+    )
+    graph = graph_of_text(plan)
+    base, one = piece_of(graph, "base"), piece_of(graph, "one")
+    verify = next(step for step in graph.before[one] if isinstance(step, Verify))
+    elsewhere = replace(base, nodes=(replace(base.node, name="other"),))
+    for before, fresh in ((base, None), (elsewhere, True)):
+        docker = Baking()
+        inputs: dict[Step, StepResult] = {
+            step: StepResult(step=step, status=StepStatus.DONE) for step in (before, verify)
+        }
+        builds_of(tmp_path, docker).build([one], inputs, Recorder())
+        assert json.loads(docker.calls[0]["given"])["target"]["base"].get("no-cache") is fresh
 
 
 def test_what_would_be_emulated_where_that_is_forbidden_fails_alone(tmp_path: Path) -> None:
@@ -421,6 +472,66 @@ def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) 
     assert isinstance(found["one"], Outcome)
     assert isinstance(found["two"], Disturbed)
     assert docker.calls[0]["targets"] == ["one"]
+
+
+def test_a_link_that_two_pieces_mean_alike_is_built_in_their_one_call(tmp_path: Path) -> None:
+    links = "\n".join(
+        f'[targets.{name}]\ninherits = ["_t"]\ncontexts = {{ base = "target:base" }}' for name in ("one", "two")
+    )
+    docker = Baking()
+    found = built(tmp_path, docker, pieces_of("one", "two", plan=f"{PLAN}\n[targets.base]\n{links}"))
+    assert {type(end) for end in found.values()} == {Outcome}
+    assert [call["targets"] for call in docker.calls] == [["one", "two"]]
+    assert Path(found["one"].log).name.count("one") == 1, "each is named once"
+
+
+class Said(Baking):
+    """Of what was built, buildx says this."""
+
+    def __init__(self, metadata: str) -> None:
+        super().__init__()
+        self.answers["container inspect"] = failed("No such container")
+        self.answers["buildx create"] = done()
+        self.answers["buildx inspect"] = done("Platforms: linux/arm64, linux/amd64\n")
+        self.metadata = metadata
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        found = super().run(arguments, **settings)
+        if "--metadata-file" in arguments:
+            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(self.metadata)
+        return found
+
+
+OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "index"),
+    [
+        (f"{OCI}.index.v1+json", True),
+        (f"{DOCKER}.manifest.list.v2+json", True),
+        (f"{OCI}.manifest.v1+json", False),
+        (f"{DOCKER}.manifest.v2+json", False),
+    ],
+)
+def test_whether_an_index_was_built(media_type: str, tmp_path: Path, *, index: bool) -> None:
+    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"mediaType": media_type}}
+    found = built(tmp_path, Said(json.dumps({"web": said})), pieces_of("web"))["web"]
+    assert (found.digest, found.index) == ("sha256:1", index)
+
+
+@pytest.mark.parametrize("metadata", ["", "{}", '{"web": {"containerimage.digest": "sha256:id"}}'])
+def test_where_no_digest_is_known_nothing_can_be_found_by_it(metadata: str, tmp_path: Path) -> None:
+    plan = PLAN.replace('driver = "docker"', "").replace(
+        "push = true", "push = true\n    checks = [{ run = ['true'] }]"
+    )
+    found = built(tmp_path, Said(metadata), pieces_of("web", plan=plan))["web"]
+    assert (found.digest, found.uploaded) == ("", "")
+
+
+def test_what_says_no_platforms_was_built_for_that_of_its_node(tmp_path: Path) -> None:
+    found = built(tmp_path, Said("{}"), pieces_of("web", plan=PLAN.replace('platforms = ["linux/amd64"]', "")))["web"]
+    assert [str(each) for each in found.platforms] == ["linux/arm64"]
 
 
 def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_path: Path) -> None:
@@ -515,6 +626,21 @@ def test_an_engine_that_falls_silent_while_it_is_loaded_into_is_not_the_nodes_fa
     assert found.message.startswith("cannot be loaded: the Docker engine does not answer: no answer in time\nlog: ")
     assert found.hint.endswith("try: docker info; repeat with: again web")
     assert isinstance(built(tmp_path, Frozen(), pieces_of("tool", plan=plan))["tool"], Outcome), "it loads nothing"
+
+
+def test_an_engine_is_asked_when_one_of_several_is_loaded_into_it(tmp_path: Path) -> None:
+    plan = LOADING.replace(', "linux/arm64"', "").replace('"10s"', '"0.1s"')
+    found = built(tmp_path, Frozen(), pieces_of("web", "tool", plan=plan))
+    assert {type(end) for end in found.values()} == {Disturbed}
+
+
+def test_an_engine_is_not_asked_where_nothing_is_loaded_into_it(tmp_path: Path) -> None:
+    """By a check, or where it builds itself, as one of another context may."""
+    plan = LOADING.replace('"10s"', '"0.1s"')
+    check = next(step for step in graph_of_text(plan).steps if isinstance(step, CheckPiece))
+    assert isinstance(builds_of(tmp_path, Frozen()).check(check, Outcome(), Recorder()), Outcome)
+    plan = plan.replace(', "linux/arm64"', "").replace("[builders.x]", '[builders.x]\ndriver = "docker"')
+    assert isinstance(built(tmp_path, Frozen(), pieces_of("web", plan=plan))["web"], Outcome)
 
 
 def test_a_node_that_falls_silent_while_something_is_loaded_was_lost(tmp_path: Path) -> None:

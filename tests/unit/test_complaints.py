@@ -129,6 +129,63 @@ def test_whose_fault_it_is(kind: type[MpbakeError], hint: str, complaint: str) -
     assert error.message == f"{complaint}\nlog: /plan/web.log"
 
 
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "Cannot connect to the Docker daemon at tcp://10.0.0.5:2376",
+        "Is the docker daemon running on this host?",
+        'error during connect: Get "http://docker.example.com/v1.44/info": exit status 255',
+        "listing workers for Build: failed to list workers: EOF",
+        "failed to receive status: rpc error: code = Unknown desc = error reading from server: EOF",
+        "rpc error: code = Unavailable desc = keepalive ping failed",
+        "rpc error: code = Internal desc = transport is closing",
+        "timeout: waiting for connection",
+        "closing transport due to: connection error",
+        "no buildkit node found",
+        "no buildkitd node found",
+        'failed to find driver "remote"',
+        "no valid drivers found",
+        "failed to dial gRPC: unable to upgrade to h2c",
+    ],
+)
+def test_whatever_says_that_a_node_is_gone_is_known_by_itself(complaint: str) -> None:
+    error = error_of(raw(f"ERROR: {complaint}\n"))
+    assert (type(error), hint_of(error)) == (NodeLost, NODE_GONE)
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    ["401", "unexpected status: 403", "authentication required", "authorization failed", "unauthorized", "denied"],
+)
+def test_whatever_says_that_a_push_is_refused_is_known_by_itself(complaint: str) -> None:
+    error = error_of(raw(f"ERROR: failed to solve: failed to push r/web:1: {complaint}\n"))
+    assert (type(error), hint_of(error)) == (BuildFailed, PUSH_REFUSED)
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "dial tcp 10.0.0.5:443: connect: connection refused",
+        "dial tcp: lookup r.invalid: no such host",
+        "dial tcp 10.0.0.5:443: i/o timeout",
+        "read tcp 10.0.0.1:40312->10.0.0.5:443: read: connection reset by peer",
+        "dial tcp 10.0.0.5:443: connect: network is unreachable",
+        "dial tcp 10.0.0.5:443: connect: no route to host",
+        "net/http: TLS handshake timeout",
+        "dial tcp: lookup r.invalid on 10.0.0.1:53: server misbehaving",
+        "context deadline exceeded",
+        "unexpected EOF",
+        'Head "https://r/v2/": EOF',
+        "remote error: tls: internal error",
+        "x509: certificate has expired or is not yet valid",
+    ],
+)
+def test_whatever_says_that_a_registry_did_not_answer_is_known_by_itself(complaint: str) -> None:
+    error = error_of(raw(f"ERROR: failed to solve: failed to push r/web:1: {complaint}\n"))
+    assert (type(error), hint_of(error)) == (Unreachable, PUSH_UNANSWERED)
+    assert type(registry_error("r/web:1 could not be read back", complaint)) is Unreachable
+
+
 def test_a_push_by_the_engine_itself() -> None:
     error = error_of(
         raw(
@@ -180,6 +237,11 @@ ANONYMOUS = UNPARSED.replace("target base: ", "").encode()
         (UNPARSED.encode(), {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "b/Dockerfile:2"),
         (raw(READING) + ANONYMOUS, {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "b/Dockerfile:2"),
         (raw(READING, READING_TOO) + ANONYMOUS, {"web": "a/Dockerfile", "base": "b/Dockerfile"}, "Dockerfile:2"),
+        (
+            raw(READING) + FAILED.replace(b"[2/3]", b"[web 2/3]"),
+            {"web": "a/Dockerfile", "base": "b/Dockerfile"},
+            "a/Dockerfile:2",
+        ),
         (FAILED, {"web": "web.Dockerfile"}, "Dockerfile:2"),
     ],
 )
@@ -221,6 +283,11 @@ def test_a_check_whose_stage_does_not_exist(more: str) -> None:
     error = error_of(output, check=check_of('target = "tset"'))
     assert hint_of(error) == 'checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile'
     assert hint_of(error_of(output)) == ""
+    assert hint_of(error_of(output, check=check_of('run = ["tset"]'))) == "", "that names no stage"
+
+
+def test_a_check_whose_stage_fails_by_itself() -> None:
+    assert hint_of(error_of(failed_check("FROM base"), check=check_of('target = "test"'))) == ""
 
 
 def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
@@ -239,6 +306,7 @@ def test_buildx_may_say_nothing_or_something_else() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+    assert error_of(b" \nunknown flag: --x\n").message.startswith("unknown flag: --x\n")
     assert error_of(b"\nunknown flag: --metadata-file\n").message.startswith("unknown flag: --metadata-file\n")
     assert error_of(b"ERROR: one\nERROR: two\nthree\n").message.startswith("two\nlog: ")
 
@@ -362,6 +430,7 @@ def test_what_is_not_there(*, complaint: str, absent: bool) -> None:
         ("r/base:1: failed to resolve source metadata for r/base:1: not found", False),
         ('process "/bin/sh -c make" did not complete successfully: exit code: 2', False),
         ('process "/bin/sh -c make" did not complete successfully: exit code: 137', True),
+        ('process "/bin/sh -c make" did not complete successfully: exit code: 143', True),
         ("context canceled", True),
         ("failed to prepare sha256:1: no such file or directory", True),
     ],

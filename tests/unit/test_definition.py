@@ -23,7 +23,7 @@ from mpbake.buildkit.definition import (
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platforms
 from mpbake.steps import BuildPiece, CheckPiece
-from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
+from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of
 from tests.unit.plans import target_of_text
 
 if TYPE_CHECKING:
@@ -245,6 +245,31 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
             ['type=docker,"name=r/web:1,s:5000/web:1"', BY_DIGEST],
+            None,
+        ),
+        # what goes elsewhere, or under another name, is in nobody's way
+        (
+            ENGINE,
+            f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,name=own', 'type=docker,context=other']",
+            ["type=docker,name=own", "type=docker,context=other", "type=image,push=true"],
+            ["r/web:1"],
+        ),
+        (
+            ENGINE,
+            f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,compression=zstd']",
+            ["type=image,push=true"],
+            ["r/web:1"],
+        ),
+        (
+            CONTAINER,
+            f"{ONE}\noutput = ['type=oci,dest=web.tar']",
+            ["type=oci,dest=/plan/web.tar"],
+            ["r/web:1"],
+        ),
+        (
+            CONTAINER,
+            f"{SEVERAL}\npush = true\noutput = ['type=docker,dest=d.tar']",
+            ['type=docker,dest=/plan/d.tar,"name=r/web:1,s:5000/web:1"', BY_DIGEST],
             None,
         ),
         (
@@ -522,6 +547,50 @@ def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
     }
 
 
+def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> None:
+    """None takes the name of another, nor that of the target itself."""
+    targets = target_of_text(
+        """
+        [targets.base-2]
+        platforms = ["linux/amd64"]
+        contexts = { base = "target:base", arm = "target:arm", s390x = "target:s390x" }
+        [targets.arm]
+        platforms = ["linux/arm64"]
+        contexts = { base = "target:base" }
+        [targets.s390x]
+        platforms = ["linux/s390x"]
+        contexts = { base = "target:base" }
+        [targets.base]
+        platforms = ["linux/amd64", "linux/arm64", "linux/s390x"]
+        args = { ARCH = "{{ platform.arch }}" }
+        """,
+        "base-2",
+    )
+    graph = graph_of([targets])
+    found = targets_of(piece_of(graph, "base-2"))
+    assert {name: each.get("args", {}).get("ARCH") for name, each in found.items()} == {
+        "base-2": None,
+        "base": "amd64",
+        "base-3": "arm64",
+        "base-4": "s390x",
+        "arm": None,
+        "s390x": None,
+    }
+    assert [found[name]["contexts"]["base"] for name in ("base-2", "arm", "s390x")] == [
+        "target:base",
+        "target:base-3",
+        "target:base-4",
+    ]
+
+
+def test_a_link_that_differs_is_there_for_one_whose_platform_only_the_node_knows() -> None:
+    """As long as nobody has asked it."""
+    graph = graph_of([target_of_text(f"[targets.web]\ncontexts = {{ base = 'target:base' }}\n{BASES}")])
+    found = targets_of(piece_of(graph, "web"))
+    assert list(found) == ["web", "base", "base-2"]
+    assert found["web"]["contexts"] == {"base": "target:base"}
+
+
 # --- as JSON ----------------------------------------------------------------------------------------------------------
 
 
@@ -608,6 +677,7 @@ def granted(attributes: str, *more: str) -> list[str]:
         ("dockerfile = 'https://example.com/Dockerfile'", ["fs.read=/plan"]),
         ("context = 'https://example.com/repo.git'\ndockerfile = '../Dockerfile'", []),
         ("secret = ['id=a,src=a.txt', 'id=b,env=B', 'id=c']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
+        ("secret = ['id=a,src=']", ["fs.read=/plan"]),
         ("secret = ['type=file,id=a,source=a.txt']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
         ("secret = ['type=env,id=a,src=HOME']", ["fs.read=/plan"]),
         ("ssh = ['default']", ["fs.read=/plan", "ssh"]),
@@ -742,6 +812,24 @@ def test_a_command_runs_upon_the_target_as_it_has_been_built() -> None:
         **NOWHERE,
     }
     assert {"no-cache", "pull", "cache-to"}.isdisjoint(targets["base"])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "written"),
+    [
+        ("network", "'none'"),
+        ("extra-hosts", "{ db = '10.0.0.1' }"),
+        ("shm-size", "'64m'"),
+        ("ulimits", "['nofile=10']"),
+        ("resources", "{ memory = '1g' }"),
+    ],
+)
+def test_a_command_runs_in_the_surroundings_that_its_target_is_built_in(attribute: str, written: str) -> None:
+    attributes = f"checks = [{{ run = ['true'] }}]\n{attribute} = {written}"
+    for uploaded in ("", "r/web@sha256:1"):
+        name, targets = checked(attributes, uploaded=uploaded)
+        (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}")
+        assert targets[name][attribute] == targets_of(piece)["web"][attribute]
 
 
 def test_a_command_runs_upon_what_was_uploaded_and_nothing_else_is_built() -> None:

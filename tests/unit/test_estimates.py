@@ -41,6 +41,11 @@ def test_a_cache_saves_the_difference_between_slow_and_fast_builds() -> None:
     assert [estimates.saved(piece_of(graph(), name)) for name in ("web", "tool", "new")] == [30, 8 * SAVED, 0]
 
 
+def test_two_builds_tell_what_a_cache_saves() -> None:
+    estimates = Estimates(recorded={"tool": {"native": [8.0, 7.0]}})
+    assert estimates.saved(piece_of(graph(), "tool")) == 1
+
+
 def test_what_is_not_known_takes_as_long_as_what_is() -> None:
     found = expectations(graph(), Estimates(recorded=RECORDED))
     assert {step.key.partition(" on")[0]: seconds for step, seconds in found.items()} == {

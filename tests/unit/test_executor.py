@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import queue
 import signal
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
@@ -14,11 +16,11 @@ from hypothesis import strategies as st
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, LockHeld, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.estimates import Estimates
 from mpbake.events import Event, RunFinished, RunStarted, StepAdvanced, StepFinished, StepPutOff, StepStarted, Warned
-from mpbake.executor import Executor, StopRequest, exit_code
+from mpbake.executor import Executor, StopRequest, _Run, as_required, exit_code
 from mpbake.platforms import parse_platforms
 from mpbake.schedule import Schedule
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus, Verify
-from tests.unit.graphs import graph_of_text, graphs
+from tests.unit.graphs import graph_of_text, graphs, piece_of
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
@@ -450,6 +452,25 @@ def test_where_no_native_node_can_be_had_another_emulates_if_it_can(able: str, r
     assert exit_code(finished.results) == code
 
 
+def test_what_no_node_that_is_left_can_build_says_what_to_do_about_the_one_that_could() -> None:
+    script: dict[str, Outcome | Exception] = {
+        "bootstrap x/arm": Unreachable("no route", hint="is it up?"),
+        "bootstrap x/intel": Outcome(platforms=parse_platforms(["linux/amd64"])),
+    }
+    (why,) = (
+        each
+        for each in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
+        if each.startswith("failed build ")
+    )
+    assert why.partition(": ")[2] == "no route\nno node that is left can build it\n  = is it up?"
+
+
+def test_what_there_is_no_node_for_since_one_was_stopped_was_stopped_too() -> None:
+    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": Cancelled("cancelled")})
+    found = executed(graph_of_text(EMULATING), runner, Recorder())
+    assert {each.partition(" ")[0] for each in found} == {"cancelled"}
+
+
 def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
     results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": UsageError("foreign")}), Recorder())
     assert results == ["failed bootstrap x/a: foreign", "done bootstrap x/b", "done build web linux/amd64 on x/b"]
@@ -532,10 +553,81 @@ def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error:
     assert not any(line.startswith("put off") for line in reporter.lines)
 
 
+def test_the_error_of_a_required_node_stays_what_it_was() -> None:
+    node = piece_of(graph_of_text(REQUIRED), "web").node
+    error = as_required(NodeLost("gone", hint="is it up?").after(["r/web"]), node)
+    assert (type(error), error.hint, error.moved) == (NodeLost, "is it up?", ("r/web",))
+
+
 def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -> None:
     lost = {each: Unreachable("gone") for each in ("bootstrap x/a", "bootstrap x/b")}
     results = executed(graph_of_text(POOL), FakeRunner(lost), Recorder())
     assert not any("required" in each for each in results)
+
+
+# --- what the schedule is told, and for how long it is waited --------------------------------------------------------
+
+
+class Told(Schedule):
+    """Keeps what it is told of steps that are over."""
+
+    def finish(self, step: Step, status: StepStatus, **said: Any) -> Any:
+        self.said = {**getattr(self, "said", {}), step.key: said}
+        return super().finish(step, status, **said)
+
+
+def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
+    amd64 = parse_platforms(["linux/amd64"])
+    graph = graph_of_text("[targets.a]")
+    schedule = Told(graph)
+    found = {
+        "bootstrap default/local": Outcome(slots=7, platforms=amd64),
+        "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
+    }
+    Executor(
+        graph=graph, schedule=schedule, runner=FakeRunner(found), reporter=Recorder(), clock=float, began=0.0
+    ).execute()
+    assert schedule.said == {
+        "bootstrap default/local": {"slots": 7, "platforms": amd64, "uploaded": False},
+        "build a native on default/local": {"slots": 0, "platforms": (), "uploaded": True},
+    }
+
+
+@pytest.mark.parametrize(
+    ("running", "wakes_at", "seconds"),
+    [
+        (1, None, None),
+        (0, None, 1.0),
+        (1, 10.25, 0.25),
+        (0, 10.25, 0.25),
+        (1, 99.0, 1.0),
+        (1, 9.0, 0.0),  # it has become late meanwhile
+    ],
+)
+def test_a_result_is_waited_for_until_something_may_be_started(
+    running: int, wakes_at: float | None, seconds: float | None
+) -> None:
+    waits: list[float | None] = []
+
+    class Empty:
+        def get(self, timeout: float | None) -> Any:
+            waits.append(timeout)
+            raise queue.Empty
+
+    schedule: Any = SimpleNamespace(finished=False, running=running, wakes_at=wakes_at)
+    run = _Run(
+        Executor(
+            graph=graph_of_text(""),
+            schedule=schedule,
+            runner=FakeRunner(),
+            reporter=Recorder(),
+            clock=lambda: 10.0,
+            began=0.0,
+        )
+    )
+    run._mailbox = Empty()  # type: ignore[assignment]
+    run.take_next()
+    assert waits == [seconds]
 
 
 # --- several pieces in one call ---------------------------------------------------------------------------------------
@@ -623,6 +715,20 @@ def test_what_still_comes_to_its_end_after_a_stop_request_counts() -> None:
         "done bootstrap default/local",
         "cancelled build a native on default/local",
     ]
+
+
+def test_what_is_lost_after_a_stop_request_is_not_put_off() -> None:
+    stop = StopRequest()
+
+    def lost() -> Outcome:
+        stop(signal.SIGINT)
+        raise NodeLost("gone")
+
+    reporter = Recorder()
+    runner = FakeRunner({"build web linux/amd64 on x/a": lost})
+    found = executed(graph_of_text(POOL), runner, reporter, stop=stop)
+    assert "failed build web linux/amd64 on x/a: gone" in found
+    assert not any(line.startswith("put off") for line in reporter.lines)
 
 
 def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
@@ -756,6 +862,10 @@ def test_a_target_of_which_one_piece_failed_is_no_other_that_was_built() -> None
     failed = StepResult(step=built.step, status=FAILED, error=FAILURE)
     (gone,) = results_of(GONE)
     assert exit_code([built, failed, gone]) == 5
+
+
+def test_a_node_that_was_made_ready_is_nothing_built() -> None:
+    assert exit_code([*results_of(None, kind=BootstrapNode), *results_of(FAILURE, GONE)]) == 5
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])

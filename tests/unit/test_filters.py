@@ -79,6 +79,11 @@ def test_what_is_no_semantic_version(text: str) -> None:
     assert hint == "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
 
 
+def test_a_semantic_version_has_a_largest_length() -> None:
+    longest = f"1.2.3-{'a' * 250}"
+    assert (len(longest), semver(longest)) == (256, longest)
+
+
 def test_a_version_that_toml_takes_for_a_number() -> None:
     assert refusal(semver, WrittenFloat("8.10")).startswith('"8.10" is no semantic version\n')
     assert refusal(semver, 8).startswith('"8" is no semantic version\n')
@@ -109,7 +114,10 @@ def test_builds_have_no_precedence() -> None:
     one, other = semver("1.0.0+a"), semver("1.0.0+b")
     assert one <= other
     assert other <= one
+    assert one >= other
+    assert other >= one
     assert not one < other
+    assert not one > other
     assert one != other
 
 

@@ -420,6 +420,19 @@ def test_a_base_that_is_built_itself_serves_the_others_on_its_node() -> None:
         """)
 
 
+def test_a_base_that_is_built_itself_is_not_built_again_where_it_is() -> None:
+    plan = LINKED.replace('platforms = ["linux/386"]', 'platforms = ["linux/amd64"]')
+    assert shared_of(graph_of_text(plan, "web", "worker", "base")) == []
+
+
+def test_a_shared_link_may_be_built_wherever_its_users_may() -> None:
+    plan = LINKED.replace('platforms = ["linux/386"]', 'platforms = ["linux/arm64"]').replace(
+        "[builders.release]", '[builders.release]\n    emulation = "allow"'
+    )
+    (shared,) = shared_of(graph_of_text(plan, "web", "worker"))
+    assert ([node.name for node in shared.nodes], [node.name for node in shared.spare]) == (["arm"], ["intel"])
+
+
 def test_links_of_links_are_shared_too_and_in_order() -> None:
     plan = """
         [targets.deep]
@@ -683,6 +696,36 @@ def test_one_piece_with_checks_gets_its_tags_after_them() -> None:
     }
 
 
+# --- archives that are joined -----------------------------------------------------------------------------------------
+
+ARCHIVED = """
+    [targets._t]
+    builder = "release"
+    platforms = ["linux/amd64", "linux/arm64"]
+    [targets.web]
+    inherits = ["_t"]
+    output = ["type=oci,dest=web.tar"]
+    tags = ["r/web:1"]
+    push = true
+    [targets.test]
+    inherits = ["_t"]
+    platforms = ["linux/arm64"]
+    output = ["type=oci,dest=test.tar"]
+    needs = ["web"]
+    """ + TWO_NODES.replace("\n", "\n    ")
+
+
+@pytest.mark.parametrize(("push", "last"), [("true", "verify web"), ("false", "join web")])
+def test_a_target_is_done_when_its_archive_is_joined(push: str, last: str) -> None:
+    """Neither do its tags move before, nor does what needs it start."""
+    graph = graph_of_text(ARCHIVED.replace("push = true", f"push = {push}"))
+    by_key = {step.key: step for step in graph.steps}
+    assert [key for key in by_key if key.startswith("join")] == ["join web"], "one piece has the whole archive"
+    (after, *_) = graph.after[by_key["join web"]]
+    assert after.key == ("publish web" if push == "true" else "build test linux/arm64 on release/arm")
+    assert by_key[last] in graph.before[piece_of(graph, "test")]
+
+
 # --- tags that move together ------------------------------------------------------------------------------------------
 
 
@@ -714,3 +757,34 @@ def test_tags_move_one_target_after_another_when_all_is_built() -> None:
     assert [step.every_tag for step in publishes] == [("r/base:1", "r/web:1", "r/web:2")] * 2
     assert [step.earlier_tags for step in publishes] == [(), ("r/base:1",)]
     assert all(piece.delivery is not Delivery.TAGS for piece in graph.steps if isinstance(piece, BuildPiece))
+
+
+def test_tags_of_targets_that_do_not_link_to_each_other_move_together_too() -> None:
+    graph = graph_of_text(
+        """
+        [targets.b]
+        tags = ["r/b:1"]
+        push = true
+        [targets.a]
+        tags = ["r/a:1"]
+        push = true
+        """,
+        together=True,
+    )
+    assert sketch(graph) == text("""
+        bootstrap default/local
+        build b native on default/local
+          after bootstrap default/local
+        build a native on default/local
+          after bootstrap default/local
+        publish b
+          after build b native on default/local
+          after build a native on default/local
+        verify b
+          after publish b
+        publish a
+          after build a native on default/local
+          after publish b
+        verify a
+          after publish a
+        """)

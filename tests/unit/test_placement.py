@@ -229,6 +229,31 @@ def test_spare_nodes_may_emulate_where_that_is_allowed(
     assert found == spare
 
 
+@pytest.mark.parametrize(
+    ("wanted", "a", "b", "spare"),
+    [
+        ("amd64 386", "amd64 386", "s390x amd64 386", ["b"]),
+        ("amd64 386", "amd64 386", "s390x 386", []),
+        ("amd64 arm64", "amd64 arm64", "s390x amd64 arm64", []),  # that builds only a part of it natively
+    ],
+)
+def test_a_spare_node_emulates_a_whole_piece_that_its_own_nodes_run_natively(
+    wanted: str, a: str, b: str, spare: list[str]
+) -> None:
+    target = target_of_text(f"""
+        [targets.web]
+        builder = "x"
+        platforms = {_list(wanted)}
+        [builders.x]
+        emulation = "allow"
+        {tables_of("a =")}
+        {tables_of("b =")}
+        """)
+    (piece,) = place(target, facts_of({"x/a": reported(a), "x/b": reported(b)})).pieces
+    assert [node.name for node in piece.nodes] == ["a"]
+    assert [node.name for node in piece.spare] == spare
+
+
 # --- equal nodes ------------------------------------------------------------------------------------------------------
 
 
@@ -405,6 +430,14 @@ def test_each_target_of_a_repository_is_uploaded_under_a_tag_of_its_own() -> Non
 def test_a_node_that_is_given_up_cannot_give_tags_later(nodes: str, more: str, delivery: str) -> None:
     """One that is cut off goes on building, and another one builds the same meanwhile."""
     assert f": {delivery}, one of 1" in placed(nodes, "amd64", f"{ONE}\npush = true\n{more}")
+
+
+@pytest.mark.parametrize(("emulation", "delivery"), [("warn", "TAGS"), ("allow", "UNTAGGED")])
+def test_a_node_whose_piece_another_would_emulate_cannot_give_tags_later(emulation: str, delivery: str) -> None:
+    builder = f"emulation = '{emulation}'"
+    assert placed("a = amd64\nb = arm64", "amd64", f"{ONE}\npush = true", builder=builder) == (
+        f"linux/amd64 native on a: {delivery}, one of 1"
+    )
 
 
 def test_required_nodes_are_not_given_up() -> None:
@@ -661,6 +694,7 @@ def test_the_engine_cannot_join_parts() -> None:
         Code.SPLIT_PUSH,
         "web: cannot be pushed by the docker driver, since its platforms differ, and are built one by one",
     )
+    assert place(target_of_text(plan.replace("push = true", "")), {}).problems == (), "it can build them"
 
 
 def test_a_cache_for_each_platform_is_written_by_one() -> None:

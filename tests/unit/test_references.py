@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.references import Reference, format_fields, is_local, is_loopback, parse_fields, parse_flag, parse_reference
+from mpbake.references import (
+    Reference,
+    format_fields,
+    has_host,
+    is_local,
+    is_loopback,
+    parse_fields,
+    parse_flag,
+    parse_reference,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,8 @@ def test_a_reference_by_content() -> None:
     [
         ("web", "docker.io", "docker.io/library/web:latest"),
         ("web:1", "docker.io", "docker.io/library/web:1"),
+        ("my.web:1", "docker.io", "docker.io/library/my.web:1"),
+        ("localhost", "docker.io", "docker.io/library/localhost:latest"),
         ("library/web", "docker.io", "docker.io/library/web:latest"),
         ("docker.io/web", "docker.io", "docker.io/library/web:latest"),
         ("index.docker.io/web", "docker.io", "docker.io/library/web:latest"),
@@ -141,6 +152,24 @@ def test_the_name_by_which_buildkit_looks_for_a_context(written: str, familiar: 
 )
 def test_what_is_this_machine(url: str, *, loopback: bool) -> None:
     assert is_loopback(url) is loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "has"),
+    [
+        ("tcp://a", True),
+        ("tcp://a:1", True),
+        ("tcp://[::1]:65535", True),
+        ("tcp://a:0", False),
+        ("tcp://a:65536", False),
+        ("tcp://a:b", False),
+        ("tcp://:1", False),
+        ("ssh://-oProxyCommand=x", False),
+        ("", False),
+    ],
+)
+def test_what_names_a_host(url: str, *, has: bool) -> None:
+    assert has_host(url) is has
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ def test_all_repositories_must_have_made_the_same_index() -> None:
         registry(docker).join(Publish(target=web()), ["sha256:1"])
     moved = "moved: r/web:1, r/web:latest, s:5000/web:1; not moved: none"
     assert caught.value.message == f"s:5000/web:1 names sha256:bad, not {good} ({moved})"
+    assert {*caught.value.moved} == {*web().tags}
 
 
 def test_names_on_docker_hub_are_known_in_full() -> None:
@@ -237,8 +238,11 @@ def test_where_the_engine_stopped_pushing() -> None:
             "tag": done(),
         }
     )
-    with pytest.raises(BuildFailed, match=r"\(moved: r/web:1; not moved: r/web:latest, s:5000/web:1\): denied"):
+    with pytest.raises(
+        BuildFailed, match=r"\(moved: r/web:1; not moved: r/web:latest, s:5000/web:1\): denied"
+    ) as found:
         registry(docker).push(Publish(target=web()), "sha256:1")
+    assert found.value.moved == ("r/web:1",)
 
 
 @pytest.mark.parametrize(("attribute", "limit"), [("", None), ("timeout = '20m'", 1200.0)])
@@ -259,22 +263,25 @@ def test_a_push_that_takes_longer_than_its_target_may() -> None:
     answers = {"push --quiet r/web:1": done(), "push": failed("", timed_out=True), "tag": done(), "image rm": done()}
     docker = FakeDocker(answers)
     step = Publish(target=web("timeout = '20m'"))
-    pushes: tuple[tuple[Callable[[Publish], None], str], ...] = (
+    pushes: tuple[tuple[Callable[[Publish], None], tuple[str, ...], str], ...] = (
         (
             lambda step: registry(docker).push(step, "sha256:1"),
+            ("r/web:1",),
             "the tags could not be given (moved: r/web:1; not moved: r/web:latest, s:5000/web:1)",
         ),
         (
             lambda step: registry(docker).upload(step, step.target, "sha256:1"),
+            (),
             "the image of web could not be pushed (moved: none; not moved: r/web:1, r/web:latest, s:5000/web:1)",
         ),
     )
-    for push, told in pushes:
+    for push, moved, told in pushes:
         with pytest.raises(BuildFailed) as caught:
             push(step)
         assert str(caught.value) == (
             f"{told}: took longer than its timeout of 20m00s\n  = where that is too short, raise timeout"
         )
+        assert caught.value.moved == moved
 
 
 def test_a_failure_among_those_that_move_together_tells_of_all() -> None:
@@ -293,6 +300,18 @@ def test_a_failure_among_those_that_move_together_tells_of_all() -> None:
         "the index of all platforms cannot be made (moved: r/first:1; not moved: r/web:1, r/web:latest, "
         "s:5000/web:1, r/tool:1): no"
     )
+
+
+def test_what_was_stopped_among_those_that_move_together_knows_what_had_moved() -> None:
+    first = target_of_text("[targets.web]\ntags = ['r/first:1']")
+    target = web()
+    step = Publish(target=target, order=(first, target))
+    with pytest.raises(Cancelled) as tagging:
+        registry(FakeDocker({"s:5000/web@sha256:1": Cancelled("cancelled"), "": done()})).tag(step, "sha256:1")
+    assert (tagging.value.unsure, tagging.value.moved) == (True, ("r/first:1", "r/web:1", "r/web:latest"))
+    with pytest.raises(Cancelled) as pushing:
+        registry(FakeDocker({"tag": done(), "push": Cancelled("cancelled")})).push(step, "sha256:1")
+    assert (pushing.value.unsure, pushing.value.moved) == (True, ("r/first:1",))
 
 
 # --- the order of an index --------------------------------------------------------------------------------------------
@@ -437,6 +456,13 @@ def test_what_is_not_the_registrys_own_failure_is_final(answer: Completed, monke
     waited = waits(docker, monkeypatch)
     with pytest.raises((BuildFailed, Unreachable)):
         registry(docker).served("r/web:1")
+    assert (waited, len(docker.commands)) == ([], 1)
+
+
+def test_what_buildx_tried_again_by_itself_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = FakeDocker({"buildx imagetools create": done("", f"#1 {STUMBLED}\n")})
+    waited = waits(docker, monkeypatch)
+    registry(docker).tag(Publish(target=target_of_text("[targets.web]\ntags = ['r/web:1']")), "sha256:1")
     assert (waited, len(docker.commands)) == ([], 1)
 
 

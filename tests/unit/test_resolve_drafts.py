@@ -307,6 +307,22 @@ def test_a_platform_adds_to_a_template_for_a_whole_table_and_the_other_way_round
     }
 
 
+def test_a_setting_for_all_platforms_overrules_a_template_among_what_one_differs_in() -> None:
+    plan = """
+        [targets._p.platform."linux/arm64"]
+        args = "{{ {'A': 9, 'C': 9} }}"
+        [targets.web]
+        inherits = ["_p"]
+        platforms = ["linux/amd64", "linux/arm64"]
+        [targets.web.platform."linux/arm64"]
+        args = { B = 2 }
+        """
+    assert variants(plan, settings=["web.args.A=3"]) == {
+        "linux/amd64": {"args": {"A": "3"}},
+        "linux/arm64": {"args": {"A": "3", "B": "2", "C": "9"}},
+    }
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
@@ -368,6 +384,11 @@ def test_what_a_template_becomes_does_not_come_to_stand_after_what_follows_it() 
         ('["id={{ v }},env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
         ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
         ('["id=1,env={{ v }}"]', '["ID=1,env=B{{ v }}"]', ["ID=1,env=B1"]),
+        ('["id={{ v }},env=A"]', '["id={{ v + 1 }},env=B"]', ["id=1,env=A", "id=2,env=B"]),
+        # an identity without a template is known at once, and stays in its place
+        ('["id=2,env=A", "id=1,env={{ v }}"]', '["id=2,env=B"]', ["id=2,env=B", "id=1,env=1"]),
+        # what a template says within is no field
+        ('["id=2,env=A"]', """["id=1,env={{ ',id=2,' | length }}"]""", ["id=2,env=A", "id=1,env=6"]),
         ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
         # quotes that close only when the template is filled in
         (

@@ -272,6 +272,17 @@ def test_lists(settings: list[str], filters: list[str] | None) -> None:
     assert target_of_text(PLAN, settings=settings).attributes.get("no-cache-filter") == filters
 
 
+@pytest.mark.parametrize(
+    ("table", "first"),
+    [('tags = ["r/web:{{ v }}"]', "r/web:1"), ('[defaults.target]\ntags = ["r/all"]', "r/all:latest")],
+)
+def test_one_row_of_a_matrix_is_given_another_tag(table: str, first: str) -> None:
+    plan = f"\n[targets.web]\nmatrix = {{ v = [1, 2] }}\nname = 'web-{{{{ v }}}}'\n{table}"
+    one, two = resolve_text(plan, settings=["web-1.tags+=r/web:x"]).targets.values()
+    assert one.tags == (first, "r/web:x")
+    assert two.tags == (first.replace("1", "2"),)
+
+
 def test_what_is_added_to_a_list_that_inheritance_would_replace() -> None:
     tags = {
         name: target.tags

@@ -62,6 +62,30 @@ def test_more_is_asked_for_where_more_was_declared_and_once_for_each_image() -> 
 
 
 @pytest.mark.parametrize(
+    ("annotation", "asked"),
+    [
+        ("manifest:a=b", ["sha256:amd64", "sha256:arm64"]),
+        ("manifest[linux/arm64]:a=b", ["sha256:arm64"]),
+        ("manifest-descriptor:a=b", []),
+        ("index:a=b", []),
+    ],
+)
+def test_a_manifest_is_read_only_where_something_is_declared_of_it(annotation: str, asked: list[str]) -> None:
+    entries = (entry(name) | {"digest": f"sha256:{name}"} for name in ("amd64", "arm64"))
+    both = index(*entries, image={f"linux/{name}": config(name) for name in ("amd64", "arm64")})
+    docker, this = verification({f"{ASK}--raw": inspected({}), ASK: inspected(both)})
+    this.compare(expected(f"annotations = ['{annotation}']"))
+    assert [each.partition("@")[2] for each in docker.commands if "--raw" in each] == asked
+
+
+def test_a_manifest_and_its_descriptor_are_annotated_each_for_itself() -> None:
+    described = index(entry("amd64") | {"annotations": {"a": "b"}}, image=config("amd64"))
+    _, this = verification({f"{ASK}--raw": inspected({"annotations": {"a": "b"}}), ASK: inspected(described)})
+    declared = expected("annotations = ['manifest,manifest-descriptor:a=b']", ["linux/amd64"])
+    assert this.compare(declared)[0] == ()
+
+
+@pytest.mark.parametrize(
     "manifest",
     [[], {"annotations": []}, {"annotations": ["a"]}, {"layers": 1}, {"layers": [1]}, {"layers": [{"annotations": 1}]}],
 )
@@ -142,6 +166,15 @@ def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
         ["s:5000/web:1: digest: sha256:2, not sha256:1"],
         "sha256:1",
     )
+
+
+def test_every_tag_must_name_what_the_first_one_names() -> None:
+    other = MANY | {"manifest": MANY["manifest"] | {"digest": "sha256:2"}}
+    _, this = verification({f"{ASK}--format {{{{json .}}}} r/web:2": inspected(other), ASK: inspected(MANY)})
+    target = target_of_text("[targets.web]\ntags = ['r/web:1', 'r/web:2', 'r/web:3']")
+    assert [str(each) for each in this.complaints(expected_of(target, BOTH))] == [
+        "r/web:2: digest: sha256:2, not sha256:1"
+    ]
 
 
 PLAN = "[targets.web]\ntags = ['r/web:1', 's:5000/web:1']"
