@@ -55,11 +55,15 @@ def test_a_bug_is_told_even_after_a_signal() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_requests_to_stop_until_the_work_is_over(number: signal.Signals) -> None:
-    before, stop = signal.getsignal(number), StopRequest()
-    with stopped_by_signals(stop):
-        signal.raise_signal(number)
-    assert stop.signal == number
-    assert signal.getsignal(number) is before
+    """Whatever whoever started the tests has ignored."""
+    before, stop = signal.signal(number, signal.SIG_DFL), StopRequest()
+    try:
+        with stopped_by_signals(stop):
+            signal.raise_signal(number)
+        assert stop.signal == number
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
