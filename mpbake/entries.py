@@ -7,6 +7,7 @@ the remedy.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.references import named_fields, parse_fields, parse_flag, split_fields
@@ -48,6 +49,29 @@ def check_secret(text: str) -> None:
         raise ValueError(msg)
     if "type" in fields:
         _check_type(fields["type"], _SECRETS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretSource:
+    """Where buildx has a build secret from: an environment variable, or a file; given both, that must be there, too.
+
+    With `either` only its id is given: it names a variable or, where that is not set, a file in the plan's folder.
+    """
+
+    variable: str = ""
+    file: str = ""
+    either: bool = False
+
+
+def secret_source(text: str) -> SecretSource:
+    """Where the secret of a right entry comes from, as buildx reads it: `src` of the type env is a variable, too."""
+    fields = parse_fields(text)
+    variable, file = fields.get("env", ""), fields.get("src") or fields.get("source", "")
+    if fields.get("type") == "env":
+        variable, file = variable or file, ""
+    if variable or file:
+        return SecretSource(variable=variable, file=file)
+    return SecretSource(variable=fields.get("id", ""), file=fields.get("id", ""), either=True)
 
 
 def check_attestation(text: str) -> None:

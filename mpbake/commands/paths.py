@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
 from mpbake.document import SETTING
+from mpbake.entries import secret_source
 from mpbake.errors import PlanError
 from mpbake.files import Kind, is_file, is_folder, kind_of
 from mpbake.links import linked, linked_platforms
@@ -22,28 +23,31 @@ if TYPE_CHECKING:
     from mpbake.plan import Target, Variant
 
 
-def check_paths(document: Document, targets: Iterable[Target]) -> None:
-    """Raise PlanError for every folder and file that `targets`, or what they link to, name and that is missing."""
-    problems = list(missing_paths(targets))
+def check_paths(document: Document, targets: Iterable[Target], environment: Mapping[str, str]) -> None:
+    """Raise PlanError for all that `targets`, or what they link to, name and that is missing; see `missing_paths`."""
+    problems = list(missing_paths(targets, document.root, environment))
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 
 
-def missing_paths(targets: Iterable[Target]) -> Iterator[Problem]:
-    """Every folder and file that `targets`, or what they link to, name and that is not there."""
+def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Every folder and file that `targets`, or what they link to, name and that is not there.
+
+    So is a secret of which there is only an id where `environment` has no such variable, nor `root` such a file.
+    """
     for each in _with_links(targets):
         yield from _missing(each)
+        yield from _missing_secrets(each, root, environment)
 
 
 def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
     """A word on each build secret of `targets`, or of what they link to, that is empty: its variable is not set."""
     for target in _with_links(targets):
         for entry in target.attributes.get("secret", ()):
-            fields = parse_fields(entry)
-            source = fields.get("src") or fields.get("source", "") if fields.get("type") == "env" else ""
-            name = fields.get("env") or source
-            if name and name not in environment:
-                yield one_line(f"{target.name}: secret {fields.get('id', '')} is empty: {name} is not set")
+            source = secret_source(entry)
+            if source.variable and source.variable not in environment and not source.either:
+                secret = parse_fields(entry)["id"]
+                yield one_line(f"{target.name}: secret {secret} is empty: {source.variable} is not set")
 
 
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
@@ -57,16 +61,23 @@ def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
 def _missing(target: Target) -> Iterator[Problem]:
     for variant, _ in target.sides(()):
         yield from _missing_contexts(target, variant)
-    for index, entry in enumerate(target.attributes.get("secret", ())):
-        fields = parse_fields(entry)
-        source = fields.get("src") or fields.get("source")
-        if source and fields.get("type") != "env" and not is_file(Path(source)):
-            key = target.where(("secret", index))
-            yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source}")
     for index, entry in enumerate(target.attributes.get("ssh", ())):
         for path in filter(None, entry.partition("=")[2].split(",")):
             if kind_of(Path(path)) in {Kind.NOTHING, Kind.LOOSE_LINK}:  # an agent has a socket
                 yield _problem(Code.MISSING_FILE, target, target.where(("ssh", index)), f"there is no file {path}")
+
+
+def _missing_secrets(target: Target, root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    for index, entry in enumerate(target.attributes.get("secret", ())):
+        source, key = secret_source(entry), target.where(("secret", index))
+        if not source.file or is_file(root / source.file):
+            continue
+        if not source.either:
+            yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source.file}")
+        elif source.variable not in environment:
+            message = f"{target.name}: {source.variable} is no variable that is set, and no file in the plan's folder"
+            hint = "set it, or say where the secret is: env=NAME or src=FILE"
+            yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
 def _missing_contexts(target: Target, variant: Variant) -> Iterator[Problem]:
