@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mpbake.commands.load import load
 from mpbake.commands.paths import check_paths, unset_variables
+from mpbake.entries import Paths
 from mpbake.errors import PlanError
 from mpbake.options import Options
+from mpbake.spec import ATTRIBUTES
 from tests.unit.plans import in_short, resolve_text, text
 from tests.unit.worlds import world
 
@@ -110,6 +113,16 @@ def test_a_secret_of_an_included_file_that_is_only_named_lies_in_the_plans_folde
 
 def test_the_file_of_a_secret_that_has_a_variable_too_must_be_there(folder: Path) -> None:
     assert "there is no file nope" in checked(folder, "[targets.web]\nsecret = ['id=a,env=A,src=nope']", A="a")
+
+
+def test_what_another_attribute_that_holds_paths_names_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
+    for module in ("resolve.locating", "commands.paths"):
+        monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
+    found = checked(folder, "[targets.web]\nlabels = { a = 'empty', b = 'nope' }")
+    assert found.startswith("build.toml:3: targets.web.labels.b: web: there is no folder nope\n")
 
 
 def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
