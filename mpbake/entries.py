@@ -1,19 +1,24 @@
 """What values that go to buildx may say: secrets, attestations, outputs, caches, limits, networks and the like.
 
 Only what no buildx takes is refused. Each check raises ValueError with a sentence for people; a second line of it is
-the remedy.
+the remedy. Whoever looks for paths of this machine in such values does so here.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any, assert_never
 
-from mpbake.references import named_fields, parse_fields, parse_flag, split_fields
+from mpbake.references import format_fields, is_local, named_fields, parse_fields, parse_flag, split_fields
 from mpbake.text import closest, did_you_mean, short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mpbake.errors import KeyPath
 
 _OF_SECRET = ("id", "src", "source", "env", "type")
 _SECRETS = ("file", "env")
@@ -33,7 +38,78 @@ _LIMITS = (
     *("rttime", "sigpending", "stack"),
 )
 _LIMIT = re.compile(r"(?P<name>[^=]*)=(?:-?\d+|infinity)(?::(?:-?\d+|infinity))?")
+_FIELDS_OF_PATHS = ("src", "source", "dest")
 _SIZE = re.compile(r"\+?[\d.][\d.e+-]* ?[kmgtp]?i?b?", re.IGNORECASE)
+
+
+class Paths(Enum):
+    """Which local paths an attribute holds; they count from the folder of the file that states them."""
+
+    NONE = "none"
+    CONTEXT = "the value, or each value of a table, unless it is remote"
+    FIELDS = "the src, source and dest fields"
+    SSH = "the files after the equals sign"
+
+
+class Access(Enum):
+    """What a build does with the paths of an attribute."""
+
+    NEEDS = "reads them, and fails where they are not there"
+    READS = "reads what is there of them"
+    WRITES = "makes them"
+
+
+def paths_of(paths: Paths, value: Any) -> list[tuple[KeyPath, str]]:
+    """The local paths in a value that holds `paths`, each after its place in it: a key of a table, an index of a list.
+
+    Raises ValueError for fields that are none.
+    """
+    found: list[tuple[KeyPath, str]] = []
+
+    def note(place: KeyPath, path: str) -> str:
+        found.append((place, path))
+        return path
+
+    with_paths(paths, value, note)
+    return found
+
+
+def with_paths(paths: Paths, value: Any, moved: Callable[[KeyPath, str], str]) -> Any:
+    """A value that holds `paths` with each local path as `moved` makes it, which is told its place, too.
+
+    Raises ValueError for fields that are none.
+    """
+    match value:
+        case _ if paths is Paths.NONE:
+            return value
+        case dict():
+            return {key: _with_paths(paths, each, partial(moved, (key,))) for key, each in value.items()}
+        case list():
+            return [_with_paths(paths, each, partial(moved, (at,))) for at, each in enumerate(value)]
+        case _:
+            return _with_paths(paths, value, partial(moved, ()))
+
+
+def _with_paths(paths: Paths, text: str, moved: Callable[[str], str]) -> str:
+    match paths:
+        case Paths.CONTEXT:
+            return moved(text) if text and is_local(text) else text
+        case Paths.FIELDS:
+            fields = parse_fields(text)
+            found = {name: moved(fields[name]) for name in _FIELDS_OF_PATHS if _is_path(name, fields)}
+            return format_fields(fields | found) if found else text
+        case Paths.SSH:
+            name, equals, files = text.partition("=")
+            return name + equals + ",".join(moved(each) for each in files.split(",") if each)
+        case Paths.NONE:
+            return text
+        case _:
+            assert_never(paths)
+
+
+def _is_path(name: str, fields: Mapping[str, str]) -> bool:
+    """Whether a field names something here: of the type env it is a variable, and `dest=-` is standard output."""
+    return fields.get(name, "") not in ("", "-" if name == "dest" else "") and fields.get("type") != "env"
 
 
 def check_secret(text: str) -> None:
@@ -48,6 +124,27 @@ def check_secret(text: str) -> None:
         raise ValueError(msg)
     if "type" in fields:
         _check_type(fields["type"], _SECRETS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretSource:
+    """Where buildx has a build secret from, if that may be an environment `variable`.
+
+    With `or_file` only its id is given: where no variable of that name is set, it is the file of that name in the
+    plan's folder.
+    """
+
+    variable: str = ""
+    or_file: bool = False
+
+
+def secret_source(text: str) -> SecretSource:
+    """Where the secret of a right entry comes from, as buildx reads it: `src` of the type env is a variable, too."""
+    fields = parse_fields(text)
+    variable, source = fields.get("env", ""), fields.get("src") or fields.get("source", "")
+    if not variable and not source:
+        return SecretSource(variable=fields.get("id", ""), or_file=True)
+    return SecretSource(variable=variable or (source if fields.get("type") == "env" else ""))
 
 
 def check_attestation(text: str) -> None:

@@ -1475,7 +1475,8 @@ tags = ["example.com/web"]
         ),
         Code.MISSING_FILE: Explanation(
             text="A secret, a key for `ssh`, the `config` of a builder or node, or a certificate or key of a node's "
-            "`tls` is a file that is not there.",
+            "`tls` is a file that is not there. Where only the id of a secret is given, there is neither a variable "
+            "nor, in the plan's folder, a file of that name.",
             wrong="""
 [targets.web]
 secret = ["id=token,src=token.txt"]

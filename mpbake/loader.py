@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -22,7 +23,7 @@ from mpbake.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_rang
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.errors import KeyPath
 
@@ -60,43 +61,64 @@ class WrittenInt(int):
 
 
 FILE_NAMES = ("build.toml", "mpbake.toml")
+_KEYS = frozenset(field.alias or name for name, field in PlanSpec.model_fields.items())
+_FOREIGN = "has neither version = 1 nor any other key of a plan"
+_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
-def find_plan(folder: Path) -> Path:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The plan that is meant where none is named, and what might be taken for it.
+
+    That is what was `passed_over` in folders below the plan's, each with why, and other plans `beside` it.
+    """
+
+    path: Path
+    passed_over: Mapping[Path, str]
+    beside: tuple[Path, ...]
+
+
+def find_plan(folder: Path) -> Found:
     """The plan of `folder` or of the nearest folder above it. Raises PlanError when there is none.
 
     `build.toml` is a common name: a file that is plainly another tool's is passed over, and so is what is no file.
+    Beside a plan such a file is as it should be: for that there is a second name.
     """
-    found = {place / name: kind_of(place / name) for place in (folder, *folder.parents) for name in FILE_NAMES}
-    foreign: list[Path] = []
-    for path in (path for path, kind in found.items() if kind is Kind.FILE):
-        if not _is_foreign(path):
-            return path
-        foreign.append(path)
-    others = {path: kind for path, kind in found.items() if kind not in {Kind.FILE, Kind.NOTHING}}
-    raise PlanError([_no_plan(folder, foreign, others)])
+    passed_over: dict[Path, str] = {}
+    for place in (folder, *folder.parents):
+        kinds = {place / name: kind_of(place / name) for name in FILE_NAMES}
+        plans = [path for path, kind in kinds.items() if kind is Kind.FILE and not _is_foreign(path)]
+        if plans:
+            return Found(path=plans[0], passed_over=passed_over, beside=tuple(plans[1:]))
+        there = {path: kind for path, kind in kinds.items() if kind is not Kind.NOTHING}
+        passed_over |= {path: _FOREIGN if kind is Kind.FILE else f"is {kind}" for path, kind in there.items()}
+    raise PlanError([_no_plan(folder, passed_over)])
 
 
 def _is_foreign(path: Path) -> bool:
-    """Readable TOML without `version` and without any table of ours; what cannot be read is reported later."""
+    """Readable TOML without any key of ours; what cannot be read is reported later."""
     try:
-        text = read_bounded(path).decode()
-        if "version" in text:  # ours, as likely as not: it is parsed once, later
-            return False
-        data = tomli.loads(text)
+        text = read_bounded(path).decode("utf-8-sig")
+        return not (_is_begun(text) or _KEYS & tomli.loads(text).keys())
     except (OSError, ValueError, RecursionError):
         return False
-    return not {"targets", "builders", "groups"} & data.keys()
 
 
-def _no_plan(folder: Path, foreign: Iterable[Path], others: Mapping[Path, Kind]) -> Diagnostic:
-    passed_over = ", ".join(str(path) for path in foreign)
-    in_the_way = ", ".join(f"{path} is {kind}" for path, kind in others.items())
+def _is_begun(text: str) -> bool:
+    """Whether keys of ours come before all tables, as in most plans: those are parsed in full only once, later."""
+    header = _HEADER.search(text)
+    try:
+        return not _KEYS.isdisjoint(tomli.loads(text[: header.start()] if header else ""))
+    except (ValueError, RecursionError):  # that was no header, but a line of a longer value
+        return False
+
+
+def _no_plan(folder: Path, passed_over: Mapping[Path, str]) -> Diagnostic:
+    told = ", ".join(f"{path} {why}" for path, why in passed_over.items())
     return Diagnostic(
         code=Code.NO_PLAN,
         message=f"no {' or '.join(FILE_NAMES)} in {folder} or any folder above it"
-        + (f" (passed over, since it has neither version nor targets: {passed_over})" if passed_over else "")
-        + (f" (passed over, since it is no file: {in_the_way})" if in_the_way else ""),
+        + (f" (passed over: {told})" if told else ""),
         hint="mpbake init writes a first one; or name a plan with -f FILE",
     )
 

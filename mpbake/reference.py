@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from mpbake.entries import Paths
 from mpbake.schema import TEMPLATE, plan_schema, table_name, table_of
-from mpbake.spec import Merge, Paths, PlanSpec, attributes_of, version_text
+from mpbake.spec import Merge, PlanSpec, attributes_of, version_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -25,6 +25,8 @@ from pydantic import (
 
 from mpbake.codes import Code
 from mpbake.entries import (
+    Access,
+    Paths,
     check_annotation,
     check_attestation,
     check_cache,
@@ -96,15 +98,6 @@ class Merge(Enum):
     OWN = "not inherited"
 
 
-class Paths(Enum):
-    """Which local paths an attribute holds; they count from the folder of the file that states them."""
-
-    NONE = "none"
-    CONTEXT = "the value, or each value of a table, unless it is remote"
-    FIELDS = "the src, source and dest fields"
-    SSH = "the files after the equals sign"
-
-
 Version = tuple[int, int]
 """A version of buildx, as far as abilities go by it."""
 
@@ -160,15 +153,17 @@ class Since:
 class Attribute:
     """What mpbake must know of a target's attribute besides its type.
 
-    `to_bake`: handed to BuildKit under the same name. `identity`: the field by which BY_FIELD merges. `sensitive`: a
-    sensitive value may stand in it, since it is neither printed nor part of the image or of an argument list. `since`:
-    the first buildx whose bake knows it, where not every one that mpbake works with does; others ignore it in silence.
+    `to_bake`: handed to BuildKit under the same name. `identity`: the field by which BY_FIELD merges. `access`: what a
+    build does with its `paths`. `sensitive`: a sensitive value may stand in it, since it is neither printed nor part of
+    the image or of an argument list. `since`: the first buildx whose bake knows it, where not every one that mpbake
+    works with does; others ignore it in silence.
     """
 
     merge: Merge
     to_bake: bool = False
     identity: str = ""
     paths: Paths = Paths.NONE
+    access: Access = Access.NEEDS
     sensitive: bool = False
     since: Version = (0, 0)
 
@@ -660,11 +655,11 @@ class PlatformSpec(_Table):
     args: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="build arguments")
     labels: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="labels of the image")
     target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
-    cache_from: Annotated[Caches, _attribute(Merge.APPEND, paths=Paths.FIELDS, sensitive=True)] = Field(
-        default_factory=list, description="caches to read"
+    cache_from: Annotated[Caches, _attribute(Merge.APPEND, paths=Paths.FIELDS, access=Access.READS, sensitive=True)] = (
+        Field(default_factory=list, description="caches to read")
     )
-    cache_to: Annotated[Caches, _attribute(Merge.REPLACE, paths=Paths.FIELDS, sensitive=True)] = Field(
-        default_factory=list, description="caches to write"
+    cache_to: Annotated[Caches, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=Access.WRITES, sensitive=True)] = (
+        Field(default_factory=list, description="caches to write")
     )
 
 
@@ -719,8 +714,8 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     attest: Annotated[Attestations, _attribute(Merge.BY_FIELD, identity="type")] = Field(
         default_factory=list, description="attestations: provenance, sbom"
     )
-    output: Annotated[Outputs, _attribute(Merge.REPLACE, paths=Paths.FIELDS, to_bake=False)] = Field(
-        default_factory=list, description="where results go, as for docker buildx build --output"
+    output: Annotated[Outputs, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=Access.WRITES, to_bake=False)] = (
+        Field(default_factory=list, description="where results go, as for docker buildx build --output")
     )
     push: Annotated[Flag, _OURS] = Field(default=False, description="push all tags to their registries")
     load: Annotated[Flag, _OURS] = Field(default=False, description="load the image into the engine in use")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
 _LONGEST_NAME = 100
+_MAKES_ITS_OWN = "remove it: mpbake makes its own"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +106,15 @@ def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
 def _real_folder(path: Path) -> Path:
     """`path` as a folder that is no symlink, made if missing."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise UsageError(f"{path} is not a folder", hint="remove it: mpbake makes its own")
+        raise UsageError(f"{path} is not a folder", hint=_MAKES_ITS_OWN)
     path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _real_file(path: Path) -> Path:
+    """`path` as a file that is no symlink, or as nothing yet."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path} is not a file", hint=_MAKES_ITS_OWN)
     return path
 
 
@@ -117,7 +125,7 @@ def _write_new(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_real_file(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

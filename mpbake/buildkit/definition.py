@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
 from mpbake.delivery import archives, repositories
-from mpbake.entries import is_set
+from mpbake.entries import Access, Paths, is_set, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.spec import ATTRIBUTES
 from mpbake.steps import BuildPiece, Delivery
 
 if TYPE_CHECKING:
@@ -358,11 +359,9 @@ def _contexts(target: dict[str, Any]) -> list[str]:
 
 def _read_by(target: dict[str, Any]) -> Iterator[str]:
     """The local paths that a build of `target` reads."""
-    yield from (path for path in _contexts(target) if is_local(path))
-    for name in ("secret", "cache-from"):
-        yield from _paths(target.get(name, ()))
-    for entry in target.get("ssh", ()):
-        yield from (path for path in entry.partition("=")[2].split(",") if path)
+    for name, value in target.items():
+        if name in ATTRIBUTES and ATTRIBUTES[name].access is not Access.WRITES:
+            yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))
     dockerfile = str(target.get("dockerfile", ""))
     if dockerfile and is_local(dockerfile) and is_local(target["context"]):
         path = posixpath.normpath(posixpath.join(target["context"], dockerfile))
@@ -371,7 +370,4 @@ def _read_by(target: dict[str, Any]) -> Iterator[str]:
 
 
 def _paths(entries: Iterable[str]) -> Iterable[str]:
-    for entry in entries:
-        fields = parse_fields(entry)
-        names = ("src", "source", "dest") if fields.get("type") != "env" else ()  # then src names a variable
-        yield from (fields[name] for name in names if fields.get(name, "-") not in ("", "-"))
+    return (path for _, path in paths_of(Paths.FIELDS, [*entries]))

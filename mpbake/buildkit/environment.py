@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.entries import secret_source
 from mpbake.links import linked
-from mpbake.references import parse_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,12 +75,4 @@ def child_environment(environment: Mapping[str, str], targets: Iterable[Target])
 def secret_variables(target: Target) -> list[str]:
     """The environment variables from which the secrets of `target` and of what it links to may come."""
     entries = [entry for each in (target, *linked(target)) for entry in each.attributes.get("secret", ())]
-    return [name for name in (_variable(parse_fields(entry)) for entry in entries) if name]
-
-
-def _variable(fields: Mapping[str, str]) -> str:
-    """As buildx does: `env`, or `src` of the type env, or the id itself when neither variable nor file is named."""
-    source = fields.get("src") or fields.get("source", "")
-    if fields.get("env") or fields.get("type") == "env":
-        return fields.get("env") or source or fields.get("id", "")
-    return "" if source else fields.get("id", "")
+    return [source.variable for source in map(secret_source, entries) if source.variable]

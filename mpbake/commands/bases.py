@@ -27,7 +27,7 @@ def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
     for target in targets.values():
         for variant, _ in target.sides(()):
             linked = {_as_image(name) for name in (*variant.links, *variant.attributes.get("contexts", ()))}
-            for name in read(*_dockerfile(variant)):
+            for name in read(*dockerfile_of(variant)):
                 if name in targets and name not in {target.name, *linked}:
                     yield _unlinked(target, variant, name)
 
@@ -45,7 +45,7 @@ def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
             for variant, platforms in user.sides(wanted):
                 for context, link in variant.links.items():
                     others = _others(link, platforms)
-                    images = map(_as_image, read(*_dockerfile(variant))) if others else ()
+                    images = map(_as_image, read(*dockerfile_of(variant))) if others else ()
                     if (user, context) not in told and _as_image(context) in images:
                         told.add((user, context))
                         yield _foreign(user, variant, context, others)
@@ -62,7 +62,7 @@ def _others(link: Target, wanted: Sequence[Platform]) -> list[Platform]:
     return [each for each in wanted if len(link.platforms) == 1 and not runs(each, link.platforms[0])]
 
 
-def _dockerfile(variant: Variant) -> tuple[str, str]:
+def dockerfile_of(variant: Variant) -> tuple[str, str]:
     """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
     attributes = variant.attributes
     context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))

@@ -20,7 +20,7 @@ from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from datetime import datetime
+    from pathlib import Path
 
     from mpbake.document import Document
     from mpbake.errors import Diagnostic
@@ -34,7 +34,7 @@ def main(options: Options, world: World) -> int:
     """Print what is found. Returns 3 where the plan is wrong; with `--strict`, warnings make it so."""
     try:
         document, loaded = load_what_can_be(options, world)
-        found = _diagnostics(document, loaded, world.now())
+        found = _diagnostics(document, loaded, world)
         is_whole = not loaded.problems
         checked = f"{document.main.shown}: {count(len(loaded.plan.targets), 'target')}, " if is_whole else ""
     except PlanError as error:
@@ -54,33 +54,33 @@ _NOT_ALL = "; more may be found once this is mended"
 """Said where what is wrong was found before all was looked at."""
 
 
-def _diagnostics(document: Document, found: Attempt, now: datetime) -> tuple[Diagnostic, ...]:
+def _diagnostics(document: Document, found: Attempt, world: World) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
     if found.problems:
-        later = (document.diagnose(each) for each in _problems_of(found.sound, now))
+        later = (document.diagnose(each) for each in _problems_of(found.sound, found.plan.root, world))
         return in_order((*found.problems, *later))
-    problems = (document.diagnose(each) for each in _problems(found.plan, now))
+    problems = (document.diagnose(each) for each in _problems(found.plan, world))
     return in_order((*problems, *warnings_of(document, found.plan)))
 
 
-def _problems(plan: Plan, now: datetime) -> Iterator[Problem]:
+def _problems(plan: Plan, world: World) -> Iterator[Problem]:
     """What a run of all targets would end with or warn of, as far as that is known without one."""
     targets = plan.targets.values()
-    yield from _problems_of(targets, now)
+    yield from _problems_of(targets, plan.root, world)
     if plan.publish is Publishing.TOGETHER:
         yield from needs_of_pushed(targets)
     yield from unlinked_bases(plan.targets)
     yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
 
 
-def _problems_of(targets: Collection[Target], now: datetime) -> Iterator[Problem]:
+def _problems_of(targets: Collection[Target], root: Path, world: World) -> Iterator[Problem]:
     """The same of some targets, as far as each is by itself."""
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
-    yield from missing_paths(targets)
+    yield from missing_paths(targets, root, world.environment)
     yield from foreign_bases(targets)
-    yield from certificate_problems(targets, {}, now)
+    yield from certificate_problems(targets, {}, world.now())
 
 
 def _verdict(found: Sequence[Diagnostic]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.commands.load import load
@@ -11,18 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mpbake.options import Options, World
+    from mpbake.plan import Plan
 
 
 def targets(options: Options, world: World) -> list[str]:
     """The groups and targets that people may name."""
-    _, plan = load(options, world)
+    plan = _plan(options, world)
     return _shown(dict.fromkeys([*plan.groups, *plan.targets]), world)
 
 
 def builders(options: Options, world: World) -> list[str]:
     """The declared builders."""
-    _, plan = load(options, world)
+    plan = _plan(options, world)
     return _shown((each.name for each in plan.builders.values() if each.driver is not Driver.AUTOMATIC), world)
+
+
+def _plan(options: Options, world: World) -> Plan:
+    """The plan, without a word: it would stand in the middle of the line that somebody types."""
+    return load(replace(options, quiet=True), world)[1]
 
 
 def _shown(names: Iterable[str], world: World) -> list[str]:

@@ -88,7 +88,7 @@ def _is_own(path: Path) -> bool:
 def _free_name(folder: Path) -> str:
     """The name of the new plan; where `build.toml` is another tool's, the second one. Raises UsageError."""
     with contextlib.suppress(PlanError):  # no plan, here or above
-        plan = find_plan(folder)
+        plan = find_plan(folder).path
         if plan.parent == folder:
             raise _there_already(plan)
     free = [name for name in FILE_NAMES if not os.path.lexists(folder / name)]

@@ -23,7 +23,7 @@ from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.document import Document
@@ -50,11 +50,22 @@ def load(options: Options, world: World) -> tuple[Document, Plan]:
 def load_what_can_be(options: Options, world: World) -> tuple[Document, Attempt]:
     """The same, as far as the plan can be resolved. Raises PlanError where it cannot be read, UsageError."""
     folder = folder_of(options, world)
-    paths = [plan_file(folder, each) for each in options.files] or [find_plan(folder)]
-    document, spec = read_plan(paths, show=partial(_shown, folder=world.folder), settings=options.settings)
+    show = partial(_shown, folder=world.folder)
+    paths = [plan_file(folder, each) for each in options.files] or _found(folder, show, options, world)
+    document, spec = read_plan(paths, show=show, settings=options.settings)
     found = attempt(document, spec, inputs(options, world, document.root, spec))
     world.hiding.add(found.plan.sensitive)
     return document, found
+
+
+def _found(folder: Path, show: Callable[[Path], str], options: Options, world: World) -> list[Path]:
+    """The plan of `folder`. Tells what might be taken for it, also where there is more to be told of it later."""
+    found = find_plan(folder)
+    words = [f"the plan is {show(found.path)}, since {show(path)} {why}" for path, why in found.passed_over.items()]
+    words += [f"the plan is {show(found.path)}, and not {show(path)} beside it" for path in found.beside]
+    if not options.quiet:
+        world.stderr.writelines(f"warning: {one_line(each)}\n" for each in words)
+    return [found.path]
 
 
 def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs:

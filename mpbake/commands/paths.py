@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
+from mpbake.commands.bases import dockerfile_of
 from mpbake.document import SETTING
+from mpbake.entries import Access, Paths, paths_of, secret_source
 from mpbake.errors import PlanError
 from mpbake.files import Kind, is_file, is_folder, kind_of
 from mpbake.links import linked, linked_platforms
-from mpbake.references import is_local, parse_fields
-from mpbake.spec import Problem
+from mpbake.references import parse_fields
+from mpbake.spec import ATTRIBUTES, Problem
 from mpbake.text import one_line
 
 if TYPE_CHECKING:
@@ -22,28 +24,31 @@ if TYPE_CHECKING:
     from mpbake.plan import Target, Variant
 
 
-def check_paths(document: Document, targets: Iterable[Target]) -> None:
-    """Raise PlanError for every folder and file that `targets`, or what they link to, name and that is missing."""
-    problems = list(missing_paths(targets))
+def check_paths(document: Document, targets: Iterable[Target], environment: Mapping[str, str]) -> None:
+    """Raise PlanError for all that `targets`, or what they link to, name and that is missing; see `missing_paths`."""
+    problems = list(missing_paths(targets, document.root, environment))
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 
 
-def missing_paths(targets: Iterable[Target]) -> Iterator[Problem]:
-    """Every folder and file that `targets`, or what they link to, name and that is not there."""
+def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Every folder and file that `targets`, or what they link to, name and that is not there.
+
+    So is a secret of which there is only an id where `environment` has no such variable, nor `root` such a file.
+    """
     for each in _with_links(targets):
         yield from _missing(each)
+        yield from _unknown_secrets(each, root, environment)
 
 
 def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
     """A word on each build secret of `targets`, or of what they link to, that is empty: its variable is not set."""
     for target in _with_links(targets):
         for entry in target.attributes.get("secret", ()):
-            fields = parse_fields(entry)
-            source = fields.get("src") or fields.get("source", "") if fields.get("type") == "env" else ""
-            name = fields.get("env") or source
-            if name and name not in environment:
-                yield one_line(f"{target.name}: secret {fields.get('id', '')} is empty: {name} is not set")
+            source = secret_source(entry)
+            if source.variable and source.variable not in environment and not source.or_file:
+                secret = parse_fields(entry)["id"]
+                yield one_line(f"{target.name}: secret {secret} is empty: {source.variable} is not set")
 
 
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
@@ -56,33 +61,43 @@ def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
 
 def _missing(target: Target) -> Iterator[Problem]:
     for variant, _ in target.sides(()):
-        yield from _missing_contexts(target, variant)
+        for name, value in variant.attributes.items():
+            needed = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is Access.NEEDS else Paths.NONE
+            for place, path in paths_of(needed, value):
+                yield from _not_there(target, variant.where((name, *place)), needed, path)
+        yield from _missing_dockerfile(target, variant)
+
+
+def _not_there(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterator[Problem]:
+    """The problem of a path that an attribute with `paths` needs, if it is one."""
+    match paths:
+        case Paths.CONTEXT:
+            code, is_there, what = Code.MISSING_FOLDER, is_folder(Path(path)), "folder"
+        case Paths.SSH:  # an agent has a socket
+            code, is_there, what = Code.MISSING_FILE, kind_of(Path(path)) not in {Kind.NOTHING, Kind.LOOSE_LINK}, "file"
+        case _:
+            code, is_there, what = Code.MISSING_FILE, is_file(Path(path)), "file"
+    if not is_there:
+        yield _problem(code, target, key, f"there is no {what} {path}")
+
+
+def _missing_dockerfile(target: Target, variant: Variant) -> Iterator[Problem]:
+    """That of a context which is there itself."""
+    inline, path = dockerfile_of(variant)
+    if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):
+        key = variant.where(("dockerfile",))
+        yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
+
+
+def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Of those with an id only, the ones that are neither a variable nor a file."""
     for index, entry in enumerate(target.attributes.get("secret", ())):
-        fields = parse_fields(entry)
-        source = fields.get("src") or fields.get("source")
-        if source and fields.get("type") != "env" and not is_file(Path(source)):
+        source = secret_source(entry)
+        if source.or_file and source.variable not in environment and not is_file(root / source.variable):
+            message = f"{target.name}: {source.variable} is no variable that is set, and no file in the plan's folder"
+            hint = "set it, or say where the secret is: env=NAME or src=FILE"
             key = target.where(("secret", index))
-            yield _problem(Code.MISSING_FILE, target, key, f"there is no file {source}")
-    for index, entry in enumerate(target.attributes.get("ssh", ())):
-        for path in filter(None, entry.partition("=")[2].split(",")):
-            if kind_of(Path(path)) in {Kind.NOTHING, Kind.LOOSE_LINK}:  # an agent has a socket
-                yield _problem(Code.MISSING_FILE, target, target.where(("ssh", index)), f"there is no file {path}")
-
-
-def _missing_contexts(target: Target, variant: Variant) -> Iterator[Problem]:
-    attributes = variant.attributes
-    context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))
-    if is_local(context) and not is_folder(Path(context)):
-        yield _problem(Code.MISSING_FOLDER, target, target.where(("context",)), f"there is no folder {context}")
-    elif is_local(context) and is_local(dockerfile) and "dockerfile-inline" not in attributes:
-        path = Path(context, dockerfile)
-        if not is_file(path):
-            key = variant.where(("dockerfile",))
-            yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
-    for name, value in attributes.get("contexts", {}).items():
-        if is_local(value) and not is_folder(Path(value)):
-            key = variant.where(("contexts", name))
-            yield _problem(Code.MISSING_FOLDER, target, key, f"there is no folder {value}")
+            yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
 def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:

@@ -55,7 +55,7 @@ def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
     chosen = selected(plan, options)
-    check_paths(document, chosen.targets)
+    check_paths(document, chosen.targets, world.environment)
     check_certificates(document, chosen, world.now())
     metadata = metadata_file(options, world)
     repeat, hide = partial(repeat_command, options), world.hiding.hide

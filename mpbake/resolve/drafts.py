@@ -39,6 +39,8 @@ Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _BY_FIELD = tuple(name for name, each in ATTRIBUTES.items() if each.merge is Merge.BY_FIELD)
 # They make the rows, and are no part of one.
 _NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
+# What names other tables, and whether it counts at all.
+_REFERRING = ("enabled", "builder", "needs", "contexts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +56,9 @@ class Draft:
     """A target whose own values are known, but not yet what they refer to.
 
     `family` is the table that made it. A `broken` one has been complained of already: it still exists for those who
-    refer to it, but draws no further complaints. Where the platforms of a target differ, `special` holds for each the
-    attributes that may, which `values` then lacks.
+    refer to it, but draws no further complaints except of its own references. With `perhaps` it is not known whether it
+    is enabled. Where the platforms of a target differ, `special` holds for each the attributes that may, which `values`
+    then lacks.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Draft:
     values: TargetSpec
     special: Mapping[Platform, Part] = field(default_factory=dict)
     broken: bool = False
+    perhaps: bool = False
 
     @property
     def is_unnamed(self) -> bool:
@@ -149,7 +153,8 @@ class _Drafting:
             return
         rows = matrix_rows(self.family, self.scope, self.rendering)
         if not rows:
-            yield Draft(name=self.family.table, family=self.family, values=TargetSpec(), broken=True)
+            literal = {name: each for name, each in self.family.raw.items() if not any(map(MARKER.search, texts(each)))}
+            yield self._broken(self.family.table, self.family, literal)
         for row in rows:
             scope = self.scope | row
             yield self._draft(self._row_family(scope), scope)
@@ -172,7 +177,7 @@ class _Drafting:
             rendered["checks"] = without_empty(rendered["checks"])
         values = rendering.sound(TargetSpec, rendered, family.where)
         if values is None:
-            return Draft(name=_known_name(rendered, family), family=family, values=TargetSpec(), broken=True)
+            return self._broken(_known_name(rendered, family), family, rendered)
         values, family = _merged(*_compacted(values, family))
         values, family = _overridden(values, family, self.inputs.overrides)
         sound = len(rendering.problems) == before
@@ -180,6 +185,18 @@ class _Drafting:
         name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
         broken = len(rendering.problems) > before
         return Draft(name=name or family.table, family=family, values=values, special=special, broken=broken)
+
+    def _broken(self, name: str, family: Family, known: Mapping[str, Any]) -> Draft:
+        """What is left of a target that has been complained of: those of its references that are `known` and right."""
+        right = {
+            each: known[each]
+            for each in _REFERRING
+            if each in known and self.rendering.sound(TargetSpec, {each: known[each]}, family.where)
+        }
+        perhaps = "enabled" in family.attributes and "enabled" not in right
+        values, family = _compacted(TargetSpec.model_validate(right), family)
+        values, family = _overridden(values, family, self.inputs.overrides)
+        return Draft(name=name, family=family, values=values, broken=True, perhaps=perhaps)
 
     def _differs(self, family: Family) -> bool:
         """Whether a target is not the same on all its platforms."""

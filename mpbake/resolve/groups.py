@@ -39,7 +39,9 @@ def resolve_groups(
     rendering.problems.extend(_taken(name, drafts[name]) for name in taken)
     for name, group in spec.groups.items():
         members[name] = _members(name, group.targets, scope, rendering)
-    edges = {name: [each for each in listed if each in members] for name, listed in members.items()}
+    # Where a group and a target have one name, which is told elsewhere, it is not known which of them is meant.
+    leading = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
+    edges = {name: [each for each in listed if each in leading] for name, listed in members.items()}
     groups: dict[str, Group] = {}
     unknown = Unknowns(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
     unnamed = [each for each in drafts.values() if each.is_unnamed]
@@ -55,6 +57,11 @@ def resolve_groups(
         description = _description(name, spec, scope, rendering)
         groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
     return {name: groups[name] for name in members if name in groups}
+
+
+def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool:
+    """Whether a target, or the matrix that makes some, has the name."""
+    return name in targets or (name in spec.targets and not name.startswith("_"))
 
 
 def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], rendering: Rendering) -> str:
@@ -92,7 +99,7 @@ def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, 
 def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Problem]) -> None:
     """A group needs a name of its own, and one that can be typed."""
     for name in spec.groups:
-        if name in targets or (name in spec.targets and not name.startswith("_")):
+        if _is_target(name, spec, targets):
             message, hint = f'"{one_line(name)}" is a target too', "rename one of them"
             key: KeyPath = ("groups", name)
             problems.append(Problem(code=Code.GROUP_AND_TARGET, key=key, message=message, hint=hint, of_key=True))

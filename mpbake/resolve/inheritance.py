@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.document import SETTING
+from mpbake.entries import Paths
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
-from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, Paths, PlanSpec, Problem
+from mpbake.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -96,14 +96,14 @@ class Linker:
         needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
             key = draft.family.where(("needs", index))
-            found = self._enabled(name, known, key)
+            found = self._enabled(name, known, key, draft)
             self._count(found, known, key)
             needs |= {each: index for each in found if known.left >= 0 and each not in needs}
         if draft.values.context.startswith(_LINK):
             hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
             message, key = "a target cannot be the main context", draft.family.where(("context",))
             self.problems.append(Problem(code=Code.LINK_AS_CONTEXT, key=key, message=message, hint=hint))
-        links = tuple(self._links(part, known) for part in draft.parts)
+        links = tuple(self._links(draft, part, known) for part in draft.parts)
         return _References(needs=needs, links=links)
 
     def _count(self, found: Sequence[str], known: _Known, key: KeyPath) -> None:
@@ -114,13 +114,13 @@ class Linker:
             hint = "need just the row that is meant, or let one target stand between the two tables"
             self.problems.append(Problem(code=Code.TOO_MANY_NEEDS, key=key, message=message, hint=hint))
 
-    def _links(self, part: Part, known: _Known) -> dict[str, str]:
+    def _links(self, draft: Draft, part: Part, known: _Known) -> dict[str, str]:
         links = {}
         for context, value in part.values.contexts.items():
             if not value.startswith(_LINK):
                 continue
             key = part.family.where(("contexts", context))
-            found = self._enabled(value.removeprefix(_LINK), known, key)
+            found = self._enabled(value.removeprefix(_LINK), known, key, draft)
             if len(found) > 1:
                 message = f"links to a matrix of {count(len(found), 'target')}"
                 hint = f"link to one of them: {', '.join(found[:8])}"
@@ -129,14 +129,14 @@ class Linker:
                 links[context] = found[0]
         return links
 
-    def _enabled(self, name: str, known: _Known, key: KeyPath) -> list[str]:
-        """The targets that `name`, which stands at `key`, means; none where that is a problem."""
+    def _enabled(self, name: str, known: _Known, key: KeyPath, draft: Draft) -> list[str]:
+        """The targets that `name`, which stands at `key` for `draft`, means; none where that is a problem."""
         if name not in known.rows:
             if not known.may_be(name):
                 self.problems.append(known.unknown.problem(name, key))
             return []
         enabled = [each for each in known.rows[name] if self.drafts[each].values.enabled]
-        if not enabled:
+        if not enabled and not draft.perhaps:
             hint = "enable it under the same condition as this one, or take the reference away"
             message = f'target "{one_line(name)}" is disabled'
             self.problems.append(Problem(code=Code.DISABLED_TARGET, key=key, message=message, hint=hint))

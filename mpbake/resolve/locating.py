@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mpbake.entries import is_folder
-from mpbake.references import format_fields, is_local, parse_fields
-from mpbake.spec import ATTRIBUTES, Paths
+from mpbake.entries import is_folder, with_paths
+from mpbake.references import format_fields
+from mpbake.spec import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,41 +27,13 @@ class Locating:
 
     def absolute(self, name: str, value: Any) -> Any:
         """The value of the attribute `name`, its paths absolute."""
-        match ATTRIBUTES[name].paths:
-            case Paths.CONTEXT if isinstance(value, dict):
-                return {key: _context(each, self._from(name, key)) for key, each in value.items()}
-            case Paths.CONTEXT:
-                return _context(value, self._from(name))
-            case Paths.FIELDS:
-                return [_fields(each, self._from(name, at)) for at, each in enumerate(value)]
-            case Paths.SSH:
-                return [_ssh(each, self._from(name, at)) for at, each in enumerate(value)]
-            case _:
-                return value
+        return with_paths(ATTRIBUTES[name].paths, value, partial(self._located, name))
 
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
-        folder = self._from("output", at)
-        if is_folder(entry):
-            return format_fields({"type": "local", "dest": str(folder / entry)})
-        return _fields(entry, folder)
+        entry = format_fields({"type": "local", "dest": entry}) if is_folder(entry) else entry
+        return str(with_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: self._located("output", (at,), path)))
 
-    def _from(self, *path: str | int) -> Path:
-        return self.folder(self.family.where(path))
-
-
-def _context(value: str, folder: Path) -> str:
-    return str(folder / value) if value and is_local(value) else value
-
-
-def _fields(entry: str, folder: Path) -> str:
-    fields = parse_fields(entry)
-    if fields.get("type") == "env":  # then src names a variable
-        return entry
-    names = [name for name in ("src", "source", "dest") if fields.get(name, "-") not in ("", "-")]
-    return format_fields(fields | {name: str(folder / fields[name]) for name in names}) if names else entry
-
-
-def _ssh(entry: str, folder: Path) -> str:
-    name, equals, files = entry.partition("=")
-    return name + equals + ",".join(str(folder / each) for each in files.split(",") if each)
+    def _located(self, name: str, place: KeyPath, path: str) -> str:
+        """What `path` means that stands at a `place` in the value of the attribute `name`."""
+        return str(self.folder(self.family.where((name, *place))) / path)

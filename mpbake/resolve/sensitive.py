@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
+from mpbake.entries import Paths, paths_of
 from mpbake.hiding import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
-from mpbake.references import is_local, parse_fields
-from mpbake.spec import ATTRIBUTES, Paths, Problem, VariableSpec
+from mpbake.spec import ATTRIBUTES, Problem, VariableSpec
 from mpbake.template import TemplateProblem
 from mpbake.text import one_line
 
@@ -173,17 +173,10 @@ def _makes_paths(paths: Paths, rendered: Iterable[Any]) -> bool:
 
 def _is_path(paths: Paths, text: str) -> bool:
     """Whether `text`, the value of an attribute or a part of it, names something on this machine."""
-    match paths:
-        case Paths.CONTEXT:
-            return bool(text) and is_local(text)
-        case Paths.FIELDS:
-            try:
-                fields = parse_fields(text)
-            except ValueError:  # which will be told
-                return False
-            return any(fields.get(name, "-") not in ("", "-") for name in ("src", "source", "dest"))
-        case _:
-            return False
+    try:
+        return bool(paths_of(paths, text))
+    except ValueError:  # which will be told
+        return False
 
 
 def concealed(problem: Problem, hiding: Hiding, places: Iterable[Place] = ()) -> Problem:

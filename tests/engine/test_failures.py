@@ -119,7 +119,7 @@ version = 1
 context = "nowhere"
 [targets.api]
 dockerfile = "Other.Dockerfile"
-secret = ["id=a,src=none"]
+secret = ["id=a,src=none", "id=NEITHER"]
 """)
     done = run_mpbake(["run", "*"], env=NOWHERE)
     assert done.returncode == 3
@@ -129,6 +129,7 @@ secret = ["id=a,src=none"]
         in done.stderr
     )
     assert f"build.toml:7:11: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
+    assert "build.toml:7:28: targets.api.secret[1]: api: NEITHER is no variable that is set, and no file" in done.stderr
     assert not (tmp_path / ".mpbake").exists()
 
 

@@ -160,24 +160,28 @@ def test_secret_from_the_environment_and_from_a_file(
 ) -> None:
     base = testbed.env()["BASE_IMAGE"]
     (tmp_path / "token").write_text("from a file")
+    for name in ("by-file", "BY_NAME"):
+        (tmp_path / name).write_text("by the name of a file")
     (tmp_path / "build.toml").write_text(f"""
 version = 1
 [targets.web]
 dockerfile-inline = '''
 FROM {base}
-RUN --mount=type=secret,id=one --mount=type=secret,id=two wc -c < /run/secrets/one > /sizes && \\
-    wc -c < /run/secrets/two >> /sizes
+RUN --mount=type=secret,id=one --mount=type=secret,id=two --mount=type=secret,id=BY_NAME \\
+    --mount=type=secret,id=by-file \\
+    for name in one two BY_NAME by-file; do wc -c < /run/secrets/$name; done > /sizes
 '''
-secret = ["id=one,env=MY_TOKEN", "id=two,src=token"]
+secret = ["id=one,env=MY_TOKEN", "id=two,src=token", "id=BY_NAME", "id=by-file"]
 platforms = ["linux/amd64"]
 tags = ["{repository}:1"]
 push = true
 """)
 
-    done = run_mpbake(["run", "web", "-v"], env={"MY_TOKEN": "hunter2-hunter2"})
+    done = run_mpbake(["run", "web", "-v"], env={"MY_TOKEN": "hunter2-hunter2", "BY_NAME": ""})
 
     assert done.returncode == 0, done.stderr
-    assert docker("run", "--rm", "--quiet", f"{repository}:1", "cat", "/sizes").split() == ["15", "11"]
+    sizes = docker("run", "--rm", "--quiet", f"{repository}:1", "cat", "/sizes").split()
+    assert sizes == ["15", "11", "0", "21"]
     assert "hunter2" not in done.stderr + done.stdout
 
 

@@ -192,6 +192,14 @@ def test_variables_count_as_for_every_command(tmp_path: Path) -> None:
     assert "build.toml:4:9: targets.web.tags[0]: " in printed
 
 
+def test_a_secret_that_is_only_named_is_looked_for(tmp_path: Path) -> None:
+    plan = "version = 1\n[targets.web]\nsecret = ['id=TOKEN']\noutput = ['out']\n"
+    printed, code = checked(tmp_path, plan)
+    assert code == 3
+    assert "TOKEN is no variable that is set, and no file in the plan's folder [missing-file]" in printed
+    assert checked(tmp_path, plan, {"TOKEN": ""})[1] == 0
+
+
 def test_a_file_that_cannot_be_read_is_a_diagnostic_too(tmp_path: Path) -> None:
     printed, code = checked(tmp_path, GOOD, files=("nowhere.toml",), format="json")
     assert code == 3

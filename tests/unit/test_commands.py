@@ -169,6 +169,37 @@ def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
     assert str(caught.value) == told
 
 
+@pytest.mark.parametrize(("quiet", "told"), [(False, True), (True, False)])
+def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, told: bool) -> None:
+    (folder / "below/build.toml").write_text('[package]\nversion = "1.2"\n')
+    (folder / "mpbake.toml").write_text(PLAN)
+    here = world(folder / "below")
+    assert plan.main(Options(quiet=quiet), here) == 0
+    assert written(here.stdout) == WEB
+    words = text("""
+        warning: the plan is ../build.toml, since build.toml has neither version = 1 nor any other key of a plan
+        warning: the plan is ../build.toml, and not ../mpbake.toml beside it
+        """)
+    assert written(here.stderr) == (f"{words}\n" if told else "")
+
+
+def test_a_part_of_a_plan_is_not_passed_over_for_another_project(folder: Path) -> None:
+    (folder / "below/build.toml").write_text('include = ["common.toml"]\n[defaults.target]\n[variables]\n')
+    (folder / "below/common.toml").write_text(PLAN)
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(), world(folder / "below"))
+    assert str(caught.value).startswith('build.toml: "version" is missing [')
+
+
+def test_what_is_passed_over_is_told_before_what_is_wrong(folder: Path) -> None:
+    (folder / "below/build.toml").write_text("")
+    (folder / "build.toml").write_text("version = 2\n")
+    here = world(folder / "below")
+    with pytest.raises(PlanError):
+        plan.main(Options(), here)
+    assert written(here.stderr).startswith("warning: the plan is ../build.toml, since build.toml has neither ")
+
+
 def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
     (folder / "below/mine.toml").symlink_to("../build.toml")
     assert load(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"

@@ -76,5 +76,8 @@ def test_paths_are_the_shells_own_affair(tmp_path: Path, option: str, kind: str)
 
 
 def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    assert asked(tmp_path, "mpbake run t") == (0, "plain,tool\n", "")
     contradiction = {"MPBAKE_PUSH": "1", "MPBAKE_NO_PUSH": "1"}
     assert asked(tmp_path, "mpbake run ", **contradiction) == (1, "", "")

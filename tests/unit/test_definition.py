@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from mpbake.buildkit.definition import (
     grants,
     outputs,
 )
+from mpbake.entries import Paths
 from mpbake.plan import Driver
 from mpbake.platforms import parse_platforms
+from mpbake.spec import ATTRIBUTES
 from mpbake.steps import BuildPiece, CheckPiece
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of
 from tests.unit.plans import target_of_text
@@ -738,8 +741,8 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
 
     assert grants(bake_definition(piece, Setting(driver=CONTAINER)), parent) == [
         "fs.read=/plan",
-        "fs.read=/plan/secrets",
         "fs.read=/plan/cache",
+        "fs.read=/plan/secrets",
         "fs.read=/plan/agent",
         "fs.read=/files",
         "fs.write=/plan/out",
@@ -748,8 +751,8 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
     ]
     assert asked == [
         "/plan",
-        "/plan/secrets/a",
         "/plan/cache/old",
+        "/plan/secrets/a",
         "/plan/agent/socket",
         "/files/Dockerfile",
         "/plan/out/a",
@@ -762,10 +765,17 @@ def test_links_are_granted_theirs() -> None:
     assert granted("contexts = { base = 'target:base' }", LINKS) == [
         "fs.read=/plan",
         "fs.read=/plan/base",
-        "fs.read=/plan/files",
         "fs.read=/plan/cache",
+        "fs.read=/plan/files",
         "fs.read=/plan/deep",
     ]
+
+
+def test_another_attribute_that_holds_paths_is_granted_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
+    for module in ("resolve.locating", "buildkit.definition"):
+        monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
+    assert granted("labels = { a = 'files' }") == ["fs.read=/plan", "fs.read=/plan/files"]
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mpbake.entries import (
+    Paths,
+    SecretSource,
     attestations_asked_for,
     check_annotation,
     check_attestation,
@@ -23,7 +25,10 @@ from mpbake.entries import (
     check_ulimit,
     is_attested,
     is_set,
+    paths_of,
     pushes,
+    secret_source,
+    with_paths,
 )
 from mpbake.references import parse_fields
 
@@ -162,3 +167,47 @@ def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
 )
 def test_which_images_are_attested(entries: list[str], *, has: bool) -> None:
     assert is_attested(entries) is has
+
+
+@pytest.mark.parametrize(
+    ("paths", "value", "found"),
+    [
+        (Paths.NONE, ["type=local,src=a"], []),
+        (Paths.CONTEXT, "", []),
+        (Paths.CONTEXT, "a", [((), "a")]),
+        (Paths.CONTEXT, "https://example.org/a.git", []),
+        (Paths.CONTEXT, {"a": "../a", "b": "docker-image://b", "c": "target:c"}, [(("a",), "../a")]),
+        (Paths.FIELDS, "type=local,src=a,dest=b", [((), "a"), ((), "b")]),
+        (
+            Paths.FIELDS,
+            ["user/app", "source=a", "type=env,src=A", "dest=-,src=-", 'SRC=a,"dest=b,c"'],
+            [((1,), "a"), ((3,), "-"), ((4,), "a"), ((4,), "b,c")],
+        ),
+        (Paths.SSH, ["default", "a=", "b=one.pem,/two.pem"], [((2,), "one.pem"), ((2,), "/two.pem")]),
+    ],
+)
+def test_the_paths_in_a_value(paths: Paths, value: Any, found: list[Any]) -> None:
+    assert paths_of(paths, value) == found
+    moved = with_paths(paths, value, lambda place, path: f"/{len(place)}/{path}")
+    assert paths_of(paths, moved) == [(place, f"/{len(place)}/{path}") for place, path in found]
+
+
+def test_fields_that_are_none_have_no_paths() -> None:
+    with pytest.raises(ValueError, match="is not a list of key=value fields"):
+        paths_of(Paths.FIELDS, ['"src=a'])
+
+
+@pytest.mark.parametrize(
+    ("secret", "source"),
+    [
+        ("id=a", SecretSource(variable="a", or_file=True)),
+        ("type=env,id=a", SecretSource(variable="a", or_file=True)),
+        ("type=file,id=a,src=", SecretSource(variable="a", or_file=True)),
+        ("id=a,env=A", SecretSource(variable="A")),
+        ("type=env,id=a,source=A", SecretSource(variable="A")),
+        ("id=a,env=A,src=b", SecretSource(variable="A")),
+        ("id=a,src=b", SecretSource()),
+    ],
+)
+def test_where_a_secret_comes_from(secret: str, source: SecretSource) -> None:
+    assert secret_source(secret) == source

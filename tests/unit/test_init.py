@@ -320,7 +320,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
         here = world(root)
         document, loaded = load(Options(), here)
         assert plan.main(Options(push=True), here) == 0
-        check_paths(document, loaded.targets.values())
+        check_paths(document, loaded.targets.values(), {})
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
             for target in loaded.targets.values()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mpbake.commands.load import load
 from mpbake.commands.paths import check_paths, unset_variables
+from mpbake.entries import Paths
 from mpbake.errors import PlanError
 from mpbake.options import Options
+from mpbake.spec import ATTRIBUTES
 from tests.unit.plans import in_short, resolve_text, text
 from tests.unit.worlds import world
 
@@ -19,12 +22,12 @@ if TYPE_CHECKING:
 HINT = "  = paths count from the folder of the file that states them, that of a Dockerfile from its context"
 
 
-def checked(folder: Path, toml: str, *names: str) -> str:
+def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
     """What is missing for the targets called `names`, or for all; paths below `folder` without it."""
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
     document, plan = load(Options(), world(folder))
     try:
-        check_paths(document, [plan.targets[name] for name in names or plan.targets])
+        check_paths(document, [plan.targets[name] for name in names or plan.targets], environment)
     except PlanError as error:
         return in_short(error).replace(f"{folder}/", "")
     return ""
@@ -50,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
         "context = 'https://example.com/repo.git'\ndockerfile = 'nope'",
         "context = 'git@example.com:repo.git'",
         "contexts = { a = 'empty', b = 'docker-image://alpine', c = 'https://example.com/x.git' }",
-        "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=c', 'type=env,id=d,src=nope']",
+        "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=file', 'type=env,id=d,src=nope']",
         "ssh = ['default', 'key=file']",
         # these are made, or may be missing
         "output = ['nope']\ncache-from = ['type=local,src=nope']\ncache-to = ['type=local,dest=nope']",
@@ -83,6 +86,43 @@ def test_what_is_missing(folder: Path, attributes: str, key: str, message: str) 
     first, *_, hint = found.split("\n")
     assert first.partition(": ")[2] == f"targets.web.{key}: web: {message}"
     assert hint == HINT
+
+
+@pytest.mark.parametrize("secret", ["id=NAME", "type=file,id=NAME", "type=env,id=NAME"])
+def test_a_secret_that_is_only_named(folder: Path, secret: str) -> None:
+    plan = f"[targets.web]\nsecret = ['id=file', '{secret}']"
+    assert checked(folder, plan) == text(f"""
+        build.toml:3: targets.web.secret[1]: web: NAME is no variable that is set, and no file in the plan's folder
+            secret = ['id=file', '{secret}']
+          = set it, or say where the secret is: env=NAME or src=FILE
+        """)
+    assert checked(folder, plan, NAME="") == ""
+    (folder / "NAME").touch()
+    assert checked(folder, plan) == ""
+
+
+def test_a_secret_of_an_included_file_that_is_only_named_lies_in_the_plans_folder(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "common.toml").write_text('version = 1\n[defaults.target]\nsecret = ["id=token"]\n')
+    plan = 'include = ["sub/common.toml"]\n[targets.web]'
+    (folder / "sub" / "token").touch()
+    assert "token is no variable that is set, and no file in the plan's folder" in checked(folder, plan)
+    (folder / "token").touch()
+    assert checked(folder, plan) == ""
+
+
+def test_the_file_of_a_secret_that_has_a_variable_too_must_be_there(folder: Path) -> None:
+    assert "there is no file nope" in checked(folder, "[targets.web]\nsecret = ['id=a,env=A,src=nope']", A="a")
+
+
+def test_what_another_attribute_that_holds_paths_names_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
+    for module in ("resolve.locating", "commands.paths"):
+        monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
+    found = checked(folder, "[targets.web]\nlabels = { a = 'empty', b = 'nope' }")
+    assert found.startswith("build.toml:3: targets.web.labels.b: web: there is no folder nope\n")
 
 
 def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
@@ -186,7 +226,7 @@ def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
     document, plan = load(Options(settings=("web.context=nix",)), world(folder))
     with pytest.raises(PlanError) as caught:
-        check_paths(document, plan.targets.values())
+        check_paths(document, plan.targets.values(), {})
     assert in_short(caught.value).endswith(
         "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
     )

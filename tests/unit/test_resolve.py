@@ -149,9 +149,15 @@ def test_every_problem_at_once_in_the_order_of_lines() -> None:
         build.toml:4: targets.web.context: there is no variable "contxt"
             context = "{{{{ contxt }}}}"
           = did you mean "context"?
+        build.toml:5: targets.web.needs[0]: unknown target "dbb"
+            needs = ["dbb"]
+          = did you mean "db"?
         build.toml:6: targets.web.tags[0]: "Web" is not an image name: write [registry/]repository[:tag], \
 the repository in lower case
             tags = ["{{{{ 'Web' }}}}"]
+        build.toml:7: targets.web.builder: unknown builder "relase"
+            builder = "relase"
+          = did you mean "release"?
         build.toml:8: targets.db: a cycle: db -> db
             [targets.db]
           = take one of these references away
@@ -200,16 +206,112 @@ def test_a_broken_target_draws_no_complaint_about_what_its_values_would_have_bee
         [targets.web]
         tags = ["{{ nope }}"]
         push = true
-        needs = ["also-not-seen-once-the-target-is-broken"]
+        needs = ["nobody"]
         platforms = "{{ nope }}"
         """) == text("""
         build.toml:3: targets.web.tags[0]: there is no variable "nope"
             tags = ["{{ nope }}"]
           = there are no variables
+        build.toml:5: targets.web.needs[0]: unknown target "nobody"
+            needs = ["nobody"]
+          = known targets: web
         build.toml:6: targets.web.platforms: there is no variable "nope"
             platforms = "{{ nope }}"
           = there are no variables
         """)
+
+
+def test_references_are_looked_at_though_other_values_are_wrong() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        enabled = "{{ 1 }}"
+        timeout = "{{ 'x' }}"
+        inherits = ["nobody"]
+        builder = "nope"
+        needs = ["", "zz"]
+        contexts = { q = "target:qq", r = "target:{{ nothing }}" }
+        """) == text("""
+        build.toml:3: targets.web.enabled: must be true or false, not a number
+            enabled = "{{ 1 }}"
+        build.toml:4: targets.web.timeout: "x" is not a duration: write 90s, 30m, 1h or 1h30m
+            timeout = "{{ 'x' }}"
+        build.toml:5: targets.web.inherits[0]: unknown target "nobody"
+            inherits = ["nobody"]
+          = known targets: web
+        build.toml:6: targets.web.builder: unknown builder "nope"
+            builder = "nope"
+          = known builders: default
+        build.toml:7: targets.web.needs[1]: unknown target "zz"
+            needs = ["", "zz"]
+          = known targets: web
+        build.toml:8: targets.web.contexts.q: unknown target "qq"
+            contexts = { q = "target:qq", r = "target:{{ nothing }}" }
+          = known targets: web
+        build.toml:8: targets.web.contexts.r: there is no variable "nothing"
+            contexts = { q = "target:qq", r = "target:{{ nothing }}" }
+          = there are no variables
+        """)
+
+
+def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
+    assert problems_of_text("""
+        [variables]
+        v = 1
+        [targets.web]
+        matrix = { v = [1, 2] }
+        name = "web-{{ v }}"
+        enabled = "{{ v == 1 }}"
+        builder = "nope"
+        needs = ["zz", "off"]
+        contexts = { q = "target:qq-{{ v }}" }
+        [targets.off]
+        enabled = false
+        """) == text("""
+        build.toml:5: targets.web.matrix.v: "v" is a variable too
+            matrix = { v = [1, 2] }
+          = rename one of them
+        build.toml:8: targets.web.builder: unknown builder "nope"
+            builder = "nope"
+          = known builders: default
+        build.toml:9: targets.web.needs[0]: unknown target "zz"
+            needs = ["zz", "off"]
+          = known targets: off, web
+        """)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "told"),
+    [
+        ("", 'build.toml:5: targets.web.needs[0]: target "off" is disabled'),
+        ("enabled = true", 'build.toml:5: targets.web.needs[0]: target "off" is disabled'),
+        ("enabled = false", ""),
+        ('enabled = "{{ 1 }}"', "build.toml:4: targets.web.enabled: must be true or false, not a number"),
+    ],
+)
+def test_a_target_of_which_it_is_not_known_whether_it_is_enabled_may_need_a_disabled_one(
+    enabled: str, told: str
+) -> None:
+    found = problems_of_text(f"""
+        [targets.web]
+        timeout = "{{{{ 'x' }}}}"
+        {enabled}
+        needs = ["off"]
+        [targets.off]
+        enabled = false
+        """)
+    others = [line for line in found.splitlines() if line.startswith("build.toml:") and ".timeout: " not in line]
+    assert others == ([told] if told else [])
+
+
+def test_the_builder_of_the_command_line_counts_for_a_broken_target_too() -> None:
+    assert "nope" not in problems_of_text(
+        """
+        [targets.web]
+        timeout = "{{ 'x' }}"
+        builder = "nope"
+        """,
+        builder="default",
+    )
 
 
 BASES = [

@@ -109,6 +109,7 @@ def test_a_group_may_have_the_name_of_a_template() -> None:
         ('all = { targets = ["{{ [] }}"] }', "all.targets: must be a list of names"),
         ('all = ["all"]', "all: a cycle: all -> all\n  = take one of these references away"),
         ("web = []", 'web: "web" is a target too\n  = rename one of them'),
+        ('web = ["web"]', 'web: "web" is a target too\n  = rename one of them'),
         (
             '"a b" = []',
             "\"a b\": \"a b\" is no name\n  = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",

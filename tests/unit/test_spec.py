@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mpbake.entries import Access, Paths
 from mpbake.errors import PlanError
 from mpbake.spec import (
     AS_WRITTEN,
@@ -13,7 +14,6 @@ from mpbake.spec import (
     PLATFORM_ATTRIBUTES,
     Holds,
     Merge,
-    Paths,
     PlanSpec,
     TargetDefaultsSpec,
     TargetSpec,
@@ -99,6 +99,14 @@ def test_which_attributes_hold_paths() -> None:
         "secret": Paths.FIELDS,
         "ssh": Paths.SSH,
         "output": Paths.FIELDS,
+    }
+
+
+def test_what_is_done_with_paths() -> None:
+    assert {name: each.access for name, each in ATTRIBUTES.items() if each.access is not Access.NEEDS} == {
+        "cache-from": Access.READS,
+        "cache-to": Access.WRITES,
+        "output": Access.WRITES,
     }
 
 

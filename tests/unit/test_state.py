@@ -124,18 +124,21 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_where_the_lock_should_be(tmp_path: Path) -> None:
+    (tmp_path / ".mpbake/lock").mkdir(parents=True)
+    with pytest.raises(UsageError, match="lock is not a file"), open_state(tmp_path, NOON):
+        pass
+
+
 def test_files_that_are_links_are_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("precious")
     (tmp_path / ".mpbake").mkdir()
     (tmp_path / ".mpbake/.gitignore").symlink_to(tmp_path / "made")
     (tmp_path / ".mpbake/lock").symlink_to(target)
-    with pytest.raises(MpbakeError) as caught, open_state(tmp_path, NOON):
+    with pytest.raises(UsageError) as caught, open_state(tmp_path, NOON):
         pass
-    assert str(caught.value) == (
-        f"{tmp_path}/.mpbake/lock: Too many levels of symbolic links\n"
-        "  = mpbake keeps its logs and locks there: free some space, or make the folder writable"
-    )
+    assert str(caught.value) == f"{tmp_path}/.mpbake/lock is not a file\n  = remove it: mpbake makes its own"
     assert target.read_text() == "precious"
     assert not (tmp_path / "made").exists()
 
