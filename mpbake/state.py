@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
 from mpbake.kept import KeptFile
@@ -82,6 +82,16 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
         yield State(nodes=nodes, run=run)
 
 
+def check_no_run(root: Path) -> None:
+    """Raise LockHeld when a run works on the plan in `root` at the moment."""
+    try:
+        descriptor = os.open(root / FOLDER / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # no run has been here, or none that this user could hold up
+        return
+    with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as lock:
+        _take(lock, fcntl.LOCK_SH)
+
+
 def read_durations(path: Path) -> tuple[Recorded, str]:
     """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used."""
     return _durations(path).read(lambda _, found: _seconds(found))
@@ -127,16 +137,20 @@ def _write_new(path: Path, text: str) -> None:
 def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(_real_file(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = re.sub(r"\D", "", lock.read(20))
-            who = f" (process {owner})" if owner else ""
-            raise LockHeld(f"another run works on this plan{who}", hint="wait for it, or end it") from None
+        _take(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def _take(lock: IO[str], how: int) -> None:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = re.sub(r"\D", "", lock.read(20))
+        who = f" (process {owner})" if owner else ""
+        raise LockHeld(f"another run works on this plan{who}", hint="wait for it, or end it") from None
 
 
 def _forget_old(runs: Path) -> None:

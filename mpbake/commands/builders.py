@@ -20,6 +20,7 @@ from mpbake.errors import MpbakeError, UsageError, worst
 from mpbake.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
+from mpbake.state import check_no_run
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -41,10 +42,15 @@ Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
+_TAKING_AWAY = ("stop", "rm", "prune")
+
+
 def main(options: Options, world: World) -> int:
     """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
     document, plan = load(options, world)
     chosen = _chosen(plan, options.names)
+    if options.action in _TAKING_AWAY:
+        check_no_run(plan.root)
 
     def work(request: StopRequest) -> int:
         with stopped_by_signals(request), _opened(plan, world, request) as site:

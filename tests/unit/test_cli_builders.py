@@ -22,6 +22,7 @@ from mpbake.executor import StopRequest
 from mpbake.lifecycle import AUTOMATIC, Action, Change, Thing
 from mpbake.options import Options
 from mpbake.plan import Builder, Driver, Node
+from mpbake.state import open_state
 from tests.unit.dockers import FakeDocker, done
 from tests.unit.plans import resolve_text, text
 from tests.unit.test_cli import Called, plain_environment, typed
@@ -263,3 +264,11 @@ def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pyt
     assert command._act(_Pretended(), resolve_text(""), chosen, Options(action="up"), here) == 0  # type: ignore[arg-type]
     for name in NAMES:
         assert f"{name} (docker-container)\n  as declared\n" in written(here.stdout)
+
+
+@pytest.mark.parametrize("action", ["stop", "rm", "prune"])
+def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.ci]\n")
+    this = world(tmp_path)
+    with open_state(tmp_path, this.now()), pytest.raises(LockHeld):
+        command.main(Options(action=action), this)

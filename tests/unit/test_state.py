@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.state import KEPT_RUNS, State, open_state, read_durations, write_durations
+from mpbake.state import KEPT_RUNS, State, check_no_run, open_state, read_durations, write_durations
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -93,6 +93,15 @@ def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(LockHeld, match=r"^another run works on this plan\n"), open_state(tmp_path, NOON):
             pass
+
+
+def test_whether_a_run_works_on_a_plan_is_known_without_a_trace(tmp_path: Path) -> None:
+    check_no_run(tmp_path)
+    assert not list(tmp_path.iterdir())
+    told = f"another run works on this plan \\(process {os.getpid()}\\)"
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told):
+        check_no_run(tmp_path)
+    check_no_run(tmp_path)
 
 
 def test_the_lock_of_a_run_that_died_is_free(tmp_path: Path) -> None:
