@@ -11,7 +11,7 @@ from mpbake.platforms import parse_platforms
 from mpbake.references import has_host
 from mpbake.resolve.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.naming import bad_name, below
-from mpbake.resolve.options import located, node_options, option_problems, starting, value_problems
+from mpbake.resolve.options import above, located, node_options, option_problems, starting, value_problems
 from mpbake.resolve.rendering import without_empty
 from mpbake.resolve.trust import trust_problems
 from mpbake.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem, TlsSpec
@@ -46,7 +46,7 @@ def resolve_builders(
     for name, written in spec.builders.items():
         own = written.written()
         where = _stated(name, own)
-        table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults | own, scope, where)), where)
+        table = rendering.table(BuilderSpec, without_empty(rendering.value(above(defaults, own), scope, where)), where)
         if table.external:
             rendering.problems.extend(external_problems(("builders", name), own))
             entry = stored(name) if DOCKER_NAME.fullmatch(name) else None

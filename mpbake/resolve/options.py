@@ -61,15 +61,20 @@ def located(stated: Mapping[str, Any], folder: Callable[[KeyPath], Path]) -> dic
     return found
 
 
+def above(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table states itself, above what is `general`: of both ways to configure BuildKit it takes the own one."""
+    if any(own.get(each) for each in _CONFIGURATIONS):
+        general = {key: value for key, value in general.items() if key not in _CONFIGURATIONS}
+    return {**general, **own}
+
+
 def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, Any]) -> NodeOptions:
     """The options of a node: its own stand in for its builder's. What `driver` does not know is left out.
 
     Paths in them are absolute.
     """
-    if any(node.get(each) for each in _CONFIGURATIONS):
-        builder = {key: value for key, value in builder.items() if key not in _CONFIGURATIONS}
     given = {
-        key: value for key, value in {**builder, **node}.items() if key in OPTIONS and driver in OPTIONS[key].drivers
+        key: value for key, value in above(builder, node).items() if key in OPTIONS and driver in OPTIONS[key].drivers
     }
     config = given.get("buildkitd", {})
     told = {key: value for key, value in given.items() if OPTIONS[key].to_driver}

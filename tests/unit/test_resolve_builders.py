@@ -92,6 +92,19 @@ def test_a_plan_may_declare_the_default_builder_itself() -> None:
     assert [node.id for node in plan.targets["web"].builder.nodes] == ["default/one", "default/two"]
 
 
+def test_a_builder_configures_its_buildkit_in_either_way_whichever_the_defaults_take() -> None:
+    plan = resolve_text("""
+        [defaults.builder]
+        config = "all.toml"
+        [builders.a]
+        buildkitd = { debug = true }
+        [builders.b]
+        """)
+    (a,), (b,) = plan.builders["a"].nodes, plan.builders["b"].nodes
+    assert (a.config, a.config_file) == ("debug = true\n", None)
+    assert (b.config, b.config_file) == ("", ROOT / "all.toml")
+
+
 def test_defaults_hold_for_every_builder_that_does_not_say_otherwise() -> None:
     plan = resolve_text("""
         [defaults.builder]
