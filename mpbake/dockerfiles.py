@@ -7,6 +7,12 @@ import re
 _FROM = re.compile(r"[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(?P<image>\S+)(?:[ \t]+AS[ \t]+(?P<stage>\S+))?", re.IGNORECASE)
 _COMMENT = re.compile(r"[ \t]*#")
 _HEREDOC = re.compile(r"(?<!<)<<-?[\"']?([A-Za-z_]\w*)[\"']?")
+_PLATFORM = re.compile(r"\s--platform=", re.IGNORECASE)
+_SYNTAX = re.compile(r"(?:#[^\n]*\n)*?#[ \t]*syntax[ \t]*=[ \t]*(?P<image>\S+)", re.IGNORECASE)
+_WITH_CONTEXTS = re.compile(
+    r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?"
+    r"(?::(?:latest|labs|master|1|1-labs|1\.(?:[4-9]|[1-9]\d)(?:[.-].*)?))?(?:@.*)?"
+)
 _GOES_ON = re.compile(r"[\\`][ \t]*$")
 
 
@@ -23,6 +29,39 @@ def images_from(text: str) -> tuple[str, ...]:
         if said["stage"]:
             stages.add(said["stage"].lower())
     return tuple(found)
+
+
+def base_of(text: str, stage: str = "") -> str:
+    """What a stage of a Dockerfile, or its last one, is built upon at last, as written.
+
+    Empty where that is of a platform that is named, or where nobody can tell.
+    """
+    stages = [_FROM.match(line) for line in _instructions(text)]
+    known = [found for found in stages if found is not None]
+    names = [(found["stage"] or "").lower() for found in known]
+    wanted = stage.lower()
+    at = int(wanted) if wanted.isdecimal() else max((i for i, name in enumerate(names) if name == wanted), default=-1)
+    at = len(known) - 1 if not wanted else at
+    while 0 <= at < len(known):
+        if _PLATFORM.search(known[at][0]):
+            return ""
+        image = known[at]["image"]
+        before = [index for index, name in enumerate(names[:at]) if name == image.lower()]
+        if not before:
+            return image
+        at = before[-1]
+    return ""
+
+
+def mentions(text: str, word: str) -> bool:
+    """Whether a name may be meant somewhere in a Dockerfile, or in an argument of its build."""
+    return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
+
+
+def knows_contexts(text: str) -> bool:
+    """Whether the frontend that a Dockerfile asks for knows of named contexts, as that of BuildKit itself does."""
+    said = _SYNTAX.match(text)
+    return said is None or _WITH_CONTEXTS.fullmatch(said["image"]) is not None
 
 
 def _instructions(text: str) -> list[str]:

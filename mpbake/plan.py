@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from mpbake.references import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,6 +144,13 @@ class Variant:
     attributes: Mapping[str, Any]
     links: Mapping[str, Target]
     where: Callable[[KeyPath], KeyPath] = field(compare=False)
+
+    @property
+    def dockerfile(self) -> tuple[str, str]:
+        """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
+        context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
+        is_here = is_local(context) and is_local(name)
+        return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_here else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -198,8 +198,7 @@ class Outcome:
 
     `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index; `kept` is
     what a built image is called in the store of an engine, by its content;
-    `uploaded` the reference by digest of what a registry has already, without a tag; `upon` the digests, by tag, of
-    the images that were published for a piece before, which it may be built upon; `node` the node that did it;
+    `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
     `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
     served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `log` the step's log
     file. Of what is `unsure` the tags may have moved.
@@ -209,7 +208,6 @@ class Outcome:
     index: bool = False
     kept: str = ""
     uploaded: str = ""
-    upon: Mapping[str, str] = field(default_factory=dict)
     node: str = ""
     tags: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()

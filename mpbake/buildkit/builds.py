@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.bake_call import BakeCall
@@ -14,6 +14,7 @@ from mpbake.buildkit.complaints import (
     has_collided,
     has_lost_result,
     is_doubtful,
+    is_of_image,
     is_of_push,
     moved_by,
     stopped_text,
@@ -22,6 +23,7 @@ from mpbake.buildkit.definition import Setting, anew, bake_definition, check_def
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
+from mpbake.buildkit.needed import images_upon
 from mpbake.buildkit.progress import target_of
 from mpbake.drivers import unable
 from mpbake.errors import (
@@ -35,14 +37,15 @@ from mpbake.errors import (
     system_error,
 )
 from mpbake.events import Warned
+from mpbake.links import linked
 from mpbake.placement import contradictions
 from mpbake.plan import Driver, Emulation
 from mpbake.references import parse_reference
-from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome, Verify
+from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit.bake_call import Bake
@@ -64,12 +67,16 @@ _SHORTEST = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builds:
-    """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again."""
+    """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again.
+
+    `published` holds the digests of the tags that the run has given so far.
+    """
 
     bake: Bake
     nodes: Nodes
     state: State
     repeat: Callable[[BuildPiece | Target], str]
+    published: dict[str, str] = field(default_factory=dict)
 
     # --- pieces ---------------------------------------------------------------------------------------------------
 
@@ -84,7 +91,8 @@ class Builds:
         """
         node = pieces[0].node
         ready = self._ready_still(node)
-        setting = _setting(ready, inputs, node)
+        built = {step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node}
+        setting = self._setting(ready, (piece.target for piece in pieces), built)
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}
@@ -150,8 +158,7 @@ class Builds:
             return self._failures(pieces, call, found, progress)
         self._keep(metadata, log.with_suffix(".json"), reporter)
         return {
-            piece: self._load(piece, load, setting, call, reporter)
-            or replace(_outcome(piece, load, ready, metadata, log), upon=setting.published)
+            piece: self._load(piece, load, setting, call, reporter) or _outcome(piece, load, ready, metadata, log)
             for piece, load in loads.items()
         }
 
@@ -191,12 +198,12 @@ class Builds:
     def check(self, step: CheckPiece, built: Outcome, reporter: Reporter) -> Outcome:
         """Run a check on the node of its piece, as which `built` was made.
 
-        A command runs in the image that a registry has, if it was uploaded, else in what the cache holds. Raises
-        NodeLost when the node went away, BuildFailed, UsageError when the node is somebody else's by now.
+        A command runs in the image that a registry has, if it was uploaded and can be had, else in what the cache
+        holds. Raises NodeLost when the node went away, BuildFailed, UsageError when the node is somebody else's by now.
         """
         piece = step.piece
         ready = self._ready_still(piece.node)
-        setting = Setting(driver=ready.facts.driver, published=built.upon)
+        setting = self._setting(ready, [piece.target])
         name, definition = check_definition(step, setting, built.uploaded)
         call = BakeCall(
             steps={name: step},
@@ -207,9 +214,18 @@ class Builds:
             watch=self._vigil(piece, ready, loads=False).watch,
         )
         error = self._single(piece, call, reporter)
+        if error is not None and not step.lost and is_of_image(error, built.uploaded):
+            call = replace(call, definition=check_definition(step, setting)[1])
+            error = self._single(piece, call, reporter)
         if error is not None:
             raise error
         return Outcome(node=piece.node.id, log=str(call.log))
+
+    def _setting(self, ready: Ready, targets: Iterable[Target], built: Collection[Target] = ()) -> Setting:
+        """What the run has done before, as far as it matters to `targets` on a node."""
+        every = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
+        upon = {each: images_upon(each, self.published) for each in every}
+        return Setting(driver=ready.facts.driver, upon=upon, built=built)
 
     def _ready_still(self, node: Node) -> Ready:
         """A node that has been made ready. Raises NodeLost where it does not answer any more."""
@@ -334,16 +350,6 @@ class _Vigil:
             return False
         self._complaint = self.nodes.engine_complaint(self.half) if self.loads else None
         return self._complaint is None
-
-
-def _setting(ready: Ready, inputs: Mapping[Step, StepResult], node: Node) -> Setting:
-    """What a run has done before, as far as it matters on `node`."""
-    needed = [result.outcome for step, result in inputs.items() if isinstance(step, Verify)]
-    return Setting(
-        driver=ready.facts.driver,
-        published={tag: outcome.digest for outcome in needed for tag in outcome.tags},
-        built={step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node},
-    )
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

@@ -154,6 +154,12 @@ def has_collided(progress: Progress) -> bool:
     return bool(_COLLIDED.search(_first_line(_complaint(progress.text))))
 
 
+def is_of_image(error: MpbakeError, reference: str) -> bool:
+    """Whether a build failed since its node could not have the image that `reference` names by its digest."""
+    message, digest = error.message.partition("\n")[0], reference.rpartition("@")[2]
+    return bool(digest) and digest in message and _RESOLVING.search(message) is not None
+
+
 def is_doubtful(error: MpbakeError) -> bool:
     """Whether a build may have failed because its node went away, although nothing says so.
 

@@ -13,7 +13,7 @@ from mpbake.delivery import archives, repositories
 from mpbake.entries import Access, Paths, is_set, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
-from mpbake.references import format_fields, is_local, parse_fields, parse_reference
+from mpbake.references import format_fields, is_local, parse_fields
 from mpbake.spec import ATTRIBUTES
 from mpbake.steps import BuildPiece, Delivery
 
@@ -45,12 +45,12 @@ _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 class Setting:
     """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
 
-    `published` maps tags that it has given to digests: who needs their target gets just that image for them. `built`
-    are links that it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`.
+    `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
+    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`.
     """
 
     driver: Driver
-    published: Mapping[str, str] = field(default_factory=dict)
+    upon: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
 
 
@@ -184,17 +184,11 @@ def _common(target: Target, platforms: Sequence[Platform], setting: Setting, wit
     if "annotations" in found:
         found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
-    contexts = {**_needed(target, setting), **found.get("contexts", {}), **links}
+    contexts = {**setting.upon.get(target, {}), **found.get("contexts", {}), **links}
     if contexts:
         found["contexts"] = contexts
     names = [str(each) for each in platforms]
     return found | ({"platforms": names} if names else {})
-
-
-def _needed(target: Target, setting: Setting) -> dict[str, str]:
-    """What `FROM` the tags of what `target` needs reads: the images that this run has published, and no others."""
-    tags = {tag: parse_reference(tag) for need in target.needs for tag in need.tags if tag in setting.published}
-    return {name.familiar: f"docker-image://{name.at(setting.published[tag])}" for tag, name in tags.items()}
 
 
 def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from mpbake.buildkit.complaints import has_stumbled, is_absent, moved_of, moved_
 from mpbake.buildkit.definition import annotations_of_index
 from mpbake.buildkit.served import first_of, in_order, parse_served, understood
 from mpbake.delivery import uploads
-from mpbake.errors import BuildFailed, Cancelled, NoSuchTag
+from mpbake.errors import BuildFailed, Cancelled, NoSuchTag, Unreachable
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
 from mpbake.text import duration, without_colour
@@ -36,6 +36,8 @@ _PAUSES = (0.5, 2.0)
 """Seconds to wait before each further try, where a registry fails for a reason of its own."""
 _PUSHING = re.compile(r"^#(\d+) \[internal\] pushing (\S+)$", re.MULTILINE)
 _INDEX = re.compile(r"^#\d+ [\d.]+ pushing (sha256:[0-9a-f]+) to ", re.MULTILINE)
+_NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
+_NO_SUCH = re.compile(r"No such image|not found", re.IGNORECASE)
 _DONE = re.compile(r"^#(\d+) DONE ", re.MULTILINE)
 
 
@@ -146,9 +148,9 @@ class Registry:
         """
         for position, tag in enumerate(step.target.tags):
             moved = (*step.earlier_tags, *step.target.tags[:position])
-            if image:
-                self._name(step, image, tag, "the tags could not be given", moved)
             with _unsure(moved):
+                if image:
+                    self._name(step, image, tag, "the tags could not be given", moved)
                 end = self._push(step, tag)
             if end.returncode:
                 raise _push_error(step, "the tags could not be given", moved, end)
@@ -164,8 +166,8 @@ class Registry:
         """
         for tag in uploads(target):
             what = f"the image of {target.name} could not be pushed"
-            self._name(step, digest, tag, what, step.earlier_tags)
             try:
+                self._name(step, digest, tag, what, step.earlier_tags)
                 end = self._push(step, tag)
             finally:
                 self.docker.clean(
@@ -176,7 +178,10 @@ class Registry:
 
     def _name(self, step: Publish, image: str, tag: str, what: str, moved: Sequence[str]) -> None:
         """Have a tag name `image` in the engine's own store; `what` is what fails where that is not possible."""
-        if self._once(["tag", image, tag]).returncode:
+        end = self._once(["tag", image, tag])
+        if end.returncode and not _NO_SUCH.search(end.error):
+            raise _push_error(step, what, moved, end)
+        if end.returncode:
             hint = "another run has built these tags there meanwhile, or somebody has removed it: run again"
             message = f"{what} ({moved_text(step.every_tag, moved)}): it is not in the engine's store any more"
             raise BuildFailed(message, hint=hint).after(moved)
@@ -215,6 +220,8 @@ class Registry:
 def _push_error(step: Publish, what: str, moved: Collection[str], end: Completed) -> MpbakeError:
     """Why a push failed, after which those of the tags have moved that `moved` names."""
     what = f"{what} ({moved_text(step.every_tag, moved)})"
+    if _NO_ENGINE.search(end.error):
+        return Unreachable(f"{what}: {without_colour(end.error)}", hint="is the engine still up?").after(moved)
     if not end.timed_out:
         return registry_error(what, end.error).after(moved)
     message = f"{what}: took longer than its timeout of {duration(step.target.timeout)}"

@@ -213,6 +213,7 @@ class BuildKitRunner:
         platforms = _platforms(inputs)
         expected = expected_of(step.target, platforms, before.outcome.digest)
         served = Verification(registry=registry).wait(expected, self.docker.pause)
+        self.builds.published.update(dict.fromkeys(step.target.tags, served.digest))
         images = {each.platform: each.digest for each in served.images}
         return Outcome(digest=served.digest, tags=step.target.tags, platforms=platforms, images=images)
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
-from mpbake.dockerfiles import images_from
+from mpbake.dockerfiles import base_of, images_from
 from mpbake.files import read_bounded
 from mpbake.links import linked_platforms
 from mpbake.platforms import runs
-from mpbake.references import is_local
 from mpbake.spec import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.plan import Target, Variant
     from mpbake.platforms import Platform
@@ -23,30 +22,29 @@ if TYPE_CHECKING:
 
 def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
     """Every FROM in a Dockerfile of `targets` that names another of them to which its target does not link."""
-    read = cache(_images_of)
+    read = cache(_text_of)
     for target in targets.values():
         for variant, _ in target.sides(()):
             linked = {_as_image(name) for name in (*variant.links, *variant.attributes.get("contexts", ()))}
-            for name in read(*dockerfile_of(variant)):
+            for name in images_from(read(*variant.dockerfile)):
                 if name in targets and name not in {target.name, *linked}:
                     yield _unlinked(target, variant, name)
 
 
 def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
-    """Every FROM that names a linked target which is built for another platform only, each once.
+    """Every target that is at last built FROM one that is linked and built for another platform only, each once.
 
     One that declares a single platform serves all with it. Files may be copied from that; but whoever is built `FROM`
     it has the programs of that platform in every one of its images.
     """
-    read = cache(_images_of)
+    read = cache(_text_of)
     told: set[tuple[Target, str]] = set()
     for target in filter(_may_be_upon_a_foreign_base, targets):
         for user, wanted in {target: target.platforms, **linked_platforms(target, target.platforms)}.items():
             for variant, platforms in user.sides(wanted):
                 for context, link in variant.links.items():
                     others = _others(link, platforms)
-                    images = map(_as_image, read(*dockerfile_of(variant))) if others else ()
-                    if (user, context) not in told and _as_image(context) in images:
+                    if others and (user, context) not in told and _as_image(context) == _base_of(variant, read):
                         told.add((user, context))
                         yield _foreign(user, variant, context, others)
 
@@ -62,21 +60,17 @@ def _others(link: Target, wanted: Sequence[Platform]) -> list[Platform]:
     return [each for each in wanted if len(link.platforms) == 1 and not runs(each, link.platforms[0])]
 
 
-def dockerfile_of(variant: Variant) -> tuple[str, str]:
-    """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
-    attributes = variant.attributes
-    context, dockerfile = str(attributes["context"]), str(attributes.get("dockerfile", "Dockerfile"))
-    is_here = is_local(context) and is_local(dockerfile)
-    return str(attributes.get("dockerfile-inline", "")), str(Path(context, dockerfile)) if is_here else ""
+def _base_of(variant: Variant, read: Callable[[str, str], str]) -> str:
+    """The image that what is built of a target is built upon, by its short name."""
+    return _as_image(base_of(read(*variant.dockerfile), str(variant.attributes.get("target", ""))))
 
 
-def _images_of(inline: str, path: str) -> tuple[str, ...]:
-    """What a Dockerfile is built from; of one that cannot be read, nothing: that is told elsewhere, or by buildx."""
+def _text_of(inline: str, path: str) -> str:
+    """A Dockerfile; nothing where it cannot be read: that is told elsewhere, or by buildx."""
     try:
-        text = inline or (read_bounded(Path(path), pipe=False).decode() if path else "")
+        return inline or (read_bounded(Path(path), pipe=False).decode() if path else "")
     except (OSError, ValueError):
-        return ()
-    return images_from(text)
+        return ""
 
 
 def _as_image(context: str) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
-from mpbake.commands.bases import dockerfile_of
 from mpbake.document import SETTING
 from mpbake.entries import Access, Paths, paths_of, secret_source
 from mpbake.errors import PlanError
@@ -83,7 +82,7 @@ def _not_there(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterato
 
 def _missing_dockerfile(target: Target, variant: Variant) -> Iterator[Problem]:
     """That of a context which is there itself."""
-    inline, path = dockerfile_of(variant)
+    inline, path = variant.dockerfile
     if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):
         key = variant.where(("dockerfile",))
         yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")

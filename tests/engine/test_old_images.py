@@ -115,3 +115,41 @@ network = "host"
     (tmp_path / "build.toml").write_text(plan)
     mpbake("run", "web")
     assert said_by(docker, f"{repository}:web", "--pull=always") == "newest"
+
+
+def test_what_a_link_needs_was_published_for_its_user_too(
+    testbed: Testbed, mpbake: Mpbake, moved: str, repository: str, docker: Docker, tmp_path: Path
+) -> None:
+    plan = f"""
+version = 1
+[targets.stem]
+builder = "box"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN echo newest > /v
+'''
+platforms = ["linux/amd64"]
+tags = ["{moved}"]
+push = true
+[targets.base]
+needs = ["stem"]
+dockerfile-inline = "FROM {moved}"
+[targets.web]
+contexts = {{ base = "target:base" }}
+dockerfile-inline = '''
+FROM base
+COPY --from={moved} /v /copied
+RUN cat /v /copied > /both
+'''
+platforms = ["linux/amd64"]
+tags = ["{repository}:web"]
+push = true
+[builders.box]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+"""
+    (tmp_path / "build.toml").write_text(plan)
+    mpbake("run", "web")
+    found = docker("run", "--rm", "--quiet", "--network=none", "--pull=always", f"{repository}:web", "cat", "/both")
+    assert found.split() == ["newest", "newest"]

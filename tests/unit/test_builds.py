@@ -713,6 +713,22 @@ def test_what_was_pushed_without_a_tag_is_known_by_its_digest(tmp_path: Path) ->
     assert built(tmp_path, Baking(), pieces_of("web", plan=plan))["web"].uploaded == "", "the engine keeps it"
 
 
+def test_a_check_that_cannot_have_what_was_uploaded_is_upon_what_the_cache_holds(tmp_path: Path) -> None:
+    plan = PLAN.replace("push = true", "push = true\n    checks = [{ run = ['true'] }]")
+    check = next(step for step in graph_of_text(plan).steps if isinstance(step, CheckPiece))
+    complaint = b"ERROR: failed to solve: r/web@sha256:1: failed to resolve source metadata for r/web@sha256:1: 503 B\n"
+    built = Outcome(uploaded="r/web@sha256:1")
+    docker = Racing(1, complaint)
+    builds_of(tmp_path, docker).check(check, built, Recorder())
+    contexts = [json.loads(call["given"])["target"]["web-check-1"]["contexts"]["checked"] for call in docker.calls]
+    assert contexts == ["docker-image://r/web@sha256:1", "target:web"]
+    for other, step in ((complaint.replace(b"sha256:1", b"sha256:2"), check), (complaint, replace(check, lost=True))):
+        docker = Racing(1, other)
+        with pytest.raises(Unreachable, match="503"):
+            builds_of(tmp_path, docker).check(step, built, Recorder())
+        assert len(docker.calls) == 1
+
+
 def test_a_check_is_upon_what_was_uploaded(tmp_path: Path) -> None:
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     for lost, uploaded, source in (

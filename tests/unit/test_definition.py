@@ -392,31 +392,19 @@ def test_an_engine_goes_on_to_pull_since_it_may_have_an_older_image_by_that_name
     assert checked(more, driver=Driver.DOCKER)[1]["web"].keys().isdisjoint({"no-cache"})
 
 
-NEEDS = """
-    [targets.stem]
-    tags = ["r/stem", "docker.io/library/stem:2", "r/stem:3"]
-    push = true
-    [targets.base]
-    needs = ["stem"]
-    contexts = { "stem:2" = "docker-image://mine" }
-    [targets.other]
-    tags = ["r/other:1"]
-    push = true
-    """
-
-
-def test_from_the_tags_of_what_is_needed_is_from_the_images_that_were_published() -> None:
-    """By the names by which BuildKit looks for them; what the plan says itself goes before."""
-    pieces = pieces_of("platforms = ['linux/amd64']\ncontexts = { base = 'target:base' }\nneeds = ['stem']", NEEDS)
-    (piece,) = (each for each in pieces if each.target.name == "web")
-    digests = {"r/stem:latest": "sha256:1", "docker.io/library/stem:2": "sha256:1", "r/other:1": "sha256:2"}
-    targets = bake_definition(piece, Setting(driver=CONTAINER, published=digests))["target"]
-    published = {
-        "r/stem": "docker-image://r/stem@sha256:1",
-        "stem:2": "docker-image://docker.io/library/stem@sha256:1",
+def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_them() -> None:
+    """What the plan says itself goes before."""
+    (piece,) = pieces_of("platforms = ['linux/arm64']\ncontexts = { base = 'target:base', own = 'own' }", LINKS)
+    (base,) = piece.target.links.values()
+    published = {"r/a": "docker-image://r/a@sha256:1", "own": "docker-image://r/own@sha256:1"}
+    setting = Setting(driver=CONTAINER, upon={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}})
+    targets = bake_definition(piece, setting)["target"]
+    assert targets["web"]["contexts"] == {
+        "r/a": "docker-image://r/a@sha256:1",
+        "own": "/plan/own",
+        "base": "target:base",
     }
-    assert targets["web"]["contexts"] == {**published, "base": "target:base"}
-    assert targets["base"]["contexts"] == {**published, "stem:2": "docker-image://mine"}
+    assert targets["base"]["contexts"]["r/a"] == "docker-image://r/a@sha256:2"
 
 
 def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.dockerfiles import images_from
+from mpbake.dockerfiles import base_of, images_from
 from tests.unit.plans import text
 
 
@@ -43,3 +43,24 @@ def test_what_only_looks_like_an_instruction() -> None:
         FROM f
         """)
     ) == ("a", "e", "f")
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "stage", "base"),
+    [
+        ("", "", ""),
+        ("FROM base", "", "base"),
+        ("FROM a AS x\nFROM b AS y\nFROM x", "", "a"),
+        ("FROM a AS x\nFROM b", "", "b"),
+        ("FROM a AS x\nFROM b", "X", "a"),
+        ("FROM a AS x\nFROM b", "0", "a"),
+        ("FROM a AS x\nFROM b", "gone", ""),
+        ("FROM a AS x\nFROM b", "7", ""),
+        ("FROM x\nFROM a AS x", "", "a"),
+        ("FROM x AS x", "", "x"),
+        ("FROM --platform=$BUILDPLATFORM a AS x\nFROM x", "", ""),
+        ("FROM --platform=$BUILDPLATFORM a AS x\nFROM b\nCOPY --from=x / /", "", "b"),
+    ],
+)
+def test_what_it_is_built_upon_at_last(dockerfile: str, stage: str, base: str) -> None:
+    assert base_of(dockerfile, stage) == base

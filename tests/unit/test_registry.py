@@ -220,6 +220,22 @@ def test_the_engine_pushes_tag_after_tag_and_each_names_what_was_built() -> None
     assert docker.commands == pushes
 
 
+def test_an_engine_that_cannot_name_an_image_says_why() -> None:
+    gone = failed("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?")
+    docker = FakeDocker({"push": done(), "tag sha256:1 r/web:latest": gone, "tag": done(), "image rm": done()})
+    with pytest.raises(Unreachable, match=r"moved: r/web:1; .*: Cannot connect to the Docker daemon") as caught:
+        registry(docker).push(Publish(target=web()), "sha256:1")
+    assert caught.value.moved == ("r/web:1",)
+    docker = FakeDocker({"tag": Cancelled("cancelled"), "image rm": done()})
+    with pytest.raises(Cancelled):
+        registry(docker).upload(Publish(target=web()), web(), "sha256:1")
+    assert docker.commands[-1].startswith("image rm "), "it may have been named all the same"
+    docker = FakeDocker({"push": done(), "tag sha256:1 r/web:latest": Cancelled("cancelled"), "tag": done()})
+    with pytest.raises(Cancelled) as stopped:
+        registry(docker).push(Publish(target=web()), "sha256:1")
+    assert stopped.value.moved == ("r/web:1",)
+
+
 def test_what_is_gone_from_the_engine_is_not_pushed() -> None:
     docker = FakeDocker({"push": done(), "tag sha256:1 r/web:latest": failed("No such image"), "tag": done()})
     with pytest.raises(BuildFailed) as caught:
@@ -484,7 +500,7 @@ def test_the_name_that_an_upload_leaves_behind_goes_whatever_became_of_it() -> N
 
 
 def test_an_image_that_is_gone_from_the_engine_is_not_uploaded() -> None:
-    docker = FakeDocker({"tag": failed("Error response from daemon: No such image: sha256:1")})
+    docker = FakeDocker({"tag": failed("Error response from daemon: No such image: sha256:1"), "image rm": done()})
     with pytest.raises(BuildFailed) as caught:
         registry(docker).upload(Publish(target=web()), web(), "sha256:1")
     assert str(caught.value) == (
