@@ -80,7 +80,7 @@ def attempt(document: Document, spec: PlanSpec, inputs: Inputs) -> Attempt:
     root = document.root
     builders = resolve_builders(spec, scope, rendering, document.folder, inputs.stored)
     _check_builder(inputs.overrides.builder, builders)
-    drafts = draft_targets(spec, scope, rendering, inputs)
+    drafts = draft_targets(spec, scope, rendering, inputs, document.folder)
     targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
     groups = resolve_groups(spec, targets, drafts, rendering, scope)
     check_names(spec, targets, problems)

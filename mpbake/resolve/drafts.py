@@ -10,6 +10,7 @@ from mpbake.codes import Code
 from mpbake.entries import pushes
 from mpbake.platforms import PlatformText, instead_of, parse_platforms
 from mpbake.resolve.inheritance import Family, Lineage, last_of_each, lineages, reaching
+from mpbake.resolve.locating import Locating
 from mpbake.resolve.matrix import matrix_rows
 from mpbake.resolve.naming import bad_name, texts
 from mpbake.resolve.rendering import without_empty
@@ -27,8 +28,10 @@ from mpbake.spec import (
 from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from mpbake.errors import KeyPath
     from mpbake.platforms import Platform
     from mpbake.resolve.inputs import Inputs, Overrides
     from mpbake.resolve.rendering import Rendering
@@ -91,15 +94,19 @@ class Draft:
         return self.special.values() or [Part(family=self.family, values=self.values)]
 
 
-def draft_targets(spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, inputs: Inputs) -> dict[str, Draft]:
-    """One draft for each target, or for each row of its matrix, in the plan's order."""
+def draft_targets(
+    spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, inputs: Inputs, folder: Callable[[KeyPath], Path]
+) -> dict[str, Draft]:
+    """One draft for each target, or for each row of its matrix, in the plan's order. `folder` is of a key's file."""
     drafts: dict[str, Draft] = {}
     found = lineages(spec, inputs.settings, rendering.problems)
     for table, lineage in found.items():
         if table.startswith("_"):
             continue
         family = lineage.family(reaching(inputs.settings, table))
-        drafting = _Drafting(lineage=lineage, family=family, scope=scope, rendering=rendering, inputs=inputs)
+        drafting = _Drafting(
+            lineage=lineage, family=family, scope=scope, rendering=rendering, inputs=inputs, folder=folder
+        )
         for draft in drafting.rows():
             if draft.name in drafts and not draft.broken:
                 message = f'two targets are called "{one_line(draft.name)}"'
@@ -145,6 +152,7 @@ class _Drafting:
     scope: dict[str, Any]
     rendering: Rendering
     inputs: Inputs
+    folder: Callable[[KeyPath], Path]
 
     def rows(self) -> Iterable[Draft]:
         """One draft for each row of the family's matrix; without a matrix, one."""
@@ -178,7 +186,7 @@ class _Drafting:
         values = rendering.sound(TargetSpec, rendered, family.where)
         if values is None:
             return self._broken(_known_name(rendered, family), family, rendered)
-        values, family = _merged(*_compacted(values, family))
+        values, family = self._once(*_merged(*_compacted(values, family)))
         values, family = _overridden(values, family, self.inputs.overrides)
         sound = len(rendering.problems) == before
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
@@ -227,8 +235,17 @@ class _Drafting:
         raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
         scope = scope | {"platform": PlatformText(platform)}
         rendered, family = family.spread(self.rendering.value(raw, scope, family.where))
-        values, family = _compacted(self.rendering.table(PlatformSpec, rendered, family.where), family)
+        values = self.rendering.table(PlatformSpec, rendered, family.where)
+        values, family = self._once(*_compacted(values, family))
         return Part(family=family, values=values)
+
+    def _once(self, values: Values, family: Family) -> tuple[Values, Family]:
+        """Each item of a list where it stands first: bake drops the others, too. Paths of two files may be two."""
+        locating = Locating(family=family, folder=self.folder)
+        stated = {field.replace("_", "-"): getattr(values, field) for field in values.model_fields_set}
+        written = {name: each for name, each in stated.items() if isinstance(each, list) and len(each) > 1}
+        kept = {name: _first_of_each(locating.items(name, each)) for name, each in written.items()}
+        return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
 
 
 def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
@@ -244,6 +261,14 @@ def _merged(values: TargetSpec, family: Family) -> tuple[TargetSpec, Family]:
     written = values.written()
     kept = {name: last_of_each(name, written[name]) for name in _BY_FIELD if name in written}
     return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
+
+
+def _first_of_each(items: Sequence[Any]) -> list[int]:
+    """Where each of `items` stands first; they may be tables."""
+    first: dict[str, int] = {}
+    for at, item in enumerate(items):
+        first.setdefault(repr(item), at)
+    return list(first.values())
 
 
 def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) -> tuple[Values, Family]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.codes import Code
 from mpbake.document import SETTING
-from mpbake.entries import Paths
 from mpbake.platforms import parse_platform
 from mpbake.references import parse_fields
 from mpbake.resolve.naming import Unknowns, ordered
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from mpbake.resolve.settings import Setting
 
 _BY_PLATFORM = "platform"
-_MAY_BE_LOCAL = re.compile(rf"\b(?:src|source|dest)\b|{MARKER.pattern}", re.IGNORECASE)
 _ALONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
@@ -285,7 +283,7 @@ def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
         return after
     earlier, later = list(_entries(before)), list(_entries(after))
     appended = attribute.merge is Merge.APPEND
-    entries = _appended(attribute, earlier, later) if appended else _last_of_each(attribute, [*earlier, *later])
+    entries = _appended(earlier, later) if appended else _last_of_each(attribute, [*earlier, *later])
     tables = attribute.merge is Merge.BY_KEY
     keys = [entry.key if tables and not entry.whole else at for at, entry in enumerate(entries)]
     values = [entry.value for entry in entries]
@@ -324,20 +322,13 @@ def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
     return value.items() if isinstance(value, dict) else enumerate(value)
 
 
-def _appended(attribute: Attribute, before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
-    """Entries of a list and, after them, those of a later one which are not among them: bake drops these, too.
+def _appended(before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
+    """Entries of a list and, after them, those of a later one, without what has come from the same place already.
 
-    So what comes from one table by way of two parents is there once. What a list says twice by itself stays.
+    So parents of parents do not double each time. What else is there twice can be told only when it is rendered.
     """
-    known = {_sameness(attribute, entry) for entry in before}
-    return [*before, *(entry for entry in after if _sameness(attribute, entry) not in known)]
-
-
-def _sameness(attribute: Attribute, entry: _Entry) -> tuple[str, KeyPath, bool]:
-    """By what an entry is the same as another one; local paths mean another thing in a table of another file."""
-    text = repr(entry.value)
-    local = attribute.paths is not Paths.NONE and (entry.whole or _MAY_BE_LOCAL.search(text))
-    return text, entry.table if local else (), entry.whole
+    known = {(entry.table, entry.key) for entry in before}
+    return [*before, *(entry for entry in after if (entry.table, entry.key) not in known)]
 
 
 def _last_of_each(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:

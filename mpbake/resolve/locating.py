@@ -29,6 +29,12 @@ class Locating:
         """The value of the attribute `name`, its paths absolute."""
         return with_paths(ATTRIBUTES[name].paths, value, partial(self._located, name))
 
+    def items(self, name: str, value: list[Any]) -> list[Any]:
+        """The items of a list, the value of the attribute `name`, by what they mean: their paths absolute."""
+        if name == "output":
+            return [self.output(each, at) for at, each in enumerate(value)]
+        return list(self.absolute(name, value))
+
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
         entry = format_fields({"type": "local", "dest": entry}) if is_folder(entry) else entry

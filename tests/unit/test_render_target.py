@@ -85,9 +85,9 @@ def test_long_values_have_a_line_for_each_entry() -> None:
         shown(f"""
         [targets.web]
         args = {{ A = "{long}", "B c" = "{long}" }}
-        ulimits = ["a={long}", "a={long}"]
+        ulimits = ["a={long}", "b={long}"]
         target = "{long}{long}"
-        checks = [{{ run = ["{long}"] }}, {{ run = ["{long}"] }}]
+        checks = [{{ run = ["{long}"] }}, {{ run = ["{long}y"] }}]
         """)
         == text(f"""
         [targets.web]
@@ -98,11 +98,11 @@ def test_long_values_have_a_line_for_each_entry() -> None:
         target = "{long}{long}"
         checks = [
             {{ run = ["{long}"] }},
-            {{ run = ["{long}"] }},
+            {{ run = ["{long}y"] }},
         ]
         ulimits = [
             "a={long}",
-            "a={long}",
+            "b={long}",
         ]
         """)
         + "\n"

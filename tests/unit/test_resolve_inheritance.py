@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -211,28 +212,79 @@ DIAMOND = """
 
 def test_what_comes_by_way_of_two_parents_is_there_once() -> None:
     web = target_of_text(DIAMOND)
-    assert web.attributes["annotations"] == ["index:k=1", "index:k=1", "index:k=2", "index:k=3", "index:k=3"]
+    assert web.attributes["annotations"] == ["index:k=1", "index:k=2", "index:k=3"]
     assert web.attributes["ulimits"] == ["nofile=1", "nofile=2"]
-    # a path of another table might be that of another file
-    local = "type=local,src=/plan/cache"
-    assert web.attributes["cache-from"] == ["user/all", local, "user/some", local]
+    assert web.attributes["cache-from"] == ["user/all", "type=local,src=/plan/cache", "user/some"]
     assert [need.name for need in web.needs] == ["one"]
-    assert [check.run for check in web.checks] == [("true",), ("true",), ("false",)]
+    assert [check.run for check in web.checks] == [("true",), ("false",)]
 
 
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        (("annotations", 2), ("_b", "annotations", 0)),
-        (("annotations", 3), ("web", "annotations", 0)),
+        (("annotations", 0), ("_a", "annotations", 0)),
+        (("annotations", 1), ("_b", "annotations", 0)),
+        (("annotations", 2), ("web", "annotations", 0)),
+        (("cache-from", 1), ("_a", "cache-from", 1)),
+        (("cache-from", 2), ("_c", "cache-from", 0)),
         (("ulimits", 0), ("_a", "ulimits", 0)),
         (("ulimits", 1), ("web", "ulimits", 1)),
-        (("checks", 2), ("web", "checks", 1)),
+        (("checks", 1), ("web", "checks", 1)),
     ],
 )
 def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
-    web = lineages(read_text(DIAMOND)[1], (), [])["web"].family(())
-    assert web.where(path) == ("targets", *place)
+    assert target_of_text(DIAMOND).where(path) == ("targets", *place)
+
+
+def test_parents_of_parents_do_not_double_each_time() -> None:
+    plan = "".join(f"\n[targets._{each}]\ninherits = ['_{each - 1}', '_{each - 1}']" for each in range(1, 60))
+    spec = read_text(f"\n[targets._0]\nneeds = ['{{{{ x }}}}']{plan}")[1]
+    assert lineages(spec, (), [])["_59"].family(()).raw["needs"] == ["{{ x }}"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "attribute", "found"),
+    [
+        (
+            """
+            [targets._a]
+            cache-from = ["type=registry,ref={{ r }}/c", "type=registry,ref=q/src"]
+            [targets._b]
+            cache-from = ["type=registry,ref={{ r }}/c", "type=registry,ref=q/src"]
+            [targets.web]
+            inherits = ["_a", "_b"]
+            """,
+            "cache-from",
+            ["type=registry,ref=q/c", "type=registry,ref=q/src"],
+        ),
+        (
+            """
+            [targets._a]
+            annotations = ["k={{ r }}", "l=1"]
+            [targets.web]
+            inherits = ["_a"]
+            annotations = ["k=q", "m=1"]
+            """,
+            "annotations",
+            ["k=q", "l=1", "m=1"],
+        ),
+        (
+            """
+            [targets._a]
+            cache-from = ["type=local,src=c"]
+            [targets.web]
+            inherits = ["_a"]
+            platforms = ["linux/386"]
+            platform."linux/386".cache-from = ["type=local,src=./{{ platform.arch[:0] }}c", "x/y"]
+            """,
+            "cache-from",
+            ["type=local,src=/plan/c", "x/y"],
+        ),
+    ],
+)
+def test_what_is_the_same_when_it_is_rendered_is_there_once(tables: str, attribute: str, found: list[str]) -> None:
+    plan = '\n[variables]\nr = "q"\n' + dedent(tables)
+    assert target_of_text(plan).attributes[attribute] == found
 
 
 def test_equal_paths_of_two_files_are_two(tmp_path: Path) -> None:
@@ -251,6 +303,25 @@ def test_equal_paths_of_two_files_are_two(tmp_path: Path) -> None:
     found = resolve_files(tmp_path, files).targets["web"].attributes["cache-from"]
     first, second = (f"type=local,src={folder}/cache" for folder in (tmp_path / "sub", tmp_path))
     assert found == [first, "user/all", second]
+
+
+def test_what_is_set_for_an_output_counts_from_the_folder_of_the_plan(tmp_path: Path) -> None:
+    files = {
+        "build.toml": '\ninclude = ["inc/more.toml"]',
+        "inc/more.toml": '\n[targets.w]\noutput = ["out"]\ncache-to = ["type=local,dest=a"]',
+    }
+    settings = ["w.output+=out", "w.output+=./inc/out", "w.cache-to+=type=local,dest=a"]
+    web = resolve_files(tmp_path, files, settings=settings).targets["w"]
+    assert web.outputs == tuple(f"type=local,dest={tmp_path}/{each}" for each in ("inc/out", "out"))
+    assert web.attributes["cache-to"] == [f"type=local,dest={tmp_path}/{each}" for each in ("inc/a", "a")]
+    assert [web.where(("output", at)) for at in (0, 1)] == [("targets", "w", "output", 0), ("--set", 0, "output", 0)]
+
+
+def test_what_is_set_as_the_plan_has_it_already_is_there_once() -> None:
+    plan = '\n[targets.web]\noutput = ["out"]\ncache-to = ["type=local,dest=a"]'
+    web = target_of_text(plan, settings=["web.cache-to+=type=local,dest=a", "web.output+=out"])
+    assert web.attributes["cache-to"] == ["type=local,dest=/plan/a"]
+    assert web.outputs == ("type=local,dest=/plan/out",)
 
 
 # --- what single platforms differ in ----------------------------------------------------------------------------------
