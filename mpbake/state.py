@@ -83,9 +83,10 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
 
 
 def check_no_run(root: Path) -> None:
-    """Raise LockHeld when a run works on the plan in `root` at the moment."""
+    """Raise LockHeld when a run works on the plan in `root` at the moment, UsageError where its lock can be none."""
     try:
-        descriptor = os.open(root / FOLDER / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        lock_file = _real_file(root / FOLDER / "lock")
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # no run has been here, or none that this user could hold up
         return
     with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as lock:

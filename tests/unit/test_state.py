@@ -137,6 +137,9 @@ def test_a_folder_where_the_lock_should_be(tmp_path: Path) -> None:
     (tmp_path / ".mpbake/lock").mkdir(parents=True)
     with pytest.raises(UsageError, match="lock is not a file"), open_state(tmp_path, NOON):
         pass
+    with pytest.raises(UsageError) as caught:
+        check_no_run(tmp_path)
+    assert str(caught.value) == f"{tmp_path}/.mpbake/lock is not a file\n  = remove it: mpbake makes its own"
 
 
 def test_files_that_are_links_are_not_followed(tmp_path: Path) -> None:
