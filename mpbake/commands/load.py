@@ -11,7 +11,7 @@ from mpbake.commands.folder import folder_of, plan_file
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
-from mpbake.graph import BuildGraph, Selection, build_graph, needed, selection
+from mpbake.graph import BuildGraph, Selection, build_graph, selection
 from mpbake.links import linked
 from mpbake.loader import find_plan, read_plan, read_values
 from mpbake.memory import no_garbage
@@ -126,12 +126,30 @@ def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everythi
     missed = frozenset(left).intersection(everything)
     if not missed:
         return
-    users = [each for each in dict.fromkeys((*everything, *linked(*everything))) if not missed.isdisjoint(each.needs)]
+    within = tuple(dict.fromkeys((*everything, *linked(*everything))))
+    users = [each for each in within if not missed.isdisjoint(each.needs)]
     told = [f"{user.name} needs {some_of([each.name for each in user.needs if each in missed])}" for user in users]
     message = f"what is left out is needed: {'; '.join(told[:_MOST_TOLD])}{'; …' if len(told) > _MOST_TOLD else ''}"
     kept = some_of([target.name for target in left if target in missed])
-    roots = some_of([target.name for target in chosen if not missed.isdisjoint(needed([target]))])
+    all_users = _with_users(users, within)
+    roots = some_of([target.name for target in chosen if target in all_users])
     raise UsageError(message, hint=f"leave out {roots}, too, or keep {kept}")
+
+
+def _with_users(targets: Iterable[Target], everything: Iterable[Target]) -> set[Target]:
+    """`targets` and those of `everything` that need or link to one of them, however far: one walk finds all."""
+    users: dict[Target, list[Target]] = {}
+    for user in everything:
+        for each in (*user.needs, *user.every_link):
+            users.setdefault(each, []).append(user)
+    found: set[Target] = set()
+    waiting = list(targets)
+    while waiting:
+        target = waiting.pop()
+        if target not in found:
+            found.add(target)
+            waiting += users.get(target, ())
+    return found
 
 
 def check_platforms(targets: Iterable[Target], options: Options) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake import __main__
+from mpbake import __main__, graph
 from mpbake.commands import check, export, names, plan, run, show, verify
 from mpbake.commands.load import graph_of, inputs, load, placed, selected
 from mpbake.commands.run import repeat_command
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mpbake.options import World
+    from mpbake.plan import Target
 
 ROOT = Path(__file__).parents[2]
 
@@ -579,6 +580,23 @@ def test_what_is_needed_cannot_be_left_out(
     with pytest.raises(UsageError) as caught:
         command(Options(names=tuple(names)), world(tmp_path))
     assert (caught.value.message, caught.value.hint) == (f"what is left out is needed: {message}", hint)
+
+
+def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = (f"[targets.t{each}]\nneeds = ['t{each - 1}']\n" for each in range(1, 101))
+    (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
+    walked: list[str] = []
+    prerequisites = graph._prerequisites  # how much is walked shows nowhere else
+
+    def counted(target: Target) -> tuple[Target, ...]:
+        walked.append(target.name)
+        return prerequisites(target)
+
+    monkeypatch.setattr(graph, "_prerequisites", counted)
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(names=("*", "!t0")), world(tmp_path))
+    assert caught.value.hint.startswith("leave out t1, t2, ")
+    assert len(walked) <= 101
     assert caught.value.exit_code == 3
 
 
@@ -839,7 +857,7 @@ def test_in_words_and_variables(
 def test_a_plan_needs_no_docker(folder: Path) -> None:
     script = """
 import sys, contextlib
-from mpbake import __main__
+from mpbake import __main__, graph
 for words in (["list"], ["plan"], ["run", "--dry-run"]):
     sys.argv = ["mpbake", *words]
     with contextlib.suppress(SystemExit):
