@@ -135,9 +135,10 @@ def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> I
     if any(each.broken for each in drafts):
         return
     reached = {platform for draft in drafts for platform in draft.special if platform in draft.family.platforms}
-    built = {platform for draft in drafts for platform in draft.special}
     for setting in settings:
         if setting.platform and setting.platform not in reached:
+            own = (draft for draft in drafts if setting.platform in draft.family.platforms)
+            built = dict.fromkeys(platform for draft in own for platform in draft.special)
             message = f"no target that it reaches is built for {setting.platform}"
             hint = instead_of(setting.platform, built)
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
@@ -161,11 +162,16 @@ class _Drafting:
             return
         rows = matrix_rows(self.family, self.scope, self.rendering)
         if not rows:
-            literal = {name: each for name, each in self.family.raw.items() if not any(map(MARKER.search, texts(each)))}
-            yield self._broken(self.family.table, self.family, literal)
+            yield self._broken(self.family.table, self.family, self._literal())
         for row in rows:
             scope = self.scope | row
             yield self._draft(self._row_family(scope), scope)
+
+    def _literal(self) -> dict[str, Any]:
+        """What holds for each row whatever its variables are: without templates, and the same on all platforms."""
+        differing = {name for special in self.family.platforms.values() for name in special}
+        common = self.family.without(differing).raw
+        return {name: each for name, each in common.items() if not any(map(MARKER.search, texts(each)))}
 
     def _row_family(self, scope: dict[str, Any]) -> Family:
         """The family of one row: the command line may set something for this row only."""

@@ -634,6 +634,26 @@ def test_a_wrong_matrix(matrix: str, problem: str) -> None:
     assert "nothing" not in found.replace(expected, "")
 
 
+def test_what_platforms_differ_in_is_no_reference_of_a_matrix_without_rows() -> None:
+    assert problems_of_text("""
+        [targets.m]
+        matrix = { v = ["{{ q }}"] }
+        name = "m-{{ v }}"
+        platforms = ["linux/amd64"]
+        contexts = { x = "target:gone" }
+        needs = ["lost"]
+        [targets.m.platform."linux/amd64"]
+        contexts = { x = "docker-image://y" }
+        """) == text("""
+        build.toml:3: targets.m.matrix.v[0]: there is no variable "q"
+            matrix = { v = ["{{ q }}"] }
+          = there are no variables
+        build.toml:7: targets.m.needs[0]: unknown target "lost"
+            needs = ["lost"]
+          = known targets: m
+        """)
+
+
 def test_everything_wrong_with_a_matrix_at_once() -> None:
     assert problems_of_text("""
         [variables]

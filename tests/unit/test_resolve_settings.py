@@ -584,3 +584,18 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
         f"--set {name}.platform.linux/ppc64.args.A=1: no target that it reaches is built for linux/ppc64\n"
         "  = known platforms: linux/amd64, linux/ppc64le"
     )
+
+
+def test_platforms_of_targets_that_a_setting_does_not_reach_are_not_told() -> None:
+    plan = """
+[targets.v]
+platforms = ["linux/amd64"]
+[targets.w]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.w.platform."linux/arm64"]
+args = { A = 1 }
+"""
+    assert problems_of_text(plan, settings=["v.platform.linux/s390x.args.X=1"]) == (
+        "--set v.platform.linux/s390x.args.X=1: no target that it reaches is built for linux/s390x\n"
+        "  = known platforms: linux/amd64"
+    )
