@@ -14,7 +14,7 @@ from mpbake.resolve.groups import check_names, has_default, left_out, resolve_gr
 from mpbake.resolve.inputs import Inputs, Overrides
 from mpbake.resolve.linking import Linker, check_tags
 from mpbake.resolve.rendering import Rendering
-from mpbake.resolve.sensitive import Guard, concealed
+from mpbake.resolve.sensitive import Guard, concealed, without_follow_ups
 from mpbake.resolve.settings import parse_settings
 from mpbake.resolve.soundness import sound_targets
 from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
@@ -97,7 +97,7 @@ def attempt(document: Document, spec: PlanSpec, inputs: Inputs) -> Attempt:
         disabled=tuple(name for name in drafts if name not in targets),
         sensitive=frozenset(secrets),
     )
-    told = (document.diagnose(concealed(each, hiding, guard.places)) for each in problems)
+    told = (document.diagnose(concealed(each, hiding, guard.places)) for each in without_follow_ups(problems))
     return Attempt(plan=plan, problems=tuple(told), sound=sound_targets(spec, targets, problems))
 
 

@@ -179,18 +179,25 @@ def _is_path(paths: Paths, text: str) -> bool:
         return False
 
 
+def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
+    """`problems` without what else is said of a place where something sensitive may not stand."""
+    problems = list(problems)
+    refused = {each.key for each in problems if each.code is Code.SENSITIVE}
+    return [each for each in problems if each.code is Code.SENSITIVE or each.key not in refused]
+
+
 def concealed(problem: Problem, hiding: Hiding, places: Iterable[Place] = ()) -> Problem:
     """`problem` without what is to be hidden.
 
     A part of a secret cannot be found. So of what a sensitive value went into, which `places` tell, nothing is quoted
-    but what the plan itself says there.
+    but what the plan itself says there, and no remedy that goes by what is not quoted.
     """
     culprit = "" if hiding.finds(problem.culprit) else problem.culprit
     message, hint = hiding.hide(problem.message), hiding.hide(problem.hint)
     if problem.code is not Code.SENSITIVE:
         written = [text for key, text in places if _touches(key, problem.key)]
-        unquoted = _QUOTED.sub(lambda found: _as_written(found, written), message) if written else message
-        message, hint = unquoted, hint if unquoted == message else _QUOTED.sub(_masked, hint)
+        message = _QUOTED.sub(lambda found: _as_written(found, written), message) if written else message
+        hint = "" if written and message != problem.message and _QUOTED.search(hint) else hint
     return replace(problem, message=message, hint=hint, culprit=culprit)
 
 

@@ -455,6 +455,30 @@ def test_other_lines_of_what_is_no_toml_are_shown() -> None:
     assert 'context = "src' in str(caught.value)
 
 
+REFERENCES = """
+    [variables.tok]
+    sensitive = true
+    env = "TOK"
+    [targets.base]
+    [targets.web]
+"""
+
+
+def test_what_a_sensitive_value_is_near_to_is_not_told() -> None:
+    plan = f'{REFERENCES}contexts = {{ x = "target:{{{{ tok }}}}" }}'
+    assert problems_of_text(plan, environment={"TOK": "base1"}) == text("""
+        build.toml:7: targets.web.contexts.x: unknown target "***"
+            contexts = { x = "target:{{ tok }}" }
+        """)
+
+
+@pytest.mark.parametrize("reference", ['needs = ["{{ tok }}"]', 'builder = "{{ tok }}"'])
+def test_what_may_not_stand_somewhere_is_no_unknown_reference_as_well(reference: str) -> None:
+    found = problems_of_text(f"{REFERENCES}{reference}", environment={"TOK": "base1"})
+    assert 'variable "tok" is sensitive' in found
+    assert "unknown" not in found
+
+
 def test_a_concealed_problem() -> None:
     problem = Problem(code=Code.BAD_FIELDS, key=("a",), message="x hunter2", hint="y hunter2", culprit="hunter2")
     hidden = Problem(code=Code.BAD_FIELDS, key=("a",), message="x ***", hint="y ***")
