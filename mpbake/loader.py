@@ -320,6 +320,7 @@ _REMEDIES = {
 }
 _IN_A_KEY = ("Expected '=' after a key", "Expected ']", "Invalid initial character for a key part", "Invalid statement")
 _TO_BE_QUOTED = re.compile(r"[/@+*]|[^\x00-\x7f]")
+_NOT_CLOSED = ("Expected \"'", "Unterminated string")
 _FORBIDDEN = ("Found invalid character", "Illegal character")
 
 
@@ -377,8 +378,19 @@ def _remedy(error: tomli.TOMLDecodeError) -> str:
     if error.msg.startswith(_IN_A_KEY) and _TO_BE_QUOTED.match(character) and character.isprintable():
         return "a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes"
     if error.msg.startswith(_FORBIDDEN) and character != "\n":
+        if not _is_in_text(error):
+            return "take it away: a comment holds no such characters"
         return f"write it as \\u{ord(character):04x} in double quotes, or take it away"
     return next((remedy for start, remedy in _REMEDIES.items() if error.msg.startswith(start)), "")
+
+
+def _is_in_text(error: tomli.TOMLDecodeError) -> bool:
+    """Whether what is wrong stands in quotes, and in no comment: without what follows, these are not closed."""
+    try:
+        tomli.loads(error.doc[: error.pos])
+    except tomli.TOMLDecodeError as cut:
+        return cut.msg.startswith(_NOT_CLOSED)
+    return False
 
 
 def _is_of_secrets(text: str, position: int) -> bool:

@@ -245,6 +245,17 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ),
         *(
             (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: Found invalid character '\\x1b'
+                    {line}
+                  = take it away: a comment holds no such characters
+                """.replace("\x1b", "\\x1b"),
+            )
+            for line in ("# it's \x1b", 'x = "a" # \x1b', "x = [ # '\x1b'")
+        ),
+        *(
+            (
                 f"version = 1\nx = {quote}a\nb{quote}\n",
                 f"""
                 build.toml:2: not valid TOML: {message} '\\n'
