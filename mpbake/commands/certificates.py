@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.codes import Code, Severity
-from mpbake.errors import PlanError
+from mpbake.codes import Code
 from mpbake.files import is_file
 from mpbake.placement import place
 from mpbake.plan import Driver, Tls
@@ -16,18 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mpbake.document import Document
-    from mpbake.graph import Selection
     from mpbake.plan import Node, Target
     from mpbake.platforms import Platform
-
-
-def check_certificates(document: Document, chosen: Selection, now: datetime) -> None:
-    """Raise PlanError for every file of a node that may be used and that is missing or cannot be right."""
-    found = certificate_problems(chosen.targets, chosen.only, now)
-    wrong = [each for each in found if each.code.severity is Severity.ERROR]
-    if wrong:
-        raise PlanError(document.diagnose(each) for each in wrong)
 
 
 def certificate_problems(

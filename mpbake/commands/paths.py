@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpbake.codes import Code
+from mpbake.codes import Code, Severity
+from mpbake.commands.certificates import certificate_problems
 from mpbake.document import SETTING
 from mpbake.entries import Access, Paths, paths_of, secret_source
 from mpbake.errors import PlanError
@@ -17,17 +18,24 @@ from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from mpbake.document import Document
     from mpbake.errors import KeyPath
+    from mpbake.graph import Selection
     from mpbake.plan import Target, Variant
 
 
-def check_paths(document: Document, targets: Iterable[Target], environment: Mapping[str, str]) -> None:
-    """Raise PlanError for all that `targets`, or what they link to, name and that is missing; see `missing_paths`."""
-    problems = list(missing_paths(targets, document.root, environment))
-    if problems:
-        raise PlanError(document.diagnose(each) for each in problems)
+def check_files(document: Document, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
+    """Raise PlanError for all that is missing of what was `chosen`, or cannot be right in the files of its nodes.
+
+    See `missing_paths`, `certificate_problems`.
+    """
+    missing = missing_paths(chosen.targets, document.root, environment)
+    found = (*missing, *certificate_problems(chosen.targets, chosen.only, now))
+    wrong = [each for each in found if each.code.severity is Severity.ERROR]
+    if wrong:
+        raise PlanError(document.diagnose(each) for each in wrong)
 
 
 def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from mpbake.commands import check, init, plan
 from mpbake.commands.load import load
-from mpbake.commands.paths import check_paths
+from mpbake.commands.paths import check_files
 from mpbake.errors import MpbakeError, UsageError
+from mpbake.graph import selection
 from mpbake.options import Options
 from mpbake.schema import schema_text
 from mpbake.starter import is_dockerfile, is_searched
@@ -320,7 +321,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
         here = world(root)
         document, loaded = load(Options(), here)
         assert plan.main(Options(push=True), here) == 0
-        check_paths(document, loaded.targets.values(), {})
+        check_files(document, selection(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
             for target in loaded.targets.values()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.commands.load import load
-from mpbake.commands.paths import check_paths, unset_variables
+from mpbake.commands.paths import check_files, unset_variables
 from mpbake.entries import Paths
 from mpbake.errors import PlanError
+from mpbake.graph import Selection, selection
 from mpbake.options import Options
 from mpbake.spec import ATTRIBUTES
 from tests.unit.plans import in_short, resolve_text, text
-from tests.unit.worlds import world
+from tests.unit.worlds import NOON, world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,8 @@ def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
     document, plan = load(Options(), world(folder))
     try:
-        check_paths(document, [plan.targets[name] for name in names or plan.targets], environment)
+        targets = tuple(plan.targets[name] for name in names or plan.targets)
+        check_files(document, Selection(targets=targets, only={}), environment, NOON)
     except PlanError as error:
         return in_short(error).replace(f"{folder}/", "")
     return ""
@@ -222,11 +224,26 @@ def test_one_walk_finds_what_all_targets_link_to(folder: Path, monkeypatch: pyte
     )
 
 
+def test_the_files_of_nodes_are_told_with_those_of_targets(folder: Path) -> None:
+    told = checked(
+        folder,
+        """
+        [builders.x]
+        config = "gone.toml"
+        [targets.web]
+        builder = "x"
+        context = "nope"
+        """,
+    )
+    assert "builders.x.config: there is no file gone.toml" in told
+    assert "targets.web.context: web: there is no folder nope" in told
+
+
 def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
     document, plan = load(Options(settings=("web.context=nix",)), world(folder))
     with pytest.raises(PlanError) as caught:
-        check_paths(document, plan.targets.values(), {})
+        check_files(document, selection(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(
         "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
     )

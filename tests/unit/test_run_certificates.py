@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.commands import check as check_command
-from mpbake.commands.certificates import check_certificates
 from mpbake.commands.load import load, selected
+from mpbake.commands.paths import check_files
 from mpbake.errors import PlanError
 from mpbake.options import Options
 from tests.unit.plans import in_short, text
@@ -52,8 +52,9 @@ def folder(tmp_path: Path, certificates: Certificates) -> Path:
 
 def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
     options = Options(names=names, platforms=platforms)
+    (folder / "Dockerfile").touch()
     document, plan = load(options, world(folder))
-    check_certificates(document, selected(plan, options), datetime.now(UTC))
+    check_files(document, selected(plan, options), {}, datetime.now(UTC))
 
 
 def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
