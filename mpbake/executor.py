@@ -52,7 +52,7 @@ class StopRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter; decides nothing itself. `clock` gives seconds; at `began` it all began.
+    """Connects schedule, runner and reporter; which errors may be repeated is all that it decides. `clock` gives seconds; at `began` it all began.
 
     What is started beyond as many steps as there are `workers` waits for one.
     """
@@ -163,8 +163,8 @@ class _Run:
         it has where the node of `cause` is well, but turns out not to emulate what the nodes did that were lost before.
         """
         steps = self._executor.schedule.take_stranded()
-        error = cause.error if put_off else self._unaided(steps[0]) if steps and cause.error is None else None
-        if steps and error is not None and cause.status is not StepStatus.CANCELLED:
+        if steps and (put_off or cause.status is StepStatus.DONE):
+            error = cause.error or self._unaided(steps[0])
             cause = StepResult(step=steps[0], status=StepStatus.FAILED, error=error)
             self._tell([cause])
             steps = steps[1:]
@@ -207,7 +207,8 @@ class _Run:
         try:
             if len(call) == 1:
                 return {call[0]: runner.run(call[0], inputs, reporter)}
-            return runner.run_together([step for step in call if isinstance(step, BuildPiece)], inputs, reporter)
+            ends = runner.run_together([step for step in call if isinstance(step, BuildPiece)], inputs, reporter)
+            return {step: ends[step] for step in call}  # here, where one that is missing is a bug and no hang
         except MpbakeError as failure:
             error = failure
         except OSError as failure:

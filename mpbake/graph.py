@@ -181,7 +181,9 @@ def _add_shared_links(draft: _Draft) -> None:
         own = [piece for piece in draft.pieces.get(target, ()) if _pool(piece) == pool]
         draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
         if len(pieces) > 1 and not (own and len(pool) == 1):
-            platforms = tuple(dict.fromkeys(each for placed in pieces.values() for each in placed))
+            every = [each for placed in pieces.values() for each in placed]
+            known = {each.platform: each for each in every if each.how is not How.UNKNOWN}
+            platforms = tuple(dict.fromkeys(known.get(each.platform, each) for each in every))
             nodes = next(iter(pieces)).nodes
             spare = tuple(dict.fromkeys(node for each in pieces for node in each.spare))
             shared = BuildPiece(target=target, nodes=nodes, platforms=platforms, shared=True, spare=spare)

@@ -36,7 +36,7 @@ class Checks:
         self._lost.add(check)
 
     def settle(self, check: CheckPiece) -> Host:
-        """The node for `check` as things are."""
+        """The node for `check` as things are; where the image is not in its cache, the check knows from now on."""
         host = self._host_for(check)
         if host.life is not Life.UP or host is not self._host_that_built(check.piece):
             self.note_lost(check)

@@ -39,6 +39,10 @@ class Choice:
         """`piece`, which has failed, is built by itself from now on."""
         self._alone.add(piece)
 
+    def seconds(self, piece: BuildPiece, host: Host) -> float:
+        """How long `host`, which may have to emulate it, is expected to take for `piece`."""
+        return self._seconds[piece] * (1.0 if host.node in piece.nodes else EMULATED)
+
     # --- equal nodes ----------------------------------------------------------------------------------------------
 
     def host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
@@ -52,7 +56,9 @@ class Choice:
         there = [each for each in self._fleet.shared(piece) if each in preferred.built and each not in idlest.built]
         saved += sum(self._seconds[each] for each in there)
         wait = preferred.wait(now, ahead, self._seconds[piece])
-        return idlest if wait > saved or not preferred.running else None
+        if not preferred.running:  # it is being made ready, for those that wait there
+            wait += min((self._seconds[each] for each in preferred.parked), default=0.0)
+        return idlest if wait > saved else None
 
     def best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
         """Of equally urgent pieces one that prefers `host` and finds room there, else that of `entry`."""

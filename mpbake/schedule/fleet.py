@@ -24,16 +24,15 @@ FIRST_PAUSE = 2.0
 class Fleet:
     """The nodes that the pieces of a run may be built on, by their ids, and the sets of equal ones.
 
-    `slots` says how many pieces each builds at once, where that is told.
+    `slots` says how many pieces each builds at once, where that is told; `place` where steps stand in the graph's order.
     """
 
-    def __init__(self, graph: BuildGraph, slots: Mapping[str, int]) -> None:
+    def __init__(self, graph: BuildGraph, slots: Mapping[str, int], place: Mapping[Step, int]) -> None:
         pieces = [step for step in graph.steps if isinstance(step, BuildPiece)]
         self._hosts = _hosts(pieces, slots)
         self._pool_of = _pools(pieces, self._hosts)
         self.pools = tuple(dict.fromkeys(self._pool_of.values()))
         _set_tries(self._pool_of)
-        place = {step: index for index, step in enumerate(graph.steps)}
         self._shared = {
             piece: tuple(sorted(filter(_is_shared, graph.before[piece]), key=place.__getitem__)) for piece in pieces
         }
@@ -133,7 +132,7 @@ class Fleet:
         """The pieces of these sets of nodes that are not to be started again."""
         wanted = set(pools)
         found = [piece for piece, pool in self._pool_of.items() if pool in wanted] if wanted else []
-        return [piece for piece in found if not piece.shared and self.is_hopeless(piece)]
+        return [piece for piece in found if self.is_hopeless(piece)]
 
 
 def piece_of(step: Step) -> BuildPiece:
@@ -155,8 +154,7 @@ def _may_build(host: Host, piece: BuildPiece) -> bool:
 
 def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
     """Whether a node that has built `piece` has built `shared`, of the same target, too."""
-    built = {each.platform for each in piece.platforms}
-    return piece.node in (*shared.nodes, *shared.spare) and all(each.platform in built for each in shared.platforms)
+    return {each.platform for each in piece.platforms} >= {each.platform for each in shared.platforms}
 
 
 def _shared_by(pieces: Iterable[BuildPiece]) -> dict[Target, list[BuildPiece]]:

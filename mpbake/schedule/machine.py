@@ -49,7 +49,7 @@ class Schedule:
         self._seconds = expectations(graph, estimates)
         self._paths = remaining_paths(graph, self._seconds)
         self._ledger = Ledger(graph)
-        self._fleet = Fleet(graph, slots or {})
+        self._fleet = Fleet(graph, slots or {}, self._ledger.place)
         self._choice = Choice(self._fleet, estimates, self._seconds)
         self._checks = Checks(self._ledger, self._fleet)
         self._retries = Retries()
@@ -148,10 +148,10 @@ class Schedule:
 
     def _stand_in(self, pool: Pool, now: float) -> Iterator[Call]:
         """Have pieces emulated that none of their own nodes can be given now."""
-        for entry in pool.in_line() if any(host.open or host.building for host in pool.helpers) else ():
-            piece = entry.piece
-            call = self._emulated(piece, now) if self._choice.is_sooner_emulated(piece, now) else ()
-            if call:
+        if not any(host.open or host.building for host in pool.helpers):  # it only saves looking at each
+            return
+        for entry in pool.in_line():
+            if self._choice.is_sooner_emulated(entry.piece, now) and (call := self._emulated(entry.piece, now)):
                 yield call
 
     def _emulated(self, piece: BuildPiece, now: float) -> Call:
@@ -185,7 +185,6 @@ class Schedule:
         if host.life is Life.STARTING:
             return ()
         host.life = Life.STARTING
-        host.changed()
         return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
     def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
@@ -193,7 +192,7 @@ class Schedule:
         started = [self._ledger.on(piece, host.node) for piece in pieces]
         for piece, bound in zip(pieces, started, strict=True):
             self._ledger.bind(piece, bound)
-        end = now + max(self._seconds[piece] for piece in pieces)
+        end = now + max(self._choice.seconds(piece, host) for piece in pieces)
         host.running |= dict.fromkeys(started if host.node.slots else started[:1], end)
         host.changed()
         return tuple(started)
@@ -245,9 +244,7 @@ class Schedule:
         self._ledger.stop(step)
         match step:
             case BootstrapNode():
-                host = self._fleet.host(step.node)
-                host.platforms = platforms
-                self._finish_bootstrap(host, status, slots)
+                self._finish_bootstrap(self._fleet.host(step.node), status, slots, platforms)
                 return ()
             case BuildPiece():
                 if uploaded:
@@ -262,9 +259,10 @@ class Schedule:
             case _:
                 return self._end(step, status)
 
-    def _finish_bootstrap(self, host: Host, status: StepStatus, slots: int) -> None:
+    def _finish_bootstrap(self, host: Host, status: StepStatus, slots: int, platforms: tuple[Platform, ...]) -> None:
         if status is StepStatus.DONE:
             host.life = Life.UP
+            host.platforms = platforms
             host.slots = host.slots if host.told else slots or host.slots
             self._stranded += [pool for pool in host.helped if pool.lost]  # it may turn out not to be able to help
         else:
@@ -272,17 +270,22 @@ class Schedule:
         self._release(host)
 
     def _finish_piece(self, step: BuildPiece, status: StepStatus) -> tuple[Step, ...]:
-        host = self._fleet.host_of(step)
-        host.running.pop(step, None)
+        host = self._leave(step)
         if status is StepStatus.DONE:
             self._fleet.has_built(step)
         if step.shared:
-            host.building.discard(self._template(step))
             self._release(host)
             if status is StepStatus.DONE:
                 return ()
         host.changed()
         return self._end(self.origin(step), status)
+
+    def _leave(self, step: BuildPiece) -> Host:
+        """`step` does not run any more, however it went. The node that it leaves."""
+        host = self._fleet.host_of(step)
+        host.running.pop(step, None)
+        host.building.discard(self._template(step))
+        return host
 
     def _end(self, origin: Step, status: StepStatus) -> tuple[Step, ...]:
         """`origin` is over for good, and what waits for it goes on, or never starts."""
@@ -299,7 +302,6 @@ class Schedule:
 
     def abandon(self) -> tuple[Step, ...]:
         """Nothing more is to start. Returns the steps that are given up, in the graph's order."""
-        self._ready.clear()
         self._look_again.clear()
         self._fleet.leave_alone()
         return self._drop(self._ledger.abandon())
@@ -339,7 +341,7 @@ class Schedule:
             self._checks.note_lost(origin)
         if self._is_hopeless(origin) or (lost and host.node.required):
             return False
-        return self._retries.take(origin, lost=lost)
+        return self._retries.take(origin, host.node, lost=lost)
 
     def _is_hopeless(self, origin: BuildPiece | CheckPiece) -> bool:
         """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""
@@ -364,14 +366,11 @@ class Schedule:
     def _put_back(self, step: BootstrapNode | BuildPiece | CheckPiece) -> None:
         """`step`, which runs, is started again some time."""
         self._ledger.stop(step)
-        host, origin = self._fleet.host_of(step), self.origin(step)
         if isinstance(step, BuildPiece):
-            host.running.pop(step, None)
+            self._leave(step)
             self._choice.set_apart(self._template(step))
-            if step.shared:
-                host.building.discard(self._template(step))
-        self._line_up([origin])
-        self._release(host)
+        self._line_up([self.origin(step)])
+        self._release(self._fleet.host_of(step))
 
     def take_stranded(self) -> tuple[Step, ...]:
         """The steps that will never start, since the last of their nodes, or one that is required, was given up."""

@@ -156,7 +156,7 @@ class Pool:
             heapq.heappush(self._idle, (host.load, host.order, host.node.id))
 
     def idlest(self) -> Host | None:
-        """The node with the most room, or None when all are full."""
+        """The least loaded node that has room, or None when all are full."""
         while self._idle:
             load, _, name = self._idle[0]
             host = self.hosts[name]
@@ -167,7 +167,6 @@ class Pool:
 
     def push(self, entry: Waiting) -> None:
         """A piece waits from now on."""
-        self.discard(entry.piece)
         self._members[entry.piece] = entry
         self.backlog += entry.seconds
         heapq.heappush(self._waiting, entry)

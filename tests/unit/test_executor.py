@@ -316,6 +316,13 @@ def test_what_an_earlier_try_has_moved_is_not_forgotten(last: MpbakeError | Outc
     assert found.error is None or found.error.moved == ("r/a:1",)
 
 
+def test_what_two_tries_have_moved_is_told_once() -> None:
+    key = "build a native on default/local"
+    graph = graph_of_text(CHAIN.replace("[targets.a]", "[targets.a]\n    retries = 1"))
+    results = executed(graph, FakeRunner({key: BuildFailed("half").after(["r/a:1"])}), Recorder())
+    assert f"failed {key}: half" in results, "and not that it moved at an earlier try"
+
+
 # --- trying again -----------------------------------------------------------------------------------------------------
 
 POOL = """
@@ -358,6 +365,31 @@ def test_a_node_that_cannot_be_had_is_put_off_where_there_is_an_equal_one() -> N
     results = executed(graph_of_text(POOL), FakeRunner({"bootstrap x/a": Unreachable("no route")}), reporter)
     assert results == ["done bootstrap x/b", "done build web linux/amd64 on x/b"]
     assert "put off bootstrap x/a: no route" in reporter.lines
+
+
+def test_a_base_that_was_built_for_itself_is_what_its_users_are_built_upon() -> None:
+    """On its own node it is not built again for those who share it there: nothing came of that."""
+    plan = (
+        POOL
+        + """
+    [targets._user]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    contexts = { base = "target:web" }
+    [targets.pie]
+    inherits = ["_user"]
+    [targets.tart]
+    inherits = ["_user"]
+    """
+    )
+    runner = FakeRunner()
+    assert executed(graph_of_text(plan), runner, Recorder()) == [
+        "done bootstrap x/a",
+        "done build web linux/amd64 on x/a",
+        "done build pie linux/amd64 on x/a",
+        "done build tart linux/amd64 on x/a",
+    ]
+    assert runner.inputs["build tart linux/amd64 on x/a"] == {"build web linux/amd64 on x/a": DONE}
 
 
 OVERLAPPING = """
@@ -607,6 +639,15 @@ def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
 def test_a_result_is_waited_for_until_something_may_be_started(
     running: int, wakes_at: float | None, seconds: float | None
 ) -> None:
+    assert waits_of(SimpleNamespace(finished=False, running=running, wakes_at=wakes_at)) == [seconds]
+
+
+def test_when_the_last_step_was_given_up_nothing_is_waited_for() -> None:
+    assert waits_of(SimpleNamespace(finished=True, running=0, wakes_at=None)) == []
+
+
+def waits_of(schedule: Any) -> list[float | None]:
+    """How long a result is waited for, at ten o'clock."""
     waits: list[float | None] = []
 
     class Empty:
@@ -614,7 +655,6 @@ def test_a_result_is_waited_for_until_something_may_be_started(
             waits.append(timeout)
             raise queue.Empty
 
-    schedule: Any = SimpleNamespace(finished=False, running=running, wakes_at=wakes_at)
     run = _Run(
         Executor(
             graph=graph_of_text(""),
@@ -627,7 +667,7 @@ def test_a_result_is_waited_for_until_something_may_be_started(
     )
     run._mailbox = Empty()  # type: ignore[assignment]
     run.take_next()
-    assert waits == [seconds]
+    return waits
 
 
 # --- several pieces in one call ---------------------------------------------------------------------------------------
@@ -655,6 +695,18 @@ def test_short_pieces_of_a_node_share_a_call() -> None:
     runner = FakeRunner()
     assert in_calls(runner, Recorder()) == [f"done build w{n} native on default/local" for n in (1, 2, 3)]
     assert runner.calls == [["w1", "w2", "w3"]]
+
+
+def test_a_runner_that_forgets_a_piece_is_a_bug_and_hangs_nobody() -> None:
+    class Forgetful(FakeRunner):
+        def run_together(
+            self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
+        ) -> dict[Step, Outcome | MpbakeError]:
+            return super().run_together(pieces[1:], inputs, reporter)
+
+    found = in_calls(Forgetful(), Recorder())
+    assert len(found) == 3
+    assert all("mpbake itself failed: KeyError" in each for each in found)
 
 
 def test_when_a_call_fails_the_others_are_built_by_themselves() -> None:

@@ -12,7 +12,7 @@ from mpbake.links import linked
 from mpbake.placement import place
 from mpbake.plan import Builder, Driver, Node, Target
 from mpbake.platforms import Platform, parse_platform
-from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Publish, Verify
+from mpbake.steps import BootstrapNode, BuildPiece, Delivery, How, Publish, Verify
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps, steps_of
 from tests.unit.plans import resolve_text, text
 
@@ -264,6 +264,28 @@ def test_on_equal_nodes_a_link_is_built_where_it_is_needed() -> None:
     (shared,) = shared_of(graph_of_text(plan, "web", "worker"))
     assert len(shared.nodes) == 2
     assert shared_of(graph_of_text(plan, "base", "web")) == [], "who needs it elsewhere builds it within"
+
+
+def test_a_shared_base_of_a_single_platform_has_it_once() -> None:
+    plan = """
+        [targets._t]
+        builder = "x"
+        contexts = { base = "target:base" }
+        [targets.base]
+        platforms = ["linux/arm64"]
+        [targets.a]
+        inherits = ["_t"]
+        platforms = ["linux/arm64"]
+        [targets.b]
+        inherits = ["_t"]
+        platforms = ["linux/amd64"]
+        [builders.x]
+        driver = "remote"
+        nodes.one = { endpoint = "unix:///x", platforms = ["linux/amd64", "linux/arm64"] }
+        """
+    for names in (("a", "b"), ("b", "a")):
+        (shared,) = shared_of(graph_of_text(plan, *names))
+        assert [(str(each.platform), each.how) for each in shared.platforms] == [("linux/arm64", How.NATIVE)]
 
 
 def shared_of(graph: BuildGraph) -> list[BuildPiece]:

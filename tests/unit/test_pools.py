@@ -60,3 +60,24 @@ def test_a_node_whose_room_was_taken_by_what_was_parked_on_it_is_not_free() -> N
     host.running[host.parked.pop()] = 1.0
     host.changed()
     assert pool.idlest() is None
+
+
+def test_what_waits_on_a_node_for_a_base_is_load_of_it_too() -> None:
+    a = Host(node=A, order=0, slots=4, life=Life.UP, running={PIECE: 1.0}, parked=[OTHER])
+    b = Host(node=B, order=1, slots=4, life=Life.UP, running={PIECE: 1.0})
+    assert Pool({"x/a": a, "x/b": b}).idlest() is b
+
+
+def test_a_node_that_was_lost_and_has_built_nothing_since_comes_after_one_that_is_busy() -> None:
+    a = Host(node=A, order=0, slots=2, life=Life.UP, losses=1)
+    b = Host(node=B, order=1, slots=2, life=Life.UP, running={PIECE: 1.0})
+    assert Pool({"x/a": a, "x/b": b}).idlest() is b
+
+
+def test_the_last_that_another_node_could_emulate_is_not_hidden_by_one_that_none_can() -> None:
+    pool = Pool({"x/a": Host(node=A, order=0, slots=1)})
+    pool.push(Waiting(-3.0, 0, PIECE))
+    pool.push(Waiting(-1.0, 1, replace(OTHER, spare=())))
+    last = pool.last()
+    assert last is not None
+    assert last.piece is PIECE

@@ -293,6 +293,24 @@ PREFERENCES = {"pie1": "a", "pie2": "a", "pie3": "a", "pie4": "c", "pie5": "b", 
 """Which of the nodes of `POOL` each of its targets prefers."""
 
 
+def test_a_piece_that_goes_back_to_its_node_has_moved_nowhere_yet() -> None:
+    run = Run(POOL.replace("nodes.c", "#"), "pie1", "pie5")
+    assert run.start() == ["pie1 on a", "pie5 on b"]
+    for number in (1, 2):
+        assert run.lose("pie1"), "b was never tried"
+        run.now = 100.0 * number
+        assert run.start() == ["pie1 on a"]
+    assert run.end("pie5") == []
+    assert run.lose("pie1")
+    assert run.start() == ["pie1 on b"]
+    assert not run.lose("pie1"), "both were tried"
+
+
+def test_nobody_is_made_ready_for_a_piece_that_waits_for_another_node() -> None:
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [10], "pie2": [30, 5, 5]})
+    assert [step.key for step in run.schedule.start()] == ["bootstrap x/a"]
+
+
 def test_the_preferences_are_these() -> None:
     graph = graph_of_text(POOL)
     assert {piece.target.name: piece.node.name for piece in graph.steps if isinstance(piece, BuildPiece)} == PREFERENCES
@@ -305,6 +323,12 @@ def test_a_piece_goes_to_its_preferred_node_as_long_as_that_has_room() -> None:
 
 def test_without_a_record_nothing_is_worth_waiting_for() -> None:
     assert Run(POOL, "pie1", "pie2", "pie3").start() == ["pie1 on a", "pie2 on b", "pie3 on c"]
+
+
+def test_the_nodes_of_what_waits_are_made_ready_at_the_same_time() -> None:
+    """They all prefer the first; nobody knows yet how long that will be busy."""
+    boots = Schedule(graph_of_text(POOL, "pie1", "pie2", "pie3")).start()
+    assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
 
 
 def test_of_equally_urgent_pieces_a_node_takes_one_that_prefers_it() -> None:
@@ -325,6 +349,9 @@ def test_a_piece_waits_for_its_node_where_the_cache_saves_more_than_that_costs()
     assert run.start() == []
     run.now = 50.0
     assert run.start() == ["pie2 on b"], "pie1 is 30 seconds late, and nobody knows how long it will take yet"
+    assert run.schedule.wakes_at is None, "nothing waits any more: its executor would look again and again"
+    run = Run(POOL, "pie1", "pie2", seconds={"pie1": [25], "pie2": [30, 5, 5]})
+    assert run.start() == ["pie1 on a"], "25 are saved, and waited for"
 
 
 def test_a_piece_that_waits_for_its_node_is_not_thought_about_again_once_it_is_abandoned() -> None:
@@ -424,6 +451,18 @@ def test_a_base_that_fails_takes_its_users_along_and_nobody_else() -> None:
     assert [step.key.split()[1] for step in skipped] == ["u1", "u2"]
     assert run.end("stem (shared) on b") == []
     assert run.end("pie1") == []
+    assert run.schedule.finished
+
+
+def test_a_base_that_fails_on_one_node_leaves_a_user_alone_that_is_built_on_another() -> None:
+    run = Run(BASE, "u1", "u2", "pie1")
+    assert run.start() == ["stem (shared) on c", "pie1 on a", "stem (shared) on b"]
+    assert run.end("stem (shared) on c") == ["u1 on c"]
+    skipped = run.schedule.finish(run.step("stem (shared) on b"), FAILED)
+    assert [step.key.split()[1] for step in skipped] == ["u2"]
+    assert not run.schedule.finished
+    assert run.end("pie1") == []
+    assert run.end("u1") == []
     assert run.schedule.finished
 
 
@@ -562,6 +601,55 @@ def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
     assert keys(schedule.start(1.5 + FIRST_PAUSE)) == ["bootstrap x/intel"]
 
 
+TWO_SPARES = MIXED + '    nodes.other = { endpoint = "unix:///other", platforms = ["linux/amd64"] }\n'
+
+
+def test_of_the_nodes_that_may_stand_in_one_is_asked_at_a_time() -> None:
+    schedule = dead(TWO_SPARES, "w1").schedule
+    (bootstrap,) = schedule.start()
+    assert schedule.try_again(bootstrap, lost=True)
+    assert keys(schedule.start()) == ["bootstrap x/intel"]
+    assert schedule.start() == []
+
+
+def test_what_was_emulated_on_a_required_node_is_lost_with_it() -> None:
+    run = dead(TWO_SPARES.replace("nodes.intel = {", "nodes.intel = { required = true,"), "w1", "tool", retries=3)
+    assert sorted(run.start()) == ["tool on other", "w1 on intel"]
+    assert not run.lose("w1"), "although another could do it"
+    assert run.end("w1", FAILED) == []
+
+
+def test_a_node_may_be_lost_as_often_as_its_own_pieces_may_be_tried_whatever_it_emulates() -> None:
+    plan = MIXED.replace("[targets.tool]", "[targets.tool]\n    retries = 1")
+    run = Run(plan, "w1", "tool")
+    run.start()
+    assert run.lose("tool")
+    assert run.start() == []
+    run.now = FIRST_PAUSE
+    assert run.start() == ["tool on intel"]
+
+
+def test_a_node_stands_in_only_where_it_can_build_the_base_too() -> None:
+    plan = (
+        MIXED
+        + """
+    [targets.stem]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.u]
+    builder = "x"
+    platforms = ["linux/arm64"]
+    matrix = { n = [1, 2] }
+    name = "u{{ n }}"
+    contexts = { base = "target:stem" }
+    """
+    )
+    run = dead(plan, "u1", "u2", reports="linux/arm64")
+    assert run.start() == []
+    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["u1", "u2"]
+    assert run.schedule.finished
+
+
 def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
     run = dead(MIXED.replace("nodes.arm = {", "nodes.arm = { required = true,"), "w1", retries=4)
     (bootstrap,) = run.schedule.start()
@@ -597,6 +685,7 @@ def test_what_is_emulated_has_its_base_built_there_too() -> None:
 
 def test_a_free_node_emulates_when_those_that_run_it_natively_are_busy_for_long() -> None:
     assert mixed(10.0) == ["w1 on arm", "tool on intel", "w10 on intel"], "70 seconds emulated, 100 in line"
+    assert mixed(10.0, number=8) == ["w1 on arm", "tool on intel", "w8 on intel"], "70 seconds emulated, 80 in line"
     assert mixed(10.0, number=7) == ["w1 on arm", "tool on intel"], "70 seconds either way"
 
 
@@ -656,6 +745,7 @@ def test_the_pieces_of_a_call_are_expected_to_end_in_half_the_time_that_each_may
     short = {f"w{n}": [2.0] for n in range(1, 24)}
     assert calls_of(short, limited) == [["w1", "w2"], ["w3", "w4"]]
     assert calls_of({**short, "w1": [5.0]}, limited) == [["w2", "w3"]]
+    assert calls_of({f"w{n}": [2.5] for n in range(1, 24)}, limited) == [["w1", "w2"], ["w3", "w4"]]
 
 
 def test_long_pieces_and_those_that_are_not_known_stay_alone() -> None:
@@ -668,6 +758,28 @@ def test_pieces_with_other_deadlines_or_platforms_stay_apart() -> None:
     short = {f"w{n}": [1.0] for n in range(1, 24)}
     timeout = '\n    timeout = "{{ n }}m"\n    builder'
     assert calls_of(short, MANY.replace("\n    builder", timeout, 1)) == []
+
+
+SHARING = BASE.replace("slots = 1", "")
+"""Nodes whose slots the plan does not give: short pieces share a call there."""
+
+
+def test_a_piece_whose_base_is_not_built_yet_joins_no_call() -> None:
+    run = Run(SHARING, "u1", "u2", "pie4", seconds={"u1": [1.0], "u2": [1.0], "pie4": [3.0]}, c=2)
+    assert run.start() == ["pie4 on c", "stem (shared) on c"]
+    assert run.end("stem") == ["u1 on c", "u2 on c"]
+
+
+def test_a_call_is_expected_to_take_as_long_as_the_longest_of_its_pieces() -> None:
+    later = """
+    [targets.pie7]
+    inherits = ["_t"]
+    needs = ["pie5"]
+    """
+    seconds = {"pie1": [1.0], "pie2": [5.0], "pie7": [32.0, 30.0, 30.0]}
+    run = Run(SHARING + later, "pie1", "pie2", "pie7", seconds=seconds, a=1, b=1, c=1)
+    assert sorted(run.start()) == ["pie1 on a", "pie2 on a", "pie5 on b"]
+    assert run.end("pie5") == ["pie7 on b"], "2 are saved, 5 would be waited for"
 
 
 def test_a_piece_that_failed_with_others_is_built_by_itself() -> None:
@@ -782,6 +894,38 @@ def test_a_required_node_is_not_done_without() -> None:
     assert run.schedule.finished
 
 
+def test_a_required_node_is_missed_even_if_nothing_waits_for_it() -> None:
+    schedule = Schedule(graph_of_text(POOL.replace("nodes.a = {", "nodes.a = { required = true,"), "pie4"))
+    required, other = schedule.start()
+    schedule.finish(other, DONE)
+    assert [shown(step) for step in schedule.start()] == ["pie4 on c"]
+    assert not schedule.try_again(required, lost=True)
+
+
+def test_what_fails_by_itself_on_a_required_node_is_repeated_as_on_any() -> None:
+    plan = POOL.replace("nodes.a = {", "nodes.a = { required = true,").replace(
+        "[targets._t]", "[targets._t]\n    retries = 1"
+    )
+    run = Run(plan, "pie1")
+    run.start()
+    assert run.schedule.try_again(run.step("pie1"))
+    assert run.start() == ["pie1 on a"]
+
+
+def test_a_set_that_has_lost_a_required_node_stays_given_up() -> None:
+    plan = POOL.replace("nodes.a = {", "nodes.a = { required = true,").replace(
+        "[targets._t]", "[targets._t]\n    retries = 1"
+    )
+    schedule = Schedule(graph_of_text(plan, "pie4", "pie5"))
+    a, b, c = sorted(schedule.start(), key=lambda step: step.key)
+    schedule.finish(c, DONE)
+    (piece,) = schedule.start()
+    schedule.finish(a, FAILED)
+    schedule.finish(b, FAILED)
+    assert [step.key.split()[1] for step in schedule.take_stranded()] == ["pie5"]
+    assert not schedule.try_again(piece)
+
+
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_piece_moves_to_each_of_its_nodes_and_is_then_retried_so_often(retries: int) -> None:
     run = Run(POOL.replace("[targets._t]", f"[targets._t]\n    retries = {retries}"), "pie1", "pie4")
@@ -815,6 +959,23 @@ def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
             run.schedule.take_stranded()
         run.now = run.schedule.wakes_at or run.now
         run.start()
+    assert run.schedule.finished
+
+
+def test_what_a_lost_node_had_of_a_base_is_built_there_again() -> None:
+    plan = BASE.replace("nodes.b", "#").replace("nodes.c", "#").replace("[targets._t]", "[targets._t]\n    retries = 3")
+    run = Run(plan, "u1", "u2")
+    assert run.start() == ["stem (shared) on a"]
+    assert run.lose("stem"), "while it is built"
+    run.now = FIRST_PAUSE
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("stem") == ["u1 on a"]
+    assert run.lose("u1"), "after it was built"
+    run.now += 2 * FIRST_PAUSE
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("stem") == ["u1 on a"]
+    assert run.end("u1") == ["u2 on a"]
+    assert run.end("u2") == []
     assert run.schedule.finished
 
 
@@ -923,6 +1084,18 @@ def test_a_check_that_waits_for_its_own_node_is_given_up_with_it() -> None:
     assert run.schedule.finished
 
 
+def test_a_bootstrap_for_which_a_check_waits_has_failed_when_it_was_the_last() -> None:
+    run = checking(ALONE, uploaded=False, retries=1)
+    assert run.lose("check")
+    run.start()
+    run.now = FIRST_PAUSE
+    (bootstrap,) = run.schedule.start(run.now)
+    assert not run.schedule.try_again(bootstrap, run.now, lost=True)
+    run.schedule.finish(bootstrap, FAILED)
+    assert keys(run.schedule.take_stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert run.schedule.finished
+
+
 def test_a_check_that_waits_for_an_equal_node_has_the_choice_again_when_that_is_given_up() -> None:
     run = checking()
     run.lose("check")
@@ -958,6 +1131,22 @@ def test_a_check_knows_that_its_piece_is_in_no_cache_of_an_equal_node_that_is_up
     assert run.start() == ["pie1 on a", "pie2 on a", "pie5 on b"]
     assert run.lose("pie2")
     assert run.end("pie1", uploaded=True)[0] == "check pie1 on b, once lost"
+
+
+def test_a_check_is_done_where_its_piece_was_built_although_that_prefers_another_node() -> None:
+    run = Run(CHECKED.replace("RETRIES", "0"), "pie1", "pie2")
+    assert run.start() == ["pie1 on a", "pie2 on b"]
+    assert run.end("pie2", uploaded=True) == ["check pie2 on b"]
+
+
+def test_a_check_of_a_set_that_has_lost_a_required_node_moves_to_no_other_node() -> None:
+    plan = CHECKED.replace("RETRIES", "3").replace("nodes.a = {", "nodes.a = { required = true,")
+    run = Run(plan, "pie1", "pie4")
+    assert run.start() == ["pie1 on a", "pie4 on c"]
+    assert run.end("pie4", uploaded=True) == ["check pie4 on c"]
+    assert not run.lose("pie1")
+    assert run.end("pie1", FAILED) == []
+    assert not run.lose("check pie4")
 
 
 def test_a_piece_that_ends_on_a_node_that_is_given_up_is_checked_there_all_the_same() -> None:
@@ -998,6 +1187,24 @@ def test_a_check_that_passes_shows_that_its_node_is_well() -> None:
     assert run.end("publish") == ["verify pie1"]
     assert run.end("verify") == ["later on a"]
     assert run.lose("later"), "not lost twice in a row"
+
+
+def test_a_node_whose_check_has_passed_takes_what_comes_next() -> None:
+    later = """
+    [targets.later]
+    inherits = ["_t"]
+    needs = ["pie1"]
+    """
+    run = Run(ALONE.replace("RETRIES", "1") + later, "pie2", "later", a=2)
+    assert run.start() == ["pie1 on a", "pie2 on a"]
+    assert run.end("pie1") == ["check pie1 on a"]
+    assert run.lose("check")
+    assert run.lose("pie2")
+    run.now = FIRST_PAUSE
+    assert run.start() == ["check pie1 on a, once lost", "pie2 on a"]
+    assert run.end("check") == ["publish pie1"]
+    assert run.end("publish") == ["verify pie1"]
+    assert run.end("verify") == ["later on a"], "beside pie2"
 
 
 LAST = """
