@@ -24,7 +24,7 @@ FIRST_PAUSE = 2.0
 class Fleet:
     """The nodes that the pieces of a run may be built on, by their ids, and the sets of equal ones.
 
-    `slots` says how many pieces each builds at once, where that is told; `place` where steps stand in the graph's order.
+    `slots` says how many pieces each builds at once, where that is told; `place` where each step stands in the graph.
     """
 
     def __init__(self, graph: BuildGraph, slots: Mapping[str, int], place: Mapping[Step, int]) -> None:
