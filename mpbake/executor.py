@@ -54,7 +54,8 @@ class StopRequest:
 class Executor:
     """Connects schedule, runner and reporter; which errors may be repeated is all that it decides.
 
-    `clock` gives seconds; at `began` it all began. What is started beyond as many steps as there are `workers` waits for one.
+    `clock` gives seconds; at `began` it all began. What is started beyond as many steps as there are `workers` waits
+    for one.
     """
 
     graph: BuildGraph
