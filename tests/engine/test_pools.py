@@ -278,4 +278,6 @@ push = true
     assert done.stderr.count("c, of the same call, failed: tried again") == 3
     assert "error: build c linux/amd64 on pool/a: " in done.stderr
     assert "exit code: 3" in done.stderr
-    assert len(nodes["a"].builds()) == 7, "four in a call, and three again"
+    # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
+    lost = done.stderr.count("BuildKit lost what another build had left: built again without the cache")
+    assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
