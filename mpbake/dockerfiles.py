@@ -36,12 +36,15 @@ def base_of(text: str, stage: str = "") -> str:
 
     Empty where that is of a platform that is named, or where nobody can tell.
     """
-    stages = [_FROM.match(line) for line in _instructions(text)]
-    known = [found for found in stages if found is not None]
+    known = [found for line in _instructions(text) if (found := _FROM.match(line))]
     names = [(found["stage"] or "").lower() for found in known]
     wanted = stage.lower()
-    at = int(wanted) if wanted.isdecimal() else max((i for i, name in enumerate(names) if name == wanted), default=-1)
-    at = len(known) - 1 if not wanted else at
+    if not wanted:
+        at = len(known) - 1
+    elif wanted.isdecimal():
+        at = int(wanted)
+    else:
+        at = max((index for index, name in enumerate(names) if name == wanted), default=-1)
     while 0 <= at < len(known):
         if _PLATFORM.search(known[at][0]):
             return ""

@@ -100,6 +100,10 @@ class MpbakeError(Exception):
         self.moved = tuple(moved)
         return self
 
+    def saying(self, more: str) -> Self:
+        """This error with another line."""
+        return type(self)(f"{self.message}\n{more}", hint=self.hint).after(self.moved)
+
     def __str__(self) -> str:
         """Message and remedy, printable."""
         remedy = f"\n  = {printable(self.hint)}" if self.hint else ""

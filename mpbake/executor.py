@@ -253,8 +253,7 @@ def _with_earlier(result: StepResult, earlier: Collection[str]) -> StepResult:
         return result
     error = result.error
     if error is not None:
-        message = f"{error.message}\nmoved at an earlier try: {', '.join(others)}"
-        error = type(error)(message, hint=error.hint).after((*error.moved, *others))
+        error = error.saying(f"moved at an earlier try: {', '.join(others)}").after((*error.moved, *others))
     return replace(result, error=error, outcome=replace(result.outcome, tags=(*result.outcome.tags, *others)))
 
 
@@ -271,8 +270,7 @@ def _lost_node(result: StepResult) -> Node | None:
 
 def as_required(error: MpbakeError, node: Node) -> MpbakeError:
     """The error of a node without which nothing goes on, which says so."""
-    message = f"{error.message}\nnode {node.id} is required, so nothing is tried again"
-    return type(error)(message, hint=error.hint).after(error.moved)
+    return error.saying(f"node {node.id} is required, so nothing is tried again")
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

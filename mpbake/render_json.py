@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from mpbake.delivery import archives, may_upload
 from mpbake.links import linked
 from mpbake.render import verb
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify
 from mpbake.text import json_lines
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
         "nodes": [node.id for node in piece.nodes],
         "platforms": [{"platform": str(each.platform), "how": each.how.name.lower()} for each in piece.platforms],
         "delivery": piece.delivery.name.lower(),
-        "tags": piece.target.tags if piece.delivery is Delivery.TAGS else (),
+        "tags": piece.tags,
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],
     }

@@ -75,6 +75,11 @@ class BuildPiece:
         """The preferred node; the only one of a piece that has been given to one."""
         return self.nodes[0]
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that building it gives by itself."""
+        return self.target.tags if self.delivery is Delivery.TAGS else ()
+
     def on(self, node: Node) -> BuildPiece:
         """The piece as it is built on `node`, one of its nodes or a spare one."""
         placed = self.platforms

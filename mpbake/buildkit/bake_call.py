@@ -13,7 +13,7 @@ from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update, target_of
 from mpbake.errors import Cancelled, system_error
 from mpbake.events import StepAdvanced, StepSaid
-from mpbake.steps import BuildPiece, Delivery
+from mpbake.steps import BuildPiece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -50,8 +50,7 @@ class BakeCall:
     @property
     def tags(self) -> list[str]:
         """The tags that it gives by itself."""
-        pieces = [step for step in self.steps.values() if isinstance(step, BuildPiece)]
-        return [tag for piece in pieces if piece.delivery is Delivery.TAGS for tag in piece.target.tags]
+        return [tag for step in self.steps.values() if isinstance(step, BuildPiece) for tag in step.tags]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,9 +89,8 @@ class Bake:
             raise Cancelled(stop.message, unsure=follower.progress.exporting).after(moved) from stop
         except OSError as failure:
             error = system_error(failure, str(call.log))
-            told = f"\n{stopped_text(call.tags, follower.progress)}" if call.tags else ""
-            moved = moved_by(follower.progress, call.tags)
-            raise type(error)(error.message + told, hint=error.hint).after(moved) from failure
+            error = error.saying(stopped_text(call.tags, follower.progress)) if call.tags else error
+            raise error.after(moved_by(follower.progress, call.tags)) from failure
         return found, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:

@@ -191,7 +191,7 @@ class Builds:
         try:
             return self._single(piece, call, reporter)
         except Cancelled as stop:  # what the piece was to push it has pushed
-            raise Cancelled(stop.message).after(_tags(piece)) from stop
+            raise Cancelled(stop.message).after(piece.tags) from stop
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -243,14 +243,13 @@ class Builds:
         """
         begun = time.monotonic()
         found, progress = self.bake.run(call, reporter)
-        pieces = [step for step in call.steps.values() if isinstance(step, BuildPiece)]
         if not found.returncode or progress.moved:
             return found, progress
         if has_collided(progress):
             told = "another build kept the same image at that moment: done again"
         elif call.metadata is not None and has_lost_result(progress):
             told = "BuildKit lost what another build had left: built again without the cache"
-            call = replace(call, definition=anew(call.definition, [piece.target.name for piece in pieces]))
+            call = replace(call, definition=anew(call.definition, call.steps))
         else:
             return found, progress
         reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
@@ -276,7 +275,7 @@ class Builds:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
         culprit = _culprit(pieces, progress)
         first = culprit or pieces[0]
-        tags = _tags(first)
+        tags = first.tags
         error = self._error(first, call, found, progress, tags).after(moved_by(progress, tags))
         if isinstance(error, NodeLost):
             raise error
@@ -286,7 +285,7 @@ class Builds:
         culprit = None if nobodys else culprit
         what = f"{culprit.target.name}, of the same call, failed" if culprit else "a call of several targets failed"
         ends: dict[Step, Outcome | MpbakeError] = {
-            piece: Disturbed(what).after(moved_by(progress, _tags(piece))) for piece in pieces
+            piece: Disturbed(what).after(moved_by(progress, piece.tags)) for piece in pieces
         }
         return ends | ({culprit: error} if culprit else {})
 
@@ -365,11 +364,6 @@ def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | N
     return next((piece for piece in pieces if piece.target.name == name), None)
 
 
-def _tags(piece: BuildPiece) -> tuple[str, ...]:
-    """The tags that building a piece gives by itself."""
-    return piece.target.tags if piece.delivery is Delivery.TAGS else ()
-
-
 def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
     image, digest, media_type = _built(metadata, piece.target.name)
     by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
@@ -379,7 +373,7 @@ def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: P
         kept=image,
         uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
         node=piece.node.id,
-        tags=_tags(piece),
+        tags=piece.tags,
         platforms=tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1],
         log=str(log),
         warnings=(load.warning,) if load.warning else (),

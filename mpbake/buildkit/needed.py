@@ -11,7 +11,7 @@ from mpbake.graph import needed
 from mpbake.references import parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mpbake.plan import Target, Variant
 
@@ -22,21 +22,18 @@ def images_upon(target: Target, published: Mapping[str, str]) -> dict[str, str]:
     So `FROM` such a tag is from just that image, whatever an engine may have under the name. Only those count that a
     Dockerfile may mean: a context says that it is built upon it, and old frontends refuse all of them.
     """
-    tags = [tag for each in needed([target]) for tag in each.tags if tag in published]
-    texts = [_text(variant) for variant, _ in target.sides(())] if tags else []
+    tags = [tag for each in needed([target]) for tag in each.tags if tag in published] if published else []
+    variants = [variant for variant, _ in target.sides(())] if tags else []
+    texts = [_text(variant) for variant in variants]
     if not all(text is None or knows_contexts(text) for text in texts):
         return {}
-    found = {}
-    for tag in tags:
-        name = parse_reference(tag)
-        said = (*texts, *_arguments(target))
-        if any(text is None or mentions(text, name.repository.rpartition("/")[2]) for text in said):
-            found[name.familiar] = f"docker-image://{name.at(published[tag])}"
-    return found
-
-
-def _arguments(target: Target) -> Iterable[str]:
-    return [str(value) for variant, _ in target.sides(()) for value in variant.attributes.get("args", {}).values()]
+    said = [*texts, *(str(value) for variant in variants for value in variant.attributes.get("args", {}).values())]
+    names = {tag: parse_reference(tag) for tag in tags}
+    return {
+        name.familiar: f"docker-image://{name.at(published[tag])}"
+        for tag, name in names.items()
+        if any(text is None or mentions(text, name.repository.rpartition("/")[2]) for text in said)
+    }
 
 
 def _text(variant: Variant) -> str | None:

@@ -71,6 +71,26 @@ checks = [{{ run = ["grep", "-x", "WORD", "/v"] }}]
     assert said_by(docker, f"{repository}:web", "--pull=always") == "new"
 
 
+def stem(testbed: Testbed, builder: str, tag: str) -> str:
+    """The beginning of a plan: a target that gives the tag to an image that says `newest`."""
+    return f"""
+version = 1
+[builders.box]
+driver = "docker-container"
+image = "{testbed.node_image()}"
+network = "host"
+[targets.stem]
+builder = "{builder}"
+dockerfile-inline = '''
+FROM {testbed.env()["BASE_IMAGE"]}
+RUN echo newest > /v
+'''
+platforms = ["linux/amd64"]
+tags = ["{tag}"]
+push = true
+"""
+
+
 @pytest.mark.parametrize("needed", ["box", "default"])
 @pytest.mark.parametrize("user", ["box", "default"])
 def test_from_a_tag_of_what_is_needed_is_from_what_was_published(  # noqa: PLR0913, PLR0917 - fixtures
@@ -84,16 +104,6 @@ def test_from_a_tag_of_what_is_needed_is_from_what_was_published(  # noqa: PLR09
     tmp_path: Path,
 ) -> None:
     plan = f"""
-version = 1
-[targets.stem]
-builder = "{needed}"
-dockerfile-inline = '''
-FROM {testbed.env()["BASE_IMAGE"]}
-RUN echo newest > /v
-'''
-platforms = ["linux/amd64"]
-tags = ["{moved}"]
-push = true
 [targets.web]
 builder = "{user}"
 needs = ["stem"]
@@ -107,12 +117,8 @@ platforms = ["linux/amd64"]
 tags = ["{repository}:web"]
 push = true
 checks = [{{ run = ["grep", "-x", "newest", "/v"] }}, {{ run = ["grep", "-x", "newest", "/copied"] }}]
-[builders.box]
-driver = "docker-container"
-image = "{testbed.node_image()}"
-network = "host"
 """
-    (tmp_path / "build.toml").write_text(plan)
+    (tmp_path / "build.toml").write_text(stem(testbed, needed, moved) + plan)
     mpbake("run", "web")
     assert said_by(docker, f"{repository}:web", "--pull=always") == "newest"
 
@@ -121,16 +127,6 @@ def test_what_a_link_needs_was_published_for_its_user_too(
     testbed: Testbed, mpbake: Mpbake, moved: str, repository: str, docker: Docker, tmp_path: Path
 ) -> None:
     plan = f"""
-version = 1
-[targets.stem]
-builder = "box"
-dockerfile-inline = '''
-FROM {testbed.env()["BASE_IMAGE"]}
-RUN echo newest > /v
-'''
-platforms = ["linux/amd64"]
-tags = ["{moved}"]
-push = true
 [targets.base]
 needs = ["stem"]
 dockerfile-inline = "FROM {moved}"
@@ -144,12 +140,8 @@ RUN cat /v /copied > /both
 platforms = ["linux/amd64"]
 tags = ["{repository}:web"]
 push = true
-[builders.box]
-driver = "docker-container"
-image = "{testbed.node_image()}"
-network = "host"
 """
-    (tmp_path / "build.toml").write_text(plan)
+    (tmp_path / "build.toml").write_text(stem(testbed, "box", moved) + plan)
     mpbake("run", "web")
     found = docker("run", "--rm", "--quiet", "--network=none", "--pull=always", f"{repository}:web", "cat", "/both")
     assert found.split() == ["newest", "newest"]

@@ -629,22 +629,22 @@ def test_a_node_may_be_lost_as_often_as_its_own_pieces_may_be_tried_whatever_it_
     assert run.start() == ["tool on intel"]
 
 
-def test_a_node_stands_in_only_where_it_can_build_the_base_too() -> None:
-    plan = (
-        MIXED
-        + """
+UPON = f"""{MIXED}
     [targets.stem]
     builder = "x"
-    platforms = ["linux/amd64"]
+    platforms = ["STEM"]
     [targets.u]
     builder = "x"
     platforms = ["linux/arm64"]
-    matrix = { n = [1, 2] }
-    name = "u{{ n }}"
-    contexts = { base = "target:stem" }
+    matrix = {{ n = [1, 2] }}
+    name = "u{{{{ n }}}}"
+    contexts = {{ base = "target:stem" }}
     """
-    )
-    run = dead(plan, "u1", "u2", reports="linux/arm64")
+"""Two targets upon a common base."""
+
+
+def test_a_node_stands_in_only_where_it_can_build_the_base_too() -> None:
+    run = dead(UPON.replace("STEM", "linux/amd64"), "u1", "u2", reports="linux/arm64")
     assert run.start() == []
     assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["u1", "u2"]
     assert run.schedule.finished
@@ -660,22 +660,7 @@ def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
 
 
 def test_what_is_emulated_has_its_base_built_there_too() -> None:
-    run = dead(
-        MIXED
-        + """
-    [targets.stem]
-    builder = "x"
-    platforms = ["linux/arm64"]
-    [targets.u]
-    builder = "x"
-    platforms = ["linux/arm64"]
-    matrix = { n = [1, 2] }
-    name = "u{{ n }}"
-    contexts = { base = "target:stem" }
-    """,
-        "u1",
-        "u2",
-    )
+    run = dead(UPON.replace("STEM", "linux/arm64"), "u1", "u2")
     assert run.start() == ["stem (shared) on intel"]
     assert run.end("stem") == ["u1 on intel"]
     assert run.end("u1") == ["u2 on intel"]
