@@ -43,7 +43,7 @@ docs: $(VENV)/.installed ## write anew what is made from the code: docs/build.sc
 	$(PYTHON) -m mpbake schema --format diagnostics > docs/diagnostics.md
 
 lock: ## bring requirements.lock up to date with pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --quiet \
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --quiet \
 		--no-header --output-file requirements.lock
 
 clean: ## remove the virtual environment and caches
