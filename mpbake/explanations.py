@@ -1330,6 +1330,18 @@ output = ["type=tar"]
 output = ["type=tar,dest=web.tar"]
 """,
         ),
+        Code.OUTPUT_DELETES: Explanation(
+            text="An output with `mode=delete` names a folder that holds something else: the plan, a build context, or "
+            "what another target of the run writes. The build would delete it.",
+            wrong="""
+[targets.web]
+output = ["type=local,dest=.,mode=delete"]
+""",
+            right="""
+[targets.web]
+output = ["type=local,dest=out,mode=delete"]
+""",
+        ),
         Code.LOOPBACK_REGISTRY: Explanation(
             text="A node of another machine is to push to `localhost`, which is itself to it.",
             wrong="""
@@ -1406,7 +1418,8 @@ push = true
 """,
         ),
         Code.SPLIT_OUTPUT: Explanation(
-            text="A target whose platforms are built on several nodes cannot be written to one file.",
+            text="A target whose platforms are built on several nodes cannot be written to one file, nor to a folder "
+            "with `mode=delete`, where each node would delete what the others wrote.",
             wrong="""
 [builders.ci]
 nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }

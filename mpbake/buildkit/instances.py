@@ -12,13 +12,14 @@ import re
 import shutil
 import stat
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.causes import explain, is_refused
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.declaration import create_arguments, declare
 from mpbake.buildkit.engine import current_context
+from mpbake.buildkit.environment import workflow_variables
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable, UsageError
 from mpbake.files import read_bounded
@@ -26,7 +27,7 @@ from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver
-from mpbake.platforms import parse_platform
+from mpbake.platforms import reported_platform
 from mpbake.text import duration, one_line
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ _CLIENT = ".buildNodeID"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """A node that answers: what it said, how buildx is told to use it, and what had to be done."""
+    """A node that answers: what it said, how buildx is told to use it, and what had to be done.
+
+    `workflow` is what buildx is told of the workflow run in case that it makes the node's container.
+    """
 
     node: Node
     facts: NodeFacts
@@ -57,11 +61,12 @@ class Ready:
     store: Path
     note: str = "running"
     warnings: tuple[str, ...] = ()
+    workflow: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a buildx call needs in its environment to find the builder."""
-        return {"BUILDX_CONFIG": str(self.store)}
+        """What a buildx call needs in its environment to find the builder, and to make what it lives in."""
+        return {"BUILDX_CONFIG": str(self.store), **self.workflow}
 
     @property
     def endpoint(self) -> str:
@@ -98,6 +103,7 @@ class Instances:
             facts=NodeFacts(driver=node.driver),
             builder=node.buildx_name,
             store=self._folder_of(node, f"instances/{node.buildx_name}"),
+            workflow=workflow_variables(self._environment, node),
         )
         endpoint = self.endpoint(node)
         if node.driver is Driver.REMOTE:
@@ -267,7 +273,7 @@ class Instances:
         """What `node` says of itself. Raises Unreachable where that is nothing, UsageError as `booted` does."""
         if found.returncode or "error" in said or not said.get("platforms"):
             raise _unusable(node, found, said.get("error", ""))
-        platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
+        platforms = tuple(reported_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         slots = _slots(f"{found.stdout}\n{self._config(node)}")
         return NodeFacts(driver=node.driver, platforms=platforms, version=version, slots=slots)

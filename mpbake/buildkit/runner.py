@@ -15,7 +15,7 @@ from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.definition import PART, part_of
 from mpbake.buildkit.docker import Docker
-from mpbake.buildkit.environment import child_environment
+from mpbake.buildkit.environment import child_environment, telemetry_variables
 from mpbake.buildkit.layouts import join_archives
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry import Registry
@@ -282,7 +282,8 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
         with ThreadPoolExecutor(max_workers=1) as beside:
             buildx = beside.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
-        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide)
+        telemetry = telemetry_variables(environment)
+        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
         builds = Builds(bake=bake, nodes=nodes, state=state, repeat=repeat)
         yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds, default=default)
     finally:

@@ -9,6 +9,7 @@ from mpbake.commands.bases import foreign_bases, unlinked_bases
 from mpbake.commands.certificates import certificate_problems
 from mpbake.commands.load import load_what_can_be
 from mpbake.commands.paths import missing_paths
+from mpbake.deletions import deletions
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
@@ -78,6 +79,7 @@ def _problems_of(targets: Collection[Target], root: Path, world: World) -> Itera
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
+        yield from deletions([target], root)
     yield from missing_paths(targets, root, world.environment)
     yield from foreign_bases(targets)
     yield from certificate_problems(targets, {}, world.now())

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.commands.folder import folder_of, plan_file
+from mpbake.deletions import deletions
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
@@ -196,6 +197,7 @@ def check_placements(document: Document, chosen: Selection, placements: Iterable
     """That everything can be built where it is placed, and published in that order. Raises PlanError."""
     problems = [each for placement in placements for each in placement.problems]
     problems += needs_of_pushed(chosen.targets) if chosen.together else ()
+    problems += deletions(chosen.targets, document.root)
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 
