@@ -122,7 +122,7 @@ def workflow_variables(environment: Mapping[str, str], node: Node) -> dict[str, 
 
 
 def telemetry_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where buildx sends the traces of a build. Other docker calls go without: each waits 10 s for a silent receiver."""
+    """Where buildx sends the traces of a build; other calls would each wait 10 s for a receiver that is down."""
     return {name: value for name, value in environment.items() if name.startswith(_TELEMETRY)}
 
 
