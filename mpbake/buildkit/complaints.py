@@ -64,6 +64,9 @@ _OF_ATTRIBUTES: Mapping[re.Pattern[str], str] = {
     re.compile("mode=delete requires a BuildKit"): (
         "build on a node with BuildKit 0.31 or newer, or take mode=delete away"
     ),
+    re.compile('cannot export attestations with "oci-mediatypes=false"'): (
+        'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'
+    ),
     re.compile("not allowed by policy"): (
         "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
         "BUILDX_DEFAULT_POLICY"

@@ -103,6 +103,32 @@ repository does not exist or may require authorization: server message: insuffic
         localhost:1/base:1: failed to resolve source metadata for localhost:1/base:1: failed to do request: Head \
 "https://localhost:1/v2/base/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused
         """,
+    (
+        BuildFailed,
+        "build on a node with BuildKit 0.27 or newer, or write strict=false to build without the policy on older nodes",
+    ): """
+        strict policy is not supported by the current BuildKit daemon, please upgrade to version v0.27+
+        """,
+    (BuildFailed, "build on a node with BuildKit 0.31 or newer, or take mode=delete away"): """
+        rpc error: code = Unknown desc = local exporter mode=delete requires a BuildKit daemon with multi-platform \
+local export support
+        """,
+    (BuildFailed, 'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'): """
+        cannot export attestations with "oci-mediatypes=false"
+        """,
+    (
+        BuildFailed,
+        "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
+        "BUILDX_DEFAULT_POLICY",
+    ): """
+        localhost:5000/base:1: failed to resolve source metadata for localhost:5000/base:1: could not resolve image \
+due to policy: source "docker-image://localhost:5000/base:1" not allowed by policy: action DENY
+        failed to read dockerfile: failed to load LLB: error evaluating the source policy: source "local://dockerfile" \
+not allowed by policy: action DENY
+        """,
+    (BuildFailed, "name it relative to the build context, or as cwd://FILE relative to the plan's folder"): """
+        policy file absent.rego not found
+        """,
     (BuildFailed, ""): """
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 400 Bad Request
         localhost:5000/nothing:1: failed to resolve source metadata for localhost:5000/nothing:1: \
