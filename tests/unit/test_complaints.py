@@ -29,6 +29,10 @@ NODE_KNOWS_NOT = (
     "node is made"
 )
 NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
+POLICY_DENIES = (
+    "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
+    "BUILDX_DEFAULT_POLICY"
+)
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
@@ -116,11 +120,7 @@ local export support
     (BuildFailed, 'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'): """
         cannot export attestations with "oci-mediatypes=false"
         """,
-    (
-        BuildFailed,
-        "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
-        "BUILDX_DEFAULT_POLICY",
-    ): """
+    (BuildFailed, POLICY_DENIES): """
         localhost:5000/base:1: failed to resolve source metadata for localhost:5000/base:1: could not resolve image \
 due to policy: source "docker-image://localhost:5000/base:1" not allowed by policy: action DENY
         failed to read dockerfile: failed to load LLB: error evaluating the source policy: source "local://dockerfile" \
