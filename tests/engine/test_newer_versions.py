@@ -205,6 +205,8 @@ def test_a_container_holds_the_workflow_run_if_the_plan_asks_for_it(  # noqa: PL
     docker: Docker,
     tmp_path: Path,
     buildx: tuple[int, int],
+    new_nodes: bool,
+    repository: str,
     unique: str,
 ) -> None:
     builder = f"b{unique[-6:]}"
@@ -218,7 +220,8 @@ network = "host"
 [targets.web]
 builder = "{builder}"
 platforms = ["linux/amd64"]
-output = ["type=cacheonly"]
+tags = ["{repository}:1"]
+push = true
 dockerfile-inline = "FROM scratch\\nCOPY build.toml /"
 """)
     try:
@@ -231,6 +234,9 @@ dockerfile-inline = "FROM scratch\\nCOPY build.toml /"
         (container,) = docker("ps", "--filter", f"name={builder}", "--format", "{{.Names}}").split()
         found = docker("exec", container, "sh", "-c", f"cat {CONTEXT} || true")
         assert ('"github_run_id":"4711"' in found) is asked
+        (layer,) = attestation(testbed.registry.client, repository)["layers"]
+        provenance = testbed.registry.client.blob(repository.partition("/")[2], layer["digest"])
+        assert (b"4711" in provenance) is (asked and new_nodes)
     finally:
         run_mpbake(["builders", "rm"])
 
