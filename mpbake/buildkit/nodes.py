@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mpbake.lifecycle import Made
     from mpbake.plan import Node, Target
 
+_CREATED = "created"
+"""What a run notes of a node that it has made."""
 _ASK_AGAIN = 2.0
 """Seconds between two questions to a node that says no, which may be a connection that broke."""
 
@@ -173,7 +175,7 @@ class Nodes:
             return self._instances.external(node)
         warnings = check_node(node, self._now, self._environment)
         ready = self._declared(node)
-        return replace(ready, warnings=(*warnings, *ready.warnings))
+        return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
     def _declared(self, node: Node) -> Ready:
         """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
@@ -200,8 +202,19 @@ class Nodes:
 def _note(before: Made | None) -> str:
     """What had to be done with what a node lives in, from what it was before."""
     if before is None:
-        return "created"
+        return _CREATED
     return "running" if before.status == "running" else "started"
+
+
+def _earlier_workflow(ready: Ready) -> tuple[str, ...]:
+    """Warn of a container that was made before this run, if it is to put a workflow run into provenance."""
+    if not ready.workflow or ready.note == _CREATED:
+        return ()
+    builder = ready.node.builder
+    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then makes it anew with its cache"
+    return (
+        f"{ready.node.id}: provenance names the workflow run that made its container, perhaps not this one; {remedy}",
+    )
 
 
 def _drift(node: Node, made: Made | None) -> tuple[str, ...]:

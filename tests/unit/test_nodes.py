@@ -413,6 +413,20 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize(("environment", "is_told"), [({"GITHUB_ACTIONS": "true"}, True), ({}, False)])
+def test_a_container_may_name_an_earlier_workflow_run(
+    tmp_path: Path, environment: dict[str, str], *, is_told: bool
+) -> None:
+    node = replace(CONTAINER, options=(*CONTAINER.options, ("provenance-add-gha", "true")))
+    made = container(f"{MARK}={declare(node).mark}")
+    nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
+    told = (
+        "ci/Local: provenance names the workflow run that made its container, perhaps not this one; mpbake builders rm "
+        "--keep-state ci before the run, which then makes it anew with its cache"
+    )
+    assert nodes.ready(node).warnings == ((told,) if is_told else ())
+
+
 def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"container inspect": container("OTHER=1")})
     with pytest.raises(UsageError) as caught:
