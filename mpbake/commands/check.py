@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Severity
@@ -79,7 +80,7 @@ def _problems_of(targets: Collection[Target], root: Path, world: World) -> Itera
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
-        yield from deletions([target], root)
+        yield from deletions([target], root, os.path.realpath)
     yield from missing_paths(targets, root, world.environment)
     yield from foreign_bases(targets)
     yield from certificate_problems(targets, {}, world.now())
