@@ -104,7 +104,8 @@ def build_error(
     """
     text = _complaint(progress.text)
     failed = progress.failed
-    message = _first_line(text)
+    # For call = "check" buildx prints no error of its own.
+    message = _first_line(text if text.strip() or failed is None else failed.error)
     kind, hint = _kind(message, failed)
     if check is not None and check.check.target and _NO_STAGE.search(message):
         written = f'checks = [{{ target = "{check.check.target}" }}]'

@@ -332,6 +332,8 @@ def test_buildx_may_say_nothing_or_something_else() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+    silent = raw(vertex(1, "[internal] load metadata for base:1", "1", "2", error="no match for platform"))
+    assert error_of(silent).message.startswith("no match for platform\nlog: ")
     assert error_of(b" \nunknown flag: --x\n").message.startswith("unknown flag: --x\n")
     assert error_of(b"\nunknown flag: --metadata-file\n").message.startswith("unknown flag: --metadata-file\n")
     assert error_of(b"ERROR: one\nERROR: two\nthree\n").message.startswith("two\nlog: ")
