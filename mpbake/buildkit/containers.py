@@ -7,16 +7,18 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.causes import is_silent, last_words, ssh_command
+from mpbake.buildkit.booting import PullProgress
+from mpbake.buildkit.causes import docker_command, is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
-from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
+from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable, what
 from mpbake.errors import NoImage, Unreachable
 from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
-from mpbake.text import one_line, without_colour
+from mpbake.text import duration, one_line, without_colour
 
 if TYPE_CHECKING:
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
 
@@ -87,14 +89,25 @@ class Containers:
         """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
         return made.busy and made.status in {"running", PAUSED}
 
-    def fetch(self, node: Node) -> None:
-        """See to it that the engine has the image of `node`. Raises NoImage."""
+    def fetch(self, node: Node, boot: Boot) -> None:
+        """Have the engine pull the image of `node` if it has none. Raises NoImage.
+
+        buildx pulls, too, when it creates a container, but says neither how far it is nor why it fails. An image that
+        the engine has is left to buildx, which looks for a newer one, and uses what there is when it cannot get that.
+        """
         image = dict(node.options).get("image", _DEFAULT_IMAGE)
-        if self._run(node, "image", "inspect", image).returncode:
-            found = self._run(node, "pull", "--quiet", image, timeout=node.boot_timeout)
-            if found.returncode:
-                error = unreachable(node, found)
-                raise NoImage(error.message, hint=error.hint)
+        if not self._run(node, "image", "inspect", "--", image).returncode:
+            return
+        progress = PullProgress(image, lambda activity: boot.tell(self.docker.hide(activity)))
+        progress.start()
+        found = self.docker.run(
+            ["pull", "--", image], endpoint=engine_of(node), timeout=boot.seconds, on_terminal=progress.feed
+        )
+        if found.timed_out:
+            raise _slow_pull(node, self.docker.hide(one_line(image)), progress.amount)
+        if found.returncode:
+            error = unreachable(node, found)
+            raise NoImage(error.message, hint=error.hint)
 
     def unpause(self, node: Node, made: Made) -> None:
         """Let what somebody has paused go on."""
@@ -134,6 +147,15 @@ class Containers:
 
     def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
+
+
+def _slow_pull(node: Node, image: str, amount: str) -> NoImage:
+    """The error of a pull that took longer than the `boot-timeout` of `node`; `amount` is what had arrived."""
+    arrived = f"only {amount} arrived" if amount else "nothing arrived"
+    message = f"{what(node)} cannot be used: pulling {image} takes too long: {arrived} within "
+    docker = docker_command(node)
+    hint = f"give it longer with boot-timeout; or pull it beforehand: {docker} pull {image}"
+    return NoImage(f"{message}{duration(node.boot_timeout)}", hint=hint)
 
 
 def _container(found: dict[str, Any]) -> Made:

@@ -19,6 +19,7 @@ from mpbake.text import one_line, without_colour
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
 
@@ -73,7 +74,7 @@ class Deployments:
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
-    def fetch(self, node: Node) -> None:
+    def fetch(self, node: Node, boot: Boot) -> None:
         """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
 
     def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mpbake import lifecycle
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.instances import Ready
     from mpbake.plan import Node
 
@@ -114,10 +115,10 @@ def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | 
         raise
 
 
-def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:
+def start(instances: Instances, keeper: Keeper, instance: Ready, boot: Boot) -> Ready:
     """Start what is to answer; when it does not, it says itself why. Raises Unreachable."""
     try:
-        return instances.booted(instance)
+        return instances.booted(instance, boot)
     except Unreachable as error:
         words = "" if is_paused(error.message) else keeper.last_words(instance.node)
         if not words:

@@ -19,6 +19,7 @@ from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError, worst
 from mpbake.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
 from mpbake.plan import Driver
+from mpbake.report.pace import Pace
 from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.state import check_no_run
 from mpbake.text import did_you_mean, one_line
@@ -173,12 +174,18 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 @contextmanager
 def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
-    write = _whole(world.stderr)
+    write, pace = _whole(world.stderr), Pace(world.clock)
+
+    def progress(node: str, activity: str) -> None:
+        if pace.is_due(node):
+            write(f"{node}: {activity}\n")
+
     with open_tools(world.environment, world.hiding.hide, world.now, request.then) as tools:
         yield Site(
             tools=tools,
             plan=plan.file,
             say=lambda text: write(f"{text}\n"),
+            progress=progress,
             cancelled=lambda: bool(request.signal),
         )
 

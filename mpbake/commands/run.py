@@ -117,7 +117,7 @@ class _Run:
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
             self.reporting.handle(Preparing(nodes=nodes))
-        facts = self.runner.make_ready(nodes)
+        facts = self.runner.make_ready(nodes, self.reporting)
         lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
         graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)

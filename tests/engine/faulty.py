@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 60
 _TRIES = 10
+_PARTS = 100
+_LARGE = 1 << 20
+"""A blob of more bytes than this arrives slowly where a registry is slow."""
 _TLS = b"\x16"
 """The first byte of a connection that begins with a handshake."""
 _TAG = re.compile(r"/v2/.+/manifests/[^:/]+")
@@ -31,7 +34,7 @@ class FaultyRegistry:
     """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
 
     `asked` are the requests so far, as METHOD PATH; `given` is what was put under tags, each with its path. An index
-    that is put under the path `guarded` is refused.
+    that is put under the path `guarded` is refused. A large blob takes `blob_seconds` to arrive.
     """
 
     def __init__(self, behind: str) -> None:
@@ -42,6 +45,7 @@ class FaultyRegistry:
         self.fails: Callable[[int], bool] = ().__contains__
         self.status = 403
         self.dies = self.hangs = False
+        self.blob_seconds = 0.0
         self._late = 0.0
         self._before: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
@@ -175,9 +179,17 @@ class _Handler(BaseHTTPRequestHandler):
             length = answer.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(content))
             self.send_header("Content-Length", length)
             self.end_headers()
-            self.wfile.write(content)
+            self._send(content)
         finally:
             connection.close()
+
+    def _send(self, content: bytes) -> None:
+        """Write a body; a blob of more than 1 MiB takes the `blob_seconds` of the registry."""
+        size = max(len(content) // _PARTS, _LARGE)
+        for start in range(0, len(content), size):
+            self.wfile.write(content[start : start + size])
+            if len(content) > _LARGE and "/blobs/" in self.path:
+                time.sleep(self.registry.blob_seconds * size / len(content))
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
