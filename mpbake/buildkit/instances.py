@@ -289,7 +289,7 @@ class Instances:
     def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
         """What `node` says of itself. Raises Unreachable where that is nothing, UsageError as `booted` does."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise _unusable(node, found, said.get("error") or _rest(said))
+            raise _unusable(node, found, said.get("error") or found.stderr or _rest(said))
         platforms = tuple(reported_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         slots = _slots(f"{found.stdout}\n{self._config(node)}")

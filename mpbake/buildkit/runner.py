@@ -140,7 +140,6 @@ class BuildKitRunner:
 
         Raises Unreachable, UsageError.
         """
-
         with ThreadPoolExecutor(max_workers=1) as beside:
             cpus = beside.submit(self._cpus, node)
             ready = self.nodes.ready(node, lambda said: reporter.handle(NodeAdvanced(node=node, activity=said)))

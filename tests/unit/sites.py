@@ -79,7 +79,8 @@ class Engine(FakeDocker):
         if "--bootstrap" in arguments and "buildx boot" not in self.answers:
             self.made, self.status = self.made or declare(LOCAL).mark, "running"
         if "--bootstrap" in arguments and "buildx boot" in self.answers:
-            return self.answers["buildx boot"]  # type: ignore[no-any-return]
+            settings["on_stderr"](self.answers["buildx boot"].stderr.encode())
+            return replace(self.answers["buildx boot"], stderr="")  # type: ignore[no-any-return]
         return super().run(arguments, **settings)
 
     def _create(self, arguments: list[str], store: Path) -> None:
@@ -122,7 +123,7 @@ def site_with(folder: Path, engine: FakeDocker) -> tuple[Site, list[str]]:
     said: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:

@@ -94,6 +94,8 @@ def test_what_buildx_says_of_a_node() -> None:
 
 
 NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+DENIED_IMAGE = f"log in to it (docker login); or {NO_IMAGE}"
+NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be? Or {NO_IMAGE}"
 
 
 @pytest.mark.parametrize(
@@ -105,9 +107,9 @@ NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the buil
                 'Error response from daemon: failed to resolve reference "localhost:1/no:1": failed to do request: '
                 'Head "https://localhost:1/v2/no/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused'
             ),
-            NO_IMAGE,
+            NO_REGISTRY,
         ),
-        (CONTAINER, "pull access denied for no/such, repository does not exist", NO_IMAGE),
+        (CONTAINER, "pull access denied for no/such, repository does not exist", DENIED_IMAGE),
         (CONTAINER, "manifest unknown", NO_IMAGE),
         (CONTAINER, "No such image: moby/buildkit:v1", NO_IMAGE),
         (
@@ -327,7 +329,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
         (done("Name: x\nError: Cannot connect: refused\n"), "Cannot connect: refused"),
-        (done("Name: x\nStatus: inactive\n"), "exit code 0"),
+        (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
     ],
 )
 def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, said: str) -> None:
@@ -366,7 +368,8 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         },
     )
     assert nodes.ready(CONTAINER).note == "created"
-    inspect, context, create, bootstrap = docker.commands
+    inspect, image, context, create, bootstrap = docker.commands
+    assert image == "image inspect -- moby/buildkit:v1"
     assert context == "context show"
     assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
@@ -374,7 +377,7 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [each["environment"] for each in docker.settings[3:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
     assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
 
@@ -496,7 +499,8 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == (
-        f"node ci/Local (docker-container, the engine in use) cannot be used: manifest unknown\n  = {NO_IMAGE}"
+        f"node ci/Local (docker-container, the engine in use) cannot be used: there is no such image (manifest unknown)\n"
+        f"  = {NO_IMAGE}"
     )
 
 
