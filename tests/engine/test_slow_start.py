@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import re
 import signal
 import subprocess
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from testbed.kubernetes.cluster import SLOW
+from testbed.oci import Blob, Tree
 
 from tests.engine.conftest import _CHECKOUT
 from tests.engine.faulty import FaultyRegistry, faulty_registry
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.kubernetes.cluster import Cluster
+    from testbed.registry_client import RegistryClient
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
+_FILLER = 64 << 20
 OVER_20_SECONDS = 24.0
 """How long a pull takes that outlasts buildx's own timer."""
 
@@ -38,17 +44,31 @@ def slow(testbed: Testbed) -> Iterator[FaultyRegistry]:
 
 
 @pytest.fixture
-def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker) -> Iterator[str]:
-    """The name of the node image in the slow registry; the engine has none of it, and keeps none after the test."""
-    name = testbed.node_image().replace(testbed.registry.host, slow.host)
-    _forget(testbed, docker, name)
+def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker, unique: str) -> Iterator[str]:
+    """A node image in the slow registry: the engine lacks its second layer, and does not keep it after the test."""
+    docker("pull", testbed.node_image())
+    repository = testbed.node_image().partition("/")[2].partition(":")[0]
+    push_enlarged(testbed.registry.client, f"{repository}:1", unique)
+    name = f"{slow.host}/{repository}:{unique}"
     yield name
-    _forget(testbed, docker, name)
+    docker("image", "rm", "--force", name)
 
 
-def _forget(testbed: Testbed, docker: Docker, image: str) -> None:
-    """Take the layers of the node image away from the engine, by whatever name it has them."""
-    docker("image", "rm", "--force", image, testbed.node_image())
+def push_enlarged(registry: RegistryClient, image: str, tag: str) -> None:
+    """Push the image again under another tag, with one more layer of bytes that no other image has."""
+    repository = image.partition(":")[0]
+    archive = io.BytesIO()
+    Tree(files={"filler": os.urandom(_FILLER)}).write_tar(archive)
+    manifest = json.loads(registry.manifest(image)[1])
+    config = json.loads(registry.blob(repository, manifest["config"]["digest"]))
+    layer = Blob.of(manifest["layers"][0]["mediaType"], archive.getvalue())
+    config["rootfs"]["diff_ids"].append(layer.digest)
+    config["history"].append({"created_by": tag})
+    configuration = Blob.of(manifest["config"]["mediaType"], json.dumps(config).encode())
+    for blob in (layer, configuration):
+        registry.put_blob(repository, blob.data)
+    manifest |= {"config": configuration.descriptor(), "layers": [*manifest["layers"], layer.descriptor()]}
+    registry.put_manifest(repository, tag, manifest["mediaType"], json.dumps(manifest).encode())
 
 
 @pytest.fixture
@@ -118,24 +138,24 @@ def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR09
     testbed: Testbed, slow: FaultyRegistry, docker: Docker, mpbake: Mpbake, name: str, image: str, tmp_path: Path
 ) -> None:
     slow.blob_seconds = 60.0
-    written(testbed, name, image, tmp_path, options='boot-timeout = "5s"')
+    written(testbed, name, image, tmp_path, options='boot-timeout = "3s"')
     for command in (("builders", "up"), ("run", "web")):
         began = time.monotonic()
         said = mpbake(*command, code=5).stderr
         assert time.monotonic() - began < 15
         assert re.search(
             rf"node {name}/local \(docker-container, the engine in use\) cannot be used: pulling {image} takes too "
-            r"long: only [\d.]+ MB of [\d.]+ MB arrived within 5\.0s\n"
+            r"long: only [\d.]+ MB of [\d.]+ MB arrived within 3\.0s\n"
             rf"  = give it longer with boot-timeout; or pull it beforehand: docker pull {image}\n",
             said,
         ), said
-    assert containers(docker, name) == "" or "-local" not in containers(docker, name)
+    assert name not in containers(docker, name)
     slow.blob_seconds = 0.0
     written(testbed, name, image, tmp_path)
     mpbake("run", "web")
 
 
-def test_a_pull_that_is_interrupted(  # noqa: PLR0913, PLR0917 - fixtures
+def test_a_pull_that_is_interrupted(
     slow: FaultyRegistry,
     docker: Docker,
     mpbake: Mpbake,
@@ -163,15 +183,15 @@ def test_a_pull_that_is_interrupted(  # noqa: PLR0913, PLR0917 - fixtures
     assert f"{name}/local: created, and answers\n" in mpbake("builders", "up").stderr
 
 
-def test_two_at_once_that_pull_the_same_image(  # noqa: PLR0913, PLR0917 - fixtures
+def test_two_at_once_that_pull_the_same_image(
     testbed: Testbed, slow: FaultyRegistry, run_mpbake: RunMpbake, name: str, image: str, tmp_path: Path
 ) -> None:
-    """Two runs that share a node, and have one more node each."""
+    """Two runs of two plans that share a node."""
     slow.blob_seconds = 8.0
     folders = [tmp_path / each for each in ("one", "two")]
-    for folder, nodes in zip(folders, ("local = {}", "local = {}"), strict=True):
+    for folder in folders:
         folder.mkdir()
-        written(testbed, name, image, folder, nodes=nodes)
+        written(testbed, name, image, folder)
     with ThreadPoolExecutor() as pool:
         one, two = pool.map(lambda folder: run_mpbake(["run", "web"], cwd=folder), folders)
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
@@ -181,7 +201,7 @@ def test_two_at_once_that_pull_the_same_image(  # noqa: PLR0913, PLR0917 - fixtu
     assert not amounts(waited, f"{name}/local")
 
 
-def test_two_nodes_of_one_image_and_a_machine_behind_ssh(  # noqa: PLR0913, PLR0917 - fixtures
+def test_two_nodes_of_one_image_and_a_machine_behind_ssh(
     testbed: Testbed, slow: FaultyRegistry, mpbake: Mpbake, name: str, image: str, tmp_path: Path
 ) -> None:
     slow.blob_seconds = 8.0
@@ -252,8 +272,8 @@ def test_a_pod_that_is_ready_after_the_boot_timeout(
     (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 600, 'boot-timeout = "4s"'))
     said = mpbake("run", "web", code=5).stderr
     assert (
-        f"node {pods}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s (waiting for 1 pods to "
-        "be ready)\n"
+        f"node {pods}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s "
+        "(waiting for 1 pods to be ready)\n"
     ) in said
     assert "its pods wait:\n" in said
     assert "ContainerCreating" in said

@@ -499,8 +499,8 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == (
-        f"node ci/Local (docker-container, the engine in use) cannot be used: there is no such image (manifest unknown)\n"
-        f"  = {NO_IMAGE}"
+        "node ci/Local (docker-container, the engine in use) cannot be used: "
+        f"there is no such image (manifest unknown)\n  = {NO_IMAGE}"
     )
 
 
