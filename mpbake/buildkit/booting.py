@@ -46,6 +46,11 @@ class Boot:
         """The seconds that are left; at least one, in which the last command can say why it fails."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
+
 
 @dataclass(kw_only=True, slots=True)
 class _Layer:

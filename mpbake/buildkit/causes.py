@@ -211,6 +211,11 @@ def is_refused(said: str) -> bool:
     return bool(_REFUSED.pattern.search(said))
 
 
+def is_no_buildkit(message: str) -> bool:
+    """Whether an error of a node says that there is no BuildKit in its image: waiting does not help."""
+    return _NO_BUILDKIT.message in message
+
+
 def is_paused(said: str) -> bool:
     """Whether the container of a node is paused: its log knows nothing of that."""
     return bool(_PAUSED.pattern.search(said))

@@ -109,6 +109,12 @@ class Containers:
             error = unreachable(node, found)
             raise NoImage(error.message, hint=error.hint)
 
+    def is_starting(self, node: Node) -> bool:
+        """Whether the container of `node` runs and was never restarted, so that BuildKit in it may still answer."""
+        state = "{{.State.Status}} {{.RestartCount}}"
+        found = self._run(node, "container", "inspect", "--format", state, container_of(node))
+        return found.stdout.split() == ["running", "0"]
+
     def unpause(self, node: Node, made: Made) -> None:
         """Let what somebody has paused go on."""
         self._must(node, "container", "unpause", made.id)

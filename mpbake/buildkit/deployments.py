@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _REMOVE_TIMEOUT = 120.0
 _LAST_LINES = 10
+_ON_THE_WAY = {"", "ContainerCreating", "PodInitializing", "Completed"}
+"""Reasons for which a container of a pod waits, or has ended, while all is well."""
 _SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
 
 
@@ -76,6 +78,14 @@ class Deployments:
 
     def fetch(self, node: Node, boot: Boot) -> None:
         """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
+
+    def is_starting(self, node: Node) -> bool:
+        """Whether the pods of `node` run or are being created, and none was ever restarted or cannot be placed."""
+        try:
+            pods = self._pods(node)
+        except Unreachable:
+            return False
+        return bool(pods) and all(map(_is_starting, pods))
 
     def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does
         """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
@@ -137,6 +147,14 @@ def _selector(node: Node) -> str:
 def _runs(pod: Mapping[str, Any]) -> bool:
     """Whether a container of a pod runs. One that has failed and waits to be tried again has no builds."""
     return any("running" in (each.get("state") or {}) for each in _statuses(pod, "containerStatuses"))
+
+
+def _is_starting(pod: Mapping[str, Any]) -> bool:
+    """Whether nothing is wrong with a pod so far. One whose containers have no state yet waits for a machine."""
+    statuses = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
+    states = [each.get("state") or {} for each in statuses]
+    reasons = {(state.get("waiting") or state.get("terminated") or {}).get("reason", "") for state in states}
+    return bool(states) and reasons <= _ON_THE_WAY and not any(each.get("restartCount") for each in statuses)
 
 
 def _made(found: Mapping[str, Any]) -> Made:

@@ -49,19 +49,25 @@ def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker, unique: str) -
     docker("pull", testbed.node_image())
     repository = testbed.node_image().partition("/")[2].partition(":")[0]
     push_enlarged(testbed.registry.client, f"{repository}:1", unique)
+    push_enlarged(testbed.registry.client, f"{repository}:1", f"{unique}-late", late=True)
     name = f"{slow.host}/{repository}:{unique}"
     yield name
-    docker("image", "rm", "--force", name)
+    docker("image", "rm", "--force", name, f"{name}-late")
 
 
-def push_enlarged(registry: RegistryClient, image: str, tag: str) -> None:
-    """Push the image again under another tag, with one more layer of bytes that no other image has."""
+def push_enlarged(registry: RegistryClient, image: str, tag: str, *, late: bool = False) -> None:
+    """Push the image again under another tag, with one more layer of bytes that no other image has.
+
+    The BuildKit of one that is `late` begins to start when buildx has given up.
+    """
     repository = image.partition(":")[0]
     archive = io.BytesIO()
     Tree(files={"filler": os.urandom(_FILLER)}).write_tar(archive)
     manifest = json.loads(registry.manifest(image)[1])
     config = json.loads(registry.blob(repository, manifest["config"]["digest"]))
     layer = Blob.of(manifest["layers"][0]["mediaType"], archive.getvalue())
+    if late:
+        config["config"]["Entrypoint"] = ["sh", "-c", f"sleep {OVER_20_SECONDS}; exec buildkitd"]
     config["rootfs"]["diff_ids"].append(layer.digest)
     config["history"].append({"created_by": tag})
     configuration = Blob.of(manifest["config"]["mediaType"], json.dumps(config).encode())
@@ -132,6 +138,15 @@ def test_a_newer_image_that_buildx_pulls_for_longer_than_its_timer(  # noqa: PLR
     said = mpbake("run", "web").stderr
     assert time.monotonic() - began > OVER_20_SECONDS
     assert f"{name}/local: pulling image {image}\n" in said
+
+
+def test_a_buildkit_that_starts_after_buildx_has_given_up(
+    testbed: Testbed, mpbake: Mpbake, name: str, image: str, tmp_path: Path
+) -> None:
+    written(testbed, name, f"{image}-late", tmp_path)
+    said = mpbake("builders", "up").stderr
+    assert f"{name}/local: waiting for BuildKit to answer\n" in said
+    assert f"{name}/local: created, and answers\n" in said
 
 
 def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR0917 - fixtures
