@@ -191,7 +191,7 @@ def test_a_pull_that_is_interrupted(
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=60)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         assert process.returncode == 130, rest
         assert name not in containers(docker, name)
     slow.blob_seconds = 0.0

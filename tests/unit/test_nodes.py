@@ -382,6 +382,79 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
     assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
 
 
+def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
+    """A docker to which a bootstrap and what comes after it say that."""
+    again = iter(asked)
+    return {
+        "container inspect --format {{.State": done(state),
+        "container inspect": failed("Error: No such container: x"),
+        "container logs": failed("none"),
+        "buildx create": done(),
+        "buildx inspect ci-local --bootstrap": bootstrap,
+        "buildx inspect": lambda _: next(again),
+    }
+
+
+LATE = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\n", "#1 creating container c\n#1 DONE 31.2s\n")
+
+
+def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, starting(LATE, done(INSPECTED)))
+    said: list[str] = []
+    assert nodes.ready(CONTAINER, said.append).facts.version == "v0.13.1"
+    assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
+    assert said == ["creating container c"]
+
+
+def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
+    nodes, _ = nodes_with(tmp_path, starting(LATE, replace(LATE, stderr="")))
+    with pytest.raises(Unreachable, match=r"cannot be used: buildx calls it inactive$"):
+        nodes.ready(CONTAINER)
+
+
+def test_a_start_that_takes_longer_than_its_boot_timeout_says_how_far_it_was(tmp_path: Path) -> None:
+    late = failed("#1 pulling image x\n", timed_out=True)
+    nodes, _ = nodes_with(tmp_path, starting(late))
+    with pytest.raises(Unreachable, match=r"cannot be used: no answer within 5m00s \(pulling image x\)\n"):
+        nodes.ready(CONTAINER)
+
+
+def test_a_buildkit_that_is_still_starting_is_waited_for(tmp_path: Path) -> None:
+    answers = starting(failed("ERROR: exit code 1"), state="running 0")
+    boots = iter([failed("ERROR: exit code 1"), failed("ERROR: exit code 1"), done(INSPECTED)])
+    nodes, docker = nodes_with(tmp_path, {**answers, "buildx inspect ci-local --bootstrap": lambda _: next(boots)})
+    said: list[str] = []
+    assert nodes.ready(CONTAINER, said.append).note == "created"
+    assert said == ["waiting for BuildKit to answer"] * 2
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "boot_timeout"),
+    [
+        ("exit code 1", "running 1", 60.0),
+        ("exec failed: executable file not found", "running 0", 60.0),
+        ("exit code 1", "running 0", 0.0),
+    ],
+)
+def test_a_buildkit_that_has_failed_is_not_waited_for(
+    tmp_path: Path, error: str, state: str, boot_timeout: float
+) -> None:
+    nodes, docker = nodes_with(tmp_path, starting(failed(f"ERROR: {error}"), state=state))
+    with pytest.raises(Unreachable, match=error):
+        nodes.ready(replace(CONTAINER, boot_timeout=boot_timeout))
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 1
+
+
+def test_an_image_that_cannot_be_pulled_leaves_nothing_behind(tmp_path: Path) -> None:
+    answers = {"image inspect": failed("No such image"), "pull": failed("x: manifest unknown"), **starting(LATE)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    with pytest.raises(Unreachable, match="there is no such image"):
+        nodes.ready(CONTAINER)
+    assert docker.commands[-1] == "pull -- moby/buildkit:v1"
+    assert not (tmp_path / "state").exists(), "nothing was made"
+
+
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder is to be")
     missing = failed("Error: No such container: x")
