@@ -317,7 +317,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
         (
             {
                 "initContainerStatuses": [{"state": {"terminated": {"reason": "Completed"}}}],
-                "containerStatuses": [{"state": {"running": {}}}],
+                "containerStatuses": [{"state": {"running": {}}, "restartCount": 2}],
             },
             "its log ends with:\n  buildkitd: unknown flag --nope",
             LOOK,
