@@ -606,7 +606,9 @@ class _OfBuilderSpec(_Table):
         "default: BuildKit's `max-parallelism` where that is known, else the engine's CPUs, else 4",
     )
     boot_timeout: BootDuration = Field(
-        default="", description="how long a node may take to start and answer, with the pull of its image", json_schema_extra={"default": "5m"}
+        default="",
+        description="how long a node may take to start and answer, with the pull of its image",
+        json_schema_extra={"default": "5m"},
     )
     certificate_days: _Days = Field(
         default=None,

@@ -22,6 +22,7 @@ from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Waiting, Warned
 from mpbake.executor import WORKERS, Executor, as_required, exit_code
+from mpbake.links import linked
 from mpbake.placement import is_silent, to_probe
 from mpbake.plan import Driver
 from mpbake.published import published_by, remember
@@ -29,7 +30,7 @@ from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text
 from mpbake.schedule import Schedule
 from mpbake.state import FOLDER, open_state, read_durations, write_durations
 from mpbake.steps import BootstrapNode, BuildPiece
-from mpbake.text import one_line
+from mpbake.text import join_shared, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,8 @@ class _Run:
         graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)
         foreign = (each.message for each in foreign_bases(chosen.targets))
-        for warning in (*unset, *foreign, *warnings, *self._left_out(lost, graph)):
+        names = {target.name for target in (*graph.targets, *linked(*graph.targets))}
+        for warning in join_shared((*unset, *foreign, *warnings, *self._left_out(lost, graph)), names):
             self.reporting.handle(Warned(message=warning))
         return graph
 
