@@ -1285,7 +1285,8 @@ push = true
 """,
         ),
         Code.TAG_TWICE: Explanation(
-            text="Two targets push one tag: what the last of them pushed would stay.",
+            text="Two targets push the same tag, so the second push would replace the first. "
+            "A run that builds only one of them is allowed.",
             wrong="""
 [targets.web]
 tags = ["web"]
