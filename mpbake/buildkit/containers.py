@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from mpbake.buildkit.causes import is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
@@ -67,11 +68,13 @@ class Containers:
 
         buildx would try for 20 seconds, and then say no more than that.
         """
-        scheme, _, name = node.endpoint.partition("://")
+        scheme, _, rest = node.endpoint.partition("://")
         if scheme != "docker-container":
             return
-        status = "{{.State.Status}}"
-        found = self.docker.run(["container", "inspect", "--format", status, name], timeout=INSPECT_TIMEOUT)
+        name, _, query = rest.partition("?")
+        command = ["container", "inspect", "--format", "{{.State.Status}}", "--", name]
+        context = dict(parse_qsl(query)).get("context", "")
+        found = self.docker.run(command, endpoint=context, timeout=INSPECT_TIMEOUT)
         said = found.stdout.strip()
         if found.returncode and "no such container" not in found.stderr.lower():
             raise unreachable(node, found)
@@ -90,8 +93,8 @@ class Containers:
     def fetch(self, node: Node) -> None:
         """See to it that the engine has the image of `node`. Raises NoImage."""
         image = dict(node.options).get("image", _DEFAULT_IMAGE)
-        if self._run(node, "image", "inspect", image).returncode:
-            found = self._run(node, "pull", "--quiet", image, timeout=node.boot_timeout)
+        if self._run(node, "image", "inspect", "--", image).returncode:
+            found = self._run(node, "pull", "--quiet", "--", image, timeout=node.boot_timeout)
             if found.returncode:
                 error = unreachable(node, found)
                 raise NoImage(error.message, hint=error.hint)

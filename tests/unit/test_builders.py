@@ -75,7 +75,7 @@ def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, ima
               = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
             """)
     ]
-    assert f"pull --quiet {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
+    assert f"pull --quiet -- {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
     assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
     assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
 

@@ -121,6 +121,21 @@ def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
         assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
     else:
         this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} bk"]
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
     this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
     assert len(docker.commands) == 1
+
+
+def test_a_remote_node_in_a_container_of_another_context() -> None:
+    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk?context=far")
+    this, docker = containers(container_inspect=done("running\n"))
+    this.check_endpoint(node)
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
+    assert [each["endpoint"] for each in docker.settings] == ["far"]
+
+
+def test_an_image_is_no_option() -> None:
+    this, docker = containers(image_inspect=failed("No such image"), pull=failed("invalid reference format"))
+    with pytest.raises(Unreachable):
+        this.fetch(replace(NODE, options=(("image", "--all-tags"),)))
+    assert docker.commands == ["image inspect -- --all-tags", "pull --quiet -- --all-tags"]
