@@ -103,15 +103,18 @@ def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now
 def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | None:
     """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
 
-    Raises UsageError when it is somebody else's, Unreachable.
+    Without any, the place for its cache is prepared. Raises UsageError when one is somebody else's, Unreachable.
     """
     is_new = contexts.ensure(node)
     try:
-        return keeper.own(node)
+        made = keeper.own(node)
+        if made is None:
+            keeper.prepare(node)
     except MpbakeError:
         if is_new:
             contexts.remove(node)
         raise
+    return made
 
 
 def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:

@@ -152,7 +152,8 @@ def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
-    docker = FakeDocker({**answers, "context show": answers.get("context show", done("desktop\n"))})
+    usual = {"context show": done("desktop\n"), "volume inspect": failed("no such volume"), "volume create": done()}
+    docker = FakeDocker({**usual, **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return Nodes(docker, folder, environment, PLAN), docker
 
@@ -366,7 +367,11 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         },
     )
     assert nodes.ready(CONTAINER).note == "created"
-    inspect, context, create, bootstrap = docker.commands
+    inspect, *volume, context, create, bootstrap = docker.commands
+    assert volume == [
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
+        "volume create --label mpbake-node=ci/Local buildx_buildkit_ci-local_state",
+    ]
     assert context == "context show"
     assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
@@ -374,9 +379,27 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [each["environment"] for each in docker.settings[4:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
     assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
+
+
+@pytest.mark.parametrize(("labels", "foreign"), [("null", True), ('{"a": "b"}', True), ('{"mpbake-node": "x"}', False)])
+def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: str, *, foreign: bool) -> None:
+    missing = failed("Error: No such container: x")
+    answers = {"container inspect": missing, "volume inspect": done(labels), "buildx": done(INSPECTED)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    if foreign:
+        with pytest.raises(UsageError) as caught:
+            nodes.ready(CONTAINER)
+        assert str(caught.value) == text("""
+            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+            """)
+    else:
+        assert nodes.ready(CONTAINER).note == "created"
+    assert not [each for each in docker.commands if each.startswith(("volume create", "volume rm"))]
+    assert any(each.startswith("buildx") for each in docker.commands) is not foreign
 
 
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
