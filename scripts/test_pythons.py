@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Test mpbake with every Python of this machine that it supports, installed by the oldest pips that they come with.
 
-    scripts/test-pythons                    make the environments, and run the unit tests in one of each Python
-    scripts/test-pythons --install 3.11     make the environments of Python 3.11 only, and run `mpbake --version`
+    scripts/test_pythons.py                  install with each of these pips, and run the unit tests on each Python
+    scripts/test_pythons.py --install 3.11   only install, on Python 3.11 and with the oldest pip
 
 Takes Pythons from PATH and from pyenv; a line says which it takes and which versions it does not find.
 """
@@ -25,7 +25,7 @@ _USABLE = "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != {ve
 def main() -> int:
     """Test with each Python; 1 if one fails or none is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--install", action="store_true", help="make environments only, and run no tests")
+    parser.add_argument("--install", action="store_true", help="only install, and with the oldest pip")
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="such as 3.11; all without one")
     arguments = parser.parse_args()
     versions = arguments.versions or list(OLDEST_PIPS)
@@ -59,9 +59,9 @@ def is_usable(path: Path, version: str) -> bool:
 
 
 def failures(version: str, python: Path, *, install: bool) -> list[str]:
-    """What fails with a Python: the installation by each of its pips, and the tests in the first environment."""
+    """What fails with a Python: the installation by its pips, and the unit tests in the first environment."""
     failed = []
-    for number, pip in enumerate(OLDEST_PIPS[version]):
+    for number, pip in enumerate(OLDEST_PIPS[version][: 1 if install else None]):
         with tempfile.TemporaryDirectory(prefix=f"mpbake-{version}-") as folder:
             print(f"Python {version}, pip {pip}: installing", flush=True)
             if not runs("scripts/make-venv", folder, PYTHON=str(python), PIP=pip):
