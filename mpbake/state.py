@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
+from mpbake.files import write_whole
 from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
@@ -152,8 +153,9 @@ def _real_file(path: Path) -> Path:
 
 
 def _write_new(path: Path, text: str) -> None:
-    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    """Write a file as a whole, unless something is there: on a full disk nothing stays that would be taken for it."""
+    if not os.path.lexists(path):
+        write_whole(path, text)
 
 
 @contextlib.contextmanager

@@ -192,6 +192,16 @@ def test_a_folder_that_cannot_be_had(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{tmp_path}/nowhere/.mpbake: No such file or directory\n")
 
 
+def test_a_full_disk_leaves_no_half_gitignore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MpbakeError, match="No space left"), open_state(tmp_path, NOON):
+        pass
+    assert listed(tmp_path / ".mpbake") == []
+
+
 def test_what_breaks_off_the_output_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(BrokenPipeError), open_state(tmp_path, NOON):
         raise BrokenPipeError
