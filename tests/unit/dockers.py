@@ -42,11 +42,13 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
 class FakeDocker(Docker):
     """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
-    An answer may be a function of the environment of the command, or an error to raise.
+    An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, there
+    are no volumes, and any can be made.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        self.answers = dict(answers)
+        volumes = {"volume inspect": failed("no such volume"), "volume create": done()}
+        self.answers = {**answers, **{words: each for words, each in volumes.items() if words not in answers}}
         self._cancelled = 0
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []

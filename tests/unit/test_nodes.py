@@ -152,8 +152,7 @@ def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
-    usual = {"context show": done("desktop\n"), "volume inspect": failed("no such volume"), "volume create": done()}
-    docker = FakeDocker({**usual, **answers})
+    docker = FakeDocker({"context show": done("desktop\n"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return Nodes(docker, folder, environment, PLAN), docker
 
