@@ -354,7 +354,8 @@ tags = ["example.com/web"]
 """,
         ),
         Code.BAD_NAME: Explanation(
-            text="A name has characters that no name of its kind may have.",
+            text="A name has characters that no name of its kind may have, or begins with `-` as an option of a "
+            "command does.",
             wrong="""
 [targets."web 2.0"]
 tags = ["example.com/web"]
