@@ -354,7 +354,8 @@ tags = ["example.com/web"]
 """,
         ),
         Code.BAD_NAME: Explanation(
-            text="A name has characters that no name of its kind may have.",
+            text="A name has characters that no name of its kind may have, or begins with `-` as an option of a "
+            "command does.",
             wrong="""
 [targets."web 2.0"]
 tags = ["example.com/web"]
@@ -1285,7 +1286,8 @@ push = true
 """,
         ),
         Code.TAG_TWICE: Explanation(
-            text="Two targets push one tag: what the last of them pushed would stay.",
+            text="Two targets push the same tag, so the second push would replace the first. "
+            "A run that builds only one of them is allowed.",
             wrong="""
 [targets.web]
 tags = ["web"]

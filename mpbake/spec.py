@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from mpbake.errors import KeyPath
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 MARKER = re.compile(r"\{\{|\{%|\{#")
 """What makes a string a template."""
 

@@ -72,6 +72,8 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
         action = todo.get(MADE[node.driver])
         if action in {Action.CREATE, Action.REPLACE}:
             keeper.fetch(node, boot)
+        if action is Action.CREATE:
+            keeper.prepare(node)
         if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
             _remove_idle(node, keeper)
         elif made is not None and made.status == PAUSED:

@@ -6,13 +6,14 @@ import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from mpbake.buildkit.booting import PullProgress
 from mpbake.buildkit.causes import docker_command, is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable, what
 from mpbake.errors import NoImage, Unreachable
-from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
+from mpbake.lifecycle import MARK, VOLUME_LABEL, CacheRemoval, Made, check_volume, container_of, own, volume_of
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 from mpbake.text import duration, one_line, without_colour
@@ -69,11 +70,13 @@ class Containers:
 
         buildx would try for 20 seconds, and then say no more than that.
         """
-        scheme, _, name = node.endpoint.partition("://")
+        scheme, _, rest = node.endpoint.partition("://")
         if scheme != "docker-container":
             return
-        status = "{{.State.Status}}"
-        found = self.docker.run(["container", "inspect", "--format", status, name], timeout=INSPECT_TIMEOUT)
+        name, _, query = rest.partition("?")
+        command = ["container", "inspect", "--format", "{{.State.Status}}", "--", name]
+        context = dict(parse_qsl(query)).get("context", "")
+        found = self.docker.run(command, endpoint=context, timeout=INSPECT_TIMEOUT)
         said = found.stdout.strip()
         if found.returncode and "no such container" not in found.stderr.lower():
             raise unreachable(node, found)
@@ -131,12 +134,41 @@ class Containers:
             self.stop(node, made)
         self._must(node, "container", "rm", "--force", made.id)
 
-    def forget_cache(self, node: Node) -> bool:
-        """Remove the volume with the cache of `node`; whether there was one."""
-        found = self._run(node, "volume", "rm", volume_of(node))
-        if found.returncode and "no such volume" not in found.stderr.lower():
-            raise unreachable(node, found)
-        return not found.returncode
+    def check_new(self, node: Node) -> None:
+        """Check that `node`, which has no container, can have one with a cache of mpbake's own.
+
+        Raises UsageError when the volume is somebody else's, Unreachable.
+        """
+        check_volume(node, self._labels_of_volume(node))
+
+    def prepare(self, node: Node) -> None:
+        """Make the volume for the cache of a new container, with mpbake's label. Raises as `check_new` does.
+
+        docker would make it without a label when it creates the container, and nobody could tell whose it is.
+        """
+        labels = self._labels_of_volume(node)
+        check_volume(node, labels)
+        if labels is None:
+            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_of(node))
+
+    def forget_cache(self, node: Node) -> CacheRemoval:
+        """Remove the volume with the cache of `node`, if mpbake made it."""
+        labels = self._labels_of_volume(node)
+        if labels is None:
+            return CacheRemoval.NOTHING
+        if VOLUME_LABEL not in labels:
+            return CacheRemoval.FOREIGN
+        self._must(node, "volume", "rm", volume_of(node))
+        return CacheRemoval.REMOVED
+
+    def _labels_of_volume(self, node: Node) -> dict[str, str] | None:
+        """The labels of the volume for the cache of `node`; None when there is no volume. Raises Unreachable."""
+        found = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", volume_of(node))
+        if not found.returncode:
+            return dict(json.loads(found.stdout) or {})
+        if "no such volume" in found.stderr.lower():
+            return None
+        raise unreachable(node, found)
 
     def last_words(self, node: Node) -> str:
         """The end of its log, as far as it can be had."""

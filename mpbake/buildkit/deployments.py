@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.causes import explain, last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import MayBeUsed, Unreachable
-from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of, own
+from mpbake.lifecycle import CacheRemoval, Made, annotated_mark, holds_claim, namespace_of, own
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
@@ -87,9 +87,15 @@ class Deployments:
             return False
         return bool(pods) and all(map(_is_starting, pods))
 
-    def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does
+    def check_new(self, node: Node) -> None:
+        """Nothing: the cache of a new Deployment is made with its pods, or with its claim."""
+
+    def prepare(self, node: Node) -> None:
+        """Nothing, as `check_new`."""
+
+    def forget_cache(self, node: Node) -> CacheRemoval:  # noqa: ARG002 - as the keeper of containers does
         """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
-        return False
+        return CacheRemoval.NOTHING
 
     def last_words(self, node: Node) -> str:
         """What keeps its pods from running, else the end of their log, as far as it can be had."""

@@ -204,6 +204,7 @@ class Nodes:
             made = reached(self._contexts, keeper, node)
             if made is None:
                 keeper.fetch(node, boot)
+                keeper.prepare(node)
             unnoted = () if made else self._records.add(node.builder, [node], self._plan)
             ready = start(self._instances, keeper, self._instances.written(node), boot)
         return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))

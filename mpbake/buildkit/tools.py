@@ -106,15 +106,18 @@ def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now
 def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | None:
     """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
 
-    Raises UsageError when it is somebody else's, Unreachable.
+    Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
     """
     is_new = contexts.ensure(node)
     try:
-        return keeper.own(node)
+        made = keeper.own(node)
+        if made is None:
+            keeper.check_new(node)
     except MpbakeError:
         if is_new:
             contexts.remove(node)
         raise
+    return made
 
 
 def start(instances: Instances, keeper: Keeper, instance: Ready, boot: Boot) -> Ready:

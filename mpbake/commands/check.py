@@ -60,9 +60,9 @@ def _diagnostics(document: Document, found: Attempt, world: World) -> tuple[Diag
     """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
     if found.problems:
         later = (document.diagnose(each) for each in _problems_of(found.sound, found.plan.root, world))
-        return in_order((*found.problems, *later))
+        return in_order((*found.problems, *found.clashes, *later))
     problems = (document.diagnose(each) for each in _problems(found.plan, world))
-    return in_order((*problems, *warnings_of(document, found.plan)))
+    return in_order((*found.clashes, *problems, *warnings_of(document, found.plan)))
 
 
 def _problems(plan: Plan, world: World) -> Iterator[Problem]:

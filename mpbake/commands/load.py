@@ -19,7 +19,17 @@ from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
 from mpbake.platforms import check_platform, is_known, parse_platform
-from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
+from mpbake.resolve import (
+    Attempt,
+    Inputs,
+    Overrides,
+    attempt,
+    given_secrets,
+    left_out,
+    parse_settings,
+    pushed_twice,
+    select,
+)
 from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
@@ -191,6 +201,12 @@ def placed(
         else place(target, facts, chosen.only.get(target, ()))
         for target in chosen.targets
     }
+
+
+def check_tags(document: Document, chosen: Selection) -> None:
+    """Check that no two of the `chosen` targets push the same tag. Raises PlanError."""
+    if problems := tuple(document.diagnose(each) for each in pushed_twice(chosen.targets)):
+        raise PlanError(problems)
 
 
 def check_placements(document: Document, chosen: Selection, placements: Iterable[Placement]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
 from mpbake.commands.bases import foreign_bases
-from mpbake.commands.load import check_placements, graph_of, load, placed, selected
+from mpbake.commands.load import check_placements, check_tags, graph_of, load, placed, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_files, unset_variables
 from mpbake.commands.signals import stoppable, stopped_by_signals
@@ -55,6 +55,7 @@ def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
     chosen = selected(plan, options)
+    check_tags(document, chosen)
     check_files(document, chosen, world.environment, world.now())
     metadata = metadata_file(options, world)
     repeat, hide = partial(repeat_command, options), world.hiding.hide

@@ -43,13 +43,13 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
 class FakeDocker(Docker):
     """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
-    An answer may be a function of the environment of the command, or an error to raise. The engine has every image
-    unless `answers` says otherwise.
+    An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, the
+    engine has every image and no volumes, and any volume can be made.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        self.answers = {**answers}
-        self.answers.setdefault("image inspect", done())
+        usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
+        self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
         self._cancelled = 0
         self.hide = str
         self.commands: list[str] = []

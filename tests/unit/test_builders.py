@@ -61,7 +61,7 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     assert said[0] == "ci/local: made anew with its cache, and answers"
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
-    assert not [each for each in engine.commands if each.startswith("volume")], "its cache stays"
+    assert not [each for each in engine.commands if each.startswith("volume rm")], "its cache stays"
 
 
 @pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])
@@ -249,3 +249,27 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     engine.kept = True
     assert len(remove(site, far, keep_state=False)) == 1, "another machine may have made it"
     assert said == ["ci/local: docker context mpbake-ci-local removed"]
+
+
+def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.volume = {}
+    told, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+            """)
+    ]
+    assert "? node ci/local: whether it is as declared is not known" in told
+    assert not engine.made
+    assert engine.volume == {}
+
+
+def test_the_volume_of_a_new_container_is_marked(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    assert engine.volume == {"mpbake-node": "ci/local"}
+    engine.made = ""
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [], "somebody has removed the container; its volume is mpbake's"

@@ -10,7 +10,7 @@ import pytest
 from mpbake.buildkit.booting import Boot
 from mpbake.buildkit.containers import Containers
 from mpbake.errors import NoImage, Unreachable
-from mpbake.lifecycle import Made, container_of, volume_of
+from mpbake.lifecycle import CacheRemoval, Made, container_of, volume_of
 from mpbake.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -64,11 +64,11 @@ def test_nobody_answers() -> None:
 
 
 def test_an_end_in_order() -> None:
-    this, docker = containers(container=done(), volume=failed("Error: no such volume: x"))
+    this, docker = containers(container=done(), volume_inspect=done('{"mpbake-node": "ci/local"}'), volume_rm=done())
     this.remove(NODE, FOUND)
     this.remove(NODE, replace(FOUND, status="exited"))
     this.remove(NODE, replace(FOUND, status="paused"))
-    this.forget_cache(NODE)
+    assert this.forget_cache(NODE) is CacheRemoval.REMOVED
     assert docker.commands == [
         "container stop c0ffee",
         "container rm --force c0ffee",
@@ -76,8 +76,30 @@ def test_an_end_in_order() -> None:
         "container unpause c0ffee",
         "container stop c0ffee",
         "container rm --force c0ffee",
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
         "volume rm buildx_buildkit_ci-local_state",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "removal"),
+    [
+        (failed("Error response from daemon: get x: no such volume"), CacheRemoval.NOTHING),
+        (done("null\n"), CacheRemoval.FOREIGN),
+        (done('{"com.docker.volume.anonymous":""}\n'), CacheRemoval.FOREIGN),
+    ],
+)
+def test_a_volume_that_somebody_else_made_is_not_removed(answer: Completed, removal: CacheRemoval) -> None:
+    this, docker = containers(volume_inspect=answer)
+    assert this.forget_cache(NODE) is removal
+    assert len(docker.commands) == 1
+
+
+def test_an_engine_that_does_not_tell_of_its_volumes() -> None:
+    this, _ = containers(volume_inspect=failed("no route to host"))
+    for ask in (this.check_new, this.prepare, this.forget_cache):
+        with pytest.raises(Unreachable):
+            ask(NODE)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +198,21 @@ def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
         assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
     else:
         this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} bk"]
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
     this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
     assert len(docker.commands) == 1
+
+
+def test_a_remote_node_in_a_container_of_another_context() -> None:
+    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk?context=far")
+    this, docker = containers(container_inspect=done("running\n"))
+    this.check_endpoint(node)
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
+    assert [each["endpoint"] for each in docker.settings] == ["far"]
+
+
+def test_an_image_is_no_option() -> None:
+    this, docker = containers(image_inspect=failed("No such image"), pull=failed("invalid reference format"))
+    with pytest.raises(Unreachable):
+        this.fetch(replace(NODE, options=(("image", "--all-tags"),)), Boot.of(NODE))
+    assert docker.commands == ["image inspect -- --all-tags", "pull -- --all-tags"]

@@ -154,7 +154,7 @@ def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
-    docker = FakeDocker({**answers, "context show": answers.get("context show", done("desktop\n"))})
+    docker = FakeDocker({"context show": done("desktop\n"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return Nodes(docker, folder, environment, PLAN), docker
 
@@ -368,8 +368,13 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         },
     )
     assert nodes.ready(CONTAINER).note == "created"
-    inspect, image, context, create, bootstrap = docker.commands
+    inspect, looked, image, *volume, context, create, bootstrap = docker.commands
     assert image == "image inspect -- moby/buildkit:v1"
+    assert [looked, *volume] == [
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
+        "volume create --label mpbake-node=ci/Local buildx_buildkit_ci-local_state",
+    ]
     assert context == "context show"
     assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
@@ -377,7 +382,7 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[3:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [each["environment"] for each in docker.settings[6:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
     assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
 
@@ -453,6 +458,24 @@ def test_an_image_that_cannot_be_pulled_leaves_nothing_behind(tmp_path: Path) ->
         nodes.ready(CONTAINER)
     assert docker.commands[-1] == "pull -- moby/buildkit:v1"
     assert not (tmp_path / "state").exists(), "nothing was made"
+
+
+@pytest.mark.parametrize(("labels", "foreign"), [("null", True), ('{"a": "b"}', True), ('{"mpbake-node": "x"}', False)])
+def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: str, *, foreign: bool) -> None:
+    missing = failed("Error: No such container: x")
+    answers = {"container inspect": missing, "volume inspect": done(labels), "buildx": done(INSPECTED)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    if foreign:
+        with pytest.raises(UsageError) as caught:
+            nodes.ready(CONTAINER)
+        assert str(caught.value) == text("""
+            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+            """)
+    else:
+        assert nodes.ready(CONTAINER).note == "created"
+    assert not [each for each in docker.commands if each.startswith(("volume create", "volume rm"))]
+    assert any(each.startswith("buildx") for each in docker.commands) is not foreign
 
 
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
