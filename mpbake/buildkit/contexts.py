@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.engine import no_engine
 from mpbake.errors import Unreachable, UsageError
 from mpbake.lifecycle import context_of
 from mpbake.references import format_fields
 from mpbake.text import without_colour
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.buildkit.docker import Docker
     from mpbake.plan import Node, Tls
 
@@ -41,7 +44,7 @@ class Contexts:
         if not found:
             return False
         _must_be_ours(node, found)
-        return found["Endpoints"]["docker"]["Host"] == node.endpoint and _material(found) == _contents(node.tls)
+        return host_of(found) == node.endpoint and certificates_of(found) == _contents(node.tls)
 
     def has(self, name: str) -> bool:
         """Whether there is a context of this name."""
@@ -73,11 +76,37 @@ class Contexts:
 
     def _find(self, name: str) -> dict[str, Any]:
         """What docker knows of the context; nothing when there is none."""
-        found = self.docker.run(["context", "inspect", name], timeout=_TIMEOUT) if name else None
-        if found is None or found.returncode:
-            return {}
-        (context,) = json.loads(found.stdout)
-        return dict(context)
+        return (inspect_context(self.docker, name) if name else None) or {}
+
+
+def inspect_context(docker: Docker, name: str) -> dict[str, Any] | None:
+    """Return what docker keeps of a context; None when it does not exist."""
+    found = docker.run(["context", "inspect", name], timeout=_TIMEOUT)
+    return None if found.returncode else _single(found.stdout)
+
+
+def inspect_context_in_use(docker: Docker) -> dict[str, Any]:
+    """Return what docker keeps of the context in use. Raises Unreachable when that does not exist."""
+    found = docker.run(["context", "inspect"], timeout=_TIMEOUT)
+    if found.returncode:
+        raise no_engine(found.stderr)
+    return _single(found.stdout)
+
+
+def _single(stdout: str) -> dict[str, Any]:
+    (context,) = json.loads(stdout)
+    return dict(context)
+
+
+def host_of(context: Mapping[str, Any]) -> str:
+    """Return the URL of the engine that a context leads to; docker has replaced a short form of DOCKER_HOST by it."""
+    return str(context["Endpoints"].get("docker", {}).get("Host", ""))
+
+
+def certificates_of(context: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the certificates that docker keeps for a context, by name."""
+    folder = Path(context["Storage"]["TLSPath"], "docker")
+    return {name: (folder / f"{name}.pem").read_bytes() for name in _FILES if (folder / f"{name}.pem").is_file()}
 
 
 def _must_be_ours(node: Node, found: dict[str, Any]) -> None:
@@ -95,9 +124,3 @@ def _endpoint(node: Node) -> str:
 
 def _contents(tls: Tls) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in tls.files.items()}
-
-
-def _material(found: dict[str, Any]) -> dict[str, bytes]:
-    """What docker keeps of the certificates, by name."""
-    folder = Path(found["Storage"]["TLSPath"], "docker")
-    return {name: (folder / f"{name}.pem").read_bytes() for name in _FILES if (folder / f"{name}.pem").is_file()}

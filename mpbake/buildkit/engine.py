@@ -1,4 +1,4 @@
-"""The Docker engine in use: what it can do, and what it is called."""
+"""The Docker engine in use: what it can do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from mpbake.placement import EngineFacts
 from mpbake.platforms import parse_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mpbake.buildkit.docker import Docker
 
 _TIMEOUT = 30.0
@@ -64,16 +62,6 @@ def _complaint(stdout: str, stderr: str) -> str:
     except (ValueError, AttributeError):
         errors = None
     return str(errors[0]) if isinstance(errors, list) and errors else stderr
-
-
-def current_context(docker: Docker, environment: Mapping[str, str]) -> str:
-    """The docker context in use, which names the engine's own builder too. Raises Unreachable."""
-    if environment.get("DOCKER_HOST"):
-        return "default"
-    found = docker.run(["context", "show"], timeout=_TIMEOUT)
-    if found.returncode:
-        raise no_engine(found.stderr)
-    return found.stdout.strip()
 
 
 def no_engine(said: str) -> Unreachable:

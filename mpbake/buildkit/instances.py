@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import stat
-import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from mpbake.buildkit.booting import BootProgress
 from mpbake.buildkit.causes import explain, is_refused
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.declaration import create_arguments, declare
-from mpbake.buildkit.engine import current_context
+from mpbake.buildkit.endpoints import Endpoints
 from mpbake.buildkit.environment import workflow_variables
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable, UsageError
@@ -83,13 +82,12 @@ class Instances:
         self._docker = docker
         self._folder = folder
         self._environment = environment
-        self._current = ""
-        self._asking = threading.Lock()
+        self.endpoints = Endpoints(docker, environment)
         self._ours: set[Path] = set()
 
     def engine(self, node: Node) -> Ready:
         """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout."""
-        builder = node.endpoint or self._context()
+        builder = node.endpoint or self.endpoints.context_in_use()
         ready = Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
@@ -187,31 +185,29 @@ class Instances:
         return ready
 
     def endpoint(self, node: Node) -> str:
-        """What buildx is told as the endpoint; the engine in use by name or URL, not to follow the user elsewhere.
+        """Return the endpoint of `node` for buildx; empty for kubernetes, which has none. Raises Unreachable.
 
-        Empty for kubernetes, which has none.
+        The engine in use is named by its docker context or URL, so that an instance never follows the user elsewhere.
         """
         if node.driver is Driver.KUBERNETES:
             return ""
-        return engine_of(node) or self._environment.get("DOCKER_HOST") or self._context()
-
-    def _context(self) -> str:
-        """The docker context in use, asked for once."""
-        with self._asking:
-            self._current = self._current or current_context(self._docker, self._environment)
-        return self._current
+        return engine_of(node) or self.endpoints.in_use()
 
     def _is_right(self, ready: Ready, endpoint: str) -> bool:
         """Whether the instance on disk says just what the plan says, to buildx too; it may have come with a checkout.
 
         Go takes `endpoint` for `Endpoint`, and puts together what is said twice: neither may be there. Of what buildx
-        adds by itself there are flags, and the configuration in words of its own.
+        adds by itself there are flags, and the configuration in words of its own. buildx also replaces the endpoint
+        `default` by its URL, and the user may have changed from a context to DOCKER_HOST: endpoints are compared by the
+        engine that they lead to.
         """
         path = ready.store / "instances" / ready.builder
         try:
             found = json.loads(read_bounded(path, pipe=False, link=False).decode(), object_pairs_hook=_said_once)
             (single,) = found["Nodes"]
             flags, files = list(single["Flags"] or ()), dict(single["Files"] or {})
+            if self.endpoints.same(str(single["Endpoint"]), endpoint):
+                endpoint = single["Endpoint"]
             configured = self._is_configured(ready.node, files)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False

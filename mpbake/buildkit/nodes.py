@@ -128,7 +128,8 @@ class Nodes:
 
         It takes layers that another push still sends for sent, and the registry then refuses the manifest.
         """
-        engine = ready.endpoint or self._environment.get("DOCKER_HOST") or ready.builder
+        address = self._instances.endpoints.address(ready.endpoint)
+        engine = address.url if address else ready.endpoint
         among_us = engine_held(self._environment, engine, cancelled=lambda: self._docker.cancelled)
         with self._lock_of(f"push {ready.endpoint}"), among_us:
             yield

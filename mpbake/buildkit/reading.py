@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.docker import Docker
-from mpbake.buildkit.engine import current_context
+from mpbake.buildkit.endpoints import Endpoints
 from mpbake.buildkit.environment import child_environment
 from mpbake.buildkit.instances import Ready
 from mpbake.buildkit.registry import Registry
@@ -38,7 +38,7 @@ def open_verification(
             through = Ready(
                 node=node,
                 facts=NodeFacts(driver=node.driver),
-                builder=current_context(docker, environment),
+                builder=Endpoints(docker, environment).context_in_use(),
                 store=docker.scratch,
             )
             yield Verification(registry=Registry(docker=docker, through=through))

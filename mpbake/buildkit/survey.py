@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.connection import check_node
@@ -17,8 +17,9 @@ from mpbake.resolve import DEFAULT_BUILDER
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mpbake.buildkit.endpoints import Endpoints
     from mpbake.buildkit.tools import Tools
-    from mpbake.lifecycle import Change
+    from mpbake.lifecycle import Change, EntryNode
     from mpbake.plan import Builder, Node
 
 
@@ -114,9 +115,19 @@ def _entries(tools: Tools, builder: Builder, plan: Path) -> tuple[Entry | None, 
     if found is None:
         return None, declared
     kept = entry_of(found)
+    declared = replace(declared, nodes=_spelled_as_kept(tools.instances.endpoints, declared, kept))
     if kept != declared and not kept.is_ours:
         raise _foreign(builder)
     return kept, declared
+
+
+def _spelled_as_kept(endpoints: Endpoints, declared: Entry, kept: Entry) -> tuple[EntryNode, ...]:
+    """Return the declared nodes, each with the endpoint that the store has for it if that leads to the same engine."""
+    before = {node.name: node.endpoint for node in kept.nodes}
+    return tuple(
+        replace(node, endpoint=before[node.name]) if endpoints.same(before.get(node.name, ""), node.endpoint) else node
+        for node in declared.nodes
+    )
 
 
 def _left_over(tools: Tools, builder: Builder, plan: Path) -> Entry | None:
