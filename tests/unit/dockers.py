@@ -27,6 +27,12 @@ def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Complet
     return Completed(returncode=1, stdout=stdout, stderr=stderr, timed_out=timed_out)
 
 
+def context_in_use(name: str, host: str = "unix:///var/run/docker.sock") -> Completed:
+    """What docker says of the docker context in use, or of any other."""
+    context = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
+    return done(json.dumps([{**context, "Storage": {"TLSPath": "<IN MEMORY>"}}]))
+
+
 def container(*variables: str, status: str = "running", image: str = "", busy: bool = False) -> Completed:
     """What docker says of a container with these environment variables."""
     found = {

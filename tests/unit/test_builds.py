@@ -20,7 +20,7 @@ from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLo
 from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.state import State
 from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
-from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text, piece_of
 from tests.unit.rawjson import log, raw, status, vertex
 
@@ -55,7 +55,7 @@ class Baking(FakeDocker):
 
     def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
         inspected = done("Platforms: linux/amd64\n")
-        super().__init__({"context show": done("x"), "buildx inspect": inspected})
+        super().__init__({"context inspect": context_in_use("x"), "buildx inspect": inspected})
         self.says = says
         self.ends = ends or done()
         self.alive = alive

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.buildkit.engine import Engines, ask_engine, current_context, no_engine
+from mpbake.buildkit.contexts import inspect_context_in_use
+from mpbake.buildkit.engine import Engines, ask_engine, no_engine
 from mpbake.errors import Unreachable
 from mpbake.placement import EngineFacts
 from mpbake.platforms import parse_platform
@@ -100,15 +101,6 @@ def test_an_engine_that_this_user_may_not_use() -> None:
     )
 
 
-def test_the_context_in_use() -> None:
-    docker = FakeDocker({"context show": done("desktop\n")})
-    assert current_context(docker, {}) == "desktop"
-    assert current_context(docker, {"DOCKER_HOST": ""}) == "desktop"
-    assert docker.commands == ["context show"] * 2
-    assert docker.settings[0] == {"endpoint": "", "environment": {}, "timeout": 30.0}
-    assert current_context(FakeDocker({}), {"DOCKER_HOST": "ssh://far"}) == "default"
-
-
 @pytest.mark.parametrize(
     "said",
     [
@@ -117,8 +109,8 @@ def test_the_context_in_use() -> None:
     ],
 )
 def test_a_context_that_is_not_there(said: str) -> None:
-    docker = FakeDocker({"context show": failed(f"{said}\n"), "system info": failed(said)})
-    for ask in (lambda: current_context(docker, {}), lambda: ask_engine(docker)):
+    docker = FakeDocker({"context inspect": failed(f"{said}\n"), "system info": failed(said)})
+    for ask in (lambda: inspect_context_in_use(docker), lambda: ask_engine(docker)):
         with pytest.raises(Unreachable) as caught:
             ask()
         assert str(caught.value) == (

@@ -26,7 +26,7 @@ from mpbake.lifecycle import MARK
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
-from tests.unit.dockers import FakeDocker, container, done, failed
+from tests.unit.dockers import FakeDocker, container, context_in_use, done, failed
 from tests.unit.plans import target_of_text, text
 from tests.unit.tls import Certificates, serving
 
@@ -154,7 +154,7 @@ def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
-    docker = FakeDocker({"context show": done("desktop\n"), **answers})
+    docker = FakeDocker({"context inspect": context_in_use("desktop"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return Nodes(docker, folder, environment, PLAN), docker
 
@@ -173,7 +173,7 @@ def test_the_engines_own_builder(
 ) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)}, environment)
     ready = nodes.ready(node)
-    asked = [] if node.endpoint or environment else ["context show"]
+    asked = [] if node.endpoint or environment else ["context inspect"]
     assert docker.commands == [*asked, f"buildx inspect {builder}"]
     assert docker.settings[-1]["endpoint"] == ready.endpoint == endpoint
     assert ready == Ready(
@@ -257,7 +257,7 @@ def test_an_engine_that_did_not_answer_is_asked_again_for_a_default_node_that_is
 
 
 def test_a_context_that_cannot_be_asked_for(tmp_path: Path) -> None:
-    nodes, _ = nodes_with(tmp_path, {"context show": failed("context is broken")})
+    nodes, _ = nodes_with(tmp_path, {"context inspect": failed("context is broken")})
     with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: context is broken\n"):
         nodes.ready(ENGINE)
 
@@ -297,7 +297,7 @@ def test_a_node_that_failed_is_not_tried_again(tmp_path: Path) -> None:
         with pytest.raises(Unreachable, match="cannot be used: no") as caught:
             nodes.ready(ENGINE)
         errors.append(caught.value)
-    assert docker.commands == ["context show", "buildx inspect desktop"]
+    assert docker.commands == ["context inspect", "buildx inspect desktop"]
     assert errors[0] is errors[1] is errors[2]
     nodes.tidy()  # which has nothing to tidy up there
 
@@ -318,7 +318,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert docker.commands == ["context show", "buildx inspect desktop"]
+    assert docker.commands == ["context inspect", "buildx inspect desktop"]
     assert len(found) == 8
     assert all(each is found[0] for each in found)
 
@@ -375,7 +375,7 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
         "volume create --label mpbake-node=ci/Local buildx_buildkit_ci-local_state",
     ]
-    assert context == "context show"
+    assert context == "context inspect"
     assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
         "buildx create --name ci-local --node ci-local --driver docker-container --driver-opt image=moby/buildkit:v1 "
@@ -846,13 +846,12 @@ def test_the_users_own_defaults_for_containers_hold(tmp_path: Path, variable: st
 
 
 @pytest.mark.parametrize(
-    ("environment", "endpoint"),
-    [({}, "desktop"), ({"DOCKER_HOST": "ssh://far"}, "ssh://far")],
+    ("in_use", "endpoint"),
+    [(context_in_use("desktop"), "desktop"), (context_in_use("default", "ssh://far"), "ssh://far")],
 )
-def test_an_instance_is_bound_to_the_engine_in_use_now(
-    tmp_path: Path, environment: dict[str, str], endpoint: str
-) -> None:
-    nodes, docker = nodes_with(tmp_path, {"container inspect": made_for(), "buildx": done(INSPECTED)}, environment)
+def test_an_instance_is_bound_to_the_engine_in_use_now(tmp_path: Path, in_use: Completed, endpoint: str) -> None:
+    answers = {"context inspect": in_use, "container inspect": made_for(), "buildx": done(INSPECTED)}
+    nodes, docker = nodes_with(tmp_path, answers)
     nodes.ready(CONTAINER)
     (create,) = (command for command in docker.commands if command.startswith("buildx create"))
     assert create.endswith(f" {endpoint}")

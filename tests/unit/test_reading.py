@@ -11,7 +11,7 @@ from mpbake.buildkit import reading
 from mpbake.errors import Unreachable
 from mpbake.expected import expected_of
 from mpbake.platforms import parse_platforms
-from tests.unit.dockers import FakeDocker, done
+from tests.unit.dockers import FakeDocker, context_in_use, done
 from tests.unit.indexes import ONE
 from tests.unit.plans import target_of_text
 
@@ -24,7 +24,7 @@ class Reader(FakeDocker):
     """Made as the real one is."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, hide: Callable[[str], str]) -> None:
-        super().__init__({"context show": done("here\n"), "buildx imagetools": done(json.dumps(ONE))})
+        super().__init__({"context inspect": context_in_use("here"), "buildx imagetools": done(json.dumps(ONE))})
         self.answers["buildx version"] = done(hide("github.com/docker/buildx v0.12.1"))
         self.given = dict(environment)
         self.folder = folder

@@ -23,7 +23,7 @@ from mpbake.platforms import parse_platforms
 from mpbake.references import parse_fields
 from mpbake.state import State
 from mpbake.steps import Outcome, StepResult, StepStatus
-from tests.unit.dockers import Baker, FakeDocker, container, done, failed
+from tests.unit.dockers import Baker, FakeDocker, container, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text
 from tests.unit.indexes import MANY, ONE
 from tests.unit.plans import target_of_text
@@ -78,7 +78,7 @@ def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
     docker = FakeDocker(
         {
             **answers,
-            "context show": done("desktop\n"),
+            "context inspect": context_in_use("desktop"),
             "container inspect": failed("No such container"),
             "buildx create": done(),
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
@@ -221,7 +221,7 @@ class Network(FakeDocker):
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
-        super().__init__({"context show": done("x"), "buildx create": done(), **asked})
+        super().__init__({"context inspect": context_in_use("x"), "buildx create": done(), **asked})
         self.containers = answers
 
     def run(self, arguments: Any, **settings: Any) -> Completed:
@@ -332,7 +332,7 @@ class Listener:
 
 
 ENGINE = {
-    "context show": done("desktop\n"),
+    "context inspect": context_in_use("desktop"),
     "container inspect": failed("No such container"),
     "buildx create": done(),
     "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),

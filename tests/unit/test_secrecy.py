@@ -23,7 +23,7 @@ from mpbake.buildkit.docker import Completed
 from mpbake.commands import run
 from mpbake.hiding import hiding_stream, texts_and_numbers
 from mpbake.options import Options
-from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.plans import text
 from tests.unit.rawjson import log, raw, vertex
 from tests.unit.test_report import Terminal
@@ -204,7 +204,7 @@ class Builds(FakeDocker):
         answers = {
             "buildx version": done("github.com/docker/buildx v0.30.1 x"),
             "system info": done(info),
-            "context show": done("desktop\n"),
+            "context inspect": context_in_use("desktop"),
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*\n"),
             "buildx create": done(),
             "container inspect": failed("No such container"),
