@@ -52,12 +52,12 @@ _NO_IMAGES = (
     ),
     _cause(
         r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
-        r"|HTTP response to HTTPS client)",
+        r"|HTTP response to HTTPS client)|message.:.lookup ",
         "the registry of its image cannot be reached",
         "does the engine reach it, through a proxy or a mirror if need be? Or " + _OTHER_IMAGE,
     ),
     _cause(
-        r"resolve reference|manifest unknown|https?://\S+/v2/|no such image",
+        r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
         "there is no such image",
         _OTHER_IMAGE,
     ),
@@ -66,6 +66,11 @@ _NO_BUILDKIT = _cause(
     r"OCI runtime create failed|executable file not found|exec \S+ failed: no such file",
     "the image is not one of BuildKit",
     'name a BuildKit image with image = "…"; moby/buildkit is the usual one',
+)
+_NO_INIT = _cause(
+    r"lookup init binary",
+    "podman lacks the program that starts a container's processes",
+    "install catatonit on the machine of the engine: sudo apt-get install catatonit",
 )
 _PAUSED = _cause(
     r"container (?P<name>[\w.-]+) is paused",
@@ -265,7 +270,7 @@ def _causes(node: Node) -> tuple[Cause, ...]:
         return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)
     if node.driver is Driver.KUBERNETES:
         return (_REFUSED, *_CLUSTER)
-    images = (_PAUSED, *_NO_IMAGES, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
+    images = (_PAUSED, *_NO_IMAGES, _NO_INIT, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
     return (_REFUSED, *images, *(_FAR if _is_far(node) else _NEAR))
 
 

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import stat
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from mpbake.errors import Unreachable, UsageError
 from mpbake.files import read_bounded
 from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
-from mpbake.placement import NodeFacts
+from mpbake.placement import NodeFacts, default_driver
 from mpbake.plan import Driver
 from mpbake.platforms import reported_platform
 from mpbake.text import duration, one_line
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.errors import MpbakeError
-    from mpbake.plan import Node
+    from mpbake.placement import EngineFacts
+    from mpbake.plan import Node, Target
 
 INSPECT_TIMEOUT = 60.0
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
@@ -83,18 +85,48 @@ class Instances:
         self._folder = folder
         self._environment = environment
         self.endpoints = Endpoints(docker, environment)
+        self._buildkit: bool | None = None
+        self._asking = threading.Lock()
         self._ours: set[Path] = set()
 
     def engine(self, node: Node) -> Ready:
-        """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout."""
+        """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout.
+
+        Raises Unreachable, and UsageError where the engine has no BuildKit.
+        """
+        ready = self._own_builder(node)
+        found, said = self._ask(ready)
+        if _lacks_buildkit(said):
+            raise UsageError(
+                f"node {node.id}: this engine has no BuildKit of its own, as podman has none",
+                hint=f'set driver = "{Driver.DOCKER_CONTAINER}" in its builder: BuildKit then runs in a container',
+            )
+        return replace(ready, facts=self._facts(node, found, said))
+
+    def default_driver(self, targets: Sequence[Target], engine: EngineFacts) -> Driver:
+        """Return the driver of the default builder of `targets` on the `engine` in use, which may have no BuildKit."""
+        driver = default_driver(targets, engine)
+        if driver is Driver.DOCKER and not engine.containerd_store and not self._has_buildkit(targets[0]):
+            return Driver.DOCKER_CONTAINER
+        return driver
+
+    def _has_buildkit(self, target: Target) -> bool:
+        """Ask buildx whether the engine in use has a BuildKit of its own. buildx starts nothing for that."""
+        with self._asking:
+            if self._buildkit is None:
+                node = replace(target.builder.nodes[0], driver=Driver.DOCKER)
+                self._buildkit = not _lacks_buildkit(self._ask(self._own_builder(node))[1])
+            return self._buildkit
+
+    def _own_builder(self, node: Node) -> Ready:
+        """The builder that the engine of `node` has, not yet asked."""
         builder = node.endpoint or self.endpoints.context_in_use()
-        ready = Ready(
+        return Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder="default" if "://" in builder else builder,
             store=self._folder_of(node),
         )
-        return replace(ready, facts=self._inspect(ready))
 
     def written(self, node: Node) -> Ready:
         """The instance of `node` as declared, made anew when it is anything else; the node itself is not asked."""
@@ -297,6 +329,11 @@ class Instances:
         ours = node.driver is Driver.DOCKER_CONTAINER and not node.external
         default = self._user_config() if ours and not declared else None
         return default.read_text(encoding="utf-8", errors="replace") if default else declared
+
+
+def _lacks_buildkit(said: Mapping[str, str]) -> bool:
+    """Whether buildx would build in a container, because the engine has no BuildKit; it names no driver in an error."""
+    return said.get("driver") == Driver.DOCKER_CONTAINER
 
 
 def _slots(said: str) -> int:

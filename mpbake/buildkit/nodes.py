@@ -23,7 +23,6 @@ from mpbake.buildkit.records import Records, records_folder
 from mpbake.buildkit.tools import keeper_of, reached, start
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.lifecycle import keeps_cache, mark_differences
-from mpbake.placement import default_driver
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class Nodes:
 
     def _default_driver(self) -> Driver:
         """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
-        return default_driver(self._of_default, self.engines.facts())
+        return self._instances.default_driver(self._of_default, self.engines.facts())
 
     def ready(self, node: Node, tell: Tell = nobody) -> Ready:
         """Make sure that `node` exists and answers; `tell` hears what is done for that, often.

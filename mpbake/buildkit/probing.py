@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.engine import Engines
 from mpbake.buildkit.inventory import inventory, unusable
 from mpbake.errors import Unreachable
-from mpbake.placement import NodeFacts, default_driver
+from mpbake.placement import NodeFacts
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Build
     """`builder`, with the driver that a run would use where the plan leaves it to the engine. Raises Unreachable."""
     if builder.driver is not Driver.AUTOMATIC:
         return builder
-    driver = default_driver([each for each in targets if each.builder is builder], Engines(tools.docker).facts())
+    own = [target for target in targets if target.builder is builder]
+    driver = tools.instances.default_driver(own, Engines(tools.docker).facts())
     return replace(builder, driver=driver, nodes=tuple(replace(node, driver=driver) for node in builder.nodes))
 
 

@@ -49,7 +49,7 @@ REMOTE = Node(
 
 INSPECTED = """\
 Name:          ci-local
-Driver:        docker-container
+Driver:        docker
 Last Activity: 2026-11-24 13:28:57 +0000 UTC
 
 Nodes:
@@ -75,7 +75,7 @@ GC Policy rule#0:
 def test_what_buildx_says_of_a_node() -> None:
     assert parse_inspect(INSPECTED) == {
         "name": "ci-local",
-        "driver": "docker-container",
+        "driver": "docker",
         "last activity": "2026-11-24 13:28:57 +0000 UTC",
         "nodes": "",
         "endpoint": "unix:///var/run/docker.sock",
@@ -194,24 +194,27 @@ CLASSIC = '{"OSType":"linux","Architecture":"x86_64","DriverStatus":[["Backing F
 
 
 @pytest.mark.parametrize(
-    ("platforms", "status", "driver"),
+    ("platforms", "status", "own", "driver"),
     [
-        ("['linux/amd64']", "", Driver.DOCKER),
-        ("['linux/amd64', 'linux/arm64']", "", Driver.DOCKER_CONTAINER),
-        ("['linux/amd64', 'linux/arm64']", "io.containerd.snapshotter.v1", Driver.DOCKER),
+        ("['linux/amd64']", "", "docker", Driver.DOCKER),
+        ("['linux/amd64']", "", "docker-container", Driver.DOCKER_CONTAINER),
+        ("['linux/amd64', 'linux/arm64']", "", "docker", Driver.DOCKER_CONTAINER),
+        ("['linux/amd64', 'linux/arm64']", "io.containerd.snapshotter.v1", "docker", Driver.DOCKER),
     ],
 )
 def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
-    tmp_path: Path, platforms: str, status: str, driver: Driver
+    tmp_path: Path, platforms: str, status: str, own: str, driver: Driver
 ) -> None:
     answers = {
         "system info": done(CLASSIC.replace("extfs", status)),
         "container inspect": failed("No such container"),
+        "buildx inspect desktop": done(INSPECTED.replace("docker\n", f"{own}\n")),
         "buildx": done(INSPECTED),
     }
     nodes, docker = nodes_with(tmp_path, answers)
-    nodes.settle_default([target_of_text(f"[targets.web]\nplatforms = {platforms}")])
-    assert docker.commands == ["system info --format {{json .}}"]
+    assert nodes.settle_default([target_of_text(f"[targets.web]\nplatforms = {platforms}")]) is driver
+    asks_buildx = ["context inspect", "buildx inspect desktop"] if not status and "arm64" not in platforms else []
+    assert docker.commands == ["system info --format {{json .}}", *asks_buildx]
     assert nodes.ready(AUTOMATIC).node.driver is driver
     assert not (tmp_path / "state").exists(), "it is every plan's: none of them removes it"
     created = [each for each in docker.commands if each.startswith("buildx create")]
@@ -219,6 +222,17 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
         ["buildx create --name default-local --node default-local --driver docker-container"]
         if driver is Driver.DOCKER_CONTAINER
         else []
+    )
+
+
+def test_an_engine_without_buildkit_is_no_node_of_the_driver_docker(tmp_path: Path) -> None:
+    said = "Name:   default\nDriver: docker-container\n\nNodes:\nName:     default\nStatus:   inactive\n"
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(said)})
+    with pytest.raises(UsageError) as caught:
+        nodes.ready(ENGINE)
+    assert str(caught.value) == (
+        "node default/local: this engine has no BuildKit of its own, as podman has none\n"
+        '  = set driver = "docker-container" in its builder: BuildKit then runs in a container'
     )
 
 

@@ -261,7 +261,11 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     settle_default(this.nodes, [target_of_text(PLAN.replace("DRIVER", "docker"))])
     assert this.docker.commands == []
     settle_default(this.nodes, [target_of_text("[targets.web]")])
-    assert this.docker.commands == ["system info --format {{json .}}"]
+    assert this.docker.commands == [
+        "system info --format {{json .}}",
+        "context inspect",
+        "buildx inspect desktop",  # an engine with the classic image store may have no BuildKit
+    ]
 
 
 @pytest.mark.parametrize(
