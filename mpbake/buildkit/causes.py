@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10
 _SSH_SAID = re.compile(r"\bstderr=(.*)", re.DOTALL)
 """docker's own words about ssh end with those of ssh."""
+_SSH_COMMAND = re.compile(r"command \[ssh [^\]]*?-- (?P<host>\S+) docker\b")
+"""How docker tells the ssh command that it ran."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,16 +133,27 @@ _NOT_LET_IN = _cause(
 )
 _NO_CONTEXT = _cause(
     r'context "[^"]*"(: context| is) not found',
-    "there is no such docker context",
-    "name one that there is, or take DOCKER_CONTEXT away: docker context ls",
+    "the docker context in use does not exist",
+    "choose another: docker context use NAME, and unset DOCKER_CONTEXT; docker context ls lists them",
 )
-_NO_ENGINE = "start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info"
+_NO_ADDRESS = _cause(
+    r"invalid (bind address|proto)|unable to parse docker host",
+    "DOCKER_HOST is no address of an engine",
+    "set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it",
+)
+_NO_ENGINE = (
+    "start it (Docker Desktop, or: sudo systemctl start docker), or correct DOCKER_HOST or "
+    "the docker context; try: docker info"
+)
+_IN_USE = (_NOT_LET_IN, _NO_CONTEXT, _NO_ADDRESS)
+"""What is wrong with the way to the engine in use."""
 _NEAR = (
-    _NOT_LET_IN,
+    *_IN_USE,
     _cause(
-        r"cannot connect to the docker daemon|docker daemon running|error during connect",
+        r"cannot connect to the docker daemon|failed to connect to the docker API|docker daemon running"
+        r"|error during connect",
         "",
-        "is the Docker engine running, and may this user use it? try: docker info",
+        _NO_ENGINE,
     ),
 )
 _CLUSTER = (
@@ -234,24 +247,26 @@ def remedy_of_log(node: Node, log: str) -> str:
 def explain(node: Node, said: str) -> tuple[str, str]:
     """What is wrong with `node`, from all that was `said`, and what to do about it."""
     plain = _PROGRESS.sub("", without_colour(said)).strip()
-    words = _words_of_ssh(plain) if _is_far(node) else _last_line(plain)
+    host = _far_host(node, plain)
+    words = _words_of_ssh(plain) if host else _last_line(plain)
     docker = docker_command(node)
-    found = ((each, each.pattern.search(plain)) for each in _causes(node))
+    found = ((each, each.pattern.search(plain)) for each in _causes(node, is_far=bool(host)))
     cause, match = next(((each, match) for each, match in found if match), (None, None))
     if cause is None or match is None:
-        return words, f"try: {docker} version" if _is_far(node) else ""
-    host = one_line(_host(node))
-    message = f"{cause.message.format(host=host)} ({words})" if cause.message else words
-    return message, cause.hint.format(host=host, look=_look_at_pod(node), docker=docker, **match.groupdict())
+        return words, f"try: {docker} version" if host else ""
+    shown = host or one_line(_host(node))
+    message = f"{cause.message.format(host=shown)} ({words})" if cause.message else words
+    return message, cause.hint.format(host=shown, look=_look_at_pod(node), docker=docker, **match.groupdict())
 
 
 def explain_engine(said: str) -> tuple[str, str]:
     """Why the engine in use does not answer, from all that was `said`, and what to do about it."""
     plain = without_colour(said).strip()
-    words = _last_line(plain)
-    for cause in (_NOT_LET_IN, _NO_CONTEXT):
+    host = _ssh_host(plain)
+    words = _words_of_ssh(plain) if host else _last_line(plain)
+    for cause in _FAR if host else _IN_USE:
         if cause.pattern.search(plain):
-            return f"{cause.message} ({words})", cause.hint
+            return f"{cause.message.format(host=host)} ({words})", cause.hint.format(host=host)
     return f"the Docker engine does not answer: {words or 'it says nothing'}", _NO_ENGINE
 
 
@@ -261,7 +276,7 @@ def last_words(heading: str, words: str) -> str:
     return f"{heading}:\n  {said}" if said else ""
 
 
-def _causes(node: Node) -> tuple[Cause, ...]:
+def _causes(node: Node, *, is_far: bool) -> tuple[Cause, ...]:
     if node.endpoint.startswith("kube-pod://"):
         return (_POD,)
     if node.driver is Driver.EXTERNAL or node.missing:
@@ -271,11 +286,25 @@ def _causes(node: Node) -> tuple[Cause, ...]:
     if node.driver is Driver.KUBERNETES:
         return (_REFUSED, *_CLUSTER)
     images = (_PAUSED, *_NO_IMAGES, _NO_INIT, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
-    return (_REFUSED, *images, *(_FAR if _is_far(node) else _NEAR))
+    return (_REFUSED, *images, *(_FAR if is_far else _NEAR))
 
 
 def _is_far(node: Node) -> bool:
     return node.endpoint.startswith("ssh://")
+
+
+def _far_host(node: Node, said: str) -> str:
+    """The machine behind ssh on which the engine of `node` is; empty for any other engine.
+
+    Where the engine in use is behind ssh, or that of a docker context, only docker's words tell.
+    """
+    return one_line(_host(node)) if _is_far(node) else _ssh_host(said)
+
+
+def _ssh_host(said: str) -> str:
+    """The machine to which docker says that it connected by ssh; empty where it does not."""
+    found = _SSH_COMMAND.search(said)
+    return one_line(found["host"]) if found else ""
 
 
 def _host(node: Node) -> str:

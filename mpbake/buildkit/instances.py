@@ -11,8 +11,10 @@ import json
 import re
 import shutil
 import stat
+import tempfile
 import threading
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.booting import BootProgress
@@ -33,7 +35,6 @@ from mpbake.text import duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
@@ -94,7 +95,7 @@ class Instances:
 
         Raises Unreachable, and UsageError where the engine has no BuildKit.
         """
-        ready = self._own_builder(node)
+        ready = self._own_builder(node, self._folder_of(node))
         found, said = self._ask(ready)
         if _lacks_buildkit(said):
             raise UsageError(
@@ -115,17 +116,19 @@ class Instances:
         with self._asking:
             if self._buildkit is None:
                 node = replace(target.builder.nodes[0], driver=Driver.DOCKER)
-                self._buildkit = not _lacks_buildkit(self._ask(self._own_builder(node))[1])
+                with tempfile.TemporaryDirectory(prefix="mpb") as folder:
+                    said = self._ask(self._own_builder(node, Path(folder)))[1]
+                self._buildkit = not _lacks_buildkit(said)
             return self._buildkit
 
-    def _own_builder(self, node: Node) -> Ready:
+    def _own_builder(self, node: Node, store: Path) -> Ready:
         """The builder that the engine of `node` has, not yet asked."""
         builder = node.endpoint or self.endpoints.context_in_use()
         return Ready(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder="default" if "://" in builder else builder,
-            store=self._folder_of(node),
+            store=store,
         )
 
     def written(self, node: Node) -> Ready:

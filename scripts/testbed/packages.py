@@ -18,29 +18,38 @@ if TYPE_CHECKING:
 
 # For each tool the packages that may hold it, in the names of the newest Debian first.
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "catatonit": ("catatonit",),
     "containerd": ("containerd",),
     "docker": ("docker-cli", "docker.io"),
     "docker-buildx": ("docker-buildx",),
     "docker-registry": ("docker-registry",),
     "dockerd": ("docker.io",),
+    "dockerd-rootless.sh": ("docker.io",),
     "ip": ("iproute2",),
     "kubectl": ("kubectl", "kubernetes-client"),
     "mount": ("mount",),
+    "newuidmap": ("uidmap",),
+    "podman": ("podman",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-arm": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-x86_64": ("qemu-user-binfmt", "qemu-user-static"),
+    "rootlesskit": ("rootlesskit",),
+    "setpriv": ("util-linux",),
+    "slirp4netns": ("slirp4netns",),
     "ssh": ("openssh-client",),
     "ssh-keygen": ("openssh-client",),
     "sshd": ("openssh-server",),
+    "unshare": ("util-linux",),
 }
 # Debian starts these at once, and at every boot: not on a machine that has an init system to do so.
-_BRING_A_SERVICE = frozenset({"docker-registry", "sshd"})
+_BRING_A_SERVICE = frozenset({"docker-registry", "podman", "sshd"})
 _PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 )
+_DOCKERS_SCRIPTS = "/usr/share/docker.io/contrib"
 _APT_TIMEOUT = 600
 
 
@@ -51,7 +60,7 @@ def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
     if name.startswith("qemu-"):
         found = Path(f"/usr/lib/binfmt.d/{name}.conf")
         return str(found) if found.exists() else None
-    return find_tool(name, environ.get("PATH", ""))
+    return find_tool(name, f"{environ.get('PATH', '')}:{_DOCKERS_SCRIPTS}")
 
 
 def ensure_tools(place: Place, *names: str) -> None:

@@ -20,6 +20,7 @@ from testbed.errors import TestbedError
 from testbed.images import base_packages, ensure_node_image, node_image, push_base_image
 from testbed.kubernetes.cluster import Cluster
 from testbed.nodes import mtls_node, unix_node
+from testbed.other_engines import start_podman, start_rootless
 from testbed.place import Place
 from testbed.registry import ProcessRegistry, find_registry
 from testbed.sshd import SshNode
@@ -170,6 +171,16 @@ class Testbed:
         """A second engine, of the testbed's own, that has the classic image store."""
         with self._locked():
             return start_engine(self.place, "classic")
+
+    def rootless_engine(self) -> str:
+        """The DOCKER_HOST of rootless Docker, started; it has a store and a network of its own."""
+        with self._locked():
+            return start_rootless(self.place, int(self.registry.host.rpartition(":")[2]))
+
+    def podman(self) -> str:
+        """The DOCKER_HOST of podman's service, started."""
+        with self._locked():
+            return start_podman(self.place, self.registry.host)
 
     def password_registry(self) -> ProcessRegistry:
         """A second registry, started, that answers 401 to whoever does not log in as USER, PASSWORD."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.causes import explain, is_no_buildkit, is_refused, is_silent, ssh_command
+from mpbake.buildkit.causes import explain, explain_engine, is_no_buildkit, is_refused, is_silent, ssh_command
 from mpbake.plan import Driver, Node
 
 FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")
@@ -214,4 +214,46 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     assert explain(node, 'ERROR: no builder "team" found\n') == (
         'no builder "team" found',
         "name it as docker buildx ls does; without external = true, mpbake makes one",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        (
+            DOCKER.format(code=255, said="ssh: Could not resolve hostname far: Name or service not known"),
+            "there is no host far (ssh: Could not resolve hostname far: Name or service not known)",
+            "is its name right, and known to this machine or to ~/.ssh/config?",
+        ),
+        (
+            'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /x: no',
+            (
+                "the docker context in use does not exist (Failed to initialize: unable to resolve docker endpoint: "
+                'context "x": context not found: open /x: no)'
+            ),
+            "choose another: docker context use NAME, and unset DOCKER_CONTEXT; docker context ls lists them",
+        ),
+        (
+            "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: foo://bar",
+            (
+                "DOCKER_HOST is no address of an engine (Failed to initialize: unable to resolve docker endpoint: "
+                "invalid bind address format: foo://bar)"
+            ),
+            "set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it",
+        ),
+    ],
+    ids=["ssh", "context", "address"],
+)
+def test_the_way_to_the_engine_in_use_is_wrong(said: str, message: str, hint: str) -> None:
+    assert explain(HERE, said) == explain_engine(said) == (message, hint)
+
+
+def test_podman_needs_a_program_that_starts_processes() -> None:
+    said = (
+        'Error response from daemon: container create: lookup init binary: exec: "catatonit": executable file not '
+        "found in $PATH"
+    )
+    assert explain(HERE, said) == (
+        f"podman lacks the program that starts a container's processes ({said})",
+        "install catatonit on the machine of the engine: sudo apt-get install catatonit",
     )

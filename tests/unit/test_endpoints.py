@@ -54,7 +54,9 @@ def test_docker_host_defines_the_default_context() -> None:
 
 
 def test_a_context_in_use_that_does_not_exist() -> None:
-    with pytest.raises(Unreachable, match=r'^there is no such docker context \(context "x": context not found'):
+    with pytest.raises(
+        Unreachable, match=r'^the docker context in use does not exist \(context "x": context not found'
+    ):
         endpoints(used=failed('context "x": context not found: open meta.json')).in_use()
 
 

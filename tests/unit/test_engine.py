@@ -17,7 +17,10 @@ from tests.unit.dockers import FakeDocker, done, failed
 if TYPE_CHECKING:
     from mpbake.buildkit.docker import Completed
 
-HINT = "  = start it (Docker Desktop, or: sudo systemctl start docker), or set DOCKER_HOST; try: docker info"
+HINT = (
+    "  = start it (Docker Desktop, or: sudo systemctl start docker), or correct DOCKER_HOST or "
+    "the docker context; try: docker info"
+)
 
 
 def info(**changes: Any) -> str:
@@ -114,8 +117,8 @@ def test_a_context_that_is_not_there(said: str) -> None:
         with pytest.raises(Unreachable) as caught:
             ask()
         assert str(caught.value) == (
-            f"there is no such docker context ({said})\n"
-            "  = name one that there is, or take DOCKER_CONTEXT away: docker context ls"
+            f"the docker context in use does not exist ({said})\n"
+            "  = choose another: docker context use NAME, and unset DOCKER_CONTEXT; docker context ls lists them"
         )
 
 

@@ -120,7 +120,10 @@ NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be
         (
             CONTAINER,
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
-            "is the Docker engine running, and may this user use it? try: docker info",
+            (
+                "start it (Docker Desktop, or: sudo systemctl start docker), or correct DOCKER_HOST or "
+                "the docker context; try: docker info"
+            ),
         ),
         (
             REMOTE,
