@@ -389,11 +389,14 @@ def init(**given: Any) -> None:
     _call("init", given)
 
 
-@cli.command()
+@cli.command(short_help="Print targets as resolved, in the words of the plan.")
 @_with(_NAMES, *_CHANGES, *_COMMON)
 @_option("--origin", is_flag=True, help="Say of each value where it was written.")
 def show(**given: Any) -> None:
-    """Print targets as resolved, in the words of the plan."""
+    """Print targets as resolved, in the words of the plan.
+
+    Paths count from the folder of the plan. Those that the plan gives as absolute stay absolute.
+    """
     _call("show", given)
 
 
@@ -401,7 +404,10 @@ def show(**given: Any) -> None:
 @_with(_NAMES, *_CHANGES, *_COMMON)
 @click.option("--format", type=click.Choice(["bake"]), default="bake", help="For docker buildx bake, as JSON.")
 def export(**given: Any) -> None:
-    """Print resolved targets for another tool; without a name, all of them."""
+    """Print resolved targets for another tool; without a name, all of them.
+
+    Run bake in the folder of the plan, where its relative paths count from: mpbake export | docker buildx bake -f -
+    """
     _call("export", given)
 
 

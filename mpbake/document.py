@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, reduce
 from itertools import takewhile
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,6 @@ from mpbake.text import LONGEST_MESSAGE, closest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from mpbake.errors import KeyPath
     from mpbake.spec import Problem
@@ -94,12 +95,14 @@ def concealed(place: Location, hide: Callable[[str], str]) -> Location:
 class Document:
     """The files of a plan; what a later one says wins over what an earlier one says under the same key.
 
-    `main` is the file whose folder is the plan's; `settings` are the values of `--set`, as given.
+    `main` is the file whose folder is the plan's; `settings` are the values of `--set`, as given. With `relative`,
+    paths count from the plan's folder, for a text that stands there; otherwise they are absolute.
     """
 
     main: Source
     sources: tuple[Source, ...]
     settings: tuple[str, ...] = field(default=())
+    relative: bool = False
 
     @property
     def path(self) -> Path:
@@ -120,7 +123,16 @@ class Document:
 
     def folder(self, key: KeyPath) -> Path:
         """The folder from which a path at `key` counts: that of the file which states it."""
-        return self._owner(key).path.parent
+        return self._shown(self._owner(key).path.parent)
+
+    @property
+    def context(self) -> Path:
+        """The context of a target that states none: the plan's folder."""
+        return self._shown(self.root)
+
+    def _shown(self, folder: Path) -> Path:
+        """Return a folder as the paths of targets begin with it."""
+        return Path(os.path.relpath(folder, self.root)) if self.relative else folder
 
     def stated(self, key: KeyPath) -> KeyPath:
         """As much of the key of an attribute, or of an entry of one, as is written; nothing when it is not.

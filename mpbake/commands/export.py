@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(options: Options, world: World) -> int:
     """Print a bake file of the targets that `options.names` mean, or of all; what is lost is told on standard error."""
-    _, plan = load(options, world)
+    _, plan = load(options, world, relative=True)
     targets = select(plan, options.names) if options.names else tuple(plan.targets.values())
     check_platforms(targets, options)
     for loss in losses(targets):

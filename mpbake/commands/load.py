@@ -51,19 +51,23 @@ _MOST_TOLD = 12
 
 
 @no_garbage()
-def load(options: Options, world: World) -> tuple[Document, Plan]:
-    """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError."""
-    document, found = load_what_can_be(options, world)
+def load(options: Options, world: World, *, relative: bool = False) -> tuple[Document, Plan]:
+    """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError.
+
+    With `relative`, relative paths of targets stay so, and count from the plan's folder.
+    """
+    document, found = load_what_can_be(options, world, relative=relative)
     return document, found.settled()
 
 
 @no_garbage()
-def load_what_can_be(options: Options, world: World) -> tuple[Document, Attempt]:
+def load_what_can_be(options: Options, world: World, *, relative: bool = False) -> tuple[Document, Attempt]:
     """The same, as far as the plan can be resolved. Raises PlanError where it cannot be read, UsageError."""
     folder = folder_of(options, world)
     show = partial(_shown, folder=world.folder)
     paths = [plan_file(folder, each) for each in options.files] or _found(folder, show, options, world)
     document, spec = read_plan(paths, show=show, settings=options.settings)
+    document = replace(document, relative=relative)
     found = attempt(document, spec, inputs(options, world, document.root, spec))
     world.hiding.add(found.plan.sensitive)
     return document, found

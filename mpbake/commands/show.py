@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def main(options: Options, world: World) -> int:
     """Print the targets that `options.names` mean."""
-    document, plan = load(options, world)
+    document, plan = load(options, world, relative=True)
     texts = []
     targets = select(plan, options.names)
     check_platforms(targets, options)

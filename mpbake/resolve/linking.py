@@ -191,7 +191,7 @@ class Linker:
         """What is built for each part of a draft, equal ones as one."""
         folder = self.document.folder
         own = Part(family=draft.family, values=draft.values)
-        common = {"context": str(self.document.root)}
+        common = {"context": str(self.document.context)}
         common |= _attributes(own, Locating(family=own.family, folder=folder))
         needs = list(references.needs.values())
         found: list[Variant] = []

@@ -1,4 +1,4 @@
-"""`docker buildx bake` reads what `mpbake export` writes, and means what mpbake means. Needs docker, but no engine."""
+"""`docker buildx bake` reads what `mpbake export` writes, and means what mpbake means."""
 
 from __future__ import annotations
 
@@ -67,7 +67,20 @@ def resolved(folder: Path) -> dict[str, Any]:
                     "output": outputs(target),
                 }
             )
-    return found
+    return {name: relative(target, folder) for name, target in found.items()}
+
+
+def relative(value: Any, folder: Path) -> Any:
+    """A value whose paths count from the folder of the plan, as those in a bake file do."""
+    match value:
+        case str():
+            return "." if value == str(folder) else value.replace(f"{folder}/", "")
+        case list():
+            return [relative(each, folder) for each in value]
+        case dict():
+            return {key: relative(each, folder) for key, each in value.items()}
+        case _:
+            return value
 
 
 def outputs(target: dict[str, Any]) -> list[dict[str, str] | str]:
@@ -156,3 +169,24 @@ args = { ARCH = "{{ platform.arch }}" }
         "base-linux-amd64": (["linux/amd64"], None, {"ARCH": "amd64"}),
         "base-linux-arm64": (["linux/arm64"], None, {"ARCH": "arm64"}),
     }
+
+
+def test_bake_builds_what_was_exported_in_the_folder_of_the_plan(testbed_env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[targets.web]
+context = "src"
+output = ["out"]
+""")
+    exported = mpbake(tmp_path, "export", "web")
+    assert str(tmp_path) not in exported
+    subprocess.run(
+        ["docker", "buildx", "bake", "--file", "-", "web"],
+        input=exported.encode(),
+        env=testbed_env,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert (tmp_path / "out/Dockerfile").read_text() == (tmp_path / "src/Dockerfile").read_text()

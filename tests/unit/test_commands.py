@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli
 
 from mpbake import __main__, graph
 from mpbake.commands import check, export, names, plan, run, show, verify
@@ -281,13 +282,13 @@ def files(folder: Path) -> Path:
 def test_show(files: Path) -> None:
     assert (
         said(show.main, world(files), names=("web",))
-        == text(f"""
+        == text("""
         [targets.web]
         description = "the front end"
         builder = "default"
-        context = "{files}/below/src"
-        args = {{ A = "1", B = "1" }}
-        labels = {{ team = "core" }}
+        context = "below/src"
+        args = { A = "1", B = "1" }
+        labels = { team = "core" }
         tags = ["r/web:dev"]
         platforms = ["linux/amd64"]
         """)
@@ -295,6 +296,41 @@ def test_show(files: Path) -> None:
     )
     assert said(show.main, world(files)) == said(show.main, world(files), names=("default",))
     assert said(show.main, world(files), names=("*",)).count("[targets.") == 2
+
+
+def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
+    for name in ("build.toml", "more/build.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(
+            text(f"""
+            version = 1
+            [targets.{name[:4]}]
+            context = "src"
+            contexts = {{ up = "../lib", own = "{tmp_path}/lib", image = "docker-image://x" }}
+            secret = ["id=a,src=token"]
+            output = ["type=local,dest=out"]
+            """)
+        )
+    options = {"names": ("*",), "files": ("build.toml", "more/build.toml")}
+    shown = said(show.main, world(tmp_path), **options)
+    assert tomli.loads(shown)["targets"] == {
+        "buil": {
+            "builder": "default",
+            "context": "src",
+            "contexts": {"up": "../lib", "own": f"{tmp_path}/lib", "image": "docker-image://x"},
+            "secret": ["id=a,src=token"],
+            "output": ["type=local,dest=out"],
+        },
+        "more": {
+            "builder": "default",
+            "context": "more/src",
+            "contexts": {"up": "more/../lib", "own": f"{tmp_path}/lib", "image": "docker-image://x"},
+            "secret": ["id=a,src=more/token"],
+            "output": ["type=local,dest=more/out"],
+        },
+    }
+    exported = json.loads(said(export.main, world(tmp_path), **options))["target"]
+    assert [each["context"] for each in exported.values()] == ["src", "more/src"]
 
 
 def test_show_where_each_value_comes_from(files: Path) -> None:
@@ -358,13 +394,13 @@ def test_export(files: Path) -> None:
     assert found["target"] == {
         "web": {
             "description": "the front end",
-            "context": f"{files}/below/src",
+            "context": "below/src",
             "args": {"A": "1", "B": "1"},
             "labels": {"team": "core"},
             "tags": ["r/web:dev"],
             "platforms": ["linux/amd64"],
         },
-        "tool": {"context": str(files), "labels": {"team": "core"}},
+        "tool": {"context": ".", "labels": {"team": "core"}},
     }
 
 
