@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.contexts import certificates_of, host_of, inspect_context, inspect_context_in_use
+from mpbake.errors import UsageError
 from mpbake.resolve.external import DOCKER_NAME
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Endpoints:
     def __init__(self, docker: Docker, environment: Mapping[str, str]) -> None:
         self._docker = docker
         self._environment = environment
-        self._asked: tuple[str, str] | None = None
+        self._asked: dict[str, Any] | None = None
         self._asking = threading.Lock()
 
     def context_in_use(self) -> str:
@@ -44,25 +45,32 @@ class Endpoints:
 
         Raises Unreachable when the context does not exist.
         """
-        return DEFAULT_CONTEXT if self._environment.get("DOCKER_HOST") else self._in_use()[0]
+        return DEFAULT_CONTEXT if self._environment.get("DOCKER_HOST") else str(self._in_use()["Name"])
 
     def in_use(self) -> str:
         """Return the endpoint of the engine in use as buildx stores it: a docker context, or the URL of `default`.
 
-        Raises Unreachable when the context does not exist.
+        Raises Unreachable when the context does not exist, and UsageError when buildx cannot use it.
         """
-        context, url = self._in_use()
-        return url if context == DEFAULT_CONTEXT else context
+        context = self._in_use()
+        if context["Name"] != DEFAULT_CONTEXT:
+            return str(context["Name"])
+        if context.get("TLSMaterial"):
+            raise UsageError(
+                "buildx makes no builder for an engine whose TLS is set by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
+                hint="make a docker context of these settings (docker context create NAME), then unset DOCKER_HOST and "
+                "set DOCKER_CONTEXT=NAME",
+            )
+        return host_of(context)
 
     def address(self, endpoint: str) -> Address | None:
         """Return the engine that `endpoint` leads to; None when it names a docker context that does not exist.
 
         An empty endpoint is the engine in use. Raises Unreachable when the context in use does not exist.
         """
-        endpoint = endpoint or self.in_use()
         if "://" in endpoint:
             return Address(url=_real(endpoint), certificates={})
-        found = inspect_context(self._docker, endpoint) if DOCKER_NAME.fullmatch(endpoint) else None
+        found = self._context(endpoint)
         return Address(url=_real(host_of(found)), certificates=certificates_of(found)) if found else None
 
     def same(self, one: str, other: str) -> bool:
@@ -72,12 +80,17 @@ class Endpoints:
         address = self.address(one) if one and other else None
         return address is not None and address == self.address(other)
 
-    def _in_use(self) -> tuple[str, str]:
-        """Ask docker for the name and the URL of the context in use, once."""
+    def _context(self, name: str) -> dict[str, Any] | None:
+        """Ask docker for a context; an instance that came with a checkout may name it."""
+        if not name:
+            return self._in_use()
+        return inspect_context(self._docker, name) if DOCKER_NAME.fullmatch(name) else None
+
+    def _in_use(self) -> dict[str, Any]:
+        """Ask docker for the context in use, once."""
         with self._asking:
             if self._asked is None:
-                found = inspect_context_in_use(self._docker)
-                self._asked = str(found["Name"]), host_of(found)
+                self._asked = inspect_context_in_use(self._docker)
             return self._asked
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.buildkit.endpoints import Address, Endpoints
-from mpbake.errors import Unreachable
+from mpbake.errors import Unreachable, UsageError
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ def test_a_context_in_use_that_does_not_exist() -> None:
         Unreachable, match=r'^the docker context in use does not exist \(context "x": context not found'
     ):
         endpoints(used=failed('context "x": context not found: open meta.json')).in_use()
+
+
+def test_buildx_takes_no_certificates_from_the_environment() -> None:
+    found = json.loads(context_in_use("default", "tcp://far:2376").stdout)[0] | {"TLSMaterial": {"docker": ["ca.pem"]}}
+    in_use = endpoints(used=done(json.dumps([found])))
+    assert in_use.context_in_use() == "default", "the engine's own builder can be used"
+    assert in_use.address("") == Address(url="tcp://far:2376", certificates={})
+    with pytest.raises(UsageError) as caught:
+        in_use.in_use()
+    assert str(caught.value) == (
+        "buildx makes no builder for an engine whose TLS is set by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH\n"
+        "  = make a docker context of these settings (docker context create NAME), then unset DOCKER_HOST and set "
+        "DOCKER_CONTEXT=NAME"
+    )
 
 
 def test_one_engine_by_every_name(tmp_path: Path) -> None:
