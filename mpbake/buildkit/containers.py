@@ -29,6 +29,8 @@ _STOP_TIMEOUT = 60.0
 _DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
 """What buildx makes a container of that no image is declared for."""
 _LAST_LINES = 10
+_CONNECTION = "dial-stdio"
+"""The command, of whatever program, by which buildx reaches BuildKit in a container."""
 
 
 def is_shared(node: Node) -> bool:
@@ -88,9 +90,16 @@ class Containers:
                 hint = f"let it go on: {one_line(shlex.join(['docker', 'unpause', name]))}"
             raise Unreachable(message, hint=hint)
 
-    def is_used(self, _: Node, made: Made) -> bool:
-        """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
-        return made.busy and made.status in {"running", PAUSED}
+    def is_used(self, node: Node, made: Made) -> bool:
+        """Whether somebody builds in it. One that has ended may still list commands that ended with it.
+
+        podman lists commands for five minutes after their end, so the processes decide; where they cannot be listed,
+        the container counts as used.
+        """
+        if not made.busy or made.status not in {"running", PAUSED}:
+            return False
+        found = self._run(node, "container", "top", made.id)
+        return bool(found.returncode) or _CONNECTION in found.stdout
 
     def fetch(self, node: Node, boot: Boot) -> None:
         """Have the engine pull the image of `node` if it has none. Raises NoImage.

@@ -222,14 +222,17 @@ def test_a_second_plan_and_a_second_run_change_nothing(machine: Machine, builder
     machine.mpbake("builders", "rm")
 
 
+@pytest.mark.parametrize("names", [SAME_ENGINE, SAME_ENGINE[::-1]], ids=["from-socket", "from-context"])
 @pytest.mark.usefixtures("builder")
-def test_another_name_of_the_same_engine_is_no_drift(settings: Settings) -> None:
-    first = settings["default-socket"]
+def test_another_name_of_the_same_engine_is_no_drift(settings: Settings, names: tuple[str, ...]) -> None:
+    first, *others = (replace(settings[name], is_default=True) for name in names)
     first.mpbake("builders", "up")
     first.mpbake("run", "web")
-    for name in (*SAME_ENGINE, "default-socket"):
-        settings[name].changes_nothing("builders", "plan", "--detailed-exitcode")
-        settings[name].changes_nothing("run", "web")
+    for name, machine in zip(names[1:], others, strict=True):
+        if name == "default-socket":
+            machine.docker("context", "use", "default")
+        machine.changes_nothing("builders", "plan", "--detailed-exitcode")
+        machine.changes_nothing("run", "web")
     first.mpbake("builders", "rm")
 
 

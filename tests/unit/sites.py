@@ -74,6 +74,8 @@ class Engine(FakeDocker):
         if command.startswith("volume"):
             self.commands.append(command)
             return self._volume(command.split()[1])
+        if command.startswith("container top"):
+            return done("PID CMD\n1 buildkitd\n7 buildctl dial-stdio\n")
         if command.startswith("container rm"):
             self.made = ""
         if command.startswith("buildx create"):

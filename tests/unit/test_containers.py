@@ -113,7 +113,7 @@ def test_an_engine_that_does_not_tell_of_its_volumes() -> None:
     ],
 )
 def test_in_use(status: str, *, busy: bool, used: bool) -> None:
-    this, _ = containers()
+    this, _ = containers(container_top=done("PID CMD\n1 buildkitd\n9 buildctl dial-stdio\n"))
     assert this.is_used(NODE, replace(FOUND, status=status, busy=busy)) is used
 
 
@@ -169,6 +169,13 @@ def test_starting(answer: Completed, *, starting: bool) -> None:
     assert docker.commands == [
         "container inspect --format {{.State.Status}} {{.RestartCount}} buildx_buildkit_ci-local"
     ]
+
+
+@pytest.mark.parametrize(("top", "used"), [(done("PID CMD\n1 buildkitd\n"), False), (failed("cannot"), True)])
+def test_commands_that_have_ended_are_told_by_the_processes(top: Completed, *, used: bool) -> None:
+    this, docker = containers(container_top=top)
+    assert this.is_used(NODE, replace(FOUND, status="running", busy=True)) is used
+    assert docker.commands == [f"container top {FOUND.id}"]
 
 
 def test_last_words() -> None:
