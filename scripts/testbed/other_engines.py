@@ -44,6 +44,13 @@ exec setpriv --reuid {_USER} --regid {_USER} --clear-groups env -i PATH=/usr/sbi
   sh "$2" --config-file "$1/daemon.json"
 """
 
+_WITH_CHILDREN = """\
+unshare --mount --pid --fork --kill-child --mount-proc sh -c "$@" &
+trap "kill -KILL $!" TERM
+wait
+"""
+"""Runs a script in namespaces of its own; with it ends everything that it started, also what podman leaves behind."""
+
 _PODMAN = """\
 set -eu
 mount -t tmpfs tmpfs "$(readlink -f /run)"
@@ -99,7 +106,7 @@ def start_podman(place: Place, registry: str) -> str:
     }
     socket = place.sockets / "podman.sock"
     place.note("daemon", "podman")
-    argv = ("unshare", "--mount", "sh", "-c", _PODMAN, "sh", str(folder), str(socket))
+    argv = ("sh", "-c", _WITH_CHILDREN, "sh", _PODMAN, "sh", str(folder), str(socket))
     place.daemon("podman").start(argv, env=env, ready=lambda: answers(socket), seconds=_SECONDS)
     place.note("containers", str(socket))
     return f"unix://{socket}"
