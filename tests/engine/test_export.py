@@ -24,14 +24,15 @@ def mpbake(folder: Path, *words: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder).stdout
 
 
-def baked(definition: str, *names: str) -> dict[str, Any]:
-    """The targets that buildx finds in a bake file, what it adds of its own accord left out."""
+def baked(folder: Path, definition: str, *names: str) -> dict[str, Any]:
+    """The targets that buildx finds in a bake file in the folder of the plan, what it adds itself left out."""
     done = subprocess.run(
         ["docker", "buildx", "bake", "--file", "-", "--print", *names],
         input=definition,
         capture_output=True,
         text=True,
         check=False,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return {name: normalised(target) for name, target in json.loads(done.stdout)["target"].items()}
@@ -92,7 +93,7 @@ def outputs(target: dict[str, Any]) -> list[dict[str, str] | str]:
 def test_bake_resolves_an_example_plan_to_the_same_targets(name: str) -> None:
     expected = resolved(PLANS / name)
     assert expected
-    assert baked(mpbake(PLANS / name, "export"), *expected) == expected
+    assert baked(PLANS / name, mpbake(PLANS / name, "export"), *expected) == expected
 
 
 AWKWARD = r"""
@@ -133,7 +134,7 @@ def test_bake_reads_everything_that_a_target_can_hold(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(AWKWARD, encoding="utf-8")
     (tmp_path / "secret.txt").touch()
     expected = resolved(tmp_path)
-    found = baked(mpbake(tmp_path, "export"), *expected)
+    found = baked(tmp_path, mpbake(tmp_path, "export"), *expected)
     # newer buildx prints what is no template as it would have to be written again
     assert expected in (found, unescaped(found))
     assert list(found) == ["all", "base", "row-full", "row-lean"]
@@ -161,7 +162,7 @@ contexts = { base = "target:base" }
 [targets.base]
 args = { ARCH = "{{ platform.arch }}" }
 """)
-    found = baked(mpbake(tmp_path, "export", "web"), "web")
+    found = baked(tmp_path, mpbake(tmp_path, "export", "web"), "web")
     shown = {name: (each["platforms"], each.get("contexts"), each.get("args")) for name, each in found.items()}
     assert shown == {
         "web-linux-amd64": (["linux/amd64"], {"base": "target:base-linux-amd64"}, None),
