@@ -46,7 +46,13 @@ class Engine(FakeDocker):
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
         named = {name.replace("_", " "): answer for name, answer in answers.items()}
-        usual = {"container": done(), "volume": done(), "image inspect": done(), "buildx inspect": done(INSPECTED)}
+        usual = {
+            "container top": done("1 buildkitd\n7 buildctl dial-stdio\n"),
+            "container": done(),
+            "volume": done(),
+            "image inspect": done(),
+            "buildx inspect": done(INSPECTED),
+        }
         super().__init__({**named, **{words: each for words, each in usual.items() if words not in named}})
         self.made = mark
         self.status = status
@@ -74,8 +80,6 @@ class Engine(FakeDocker):
         if command.startswith("volume"):
             self.commands.append(command)
             return self._volume(command.split()[1])
-        if command.startswith("container top"):
-            return done("PID CMD\n1 buildkitd\n7 buildctl dial-stdio\n")
         if command.startswith("container rm"):
             self.made = ""
         if command.startswith("buildx create"):
