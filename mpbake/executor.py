@@ -111,8 +111,16 @@ class _Run:
         if schedule.wakes_at is not None:
             wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
         with contextlib.suppress(queue.Empty):
-            for result in self._mailbox.get(timeout=wait):
-                self._take(result)
+            # What is built again goes first: what came before it may have failed, and then it is skipped.
+            for result in sorted(self._mailbox.get(timeout=wait), key=lambda each: not _is_disturbed(each)):
+                self._take(self._skipped(result) or result)
+
+    def _skipped(self, result: StepResult) -> StepResult | None:
+        """`result` of a piece that another call disturbed since a base failed there: what it links to cannot be had."""
+        if not _is_disturbed(result) or not isinstance(result.step, BuildPiece):
+            return None
+        blame = self._executor.schedule.failed_before(result.step)
+        return StepResult(step=result.step, status=StepStatus.SKIPPED, blame=blame) if blame else None
 
     def _take(self, result: StepResult) -> None:
         executor, error = self._executor, result.error
@@ -133,6 +141,7 @@ class _Run:
                 result.step,
                 result.status,
                 slots=said.slots,
+                weight=said.weight,
                 platforms=said.platforms,
                 uploaded=bool(said.uploaded),
             )
@@ -148,7 +157,7 @@ class _Run:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
             case BuildPiece() if isinstance(error, Disturbed):
-                return self._executor.schedule.try_alone(step)
+                return self._executor.schedule.try_apart(step, alone=error.alone)
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
             case CheckPiece():
@@ -220,10 +229,14 @@ class _Run:
         return dict.fromkeys(call, error)
 
 
+def _is_disturbed(result: StepResult) -> bool:
+    return isinstance(result.error, Disturbed)
+
+
 def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResult:
     match end:
         case Outcome():
-            return StepResult(step=step, status=StepStatus.DONE, seconds=seconds, outcome=end)
+            return StepResult(step=step, status=StepStatus.DONE, seconds=end.seconds or seconds, outcome=end)
         case Cancelled():
             outcome = Outcome(unsure=end.unsure, tags=_moved(step, end))
             return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds, outcome=outcome)

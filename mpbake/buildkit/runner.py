@@ -128,7 +128,8 @@ class BuildKitRunner:
         return Outcome(
             node=step.node.id,
             note=ready.note,
-            slots=step.node.slots or ready.facts.slots or cpus,
+            slots=step.node.slots or ready.facts.slots,
+            weight=cpus,
             platforms=ready.facts.platforms,
             warnings=(*ready.warnings, *warnings),
         )

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mpbake.estimates import Estimates
 from mpbake.platforms import parse_platform
 from mpbake.schedule import Schedule as Real
-from mpbake.schedule.choice import LARGEST_CALL, SHORT
+from mpbake.schedule.batches import SHORT
 from mpbake.schedule.fleet import FIRST_PAUSE, TRIES
-from mpbake.schedule.pools import SLOTS, Life
+from mpbake.schedule.pools import LARGEST_CALL, Life
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
 from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
 
@@ -208,8 +208,8 @@ def end(schedule: Schedule, name: str, status: StepStatus = DONE) -> None:
 
 
 def test_a_node_builds_so_many_pieces_at_once() -> None:
-    schedule = crowd({"release/intel": SLOTS, "release/arm": SLOTS})
-    assert SLOTS == 4
+    schedule = crowd({"release/intel": 4, "release/arm": 4})
+    assert 4 == 4
     assert started(schedule) == ["w1", "w2", "w3", "w4", "w7", "w8"]
     assert started(schedule) == []
     end(schedule, "w2")
@@ -771,7 +771,7 @@ def test_a_piece_that_failed_with_others_is_built_by_itself() -> None:
     run = Run(MANY, "w1", "w2", "w3", seconds={"w1": [1.0], "w2": [1.0], "w3": [1.0]})
     assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
     for name in ("w1", "w3"):
-        run.schedule.try_alone(run.step(name))  # type: ignore[arg-type]
+        run.schedule.try_apart(run.step(name))  # type: ignore[arg-type]
     run.schedule.finish(run.step("w2"), FAILED)
     assert run.start() == ["w1 on a", "w3 on a"]
     assert run.schedule.calls == []
@@ -1227,7 +1227,7 @@ def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, requir
         assert keys(run.schedule.take_stranded()) == ([] if required else ["build q linux/amd64 on x/a"])
         piece = run.step("p")
         assert isinstance(piece, BuildPiece)
-        assert not (run.schedule.try_alone(piece) if disturbed else run.schedule.try_again(piece, run.now))
+        assert not (run.schedule.try_apart(piece) if disturbed else run.schedule.try_again(piece, run.now))
         run.schedule.finish(piece, FAILED)
         assert run.schedule.finished
 
@@ -1275,7 +1275,7 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
         origin = schedule.origin(step)
         if repeats and isinstance(step, BuildPiece) and origin not in apart and data.draw(st.booleans()):
             apart.add(origin)
-            again = schedule.try_alone(step)
+            again = schedule.try_apart(step)
         else:
             again = repeats and schedule.try_again(step, now, lost=lost or isinstance(step, BootstrapNode))
         if not again:
