@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.links import linked
@@ -82,11 +83,12 @@ class Batches:
 
         The units come the most urgent first.
         """
-        batches = self._packed(units, self._soft_key)
+        links = any(piece.target.every_link for unit in units for piece in unit)
+        batches = self._packed(units, partial(self._soft_key, links=links))
         if len(batches) > max(MOST_CALLS - under_way, 0):
             calls = max(min(CALLS, MOST_CALLS) - under_way, 1)
             size = max(math.ceil(sum(map(len, units)) / calls), 1)
-            batches = self._packed(units, self._hard_key, min(size, LARGEST_CALL))
+            batches = self._packed(units, partial(self._hard_key, links=links), min(size, LARGEST_CALL))
             room = max(MOST_CALLS - under_way, 0)
             return batches[:room], [piece for batch in batches[room:] for piece in batch]
         return batches, []
@@ -109,20 +111,19 @@ class Batches:
     def _known(self, unit: Unit) -> float:
         return sum(self._estimates.last(piece) or 0.0 for piece in unit)
 
-    def _hard_key(self, unit: Unit) -> Hashable:
-        """Equal for units that one call can serve: with the same deadlines, and the same links if they have any."""
+    def _hard_key(self, unit: Unit, *, links: bool) -> Hashable:
+        """Equal for units that one call can serve: with the same deadlines, and where there are `links`, platforms."""
         first = unit[0]
         if len(unit) == 1 and not self._may_share(first):
             return id(first)
-        platforms = first.platforms if first.of > 1 or any(piece.target.every_link for piece in unit) else None
-        return (_deadlines(first), platforms)
+        return (_deadlines(first), first.platforms if links else ())
 
-    def _soft_key(self, unit: Unit) -> Hashable:
+    def _soft_key(self, unit: Unit, *, links: bool) -> Hashable:
         """Equal for units of which none delays what waits for another."""
         first = unit[0]
         if len(unit) > 1 or self._is_long(first):
             return id(first)
-        hard = self._hard_key(unit)
+        hard = self._hard_key(unit, links=links)
         return (hard, "short") if self._is_short(first) else (hard, self._waiting_for(first))
 
     def unit(self, piece: BuildPiece, followers: Sequence[BuildPiece]) -> Unit:

@@ -613,15 +613,15 @@ def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
     graph = graph_of_text("[targets.a]")
     schedule = Told(graph)
     found = {
-        "bootstrap default/local": Outcome(slots=7, platforms=amd64),
+        "bootstrap default/local": Outcome(slots=7, weight=3, platforms=amd64),
         "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
     }
     Executor(
         graph=graph, schedule=schedule, runner=FakeRunner(found), reporter=Recorder(), clock=float, began=0.0
     ).execute()
     assert schedule.said == {
-        "bootstrap default/local": {"slots": 7, "platforms": amd64, "uploaded": False},
-        "build a native on default/local": {"slots": 0, "platforms": (), "uploaded": True},
+        "bootstrap default/local": {"slots": 7, "weight": 3, "platforms": amd64, "uploaded": False},
+        "build a native on default/local": {"slots": 0, "weight": 0, "platforms": (), "uploaded": True},
     }
 
 
@@ -709,14 +709,14 @@ def test_a_runner_that_forgets_a_piece_is_a_bug_and_hangs_nobody() -> None:
     assert all("mpbake itself failed: KeyError" in each for each in found)
 
 
-def test_when_a_call_fails_the_others_are_built_by_themselves() -> None:
+def test_when_a_call_fails_the_others_share_another() -> None:
     runner, reporter = FakeRunner({"w2": BuildFailed("no")}), Recorder()
     assert in_calls(runner, reporter) == [
         "done build w1 native on default/local",
         "failed build w2 native on default/local: no",
         "done build w3 native on default/local",
     ]
-    assert runner.calls == [["w1", "w2", "w3"]]
+    assert runner.calls == [["w1", "w2", "w3"], ["w1", "w3"]]
     assert [line for line in reporter.lines if line.startswith("put off")] == [
         "put off build w1 native on default/local: another failed",
         "put off build w3 native on default/local: another failed",

@@ -265,7 +265,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("driver", "said", "slots"),
+    ("driver", "said", "weight"),
     [
         (Driver.DOCKER, engine_with(12), 12),
         (Driver.DOCKER_CONTAINER, engine_with(2), 2),
@@ -274,8 +274,8 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
         (Driver.REMOTE, failed("nobody asks"), 0),
     ],
 )
-def test_a_node_builds_as_much_at_once_as_its_engine_has_cpus(
-    driver: Driver, said: Completed, slots: int, tmp_path: Path
+def test_the_weight_of_a_node_is_the_number_of_cpus_of_its_engine(
+    driver: Driver, said: Completed, weight: int, tmp_path: Path
 ) -> None:
     plan = PLAN.replace("DRIVER", driver)
     if driver is Driver.REMOTE:
@@ -285,7 +285,7 @@ def test_a_node_builds_as_much_at_once_as_its_engine_has_cpus(
         listener.listen()
         bootstrap = step_of(graph_of_text(plan), "bootstrap")
         outcome = runner(tmp_path, {"system info": said}).run(bootstrap, {}, Silent())
-    assert (outcome.slots, outcome.platforms) == (slots, BOTH)
+    assert (outcome.slots, outcome.weight, outcome.platforms) == (0, weight, BOTH)
 
 
 def test_slots_in_the_plan_need_not_be_asked_for(tmp_path: Path) -> None:
