@@ -109,7 +109,10 @@ def ground(*extras: Extra) -> Iterator[Ground]:
         try:
             bed.up(extras or ("node-image",))
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
-            env = {**os.environ, **bed.env(), "PYTHONPATH": str(CHECKOUT)}
+            # As an installed mpbake, this one is compiled once.
+            compiled = {"PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{temporary}/compiled"}
+            env = {**os.environ, **bed.env(), **compiled}
+            env.pop("PYTHONDONTWRITEBYTECODE", None)
             yield Ground(folder=folder, bed=bed, env=env, image=image)
         finally:
             bed.down()
