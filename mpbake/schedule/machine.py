@@ -14,7 +14,7 @@ from mpbake.schedule.fleet import Fleet
 from mpbake.schedule.ledger import Ledger, is_lazy
 from mpbake.schedule.pools import Life, Waiting
 from mpbake.schedule.retries import Retries
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Step, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step, StepStatus, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mpbake.platforms import Platform
     from mpbake.schedule.pools import Host, Pool
 
+REGISTRY_STEPS = 8
+"""Targets that are published or verified at a time: registries limit the rate of requests."""
 LOOK_AGAIN = 5.0
 """Seconds after which a piece that waits for its own node is thought about again, even if nothing has ended."""
 
@@ -116,8 +118,7 @@ class Schedule:
             self._release(host)
         calls = [call for host in self._required if (call := self._boot(host))]
         self._required.clear()
-        ready, self._ready = [step for step in self._ready if not self._ledger.is_over(step)], []
-        for step in sorted(ready, key=self._ledger.place.__getitem__):
+        for step in self._take_ready():
             calls += self._check(step) if isinstance(step, CheckPiece) else [(step,)]
         for pool in sorted(filter(None, self._fleet.pools), key=_head):
             calls += self._fill(pool, now)
@@ -130,6 +131,17 @@ class Schedule:
         self._ledger.begin(started)
         self._outages |= {step: self._fleet.host_of(step).outages for step in started if _is_on_a_node(step)}
         return calls
+
+    def _take_ready(self) -> list[Step]:
+        """The steps without a slot that start now: of those that talk to registries, `REGISTRY_STEPS` run at a time."""
+        ready, self._ready = [step for step in self._ready if not self._ledger.is_over(step)], []
+        room = REGISTRY_STEPS - sum(isinstance(step, Publish | Verify) for step in self._ledger.running)
+        found: list[Step] = []
+        for step in sorted(ready, key=lambda each: (-self._paths[each], self._ledger.place[each])):
+            talks = isinstance(step, Publish | Verify)
+            (found if not talks or room > 0 else self._ready).append(step)
+            room -= talks
+        return sorted(found, key=self._ledger.place.__getitem__)
 
     def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
         """Give pieces to nodes while there are any of either."""

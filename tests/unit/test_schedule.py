@@ -14,6 +14,7 @@ from mpbake.platforms import parse_platform
 from mpbake.schedule import Schedule as Real
 from mpbake.schedule.batches import SHORT
 from mpbake.schedule.fleet import FIRST_PAUSE, TRIES
+from mpbake.schedule.machine import REGISTRY_STEPS
 from mpbake.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS, Life
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
 from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
@@ -245,6 +246,28 @@ def test_other_steps_need_no_room() -> None:
     assert keys(schedule.start()) == ["build w1 linux/amd64 on default/local"]
     end(schedule, "w1")
     assert keys(schedule.start()) == ["publish w1", "build w2 linux/amd64 on default/local"]
+
+
+def test_so_many_targets_are_published_or_verified_at_a_time() -> None:
+    numbers = list(range(1, 2 * REGISTRY_STEPS + 1))
+    schedule = booted(
+        graph_of_text(f"""
+        [targets.w]
+        matrix = {{ n = {numbers} }}
+        name = "w{{{{ n }}}}"
+        tags = ["r/w{{{{ n }}}}", "s/w{{{{ n }}}}"]
+        push = true
+        [targets.later]
+        needs = ["w{numbers[-1]}"]
+        """)
+    )
+    for step in schedule.start():
+        schedule.finish(step, DONE)
+    first = schedule.start()
+    assert keys(first) == [f"publish w{n}" for n in [*numbers[: REGISTRY_STEPS - 1], numbers[-1]]], "later waits for it"
+    assert schedule.start() == []
+    schedule.finish(first[0], DONE)
+    assert len(schedule.start()) == 1
 
 
 def test_the_longest_way_starts_first() -> None:
