@@ -135,6 +135,8 @@ class Schedule:
     def _take_ready(self) -> list[Step]:
         """The steps without a slot that start now: of those that talk to registries, `REGISTRY_STEPS` run at a time."""
         ready, self._ready = [step for step in self._ready if not self._ledger.is_over(step)], []
+        if not ready:
+            return []
         room = REGISTRY_STEPS - sum(isinstance(step, Publish | Verify) for step in self._ledger.running)
         found: list[Step] = []
         for step in sorted(ready, key=lambda each: (-self._paths[each], self._ledger.place[each])):

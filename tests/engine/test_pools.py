@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -281,3 +283,60 @@ push = true
     # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
     lost = done.stderr.count("BuildKit lost what another build had left: built again without the cache")
     assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
+
+
+def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Run a command: the most docker processes of it, plugins included, that there were at a time, and its output."""
+    most = 0
+    with (
+        subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        output = beside.submit(process.communicate, timeout=240)
+        while not output.done():
+            most = max(most, len(docker_processes(process.pid)))
+            time.sleep(0.02)
+    assert process.returncode == 0, output.result()[0].decode()
+    return most, output.result()[0].decode()
+
+
+def docker_processes(ancestor: int) -> list[int]:
+    """The docker processes among the descendants of a process, from what Linux tells of all processes."""
+    parents, names = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            head, _, rest = path.read_text().rpartition(")")
+            number = int(path.parent.name)
+            parents[number], names[number] = int(rest.split()[1]), head.partition("(")[2]
+    return [each for each, name in names.items() if name.startswith("docker") and is_below(each, ancestor, parents)]
+
+
+def is_below(number: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while number in parents and number != ancestor:
+        number = parents[number]
+    return number == ancestor
+
+
+@pytest.mark.parametrize("kind", ["the engine's own builder", "two nodes"])
+def test_many_targets_need_few_processes_at_a_time(
+    kind: str, testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], repository: str, tmp_path: Path
+) -> None:
+    """With as many targets in one call bake itself fails at times; mpbake divides them into calls of twenty."""
+    count = 70
+    targets = f"""
+[targets.t]
+matrix = {{ n = {list(range(count))} }}
+name = "t{{{{ n }}}}"
+dockerfile-inline = "FROM scratch\\nCOPY build.toml /{{{{ n }}}}\\n"
+platforms = ["linux/amd64"]
+tags = ["{repository}:{{{{ n }}}}"]
+push = true
+"""
+    plan = f"version = 1\n{targets}"
+    if kind == "two nodes":
+        plan = pool_plan(testbed, nodes, f'{targets}builder = "pool"\n').replace("slots = 1\n", "")
+    (tmp_path / "build.toml").write_text(plan)
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    most, output = most_processes([sys.executable, "-m", "mpbake", "run", "*"], env, tmp_path)
+    assert f"{count} targets: {count} done" in output
+    assert most <= 16, output
