@@ -285,6 +285,52 @@ push = true
     assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
 
 
+LINKED = """
+[targets.base]
+builder = "pool"
+context = "base"
+platforms = ["linux/amd64"]
+MORE
+[targets.app]
+builder = "pool"
+matrix = { n = ["1", "2", "3"] }
+name = "app{{ n }}"
+platforms = ["linux/amd64"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base\\nRUN test -e /made && echo {{ n }}\\n"
+tags = ["REPOSITORY:app{{ n }}"]
+push = true
+"""
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_base_and_those_that_link_to_it_share_a_call(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], repository: str, tmp_path: Path, *, own: bool
+) -> None:
+    """Also where the base is pushed itself; when it fails, it alone has failed, and the others are skipped."""
+    more = f'tags = ["{repository}:base"]\npush = true' if own else ""
+    plan = LINKED.replace("MORE", more).replace("REPOSITORY", repository)
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, {"a": nodes["a"]}, plan).replace("slots = 1\n", ""))
+    (tmp_path / "base").mkdir()
+    dockerfile = tmp_path / "base" / "Dockerfile"
+    dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository} > /made\n")
+    names = ["base", "app*"] if own else ["app*"]
+
+    done = run_mpbake(["run", *names])
+
+    assert done.returncode == 0, done.stderr
+    assert f"{3 + own} targets: {3 + own} done" in done.stdout
+    assert len({build.connection for build in nodes["a"].builds()}) == 1, "one call"
+    assert run_mpbake(["verify", *names]).returncode == 0
+
+    dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository}; exit 3\n")
+    done = run_mpbake(["run", *names])
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("exit code: 3") == 1, done.stderr
+    assert "error: build base linux/amd64 on pool/a: " in done.stderr
+    assert f"{3 + own} targets: {'1 failed, 3 not started' if own else '3 not started'}" in done.stdout
+
+
 def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tuple[int, str]:
     """Run a command: the most docker processes of it, plugins included, that there were at a time, and its output."""
     most = 0

@@ -1527,8 +1527,7 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             abandoned = True
             ended |= dict.fromkeys(new(schedule.abandon(), ended, schedule), CANCELLED)
         step = data.draw(st.sampled_from(schedule.running))
-        status = data.draw(st.sampled_from([DONE, DONE, FAILED, CANCELLED]))
-        lost = data.draw(st.booleans())
+        status, lost = data.draw(st.tuples(st.sampled_from([DONE, DONE, FAILED, CANCELLED]), st.booleans()))
         repeats = status is FAILED and not isinstance(step, Publish) and not abandoned
         origin = schedule.origin(step)
         if repeats and isinstance(step, BuildPiece) and origin not in apart and data.draw(st.booleans()):
