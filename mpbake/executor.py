@@ -13,7 +13,7 @@ from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, Ste
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -111,9 +111,39 @@ class _Run:
         if schedule.wakes_at is not None:
             wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
         with contextlib.suppress(queue.Empty):
-            # What is built again goes first: what came before it may have failed, and then it is skipped.
-            for result in sorted(self._mailbox.get(timeout=wait), key=lambda each: not _is_disturbed(each)):
-                self._take(self._skipped(result) or result)
+            self._take_all(self._mailbox.get(timeout=wait))
+
+    def _take_all(self, results: Sequence[StepResult]) -> None:
+        """Take the results of a call; of the pieces that are built again since another one failed one event tells.
+
+        These go first: what came before one of them may have failed, and then it is skipped.
+        """
+        disturbed: list[StepResult] = []
+        for result in filter(_is_disturbed, results):
+            skipped = self._skipped(result)
+            if skipped is None and not self._executor.stop.signal and self._is_put_off(result):
+                disturbed.append(result)
+            else:
+                self._take(skipped or result)
+        if disturbed:
+            first, *others = disturbed
+            event = StepPutOff(step=first.step, error=_error_of(first), others=tuple(each.step for each in others))
+            self._executor.reporter.handle(event)
+        for result in results:
+            if not _is_disturbed(result):
+                self._take(result)
+
+    def _is_put_off(self, result: StepResult) -> bool:
+        """Whether a piece that another one disturbed is built again."""
+        error = _error_of(result)
+        if not self._is_tried_again(result.step, error):
+            return False
+        self._note_moved(result.step, error)
+        return True
+
+    def _note_moved(self, step: Step, error: MpbakeError) -> None:
+        moved = self._moved.setdefault(self._executor.schedule.origin(step), {})
+        moved.update(dict.fromkeys(_moved(step, error)))
 
     def _skipped(self, result: StepResult) -> StepResult | None:
         """`result` of a piece that another call disturbed since a base failed there: what it links to cannot be had."""
@@ -128,8 +158,7 @@ class _Run:
             self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
-            moved = self._moved.setdefault(executor.schedule.origin(result.step), {})
-            moved.update(dict.fromkeys(_moved(result.step, error)))
+            self._note_moved(result.step, error)
             is_given_up = executor.schedule.is_given_up(result.step)
             executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
@@ -231,6 +260,11 @@ class _Run:
 
 def _is_disturbed(result: StepResult) -> bool:
     return isinstance(result.error, Disturbed)
+
+
+def _error_of(result: StepResult) -> MpbakeError:
+    assert result.error is not None  # noqa: S101 - asked of results with an error
+    return result.error
 
 
 def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResult:

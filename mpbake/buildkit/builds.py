@@ -291,11 +291,16 @@ class Builds:
         if len(pieces) == 1:
             return {pieces[0]: error}
         culprit = None if has_collided(progress) or has_lost_result(progress) else culprit
-        what = f"another target of the same batch failed: {culprit.target.name}" if culprit else "the batch failed"
+        # An operation of a base bears the name of whichever target got to it first.
+        within = linked(culprit.target) if culprit else ()
+        bases = {piece for piece in pieces if piece.target in within}
+        known = culprit is not None and not bases
+        what = f"another target of the same batch failed: {first.target.name}" if known else "the batch failed"
+        alone = bases if culprit else set(pieces)
         ends: dict[Step, Outcome | MpbakeError] = {
-            piece: Disturbed(what, alone=culprit is None).after(moved_by(progress, piece.tags)) for piece in pieces
+            piece: Disturbed(what, alone=piece in alone).after(moved_by(progress, piece.tags)) for piece in pieces
         }
-        return ends | ({culprit: error} if culprit else {})
+        return ends | ({first: error} if known else {})
 
     def _error(
         self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
@@ -384,9 +389,11 @@ def _check_same(own: Mapping[str, Any], others: Mapping[str, Any], built: Collec
 
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
-    """The piece whose operation failed first, or None where that cannot be told."""
+    """The piece whose operation failed first, or that of something which it alone links to; None if that is unknown."""
     name = target_of(progress.failed.name) if progress.failed is not None else ""
-    return next((piece for piece in pieces if piece.target.name == name), None)
+    own = [piece for piece in pieces if piece.target.name == name]
+    users = [piece for piece in pieces if any(link.name == name for link in linked(piece.target))]
+    return own[0] if own else users[0] if len(users) == 1 else None
 
 
 def _late(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:

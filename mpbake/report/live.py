@@ -68,7 +68,8 @@ class LiveReporter:
                 began, _ = self._running.get(event.step, (self._clock(), ""))
                 self._running[event.step] = (began, event.activity)
             case StepPutOff():
-                self._running.pop(event.step, None)
+                for step in (event.step, *event.others):
+                    self._running.pop(step, None)
             case StepFinished():
                 self._end(event.result)
             case _:

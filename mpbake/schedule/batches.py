@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHORT = 5.0
 """Seconds of its last build up to which a piece is short: starting buildx takes a quarter of one."""
+SHARED_AGAIN = 2
+"""Calls that a piece shares after its first one failed because of others; then it has a call of its own."""
 _BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
 """Attributes with which BuildKit builds a base anew for each target that links to it."""
 
@@ -53,9 +55,9 @@ class Batches:
         self._alone.add(piece)
 
     def note_disturbed(self, piece: BuildPiece) -> None:
-        """Let `piece`, which failed because another one of its call did, share one more call, and then none."""
+        """Let `piece`, which failed because another one of its call did, share `SHARED_AGAIN` calls more."""
         self._disturbed[piece] += 1
-        if self._disturbed[piece] > 1:
+        if self._disturbed[piece] > SHARED_AGAIN:
             self.set_apart(piece)
 
     # --- nodes with slots ---------------------------------------------------------------------------------------------

@@ -105,7 +105,8 @@ class Recorder:
                 self.lines.append(told(event.result))
             case StepPutOff():
                 end = " for good" if event.given_up else ""
-                self.lines.append(f"put off {event.step.key}{end}: {event.error.message}")
+                steps = (event.step, *event.others)
+                self.lines += [f"put off {step.key}{end}: {event.error.message}" for step in steps]
             case Warned():
                 self.lines.append(f"warning: {event.message}")
             case RunFinished():
@@ -833,7 +834,8 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
     (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
     assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
     started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
-    put_off = {event.step for event in reporter.events if isinstance(event, StepPutOff)}
+    events = [event for event in reporter.events if isinstance(event, StepPutOff)]
+    put_off = {step for event in events for step in (event.step, *event.others)}
     ended = {result.step for result in finished if result.status not in {SKIPPED, CANCELLED}}
     assert ended <= started
     for result in finished:

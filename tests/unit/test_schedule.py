@@ -1000,10 +1000,10 @@ def test_when_one_of_several_fails_its_base_and_the_others_are_built_again_toget
         assert run.schedule.finished
 
 
-def test_what_was_disturbed_twice_has_a_call_of_its_own() -> None:
-    run = Unlimited(MANY, "w1", "w2", "w3", "w4")
+def test_what_was_disturbed_often_has_a_call_of_its_own() -> None:
+    run = Unlimited(MANY, "w1", "w2", "w3", "w4", "w5")
     run.start()
-    for failing, others in (("w4", ("w1", "w2", "w3")), ("w3", ("w1", "w2"))):
+    for failing, others in (("w5", ("w1", "w2", "w3", "w4")), ("w4", ("w1", "w2", "w3")), ("w3", ("w1", "w2"))):
         for name in others:
             assert run.schedule.try_apart(run.step(name))  # type: ignore[arg-type]
         run.schedule.finish(run.step(failing), FAILED)
