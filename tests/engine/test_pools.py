@@ -277,10 +277,8 @@ push = true
 
     assert done.returncode == 1, done.stderr
     assert "4 targets: 3 done, 1 failed" in done.stdout
-    said = (
-        "warning: build a linux/amd64 on pool/a and 2 others: another target of the same batch failed: c: tried again"
-    )
-    assert done.stderr.count(said) == 1
+    said = r"warning: build [abd] linux/amd64 on pool/a and 2 others: another target of the same batch failed: c: tried"
+    assert len(re.findall(said, done.stderr)) == 1
     assert "error: build c linux/amd64 on pool/a: " in done.stderr
     assert "exit code: 3" in done.stderr
     # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
@@ -331,7 +329,7 @@ def test_base_and_those_that_link_to_it_share_a_call(
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("exit code: 3") == 1, done.stderr
     assert "error: build base linux/amd64 on pool/a: " in done.stderr
-    assert f"{3 + own} targets: {'1 failed, 3 not started' if own else '3 not started'}" in done.stdout
+    assert f"{3 + own} targets: {'0 done, 1 failed, 3 skipped' if own else '0 done, 3 skipped'}" in done.stdout
 
 
 def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tuple[int, str]:
