@@ -16,10 +16,16 @@ from mpbake.buildkit.complaints import (
     is_doubtful,
     is_of_image,
     is_of_push,
-    moved_by,
-    stopped_text,
 )
-from mpbake.buildkit.definition import Setting, anew, bake_definition, check_definition, dockerfiles, load_definition
+from mpbake.buildkit.definition import (
+    Setting,
+    anew,
+    bake_definition,
+    check_definition,
+    dockerfiles,
+    is_of_the_tags,
+    load_definition,
+)
 from mpbake.buildkit.docker import Watch
 from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
@@ -45,15 +51,17 @@ from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit.bake_call import Bake
     from mpbake.buildkit.docker import Completed
+    from mpbake.buildkit.engine_images import EngineImages
     from mpbake.buildkit.instances import Ready
     from mpbake.buildkit.loading import Load
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
+    from mpbake.buildkit.registries import Registries
     from mpbake.events import Reporter
     from mpbake.plan import Node, Target
     from mpbake.state import State
@@ -69,11 +77,13 @@ _SHORTEST = 1.0
 class Builds:
     """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again.
 
-    `published` holds the digests of the tags that the run has given so far.
+    `published` holds the digests of the tags that the run has given so far. `images` keeps what engines build and push.
     """
 
     bake: Bake
     nodes: Nodes
+    registries: Registries
+    images: EngineImages
     state: State
     repeat: Callable[[BuildPiece | Target], str]
     published: dict[str, str] = field(default_factory=dict)
@@ -92,7 +102,7 @@ class Builds:
         node = pieces[0].node
         ready = self._ready_still(node)
         built = {step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node}
-        setting = self._setting(ready, (piece.target for piece in pieces), built)
+        setting = self._setting(ready, [piece.target for piece in pieces], built)
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}
@@ -157,10 +167,27 @@ class Builds:
         if found.returncode:
             return self._failures(pieces, call, found, progress)
         self._keep(metadata, log.with_suffix(".json"), reporter)
-        return {
-            piece: self._load(piece, load, setting, call, reporter) or _outcome(piece, load, ready, metadata, log)
-            for piece, load in loads.items()
-        }
+        return {piece: self._end(piece, load, setting, call, reporter) for piece, load in loads.items()}
+
+    def _end(
+        self, piece: BuildPiece, load: Load, setting: Setting, call: BakeCall, reporter: Reporter
+    ) -> Outcome | MpbakeError:
+        """What became of a piece that was built."""
+        outcome = _outcome(piece, load, setting, call)
+        if outcome.uploaded and setting.driver is Driver.DOCKER:
+            self.images.keep_in_mind(piece.target, call.ready)
+            try:
+                self._name(piece, outcome, call.ready)
+            except Cancelled:
+                raise
+            except MpbakeError as error:
+                return error
+        return self._load(piece, load, setting, call, reporter) or outcome
+
+    def _name(self, piece: BuildPiece, outcome: Outcome, ready: Ready) -> None:
+        """Load an image that the engine has built and pushed: it is in the store under the name of the upload only."""
+        if piece.target.load or any(is_of_the_tags(each, piece) for each in piece.target.outputs):
+            self.images.name(piece.target, outcome.digest, ready)
 
     def _keep(self, metadata: Path, path: Path, reporter: Reporter) -> None:
         """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
@@ -188,10 +215,7 @@ class Builds:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
-        try:
-            return self._single(piece, call, reporter)
-        except Cancelled as stop:  # what the piece was to push it has pushed
-            raise Cancelled(stop.message).after(piece.tags) from stop
+        return self._single(piece, call, reporter)
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -221,11 +245,14 @@ class Builds:
             raise error
         return Outcome(node=piece.node.id, log=str(call.log))
 
-    def _setting(self, ready: Ready, targets: Iterable[Target], built: Collection[Target] = ()) -> Setting:
-        """What the run has done before, as far as it matters to `targets` on a node."""
+    def _setting(self, ready: Ready, targets: Sequence[Target], built: Collection[Target] = ()) -> Setting:
+        """What the run has done before, as far as it matters to `targets` on a node. Raises Unreachable."""
         every = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
         upon = {each: images_upon(each, self.published) for each in every}
-        return Setting(driver=ready.facts.driver, upon=upon, built=built)
+        driver = ready.facts.driver
+        pushes = driver is Driver.DOCKER and any(target.push for target in targets)
+        classic = pushes and not self.nodes.engines.facts(ready.endpoint).containerd_store
+        return Setting(driver=driver, upon=upon, built=built, classic=classic)
 
     def _ready_still(self, node: Node) -> Ready:
         """A node that has been made ready. Raises NodeLost where it does not answer any more."""
@@ -243,7 +270,7 @@ class Builds:
         """
         begun = time.monotonic()
         found, progress = self.bake.run(call, reporter)
-        if not found.returncode or progress.moved:
+        if not found.returncode:
             return found, progress
         if has_collided(progress):
             told = "another build kept the same image at that moment: done again"
@@ -274,9 +301,7 @@ class Builds:
     ) -> dict[Step, Outcome | MpbakeError]:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
         culprit = _culprit(pieces, progress)
-        first = culprit or pieces[0]
-        tags = first.tags
-        error = self._error(first, call, found, progress, tags).after(moved_by(progress, tags))
+        error = self._error(culprit or pieces[0], call, found, progress)
         if isinstance(error, NodeLost):
             raise error
         if len(pieces) == 1:
@@ -284,38 +309,32 @@ class Builds:
         nobodys = found.timed_out or has_collided(progress) or has_lost_result(progress)
         culprit = None if nobodys else culprit
         what = f"{culprit.target.name}, of the same call, failed" if culprit else "a call of several targets failed"
-        ends: dict[Step, Outcome | MpbakeError] = {
-            piece: Disturbed(what).after(moved_by(progress, piece.tags)) for piece in pieces
-        }
+        ends: dict[Step, Outcome | MpbakeError] = {piece: Disturbed(what) for piece in pieces}
         return ends | ({culprit: error} if culprit else {})
 
-    def _error(
-        self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
-    ) -> MpbakeError:
-        """What went wrong, as far as `piece` is to blame; `tags` are those that the call itself was to give."""
+    def _error(self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress) -> MpbakeError:
+        """What went wrong, as far as `piece` is to blame."""
         # A part alone is never pushed.
         again = self.repeat(piece.target if is_of_push(progress) else piece)
         repeat = self.bake.hide(again)
-        told = f"\n{stopped_text(tags, progress)}" if tags else ""
-        lost = f"\n{stopped_text(tags, progress, lost=True)}" if tags else ""
         if complaint := call.complaint():
-            message = f"cannot be loaded: {complaint.message}{told}\nlog: {call.log}"
+            message = f"cannot be loaded: {complaint.message}\nlog: {call.log}"
             return Unreachable(message, hint=f"{complaint.hint}; repeat with: {repeat}")
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
-            return self._lost(piece, f"no progress and no answer within {limit}{lost}", call.log)
+            return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if found.timed_out:
             limit = duration(call.timeout)
-            message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
+            message = f"took longer than its timeout of {limit}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self.bake.hide(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
-        error = build_error(progress, tags, repeat, str(call.log), check, dockerfiles=files)
+        error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
-            return self._lost(piece, f"it does not answer any more: {said}{lost}", call.log)
+            return self._lost(piece, f"it does not answer any more: {said}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
@@ -364,18 +383,17 @@ def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | N
     return next((piece for piece in pieces if piece.target.name == name), None)
 
 
-def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
-    image, digest, media_type = _built(metadata, piece.target.name)
-    by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
+def _outcome(piece: BuildPiece, load: Load, setting: Setting, call: BakeCall) -> Outcome:
+    image, digest, media_type = _built(call.metadata, piece.target.name)
+    is_pushed = piece.delivery is Delivery.UNTAGGED and not setting.classic
     return Outcome(
         digest=digest,
         index=media_type in INDEXES,
         kept=image,
-        uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
+        uploaded=parse_reference(piece.target.tags[0]).at(digest) if is_pushed and digest else "",
         node=piece.node.id,
-        tags=piece.tags,
-        platforms=tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1],
-        log=str(log),
+        platforms=tuple(each.platform for each in piece.platforms) or call.ready.facts.platforms[:1],
+        log=str(call.log),
         warnings=(load.warning,) if load.warning else (),
     )
 
@@ -385,14 +403,14 @@ def _log_name(pieces: Sequence[BuildPiece]) -> str:
     return f"{pieces[0].key}{f' with {others}' if others else ''}"
 
 
-def _built(metadata: Path, target: str) -> tuple[str, str, str]:
+def _built(metadata: Path | None, target: str) -> tuple[str, str, str]:
     """What an image that was built is called by its content, its digest and media type, from buildx's metadata file.
 
     The classic image store knows only an image's id: that is no digest.
     """
     image = ""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        found = json.loads(metadata.read_bytes())[target]
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+        found = json.loads(metadata.read_bytes() if metadata else b"")[target]
         image = str(found["containerimage.digest"])
         descriptor = found["containerimage.descriptor"]
         return image, image, str(descriptor.get("mediaType"))
