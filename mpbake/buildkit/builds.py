@@ -31,6 +31,8 @@ from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
 from mpbake.buildkit.needed import images_upon
 from mpbake.buildkit.progress import target_of
+from mpbake.buildkit.registry.client import repository_of
+from mpbake.delivery import repositories
 from mpbake.drivers import unable
 from mpbake.errors import (
     BuildFailed,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
     from mpbake.buildkit.registries import Registries
+    from mpbake.buildkit.registry.client import Failure
     from mpbake.events import Reporter
     from mpbake.plan import Node, Target
     from mpbake.state import State
@@ -69,6 +72,8 @@ if TYPE_CHECKING:
 
 _PROBE = 20.0
 """Seconds in which a node must answer after a build that failed for no clear reason."""
+_PUSH_PAUSES = (1.0, 4.0)
+"""Seconds to wait before each retry of a push that failed, after BuildKit's own retries."""
 _SHORTEST = 1.0
 """Seconds that a call has when it is made again, however little is left of its target's timeout."""
 
@@ -264,6 +269,18 @@ class Builds:
     # --- calls ----------------------------------------------------------------------------------------------------
 
     def _run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
+        """Make a call, and again where it failed for a reason that may be gone the next time."""
+        begun = time.monotonic()
+        found, progress = self._run_twice(call, reporter)
+        for seconds in _PUSH_PAUSES:
+            if not found.returncode or not self._may_push_now(call, found, progress):
+                break
+            reporter.handle(Warned(message=f"{', '.join(call.steps)}: the push failed: it is tried again"))
+            self.bake.docker.pause(seconds)
+            found, progress = self._run_twice(replace(call, timeout=_left(call, begun)), reporter)
+        return found, progress
+
+    def _run_twice(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make a call, and once more where it failed for a reason of BuildKit's own that does not come again.
 
         Nothing is built anew for a `call` that only takes out of the cache what was built before.
@@ -280,8 +297,45 @@ class Builds:
         else:
             return found, progress
         reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
-        left = call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
-        return self.bake.run(replace(call, timeout=left), reporter)
+        return self.bake.run(replace(call, timeout=_left(call, begun)), reporter)
+
+    def _may_push_now(self, call: BakeCall, found: Completed, progress: Progress) -> bool:
+        """Whether what failed is a push to registries that take uploads, or fail for a reason of their own.
+
+        The registry is asked: what BuildKit says of its answer has no status.
+        """
+        if found.timed_out or found.stalled or not is_of_push(progress):
+            return False
+        failures = self._push_failures(self._pushing(call, progress))
+        return not any(failure.is_refusal or failure.lost is not None for failure in failures.values())
+
+    @staticmethod
+    def _pushing(call: BakeCall, progress: Progress) -> list[Target]:
+        """The targets whose push may have failed: the one that BuildKit names, or all of a call."""
+        targets = {name: step.target for name, step in call.steps.items() if isinstance(step, BuildPiece)}
+        name = target_of(progress.failed.name) if progress.failed is not None else ""
+        return [targets[name]] if name in targets else list(targets.values())
+
+    def _push_failures(self, targets: Sequence[Target]) -> dict[str, Failure]:
+        """Why repositories of some targets do not take uploads at the moment, by repository."""
+        found = {}
+        for target in targets:
+            client = self.registries.client(target.builder)
+            for name in repositories(target):
+                if failure := client.probe(repository_of(name)):
+                    found[name] = failure
+        return found
+
+    def _explained(self, error: MpbakeError, targets: Sequence[Target]) -> MpbakeError:
+        """The error of a push, with what the registry itself answers; no tag has moved then."""
+        error = error.saying("no tag has moved")
+        for name, failure in self._push_failures(targets).items():
+            if failure.lost is None:
+                told = failure.error(f"push to {name}")
+                hint = "; ".join(filter(None, (told.hint, error.hint)))
+                kind = BuildFailed if told.exit_code == BuildFailed.exit_code else type(told)
+                return kind(f"{error.message}\n{told.message}", hint=hint)
+        return error
 
     def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
         """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
@@ -330,6 +384,8 @@ class Builds:
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self.bake.hide(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
         error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
+        if is_of_push(progress) and not isinstance(error, NodeLost):
+            error = self._explained(error, [piece.target])
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
@@ -368,6 +424,11 @@ class _Vigil:
             return False
         self._complaint = self.nodes.engine_complaint(self.half) if self.loads else None
         return self._complaint is None
+
+
+def _left(call: BakeCall, begun: float) -> float:
+    """The seconds that are left of a call's timeout when it is made again; 0 where it has none."""
+    return call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:

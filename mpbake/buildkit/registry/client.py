@@ -32,7 +32,7 @@ DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = (INDEX, DOCKER_INDEX)
-_ACCEPT = ", ".join((INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST))
+_ACCEPT = f"{INDEX}, {MANIFEST}, {DOCKER_INDEX}, {DOCKER_MANIFEST}"
 
 SECONDS = 300.0
 """Seconds in which a registry must answer a request that changes something."""
@@ -139,9 +139,7 @@ class Failure:
             return NoSuchTag(message)
         if self.status in _RETRIED:
             kind = BuildFailed if self.status == 500 else Unreachable
-            return kind(
-                message, hint="the registry, or a proxy before it, cannot answer at the moment: try again later"
-            )
+            return kind(message, hint="the registry, or a proxy before it, fails at the moment: try again later")
         return BuildFailed(message)
 
 

@@ -79,7 +79,7 @@ class Transport:
 
     def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         self._cancelled = cancelled
-        self._pools: dict[tuple[Tls, str], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[Tls | None, str], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def send(self, request: Request, tls: Tls, proxy: str, seconds: float) -> Response:
@@ -87,7 +87,8 @@ class Transport:
 
         Redirects are not followed. Raises NoResponse, and Cancelled as soon as the run is cancelled.
         """
-        return self._interruptible(lambda: self._exchange(request, self._pool(tls, proxy), seconds), seconds)
+        secure = tls if request.url.startswith("https:") else None
+        return self._interruptible(lambda: self._exchange(request, self._pool(secure, proxy), seconds), seconds)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -126,7 +127,7 @@ class Transport:
             raise errors[0]
         return results[0]
 
-    def _pool(self, tls: Tls, proxy: str) -> urllib3.PoolManager:
+    def _pool(self, tls: Tls | None, proxy: str) -> urllib3.PoolManager:
         with self._lock:
             key = (tls, proxy)
             if key not in self._pools:
@@ -160,10 +161,10 @@ class Transport:
         return Response(status=answer.status, headers=headers, body=body)
 
 
-def _manager(tls: Tls, proxy: str) -> urllib3.PoolManager:
+def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
     import urllib3  # noqa: PLC0415
 
-    context = ssl_context(tls)
+    context = None if tls is None else ssl_context(tls)
     if not proxy:
         return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
