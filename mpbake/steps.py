@@ -197,8 +197,8 @@ class StepStatus(StrEnum):
 class Outcome:
     """What a runner reports of a step that succeeded, and `moves` of one that did not.
 
-    `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index; `kept` is
-    what a built image is called in the store of an engine, by its content;
+    `digest` is what the registry serves, or what was built; `kept` is what a built image is called in the store of an
+    engine, by its content;
     `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
     `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
     served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `log` the step's log
@@ -206,7 +206,6 @@ class Outcome:
     """
 
     digest: str = ""
-    index: bool = False
     kept: str = ""
     uploaded: str = ""
     node: str = ""

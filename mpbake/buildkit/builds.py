@@ -27,7 +27,6 @@ from mpbake.buildkit.definition import (
     load_definition,
 )
 from mpbake.buildkit.docker import Watch
-from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
 from mpbake.buildkit.needed import images_upon
 from mpbake.buildkit.progress import target_of
@@ -445,11 +444,10 @@ def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | N
 
 
 def _outcome(piece: BuildPiece, load: Load, setting: Setting, call: BakeCall) -> Outcome:
-    image, digest, media_type = _built(call.metadata, piece.target.name)
+    image, digest = _built(call.metadata, piece.target.name)
     is_pushed = piece.delivery is Delivery.UNTAGGED and not setting.classic
     return Outcome(
         digest=digest,
-        index=media_type in INDEXES,
         kept=image,
         uploaded=parse_reference(piece.target.tags[0]).at(digest) if is_pushed and digest else "",
         node=piece.node.id,
@@ -464,15 +462,14 @@ def _log_name(pieces: Sequence[BuildPiece]) -> str:
     return f"{pieces[0].key}{f' with {others}' if others else ''}"
 
 
-def _built(metadata: Path | None, target: str) -> tuple[str, str, str]:
-    """What an image that was built is called by its content, its digest and media type, from buildx's metadata file.
+def _built(metadata: Path | None, target: str) -> tuple[str, str]:
+    """What an image that was built is called by its content, and its digest, from buildx's metadata file.
 
     The classic image store knows only an image's id: that is no digest.
     """
     image = ""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         found = json.loads(metadata.read_bytes() if metadata else b"")[target]
         image = str(found["containerimage.digest"])
-        descriptor = found["containerimage.descriptor"]
-        return image, image, str(descriptor.get("mediaType"))
-    return image, "", ""
+        return image, image if "containerimage.descriptor" in found else ""
+    return image, ""

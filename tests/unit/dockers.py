@@ -90,9 +90,9 @@ class FakeDocker(Docker):
         """How it ends is nobody's concern, but it is kept."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
-    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
         """Another program is answered just so."""
-        return self.run(command, timeout=timeout)
+        return self.run([*command, *given.split()], timeout=timeout)
 
 
 class Baker(FakeDocker):

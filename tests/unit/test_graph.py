@@ -778,7 +778,6 @@ def test_tags_move_one_target_after_another_when_all_is_built() -> None:
     assert {step.key for step in graph.before[publishes[1]]} == {"publish base", "build web native on default/local"}
     assert [step.every_tag for step in publishes] == [("r/base:1", "r/web:1", "r/web:2")] * 2
     assert [step.earlier_tags for step in publishes] == [(), ("r/base:1",)]
-    assert all(piece.delivery is not Delivery.TAGS for piece in graph.steps if isinstance(piece, BuildPiece))
 
 
 def test_tags_of_targets_that_do_not_link_to_each_other_move_together_too() -> None:

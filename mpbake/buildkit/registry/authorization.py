@@ -23,6 +23,7 @@ PULL = ("pull",)
 PUSH = ("pull", "push")
 _CLIENT = "mpbake"
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_SCHEME = re.compile(r"(?:^|,)\s*(?P<scheme>Bearer|Basic)\b", re.IGNORECASE)
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -120,12 +121,11 @@ def _token_request(realm: str, asked: Mapping[str, str], login: Login) -> Reques
 
 
 def parse_challenge(text: str) -> tuple[str, dict[str, str]]:
-    """Scheme, in lower case, and parameters of a WWW-Authenticate header; bearer goes before others."""
-    starts = [each.start() for each in re.finditer(r"(?:^|,\s*)(?=(?:Bearer|Basic)\b)", text, re.IGNORECASE)]
-    parts = [text[start:end].lstrip(", ") for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-    challenges = []
-    for part in parts:
-        scheme, _, rest = part.partition(" ")
-        found = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
-        challenges.append((scheme.strip(", ").lower(), found))
+    """Scheme, in lower case, and parameters of a WWW-Authenticate header; of several challenges the bearer one."""
+    starts = [match.start("scheme") for match in _SCHEME.finditer(text)]
+    challenges: list[tuple[str, dict[str, str]]] = []
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
+        scheme, _, rest = text[start:end].partition(" ")
+        parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
+        challenges.append((scheme.strip(", ").lower(), parameters))
     return next((each for each in challenges if each[0] == "bearer"), challenges[0] if challenges else ("", {}))
