@@ -167,6 +167,8 @@ class Builds:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
+        if setting.driver is Driver.DOCKER and not setting.classic:
+            self.images.keep_in_mind([piece.target for piece in pieces if piece.target.push], ready)
         found, progress = self._run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)
@@ -179,7 +181,6 @@ class Builds:
         """What became of a piece that was built."""
         outcome = _outcome(piece, load, setting, call)
         if outcome.uploaded and setting.driver is Driver.DOCKER:
-            self.images.keep_in_mind(piece.target, call.ready)
             try:
                 self._name(piece, outcome, call.ready)
             except Cancelled:
@@ -465,11 +466,13 @@ def _log_name(pieces: Sequence[BuildPiece]) -> str:
 def _built(metadata: Path | None, target: str) -> tuple[str, str]:
     """What an image that was built is called by its content, and its digest, from buildx's metadata file.
 
-    The classic image store knows only an image's id: that is no digest.
+    The classic image store knows only an image's id: that is no digest. For an engine that pushes, buildx overwrites
+    `containerimage.digest` by what the tag of the upload names by then, which another run may have pushed.
     """
     image = ""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         found = json.loads(metadata.read_bytes() if metadata else b"")[target]
         image = str(found["containerimage.digest"])
-        return image, image if "containerimage.descriptor" in found else ""
+        digest = str(found["containerimage.descriptor"]["digest"])
+        return digest, digest
     return image, ""

@@ -37,10 +37,10 @@ class EngineImages:
         self._later = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
         self._uploads: dict[str, tuple[Ready, dict[str, None]]] = {}
 
-    def keep_in_mind(self, target: Target, ready: Ready) -> None:
-        """Have the names under which `target` is uploaded removed at the end of the run."""
+    def keep_in_mind(self, targets: Sequence[Target], ready: Ready) -> None:
+        """Have the names under which `targets` are about to be uploaded removed at the end of the run."""
         _, names = self._uploads.setdefault(ready.endpoint, (ready, {}))
-        names |= dict.fromkeys(uploads(target))
+        names.update(dict.fromkeys(name for target in targets for name in uploads(target)))
 
     def name(self, target: Target, image: str, ready: Ready) -> None:
         """Have the tags of `target` name `image` in the engine. Raises BuildFailed, Unreachable."""
@@ -80,7 +80,8 @@ class EngineImages:
         """Wait for what is done in the background, and remove the names of uploads, all of an engine at once."""
         self._later.shutdown(wait=True)
         for ready, names in self._uploads.values():
-            self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
+            if names:
+                self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
 
     def _name(self, image: str, tag: str, ready: Ready) -> None:
         end = self._run(["tag", image, tag], ready)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.registry.authorization import Authorization
-from mpbake.buildkit.registry.client import Client
+from mpbake.buildkit.registry.client import READING, SECONDS, Client
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts, registry_settings
 from mpbake.buildkit.registry.transport import Transport
@@ -44,6 +44,8 @@ class Registries:
             hosts=Hosts(environment=environment),
             pause=docker.pause,
             hide=hide,
+            seconds=SECONDS,
+            reading=READING,
         )
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()

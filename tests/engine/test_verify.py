@@ -248,7 +248,7 @@ def test_a_registry_that_hangs_after_its_tags_were_given_is_soon_left(
 ) -> None:
     with faulty_registry(testbed.registry.host) as registry:
         (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{registry.host}/{unique}"))
-        registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), hangs=True)
+        registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), "hangs")
         started = time.monotonic()
         done = run_mpbake(["run", "web"])
         took = time.monotonic() - started

@@ -124,7 +124,12 @@ class Baker(FakeDocker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.definitions.append(json.loads(given))
         if "--metadata-file" in arguments:
-            told = {arguments[-1]: {"containerimage.digest": "sha256:1", "containerimage.descriptor": {}}}
+            told = {
+                arguments[-1]: {
+                    "containerimage.digest": "sha256:1",
+                    "containerimage.descriptor": {"digest": "sha256:1"},
+                }
+            }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(told), encoding="utf-8")
         on_stderr(self.says)
         return Completed(returncode=self.returncode, stdout="", stderr="")

@@ -78,7 +78,8 @@ class Baking(FakeDocker):
             self.answers["buildx inspect"] = failed("gone")
         if kept and not self.ends.returncode:
             digests = {
-                name: {"containerimage.digest": f"sha256:{name}", "containerimage.descriptor": {}} for name in targets
+                name: {"containerimage.digest": "sha256:0", "containerimage.descriptor": {"digest": f"sha256:{name}"}}
+                for name in targets
             }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(digests))
         return self.ends
@@ -501,7 +502,7 @@ OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
 
 @pytest.mark.parametrize(("store", "uploaded"), [("io.containerd.snapshotter.v1", "r/web@sha256:1"), ("overlay2", "")])
 def test_an_engine_with_the_containerd_store_pushes_what_it_builds(store: str, uploaded: str, tmp_path: Path) -> None:
-    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {}}
+    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"digest": "sha256:1"}}
     docker = Said(json.dumps({"web": said}))
     found = docker.answers["system info"]
     docker.answers["system info"] = replace(found, stdout=found.stdout.replace("io.containerd.snapshotter.v1", store))
