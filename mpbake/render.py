@@ -180,7 +180,7 @@ def _results(piece: BuildPiece) -> list[str]:
     target = piece.target
     lines = []
     if piece.delivery is Delivery.UNTAGGED:
-        lines += _pushes(target)
+        lines += _pushes(piece)
     if target.load:
         lines.append(_load(piece))
     joined = archives(target) if piece.of > 1 else ()
@@ -188,11 +188,15 @@ def _results(piece: BuildPiece) -> list[str]:
     return lines or ["no output: stays in the build cache (push, load or output would keep it)"]
 
 
-def _pushes(target: Target) -> list[str]:
-    """How a build pushes: an engine's own builder cannot push without a tag."""
-    by_digest = [] if target.builder.driver is Driver.DOCKER else ["push by digest, without a tag"]
-    instead = "; by the engine's own builder, if that is used" if by_digest else ""
-    return [*by_digest, *(f"push as {upload}{instead}" for upload in may_upload(target))]
+def _pushes(piece: BuildPiece) -> list[str]:
+    """How a build pushes: an engine's own builder, which builds whole targets only, cannot push without a tag."""
+    uploads = may_upload(piece.target) if piece.of == 1 else []
+    if piece.target.builder.driver is Driver.DOCKER:
+        return [f"push as {each}" for each in uploads]
+    return [
+        "push by digest, without a tag",
+        *(f"or push as {each}, if the engine's own builder builds it" for each in uploads),
+    ]
 
 
 def _load(piece: BuildPiece) -> str:

@@ -295,15 +295,6 @@ def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list
     ]
 
 
-def annotations_of_index(target: Target) -> list[str]:
-    """The annotations of the index that joins the pieces, as `imagetools create` takes them.
-
-    What refers to an index in a registry is a tag: there is no descriptor that could be annotated.
-    """
-    entries = by_level(target.attributes.get("annotations", ()))
-    return [f"{level}:{rest}" for level, rest in entries if level == "index"]
-
-
 def anew(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """`definition` with the targets of these names built without the cache; what they link to stays as it is."""
     targets = {

@@ -37,8 +37,8 @@ class FaultyRegistry:
 
     A request that fails ends as `fault` says: it `refuses` with `status` and `headers`, it `dies` (the connection ends
     before the request is passed on), `accepts` (the request is carried out, then the connection ends), is `late` (it is
-    carried out, and never answered), or `hangs` (neither). With `after`, that request and the next ones fail, `lasts` in
-    all, whatever their numbers.
+    carried out, and never answered), or `hangs` (neither). With `after`, that request and the next ones fail, `lasts`
+    in all, whatever their numbers.
     """
 
     def __init__(self, behind: str) -> None:

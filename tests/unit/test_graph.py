@@ -184,8 +184,10 @@ def test_a_release_on_two_nodes() -> None:
         bootstrap release/intel
         build php linux/arm64 on release/arm
           after bootstrap release/arm
-        verify php
+        publish php
           after build php linux/arm64 on release/arm
+        verify php
+          after publish php
         build web linux/amd64 on release/intel
           after bootstrap release/intel
           after verify php
@@ -206,8 +208,10 @@ def test_only_the_nodes_that_are_used_are_bootstrapped() -> None:
         bootstrap release/arm
         build php linux/arm64 on release/arm
           after bootstrap release/arm
-        verify php
+        publish php
           after build php linux/arm64 on release/arm
+        verify php
+          after publish php
         """)
     assert names(graph.targets) == ["php"]
 
