@@ -200,10 +200,11 @@ def outputs(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: st
     """
     image = _image(piece, setting)
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
-    untagged = piece.delivery is Delivery.UNTAGGED and not setting.classic
-    found += [_named(each, piece.target.tags) if untagged else each for each in _local_outputs(piece, parts)]
+    found += _local_outputs(piece, parts)
     if setting.driver is Driver.DOCKER and image:
         found = [each for each in found if not is_of_the_tags(each, piece)]
+    if piece.delivery is Delivery.UNTAGGED and not setting.classic:
+        found = [_named(each, piece.target.tags) for each in found]
     return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
 
 

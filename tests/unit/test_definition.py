@@ -83,11 +83,10 @@ def test_a_whole_target_in_one_piece() -> None:
             "args": {"A": "1", "B": ""},
             "labels": {"a.b": "c"},
             "platforms": ["linux/amd64", "linux/386"],
-            "tags": ["r/web:1", "r/web:latest"],
             "no-cache": True,
             "cache-to": ["type=local,dest=/plan/cache"],
             "annotations": ["index:a=b", "manifest[linux/386]:c=d"],
-            "output": ["type=image,push=true"],
+            "output": ["type=image,name=r/web,push=true,push-by-digest=true,name-canonical=true,store=false"],
         }
     }
 
@@ -259,7 +258,7 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
         (
             ENGINE,
             f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,name=own', 'type=docker,context=other']",
-            ["type=docker,name=own", "type=docker,context=other", UPLOAD],
+            ["type=docker,name=own", "type=docker,context=other,name=r/web:1", UPLOAD],
             None,
         ),
         (

@@ -334,7 +334,7 @@ def test_the_steps_of_a_target() -> None:
     graph = graph_of_text(TWO_TARGETS)
     php, web = graph.targets
     assert [step.key.partition(" ")[0] for step in steps_of(graph, web)] == ["build", "build", "publish", "verify"]
-    assert [type(step) for step in steps_of(graph, php)] == [BuildPiece, Verify]
+    assert [type(step) for step in steps_of(graph, php)] == [BuildPiece, Publish, Verify]
     assert {type(step) for step in graph.steps} == {BootstrapNode, BuildPiece, Publish, Verify}
 
 

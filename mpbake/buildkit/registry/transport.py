@@ -165,6 +165,8 @@ def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
     import urllib3  # noqa: PLC0415
 
     context = None if tls is None else ssl_context(tls)
+    if tls is not None and tls.insecure:  # which the plan says itself
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not proxy:
         return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
