@@ -119,16 +119,17 @@ class FaultyRegistry:
 
 
 @contextlib.contextmanager
-def faulty_registry(behind: str) -> Iterator[FaultyRegistry]:
-    """Such a registry on a port of its own, until the block is left."""
+def faulty_registry(behind: str, *, address: str = "127.0.0.1") -> Iterator[FaultyRegistry]:
+    """Such a registry on a port of its own, until the block is left; `address` is one of this machine."""
     faulty = FaultyRegistry(behind)
 
     class Handler(_Handler):
         registry = faulty
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server((address, 0), Handler)
     server.daemon_threads = True
-    faulty.host = f"localhost:{server.server_address[1]}"
+    name = "localhost" if address == "127.0.0.1" else address
+    faulty.host = f"{name}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

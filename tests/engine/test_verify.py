@@ -229,7 +229,7 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
             )
             assert "linux/amd64: label a.b: x y, not new" in done.stderr
         else:
-            assert f"{repository}:1 could not be read back: {repository}:1: not found" in done.stderr
+            assert f"{repository}:1 could not be read back: {registry.host} answers 404 Not Found" in done.stderr
         for tag in ("1", "2"):  # what was given is not taken back
             assert testbed.registry.client.manifest(f"{unique}:{tag}")[0] == new
 
@@ -240,6 +240,36 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
         registry.delay(0.0)
         assert run_mpbake(["run", "web"]).returncode == 0
         assert run_mpbake(["verify", "web"]).returncode == 0
+
+
+def test_a_plain_http_registry_that_only_the_builder_knows_is_verified_after_the_run(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    """On an address of this machine that is not its own loopback: elsewhere TLS is expected."""
+    with faulty_registry(testbed.registry.host, address=own_address()) as registry:
+        repository, name = f"{registry.host}/{unique}", f"b{unique[-6:]}"
+        plan = plan_of(testbed, "box", repository).replace("box", name)
+        plan = plan.replace(
+            "[defaults.builder]", f'buildkitd.registry."{registry.host}".http = true\n[defaults.builder]'
+        )
+        (tmp_path / "build.toml").write_text(plan)
+        done = run_mpbake(["run", "web"])
+        verified = run_mpbake(["verify", "web"])
+        assert run_mpbake(["builders", "rm", name]).returncode == 0
+        (tmp_path / "build.toml").write_text(plan_of(testbed, "two", repository))
+        stranger = run_mpbake(["verify", "web"])
+    assert done.returncode == 0, done.stderr
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert stranger.returncode == 5, stranger.stdout + stranger.stderr
+    assert f"{registry.host}: it does not speak TLS\n" in stranger.stderr
+    assert '= the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true' in stranger.stderr
+
+
+def own_address() -> str:
+    """An address of this machine by which others reach it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
 
 
 @pytest.mark.long
@@ -253,7 +283,7 @@ def test_a_registry_that_hangs_after_its_tags_were_given_is_soon_left(
         done = run_mpbake(["run", "web"])
         took = time.monotonic() - started
         assert done.returncode == 5, done.stderr
-        assert f"{registry.host}/{unique}:1 could not be read back: no answer in time\n" in done.stderr
+        assert f"{registry.host}/{unique}:1 could not be read back: {registry.host}: no answer " in done.stderr
         assert 30 < took < 90
         for tag in ("1", "2"):
             assert testbed.registry.client.has(f"{unique}:{tag}")
