@@ -72,10 +72,11 @@ def test_a_helper_is_asked_and_its_answer_kept_for_a_while(config: dict[str, Any
         asked.append(command)
         return done(json.dumps({"ServerURL": "r", "Username": "me", "Secret": "pw"}))
 
-    now = 0.0
-    this = Credentials({"DOCKER_CONFIG": str(tmp_path)}, lambda command, given: helper(*command, given), lambda: now)
+    moments = iter((0.0, 0.0, 200.0, 300.0, 300.0))
+    environment = {"DOCKER_CONFIG": str(tmp_path)}
+    this = Credentials(environment, lambda command, given: helper(*command, given), lambda: next(moments))
     (tmp_path / "config.json").write_text(json.dumps({**config, "auths": {"r": auth("not:this")}}))
-    for now in (0.0, 200.0, 300.0):
+    for _ in range(3):
         assert this.login("r", "web", ("pull",)) == Login(name="me", password="pw")
     assert asked == [("docker-credential-x", "get", "r")] * 2
 
