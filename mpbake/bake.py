@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from mpbake.entries import enforced
 from mpbake.errors import UsageError
 from mpbake.plan import Driver
 from mpbake.references import format_fields, parse_reference
@@ -121,6 +122,8 @@ def _definition(target: Target, platforms: Sequence[Platform], tags: Sequence[st
     variant = target.on(platforms)
     links = {name: f"target:{_name_for(link, platforms)}" for name, link in variant.links.items()}
     found = {"description": target.description, **variant.attributes}
+    if "policy" in found:
+        found["policy"] = enforced(found["policy"])
     found["contexts"] = {**found.get("contexts", {}), **links}
     found |= {"tags": list(tags), "platforms": [str(each) for each in platforms], "output": _outputs(target)}
     return {name: value for name, value in found.items() if value not in ("", [], {})}

@@ -109,6 +109,7 @@ class Code(StrEnum):
     TAG_TWICE = "tag-twice"
     OUTPUT_NAMES_IMAGE = "output-names-image"
     OUTPUT_NAMES_NO_FILE = "output-names-no-file"
+    OUTPUT_DELETES = "output-deletes"
     LOOPBACK_REGISTRY = "loopback-registry"
     # Placement
     NO_NODE = "no-node"

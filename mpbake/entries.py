@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _OF_SECRET = ("id", "src", "source", "env", "type")
 _SECRETS = ("file", "env")
 _ATTESTATIONS = ("provenance", "sbom")
+_OF_POLICY = ("filename", "reset", "disabled", "strict", "log-level")
+_FLAGS_OF_POLICIES = ("reset", "disabled", "strict")
+_MODES = ("copy", "delete")
 _OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 _CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
 _NETWORKS = ("default", "host", "none")
@@ -30,7 +33,8 @@ _CALLS = ("build", "check", "lint", "outline", "targets")
 _ENTITLEMENTS = ("device", "network.host", "security.insecure")
 _FILES = ("docker", "oci", "tar")
 _FLAGS_OF_OUTPUTS = (
-    *("force-compression", "name-canonical", "oci-mediatypes", "platform-split", "push", "push-by-digest"),
+    *("force-compression", "name-canonical", "oci-artifact", "oci-mediatypes", "platform-split", "push"),
+    *("push-by-digest",),
     *("registry.insecure", "rewrite-timestamp", "store", "tar", "unpack"),
 )
 _LIMITS = (
@@ -182,6 +186,8 @@ def check_output(text: str) -> None:
     for key in fields:
         if key in _FLAGS_OF_OUTPUTS and fields[key]:
             _check_flag(key, fields[key])
+    if fields["type"] == "local" and fields.get("mode"):
+        _check_known("mode", fields["mode"], _MODES)
 
 
 def check_destination(text: str) -> None:
@@ -202,6 +208,35 @@ def pushes(output: str) -> bool:
     """Whether an `output` entry sends the image to a registry."""
     fields = {} if is_folder(output) else parse_fields(output)
     return fields.get("type") == "registry" or is_set(fields, "push", default=False)
+
+
+def deletes(output: str) -> bool:
+    """Whether an `output` entry deletes every file of its folder that the build did not make."""
+    fields = {} if is_folder(output) else parse_fields(output)
+    return fields.get("type") == "local" and fields.get("mode") == "delete"
+
+
+def check_policy(text: str) -> None:
+    """`filename=extra.rego,strict=true`: a policy for the sources of a build. A later buildx may know more fields."""
+    for part in split_fields(text):  # there may be several of one name
+        ((key, value),) = _pairs([part], "filename=extra.rego").items()
+        _check_known("field", key, _OF_POLICY, more=True)
+        if key in _FLAGS_OF_POLICIES:
+            _check_flag(key, value)
+        if key == "filename" and not value:
+            msg = "filename names no file\nfor example filename=extra.rego"
+            raise ValueError(msg)
+
+
+def enforced(policies: Iterable[str]) -> list[str]:
+    """`policy` entries that a node without support for policies refuses, unless they say `strict` themselves.
+
+    Such a node (BuildKit before 0.27) builds as if there were no policy.
+    """
+    entries = list(policies)
+    if any({"strict", "disabled"} & parse_fields(entry).keys() for entry in entries):
+        return entries
+    return [f"{entry},strict=true" for entry in entries]
 
 
 def is_set(fields: Mapping[str, str], key: str, *, default: bool) -> bool:

@@ -25,6 +25,17 @@ class Preparing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NodeAdvanced:
+    """A node is being started; `activity` is one line such as `pulling moby/buildkit:v0.20: 12.3 MB of 98.0 MB`.
+
+    It may come often, before `RunStarted` too.
+    """
+
+    node: Node
+    activity: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted:
     """Everything is planned; the first step is about to start."""
 
@@ -96,6 +107,7 @@ class RunFinished:
 Event = (
     Waiting
     | Preparing
+    | NodeAdvanced
     | RunStarted
     | StepStarted
     | StepAdvanced

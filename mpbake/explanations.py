@@ -354,7 +354,8 @@ tags = ["example.com/web"]
 """,
         ),
         Code.BAD_NAME: Explanation(
-            text="A name has characters that no name of its kind may have.",
+            text="A name has characters that no name of its kind may have, or begins with `-` as an option of a "
+            "command does.",
             wrong="""
 [targets."web 2.0"]
 tags = ["example.com/web"]
@@ -1285,7 +1286,8 @@ push = true
 """,
         ),
         Code.TAG_TWICE: Explanation(
-            text="Two targets push one tag: what the last of them pushed would stay.",
+            text="Two targets push the same tag, so the second push would replace the first. "
+            "A run that builds only one of them is allowed.",
             wrong="""
 [targets.web]
 tags = ["web"]
@@ -1328,6 +1330,18 @@ output = ["type=tar"]
             right="""
 [targets.web]
 output = ["type=tar,dest=web.tar"]
+""",
+        ),
+        Code.OUTPUT_DELETES: Explanation(
+            text="An output with `mode=delete` names a folder that holds something else: the plan, a build context, or "
+            "what another target of the run writes. The build would delete it.",
+            wrong="""
+[targets.web]
+output = ["type=local,dest=.,mode=delete"]
+""",
+            right="""
+[targets.web]
+output = ["type=local,dest=out,mode=delete"]
 """,
         ),
         Code.LOOPBACK_REGISTRY: Explanation(
@@ -1406,7 +1420,8 @@ push = true
 """,
         ),
         Code.SPLIT_OUTPUT: Explanation(
-            text="A target whose platforms are built on several nodes cannot be written to one file.",
+            text="A target whose platforms are built on several nodes cannot be written to one file, nor to a folder "
+            "with `mode=delete`, where each node would delete what the others wrote.",
             wrong="""
 [builders.ci]
 nodes.arm = { endpoint = "ssh://10.0.0.5", platforms = ["linux/arm64"] }

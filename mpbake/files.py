@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024 * 1024
 """Bytes that are read of a file; a plan has thousands, a large one millions."""
-_DEVICES = frozenset({"dev", "proc"})
-"""Where a file may be what a descriptor leads to: `/dev/stdout`."""
+_DESCRIPTORS = frozenset({"dev", "proc"})
+"""Folders of the system whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a disk like any other, to which every user may write
 
 
 class Kind(StrEnum):
@@ -103,13 +104,21 @@ def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
         file.write(text.encode())
 
 
-def write_named(path: Path, text: str) -> None:
-    """Write a text to what somebody named: behind a link, whole; into a device or a pipe, which stays one.
+def is_descriptor(path: Path) -> bool:
+    """Whether `path` names an open file of a process, such as `/dev/stdout`, or a device."""
+    absolute = os.path.abspath(path)  # noqa: PTH100 - without `..`, and without following a symlink
+    named = Path(absolute)
+    return not _DESCRIPTORS.isdisjoint(named.parts[:2]) and not named.is_relative_to(_SHARED_MEMORY)
 
-    Raises OSError.
+
+def write_named(path: Path, text: str) -> None:
+    """Write a text to the path that a user named: replace a file as a whole, append to a device, pipe or descriptor.
+
+    Replace a symlink instead of following it: it may have come with a checkout. Raises OSError.
     """
-    if kind_of(path) in {Kind.NOTHING, Kind.FILE, Kind.LOOSE_LINK} and _DEVICES.isdisjoint(path.absolute().parts[:2]):
-        write_whole(path.resolve(), text)
+    replaced = path.is_symlink() or kind_of(path) in {Kind.NOTHING, Kind.FILE}
+    if replaced and not is_descriptor(path):
+        write_whole(path, text)
     else:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)

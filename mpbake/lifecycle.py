@@ -28,8 +28,18 @@ MARK = "MPBAKE_NODE"
 """
 ANNOTATION = "mpbake-node"
 """The same of a Deployment, whose environment older buildx cannot set; `:` stands for `=`, which buildx cuts at."""
+VOLUME_LABEL = "mpbake-node"
+"""Label of a volume that mpbake made for the cache of a container; its value is the id of the node."""
 CERTIFICATES = ("cacert", "cert", "key")
 """Driver options that name certificates of a remote node."""
+
+
+class CacheRemoval(Enum):
+    """What came of removing the cache of a node: a volume that mpbake did not make is foreign, and stays."""
+
+    NOTHING = "nothing"
+    REMOVED = "removed"
+    FOREIGN = "foreign"
 
 
 class Action(StrEnum):
@@ -163,6 +173,15 @@ def own(node: Node, found: Made | None, remove: str) -> Made | None:
             f"or remove it: {remove} {found.name}",
         )
     return found
+
+
+def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
+    """Raise UsageError when the volume for the cache of `node` exists without mpbake's label. None is no volume."""
+    if labels is not None and VOLUME_LABEL not in labels:
+        raise UsageError(
+            f"{node.id}: a volume {volume_of(node)} exists that mpbake did not make; it is left as it is",
+            hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_of(node)}",
+        )
 
 
 def made_name(node: Node) -> str:

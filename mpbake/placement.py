@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.codes import Code, Severity
 from mpbake.delivery import delivery
 from mpbake.drivers import Can, abilities_of, unable
+from mpbake.entries import deletes
 from mpbake.links import alike, link_platforms, linked_platforms, links_in, side
 from mpbake.plan import Driver, Emulation
 from mpbake.platforms import natively, runs
@@ -314,6 +315,10 @@ def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Pr
         if fields.get("type") in _ONE_FILE:
             message = f"its output {one_line(output)} is one file, but its platforms {_apart(pieces)}"
             hint = "use type=local, which writes a folder for each platform, or build one with --platform"
+            yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
+        if deletes(output):
+            message = f"its output {one_line(output)} would delete other platforms' files: they {_apart(pieces)}"
+            hint = "take mode=delete away, or build all platforms on one node"
             yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
 
 

@@ -30,6 +30,8 @@ ARCHITECTURES = (
 )
 _OF_COURSE = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
+_OS_OPTIONS = re.compile(r"\(.*?\)")
+"""What may stand after the operating system: its version and features, as in `windows(10.0.17763+win32k)/amd64`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -74,6 +76,10 @@ def parse_platform(text: str) -> Platform:
 
     Raises ValueError with a sentence for people when `text` is no platform.
     """
+    if _OS_OPTIONS.search(text):
+        plain = one_line(_OS_OPTIONS.sub("", text))
+        msg = "buildx drops the version of an operating system (seen up to 0.36)\n"
+        raise ValueError(f"{msg}write {plain}: the base image gives the version")
     parts = text.strip().lower().split("/")
     if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
         msg = f'"{one_line(text)}" is not a platform: write os/architecture[/variant], such as linux/arm64'
@@ -87,6 +93,11 @@ def parse_platform(text: str) -> Platform:
     if (architecture, variant) in _OF_COURSE:
         variant = ""
     return Platform(os=system, architecture=architecture, variant=variant)
+
+
+def reported_platform(text: str) -> Platform:
+    """Read a platform as a node reports it; a version of its operating system is left out. Raises ValueError."""
+    return parse_platform(_OS_OPTIONS.sub("", text))
 
 
 def platform_of(entry: Mapping[str, Any]) -> Platform:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, assert_never
 
 from mpbake.delivery import archives, may_upload
-from mpbake.links import linked_platforms
+from mpbake.links import linked, linked_platforms
 from mpbake.plan import Driver
 from mpbake.steps import (
     BootstrapNode,
@@ -19,7 +19,7 @@ from mpbake.steps import (
     Verify,
     platform_list,
 )
-from mpbake.text import columns, count, one_line, shortened
+from mpbake.text import columns, count, join_shared, one_line, shortened
 from mpbake.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
         *columns([row for number, step in enumerate(graph.steps, 1) for row in _step_rows(number, step)], indent="  "),
     ]
     if warnings:
-        lines += ["", *(f"warning: {one_line(each)}" for each in warnings)]
+        names = {target.name for target in (*graph.targets, *linked(*graph.targets))}
+        lines += ["", *(f"warning: {one_line(each)}" for each in join_shared(warnings, names))]
     return "\n".join(lines) + "\n"
 
 

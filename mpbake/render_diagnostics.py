@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mpbake.codes import Severity
 from mpbake.errors import dotted
-from mpbake.text import LONGEST_MESSAGE, json_lines, printable, shortened
+from mpbake.text import LONGEST_MESSAGE, json_lines, printable, shared_names, shortened, split_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from mpbake.errors import Diagnostic
 
@@ -19,8 +20,26 @@ _NOWHERE: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, 
 
 
 def diagnostics_text(found: Iterable[Diagnostic]) -> str:
-    """Each as an error is printed."""
-    return "".join(f"{each}\n" for each in found)
+    """Each as an error is printed; a warning that several places share once, with the names of the others."""
+    shared: dict[Hashable, list[Diagnostic]] = {}
+    for index, each in enumerate(found):
+        key: Hashable = index
+        if each.severity is Severity.WARNING:
+            key = (each.code, split_subject(each.message)[1], each.hint)
+        shared.setdefault(key, []).append(each)
+    return "".join(f"{each[0]}\n{_others(each[1:])}" for each in shared.values())
+
+
+def _others(found: Sequence[Diagnostic]) -> str:
+    """A line with the names of what has the same warning as the one above it; empty where there is none."""
+    names = dict.fromkeys(map(_name, found))
+    return f"    the same: {shared_names(tuple(names))}\n" if names else ""
+
+
+def _name(diagnostic: Diagnostic) -> str:
+    """What a diagnostic is on: the name that its message begins with, else its key."""
+    key = dotted(diagnostic.location.key) if diagnostic.location else ""
+    return split_subject(diagnostic.message)[0] or key
 
 
 def diagnostics_json(found: Iterable[Diagnostic]) -> str:

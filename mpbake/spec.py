@@ -35,6 +35,7 @@ from mpbake.entries import (
     check_entitlement,
     check_network,
     check_output,
+    check_policy,
     check_secret,
     check_size,
     check_ulimit,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
     from mpbake.errors import KeyPath
 
-NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 MARKER = re.compile(r"\{\{|\{%|\{#")
 """What makes a string a template."""
 
@@ -301,6 +302,7 @@ Texts = Annotated[list[Text], _TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], _TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, _checked(parse_fields, Code.BAD_FIELDS)]], _TEMPLATE]
 Secrets = Annotated[list[Annotated[Text, _checked(check_secret, Code.BAD_FIELDS)]], _TEMPLATE]
+Policies = Annotated[list[Annotated[Text, _checked(check_policy, Code.BAD_FIELDS)]], _TEMPLATE]
 Attestations = Annotated[list[Annotated[Text, _checked(check_attestation, Code.BAD_FIELDS)]], _TEMPLATE]
 Outputs = Annotated[
     list[
@@ -521,8 +523,12 @@ class NodeOptionsSpec(_Table):
     restart_policy: Annotated[Text, _IN_CONTAINERS] = Field(
         default="", description="no, always, unless-stopped, on-failure or on-failure:NUMBER"
     )
-    provenance_add_gha: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, Since(version=(0, 30))] = Field(
-        default=True, description="put what GitHub Actions knows of a run into the provenance"
+    provenance_add_gha: Annotated[Flag, _IN_CONTAINERS, Since(version=(0, 30))] = Field(
+        default=False,
+        description="put the GitHub Actions workflow run that makes the container into the provenance of its images",
+    )
+    allow_untrusted_image: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, Since(version=(0, 36))] = Field(
+        default=False, description="use a BuildKit image that BUILDX_DEFAULT_POLICY=1 does not trust"
     )
     namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
     replicas: Annotated[_Replicas, _IN_CLUSTERS] = Field(default=None, description="number of pods")
@@ -600,7 +606,9 @@ class _OfBuilderSpec(_Table):
         "default: BuildKit's `max-parallelism` where that is known, else the engine's CPUs, else 4",
     )
     boot_timeout: BootDuration = Field(
-        default="", description="how long a node may take to start and answer", json_schema_extra={"default": "5m"}
+        default="",
+        description="how long a node may take to start and answer, with the pull of its image",
+        json_schema_extra={"default": "5m"},
     )
     certificate_days: _Days = Field(
         default=None,
@@ -759,8 +767,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     resources: Annotated[Resources, _attribute(Merge.BY_KEY, since=(0, 35))] = Field(
         default_factory=dict, description="limits of RUN steps: memory, cpu-shares and the like"
     )
-    policy: Annotated[FieldLists, _attribute(Merge.APPEND, since=(0, 31))] = Field(
-        default_factory=list, description="policies for the sources of a build, such as filename=extra.rego"
+    policy: Annotated[Policies, _attribute(Merge.APPEND, since=(0, 31))] = Field(
+        default_factory=list,
+        description="policies for the sources of a build, such as filename=extra.rego; paths count from the context",
     )
     call: Annotated[Call, _attribute(Merge.REPLACE, since=(0, 16))] = Field(
         default="", description="what is done instead of a build: check, outline or targets"

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError, system_error
+from mpbake.files import write_whole
 from mpbake.kept import KeptFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
 _LONGEST_NAME = 100
+_RUN = re.compile(r"\d{8}T\d{6}-(\d{1,18})", re.ASCII)
+"""What the folder of a run is called: when it began, by this machine's clock, and its number."""
 _MAKES_ITS_OWN = "remove it: mpbake makes its own"
 
 
@@ -77,20 +80,40 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
     _write_new(_real_folder(folder) / ".gitignore", "*\n")
     with _locked(folder / "lock"):
         nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
-        _forget_old(runs)
-        run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{os.getpid()}")
+        before = sorted((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), key=_age)
+        _forget_old(before)
+        number = _number(before[-1]) + 1 if before else 1
+        run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{number}")
         yield State(nodes=nodes, run=run)
 
 
-def check_no_run(root: Path) -> None:
-    """Raise LockHeld when a run works on the plan in `root` at the moment, UsageError where its lock can be none."""
-    try:
-        lock_file = _real_file(root / FOLDER / "lock")
-        descriptor = os.open(lock_file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # no run has been here, or none that this user could hold up
+@contextlib.contextmanager
+def runs_held_off(root: Path) -> Iterator[None]:
+    """Keep runs from starting on the plan in `root` until the block ends; several processes may do so at once.
+
+    Raises LockHeld when a run works on the plan, UsageError where the lock cannot be a file of mpbake. Where this user
+    can neither write nor read the lock, no run of this user can start.
+    """
+    descriptor = _open_lock(root / FOLDER)
+    if descriptor is None:
+        yield
         return
     with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as lock:
         _take(lock, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # the lock may be readable only
+            os.ftruncate(descriptor, 0)  # the number in it is that of a run which has ended
+        yield
+
+
+def _open_lock(folder: Path) -> int | None:
+    """A descriptor of the lock, which is made if missing; None where this user can have none."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        _write_new(_real_folder(folder) / ".gitignore", "*\n")
+    for more in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        with contextlib.suppress(OSError):
+            return os.open(_real_file(folder / "lock"), flags | more, 0o600)
+    return None
 
 
 def read_durations(path: Path) -> tuple[Recorded, str]:
@@ -130,8 +153,9 @@ def _real_file(path: Path) -> Path:
 
 
 def _write_new(path: Path, text: str) -> None:
-    with contextlib.suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    """Write a file as a whole, unless something is there: on a full disk nothing stays that would be taken for it."""
+    if not os.path.lexists(path):
+        write_whole(path, text)
 
 
 @contextlib.contextmanager
@@ -150,12 +174,22 @@ def _take(lock: IO[str], how: int) -> None:
         fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = re.sub(r"\D", "", lock.read(20))
-        who = f" (process {owner})" if owner else ""
-        raise LockHeld(f"another run works on this plan{who}", hint="wait for it, or end it") from None
+        who = f"another run works on this plan (process {owner})" if owner else "another mpbake works on this plan"
+        raise LockHeld(who, hint="wait for it, or end it") from None
 
 
-def _forget_old(runs: Path) -> None:
-    """Make room: the newest runs stay."""
-    for path in sorted(runs.iterdir())[: -KEPT_RUNS + 1]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+def _forget_old(runs: Sequence[Path]) -> None:
+    """Make room for a new run: of `runs`, the oldest first, keep the newest."""
+    for path in runs[: -KEPT_RUNS + 1]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _age(run: Path) -> tuple[int, str]:
+    """The key that sorts the folders of runs, the oldest first. By number, since the clock may have been set back."""
+    return _number(run), run.name
+
+
+def _number(run: Path) -> int:
+    """The number of a run, at the end of its folder's name; 0 for what is no such folder."""
+    found = _RUN.fullmatch(run.name)
+    return int(found[1]) if found else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.hiding import without_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 # C0 (without tab and newline), DEL, C1, and the marks that reorder or hide text on a screen.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -126,6 +126,41 @@ def some_of(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
     """`names` for a message: the first of them, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(short_name(each) for each in names[:most]) + more
+
+
+_SHARED_NAMES = 3
+"""Names that a line shows which several share."""
+
+
+def split_subject(message: str) -> tuple[str, str]:
+    """The name at the start of a message such as `web: not built`, and the rest; without a name all is the rest."""
+    subject, colon, rest = message.partition(": ")
+    return (subject, rest) if colon and " " not in subject else ("", message)
+
+
+def join_shared(messages: Iterable[str], targets: Collection[str]) -> list[str]:
+    """Join messages `TARGET: …` that differ in the name of the target alone, in the order of the first of each.
+
+    A joined message is `20 targets (a, b, c and 17 more): …`.
+    """
+    shared: dict[str, dict[str, None]] = {}
+    for message in messages:
+        name, rest = split_subject(message)
+        key, names = (rest, {name: None}) if name in targets else (message, {})
+        shared.setdefault(key, {}).update(names)
+    return [_shared_by(tuple(names), rest) for rest, names in shared.items()]
+
+
+def _shared_by(names: Sequence[str], message: str) -> str:
+    """A message on the targets `names`, of which there may be none."""
+    if len(names) > 1:
+        return f"{len(names)} targets ({shared_names(names)}): {message}"
+    return ": ".join([*names, message])
+
+
+def shared_names(names: Sequence[str]) -> str:
+    """The first of `names` that share a message, and how many more there are."""
+    return some_of(names, most=_SHARED_NAMES)
 
 
 def duration(seconds: float) -> str:

@@ -48,12 +48,16 @@ class BakeCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bake:
-    """Makes such calls with a buildx of version `buildx`, in the folder `root`; `hide` sees every text first."""
+    """Makes such calls with a buildx of version `buildx`, in the folder `root`; `hide` sees every text first.
+
+    `telemetry` are environment variables: where buildx sends its traces.
+    """
 
     docker: Docker
     root: Path
     buildx: tuple[int, int]
     hide: Callable[[str], str] = field(default=str)
+    telemetry: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and tell `reporter` how it goes.
@@ -70,7 +74,7 @@ class Bake:
                 found = self.docker.run(
                     [*command, *call.steps],
                     endpoint=ready.endpoint,
-                    environment={**ready.environment, **_NOTHING_BY_ITSELF},
+                    environment={**self.telemetry, **ready.environment, **_NOTHING_BY_ITSELF},
                     given=dump(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,

@@ -6,11 +6,12 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.booting import Boot
 from mpbake.buildkit.containers import PAUSED
 from mpbake.buildkit.registration import register, unregister
 from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
-from mpbake.buildkit.tools import boot, errors_of, reached, side_by_side
+from mpbake.buildkit.tools import errors_of, reached, side_by_side, start
 from mpbake.errors import MpbakeError, NoImage, UsageError
 from mpbake.lifecycle import MADE, Action, action_on_entry, context_of, keeps_cache, of_node
 from mpbake.plan import Driver
@@ -64,16 +65,20 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
     if not any(change.node is node for change in changes):
         return _note(site, [node])
     with site.node_locked(node):
+        boot = Boot.of(node, lambda activity: site.progress(node.id, activity))
         made = reached(site.tools.contexts, keeper, node)
         unnoted = _note(site, [node])
         todo = {change.thing: change.action for change in of_node(replace(found, made=made))}
         action = todo.get(MADE[node.driver])
-        if action is Action.REPLACE:
-            keeper.fetch(node)  # without its image the one that works would be gone for nothing
+        if action in {Action.CREATE, Action.REPLACE}:
+            keeper.fetch(node, boot)
+        if action is Action.CREATE:
+            keeper.prepare(node)
+        if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
             _remove_idle(node, keeper)
         elif made is not None and made.status == PAUSED:
             site.tools.containers.unpause(node, made)
-        boot(site.tools.instances, keeper, site.tools.instances.written(node))
+        start(site.tools.instances, keeper, site.tools.instances.written(node), boot)
     site.say(f"{node.id}: {_said(node, action)}")
     return unnoted
 

@@ -42,10 +42,25 @@ _REFUSED = _cause(
     "this buildx does not know all of its options",
     "install a newer buildx, or take that option away",
 )
-_NO_IMAGE = _cause(
-    r"resolve reference|pull access|manifest unknown|https?://\S+/v2/|no such image",
-    "",
-    'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]',
+_OTHER_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+_NO_IMAGES = (
+    _cause(
+        r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
+        r"|https?://\S+/v2/.*(denied|unauthorized|forbidden)",
+        "the registry denies the pull of its image",
+        "log in to it (docker login); or " + _OTHER_IMAGE,
+    ),
+    _cause(
+        r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
+        r"|HTTP response to HTTPS client)",
+        "the registry of its image cannot be reached",
+        "does the engine reach it, through a proxy or a mirror if need be? Or " + _OTHER_IMAGE,
+    ),
+    _cause(
+        r"resolve reference|manifest unknown|https?://\S+/v2/|no such image",
+        "there is no such image",
+        _OTHER_IMAGE,
+    ),
 )
 _NO_BUILDKIT = _cause(
     r"OCI runtime create failed|executable file not found|exec \S+ failed: no such file",
@@ -170,6 +185,8 @@ _POD = _cause(r"", "no pod {host} answers", "is it there and running, and does B
 _NO_BUILDER = _cause(
     r"no builder \S+ found", "", "name it as docker buildx ls does; without external = true, mpbake makes one"
 )
+_PROGRESS = re.compile(r"^#\d+ (?!ERROR|[\d.]+ )(.*\n?)", re.MULTILINE)
+"""A line in which buildx tells what it does; a log that it quotes, and what went wrong, stay."""
 _UNIMPORTANT = re.compile(r"\blevel=(debug|info|warning)\b")
 """What BuildKit says of what is no error."""
 _REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
@@ -194,6 +211,11 @@ def is_refused(said: str) -> bool:
     return bool(_REFUSED.pattern.search(said))
 
 
+def is_no_buildkit(message: str) -> bool:
+    """Whether an error of a node says that there is no BuildKit in its image: waiting does not help."""
+    return _NO_BUILDKIT.message in message
+
+
 def is_paused(said: str) -> bool:
     """Whether the container of a node is paused: its log knows nothing of that."""
     return bool(_PAUSED.pattern.search(said))
@@ -206,9 +228,9 @@ def remedy_of_log(node: Node, log: str) -> str:
 
 def explain(node: Node, said: str) -> tuple[str, str]:
     """What is wrong with `node`, from all that was `said`, and what to do about it."""
-    plain = without_colour(said).strip()
+    plain = _PROGRESS.sub("", without_colour(said)).strip()
     words = _words_of_ssh(plain) if _is_far(node) else _last_line(plain)
-    docker = _docker(node)
+    docker = docker_command(node)
     found = ((each, each.pattern.search(plain)) for each in _causes(node))
     cause, match = next(((each, match) for each, match in found if match), (None, None))
     if cause is None or match is None:
@@ -243,7 +265,7 @@ def _causes(node: Node) -> tuple[Cause, ...]:
         return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)
     if node.driver is Driver.KUBERNETES:
         return (_REFUSED, *_CLUSTER)
-    images = (_PAUSED, _NO_IMAGE, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
+    images = (_PAUSED, *_NO_IMAGES, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
     return (_REFUSED, *images, *(_FAR if _is_far(node) else _NEAR))
 
 
@@ -255,7 +277,7 @@ def _host(node: Node) -> str:
     return urlsplit(node.endpoint).netloc
 
 
-def _docker(node: Node) -> str:
+def docker_command(node: Node) -> str:
     """The docker command that talks to the engine of `node`."""
     engine = context_of(node) or node.endpoint
     if not engine or node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:

@@ -49,6 +49,25 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _RESOLVING = re.compile(r"failed to resolve source metadata|failed to do request|pull access denied|failed to copy")
+_OF_ATTRIBUTES: Mapping[re.Pattern[str], str] = {
+    re.compile("strict policy is not supported"): (
+        "build on a node with BuildKit 0.27 or newer, or write strict=false to build without the policy on older nodes"
+    ),
+    re.compile("mode=delete requires a BuildKit"): (
+        "build on a node with BuildKit 0.31 or newer, or take mode=delete away"
+    ),
+    re.compile('cannot export attestations with "oci-mediatypes=false"'): (
+        'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'
+    ),
+    re.compile("not allowed by policy"): (
+        "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
+        "BUILDX_DEFAULT_POLICY"
+    ),
+    re.compile("^policy file .* not found$"): (
+        "name it relative to the build context, or as cwd://FILE relative to the plan's folder"
+    ),
+}
+"""What to do when buildx or a node refuses an attribute."""
 _LONGEST = 2000
 """Characters of a line of output that an error shows."""
 _GONE = re.compile(r"snapshot \S+ does not exist: not found$")
@@ -76,7 +95,8 @@ def build_error(
     """
     text = _complaint(progress.text)
     failed = progress.failed
-    message = _first_line(text)
+    # For call = "check" buildx prints no error of its own.
+    message = _first_line(text if text.strip() or failed is None else failed.error)
     kind, hint = _kind(message, failed)
     if check is not None and check.check.target and _NO_STAGE.search(message):
         written = f'checks = [{{ target = "{check.check.target}" }}]'
@@ -161,6 +181,8 @@ def is_doubtful(error: MpbakeError) -> bool:
 def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _OWN_FAULT.search(message):
         return BuildFailed, ""
+    if refused := next((hint for pattern, hint in _OF_ATTRIBUTES.items() if pattern.search(message)), ""):
+        return BuildFailed, refused
     if _is_push(message, failed):
         if _REFUSED.search(message):
             return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"

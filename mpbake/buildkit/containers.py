@@ -6,17 +6,20 @@ import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from mpbake.buildkit.causes import is_silent, last_words, ssh_command
+from mpbake.buildkit.booting import PullProgress
+from mpbake.buildkit.causes import docker_command, is_silent, last_words, ssh_command
 from mpbake.buildkit.contexts import engine_of
-from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
+from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable, what
 from mpbake.errors import NoImage, Unreachable
-from mpbake.lifecycle import MARK, Made, container_of, own, volume_of
+from mpbake.lifecycle import MARK, VOLUME_LABEL, CacheRemoval, Made, check_volume, container_of, own, volume_of
 from mpbake.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
-from mpbake.text import one_line, without_colour
+from mpbake.text import duration, one_line, without_colour
 
 if TYPE_CHECKING:
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
 
@@ -67,11 +70,13 @@ class Containers:
 
         buildx would try for 20 seconds, and then say no more than that.
         """
-        scheme, _, name = node.endpoint.partition("://")
+        scheme, _, rest = node.endpoint.partition("://")
         if scheme != "docker-container":
             return
-        status = "{{.State.Status}}"
-        found = self.docker.run(["container", "inspect", "--format", status, name], timeout=INSPECT_TIMEOUT)
+        name, _, query = rest.partition("?")
+        command = ["container", "inspect", "--format", "{{.State.Status}}", "--", name]
+        context = dict(parse_qsl(query)).get("context", "")
+        found = self.docker.run(command, endpoint=context, timeout=INSPECT_TIMEOUT)
         said = found.stdout.strip()
         if found.returncode and "no such container" not in found.stderr.lower():
             raise unreachable(node, found)
@@ -87,14 +92,31 @@ class Containers:
         """Whether somebody builds in it. One that has ended may still list commands that ended with it."""
         return made.busy and made.status in {"running", PAUSED}
 
-    def fetch(self, node: Node) -> None:
-        """See to it that the engine has the image of `node`. Raises NoImage."""
+    def fetch(self, node: Node, boot: Boot) -> None:
+        """Have the engine pull the image of `node` if it has none. Raises NoImage.
+
+        buildx pulls, too, when it creates a container, but says neither how far it is nor why it fails. An image that
+        the engine has is left to buildx, which looks for a newer one, and uses what there is when it cannot get that.
+        """
         image = dict(node.options).get("image", _DEFAULT_IMAGE)
-        if self._run(node, "image", "inspect", image).returncode:
-            found = self._run(node, "pull", "--quiet", image, timeout=node.boot_timeout)
-            if found.returncode:
-                error = unreachable(node, found)
-                raise NoImage(error.message, hint=error.hint)
+        if not self._run(node, "image", "inspect", "--", image).returncode:
+            return
+        progress = PullProgress(image, lambda activity: boot.tell(self.docker.hide(activity)))
+        progress.start()
+        found = self.docker.run(
+            ["pull", "--", image], endpoint=engine_of(node), timeout=boot.seconds, on_terminal=progress.feed
+        )
+        if found.timed_out:
+            raise _slow_pull(node, self.docker.hide(one_line(image)), progress.amount)
+        if found.returncode:
+            error = unreachable(node, found)
+            raise NoImage(error.message, hint=error.hint)
+
+    def is_starting(self, node: Node) -> bool:
+        """Whether the container of `node` runs and was never restarted, so that BuildKit in it may still answer."""
+        state = "{{.State.Status}} {{.RestartCount}}"
+        found = self._run(node, "container", "inspect", "--format", state, container_of(node))
+        return found.stdout.split() == ["running", "0"]
 
     def unpause(self, node: Node, made: Made) -> None:
         """Let what somebody has paused go on."""
@@ -112,12 +134,41 @@ class Containers:
             self.stop(node, made)
         self._must(node, "container", "rm", "--force", made.id)
 
-    def forget_cache(self, node: Node) -> bool:
-        """Remove the volume with the cache of `node`; whether there was one."""
-        found = self._run(node, "volume", "rm", volume_of(node))
-        if found.returncode and "no such volume" not in found.stderr.lower():
-            raise unreachable(node, found)
-        return not found.returncode
+    def check_new(self, node: Node) -> None:
+        """Check that `node`, which has no container, can have one with a cache of mpbake's own.
+
+        Raises UsageError when the volume is somebody else's, Unreachable.
+        """
+        check_volume(node, self._labels_of_volume(node))
+
+    def prepare(self, node: Node) -> None:
+        """Make the volume for the cache of a new container, with mpbake's label. Raises as `check_new` does.
+
+        docker would make it without a label when it creates the container, and nobody could tell whose it is.
+        """
+        labels = self._labels_of_volume(node)
+        check_volume(node, labels)
+        if labels is None:
+            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_of(node))
+
+    def forget_cache(self, node: Node) -> CacheRemoval:
+        """Remove the volume with the cache of `node`, if mpbake made it."""
+        labels = self._labels_of_volume(node)
+        if labels is None:
+            return CacheRemoval.NOTHING
+        if VOLUME_LABEL not in labels:
+            return CacheRemoval.FOREIGN
+        self._must(node, "volume", "rm", volume_of(node))
+        return CacheRemoval.REMOVED
+
+    def _labels_of_volume(self, node: Node) -> dict[str, str] | None:
+        """The labels of the volume for the cache of `node`; None when there is no volume. Raises Unreachable."""
+        found = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", volume_of(node))
+        if not found.returncode:
+            return dict(json.loads(found.stdout) or {})
+        if "no such volume" in found.stderr.lower():
+            return None
+        raise unreachable(node, found)
 
     def last_words(self, node: Node) -> str:
         """The end of its log, as far as it can be had."""
@@ -134,6 +185,15 @@ class Containers:
 
     def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
+
+
+def _slow_pull(node: Node, image: str, amount: str) -> NoImage:
+    """The error of a pull that took longer than the `boot-timeout` of `node`; `amount` is what had arrived."""
+    arrived = f"only {amount} arrived" if amount else "nothing arrived"
+    message = f"{what(node)} cannot be used: pulling {image} takes too long: {arrived} within "
+    docker = docker_command(node)
+    hint = f"give it longer with boot-timeout; or pull it beforehand: {docker} pull {image}"
+    return NoImage(f"{message}{duration(node.boot_timeout)}", hint=hint)
 
 
 def _container(found: dict[str, Any]) -> Made:

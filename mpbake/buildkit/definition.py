@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
 from mpbake.delivery import archives, repositories, uploads
-from mpbake.entries import Access, Paths, paths_of
+from mpbake.entries import Access, Paths, deletes, enforced, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields
@@ -185,6 +185,8 @@ def _common(target: Target, platforms: Sequence[Platform], setting: Setting, wit
     found = dict(variant.attributes)
     if "annotations" in found:
         found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
+    if "policy" in found:
+        found["policy"] = enforced(found["policy"])
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
     contexts = {**setting.upon.get(target, {}), **found.get("contexts", {}), **links}
     if contexts:
@@ -325,6 +327,8 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
         # buildx forwards the agent by itself for contexts such as git@github.com:team/web.git
         if target.get("ssh") or any(str(each).startswith("git@") for each in _contexts(target)):
             found["ssh"] = None
+        if any(map(deletes, target.get("output", ()))):
+            found["buildx.local.delete"] = None
     return list(found)
 
 

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 from mpbake.buildkit.causes import explain, last_words
 from mpbake.buildkit.instances import INSPECT_TIMEOUT, unreachable
 from mpbake.errors import MayBeUsed, Unreachable
-from mpbake.lifecycle import Made, annotated_mark, holds_claim, namespace_of, own
+from mpbake.lifecycle import CacheRemoval, Made, annotated_mark, holds_claim, namespace_of, own
 from mpbake.text import one_line, without_colour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.plan import Node
 
 _REMOVE_TIMEOUT = 120.0
 _LAST_LINES = 10
+_ON_THE_WAY = {"", "ContainerCreating", "PodInitializing", "Completed"}
+"""Reasons for which a container of a pod waits, or has ended, while all is well."""
 _SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
 
 
@@ -73,12 +76,26 @@ class Deployments:
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
-    def fetch(self, node: Node) -> None:
+    def fetch(self, node: Node, boot: Boot) -> None:
         """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
 
-    def forget_cache(self, node: Node) -> bool:  # noqa: ARG002 - as the keeper of containers does
+    def is_starting(self, node: Node) -> bool:
+        """Whether the pods of `node` run or are being created, and none was ever restarted or cannot be placed."""
+        try:
+            pods = self._pods(node)
+        except Unreachable:
+            return False
+        return bool(pods) and all(map(_is_starting, pods))
+
+    def check_new(self, node: Node) -> None:
+        """Nothing: the cache of a new Deployment is made with its pods, or with its claim."""
+
+    def prepare(self, node: Node) -> None:
+        """Nothing, as `check_new`."""
+
+    def forget_cache(self, node: Node) -> CacheRemoval:  # noqa: ARG002 - as the keeper of containers does
         """Nothing: it went with the pods, and claims of volumes are the cluster's own affair."""
-        return False
+        return CacheRemoval.NOTHING
 
     def last_words(self, node: Node) -> str:
         """What keeps its pods from running, else the end of their log, as far as it can be had."""
@@ -136,6 +153,14 @@ def _selector(node: Node) -> str:
 def _runs(pod: Mapping[str, Any]) -> bool:
     """Whether a container of a pod runs. One that has failed and waits to be tried again has no builds."""
     return any("running" in (each.get("state") or {}) for each in _statuses(pod, "containerStatuses"))
+
+
+def _is_starting(pod: Mapping[str, Any]) -> bool:
+    """Whether nothing is wrong with a pod so far. One whose containers have no state yet waits for a machine."""
+    statuses = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
+    states = [each.get("state") or {} for each in statuses]
+    reasons = {(state.get("waiting") or state.get("terminated") or {}).get("reason", "") for state in states}
+    return bool(states) and reasons <= _ON_THE_WAY and not any(each.get("restartCount") for each in statuses)
 
 
 def _made(found: Mapping[str, Any]) -> Made:

@@ -26,7 +26,7 @@ from mpbake.buildkit import watchdog
 from mpbake.errors import Cancelled, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _UNREGISTERED = 222
 """The exit code of a child that could not write itself down, and was not started."""
@@ -35,6 +35,8 @@ _LAUNCH = f'echo "+$$" >>"$0" || exit {_UNREGISTERED}; exec "$@"'
 _KILL_AFTER = 3.0
 _CLEANING = 10.0
 _GLANCE = 0.1
+_SCREEN_SECONDS = 1.0
+"""Seconds for which the last of what a command has drawn is waited for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,7 @@ class Docker:
         self._temporary = _short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
-        self._hide = hide
+        self.hide = hide
         self._register = folder / "children"
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._cancelled = 0
@@ -99,11 +101,13 @@ class Docker:
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
         """Run `docker ARGUMENTS` and wait for it; `given` is its standard input, `timeout` is in seconds.
 
         With `on_stderr`, what it writes there is handed over as it comes; `watch` may end it when it writes nothing.
+        With `on_terminal`, its standard output is a terminal, and what it draws there is handed over as it comes.
         Raises Cancelled when `cancel` was called, Unreachable when there is no docker command.
         """
         return self._run(
@@ -113,6 +117,7 @@ class Docker:
             timeout=timeout,
             cwd=cwd,
             on_stderr=on_stderr,
+            on_terminal=on_terminal,
             watch=watch,
         )
 
@@ -131,11 +136,12 @@ class Docker:
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
         if self._cancelled:
             raise Cancelled("cancelled")
-        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
+        with tempfile.TemporaryFile() as stdin, _output(on_terminal) as stdout:
             stdin.write(given.encode())
             stdin.seek(0)
             child = self._start(command, {**self._environment, **(environment or {})}, (stdin, stdout), cwd)
@@ -145,11 +151,10 @@ class Docker:
                 raise Cancelled("cancelled")
             if child.returncode == _UNREGISTERED:
                 self._complain_of_register()
-            stdout.seek(0)
             return Completed(
                 returncode=child.returncode,
-                stdout=stdout.read().decode(errors="replace"),
-                stderr=self._hide(stderr.decode(errors="replace")),
+                stdout=_written(stdout),
+                stderr=self.hide(stderr.decode(errors="replace")),
                 timed_out=timed_out,
                 stalled=stalled,
             )
@@ -304,6 +309,36 @@ def _read_all(descriptor: int, take: Callable[[bytes], None], watch: Watch | Non
             take(chunk)
         else:
             return False
+
+
+@contextlib.contextmanager
+def _output(on_terminal: Callable[[bytes], None] | None) -> Iterator[IO[bytes]]:
+    """A file for standard output; with `on_terminal`, a terminal whose contents it is handed until the block ends."""
+    with contextlib.ExitStack() as ends:
+        file: IO[bytes] = ends.enter_context(tempfile.TemporaryFile())
+        if on_terminal is not None:
+            with contextlib.suppress(OSError):  # a machine without terminals: nothing is drawn
+                screen, terminal = os.openpty()
+                file = os.fdopen(terminal, "wb", buffering=0)
+                reader = threading.Thread(target=_read_screen, args=(screen, on_terminal), daemon=True)
+                reader.start()
+                ends.callback(reader.join, _SCREEN_SECONDS)
+                ends.callback(file.close)  # first: the reader ends with the last writer
+        yield file
+
+
+def _read_screen(screen: int, take: Callable[[bytes], None]) -> None:
+    """Hand to `take` what is drawn on a terminal, to its end, which Linux reports as an error."""
+    with os.fdopen(screen, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        _read_all(file.fileno(), take, None)
+
+
+def _written(file: IO[bytes]) -> str:
+    """What a command wrote to its standard output; nothing where that was a terminal."""
+    if file.isatty():
+        return ""
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _is_silent(descriptor: int, seconds: float) -> bool:

@@ -12,13 +12,15 @@ import re
 import shutil
 import stat
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from mpbake.buildkit.booting import BootProgress
 from mpbake.buildkit.causes import explain, is_refused
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.declaration import create_arguments, declare
 from mpbake.buildkit.engine import current_context
+from mpbake.buildkit.environment import workflow_variables
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import Unreachable, UsageError
 from mpbake.files import read_bounded
@@ -26,13 +28,14 @@ from mpbake.lifecycle import ALWAYS, container_of
 from mpbake.loader import say_the_same
 from mpbake.placement import NodeFacts
 from mpbake.plan import Driver
-from mpbake.platforms import parse_platform
+from mpbake.platforms import reported_platform
 from mpbake.text import duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.errors import MpbakeError
     from mpbake.plan import Node
@@ -50,7 +53,10 @@ _CLIENT = ".buildNodeID"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """A node that answers: what it said, how buildx is told to use it, and what had to be done."""
+    """A node that answers: what it said, how buildx is told to use it, and what had to be done.
+
+    `workflow` is what buildx is told of the workflow run in case that it makes the node's container.
+    """
 
     node: Node
     facts: NodeFacts
@@ -58,11 +64,12 @@ class Ready:
     store: Path
     note: str = "running"
     warnings: tuple[str, ...] = ()
+    workflow: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a buildx call needs in its environment to find the builder."""
-        return {"BUILDX_CONFIG": str(self.store)}
+        """What a buildx call needs in its environment to find the builder, and to make what it lives in."""
+        return {"BUILDX_CONFIG": str(self.store), **self.workflow}
 
     @property
     def endpoint(self) -> str:
@@ -99,6 +106,7 @@ class Instances:
             facts=NodeFacts(driver=node.driver),
             builder=node.buildx_name,
             store=self._folder_of(node, f"instances/{node.buildx_name}"),
+            workflow=workflow_variables(self._environment, node),
         )
         endpoint = self.endpoint(node)
         if node.driver is Driver.REMOTE:
@@ -108,12 +116,21 @@ class Instances:
             self._create(ready, endpoint)
         return ready
 
-    def booted(self, ready: Ready) -> Ready:
-        """`ready` with what the node says of itself, which is made and started if need be.
+    def booted(self, ready: Ready, boot: Boot) -> Ready:
+        """Create and start the node if need be, and return `ready` with what the node says of itself.
 
+        `inspect` stops asking the node 20 seconds after its own begin, however long the start takes. If it has no
+        answer after a start that succeeded, the node is asked again.
         Raises Unreachable, or UsageError where buildx does not take it as declared.
         """
-        return replace(ready, facts=self._inspect(ready, "--bootstrap"))
+        progress = BootProgress(lambda step: boot.tell(self._docker.hide(step)))
+        found, said = self._ask(ready, "--bootstrap", timeout=boot.seconds, on_stderr=progress.feed)
+        if found.timed_out:
+            raise _late(ready.node, self._docker.hide(progress.step))
+        if not found.returncode and not said.get("platforms"):
+            return self.asked(ready, min(boot.seconds, INSPECT_TIMEOUT))
+        found = replace(found, stderr=self._docker.hide(progress.text))
+        return replace(ready, facts=self._facts(ready.node, found, said))
 
     def asked(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> Ready:
         """`ready` with what the node says of itself within so many seconds; one that does not run is not started.
@@ -122,18 +139,18 @@ class Instances:
         """
         return replace(ready, facts=self._inspect(ready, timeout=timeout))
 
-    def external(self, node: Node) -> Ready:
+    def external(self, node: Node, boot: Boot) -> Ready:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
         if node.driver is Driver.DOCKER:
             return self.engine(node)
         original = self._original(node)
         if node.driver is Driver.EXTERNAL:
-            return self.booted(original)
+            return self.booted(original, boot)
         copy = self._copied(node)
         try:
             return self.asked(copy)
         except Unreachable:
-            self.booted(original)
+            self.booted(original, boot)
             return self.asked(copy)
 
     def seen(self, node: Node) -> Ready:
@@ -260,23 +277,29 @@ class Instances:
         if logins.is_dir():
             (store / _LOGINS).symlink_to(logins.absolute())
 
-    def _inspect(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
-        found, said = self._ask(ready, *flags, timeout=ready.node.boot_timeout if flags else timeout)
-        if found.timed_out and flags:
-            raise _late(ready.node)
+    def _inspect(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
+        found, said = self._ask(ready, timeout=timeout)
         return self._facts(ready.node, found, said)
 
-    def _ask(self, ready: Ready, *flags: str, timeout: float = INSPECT_TIMEOUT) -> tuple[Completed, dict[str, str]]:
+    def _ask(
+        self,
+        ready: Ready,
+        *flags: str,
+        timeout: float = INSPECT_TIMEOUT,
+        on_stderr: Callable[[bytes], None] | None = None,
+    ) -> tuple[Completed, dict[str, str]]:
         """What buildx says of a builder, as it stands and by its keys."""
         command = ["buildx", "inspect", ready.builder, *flags]
-        found = self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
+        found = self._docker.run(
+            command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout, on_stderr=on_stderr
+        )
         return found, _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
 
     def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
         """What `node` says of itself. Raises Unreachable where that is nothing, UsageError as `booted` does."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise _unusable(node, found, said.get("error", ""))
-        platforms = tuple(parse_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
+            raise _unusable(node, found, said.get("error") or found.stderr or _rest(said))
+        platforms = tuple(reported_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         slots = _slots(f"{found.stdout}\n{self._config(node)}")
         return NodeFacts(driver=node.driver, platforms=platforms, version=version, slots=slots)
@@ -364,16 +387,23 @@ def parse_nodes(text: str) -> list[dict[str, str]]:
     return [parse_inspect(f"Name:{part}") for part in re.split(r"^Name:", nodes, flags=re.MULTILINE)[1:]]
 
 
-def _late(node: Node) -> Unreachable:
-    """The error of a node that did not answer within the time that its builder gives it."""
-    message = f"{_what(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
+def _rest(said: Mapping[str, str]) -> str:
+    """What buildx complains of when it says nothing else of a node than that it does not run."""
+    return f"buildx calls it {said['status']}" if said.get("status") in _AT_REST else ""
+
+
+def _late(node: Node, step: str) -> Unreachable:
+    """The error of a node that did not answer within its `boot-timeout`; `step` is what buildx was doing."""
+    message = f"{what(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
+    message += f" ({step})" if step else ""
     remedies = ["give it longer with boot-timeout"]
     if node.driver is Driver.DOCKER_CONTAINER:
         remedies.insert(0, f"look at its log: docker logs {container_of(node)}")
     return Unreachable(message, hint="; or ".join(remedies))
 
 
-def _what(node: Node) -> str:
+def what(node: Node) -> str:
+    """A node with its driver and endpoint, as messages name it."""
     in_use = "the cluster in use" if node.driver is Driver.KUBERNETES else "the engine in use"
     return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or in_use})"
 
@@ -381,7 +411,7 @@ def _what(node: Node) -> str:
 def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
     """Why `node` cannot be used: what docker said when it was asked, and what to do."""
     said, hint = explain(node, _said(found, complaint))
-    return Unreachable(f"{_what(node)} cannot be used: {said}", hint=hint)
+    return Unreachable(f"{what(node)} cannot be used: {said}", hint=hint)
 
 
 def _unusable(node: Node, found: Completed, complaint: str) -> MpbakeError:

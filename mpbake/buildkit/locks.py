@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from mpbake.plan import Node
 
+WAITING = "another mpbake works on it, waiting"
+"""What is told of a node whose lock another process holds."""
 _PAUSE = 0.05
 
 
@@ -45,10 +47,14 @@ def held(
 
 
 def node_held(
-    environment: Mapping[str, str], node: Node, *, cancelled: Callable[[], bool]
+    environment: Mapping[str, str],
+    node: Node,
+    *,
+    waiting: Callable[[], None] = lambda: None,
+    cancelled: Callable[[], bool],
 ) -> contextlib.AbstractContextManager[None]:
     """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
-    return held(environment, f"node-{node.buildx_name}", cancelled=cancelled)
+    return held(environment, f"node-{node.buildx_name}", waiting=waiting, cancelled=cancelled)
 
 
 def engine_held(

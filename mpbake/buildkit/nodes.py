@@ -7,8 +7,10 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.booting import Boot, nobody
 from mpbake.buildkit.certificates import utc_now
 from mpbake.buildkit.connection import check_node
 from mpbake.buildkit.containers import Containers
@@ -16,9 +18,9 @@ from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.engine import Engines, ask_engine
 from mpbake.buildkit.instances import Instances, Ready
-from mpbake.buildkit.locks import engine_held, node_held
+from mpbake.buildkit.locks import WAITING, engine_held, node_held
 from mpbake.buildkit.records import Records, records_folder
-from mpbake.buildkit.tools import boot, keeper_of, reached
+from mpbake.buildkit.tools import keeper_of, reached, start
 from mpbake.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.lifecycle import keeps_cache, mark_differences
 from mpbake.placement import default_driver
@@ -29,11 +31,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from mpbake.buildkit.booting import Tell
     from mpbake.buildkit.docker import Docker
     from mpbake.buildkit.tools import Keeper
     from mpbake.lifecycle import Made
     from mpbake.plan import Node, Target
 
+_CREATED = "created"
+"""What a run notes of a node that it has made."""
 _ASK_AGAIN = 2.0
 """Seconds between two questions to a node that says no, which may be a connection that broke."""
 
@@ -83,19 +88,22 @@ class Nodes:
         """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
         return default_driver(self._of_default, self.engines.facts())
 
-    def ready(self, node: Node) -> Ready:
-        """Make sure that `node` exists and answers. Raises Unreachable, or UsageError when it is somebody else's."""
+    def ready(self, node: Node, tell: Tell = nobody) -> Ready:
+        """Make sure that `node` exists and answers; `tell` hears what is done for that, often.
+
+        Raises Unreachable, or UsageError when it is somebody else's.
+        """
         with self._lock_of(f"ready {node.id}"):
-            found = self._ready.get(node.id) or self._try(node)
+            found = self._ready.get(node.id) or self._try(node, tell)
             if isinstance(found, MpbakeError):
                 raise found
             return found
 
-    def _try(self, node: Node) -> Ready | MpbakeError:
+    def _try(self, node: Node, tell: Tell) -> Ready | MpbakeError:
         """What became of `node`; what failed once is not tried again until it is to be forgotten."""
         found: Ready | MpbakeError
         try:
-            found = self._known[node.id] = self._make_ready(node)
+            found = self._known[node.id] = self._make_ready(node, tell)
         except Cancelled:
             raise
         except MpbakeError as error:
@@ -166,42 +174,58 @@ class Nodes:
             if ready.node.driver is not Driver.EXTERNAL:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
-    def _make_ready(self, declared: Node) -> Ready:
+    def _make_ready(self, declared: Node, tell: Tell) -> Ready:
         automatic = declared.driver is Driver.AUTOMATIC
         node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
-            return self._instances.external(node)
+            return self._instances.external(node, Boot.of(node, tell))
         warnings = check_node(node, self._now, self._environment)
-        ready = self._declared(node)
-        return replace(ready, warnings=(*warnings, *ready.warnings))
+        ready = self._declared(node, tell)
+        return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
-    def _declared(self, node: Node) -> Ready:
+    def _declared(self, node: Node, tell: Tell) -> Ready:
         """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
         keeper = keeper_of(self._docker, node)
         if keeper is None:
-            return self._remote_node(node)
-        return self._kept_node(node, keeper)
+            return self._remote_node(node, tell)
+        return self._kept_node(node, keeper, tell)
 
-    def _remote_node(self, node: Node) -> Ready:
+    def _remote_node(self, node: Node, tell: Tell) -> Ready:
         self._containers.check_endpoint(node)
-        return self._instances.booted(self._instances.written(node))
+        return self._instances.booted(self._instances.written(node), Boot.of(node, tell))
 
-    def _kept_node(self, node: Node, keeper: Keeper) -> Ready:
+    def _kept_node(self, node: Node, keeper: Keeper, tell: Tell) -> Ready:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
-        with node_held(self._environment, node, cancelled=lambda: self._docker.cancelled):
+        waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
+        with node_held(self._environment, node, waiting=waiting, cancelled=cancelled):
+            boot = Boot.of(node, tell)
             made = reached(self._contexts, keeper, node)
+            if made is None:
+                keeper.fetch(node, boot)
+                keeper.prepare(node)
             unnoted = () if made else self._records.add(node.builder, [node], self._plan)
-            ready = boot(self._instances, keeper, self._instances.written(node))
+            ready = start(self._instances, keeper, self._instances.written(node), boot)
         return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))
 
 
 def _note(before: Made | None) -> str:
     """What had to be done with what a node lives in, from what it was before."""
     if before is None:
-        return "created"
+        return _CREATED
     return "running" if before.status == "running" else "started"
+
+
+def _earlier_workflow(ready: Ready) -> tuple[str, ...]:
+    """Warn of a container that was made before this run, if it is to put a workflow run into provenance."""
+    if not ready.workflow or ready.note == _CREATED:
+        return ()
+    builder = ready.node.builder
+    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then makes it anew with its cache"
+    return (
+        f"{ready.node.id}: provenance names the workflow run that made its container, perhaps not this one; {remedy}",
+    )
 
 
 def _drift(node: Node, made: Made | None) -> tuple[str, ...]:

@@ -8,15 +8,16 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpbake.buildkit.containers import is_shared
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.locks import wait_for
-from mpbake.files import is_file, write_whole
+from mpbake.files import is_file, read_bounded, write_whole
 from mpbake.json_text import parse_json
 from mpbake.lifecycle import PLACE, context_of
 from mpbake.plan import Driver, Node
+from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _LOCK = "lock"
+_FIND_BY_HAND = (
+    "remove the file, and look for containers that it may record: docker ps --all --filter name=buildx_buildkit_"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +87,28 @@ def _made(node: Node) -> MadeNode:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A file in the folder of records that cannot be read as a record: why, and what to do about it."""
+
+    path: Path
+    why: str
+    hint: str
+
+    def __str__(self) -> str:
+        """The warning, with its hint in a second line."""
+        return f"{one_line(str(self.path))} {self.why}: mpbake does not know which nodes it records\n  = {self.hint}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Records:
-    """The records of this user. One that cannot be read counts as none: it is only a help."""
+    """The records of this user. A file that cannot be read counts as no record; `unreadable` lists such files."""
 
     folder: Path
 
     def read(self, builder: str, plan: Path) -> Record | None:
         """The record of a builder that was made for a plan; None when there is none."""
-        return _read(self._path(builder, plan))
+        found = self._read(self._path(builder, plan))
+        return found if isinstance(found, Record) else None
 
     def of_plan(self, plan: Path) -> list[Record]:
         """The records of builders that were made for a plan, sorted by name."""
@@ -129,12 +147,13 @@ class Records:
             if record is not None:
                 self.write(replace(record, nodes=tuple(each for each in record.nodes if each not in nodes)))
 
-    def damaged(self) -> list[Path]:
-        """The files that are no records, sorted."""
-        return [path for path in sorted(self.folder.glob("*.json")) if _read(path) is None]
+    def unreadable(self) -> list[Unreadable]:
+        """The files that cannot be read as records, sorted by path."""
+        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [each for each in found if isinstance(each, Unreadable)]
 
     def write(self, record: Record) -> None:
-        """Write a record, unless it says so already."""
+        """Write a record, unless the file holds it already."""
         plan = Path(record.plan)
         if self.read(record.builder, plan) == record:
             return
@@ -142,12 +161,31 @@ class Records:
         write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
 
     def remove(self, builder: str, plan: Path) -> None:
-        """Forget what was made of a builder for a plan."""
-        self._path(builder, plan).unlink(missing_ok=True)
+        """Forget what was made of a builder for a plan. A file that cannot be read stays."""
+        if self.read(builder, plan) is not None:
+            self._path(builder, plan).unlink(missing_ok=True)
 
     def _all(self) -> list[Record]:
-        found = [_read(path) for path in sorted(self.folder.glob("*.json"))]
-        return [each for each in found if each is not None]
+        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [each for each in found if isinstance(each, Record)]
+
+    def _read(self, path: Path) -> Record | Unreadable | None:
+        """What a file holds; None when there is no file.
+
+        A record names its builder and plan, which give the name of its file: a copy under another name is damaged.
+        """
+        try:
+            found = parse_json(read_bounded(path, pipe=False))
+            if found["format"] > _FORMAT:
+                return Unreadable(path=path, why="was written by a newer mpbake", hint="use that version of mpbake")
+            record = _parsed(found)
+            if self._path(record.builder, Path(record.plan)) == path:
+                return record
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            pass
+        return Unreadable(path=path, why="is damaged", hint=_FIND_BY_HAND)
 
     def _namesakes(self, builder: str, plan: Path) -> list[Record]:
         """The records of builders of this name, in whatever case, that were made for other plans."""
@@ -181,10 +219,23 @@ def _was_moved(record: Record, here: Record) -> bool:
     return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
 
 
-def _read(path: Path) -> Record | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found = parse_json(path.read_bytes())
-        if found["format"] == _FORMAT:
-            nodes = tuple(MadeNode(**each) for each in found["nodes"])
-            return Record(builder=str(found["builder"]), plan=str(found["plan"]), nodes=nodes)
-    return None
+def _parsed(found: dict[str, Any]) -> Record:
+    """A record from its JSON. Raises ValueError, LookupError or TypeError where a value is not of its type."""
+    if found["format"] != _FORMAT:
+        raise ValueError(found["format"])
+    nodes = tuple(_parsed_node(**each) for each in found["nodes"])
+    return Record(builder=_text(found["builder"]), plan=_text(found["plan"]), nodes=nodes)
+
+
+def _parsed_node(name: Any, driver: Any, engine: Any, context: Any = "", place: Any = None) -> MadeNode:
+    options = {_text(option): _text(value) for option, value in (place or {}).items()}
+    return MadeNode(
+        name=_text(name), driver=str(Driver(driver)), engine=_text(engine), context=_text(context), place=options
+    )
+
+
+def _text(value: Any) -> str:
+    """`value`, which must be text. Raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -12,7 +12,16 @@ from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import MayBeUsed, MpbakeError, Unreachable
-from mpbake.lifecycle import MADE, Action, action_on_entry, context_of, keeps_cache, made_name, volume_of
+from mpbake.lifecycle import (
+    MADE,
+    Action,
+    CacheRemoval,
+    action_on_entry,
+    context_of,
+    keeps_cache,
+    made_name,
+    volume_of,
+)
 from mpbake.plan import Driver
 from mpbake.text import one_line
 
@@ -227,13 +236,26 @@ def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> b
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
         keeper.remove(node, made)
-        if not stays:
-            keeper.forget_cache(node)
-        site.say(f"{node.id}: {what} removed, {'its cache stays' if stays else 'and its cache'}")
-    elif noted and not stays and not removal.namesakes(node) and keeper.forget_cache(node):
-        # A cache says not whose it is. One that is called the same may be its namesake's, on the same engine.
-        site.say(f"{node.id}: its {what} was gone, its cache is removed")
+        cache = CacheRemoval.NOTHING if stays else keeper.forget_cache(node)
+        with_it = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
+        site.say(f"{node.id}: {what} removed, {with_it}")
+        _say_of_foreign(site, node, cache)
+    elif noted and not stays and not removal.namesakes(node):
+        # A cache that is called the same may be its namesake's, on the same engine.
+        cache = keeper.forget_cache(node)
+        if cache is CacheRemoval.REMOVED:
+            site.say(f"{node.id}: its {what} was gone, its cache is removed")
+        _say_of_foreign(site, node, cache)
     return removal.keep_state and node.driver is Driver.DOCKER_CONTAINER and (noted or made is not None)
+
+
+def _say_of_foreign(site: Site, node: Node, cache: CacheRemoval) -> None:
+    """Say of a volume that mpbake did not make that it stays."""
+    if cache is CacheRemoval.FOREIGN:
+        volume = volume_of(node)
+        site.say(
+            f"{node.id}: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+        )
 
 
 def _leave(site: Site, node: Node) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -16,7 +17,7 @@ from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.definition import PART, part_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.engine_images import EngineImages
-from mpbake.buildkit.environment import child_environment
+from mpbake.buildkit.environment import child_environment, telemetry_variables
 from mpbake.buildkit.layouts import join_archives
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registries import Registries
@@ -27,6 +28,7 @@ from mpbake.buildkit.verification import Verification
 from mpbake.delivery import archives, repositories
 from mpbake.entries import is_set
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
+from mpbake.events import NodeAdvanced
 from mpbake.expected import expected_of
 from mpbake.placement import NodeFacts, contradictions
 from mpbake.plan import Driver
@@ -69,7 +71,7 @@ class BuildKitRunner:
         """Do one step; see StepRunner."""
         match step:
             case BootstrapNode():
-                return self._bootstrap(step)
+                return self._bootstrap(step, reporter)
             case BuildPiece():
                 end = self.run_together([step], inputs, reporter)[step]
                 if isinstance(end, MpbakeError):
@@ -106,14 +108,14 @@ class BuildKitRunner:
         """End every docker process; see StepRunner."""
         self.docker.cancel()
 
-    def make_ready(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
+    def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
         """Make `nodes` ready, side by side, and tell what they are, by node id.
 
         A node that cannot be reached is silent. One that fails otherwise, since something must be mended, is left out:
         its own step will fail, and with it only what needs it.
         """
         facts = {}
-        for node, each in zip(nodes, side_by_side(self._asked, nodes), strict=True):
+        for node, each in zip(nodes, side_by_side(partial(self._asked, reporter), nodes), strict=True):
             if isinstance(each, Unreachable):
                 facts[node.id] = NodeFacts(driver=node.driver, silent=True)
             elif not isinstance(each, MpbakeError):
@@ -128,9 +130,9 @@ class BuildKitRunner:
             return error
         return None
 
-    def _bootstrap(self, step: BootstrapNode) -> Outcome:
+    def _bootstrap(self, step: BootstrapNode, reporter: Reporter) -> Outcome:
         try:
-            ready, cpus = self._asked(step.node)
+            ready, cpus = self._asked(reporter, step.node)
         except Unreachable:
             self.nodes.forget(step.node)  # it may be back when it is tried again
             raise
@@ -143,14 +145,14 @@ class BuildKitRunner:
             warnings=(*ready.warnings, *warnings),
         )
 
-    def _asked(self, node: Node) -> tuple[Ready, int]:
+    def _asked(self, reporter: Reporter, node: Node) -> tuple[Ready, int]:
         """A node made ready, and the CPUs of its engine: behind ssh each question takes its time.
 
         Raises Unreachable, UsageError.
         """
         with ThreadPoolExecutor(max_workers=1) as beside:
             cpus = beside.submit(self._cpus, node)
-            ready = self.nodes.ready(node)
+            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeAdvanced(node=node, activity=said)))
         return ready, cpus.result() or self._cpus(ready.node)
 
     def _cpus(self, node: Node) -> int:
@@ -290,7 +292,8 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
         with ThreadPoolExecutor(max_workers=1) as beside:
             buildx = beside.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
-        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide)
+        telemetry = telemetry_variables(environment)
+        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
         builds = Builds(bake=bake, nodes=nodes, registries=registries, images=images, state=state, repeat=repeat)
         yield BuildKitRunner(
             docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, default=default

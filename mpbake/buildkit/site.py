@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.locks import held, node_held
+from mpbake.buildkit.locks import WAITING, held, node_held
 from mpbake.errors import LockHeld
 from mpbake.lifecycle import made_name
 
@@ -25,11 +25,15 @@ _IDLE_PAUSE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """What everybody needs who changes builders. `plan` is the file that declares them; `say` tells what was done."""
+    """What everybody needs who changes builders. `plan` is the file that declares them; `say` tells what was done.
+
+    `progress` tells of a node, by its id, what is being done to start it; it may be called often.
+    """
 
     tools: Tools
     plan: Path
     say: Callable[[str], None]
+    progress: Callable[[str, str], None]
     cancelled: Callable[[], bool] = lambda: False
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
@@ -43,7 +47,12 @@ class Site:
 
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
         """Keep other processes, runs too, from making or removing what a node lives in meanwhile."""
-        return node_held(self.tools.environment, node, cancelled=self.cancelled)
+        return node_held(
+            self.tools.environment,
+            node,
+            waiting=lambda: self.say(f"{node.id}: {WAITING}"),
+            cancelled=self.cancelled,
+        )
 
 
 def idle(node: Node, keeper: Keeper) -> Made | None:

@@ -99,6 +99,8 @@ def _look_at_made(tools: Tools, node: Node) -> FoundNode:
     right = tools.contexts.is_right(node) if context_of(node) else None
     keeper = tools.keeper(node)
     made = None if right is False or keeper is None else keeper.own(node)
+    if made is None and keeper is not None and right is not False:
+        keeper.check_new(node)
     return FoundNode(node=node, mark=declare(node).mark, made=made, context=right)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mpbake.buildkit.causes import is_paused, remedy_of_log
+from mpbake.buildkit.causes import is_no_buildkit, is_paused, remedy_of_log
 from mpbake.buildkit.containers import Containers
 from mpbake.buildkit.contexts import Contexts
 from mpbake.buildkit.deployments import Deployments
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mpbake import lifecycle
+    from mpbake.buildkit.booting import Boot
     from mpbake.buildkit.instances import Ready
     from mpbake.plan import Node
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 Keeper = Containers | Deployments
+_ASK_AGAIN = 2.0
+"""Seconds between two questions to a node that is starting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,27 +106,42 @@ def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now
 def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | None:
     """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
 
-    Raises UsageError when it is somebody else's, Unreachable.
+    Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
     """
     is_new = contexts.ensure(node)
     try:
-        return keeper.own(node)
+        made = keeper.own(node)
+        if made is None:
+            keeper.check_new(node)
     except MpbakeError:
         if is_new:
             contexts.remove(node)
         raise
+    return made
 
 
-def boot(instances: Instances, keeper: Keeper, instance: Ready) -> Ready:
-    """Start what is to answer; when it does not, it says itself why. Raises Unreachable."""
-    try:
-        return instances.booted(instance)
-    except Unreachable as error:
-        words = "" if is_paused(error.message) else keeper.last_words(instance.node)
-        if not words:
-            raise
-        hint = remedy_of_log(instance.node, words) or error.hint
-        raise Unreachable(f"{error.message}\n{words}", hint=hint) from None
+def start(instances: Instances, keeper: Keeper, instance: Ready, boot: Boot) -> Ready:
+    """Start a node, and wait until it answers, for as long as it is starting and `boot` has time.
+
+    buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
+    with the last lines of the node's log.
+    """
+    while True:
+        try:
+            return instances.booted(instance, boot)
+        except Unreachable as error:
+            if boot.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
+                raise _with_last_words(keeper, instance.node, error) from None
+        boot.tell("waiting for BuildKit to answer")
+        keeper.docker.pause(_ASK_AGAIN)
+
+
+def _with_last_words(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
+    """`error` with the last lines of the log of `node`, as far as they can be had, and what to do about them."""
+    words = "" if is_paused(error.message) else keeper.last_words(node)
+    if not words:
+        return error
+    return Unreachable(f"{error.message}\n{words}", hint=remedy_of_log(node, words) or error.hint)
 
 
 def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:

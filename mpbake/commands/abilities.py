@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code
+from mpbake.entries import deletes
 from mpbake.errors import PlanError
 from mpbake.links import linked
 from mpbake.plan import Driver
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from mpbake.spec import Version
 
 
+_DELETING: Version = (0, 35)
+"""The first buildx that knows `mode=delete` of a local output."""
+
+
 def check_buildx(document: Document, targets: Iterable[Target], version: Version, default: Driver) -> None:
     """Raise PlanError for what this buildx does not know of `targets`, of what they link to, and of their builders.
 
@@ -27,6 +32,7 @@ def check_buildx(document: Document, targets: Iterable[Target], version: Version
     targets = tuple(targets)
     everything = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
     problems = [problem for target in everything for problem in _too_new(target, version)]
+    problems += [problem for target in targets for problem in _too_new_outputs(target, version)]
     for builder in dict.fromkeys(target.builder for target in targets):
         problems += _refused(document, builder, version, default)
     _raise(document, problems)
@@ -53,6 +59,14 @@ def _too_new(target: Target, version: Version) -> Iterator[Problem]:
             works = f"{target.name}: {name} works since buildx {version_text(since)}"
             message = f"{works}; the one found is {version_text(version)}, and would ignore it"
             yield _problem(target.where((name,)), message, since, name)
+
+
+def _too_new_outputs(target: Target, version: Version) -> Iterator[Problem]:
+    """A folder of an output that an older buildx would not empty."""
+    if version < _DELETING and any(map(deletes, target.outputs)):
+        works = f"{target.name}: an output with mode=delete works since buildx {version_text(_DELETING)}"
+        message = f"{works}; the one found is {version_text(version)}, and would delete nothing"
+        yield _problem(target.where(("output",)), message, _DELETING, "mode=delete")
 
 
 def _refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from mpbake.buildkit.builders import bring_up, stop
@@ -19,9 +19,10 @@ from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.errors import MpbakeError, UsageError, worst
 from mpbake.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
 from mpbake.plan import Driver
+from mpbake.report.pace import Pace
 from mpbake.resolve import DEFAULT_BUILDER
-from mpbake.state import check_no_run
-from mpbake.text import did_you_mean, one_line
+from mpbake.state import runs_held_off
+from mpbake.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,11 +50,10 @@ def main(options: Options, world: World) -> int:
     """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
     document, plan = load(options, world)
     chosen = _chosen(plan, options.names)
-    if options.action in _TAKING_AWAY:
-        check_no_run(plan.root)
+    held_off = runs_held_off(plan.root) if options.action in _TAKING_AWAY else nullcontext()
 
     def work(request: StopRequest) -> int:
-        with stopped_by_signals(request), _opened(plan, world, request) as site:
+        with stopped_by_signals(request), held_off, _opened(plan, world, request) as site:
             if options.action in {"plan", "up"}:
                 check_builders(document, chosen, lambda: buildx_version(site.tools.docker))
             return _act(site, plan, chosen, options, world)
@@ -82,6 +82,8 @@ def _change(site: Site, own: tuple[Builder, ...], options: Options, world: World
         case "stop":
             return _told(_each(lambda each: stop(site, each), own), world)
         case _:
+            if own:
+                _warn_of_unreadable_records(site, world)
             keep, forget = options.keep_state, options.forget
             return _told(_each(lambda each: remove(site, each, keep_state=keep, forget=forget), own), world)
 
@@ -114,13 +116,16 @@ def _up(site: Site, chosen: tuple[Builder, ...], world: World) -> int:
 
 def _prune(site: Site, plan: Plan, options: Options, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
-    for path in site.tools.records.damaged():
-        world.stderr.write(f"warning: {one_line(str(path))} is damaged: what it was a record of is not known\n")
+    _warn_of_unreadable_records(site, world)
     records = site.tools.records.of_plan(plan.file)
     stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
     return _told(_each(lambda record: prune(site, record, plan.builders, forget=options.forget), stale), world)
+
+
+def _warn_of_unreadable_records(site: Site, world: World) -> None:
+    world.stderr.writelines(f"warning: {each}\n" for each in site.tools.records.unreadable())
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
@@ -173,12 +178,18 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 @contextmanager
 def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
-    write = _whole(world.stderr)
+    write, pace = _whole(world.stderr), Pace(world.clock)
+
+    def progress(node: str, activity: str) -> None:
+        if pace.is_due(node):
+            write(f"{node}: {activity}\n")
+
     with open_tools(world.environment, world.hiding.hide, world.now, request.then) as tools:
         yield Site(
             tools=tools,
             plan=plan.file,
             say=lambda text: write(f"{text}\n"),
+            progress=progress,
             cancelled=lambda: bool(request.signal),
         )
 

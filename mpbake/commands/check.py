@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Severity
@@ -9,6 +10,7 @@ from mpbake.commands.bases import foreign_bases, unlinked_bases
 from mpbake.commands.certificates import certificate_problems
 from mpbake.commands.load import load_what_can_be
 from mpbake.commands.paths import missing_paths
+from mpbake.deletions import deletions
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, in_order
 from mpbake.lint import warnings_of
@@ -58,9 +60,9 @@ def _diagnostics(document: Document, found: Attempt, world: World) -> tuple[Diag
     """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
     if found.problems:
         later = (document.diagnose(each) for each in _problems_of(found.sound, found.plan.root, world))
-        return in_order((*found.problems, *later))
+        return in_order((*found.problems, *found.clashes, *later))
     problems = (document.diagnose(each) for each in _problems(found.plan, world))
-    return in_order((*problems, *warnings_of(document, found.plan)))
+    return in_order((*found.clashes, *problems, *warnings_of(document, found.plan)))
 
 
 def _problems(plan: Plan, world: World) -> Iterator[Problem]:
@@ -78,6 +80,7 @@ def _problems_of(targets: Collection[Target], root: Path, world: World) -> Itera
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
+        yield from deletions([target], root, os.path.realpath)
     yield from missing_paths(targets, root, world.environment)
     yield from foreign_bases(targets)
     yield from certificate_problems(targets, {}, world.now())

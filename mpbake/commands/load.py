@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.commands.folder import folder_of, plan_file
+from mpbake.deletions import deletions
 from mpbake.drivers import node_warnings
 from mpbake.errors import PlanError, UsageError
 from mpbake.git import Repository
@@ -18,7 +19,17 @@ from mpbake.memory import no_garbage
 from mpbake.placement import place
 from mpbake.plan import Publishing
 from mpbake.platforms import check_platform, is_known, parse_platform
-from mpbake.resolve import Attempt, Inputs, Overrides, attempt, given_secrets, left_out, parse_settings, select
+from mpbake.resolve import (
+    Attempt,
+    Inputs,
+    Overrides,
+    attempt,
+    given_secrets,
+    left_out,
+    parse_settings,
+    pushed_twice,
+    select,
+)
 from mpbake.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
 from mpbake.together import needs_of_pushed
 
@@ -192,10 +203,17 @@ def placed(
     }
 
 
+def check_tags(document: Document, chosen: Selection) -> None:
+    """Check that no two of the `chosen` targets push the same tag. Raises PlanError."""
+    if problems := tuple(document.diagnose(each) for each in pushed_twice(chosen.targets)):
+        raise PlanError(problems)
+
+
 def check_placements(document: Document, chosen: Selection, placements: Iterable[Placement]) -> None:
     """That everything can be built where it is placed, and published in that order. Raises PlanError."""
     problems = [each for placement in placements for each in placement.problems]
     problems += needs_of_pushed(chosen.targets) if chosen.together else ()
+    problems += deletions(chosen.targets, document.root)
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 

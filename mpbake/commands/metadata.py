@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
-from mpbake.files import write_named
+from mpbake.files import is_descriptor, write_named
 from mpbake.report.lines import finished as finished_line
 from mpbake.report.summary import is_own, is_worth_a_word, status_of, unsure_text
 from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
@@ -31,12 +31,15 @@ _OWN = "mpbake"
 
 
 def metadata_file(options: Options, world: World) -> Path | None:
-    """The file that is to be written, if any. Raises UsageError when it cannot be."""
+    """Return the path that `--metadata-file` names, if it names one. Raises UsageError where mpbake does not write."""
     if not options.metadata_file:
         return None
-    path = world.folder / options.directory / options.metadata_file
+    path, shown = world.folder / options.directory / options.metadata_file, one_line(options.metadata_file)
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--metadata-file {one_line(options.metadata_file)}: no such folder, or a folder itself")
+        raise UsageError(f"--metadata-file {shown}: no such folder, or a folder itself")
+    if path.is_symlink() and not is_descriptor(path):
+        hint = "name the file itself, or remove the symlink: it may have come with a checkout"
+        raise UsageError(f"--metadata-file {shown}: mpbake does not write through a symlink", hint=hint)
     return path
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.codes import Code, Severity
 from mpbake.commands.certificates import certificate_problems
+from mpbake.deletions import deletions
 from mpbake.document import SETTING
 from mpbake.entries import Access, Paths, paths_of, secret_source
 from mpbake.errors import PlanError
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 def check_files(document: Document, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
     """Raise PlanError for all that is missing of what was `chosen`, or cannot be right in the files of its nodes.
 
-    See `missing_paths`, `certificate_problems`.
+    See `missing_paths`, `deletions`, `certificate_problems`.
     """
     missing = missing_paths(chosen.targets, document.root, environment)
-    found = (*missing, *certificate_problems(chosen.targets, chosen.only, now))
+    deleted = deletions(chosen.targets, document.root, os.path.realpath)
+    found = (*missing, *deleted, *certificate_problems(chosen.targets, chosen.only, now))
     wrong = [each for each in found if each.code.severity is Severity.ERROR]
     if wrong:
         raise PlanError(document.diagnose(each) for each in wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.commands.load import graph_of, load, placed, selected
+from mpbake.commands.load import check_tags, graph_of, load, placed, selected
 from mpbake.commands.signals import stoppable, stopped_by_signals
 from mpbake.explain import explained
 from mpbake.render import plan_text
@@ -36,6 +36,7 @@ def _print(options: Options, world: World, stop: StopRequest) -> int:
         world.stdout.write("\n".join(texts))
         world.stderr.writelines(f"warning: {each}\n" for each in silent)
         return 0
+    check_tags(document, chosen)
     graph, warnings = graph_of(document, chosen, placed(chosen, facts))
     printed = plan_json if options.format == "json" else plan_text
     world.stdout.write(printed(graph, (*warnings, *silent)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit import open_runner
 from mpbake.commands.abilities import check_buildx
 from mpbake.commands.bases import foreign_bases
-from mpbake.commands.load import check_placements, graph_of, load, placed, selected
+from mpbake.commands.load import check_placements, check_tags, graph_of, load, placed, selected
 from mpbake.commands.metadata import metadata_file, write_metadata
 from mpbake.commands.paths import check_files, unset_variables
 from mpbake.commands.signals import stoppable, stopped_by_signals
@@ -22,6 +22,7 @@ from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Waiting, Warned
 from mpbake.executor import WORKERS, Executor, as_required, exit_code
+from mpbake.links import linked
 from mpbake.placement import is_silent, to_probe
 from mpbake.plan import Driver
 from mpbake.published import published_by, remember
@@ -29,7 +30,7 @@ from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text
 from mpbake.schedule import Schedule
 from mpbake.state import FOLDER, open_state, read_durations, write_durations
 from mpbake.steps import BootstrapNode, BuildPiece
-from mpbake.text import one_line
+from mpbake.text import join_shared, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +55,7 @@ def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
     document, plan = load(options, world)
     chosen = selected(plan, options)
+    check_tags(document, chosen)
     check_files(document, chosen, world.environment, world.now())
     metadata = metadata_file(options, world)
     repeat, hide = partial(repeat_command, options), world.hiding.hide
@@ -117,12 +119,13 @@ class _Run:
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
             self.reporting.handle(Preparing(nodes=nodes))
-        facts = self.runner.make_ready(nodes)
+        facts = self.runner.make_ready(nodes, self.reporting)
         lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
         graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
         unset = unset_variables(chosen.targets, self.world.environment)
         foreign = (each.message for each in foreign_bases(chosen.targets))
-        for warning in (*unset, *foreign, *warnings, *self._left_out(lost, graph)):
+        names = {target.name for target in (*graph.targets, *linked(*graph.targets))}
+        for warning in join_shared((*unset, *foreign, *warnings, *self._left_out(lost, graph)), names):
             self.reporting.handle(Warned(message=warning))
         return graph
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.events import Waiting, Warned
 from mpbake.render import check_text, subject, verb
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus, Verify, platform_list
-from mpbake.text import count, duration, shortened
+from mpbake.text import count, duration, one_line, shortened
 
 if TYPE_CHECKING:
-    from mpbake.events import StepPutOff
+    from mpbake.events import NodeAdvanced, Preparing, StepPutOff
     from mpbake.steps import Step, StepResult
 
 
-WAITING = "asking the engine in use what the default builder is"
 _COMMAND = 60
 """Characters of a check's command that a line of its own shows."""
 
@@ -63,6 +63,23 @@ def finished(result: StepResult) -> str:
             return f"{label(result.step)}: not started{cause}"
         case StepStatus.CANCELLED:
             return f"{label(result.step)}: cancelled"
+
+
+def opening(event: Waiting | Preparing) -> str:
+    """What happens before anything can be built."""
+    if isinstance(event, Waiting):
+        return "asking the engine in use what the default builder is"
+    return f"asking {', '.join(node.id for node in event.nodes)} what can be built there"
+
+
+def warning(event: Warned | StepPutOff) -> str:
+    """What a person should know and what stops nothing, in one line."""
+    return f"warning: {one_line(event.message if isinstance(event, Warned) else put_off(event))}"
+
+
+def advanced(event: NodeAdvanced) -> str:
+    """What is being done to start a node."""
+    return f"{event.node.id}: {event.activity}"
 
 
 def put_off(event: StepPutOff) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO, assert_never
 
 from mpbake.events import (
+    NodeAdvanced,
     Preparing,
     RunFinished,
     RunStarted,
@@ -19,8 +20,9 @@ from mpbake.events import (
     Warned,
 )
 from mpbake.report import lines
-from mpbake.steps import BuildPiece, StepStatus, platform_list
-from mpbake.text import count, duration, one_line
+from mpbake.report.pace import Pace
+from mpbake.steps import BootstrapNode, BuildPiece, StepStatus, platform_list
+from mpbake.text import count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mpbake.events import Event
+    from mpbake.plan import Node
     from mpbake.steps import Step, StepResult
 
 _STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
@@ -45,6 +48,7 @@ class LiveReporter:
         self._clock = clock
         self._verbose = verbose
         self._lock = threading.RLock()
+        self._pace = Pace(clock)
         self._running: dict[Step, tuple[float, str]] = {}
         self._ends: dict[Hashable, StepStatus] = {}
         self._steps = 0
@@ -67,12 +71,19 @@ class LiveReporter:
             case StepAdvanced():
                 began, _ = self._running.get(event.step, (self._clock(), ""))
                 self._running[event.step] = (began, event.activity)
+            case NodeAdvanced():
+                for step in self._bootstraps(event.node):
+                    self._running[step] = (self._running[step][0], event.activity)
             case StepPutOff():
                 self._running.pop(event.step, None)
             case StepFinished():
                 self._end(event.result)
             case _:
                 pass
+
+    def _bootstraps(self, node: Node) -> list[Step]:
+        """The running steps that start `node`."""
+        return [step for step in self._running if isinstance(step, BootstrapNode) and step.node.id == node.id]
 
     def _end(self, result: StepResult) -> None:
         self._running.pop(result.step, None)
@@ -82,20 +93,18 @@ class LiveReporter:
 
     def _show(self, event: Event) -> None:
         match event:
-            case Waiting():
-                self._print(lines.WAITING)
-            case Preparing():
-                self._print(f"asking {', '.join(node.id for node in event.nodes)} what can be built there")
+            case Waiting() | Preparing():
+                self._print(lines.opening(event))
+            case NodeAdvanced():
+                self._show_advance(event)
             case RunStarted():
                 self._live.start()
             case StepSaid():
                 if self._verbose:
                     prefix = lines.short_label(event.step)
                     self._print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
-            case StepPutOff():
-                self._print(f"warning: {one_line(lines.put_off(event))}", "yellow")
-            case Warned():
-                self._print(f"warning: {one_line(event.message)}", "yellow")
+            case StepPutOff() | Warned():
+                self._print(lines.warning(event), "yellow")
             case StepFinished():
                 if event.result.status is not StepStatus.CANCELLED:
                     self._print(lines.finished(event.result), _STYLES.get(event.result.status, ""))
@@ -105,6 +114,11 @@ class LiveReporter:
                 pass  # seen when the view is drawn the next time
             case _:
                 assert_never(event)
+
+    def _show_advance(self, event: NodeAdvanced) -> None:
+        """Print how far the start of a node is, unless the view shows it."""
+        if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
+            self._print(lines.advanced(event))
 
     def _print(self, text: str, style: str = "") -> None:
         """Have `text` stay on the screen."""

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, TextIO, assert_never
 
 from mpbake.events import (
+    NodeAdvanced,
     Preparing,
     RunFinished,
     RunStarted,
@@ -18,8 +19,9 @@ from mpbake.events import (
     Warned,
 )
 from mpbake.report import lines
+from mpbake.report.pace import Pace
 from mpbake.steps import StepStatus
-from mpbake.text import one_line, shortened
+from mpbake.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,7 @@ class PlainReporter:
         self._quiet = quiet
         self._began = clock()
         self._lock = threading.Lock()
+        self._pace = Pace(clock)
 
     def handle(self, event: Event) -> None:
         """Write what is worth a line."""
@@ -62,17 +65,16 @@ class PlainReporter:
             case StepSaid():
                 prefix = lines.short_label(event.step)
                 return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
-            case StepPutOff():
-                return [f"warning: {one_line(lines.put_off(event))}"]
-            case Warned():
-                return [f"warning: {one_line(event.message)}"]
+            case StepPutOff() | Warned():
+                return [lines.warning(event)]
             case StepFinished():
                 quiet = event.result.status is StepStatus.CANCELLED
                 return [] if quiet else [lines.finished(event.result)]
-            case Waiting():
-                return [lines.WAITING]
-            case Preparing():
-                return [f"asking {', '.join(node.id for node in event.nodes)} what can be built there"]
+            case NodeAdvanced():
+                line = lines.advanced(event)
+                return [line] if self._pace.is_due(event.node.id) else []
+            case Waiting() | Preparing():
+                return [lines.opening(event)]
             case RunStarted() | RunFinished():
                 return []
             case _:

@@ -12,7 +12,7 @@ from mpbake.resolve.builders import DEFAULT_BUILDER, DEFAULT_NODE, resolve_build
 from mpbake.resolve.drafts import draft_targets
 from mpbake.resolve.groups import check_names, has_default, left_out, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
-from mpbake.resolve.linking import Linker, check_tags
+from mpbake.resolve.linking import Linker, pushed_twice
 from mpbake.resolve.rendering import Rendering
 from mpbake.resolve.sensitive import Guard, concealed, without_follow_ups
 from mpbake.resolve.settings import parse_settings
@@ -40,6 +40,7 @@ __all__ = [
     "has_default",
     "left_out",
     "parse_settings",
+    "pushed_twice",
     "resolve",
     "select",
 ]
@@ -49,11 +50,13 @@ __all__ = [
 class Attempt:
     """A plan as far as it could be resolved, and what is wrong with it. With problems it is not fit for a run.
 
-    `sound` are the targets that are as they are meant whatever is wrong elsewhere.
+    `clashes` are the tags that two targets push, which is wrong only in a run of both. `sound` are the targets that are
+    as they are meant whatever is wrong elsewhere.
     """
 
     plan: Plan
     problems: tuple[Diagnostic, ...]
+    clashes: tuple[Diagnostic, ...]
     sound: tuple[Target, ...]
 
     def settled(self) -> Plan:
@@ -84,7 +87,6 @@ def attempt(document: Document, spec: PlanSpec, inputs: Inputs) -> Attempt:
     targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
     groups = resolve_groups(spec, targets, drafts, rendering, scope)
     check_names(spec, targets, problems)
-    check_tags(targets, problems)
     hiding = Hiding(secrets)
     plan = Plan(
         file=document.path,
@@ -97,8 +99,11 @@ def attempt(document: Document, spec: PlanSpec, inputs: Inputs) -> Attempt:
         disabled=tuple(name for name in drafts if name not in targets),
         sensitive=frozenset(secrets),
     )
-    told = (document.diagnose(concealed(each, hiding, guard.places)) for each in without_follow_ups(problems))
-    return Attempt(plan=plan, problems=tuple(told), sound=sound_targets(spec, targets, problems))
+    told, clashes = (
+        tuple(document.diagnose(concealed(each, hiding, guard.places)) for each in found)
+        for found in (without_follow_ups(problems), pushed_twice(targets.values()))
+    )
+    return Attempt(plan=plan, problems=told, clashes=clashes, sound=sound_targets(spec, targets, problems))
 
 
 def _check_builder(name: str, builders: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,12 @@ _SCHEMES = {
 }
 
 
+_POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+"""A DNS subdomain name, which Kubernetes wants as the name of a pod."""
+_NAMES = {"docker-container": DOCKER_NAME, "kube-pod": _POD_NAME}
+_CALLED = {"docker-container": "container", "kube-pod": "pod"}
+
+
 def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[Problem]:
     """What is no address of a node of this driver. A name without `://` is a docker context's."""
     schemes = _SCHEMES.get(driver, ())
@@ -189,6 +196,9 @@ def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[
         yield _bad_endpoint(key, "the path of a unix socket must be absolute", "unix:///run/buildkitd.sock")
     elif scheme in {"tcp", "ssh"} and not has_host(endpoint):
         yield _bad_endpoint(key, "has no valid host and port", f"for example {scheme}://10.0.0.5:1234")
+    elif scheme in _NAMES and not _NAMES[scheme].fullmatch(rest.partition("?")[0]):
+        what = _CALLED[scheme]
+        yield _bad_endpoint(key, f"has no valid name of a {what}", f"for example {scheme}://my-buildkit")
 
 
 def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:

@@ -18,7 +18,7 @@ from mpbake.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
 from mpbake.text import count, one_line, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.document import Document
     from mpbake.errors import KeyPath
@@ -247,14 +247,14 @@ def _checks(values: TargetSpec) -> tuple[Check, ...]:
     )
 
 
-def check_tags(targets: Mapping[str, Target], problems: list[Problem]) -> None:
-    """Two targets that push one tag would overwrite each other, however each spells it."""
+def pushed_twice(targets: Iterable[Target]) -> Iterator[Problem]:
+    """The tags that two of `targets` push, however each target spells them: the second push would win."""
     owners: dict[str, str] = {}
-    for target in targets.values():
+    for target in targets:
         for tag in target.tags if target.push else ():
             owner = owners.setdefault(parse_reference(tag).canonical, target.name)
             if owner != target.name:
                 message = f'"{owner}" and "{target.name}" both push {tag}'
                 hint, key = "give each target tags of its own", target.where(("tags",))
                 culprit = tag.removesuffix(":latest")
-                problems.append(Problem(code=Code.TAG_TWICE, key=key, message=message, hint=hint, culprit=culprit))
+                yield Problem(code=Code.TAG_TWICE, key=key, message=message, hint=hint, culprit=culprit)

@@ -93,11 +93,14 @@ def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
             message="a matrix needs a name for each of its targets",
             hint='for example name = "web-{{ version }}"',
         )
+    message, hint = "is no name", "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+    if name.startswith("-"):
+        message, hint = "looks like an option of a command", "begin the name with a letter, a digit or _"
     return Problem(
         code=Code.BAD_NAME,
         key=key,
-        message=f'"{one_line(name)}" is no name',
-        hint="use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",
+        message=f'"{one_line(name)}" {message}',
+        hint=hint,
         of_key=key[-1:] == (name,),
     )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.codes import Code
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,15 +12,13 @@ if TYPE_CHECKING:
 
 _OF_THEIR_OWN = ("groups", "targets")
 """Tables of which each is right or wrong by itself; what stands elsewhere may be a part of any target."""
-_HARMLESS = frozenset({Code.TAG_TWICE})
-"""Problems that change nothing of what a target is."""
 
 
 def sound_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:
     """Those of `targets` to which none of `problems` belongs, however they come by their values."""
     if not problems:
         return tuple(targets.values())
-    counting = [each.key for each in problems if each.code not in _HARMLESS]
+    counting = [each.key for each in problems]
     if any(not key or key[0] not in _OF_THEIR_OWN for key in counting):
         return ()
     wrong = {str(key[1]) for key in counting if key[0] == "targets"}

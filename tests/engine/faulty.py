@@ -23,6 +23,9 @@ Fault = Literal["refuses", "dies", "accepts", "late", "hangs"]
 
 _SECONDS = 60
 _TRIES = 10
+_PARTS = 100
+_LARGE = 1 << 20
+"""A blob of more bytes than this arrives slowly where a registry is slow."""
 _TLS = b"\x16"
 """The first byte of a connection that begins with a handshake."""
 _TAG = re.compile(r"/v2/.+/manifests/[^:/]+")
@@ -33,7 +36,7 @@ class FaultyRegistry:
     """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
 
     `asked` are the requests so far, as METHOD PATH; `given` is what was put under tags, each with its path. An index
-    that is put under the path `guarded` is refused.
+    that is put under the path `guarded` is refused. A large blob takes `blob_seconds` to arrive.
 
     A request that fails ends as `fault` says: it `refuses` with `status` and `headers`, it `dies` (the connection ends
     before the request is passed on), `accepts` (the request is carried out, then the connection ends), is `late` (it is
@@ -51,6 +54,7 @@ class FaultyRegistry:
         self.fault: Fault = "refuses"
         self.headers: dict[str, str] = {}
         self.after, self.lasts = "", 1
+        self.blob_seconds = 0.0
         self._late = 0.0
         self._before: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
@@ -198,9 +202,17 @@ class _Handler(BaseHTTPRequestHandler):
             length = answer.getheader("Content-Length", "0") if self.command == "HEAD" else str(len(content))
             self.send_header("Content-Length", length)
             self.end_headers()
-            self.wfile.write(content)
+            self._send(content)
         finally:
             connection.close()
+
+    def _send(self, content: bytes) -> None:
+        """Write a body; a blob of more than 1 MiB takes the `blob_seconds` of the registry."""
+        size = max(len(content) // _PARTS, _LARGE)
+        for start in range(0, len(content), size):
+            self.wfile.write(content[start : start + size])
+            if len(content) > _LARGE and "/blobs/" in self.path:
+                time.sleep(self.registry.blob_seconds * size / len(content))
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mpbake.buildkit.locks import held
 from tests.engine.conftest import _CHECKOUT
 
 if TYPE_CHECKING:
@@ -172,6 +174,65 @@ def test_a_container_stays_until_its_new_image_is_there_and_its_cache_goes_thoug
     docker("rm", "--force", identity.strip())
     assert f"{name}/local: its container was gone, its cache is removed" in mpbake("builders", "rm").stderr
     assert name not in docker("volume", "ls") + docker("buildx", "ls")
+
+
+def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    volume = f"buildx_buildkit_{name}-local_state"
+    docker("volume", "create", "--label", "theirs=yes", volume)
+    foreign = f"{name}/local: a volume {volume} exists that mpbake did not make; it is left as it is"
+    for command in (("builders", "plan"), ("builders", "up"), ("run", "web")):
+        assert foreign in mpbake(*command, code=3).stderr
+    assert foreign in mpbake("builders").stdout
+    mpbake("builders", "rm")
+    docker("volume", "inspect", volume)
+    assert name not in docker("ps", "--all")
+
+    # Somebody puts their volume in the place of mpbake's, or has it used before mpbake knew whose volumes are.
+    docker("volume", "rm", volume)
+    mpbake("builders", "up")
+    assert "mpbake-node" in docker("volume", "inspect", volume)
+    docker("rm", "--force", f"buildx_buildkit_{name}-local")
+    docker("volume", "rm", volume)
+    docker("volume", "create", volume)
+    stays = f"{name}/local: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+    assert stays in mpbake("builders", "rm").stderr
+    docker("volume", "rm", volume)
+
+
+def test_an_image_that_looks_like_an_option_is_none(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    identity = container_id(docker, name)
+    plan.write_text(container_plan(testbed, name).replace(testbed.node_image(), "--help"))
+    assert "invalid reference format" in mpbake("builders", "up", code=5).stderr
+    assert container_id(docker, name) == identity
+    mpbake("builders", "rm")
+
+
+def test_a_damaged_record_holds_up_nothing(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    plan = tmp_path / "build.toml"
+    plan.write_text(container_plan(testbed, name))
+    records = tmp_path / "state/mpbake/builders"
+    records.mkdir(parents=True)
+    damaged = [records / "a.json", records / "b.json"]
+    damaged[0].write_text('{"format": 1, "builder": "a", "plan": "/p", "nodes": [{"name": 5}]}')
+    damaged[1].mkdir()
+    mpbake("builders", "up")
+    for command in ("rm", "prune"):
+        told = mpbake("builders", command).stderr
+        for path in damaged:
+            assert (
+                f"warning: {path} is damaged: mpbake does not know which nodes it records\n  = remove the file" in told
+            )
+    assert name not in docker("ps", "--all") + docker("volume", "ls")
 
 
 def test_the_life_of_remote_nodes(
@@ -433,6 +494,37 @@ def test_two_at_once(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path
     assert sorted("+ create" in each.stdout for each in done) == [False, True], "the second finds nothing to do"
     assert any(f"{name}: another mpbake works on it, waiting" in each.stderr for each in done)
     mpbake("builders", "rm")
+
+
+def test_no_run_starts_while_builders_are_removed(
+    testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    mpbake("builders", "up")
+    with ThreadPoolExecutor() as threads, held(testbed_env, f"node-{name}-local"):
+        removal = threads.submit(mpbake, "builders", "rm")
+        while not (tmp_path / ".mpbake/lock").exists():
+            assert not removal.done()
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert "another mpbake works on this plan" in mpbake("run", "web", code=4).stderr
+        assert not removal.done()
+    assert name not in docker("ps", "--all") + docker("volume", "ls")
+    mpbake("run", "web")
+    mpbake("builders", "rm")
+
+
+@pytest.mark.long
+def test_no_run_loses_its_node_to_a_removal(testbed: Testbed, run_mpbake: RunMpbake, name: str, tmp_path: Path) -> None:
+    """One started together with `up` and `rm` either works or is told to wait, and so is the removal."""
+    (tmp_path / "build.toml").write_text(container_plan(testbed, name))
+    for _ in range(20):
+        with ThreadPoolExecutor() as threads:
+            commands = (["builders", "up"], ["run", "web", "--no-cache"], ["builders", "rm"])
+            up, run, removal = threads.map(run_mpbake, commands)
+        assert up.returncode == 0, up.stderr
+        assert (run.returncode, removal.returncode) in {(0, 4), (4, 0), (0, 0)}, run.stderr + removal.stderr
+    assert run_mpbake(["builders", "rm"]).returncode == 0
 
 
 @pytest.mark.long

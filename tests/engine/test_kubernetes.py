@@ -202,7 +202,8 @@ def test_pods_that_cannot_start_say_why(
     options = f'image = "{UNPULLABLE}"\nboot-timeout = "4s"'
     (tmp_path / "build.toml").write_text(plan(testbed, name, options=options))
     said = mpbake("builders", "up", code=5).stderr
-    assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s\n" in said
+    late = "no answer within 4.0s (waiting for 1 pods to be ready)"
+    assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: {late}\n" in said
     assert "its pods wait:\n" in said
     assert "ImagePull" in said
     assert 'name a BuildKit image that the cluster can pull with image = "…" in the builder' in said

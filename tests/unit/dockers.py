@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,12 +43,15 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
 class FakeDocker(Docker):
     """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
-    An answer may be a function of the environment of the command, or an error to raise.
+    An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, the
+    engine has every image and no volumes, and any volume can be made.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        self.answers = dict(answers)
+        usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
+        self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
         self._cancelled = 0
+        self.hide = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
 
@@ -67,12 +71,13 @@ class FakeDocker(Docker):
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
-        assert (given, cwd, on_stderr, watch) == ("", None, None, None)
+        assert (given, cwd, watch) == ("", None, None)
         answer = next(
             (each for words, each in self.answers.items() if words in (command[: len(words)], command[-len(words) :])),
             None,
@@ -82,6 +87,12 @@ class FakeDocker(Docker):
             raise answer
         found = answer if isinstance(answer, Completed) else answer(environment or {})
         assert isinstance(found, Completed)
+        if on_terminal is not None:
+            on_terminal(found.stdout.encode())
+            found = replace(found, stdout="")
+        if on_stderr is not None:
+            on_stderr(found.stderr.encode())
+            found = replace(found, stderr="")
         return found
 
     def clean(
@@ -114,10 +125,19 @@ class Baker(FakeDocker):
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
+        on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
-        if on_stderr is None:
-            return super().run(arguments, endpoint=endpoint, environment=environment, timeout=timeout)
+        if "bake" not in arguments:
+            return super().run(
+                arguments,
+                endpoint=endpoint,
+                environment=environment,
+                timeout=timeout,
+                on_stderr=on_stderr,
+                on_terminal=on_terminal,
+            )
+        assert on_stderr is not None, "the progress of a build is followed"
         assert watch is not None, "a node may go away"
         assert cwd is not None, "relative paths of a definition count from the plan's folder"
         self.commands.append(" ".join(arguments))

@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 
 from mpbake.errors import PlanError, dotted
 from mpbake.loader import read_plan
-from mpbake.resolve import Inputs, Overrides, parse_settings, resolve
+from mpbake.resolve import Inputs, Overrides, attempt, parse_settings, resolve
 from mpbake.schema import plan_schema
 from mpbake.text import one_line, printable
 
@@ -120,6 +120,12 @@ def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
     with pytest.raises(PlanError) as caught:
         resolve_text(toml, **inputs) if version else read_text(toml, version=False)
     return in_short(caught.value)
+
+
+def clashes_of_text(toml: str) -> str:
+    """The tags that two targets of a plan push, each problem in short; a run of one of them is allowed."""
+    document, spec = read_text(toml)
+    return in_short(PlanError(attempt(document, spec, Inputs()).clashes))
 
 
 def in_short(error: PlanError) -> str:

@@ -12,7 +12,7 @@ from mpbake.buildkit.builders import bring_up
 from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.site import Site
 from mpbake.buildkit.tools import tools_for
-from mpbake.lifecycle import ALWAYS, MARK, changes_text
+from mpbake.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
 from mpbake.plan import Builder, Driver, Node
 from mpbake.platforms import parse_platforms
 from tests.unit.dockers import FakeDocker, container, done, failed
@@ -54,6 +54,7 @@ class Engine(FakeDocker):
         self.unreachable = False
         self.foreign = False
         self.other = ""
+        self.volume: dict[str, str] | None = {VOLUME_LABEL: "ci/local"} if mark else None
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         """Do as docker does, where it matters."""
@@ -70,6 +71,9 @@ class Engine(FakeDocker):
             if not self.made:
                 return failed("No such container")
             return container(f"{MARK}={self.made}", status=self.status, busy=self.busy)
+        if command.startswith("volume"):
+            self.commands.append(command)
+            return self._volume(command.split()[1])
         if command.startswith("container rm"):
             self.made = ""
         if command.startswith("buildx create"):
@@ -79,8 +83,22 @@ class Engine(FakeDocker):
         if "--bootstrap" in arguments and "buildx boot" not in self.answers:
             self.made, self.status = self.made or declare(LOCAL).mark, "running"
         if "--bootstrap" in arguments and "buildx boot" in self.answers:
-            return self.answers["buildx boot"]  # type: ignore[no-any-return]
+            settings["on_stderr"](self.answers["buildx boot"].stderr.encode())
+            return replace(self.answers["buildx boot"], stderr="")  # type: ignore[no-any-return]
         return super().run(arguments, **settings)
+
+    def _volume(self, what: str) -> Completed:
+        """The volume with the cache of its container."""
+        if self.unreachable:
+            return failed("no route to host")
+        match what:
+            case "create":
+                self.volume = {VOLUME_LABEL: "ci/local"}
+            case _ if self.volume is None:
+                return failed("no such volume")
+            case "rm":
+                self.volume = None
+        return done(json.dumps(self.volume))
 
     def _create(self, arguments: list[str], store: Path) -> None:
         name = arguments[arguments.index("--name") + 1]
@@ -122,7 +140,7 @@ def site_with(folder: Path, engine: FakeDocker) -> tuple[Site, list[str]]:
     said: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append), said
+    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:

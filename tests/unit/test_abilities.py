@@ -86,7 +86,8 @@ def test_what_is_asked_of_each_version(version: tuple[int, int], names: list[str
 @pytest.mark.parametrize("name", [name for name, each in ATTRIBUTES.items() if any(each.since)])
 def test_each_attribute_works_from_its_version_on(name: str) -> None:
     values = {Holds.TEXT: "'none'", Holds.MAP: "{ memory = '1g' }", Holds.LIST: "['x']"}
-    plan = f"\n[targets.web]\n{name} = {values[holds(name)]}"
+    written = "['filename=x']" if name == "policy" else values[holds(name)]
+    plan = f"\n[targets.web]\n{name} = {written}"
     major, minor = ATTRIBUTES[name].since
     assert complaints(plan, (major, minor), "web") == ""
     assert f"web: {name} works since buildx {major}.{minor}; " in complaints(plan, (major, minor - 1), "web")
@@ -105,6 +106,25 @@ def test_platforms_that_differ_ask_for_the_same() -> None:
         network = "none"
         """
     assert complaints(plan, (0, 16), "web").count("works since") == 1
+
+
+def test_a_folder_that_an_older_buildx_would_not_empty() -> None:
+    plan = """
+        [targets.web]
+        output = ["type=local,dest=out,mode=delete"]
+        contexts = { base = "target:base" }
+        [targets.base]
+        output = ["type=local,dest=base,mode=delete"]
+        [targets.copy]
+        output = ["type=local,dest=copy,mode=copy", "out2"]
+        """
+    assert complaints(plan, (0, 34), "web", "copy") == text("""
+        build.toml:3: targets.web.output: web: an output with mode=delete works since buildx 0.35; the one found is \
+0.34, and would delete nothing
+            output = ["type=local,dest=out,mode=delete"]
+          = install buildx 0.35 or newer, or take mode=delete away
+        """)
+    assert complaints(plan, (0, 35), "web") == ""
 
 
 # --- options of builders ----------------------------------------------------------------------------------------------
@@ -205,6 +225,7 @@ VALUES = {
     "env": "env = { A = 'b' }",
     "default-load": "default-load = true",
     "provenance-add-gha": "provenance-add-gha = false",
+    "allow-untrusted-image": "allow-untrusted-image = true",
     "timeout": "timeout = '2m'",
     "schedulername": "schedulername = 'x'",
     "buildkit-root-volume-memory": "buildkit-root-volume-memory = '1Gi'",

@@ -51,6 +51,11 @@ PLAN = """
     """
 
 
+def test_policies_are_exported_as_a_run_hands_them_on() -> None:
+    found = exported("[targets.web]\npolicy = ['filename=a.rego']")
+    assert found["target"]["web"]["policy"] == ["filename=a.rego,strict=true"]
+
+
 def exported(toml: str, *names: str, only: Sequence[str] = ()) -> dict[str, Any]:
     """The bake file of the targets called `names`, or of all, for these platforms."""
     plan = resolve_text(toml)

@@ -61,7 +61,7 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     assert said[0] == "ci/local: made anew with its cache, and answers"
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
-    assert not [each for each in engine.commands if each.startswith("volume")], "its cache stays"
+    assert not [each for each in engine.commands if each.startswith("volume rm")], "its cache stays"
 
 
 @pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])
@@ -71,11 +71,11 @@ def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, ima
     _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
     assert errors == [
         text("""
-            node ci/local (docker-container, ssh://far) cannot be used: x: manifest unknown
+            node ci/local (docker-container, ssh://far) cannot be used: there is no such image (x: manifest unknown)
               = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
             """)
     ]
-    assert f"pull --quiet {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
+    assert f"pull -- {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
     assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
     assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
 
@@ -249,3 +249,27 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     engine.kept = True
     assert len(remove(site, far, keep_state=False)) == 1, "another machine may have made it"
     assert said == ["ci/local: docker context mpbake-ci-local removed"]
+
+
+def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.volume = {}
+    told, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+            """)
+    ]
+    assert "? node ci/local: whether it is as declared is not known" in told
+    assert not engine.made
+    assert engine.volume == {}
+
+
+def test_the_volume_of_a_new_container_is_marked(tmp_path: Path) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    assert engine.volume == {"mpbake-node": "ci/local"}
+    engine.made = ""
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [], "somebody has removed the container; its volume is mpbake's"

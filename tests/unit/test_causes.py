@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.causes import explain, is_refused, is_silent, ssh_command
+from mpbake.buildkit.causes import explain, is_no_buildkit, is_refused, is_silent, ssh_command
 from mpbake.plan import Driver, Node
 
 FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")
@@ -103,6 +103,47 @@ def test_options_that_buildx_does_not_know(driver: Driver) -> None:
 def test_a_container_that_somebody_has_paused(node: Node, command: str) -> None:
     said = "Error response from daemon: Container b is paused, unpause the container before exec"
     assert explain(node, said) == (f"somebody has paused its container ({said})", f"let it go on: {command}")
+
+
+PULL = 'Error response from daemon: failed to resolve reference "r.example.com/bk:1": '
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (f"{PULL}r.example.com/bk:1: not found", "there is no such image"),
+        ("Error response from daemon: manifest for r.example.com/bk:1 not found: manifest unknown", "there is no such"),
+        (f"{PULL}pull access denied, repository does not exist: no basic auth credentials", "the registry denies"),
+        (
+            'Error response from daemon: Head "http://r.example.com/v2/x/manifests/1": no basic auth credentials',
+            "the registry denies the pull of its image",
+        ),
+        (
+            f'{PULL}failed to do request: Head "https://r.example.com/v2/bk/manifests/1": dial tcp: no such host',
+            "the registry of its image cannot be reached",
+        ),
+        (
+            'Error response from daemon: Get "https://r.example.com/v2/": net/http: TLS handshake timeout',
+            "the registry of its image cannot be reached",
+        ),
+    ],
+)
+@pytest.mark.parametrize("node", [HERE, FAR])
+def test_an_image_that_cannot_be_pulled(node: Node, said: str, message: str) -> None:
+    found, hint = explain(node, said)
+    assert found.startswith(f"{message}")
+    assert found.endswith(f"({said})")
+    assert 'ame a BuildKit image that can be had with image = "…" in the builder' in hint
+
+
+def test_the_progress_of_a_start_is_no_complaint() -> None:
+    cluster = Node(builder="x", name="n", driver=Driver.KUBERNETES)
+    progress = "#1 [internal] booting buildkit\n#1 waiting for 1 pods to be ready, timeout: 2 minutes\n#1 DONE 31.2s\n"
+    assert explain(cluster, progress) == ("", "")
+    assert explain(cluster, f"{progress}ERROR: something odd\n") == ("something odd", "")
+    log = "#1 1.52 OCI runtime create failed: no buildctl\n#1 ERROR: exit code 1\nERROR: exit code 1\n"
+    assert explain(HERE, log)[0] == "the image is not one of BuildKit (exit code 1)"
+    assert is_no_buildkit(explain(HERE, log)[0])
 
 
 def test_what_is_said_is_safe_to_print() -> None:

@@ -177,6 +177,23 @@ def test_warnings_leave_a_plan_good_unless_asked_otherwise(tmp_path: Path) -> No
     assert checked(tmp_path, DOUBTFUL, strict=True) == (printed, 3)
 
 
+def test_a_warning_that_many_places_share_is_printed_once(tmp_path: Path) -> None:
+    plan = "version = 1\n" + "".join(f"[targets.t{number}]\n" for number in range(20))
+    printed, code = checked(tmp_path, plan)
+    assert code == 0
+    head, _, rest = printed.partition("\n")
+    assert head.startswith("build.toml:2:10: warning: targets.t0: what is built goes nowhere: ")
+    assert [line.strip() for line in rest.splitlines()] == [
+        "[targets.t0]",
+        "^^",
+        '= give it tags or an output, or say that this is meant: output = ["type=cacheonly"]',
+        "the same: targets.t1, targets.t2, targets.t3 and 16 more",
+        "build.toml: 20 targets, 20 warnings",
+    ]
+    assert len(json.loads(checked(tmp_path, plan, format="json")[0])["diagnostics"]) == 20
+    assert checked(tmp_path, plan, format="github")[0].count("::warning ") == 20
+
+
 def test_what_is_printed_for_other_line_ends_is_the_same(tmp_path: Path) -> None:
     plan = (_GOLDEN / "meaning.toml").read_text()
     assert checked(tmp_path, plan.replace("\n", "\r\n")) == checked(tmp_path, plan)

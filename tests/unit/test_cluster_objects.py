@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testbed.kubernetes.objects import ApiError, complete_deployment, deployment_of, pods_of, selected
+from testbed.kubernetes.objects import ApiError, complete_deployment, deployment_of, grown, pods_of, selected
 from testbed.kubernetes.watch import changes
 
 
@@ -42,6 +42,16 @@ def test_deployment_without_its_image_never_is() -> None:
     assert "readyReplicas" not in deployment["status"]
     assert pod["status"]["phase"] == "Pending"
     assert pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff"
+
+
+@pytest.mark.parametrize(("seconds", "phase"), [(60, "Running"), (10**9, "Pending")])
+def test_deployment_whose_image_is_pulled_for_a_while(seconds: int, phase: str) -> None:
+    deployment = _deployment(template=_template(f"slow.invalid/image:{seconds}"))
+    (pod, _) = pods_of(deployment)
+    assert pod["status"]["phase"] == phase
+    assert grown(deployment) is deployment
+    deployment["status"] = {}
+    assert grown(deployment)["status"].get("readyReplicas", 0) == (2 if phase == "Running" else 0)
 
 
 @pytest.mark.parametrize(

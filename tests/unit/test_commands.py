@@ -678,6 +678,44 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
         """)
 
 
+DOCKERS_OWN_PATTERN = """\
+version = 1
+[groups]
+default = ["image-local"]
+both = ["image", "image-all"]
+[targets.image]
+tags = ["user/app:latest"]
+[targets.image-local]
+inherits = ["image"]
+output = ["type=docker"]
+[targets.image-all]
+inherits = ["image"]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.user]
+needs = ["image"]
+tags = ["user/app"]
+"""
+
+
+@pytest.mark.parametrize("name", ["image", "image-local", "image-all"])
+def test_only_selected_targets_count_for_a_tag_that_two_push(tmp_path: Path, name: str) -> None:
+    (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
+    here = world(tmp_path)
+    assert plan.main(Options(names=(name,), push=True), here) == 0
+    assert "tag user/app:latest" in written(here.stdout)
+
+
+@pytest.mark.parametrize("names", [("image", "image-all"), ("both",), ("image*",), ("user",)])
+@pytest.mark.parametrize("command", [plan.main, run.main])
+def test_two_selected_targets_do_not_push_one_tag(
+    tmp_path: Path, names: tuple[str, ...], command: Callable[[Options, World], int]
+) -> None:
+    (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
+    with pytest.raises(PlanError) as caught:
+        command(Options(names=names, push=True), world(tmp_path))
+    assert "both push user/app:latest [tag-twice]" in str(caught.value)
+
+
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
     document, found = load(Options(), world(tmp_path))

@@ -29,6 +29,10 @@ NODE_KNOWS_NOT = (
     "node is made"
 )
 NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
+POLICY_DENIES = (
+    "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
+    "BUILDX_DEFAULT_POLICY"
+)
 BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
 BASE_UNANSWERED = "a base image's registry does not answer the node"
 
@@ -102,6 +106,28 @@ repository does not exist or may require authorization: server message: insuffic
     (Unreachable, BASE_UNANSWERED): """
         localhost:1/base:1: failed to resolve source metadata for localhost:1/base:1: failed to do request: Head \
 "https://localhost:1/v2/base/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused
+        """,
+    (
+        BuildFailed,
+        "build on a node with BuildKit 0.27 or newer, or write strict=false to build without the policy on older nodes",
+    ): """
+        strict policy is not supported by the current BuildKit daemon, please upgrade to version v0.27+
+        """,
+    (BuildFailed, "build on a node with BuildKit 0.31 or newer, or take mode=delete away"): """
+        rpc error: code = Unknown desc = local exporter mode=delete requires a BuildKit daemon with multi-platform \
+local export support
+        """,
+    (BuildFailed, 'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'): """
+        cannot export attestations with "oci-mediatypes=false"
+        """,
+    (BuildFailed, POLICY_DENIES): """
+        localhost:5000/base:1: failed to resolve source metadata for localhost:5000/base:1: could not resolve image \
+due to policy: source "docker-image://localhost:5000/base:1" not allowed by policy: action DENY
+        failed to read dockerfile: failed to load LLB: error evaluating the source policy: source "local://dockerfile" \
+not allowed by policy: action DENY
+        """,
+    (BuildFailed, "name it relative to the build context, or as cwd://FILE relative to the plan's folder"): """
+        policy file absent.rego not found
         """,
     (BuildFailed, ""): """
         failed to push r/web:1: unexpected status from PUT request to https://r/v2/web/manifests/1: 400 Bad Request
@@ -305,6 +331,8 @@ def test_buildx_may_say_nothing_or_something_else() -> None:
         log: /plan/web.log
           = repeat with: mpbake run web
         """)
+    silent = raw(vertex(1, "[internal] load metadata for base:1", "1", "2", error="no match for platform"))
+    assert error_of(silent).message.startswith("no match for platform\nlog: ")
     assert error_of(b" \nunknown flag: --x\n").message.startswith("unknown flag: --x\n")
     assert error_of(b"\nunknown flag: --metadata-file\n").message.startswith("unknown flag: --metadata-file\n")
     assert error_of(b"ERROR: one\nERROR: two\nthree\n").message.startswith("two\nlog: ")

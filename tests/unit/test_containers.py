@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.buildkit.booting import Boot
 from mpbake.buildkit.containers import Containers
-from mpbake.errors import Unreachable
-from mpbake.lifecycle import Made, container_of, volume_of
+from mpbake.errors import NoImage, Unreachable
+from mpbake.lifecycle import CacheRemoval, Made, container_of, volume_of
 from mpbake.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -63,11 +64,11 @@ def test_nobody_answers() -> None:
 
 
 def test_an_end_in_order() -> None:
-    this, docker = containers(container=done(), volume=failed("Error: no such volume: x"))
+    this, docker = containers(container=done(), volume_inspect=done('{"mpbake-node": "ci/local"}'), volume_rm=done())
     this.remove(NODE, FOUND)
     this.remove(NODE, replace(FOUND, status="exited"))
     this.remove(NODE, replace(FOUND, status="paused"))
-    this.forget_cache(NODE)
+    assert this.forget_cache(NODE) is CacheRemoval.REMOVED
     assert docker.commands == [
         "container stop c0ffee",
         "container rm --force c0ffee",
@@ -75,8 +76,30 @@ def test_an_end_in_order() -> None:
         "container unpause c0ffee",
         "container stop c0ffee",
         "container rm --force c0ffee",
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
         "volume rm buildx_buildkit_ci-local_state",
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "removal"),
+    [
+        (failed("Error response from daemon: get x: no such volume"), CacheRemoval.NOTHING),
+        (done("null\n"), CacheRemoval.FOREIGN),
+        (done('{"com.docker.volume.anonymous":""}\n'), CacheRemoval.FOREIGN),
+    ],
+)
+def test_a_volume_that_somebody_else_made_is_not_removed(answer: Completed, removal: CacheRemoval) -> None:
+    this, docker = containers(volume_inspect=answer)
+    assert this.forget_cache(NODE) is removal
+    assert len(docker.commands) == 1
+
+
+def test_an_engine_that_does_not_tell_of_its_volumes() -> None:
+    this, _ = containers(volume_inspect=failed("no route to host"))
+    for ask in (this.check_new, this.prepare, this.forget_cache):
+        with pytest.raises(Unreachable):
+            ask(NODE)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +115,60 @@ def test_an_end_in_order() -> None:
 def test_in_use(status: str, *, busy: bool, used: bool) -> None:
     this, _ = containers()
     assert this.is_used(NODE, replace(FOUND, status=status, busy=busy)) is used
+
+
+DOWNLOADING = "9db0c266a1c0: Downloading  2.097MB/251.3MB\r"
+
+
+def test_an_image_that_the_engine_has_is_left_to_buildx() -> None:
+    this, docker = containers()
+    said: list[str] = []
+    this.fetch(NODE, Boot.of(NODE, said.append))
+    assert docker.commands == ["image inspect -- moby/buildkit:buildx-stable-1"]
+    assert said == []
+
+
+def test_an_image_that_the_engine_lacks_is_pulled() -> None:
+    this, docker = containers(image_inspect=failed("No such image"), pull=done(DOWNLOADING))
+    docker.hide = lambda text: text.replace("hunter2", "***")
+    said: list[str] = []
+    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), Boot.of(NODE, said.append))
+    assert docker.commands[1:] == ["pull -- r/hunter2:1"]
+    assert docker.settings[1]["endpoint"] == "ssh://far"
+    assert 290 < docker.settings[1]["timeout"] <= 300
+    assert said == ["pulling r/***:1", "pulling r/***:1: 2.1 MB of 251.3 MB"]
+
+
+@pytest.mark.parametrize(("drawn", "arrived"), [("", "nothing"), (DOWNLOADING, "only 2.1 MB of 251.3 MB")])
+def test_a_pull_that_takes_too_long(drawn: str, arrived: str) -> None:
+    slow = failed("", stdout=drawn, timed_out=True)
+    this, _ = containers(image_inspect=failed("No such image"), pull=slow)
+    with pytest.raises(NoImage) as caught:
+        this.fetch(NODE, Boot.of(NODE))
+    image = "moby/buildkit:buildx-stable-1"
+    assert str(caught.value) == (
+        f"node CI/local (docker-container, ssh://far) cannot be used: pulling {image} takes too long: "
+        f"{arrived} arrived within 5m00s\n"
+        f"  = give it longer with boot-timeout; or pull it beforehand: docker -H ssh://far pull {image}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "starting"),
+    [
+        (done("running 0\n"), True),
+        (done("running 3\n"), False),
+        (done("restarting 1\n"), False),
+        (done("exited 0\n"), False),
+        (failed("No such container"), False),
+    ],
+)
+def test_starting(answer: Completed, *, starting: bool) -> None:
+    this, docker = containers(container_inspect=answer)
+    assert this.is_starting(NODE) is starting
+    assert docker.commands == [
+        "container inspect --format {{.State.Status}} {{.RestartCount}} buildx_buildkit_ci-local"
+    ]
 
 
 def test_last_words() -> None:
@@ -121,6 +198,21 @@ def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
         assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
     else:
         this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} bk"]
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
     this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
     assert len(docker.commands) == 1
+
+
+def test_a_remote_node_in_a_container_of_another_context() -> None:
+    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk?context=far")
+    this, docker = containers(container_inspect=done("running\n"))
+    this.check_endpoint(node)
+    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
+    assert [each["endpoint"] for each in docker.settings] == ["far"]
+
+
+def test_an_image_is_no_option() -> None:
+    this, docker = containers(image_inspect=failed("No such image"), pull=failed("invalid reference format"))
+    with pytest.raises(Unreachable):
+        this.fetch(replace(NODE, options=(("image", "--all-tags"),)), Boot.of(NODE))
+    assert docker.commands == ["image inspect -- --all-tags", "pull -- --all-tags"]

@@ -48,13 +48,18 @@ def test_a_container_carries_a_mark_of_all_that_it_was_made_with() -> None:
     assert declare(replace(CONTAINER, driver=Driver.KUBERNETES)).mark != ""
 
 
+def test_a_mark_tells_that_a_container_holds_a_workflow_run() -> None:
+    asked = replace(CONTAINER, options=(*CONTAINER.options, ("provenance-add-gha", "true")))
+    assert declare(asked).mark.startswith(f"{declare(CONTAINER).mark};provenance-add-gha=")
+
+
 def test_a_mark_does_not_tell_what_only_buildx_heeds() -> None:
     client = replace(
         CONTAINER,
         builder="other",
         endpoint="ssh://far",
         platforms=parse_platforms(["linux/arm64"]),
-        options=(*CONTAINER.options, ("default-load", "true"), ("provenance-add-gha", "false")),
+        options=(*CONTAINER.options, ("default-load", "true"), ("allow-untrusted-image", "true")),
     )
     assert declare(client).mark == declare(CONTAINER).mark
     assert "default-load" in declare(client).options

@@ -706,6 +706,24 @@ def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[s
     assert granted(attributes) == allowed
 
 
+def test_only_an_output_that_deletes_may_delete() -> None:
+    delete = "buildx.local.delete"
+    assert granted("output = ['type=local,dest=out,mode=delete']") == ["fs.read=/plan", "fs.write=/plan/out", delete]
+    base = "[targets.base]\noutput = ['type=local,dest=out,mode=delete']"
+    assert delete not in granted("output = ['out']\ncontexts = { base = 'target:base' }", base)
+
+
+def test_a_node_that_knows_no_policies_is_to_refuse_them() -> None:
+    base = "[targets.base]\npolicy = ['filename=base.rego,strict=false']"
+    (piece,) = pieces_of(
+        "platforms = ['linux/amd64']\npolicy = ['filename=a.rego', 'reset=true']\ncontexts = { base = 'target:base' }",
+        base,
+    )
+    found = targets_of(piece)
+    assert found["web"]["policy"] == ["filename=a.rego,strict=true", "reset=true,strict=true"]
+    assert found["base"]["policy"] == ["filename=base.rego,strict=false"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "found"),
     [

@@ -95,6 +95,33 @@ def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tu
     return "\n".join(lines), said, [each for each in errors if "did not write down" not in each]
 
 
+def waiting(reason: str, restarts: int = 0) -> dict[str, Any]:
+    return {"containerStatuses": [{"state": {"waiting": {"reason": reason}}, "restartCount": restarts}]}
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+
+
+@pytest.mark.parametrize(
+    ("pods", "starting"),
+    [
+        ([RUNNING], True),
+        ([RUNNING, waiting("ContainerCreating")], True),
+        ([RUNNING, waiting("ImagePullBackOff")], False),
+        ([waiting("ContainerCreating", restarts=1)], False),
+        ([{"conditions": [UNSCHEDULABLE]}], False),
+        ([], False),
+    ],
+)
+def test_starting(pods: list[dict[str, Any]], *, starting: bool) -> None:
+    cluster = Cluster(kubectl_get_pods=done(json.dumps({"items": [pod(**each) for each in pods]})))
+    assert Deployments(docker=cluster).is_starting(NODE) is starting
+
+
+def test_nobody_knows_whether_a_cluster_that_does_not_answer_starts_anything() -> None:
+    assert not Deployments(docker=Cluster(kubectl_get_pods=failed("was refused"))).is_starting(NODE)
+
+
 def test_what_there_is() -> None:
     assert Deployments(docker=Cluster(deployment("image=1"))).find(NODE) == Made(
         id="c0ffee",
@@ -290,7 +317,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
         (
             {
                 "initContainerStatuses": [{"state": {"terminated": {"reason": "Completed"}}}],
-                "containerStatuses": [{"state": {"running": {}}}],
+                "containerStatuses": [{"state": {"running": {}}, "restartCount": 2}],
             },
             "its log ends with:\n  buildkitd: unknown flag --nope",
             LOOK,

@@ -188,3 +188,30 @@ def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
     docker.close()
     assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
     assert not docker.scratch.exists()
+
+
+@pytest.mark.allow_subprocess
+def test_what_a_command_draws_on_its_terminal_is_handed_over(tmp_path: Path) -> None:
+    docker = Shell({}, tmp_path)
+    drawn = bytearray()
+    try:
+        command = "test -t 1 && echo one; sleep 0.1; printf two; echo no >&2; exit 3"
+        found = docker.run([command], on_terminal=drawn.extend)
+    finally:
+        docker.close()
+    assert (found.returncode, found.stdout, found.stderr) == (3, "", "no\n")
+    assert bytes(drawn) == b"one\r\ntwo"
+
+
+@pytest.mark.allow_subprocess
+def test_without_terminals_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def openpty() -> None:
+        raise OSError("out of pty devices")
+
+    monkeypatch.setattr(os, "openpty", openpty)
+    docker = Shell({}, tmp_path)
+    try:
+        found = docker.run(["echo one"], on_terminal=lambda _: pytest.fail("there is none"))
+    finally:
+        docker.close()
+    assert (found.returncode, found.stdout) == (0, "one\n")

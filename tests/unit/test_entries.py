@@ -20,9 +20,12 @@ from mpbake.entries import (
     check_limit,
     check_network,
     check_output,
+    check_policy,
     check_secret,
     check_size,
     check_ulimit,
+    deletes,
+    enforced,
     is_attested,
     is_set,
     paths_of,
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
             ["type=image,name=a,push=T,unpack=0", "type=image,push=", "push=maybe", "type=oci,dest=a,tar=f"],
         ),
         (check_attestation, ["type=sbom,disabled=1", "type=sbom,DISABLED=F"]),
+        (check_output, ["type=local,dest=a,mode=delete", "type=local,dest=a,mode=copy", "type=tar,dest=a,mode=x"]),
+        (check_output, ["type=registry,oci-artifact=false,oci-mediatypes=F"]),
+        (check_policy, ["filename=a.rego", "FILENAME=a,reset=1,strict=false,log-level=debug", "disabled=t", "new=1"]),
         (check_output, ["type=image,name=a,push=true", "type=cacheonly", "type=registry", "type=novelty,x=y"]),
         (check_destination, ["out", "a-", "dest=-", "type=docker", "type=tar,dest=x", "type=OCI", "type=image"]),
         (check_cache, ["user/app", "user/app:1,user/b", "type=gha,scope=x", "type=inline", "type=novelty", "type=s3"]),
@@ -101,6 +107,17 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
                 ("type=docker,DEST=-", "docker"),
             )
         ),
+        (check_output, "type=local,dest=a,mode=delte", 'unknown mode "delte"\ndid you mean "delete"?'),
+        (check_output, "type=local,dest=a,mode=sync", 'unknown mode "sync"\nknown modes: copy, delete'),
+        (
+            check_output,
+            "type=registry,oci-artifact=no",
+            'oci-artifact: "no" is neither true nor false\nwrite oci-artifact=true or oci-artifact=false',
+        ),
+        (check_policy, "extra.rego", '"extra.rego" is no key=value field\nfor example filename=extra.rego'),
+        (check_policy, "filname=a", 'unknown field "filname"\ndid you mean "filename"?'),
+        (check_policy, "filename=", "filename names no file\nfor example filename=extra.rego"),
+        (check_policy, "strict=yes", 'strict: "yes" is neither true nor false\nwrite strict=true or strict=false'),
         (check_cache, "type=registri,ref=x", 'unknown type "registri"\ndid you mean "registry"?'),
         (check_cache, "typ=registry,ref=x", 'a type is missing\ndid you mean "type"?'),
         (check_size, "lots", '"lots" is not a size\nfor example 512m or 2g'),
@@ -140,6 +157,37 @@ def test_what_no_buildx_takes_is_refused(check: Callable[[str], None], text: str
 )
 def test_which_outputs_push(output: str, *, does: bool) -> None:
     assert pushes(output) is does
+
+
+@pytest.mark.parametrize(
+    ("output", "does"),
+    [
+        ("type=local,dest=a,mode=delete", True),
+        ("TYPE=local,MODE=delete,dest=a", True),
+        ("type=local,dest=a,mode=copy", False),
+        ("type=local,dest=a", False),
+        ("type=tar,dest=a,mode=delete", False),
+        ("mode=delete", False),
+        ("out", False),
+    ],
+)
+def test_which_outputs_delete(output: str, *, does: bool) -> None:
+    assert deletes(output) is does
+
+
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [
+        (["filename=a,filename=b"], ["filename=a,filename=b,strict=true"]),
+        (["log-level=debug"], ["log-level=debug,strict=true"]),
+        (["filename=a.rego", "filename=b.rego"], ["filename=a.rego,strict=true", "filename=b.rego,strict=true"]),
+        (["filename=a.rego", "strict=false"], ["filename=a.rego", "strict=false"]),
+        (["disabled=true"], ["disabled=true"]),
+        ([], []),
+    ],
+)
+def test_policies_are_enforced_unless_they_say_otherwise(policies: list[str], told: list[str]) -> None:
+    assert enforced(policies) == told
 
 
 @pytest.mark.parametrize(("text", "tar"), [("", True), ("tar=", True), ("tar=1", True), ("tar=F", False)])

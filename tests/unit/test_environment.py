@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mpbake.buildkit.environment import PASSED, child_environment, secret_variables
+from mpbake.buildkit.environment import (
+    PASSED,
+    WORKFLOW,
+    child_environment,
+    secret_variables,
+    telemetry_variables,
+    workflow_variables,
+)
+from mpbake.plan import Driver, Node
 from tests.unit.plans import resolve_text, target_of_text
 
 WORLD = {
@@ -26,6 +34,15 @@ WORLD = {
     "SOURCE_DATE_EPOCH": "0",
     "TARGETPLATFORM": "linux/s390x",
     "COMPOSE_FILE": "x",
+    "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
+    "BUILDX_NO_DEFAULT_OCI_ARTIFACT": "1",
+    "BUILDX_GIT_LABELS": "full",
+    "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY": "policy.json",
+    "DOCKER_DEFAULT_PLATFORM": "linux/s390x",
+    # these go to some calls only
+    "GITHUB_ACTIONS": "true",
+    "RUNNER_OS": "Linux",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://traces",
     "PYTHON_ON_WHALES_DEBUG": "1",
 }
 ALWAYS = {"PATH", "HOME", "DOCKER_HOST", "https_proxy", "SSH_AUTH_SOCK"}
@@ -40,12 +57,35 @@ def test_only_what_finds_things_is_passed() -> None:
 
 def test_the_list_is_in_order_and_changes_no_build() -> None:
     assert list(PASSED) == sorted(set(PASSED))
-    assert not [name for name in PASSED if re.match(r"BUILDX_|BUILDKIT_|SOURCE_DATE|COMPOSE_|MPBAKE_", name)]
+    doubtful = [name for name in PASSED if re.match(r"BUILDX_|BUILDKIT_|SOURCE_DATE|COMPOSE_|MPBAKE_", name)]
+    assert doubtful == ["BUILDX_DEFAULT_POLICY"]  # which refuses sources, and changes none
+    assert list(WORKFLOW) == sorted(set(WORKFLOW) - set(PASSED))
 
 
-def test_the_list_stands_in_the_documentation() -> None:
+def test_the_lists_stand_in_the_documentation() -> None:
     documentation = Path(__file__).parents[2] / "docs/environment.md"
-    assert re.findall(r"^[A-Za-z_0-9]+$", documentation.read_text(encoding="utf-8"), re.MULTILINE) == list(PASSED)
+    listed = re.findall(r"^[A-Za-z_0-9]+$", documentation.read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed == [*PASSED, *WORKFLOW]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "passed"),
+    [
+        (Driver.DOCKER_CONTAINER, (("provenance-add-gha", "true"),), ["GITHUB_ACTIONS", "RUNNER_OS"]),
+        (Driver.DOCKER_CONTAINER, (("provenance-add-gha", "false"),), []),
+        (Driver.DOCKER_CONTAINER, (), []),
+        (Driver.KUBERNETES, (), []),
+    ],
+)
+def test_only_a_container_that_asks_for_it_is_told_of_the_workflow_run(
+    driver: Driver, options: tuple[tuple[str, str], ...], passed: list[str]
+) -> None:
+    node = Node(builder="x", name="n", driver=driver, options=options)
+    assert workflow_variables(WORLD, node) == {name: WORLD[name] for name in passed}
+
+
+def test_where_traces_go() -> None:
+    assert telemetry_variables(WORLD) == {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://traces"}
 
 
 @pytest.mark.parametrize(

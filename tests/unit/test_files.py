@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from mpbake import files
-from mpbake.files import Kind, is_file, is_folder, kind_of, read_bounded, refusal, whole_file, write_named, write_whole
+from mpbake.files import (
+    Kind,
+    is_descriptor,
+    is_file,
+    is_folder,
+    kind_of,
+    read_bounded,
+    refusal,
+    whole_file,
+    write_named,
+    write_whole,
+)
 from tests.unit.worlds import hide
 
 
@@ -90,14 +101,20 @@ def test_what_breaks_off_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*")) == [elsewhere]
 
 
-def test_what_somebody_named_stays_what_it_is(tmp_path: Path) -> None:
-    (tmp_path / "real").write_text("old")
-    (tmp_path / "link").symlink_to("real")
+def test_a_symlink_is_replaced_and_its_target_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "link").symlink_to("precious")
     (tmp_path / "loose").symlink_to("new")
-    for name in ("link", "loose", "file"):
+    (tmp_path / "device").symlink_to(os.devnull)
+    for name in ("link", "loose", "device", "file"):
         write_named(tmp_path / name, "text")
-    assert [(tmp_path / name).read_text() for name in ("real", "new", "file")] == ["text"] * 3
-    assert (tmp_path / "link").is_symlink()
+        assert not (tmp_path / name).is_symlink()
+        assert (tmp_path / name).read_text() == "text"
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_pipe_and_a_device_stay_what_they_are(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")
     reader = threading.Thread(target=pipe.read_text)
     reader.start()
@@ -114,3 +131,19 @@ def test_a_descriptor_is_written_to_whatever_it_leads_to(tmp_path: Path) -> None
         file.flush()
         write_named(Path(f"/dev/fd/{file.fileno()}"), "text\n")
     assert (tmp_path / "file").read_text() == "before\ntext\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/dev/stdout", True),
+        ("/dev/null", True),
+        ("/proc/self/fd/1", True),
+        ("/dev/../home/m.json", False),
+        ("/dev/shm/m.json", False),  # noqa: S108 - which is what this is about
+        ("/home/dev/m.json", False),
+        ("/", False),
+    ],
+)
+def test_which_paths_name_descriptors(path: str, *, found: bool) -> None:
+    assert is_descriptor(Path(path)) is found

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from mpbake.buildkit.booting import Boot
 from mpbake.buildkit.declaration import declare
+from mpbake.buildkit.instances import Instances
 from mpbake.plan import Driver, Node
 from mpbake.platforms import parse_platforms
 from tests.unit.dockers import FakeDocker, done
@@ -32,4 +36,19 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
             f"--driver-opt annotations=mpbake-node={declare(node).mark.replace('=', ':')}"
         )
     ]
-    assert site.tools.instances.booted(ready).facts.platforms == parse_platforms(["linux/amd64"])
+    assert site.tools.instances.booted(ready, Boot.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
+
+
+@pytest.mark.parametrize("asked", ["true", "false", ""])
+def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_it(tmp_path: Path, asked: str) -> None:
+    options = (("provenance-add-gha", asked),) if asked else ()
+    node = Node(builder="k", name="n", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://far", options=options)
+    docker = FakeDocker({"buildx create": done(), "buildx inspect": done("Platforms: windows(10.0.20348)/amd64\n")})
+    instances = Instances(docker, tmp_path, {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "secret"})
+
+    ready = instances.booted(instances.written(node), Boot.of(node))
+
+    told = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
+    assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}
+    # a newer buildx tells the version of an operating system
+    assert ready.facts.platforms == parse_platforms(["windows/amd64"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +19,6 @@ from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
 from tests.unit.worlds import world
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mpbake.graph import BuildGraph
     from mpbake.steps import Step
 
@@ -209,3 +208,20 @@ def test_where_it_is_written(tmp_path: Path) -> None:
     for wrong in ("no/m.json", "below"):
         with pytest.raises(UsageError):
             metadata_file(Options(metadata_file=wrong), here)
+
+
+@pytest.mark.parametrize("target", ["precious", "missing", "/dev/null"])
+def test_a_symlink_is_refused_before_anything_is_built(tmp_path: Path, target: str) -> None:
+    (tmp_path / "precious").touch()
+    (tmp_path / "m.json").symlink_to(target)
+    with pytest.raises(UsageError) as caught:
+        metadata_file(Options(metadata_file="m.json"), world(tmp_path))
+    assert str(caught.value) == (
+        "--metadata-file m.json: mpbake does not write through a symlink\n"
+        "  = name the file itself, or remove the symlink: it may have come with a checkout"
+    )
+
+
+def test_standard_output_is_no_symlink_to_refuse(tmp_path: Path) -> None:
+    for path in ("/dev/stdout", "/dev/fd/1"):
+        assert metadata_file(Options(metadata_file=path), world(tmp_path)) == Path(path)

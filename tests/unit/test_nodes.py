@@ -94,6 +94,8 @@ def test_what_buildx_says_of_a_node() -> None:
 
 
 NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+DENIED_IMAGE = f"log in to it (docker login); or {NO_IMAGE}"
+NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be? Or {NO_IMAGE}"
 
 
 @pytest.mark.parametrize(
@@ -105,9 +107,9 @@ NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the buil
                 'Error response from daemon: failed to resolve reference "localhost:1/no:1": failed to do request: '
                 'Head "https://localhost:1/v2/no/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused'
             ),
-            NO_IMAGE,
+            NO_REGISTRY,
         ),
-        (CONTAINER, "pull access denied for no/such, repository does not exist", NO_IMAGE),
+        (CONTAINER, "pull access denied for no/such, repository does not exist", DENIED_IMAGE),
         (CONTAINER, "manifest unknown", NO_IMAGE),
         (CONTAINER, "No such image: moby/buildkit:v1", NO_IMAGE),
         (
@@ -152,7 +154,7 @@ def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[Nodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
-    docker = FakeDocker({**answers, "context show": answers.get("context show", done("desktop\n"))})
+    docker = FakeDocker({"context show": done("desktop\n"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return Nodes(docker, folder, environment, PLAN), docker
 
@@ -327,7 +329,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
         (done("Name: x\nError: Cannot connect: refused\n"), "Cannot connect: refused"),
-        (done("Name: x\nStatus: inactive\n"), "exit code 0"),
+        (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
     ],
 )
 def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, said: str) -> None:
@@ -366,7 +368,13 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         },
     )
     assert nodes.ready(CONTAINER).note == "created"
-    inspect, context, create, bootstrap = docker.commands
+    inspect, looked, image, *volume, context, create, bootstrap = docker.commands
+    assert image == "image inspect -- moby/buildkit:v1"
+    assert [looked, *volume] == [
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
+        "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
+        "volume create --label mpbake-node=ci/Local buildx_buildkit_ci-local_state",
+    ]
     assert context == "context show"
     assert inspect == "container inspect --format {{json .}} buildx_buildkit_ci-local"
     assert create == (
@@ -374,9 +382,100 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[2:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [each["environment"] for each in docker.settings[6:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
     assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
+
+
+def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
+    """A docker to which a bootstrap and what comes after it say that."""
+    again = iter(asked)
+    return {
+        "container inspect --format {{.State": done(state),
+        "container inspect": failed("Error: No such container: x"),
+        "container logs": failed("none"),
+        "buildx create": done(),
+        "buildx inspect ci-local --bootstrap": bootstrap,
+        "buildx inspect": lambda _: next(again),
+    }
+
+
+LATE = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\n", "#1 creating container c\n#1 DONE 31.2s\n")
+
+
+def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, starting(LATE, done(INSPECTED)))
+    said: list[str] = []
+    assert nodes.ready(CONTAINER, said.append).facts.version == "v0.13.1"
+    assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
+    assert said == ["creating container c"]
+
+
+def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
+    nodes, _ = nodes_with(tmp_path, starting(LATE, replace(LATE, stderr="")))
+    with pytest.raises(Unreachable, match=r"cannot be used: buildx calls it inactive$"):
+        nodes.ready(CONTAINER)
+
+
+def test_a_start_that_takes_longer_than_its_boot_timeout_says_how_far_it_was(tmp_path: Path) -> None:
+    late = failed("#1 pulling image x\n", timed_out=True)
+    nodes, _ = nodes_with(tmp_path, starting(late))
+    with pytest.raises(Unreachable, match=r"cannot be used: no answer within 5m00s \(pulling image x\)\n"):
+        nodes.ready(CONTAINER)
+
+
+def test_a_buildkit_that_is_still_starting_is_waited_for(tmp_path: Path) -> None:
+    answers = starting(failed("ERROR: exit code 1"), state="running 0")
+    boots = iter([failed("ERROR: exit code 1"), failed("ERROR: exit code 1"), done(INSPECTED)])
+    nodes, docker = nodes_with(tmp_path, {**answers, "buildx inspect ci-local --bootstrap": lambda _: next(boots)})
+    said: list[str] = []
+    assert nodes.ready(CONTAINER, said.append).note == "created"
+    assert said == ["waiting for BuildKit to answer"] * 2
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "boot_timeout"),
+    [
+        ("exit code 1", "running 1", 60.0),
+        ("exec failed: executable file not found", "running 0", 60.0),
+        ("exit code 1", "running 0", 0.0),
+    ],
+)
+def test_a_buildkit_that_has_failed_is_not_waited_for(
+    tmp_path: Path, error: str, state: str, boot_timeout: float
+) -> None:
+    nodes, docker = nodes_with(tmp_path, starting(failed(f"ERROR: {error}"), state=state))
+    with pytest.raises(Unreachable, match=error):
+        nodes.ready(replace(CONTAINER, boot_timeout=boot_timeout))
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 1
+
+
+def test_an_image_that_cannot_be_pulled_leaves_nothing_behind(tmp_path: Path) -> None:
+    answers = {"image inspect": failed("No such image"), "pull": failed("x: manifest unknown"), **starting(LATE)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    with pytest.raises(Unreachable, match="there is no such image"):
+        nodes.ready(CONTAINER)
+    assert docker.commands[-1] == "pull -- moby/buildkit:v1"
+    assert not (tmp_path / "state").exists(), "nothing was made"
+
+
+@pytest.mark.parametrize(("labels", "foreign"), [("null", True), ('{"a": "b"}', True), ('{"mpbake-node": "x"}', False)])
+def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: str, *, foreign: bool) -> None:
+    missing = failed("Error: No such container: x")
+    answers = {"container inspect": missing, "volume inspect": done(labels), "buildx": done(INSPECTED)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    if foreign:
+        with pytest.raises(UsageError) as caught:
+            nodes.ready(CONTAINER)
+        assert str(caught.value) == text("""
+            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+            """)
+    else:
+        assert nodes.ready(CONTAINER).note == "created"
+    assert not [each for each in docker.commands if each.startswith(("volume create", "volume rm"))]
+    assert any(each.startswith("buildx") for each in docker.commands) is not foreign
 
 
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
@@ -411,6 +510,20 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
         "ci/Local runs with other options than the plan declares (image); mpbake builders up ci makes it anew, and its "
         "cache stays"
     )
+
+
+@pytest.mark.parametrize(("environment", "is_told"), [({"GITHUB_ACTIONS": "true"}, True), ({}, False)])
+def test_a_container_may_name_an_earlier_workflow_run(
+    tmp_path: Path, environment: dict[str, str], *, is_told: bool
+) -> None:
+    node = replace(CONTAINER, options=(*CONTAINER.options, ("provenance-add-gha", "true")))
+    made = container(f"{MARK}={declare(node).mark}")
+    nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
+    told = (
+        "ci/Local: provenance names the workflow run that made its container, perhaps not this one; mpbake builders rm "
+        "--keep-state ci before the run, which then makes it anew with its cache"
+    )
+    assert nodes.ready(node).warnings == ((told,) if is_told else ())
 
 
 def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
@@ -482,7 +595,8 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == (
-        f"node ci/Local (docker-container, the engine in use) cannot be used: manifest unknown\n  = {NO_IMAGE}"
+        "node ci/Local (docker-container, the engine in use) cannot be used: "
+        f"there is no such image (manifest unknown)\n  = {NO_IMAGE}"
     )
 
 

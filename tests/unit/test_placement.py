@@ -473,6 +473,21 @@ or build one with --platform
     assert placed("intel = amd64\narm = arm64", "arm64", output) == "linux/arm64 native on arm: KEEP, one of 1"
 
 
+def test_a_folder_from_several_nodes_cannot_be_emptied_by_each() -> None:
+    output = "output = ['type=local,dest=out,mode=delete']"
+    message = "its output type=local,dest=/plan/out,mode=delete would delete other platforms' files"
+    assert placed("intel = amd64\narm = arm64", "amd64 arm64", output) == text(f"""
+        linux/amd64 native on intel: KEEP, one of 2
+        linux/arm64 native on arm: KEEP, one of 2
+        problem: web: {message}: they are built on several nodes (intel, arm) = take mode=delete away, or build all \
+platforms on one node
+        """)
+    assert placed("one = amd64 arm64", "amd64 arm64", output) == (
+        "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
+    )
+    assert placed("intel = amd64\narm = arm64", "arm64", output) == "linux/arm64 native on arm: KEEP, one of 1"
+
+
 def test_folders_may_come_from_several_nodes() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", "output = ['out', 'type=local,dest=x']") == text("""
         linux/amd64 native on intel: KEEP, one of 2

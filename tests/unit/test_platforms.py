@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.platforms import Platform, parse_platform, parse_platforms, platform_of, runs
+from mpbake.platforms import Platform, parse_platform, parse_platforms, platform_of, reported_platform, runs
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,23 @@ def test_what_is_no_platform(written: str) -> None:
     with pytest.raises(ValueError, match="is not a platform") as caught:
         parse_platform(written)
     assert str(caught.value) == (f'"{written}" is not a platform: write os/architecture[/variant], such as linux/arm64')
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("windows(10.0.17763)/amd64", "windows/amd64"),
+        ("windows(10.0.17763+win32k)/amd64", "windows/amd64"),
+        ("linux(+erofs)/arm/v6", "linux/arm/v6"),
+    ],
+)
+def test_a_version_of_the_operating_system_is_refused_and_ignored_in_what_a_node_reports(
+    written: str, plain: str
+) -> None:
+    with pytest.raises(ValueError, match="buildx drops the version of an operating system") as caught:
+        parse_platform(written)
+    assert str(caught.value).partition("\n")[2] == f"write {plain}: the base image gives the version"
+    assert reported_platform(written) == parse_platform(plain)
 
 
 def test_control_characters_of_no_platform_are_escaped() -> None:

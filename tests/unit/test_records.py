@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mpbake.buildkit.records import MadeNode, Record, Records, record_of, records_folder
 from mpbake.plan import Builder, Driver, Node, Tls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ONE = Node(builder="ci", name="one", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://a")
 TWO = Node(
@@ -130,13 +136,97 @@ def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     assert {each.name for each in record.nodes} == {node.name for node in nodes}
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "[" * 100_000, '{"format": 2}', '{"format": 1, "builder": "x"}'])
+NODE_FIELDS = {"name": "one", "driver": "docker-container", "engine": "ssh://a", "context": "", "place": {}}
+RECORD_FIELDS = {"format": 1, "builder": "ci", "plan": str(PLAN), "nodes": [NODE_FIELDS]}
+
+
+def damaged_by(**fields: object) -> str:
+    """A record of which some fields have other values."""
+    return json.dumps({**RECORD_FIELDS, **fields})
+
+
+def damaged_node(**fields: object) -> str:
+    """A record of a node of which some fields have other values."""
+    return damaged_by(nodes=[{**NODE_FIELDS, **fields}])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        "\xff",
+        '{"format": 1, "builder": "x"}',
+        damaged_by(format="1"),
+        damaged_by(format=0),
+        damaged_by(builder=None),
+        damaged_by(builder="other"),
+        damaged_by(plan=["a"]),
+        damaged_by(nodes=None),
+        damaged_by(nodes={"a": 1}),
+        damaged_by(nodes=["one"]),
+        damaged_by(nodes=[[]]),
+        damaged_node(name=5),
+        damaged_node(name=["one"]),
+        damaged_node(driver="nonsense"),
+        damaged_node(driver=None),
+        damaged_node(engine=None),
+        damaged_node(context={}),
+        damaged_node(place=["namespace"]),
+        damaged_node(place={"namespace": 1}),
+        damaged_node(more=1),
+    ],
+)
 def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
-    (tmp_path / "ci.json").write_text(damage)
     records = Records(folder=tmp_path)
+    records.add("ci", [ONE], PLAN)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(damage, encoding="latin-1")
+    records.add("fine", [TWO], PLAN)
     assert records.read("ci", PLAN) is None
-    assert records.of_plan(PLAN) == []
-    assert records.damaged() == [tmp_path / "ci.json"]
+    assert [each.builder for each in records.of_plan(PLAN)] == ["fine"]
+    (unreadable,) = records.unreadable()
+    assert str(unreadable) == (
+        f"{path} is damaged: mpbake does not know which nodes it records\n"
+        "  = remove the file, and look for containers that it may record: "
+        "docker ps --all --filter name=buildx_buildkit_"
+    )
+    records.drop("ci", PLAN, record_of(BUILDER, PLAN, None).nodes)
+    records.remove("ci", PLAN)
+    assert path.exists()
+    assert records.add("ci", [ONE], PLAN) == ()
+    assert records.unreadable() == []
+
+
+def test_a_record_as_mpbake_writes_it_is_not_damaged(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path)
+    records.add("ci", [ONE], PLAN)
+    (path,) = tmp_path.glob("*.json")
+    assert json.loads(path.read_text()) == RECORD_FIELDS
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_no_record(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    records = Records(folder=tmp_path)
+    records.add("ci", [ONE], PLAN)
+    (path,) = tmp_path.glob("*.json")
+    path.unlink()
+    make(path)
+    assert [each.path for each in records.unreadable()] == [path]
+    records.remove("ci", PLAN)
+    assert path.exists()
+
+
+def test_a_record_of_a_newer_mpbake(tmp_path: Path) -> None:
+    (tmp_path / "ci.json").write_text('{"format": 2, "nodes": {}}')
+    (unreadable,) = Records(folder=tmp_path).unreadable()
+    assert str(unreadable) == (
+        f"{tmp_path}/ci.json was written by a newer mpbake: mpbake does not know which nodes it records\n"
+        "  = use that version of mpbake"
+    )
 
 
 def test_where_records_are() -> None:

@@ -12,7 +12,7 @@ from mpbake.buildkit.declaration import declare
 from mpbake.buildkit.records import record_of
 from mpbake.buildkit.removal import prune, remove
 from mpbake.plan import Builder, Driver, Node
-from tests.unit.dockers import done, failed
+from tests.unit.dockers import done
 from tests.unit.plans import text
 from tests.unit.sites import (
     CI,
@@ -44,7 +44,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
         "ci: taken out of buildx's store",
     ]
-    volumes = [each for each in engine.commands if each.startswith("volume")]
+    volumes = [each for each in engine.commands if each.startswith("volume rm")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
     assert (site.tools.records.read("ci", site.plan) is not None) == keep
@@ -104,10 +104,33 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
             assert prune(site, record_of(CI, site.plan, None), {}) == []
         assert said == [GONE, "ci: taken out of buildx's store"]
         assert site.tools.records.read("ci", site.plan) is None
-        engine.answers["volume"] = failed("no such volume")
         said.clear()
         assert remove(site, CI, keep_state=False) == []
         assert said == []
+
+
+FOREIGN_STAYS = (
+    "ci/local: mpbake did not make the volume buildx_buildkit_ci-local_state, which stays; "
+    "docker volume rm buildx_buildkit_ci-local_state removes it"
+)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_volume_that_somebody_else_made_stays(tmp_path: Path, *, gone: bool, declared: bool) -> None:
+    engine = Engine()
+    brought_up(tmp_path, engine)
+    engine.volume = {}
+    engine.made = "" if gone else engine.made
+    site, said = site_with(tmp_path, engine)
+    if declared:
+        assert remove(site, CI, keep_state=False) == []
+    else:
+        assert prune(site, record_of(CI, site.plan, None), {}) == []
+    removed = [] if gone else ["ci/local: container removed, its cache stays"]
+    assert said == [*removed, FOREIGN_STAYS, "ci: taken out of buildx's store"]
+    assert engine.volume is not None
+    assert site.tools.records.of_plan(site.plan) == [], "nothing of mpbake's is left"
 
 
 def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
@@ -121,7 +144,7 @@ def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> 
         else:
             respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
             assert prune(site, record_of(CI, site.plan, None), {"ci": respelled}) == []
-    assert not [each for each in engine.commands if each.startswith("volume")]
+    assert not [each for each in engine.commands if each.startswith("volume rm")]
     assert GONE not in said
 
 
@@ -213,7 +236,7 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     site, said = site_with(tmp_path, engine)
     record = record_of(declared, site.plan, record_of(CI, site.plan, None))
     assert prune(site, record, {declared.name: declared}) == []
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = site.tools.records.read("ci", site.plan)
     assert left is not None
@@ -275,7 +298,7 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     (record,) = other.tools.records.of_plan(other.plan)
     assert prune(other, record, declared) == []
     assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.tools.records.read("ci", other.plan)
     assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
@@ -311,6 +334,6 @@ def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> 
     assert remove(site, one, keep_state=False) == []
     assert prune(site, replace(before, nodes=before.nodes[:1]), {}) == []
     assert said == [stays, stays]
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume"))]
+    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
     assert remove(site, default, keep_state=False) == []
     assert "default/far: container removed, and its cache" in said, "others of such a builder are the plan's own"

@@ -333,7 +333,7 @@ PLATFORM_LISTS = [["linux/amd64"], ["linux/amd64", "linux/arm64"], ["linux/arm",
 def plans(draw: st.DrawFn) -> str:
     """A plan of a few targets that use most of what there is."""
     tables: dict[str, Any] = {"base": {}}
-    for name in draw(st.lists(NAMES.filter(lambda each: not each.startswith("_")), max_size=2, unique=True)):
+    for name in draw(st.lists(NAMES.filter(lambda each: each[0] not in "_-"), max_size=2, unique=True)):
         platforms = draw(st.sampled_from(PLATFORM_LISTS))
         values = draw(st.fixed_dictionaries({}, optional=ANYWHERE))
         values |= draw(st.fixed_dictionaries({}, optional=ON_PLATFORMS))

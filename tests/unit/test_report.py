@@ -15,6 +15,7 @@ import pytest
 from mpbake.errors import BuildFailed, NodeLost, Unreachable
 from mpbake.events import (
     Event,
+    NodeAdvanced,
     Preparing,
     RunFinished,
     RunStarted,
@@ -145,6 +146,20 @@ def test_plain_lines() -> None:
 
 def test_what_a_run_waits_for_before_anything() -> None:
     assert shown([Waiting()]) == "    0.2s  asking the engine in use what the default builder is\n"
+
+
+def advances(run: Run, number: int) -> list[Event]:
+    """How the start of the node release/intel goes on."""
+    node = run.step("bootstrap release/intel").node  # type: ignore[union-attr]
+    return [NodeAdvanced(node=node, activity=f"pulling x: {index}.0 MB of 99.0 MB") for index in range(number)]
+
+
+def test_the_start_of_a_node_is_told_every_five_seconds() -> None:
+    assert shown(advances(release(), 21)) == lines("""
+        0.5s  release/intel: pulling x: 0.0 MB of 99.0 MB
+        5.5s  release/intel: pulling x: 19.0 MB of 99.0 MB
+        """)
+    assert shown(advances(release(), 21), quiet=True) == ""
 
 
 def test_what_is_tried_again() -> None:
@@ -305,6 +320,18 @@ def test_meanwhile_what_runs_stands_below(terminal: Terminal) -> None:
     assert re.fullmatch(r" {3,5}\d+\.0s  build web linux/amd64 on release/intel  \[2/4\] RUN make [make ]*…", one)
     assert len(one) <= 80
     assert re.fullmatch(r" {3,5}\d+\.0s  build web linux/arm64 on release/arm", two)
+
+
+def test_the_start_of_a_node_stands_in_its_line(terminal: Terminal) -> None:
+    run = release()
+    reporter = live(terminal)
+    tell(reporter, advances(run, 2))
+    tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("bootstrap release/intel"))])
+    tell(reporter, advances(run, 8))
+    before, _, row = drawn(terminal, "7.0 MB")
+    tell(reporter, [run.finished()])
+    assert before == "release/intel: pulling x: 0.0 MB of 99.0 MB"
+    assert row.endswith("s  bootstrap release/intel  pulling x: 7.0 MB of 99.0 MB")
 
 
 def test_only_what_is_done_counts_as_done(terminal: Terminal) -> None:

@@ -284,12 +284,23 @@ def test_names_that_are_none(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["1", "8-1", "_ci", "-x"])
+@pytest.mark.parametrize("name", ["1", "8-1", "_ci"])
 def test_the_name_of_a_builder_begins_with_a_letter(name: str) -> None:
     assert problems_of_text(f"\n[builders.{name}]\n[builders.x.nodes.{name}]") == text(f"""
         build.toml:2: builders.{name}: a builder's name begins with a letter
             [builders.{name}]
           = buildx takes no other
+        """)
+
+
+def test_the_names_of_builders_and_nodes_do_not_look_like_options() -> None:
+    assert problems_of_text("\n[builders.--tls]\n[builders.x.nodes.-x]") == text("""
+        build.toml:2: builders.--tls: "--tls" looks like an option of a command
+            [builders.--tls]
+          = begin the name with a letter, a digit or _
+        build.toml:3: builders.x.nodes.-x: "-x" looks like an option of a command
+            [builders.x.nodes.-x]
+          = begin the name with a letter, a digit or _
         """)
 
 
@@ -424,6 +435,18 @@ ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
             (driver, name, f'"{name}" is neither a URL nor the name of a docker context')
             for driver in ("docker", "docker-container")
             for name in ("-c", "far:1234", "a b", "a/b", "--tls")
+        ),
+        *(
+            (
+                "remote",
+                f"docker-container://{name}",
+                "has no valid name of a container\n  = for example docker-container://my-buildkit",
+            )
+            for name in ("", "-x", "--privileged", "--privileged?context=far", "a b", "a/b")
+        ),
+        *(
+            ("remote", f"kube-pod://{name}", "has no valid name of a pod\n  = for example kube-pod://my-buildkit")
+            for name in ("", "-x", "--kubeconfig=x", "-x?namespace=ci", "x-", "a/b")
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.plan import Check
 from mpbake.platforms import parse_platforms
-from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
+from tests.unit.plans import clashes_of_text, problems_of_text, resolve_text, target_of_text, text
 
 MATRIX = """
     [targets.php]
@@ -299,7 +299,7 @@ def test_what_pushes_needs_tags(written: str) -> None:
 
 
 def test_two_targets_push_one_tag() -> None:
-    assert problems_of_text("""
+    assert clashes_of_text("""
         [targets.a]
         tags = ["web", "web:1"]
         push = true
@@ -319,7 +319,7 @@ def test_two_targets_push_one_tag() -> None:
 
 
 def test_one_tag_may_be_spelt_in_many_ways() -> None:
-    assert problems_of_text("""
+    assert clashes_of_text("""
         [targets.a]
         tags = ["web"]
         push = true
@@ -336,7 +336,7 @@ def test_one_tag_may_be_spelt_in_many_ways() -> None:
 
 
 def test_two_rows_push_one_tag() -> None:
-    assert problems_of_text("""
+    assert clashes_of_text("""
         [targets.web]
         matrix = { v = ["1", "2"] }
         name = "web-{{ v }}"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mpbake.codes import Code
 from mpbake.resolve.naming import Unknowns, bad_name, below, ordered
 from mpbake.spec import Problem
+from tests.unit.plans import problems_of_text
 
 if TYPE_CHECKING:
     from mpbake.errors import KeyPath
@@ -103,10 +104,11 @@ NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-'
         ("", False, '"" is no name', NAME_HINT),
         ("", True, "a matrix needs a name for each of its targets", 'for example name = "web-{{ version }}"'),
         ("\x1b\n", False, r'"\x1b\n" is no name', NAME_HINT),
+        ("-x", False, '"-x" looks like an option of a command', "begin the name with a letter, a digit or _"),
     ],
 )
 def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None:
-    code = Code.MATRIX_WITHOUT_NAME if hint != NAME_HINT else Code.BAD_NAME
+    code = Code.MATRIX_WITHOUT_NAME if matrix and not name else Code.BAD_NAME
     assert bad_name(("x",), name, matrix=matrix) == Problem(code=code, key=("x",), message=message, hint=hint)
 
 
@@ -144,3 +146,14 @@ def test_the_right_names_are_sought_for_the_first_wrong_ones_only() -> None:
     hints = [unknown.problem(f"web{number}", ("x",)).hint for number in range(100)]
     assert hints == ['did you mean "web"?'] * 20 + [""] * 80
     assert unknown.problem("web0", ("y",)).hint == 'did you mean "web"?', "once found it is known"
+
+
+@pytest.mark.parametrize("name", ["-x", "--push", "-"])
+def test_names_of_targets_and_groups_do_not_look_like_options(name: str) -> None:
+    for toml in (f"\n[targets.web]\n[groups]\n{name} = ['web']", f"\n[targets.{name}]"):
+        assert f'"{name}" looks like an option of a command' in problems_of_text(toml)
+
+
+def test_a_matrix_makes_no_name_that_looks_like_an_option() -> None:
+    problems = problems_of_text("\n[targets.web]\nmatrix = { v = ['-x'] }\nname = '{{ v }}'")
+    assert '"-x" looks like an option of a command' in problems

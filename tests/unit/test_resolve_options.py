@@ -30,6 +30,7 @@ CONTAINER = node_of_text("""
         restart-policy = "on-failure:3"
         default-load = true
         provenance-add-gha = false
+        allow-untrusted-image = true
         flags = ["--debug"]
         buildkitd = { debug = true }
         """)
@@ -53,6 +54,7 @@ def test_every_option_of_a_container() -> None:
         "restart-policy": "on-failure:3",
         "default-load": "true",
         "provenance-add-gha": "false",
+        "allow-untrusted-image": "true",
     }
     assert node.flags == ("--debug",)
     assert node.config == "debug = true\n"

@@ -220,7 +220,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
         asked: list[list[str]] = []
 
         class Runner(FakeRunner):
-            def make_ready(self, nodes: Sequence[Node]) -> dict[str, NodeFacts]:
+            def make_ready(self, nodes: Sequence[Node], _: Reporter) -> dict[str, NodeFacts]:
                 asked.append([node.id for node in nodes])
                 return {}
 

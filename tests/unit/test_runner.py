@@ -254,10 +254,10 @@ def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_p
     good, gone, foreign = target_of_text(NODES).builder.nodes
     this = network(tmp_path, done("Platforms: linux/amd64*\n"))
     for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
-        this.make_ready([node])
-    facts = this.make_ready([good, gone, foreign])
+        this.make_ready([node], Silent())
+    facts = this.make_ready([good, gone, foreign], Silent())
     assert {node: said.silent for node, said in facts.items()} == {"x/good": False, "x/gone": True}
-    assert this.make_ready([]) == {}
+    assert this.make_ready([], Silent()) == {}
     with pytest.raises(Unreachable, match="x/gone"):
         this.nodes.ready(gone)
     with pytest.raises(UsageError, match="x/foreign"):
@@ -267,7 +267,7 @@ def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_p
 def test_a_probe_that_is_cancelled_is_over(tmp_path: Path) -> None:
     good, *_ = target_of_text(NODES).builder.nodes
     with pytest.raises(Cancelled):
-        network(tmp_path, Cancelled("cancelled")).make_ready([good])
+        network(tmp_path, Cancelled("cancelled")).make_ready([good], Silent())
 
 
 def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: Path) -> None:

@@ -73,12 +73,12 @@ KEPT_FROM_BUILDKIT = {
 
 
 OF_NODES = (
-    "annotations, buildkit-root-volume-memory, buildkitd, cgroup-parent, config, cpu-period, cpu-quota, cpu-shares, "
-    "cpuset-cpus, cpuset-mems, default-load, endpoint, …"
+    "allow-untrusted-image, annotations, buildkit-root-volume-memory, buildkitd, cgroup-parent, config, cpu-period, "
+    "cpu-quota, cpu-shares, cpuset-cpus, cpuset-mems, default-load, …"
 )
 KNOWN = (
-    "annotations, boot-timeout, buildkit-root-volume-memory, buildkitd, certificate-days, cgroup-parent, config, "
-    "cpu-period, cpu-quota, cpu-shares, cpuset-cpus, cpuset-mems, …"
+    "allow-untrusted-image, annotations, boot-timeout, buildkit-root-volume-memory, buildkitd, certificate-days, "
+    "cgroup-parent, config, cpu-period, cpu-quota, cpu-shares, cpuset-cpus, …"
 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.errors import LockHeld, MpbakeError, UsageError
-from mpbake.state import KEPT_RUNS, State, check_no_run, open_state, read_durations, write_durations
+from mpbake.state import KEPT_RUNS, State, open_state, read_durations, runs_held_off, write_durations
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def listed(folder: Path) -> list[str]:
 
 def test_what_a_run_finds(tmp_path: Path) -> None:
     with open_state(tmp_path, NOON) as state:
-        run = f"20260801T120000-{os.getpid()}"
+        run = "20260801T120000-1"
         assert state == State(nodes=tmp_path / ".mpbake/nodes", run=tmp_path / ".mpbake/runs" / run)
         assert listed(tmp_path / ".mpbake") == [".gitignore", "lock", "nodes", "runs", f"runs/{run}"]
         assert (tmp_path / ".mpbake/.gitignore").read_text() == "*\n"
@@ -91,17 +91,45 @@ def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
     lock.write_text("not a number")
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(LockHeld, match=r"^another run works on this plan\n"), open_state(tmp_path, NOON):
+        with pytest.raises(LockHeld, match=r"^another mpbake works on this plan\n"), open_state(tmp_path, NOON):
             pass
 
 
-def test_whether_a_run_works_on_a_plan_is_known_without_a_trace(tmp_path: Path) -> None:
-    check_no_run(tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
     told = f"another run works on this plan \\(process {os.getpid()}\\)"
-    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told):
-        check_no_run(tmp_path)
-    check_no_run(tmp_path)
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told), runs_held_off(tmp_path):
+        pass
+
+
+def test_no_run_starts_while_it_is_held_off(tmp_path: Path) -> None:
+    """Also where no run has been before, and where the number of an earlier run stands in the lock."""
+    for _ in range(2):
+        with runs_held_off(tmp_path), runs_held_off(tmp_path):
+            with pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):
+                pass
+            assert str(caught.value) == "another mpbake works on this plan\n  = wait for it, or end it"
+        with open_state(tmp_path, NOON):
+            pass
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_lock_that_this_user_cannot_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, write: bool) -> None:
+    with open_state(tmp_path, NOON):
+        pass
+    real = os.open
+
+    def refusing(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_RDWR or not write:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with runs_held_off(tmp_path):
+        monkeypatch.undo()
+        if write:
+            with pytest.raises(LockHeld), open_state(tmp_path, NOON):
+                pass
+    assert (tmp_path / ".mpbake/lock").read_text() == f"{os.getpid()}\n"
 
 
 def test_the_lock_of_a_run_that_died_is_free(tmp_path: Path) -> None:
@@ -124,6 +152,9 @@ def test_folders_that_are_links_are_not_followed(tmp_path: Path, name: str) -> N
     with pytest.raises(UsageError) as caught, open_state(root, NOON):
         pass
     assert str(caught.value) == f"{root / name} is not a folder\n  = remove it: mpbake makes its own"
+    if name == ".mpbake":
+        with pytest.raises(UsageError), runs_held_off(root):
+            pass
     assert listed(elsewhere) == []
 
 
@@ -137,8 +168,8 @@ def test_a_folder_where_the_lock_should_be(tmp_path: Path) -> None:
     (tmp_path / ".mpbake/lock").mkdir(parents=True)
     with pytest.raises(UsageError, match="lock is not a file"), open_state(tmp_path, NOON):
         pass
-    with pytest.raises(UsageError) as caught:
-        check_no_run(tmp_path)
+    with pytest.raises(UsageError) as caught, runs_held_off(tmp_path):
+        pass
     assert str(caught.value) == f"{tmp_path}/.mpbake/lock is not a file\n  = remove it: mpbake makes its own"
 
 
@@ -159,6 +190,16 @@ def test_a_folder_that_cannot_be_had(tmp_path: Path) -> None:
     with pytest.raises(MpbakeError) as caught, open_state(tmp_path / "nowhere", NOON):
         pass
     assert str(caught.value).startswith(f"{tmp_path}/nowhere/.mpbake: No such file or directory\n")
+
+
+def test_a_full_disk_leaves_no_half_gitignore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MpbakeError, match="No space left"), open_state(tmp_path, NOON):
+        pass
+    assert listed(tmp_path / ".mpbake") == []
 
 
 def test_what_breaks_off_the_output_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
@@ -195,6 +236,17 @@ def test_only_the_newest_runs_are_kept(tmp_path: Path) -> None:
     assert kept == [*(f"20250101T0000{number:02d}-1" for number in range(6, KEPT_RUNS + 5)), state.run.name]
     assert len(kept) == KEPT_RUNS
     assert listed(elsewhere) == ["file"]
+
+
+def test_the_newest_runs_are_kept_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    years = [*range(KEPT_RUNS), *range(-10, 5)]  # the clock is set back twice
+    made = []
+    for year in years:
+        with open_state(tmp_path, NOON.replace(year=2026 + year)) as state:
+            made.append(state.run.name)
+    kept = {path.name for path in (tmp_path / ".mpbake/runs").iterdir()}
+    assert len(set(made)) == len(made)
+    assert kept == set(made[-KEPT_RUNS:])
 
 
 # --- durations --------------------------------------------------------------------------------------------------------

@@ -11,11 +11,13 @@ from mpbake.text import (
     did_you_mean,
     duration,
     is_unicode,
+    join_shared,
     marked,
     one_line,
     parse_duration,
     printable,
     short_name,
+    split_subject,
     without_colour,
 )
 
@@ -217,3 +219,25 @@ def test_a_value_is_cut_after_its_credentials_are_taken_out() -> None:
     assert short_name(url) == "https://me:***@host/path"
     assert short_name(f"{'a' * 97}{url}", 100) == f"{'a' * 97}ht…"
     assert short_name("a" * 200) == f"{'a' * 119}…"
+
+
+def test_a_warning_that_many_targets_share_is_one_line() -> None:
+    names = [f"t{number}" for number in range(20)]
+    messages = [f"{name}: linux/arm64 emulated" for name in names]
+    messages[1:1] = ["ci/local: old", "t0: secret TOKEN is empty", "t3: secret TOKEN is empty", "no: target"]
+    assert join_shared(messages, names) == [
+        "20 targets (t0, t1, t2 and 17 more): linux/arm64 emulated",
+        "ci/local: old",
+        "2 targets (t0, t3): secret TOKEN is empty",
+        "no: target",
+    ]
+    assert join_shared(["t0: x: y", "t0: x: y"], names) == ["t0: x: y"]
+    assert join_shared([], names) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "parts"),
+    [("web: no: way", ("web", "no: way")), ("a key: is", ("", "a key: is")), ("none", ("", "none"))],
+)
+def test_the_subject_of_a_message(message: str, parts: tuple[str, str]) -> None:
+    assert split_subject(message) == parts

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNPULLABLE = "registry.invalid/buildkit:1"
 """An image that can not be pulled: a Deployment of it never gets ready."""
+SLOW = "slow.invalid/buildkit:{seconds}"
+"""An image that takes so many seconds to be pulled: only then a pod of it is ready."""
 _NAME = "cluster"
 
 

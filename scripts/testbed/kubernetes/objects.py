@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -145,10 +147,33 @@ def _deployment_status(deployment: Object) -> Object:
     return {**status, "unavailableReplicas": replicas, "conditions": [available]}
 
 
+def grown(deployment: Object) -> Object:
+    """The Deployment as it is now: itself unless its pods have become ready since its status was written."""
+    status = _deployment_status(deployment)
+    return deployment if status == deployment["status"] else {**deployment, "status": status}
+
+
 def _starts(deployment: Object) -> bool:
-    """Whether its images can be pulled: those of a registry below .invalid, a domain that never exists, can not."""
+    """Whether its images have been pulled by now."""
+    created = dt.datetime.fromisoformat(deployment["metadata"]["creationTimestamp"])
+    return _pull_seconds(deployment) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
+
+
+def _pull_seconds(deployment: Object) -> float:
+    """How long its images take to be pulled.
+
+    Those of `slow.invalid` take as many seconds as their tags say; those of another registry below .invalid, a domain
+    that never exists, can not be pulled.
+    """
     images = [container["image"] for container in _containers(deployment["spec"]["template"]["spec"])]
-    return not any(image.partition("/")[0].partition(":")[0].endswith(".invalid") for image in images)
+    return max(map(_seconds, images))
+
+
+def _seconds(image: str) -> float:
+    registry, _, repository = image.partition("/")
+    if registry == "slow.invalid":
+        return float(repository.partition(":")[2])
+    return math.inf if registry.partition(":")[0].endswith(".invalid") else 0.0
 
 
 def _pod(deployment: Object, number: int) -> Object:
@@ -176,6 +201,7 @@ def _pod(deployment: Object, number: int) -> Object:
 
 def _pod_status(deployment: Object) -> Object:
     starts, since = _starts(deployment), deployment["metadata"]["creationTimestamp"]
+    hopeless = _pull_seconds(deployment) == math.inf
     containers = deployment["spec"]["template"]["spec"]["containers"]
     return {
         "phase": "Running" if starts else "Pending",
@@ -183,12 +209,16 @@ def _pod_status(deployment: Object) -> Object:
         "hostIP": "127.0.0.1",
         "podIP": "127.0.0.1",
         "conditions": [{"type": kind, "status": str(starts)} for kind in ("Ready", "ContainersReady")],
-        "containerStatuses": [_container_status(container, starts=starts, since=since) for container in containers],
+        "containerStatuses": [
+            _container_status(container, starts=starts, hopeless=hopeless, since=since) for container in containers
+        ],
     }
 
 
-def _container_status(container: Object, *, starts: bool, since: str) -> Object:
-    waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}"'}
+def _container_status(container: Object, *, starts: bool, hopeless: bool, since: str) -> Object:
+    waiting = {"reason": "ContainerCreating"}
+    if hopeless:
+        waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{container["image"]}"'}
     return {
         "name": container["name"],
         "image": container["image"],

@@ -17,6 +17,7 @@ from testbed.kubernetes.objects import (
     ApiError,
     bad_request,
     complete_deployment,
+    grown,
     invalid,
     not_found,
     pods_of,
@@ -62,6 +63,7 @@ class Store:
         """All objects of the kind in the namespace, or in every one when it is empty, sorted by name."""
         if resource == PODS:
             return [pod for deployment in self.list(DEPLOYMENTS, namespace) for pod in pods_of(deployment)]
+        self._grow()
         keys = sorted(key for key in self._objects if key[0] == resource.plural and namespace in {"", key[1]})
         return [self._objects[key] for key in keys]
 
@@ -112,6 +114,15 @@ class Store:
             self._objects = {key: kept for key, kept in self._objects.items() if key[1] != name}
         self._save()
         return item
+
+    def _grow(self) -> None:
+        """Note which Deployments have become ready by themselves."""
+        for key, item in self._objects.items():
+            now = grown(item) if key[0] == DEPLOYMENTS.plural else item
+            if now is not item:
+                self._version += 1
+                now["metadata"] = {**item["metadata"], "resourceVersion": self.version}
+                self._objects[key] = now
 
     def _put(self, resource: Resource, namespace: str, item: Object) -> Object:
         item |= {"apiVersion": resource.api_version, "kind": resource.kind}

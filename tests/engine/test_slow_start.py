@@ -1,0 +1,295 @@
+"""Nodes that take their time to start: a registry that delivers slowly, a cluster whose pods are late."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from testbed.kubernetes.cluster import SLOW
+from testbed.oci import Blob, Tree
+
+from tests.engine.conftest import _CHECKOUT
+from tests.engine.faulty import FaultyRegistry, faulty_registry
+from tests.engine.test_builders import container_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.kubernetes.cluster import Cluster
+    from testbed.registry_client import RegistryClient
+    from testbed.testbed import Testbed
+
+    from tests.engine.conftest import Docker, Mpbake, RunMpbake
+
+_FILLER = 64 << 20
+OVER_20_SECONDS = 24.0
+"""How long a pull takes that outlasts buildx's own timer."""
+
+
+@pytest.fixture
+def slow(testbed: Testbed) -> Iterator[FaultyRegistry]:
+    """The testbed's registry, behind a slow line."""
+    with faulty_registry(testbed.registry.host) as registry:
+        yield registry
+
+
+@pytest.fixture
+def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker, unique: str) -> Iterator[str]:
+    """A node image in the slow registry: the engine lacks its second layer, and does not keep it after the test."""
+    docker("pull", testbed.node_image())
+    repository = testbed.node_image().partition("/")[2].partition(":")[0]
+    push_enlarged(testbed.registry.client, f"{repository}:1", unique)
+    push_enlarged(testbed.registry.client, f"{repository}:1", f"{unique}-late", late=True)
+    name = f"{slow.host}/{repository}:{unique}"
+    yield name
+    docker("image", "rm", "--force", name, f"{name}-late")
+
+
+def push_enlarged(registry: RegistryClient, image: str, tag: str, *, late: bool = False) -> None:
+    """Push the image again under another tag, with one more layer of bytes that no other image has.
+
+    The BuildKit of one that is `late` begins to start when buildx has given up.
+    """
+    repository = image.partition(":")[0]
+    archive = io.BytesIO()
+    Tree(files={"filler": os.urandom(_FILLER)}).write_tar(archive)
+    manifest = json.loads(registry.manifest(image)[1])
+    config = json.loads(registry.blob(repository, manifest["config"]["digest"]))
+    layer = Blob.of(manifest["layers"][0]["mediaType"], archive.getvalue())
+    if late:
+        config["config"]["Entrypoint"] = ["sh", "-c", f"sleep {OVER_20_SECONDS}; exec buildkitd"]
+    config["rootfs"]["diff_ids"].append(layer.digest)
+    config["history"].append({"created_by": tag})
+    configuration = Blob.of(manifest["config"]["mediaType"], json.dumps(config).encode())
+    for blob in (layer, configuration):
+        registry.put_blob(repository, blob.data)
+    manifest |= {"config": configuration.descriptor(), "layers": [*manifest["layers"], layer.descriptor()]}
+    registry.put_manifest(repository, tag, manifest["mediaType"], json.dumps(manifest).encode())
+
+
+@pytest.fixture
+def name(unique: str, docker: Docker) -> Iterator[str]:
+    """A builder's name; the containers of its nodes are removed after the test."""
+    builder = f"s{unique[-6:]}"
+    yield builder
+    for node in ("local", "other", "far"):
+        docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-{node}")
+        docker("volume", "rm", "--force", f"buildx_buildkit_{builder}-{node}_state")
+
+
+@pytest.fixture
+def plan(testbed: Testbed, name: str, image: str, tmp_path: Path) -> Path:
+    """A plan with a node of the image in the slow registry."""
+    return written(testbed, name, image, tmp_path)
+
+
+def written(
+    testbed: Testbed, name: str, image: str, folder: Path, *, options: str = "", nodes: str = "local = {}"
+) -> Path:
+    plan = container_plan(testbed, name, options=options, nodes=nodes).replace(testbed.node_image(), image)
+    (folder / "build.toml").write_text(plan)
+    return folder / "build.toml"
+
+
+def amounts(said: str, node: str) -> list[float]:
+    """The megabytes of each line that says how far the pull of a node's image is."""
+    return [float(each) for each in re.findall(rf"{node}: pulling \S+: ([\d.]+) MB of [\d.]+ MB\n", said)]
+
+
+def containers(docker: Docker, name: str) -> str:
+    return docker("ps", "--all", "--filter", f"name={name}", "--format", "{{.Names}}")
+
+
+def test_an_image_that_is_pulled_for_longer_than_the_timer_of_buildx(
+    slow: FaultyRegistry, mpbake: Mpbake, name: str, image: str, plan: Path
+) -> None:
+    slow.blob_seconds = OVER_20_SECONDS
+    assert plan.exists()
+    began = time.monotonic()
+    said = mpbake("builders", "up").stderr
+    seconds = time.monotonic() - began
+    assert seconds > OVER_20_SECONDS
+    found = amounts(said, f"{name}/local")
+    assert found == sorted(set(found))
+    assert 2 <= len(found) <= seconds / 5
+    assert said.startswith(f"{name}/local: pulling {image}\n")
+    assert f"{name}/local: created, and answers\n" in said
+
+
+def test_a_newer_image_that_buildx_pulls_for_longer_than_its_timer(  # noqa: PLR0913, PLR0917 - fixtures
+    testbed: Testbed, slow: FaultyRegistry, docker: Docker, mpbake: Mpbake, name: str, image: str, plan: Path
+) -> None:
+    """The engine has an older image of that name, so it is buildx that looks for a newer one."""
+    slow.blob_seconds = OVER_20_SECONDS
+    assert plan.exists()
+    docker("pull", testbed.env()["BASE_IMAGE"])
+    docker("tag", testbed.env()["BASE_IMAGE"], image)
+    began = time.monotonic()
+    said = mpbake("run", "web").stderr
+    assert time.monotonic() - began > OVER_20_SECONDS
+    assert f"{name}/local: pulling image {image}\n" in said
+
+
+def test_a_buildkit_that_starts_after_buildx_has_given_up(
+    testbed: Testbed, mpbake: Mpbake, name: str, image: str, tmp_path: Path
+) -> None:
+    written(testbed, name, f"{image}-late", tmp_path)
+    said = mpbake("builders", "up").stderr
+    assert f"{name}/local: waiting for BuildKit to answer\n" in said
+    assert f"{name}/local: created, and answers\n" in said
+
+
+def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR0917 - fixtures
+    testbed: Testbed, slow: FaultyRegistry, docker: Docker, mpbake: Mpbake, name: str, image: str, tmp_path: Path
+) -> None:
+    slow.blob_seconds = 60.0
+    written(testbed, name, image, tmp_path, options='boot-timeout = "3s"')
+    for command in (("builders", "up"), ("run", "web")):
+        began = time.monotonic()
+        said = mpbake(*command, code=5).stderr
+        assert time.monotonic() - began < 25
+        assert re.search(
+            rf"node {name}/local \(docker-container, the engine in use\) cannot be used: pulling {image} takes too "
+            r"long: only [\d.]+ MB of [\d.]+ MB arrived within 3\.0s\n"
+            rf"  = give it longer with boot-timeout; or pull it beforehand: docker pull {image}\n",
+            said,
+        ), said
+    assert name not in containers(docker, name)
+    slow.blob_seconds = 0.0
+    written(testbed, name, image, tmp_path)
+    mpbake("run", "web")
+
+
+def test_a_pull_that_is_interrupted(
+    slow: FaultyRegistry,
+    docker: Docker,
+    mpbake: Mpbake,
+    testbed_env: dict[str, str],
+    name: str,
+    plan: Path,
+) -> None:
+    slow.blob_seconds = 60.0
+    for command, prefix in ((("builders", "up"), ""), (("run", "web"), r" *\d+\.\ds  ")):
+        env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT), "XDG_STATE_HOME": str(plan.parent / "state")}
+        process = subprocess.Popen(
+            (sys.executable, "-m", "mpbake", *command), cwd=plan.parent, env=env, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if re.match(rf"{prefix}{name}/local: pulling \S+: [\d.]+ MB of", line):
+                break
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+        assert time.monotonic() - began < 10
+        assert process.returncode == 130, rest
+        assert name not in containers(docker, name)
+    slow.blob_seconds = 0.0
+    assert f"{name}/local: created, and answers\n" in mpbake("builders", "up").stderr
+
+
+def test_two_at_once_that_pull_the_same_image(
+    testbed: Testbed, slow: FaultyRegistry, run_mpbake: RunMpbake, name: str, image: str, tmp_path: Path
+) -> None:
+    """Two runs of two plans that share a node."""
+    slow.blob_seconds = 8.0
+    folders = [tmp_path / each for each in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        written(testbed, name, image, folder)
+    with ThreadPoolExecutor() as pool:
+        one, two = pool.map(lambda folder: run_mpbake(["run", "web"], cwd=folder), folders)
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    waited, pulled = sorted((one.stderr, two.stderr), key=lambda said: "pulling" in said)
+    assert f"{name}/local: another mpbake works on it, waiting\n" in waited
+    assert amounts(pulled, f"{name}/local")
+    assert not amounts(waited, f"{name}/local")
+
+
+def test_two_nodes_of_one_image_and_a_machine_behind_ssh(
+    testbed: Testbed, slow: FaultyRegistry, mpbake: Mpbake, name: str, image: str, tmp_path: Path
+) -> None:
+    slow.blob_seconds = 8.0
+    nodes = f'local = {{}}\nfar = {{ endpoint = "{testbed.ssh.endpoint}" }}'
+    written(testbed, name, image, tmp_path, nodes=nodes)
+    said = mpbake("builders", "up").stderr
+    assert amounts(said, f"{name}/local")
+    assert amounts(said, f"{name}/far")
+    assert f"{name}/far: created, and answers\n" in said
+
+
+def test_why_an_image_cannot_be_had(
+    testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+) -> None:
+    host = testbed.registry.host
+    cases = {
+        f"{host}/no/such:1": "there is no such image (",
+        f"{testbed.password_registry().host}/bk:1": "the registry denies the pull of its image (",
+        "localhost:9/bk:1": "the registry of its image cannot be reached (",
+        "no-such-registry.invalid/bk:1": "the registry of its image cannot be reached (",
+    }
+    for image, reason in cases.items():
+        written(testbed, name, image, tmp_path)
+        for command in (("builders", "up"), ("run", "web")):
+            said = mpbake(*command, code=5).stderr
+            assert f"node {name}/local (docker-container, the engine in use) cannot be used: {reason}" in said
+            assert 'ame a BuildKit image that can be had with image = "…" in the builder' in said
+    assert name not in containers(docker, name)
+
+
+@pytest.fixture
+def pods(cluster: Cluster, name: str, docker: Docker) -> Iterator[str]:
+    """A builder's name; its Deployment is removed after the test."""
+    yield name
+    cluster.kubectl("delete", "deployment", f"{name}-one", "--ignore-not-found")
+    if f"{name} " in docker("buildx", "ls"):
+        docker("buildx", "rm", "--keep-daemon", name)
+
+
+def pod_plan(testbed: Testbed, name: str, seconds: int, options: str = "") -> str:
+    return f"""
+version = 1
+[builders.{name}]
+driver = "kubernetes"
+image = "{SLOW.format(seconds=seconds)}"
+{options}
+[builders.{name}.nodes.one]
+[targets.web]
+builder = "{name}"
+dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
+platforms = ["linux/amd64"]
+"""
+
+
+def test_a_pod_that_is_ready_after_the_timer_of_buildx(
+    testbed: Testbed, mpbake: Mpbake, pods: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 25))
+    began = time.monotonic()
+    said = mpbake("run", "web").stderr
+    assert time.monotonic() - began > 20
+    assert f"{pods}/one: waiting for 1 pods to be ready\n" in said
+
+
+def test_a_pod_that_is_ready_after_the_boot_timeout(
+    testbed: Testbed, mpbake: Mpbake, pods: str, tmp_path: Path
+) -> None:
+    (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 600, 'boot-timeout = "4s"'))
+    said = mpbake("run", "web", code=5).stderr
+    assert (
+        f"node {pods}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s "
+        "(waiting for 1 pods to be ready)\n"
+    ) in said
+    assert "its pods wait:\n" in said
+    assert "ContainerCreating" in said
+    assert "the cluster does not answer" not in said

@@ -1,0 +1,65 @@
+"""requirements.lock can be installed by every pip that a supported Python brings."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import requires
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LOCK = Path(__file__).parents[2] / "requirements.lock"
+_LINE = re.compile(r"^([A-Za-z0-9].*?)\s*\\?$", re.MULTILINE)
+"""A locked requirement; lines of hashes and comments begin with spaces or with `#`."""
+
+
+def locked(text: str) -> dict[str, Requirement]:
+    """The requirements of a lock that apply to this machine, by name."""
+    found = map(Requirement, _LINE.findall(text))
+    return {canonicalize_name(each.name): each for each in found if each.marker is None or each.marker.evaluate()}
+
+
+def lost_extras(requirements: Mapping[str, Requirement]) -> Iterator[str]:
+    """What the pip of Python 3.11 refuses: it takes a requirement with an extra for one that the lock does not pin."""
+    for name, requirement in requirements.items():
+        for asked in wanted_by(name, requirement):
+            pinned = requirements.get(canonicalize_name(asked.name))
+            if pinned is None or not asked.extras <= pinned.extras:
+                extras = ",".join(sorted(asked.extras))
+                yield (
+                    f"{name} asks for {asked.name}[{extras}], which requirements.lock pins without the extra: "
+                    "run `make lock`, which calls uv with --no-strip-extras"
+                )
+
+
+def wanted_by(name: str, requirement: Requirement) -> Iterator[Requirement]:
+    """What a locked package asks for with an extra, by its own installed metadata."""
+    for asked in map(Requirement, requires(name) or ()):
+        contexts = [{"extra": extra} for extra in ("", *requirement.extras)]
+        if asked.extras and (asked.marker is None or any(map(asked.marker.evaluate, contexts))):
+            yield asked
+
+
+def test_the_lock_keeps_every_extra_that_a_locked_package_asks_for() -> None:
+    requirements = locked(LOCK.read_text(encoding="utf-8"))
+    assert {"click", "coverage", "pytest-cov"} <= requirements.keys()
+    assert "\n".join(lost_extras(requirements)) == ""
+
+
+def test_a_lock_that_uv_made_without_no_strip_extras_is_told() -> None:
+    stripped = LOCK.read_text(encoding="utf-8").replace("coverage[toml]==", "coverage==")
+    assert "\n".join(lost_extras(locked(stripped))) == (
+        "pytest-cov asks for coverage[toml], which requirements.lock pins without the extra: "
+        "run `make lock`, which calls uv with --no-strip-extras"
+    )
+
+
+def test_every_locked_requirement_has_hashes() -> None:
+    """Otherwise pip with --require-hashes installs nothing."""
+    text = LOCK.read_text(encoding="utf-8")
+    assert len(re.findall(r"^[A-Za-z0-9].*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(_LINE.findall(text))
