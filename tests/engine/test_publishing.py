@@ -284,7 +284,7 @@ def test_mpbake_reads_back_with_a_login_for_a_single_repository(
     tmp_path: Path,
     unique: str,
 ) -> None:
-    """Buildx (0.31 and newer) uses them for registries with token servers only, so it pushes with another login here."""
+    """From 0.31 on, buildx uses them, but for registries with a token server only: it pushes with another login."""
     locked = testbed.password_registry()
     tag = f"{locked.host}/{unique}:1"
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [tag]))
