@@ -11,7 +11,7 @@ COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=ter
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help demo demo-clean test test-unit test-long test-pythons lint docs lock clean
+.PHONY: help demo demo-clean test test-unit test-long test-pythons faulty-registry lint docs lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -30,6 +30,9 @@ test-unit: $(VENV)/.installed ## what needs no engine, in seconds
 
 test-long: $(VENV)/.installed ## what takes longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests
+
+faulty-registry: $(VENV)/.installed ## what runs claim of tags beside what a registry serves that fails at one request after another
+	$(PYTEST) -s -q --timeout 3600 tests/engine/test_faulty_registry.py -k claimed
 
 test-pythons: ## install with the oldest pips of each Python on this machine, and run the unit tests on it
 	python3 scripts/test_pythons.py

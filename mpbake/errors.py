@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from mpbake.codes import Severity
+from mpbake.tag_moves import TagMoves
 from mpbake.text import LONGEST_NAME, count, marked, one_line, printable, short_name, shortened
 
 if TYPE_CHECKING:
@@ -83,11 +84,11 @@ def _quoted(part: str) -> str:
 class MpbakeError(Exception):
     """A failure that mpbake explains; `exit_code` is what the process returns.
 
-    `moved` are tags that name what was built, although something failed after they were given.
+    `moves` says what became of the tags that the failed step was to move.
     """
 
     exit_code: ClassVar[int] = 1
-    moved: tuple[str, ...] = ()
+    moves: TagMoves = TagMoves()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """`message` says what is wrong, `hint` what to do about it."""
@@ -95,14 +96,14 @@ class MpbakeError(Exception):
         self.message = message
         self.hint = hint
 
-    def after(self, moved: Iterable[str]) -> Self:
-        """This error, of what had `moved` these tags by then."""
-        self.moved = tuple(moved)
+    def after(self, moves: TagMoves) -> Self:
+        """Return this error, which knows what became of tags."""
+        self.moves = moves
         return self
 
     def saying(self, more: str) -> Self:
         """This error with another line."""
-        return type(self)(f"{self.message}\n{more}", hint=self.hint).after(self.moved)
+        return type(self)(f"{self.message}\n{more}", hint=self.hint).after(self.moves)
 
     def __str__(self) -> str:
         """Message and remedy, printable."""
@@ -216,11 +217,6 @@ class Disturbed(BuildFailed):
 
 
 class Cancelled(MpbakeError):
-    """A step was stopped because the run was. Where it is `unsure`, tags that it was to give may have moved."""
+    """A step was stopped because the run was."""
 
     exit_code = 130
-
-    def __init__(self, message: str, *, hint: str = "", unsure: bool = False) -> None:
-        """`message` and `hint` as with every error."""
-        super().__init__(message, hint=hint)
-        self.unsure = unsure

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, system_error, worst
 from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -89,7 +89,6 @@ class _Run:
         self.results: dict[Step, StepResult] = {}
         self._mailbox: queue.SimpleQueue[list[StepResult]] = queue.SimpleQueue()
         self._losses: dict[str, MpbakeError] = {}
-        self._moved: dict[Step, dict[str, None]] = {}
 
     def start_ready(self, workers: ThreadPoolExecutor) -> None:
         schedule = self._executor.schedule
@@ -135,15 +134,7 @@ class _Run:
 
     def _is_put_off(self, result: StepResult) -> bool:
         """Whether a piece that another one disturbed is built again."""
-        error = _error_of(result)
-        if not self._is_tried_again(result.step, error):
-            return False
-        self._note_moved(result.step, error)
-        return True
-
-    def _note_moved(self, step: Step, error: MpbakeError) -> None:
-        moved = self._moved.setdefault(self._executor.schedule.origin(step), {})
-        moved.update(dict.fromkeys(_moved(step, error)))
+        return self._is_tried_again(result.step, _error_of(result))
 
     def _skipped(self, result: StepResult) -> StepResult | None:
         """`result` of a piece that another call disturbed since a base failed there: what it links to cannot be had."""
@@ -158,12 +149,10 @@ class _Run:
             self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
-            self._note_moved(result.step, error)
             is_given_up = executor.schedule.is_given_up(result.step)
             executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
-            earlier = self._moved.get(executor.schedule.origin(result.step), ())
-            result = _with_earlier(_with_reason(result), earlier)
+            result = _with_reason(result)
             self._tell([result])
             said = result.outcome
             given_up = executor.schedule.finish(
@@ -272,17 +261,11 @@ def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResul
         case Outcome():
             return StepResult(step=step, status=StepStatus.DONE, seconds=end.seconds or seconds, outcome=end)
         case Cancelled():
-            outcome = Outcome(unsure=end.unsure, tags=_moved(step, end))
+            outcome = Outcome(moves=end.moves)
             return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds, outcome=outcome)
         case _:
-            outcome = Outcome(tags=_moved(step, end))
+            outcome = Outcome(moves=end.moves)
             return StepResult(step=step, status=StepStatus.FAILED, seconds=seconds, outcome=outcome, error=end)
-
-
-def _moved(step: Step, error: MpbakeError) -> tuple[str, ...]:
-    """The tags that a step gave before it failed."""
-    own = step.target.tags if isinstance(step, BuildPiece | Publish) else ()
-    return tuple(tag for tag in own if tag in error.moved)
 
 
 def _with_reason(result: StepResult) -> StepResult:
@@ -291,17 +274,6 @@ def _with_reason(result: StepResult) -> StepResult:
     if node is None or result.error is None or not node.required:
         return result
     return replace(result, error=as_required(result.error, node))
-
-
-def _with_earlier(result: StepResult, earlier: Collection[str]) -> StepResult:
-    """`result`, which is final and not good, knowing which tags an `earlier` try of its step has given."""
-    others = tuple(tag for tag in earlier if tag not in result.outcome.tags)
-    if result.status is StepStatus.DONE or not others:
-        return result
-    error = result.error
-    if error is not None:
-        error = error.saying(f"moved at an earlier try: {', '.join(others)}").after((*error.moved, *others))
-    return replace(result, error=error, outcome=replace(result.outcome, tags=(*result.outcome.tags, *others)))
 
 
 def _lost_node(result: StepResult) -> Node | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from mpbake.steps import (
     BootstrapNode,
     BuildPiece,
     CheckPiece,
-    Delivery,
     How,
     JoinArchives,
     Placed,
@@ -106,8 +105,6 @@ def build_graph(
 
     With `together`, no tag moves before every target is built and has passed its checks.
     """
-    if together:
-        pieces = {target: [_untagged(each) for each in found] for target, found in pieces.items()}
     draft = _Draft(
         targets=tuple(targets),
         pieces=pieces,
@@ -251,13 +248,10 @@ def _add_publishing(draft: _Draft) -> None:
         pieces = draft.pieces[target]
         if not target.push:
             continue
-        ends: Sequence[Step] = draft.finished(target)
-        if any(piece.delivery is Delivery.UNTAGGED for piece in pieces):
-            publish = draft.publishes[target] = Publish(target=target, order=order)
-            draft.graph.add_edges_from((end, publish) for end in ends)
-            ends = [publish]
+        publish = draft.publishes[target] = Publish(target=target, order=order)
         verify = draft.verifies[target] = Verify(target=target, platforms=_planned(pieces))
-        draft.graph.add_edges_from((end, verify) for end in ends)
+        draft.graph.add_edges_from((end, publish) for end in draft.finished(target))
+        draft.graph.add_edge(publish, verify)
 
 
 def _add_together(draft: _Draft) -> None:
@@ -277,10 +271,6 @@ def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
     graph.add_nodes_from(place)
     graph.add_edges_from((link, target) for target in place for link in linked(target) if link in place)
     return tuple(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
-
-
-def _untagged(piece: BuildPiece) -> BuildPiece:
-    return replace(piece, delivery=Delivery.UNTAGGED) if piece.delivery is Delivery.TAGS else piece
 
 
 def _planned(pieces: Iterable[BuildPiece]) -> tuple[Platform, ...]:

@@ -12,7 +12,7 @@ from mpbake.expected import Expected, expected_of
 from mpbake.kept import KeptFile
 from mpbake.platforms import parse_platform, parse_platforms
 from mpbake.references import parse_reference
-from mpbake.steps import BuildPiece, Delivery, Publish, StepStatus, Verify
+from mpbake.steps import Publish, StepStatus, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,9 +34,7 @@ def published_by(results: Iterable[StepResult]) -> dict[str, Expected]:
 
 def _published(step: Step) -> Target | None:
     """The target whose tags name what `step` has done, once that is done."""
-    if isinstance(step, Publish | Verify) or (isinstance(step, BuildPiece) and step.delivery is Delivery.TAGS):
-        return step.target
-    return None
+    return step.target if isinstance(step, Publish | Verify) else None
 
 
 def read_published(folder: Path) -> tuple[dict[str, Expected], str]:

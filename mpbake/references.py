@@ -50,11 +50,16 @@ class Reference:
         return self._split()[0]
 
     @property
-    def canonical(self) -> str:
-        """The one spelling of all that mean the same: `docker.io/library/web:1` for `web:1` and `docker.io/web:1`."""
+    def path(self) -> str:
+        """What the registry calls the repository: `team/web`; `library/web` for `web` on Docker Hub."""
         host, path = self._split()
         official = host == _DOCKER_HUB and "/" not in path
-        return f"{host}/{'library/' if official else ''}{path}:{self.tag}"
+        return f"{'library/' if official else ''}{path}"
+
+    @property
+    def canonical(self) -> str:
+        """The one spelling of all that mean the same: `docker.io/library/web:1` for `web:1` and `docker.io/web:1`."""
+        return f"{self.registry}/{self.path}:{self.tag}"
 
     @property
     def familiar(self) -> str:

@@ -31,11 +31,6 @@ if TYPE_CHECKING:
     from mpbake.steps import Step
 
 _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
-_UNTAGGED = {
-    Driver.DOCKER: "into the engine's store, to be pushed from there",
-    Driver.AUTOMATIC: "push by digest, without a tag, or into the engine's store",
-}
-_IF_ENGINE = {Driver.DOCKER: "", Driver.AUTOMATIC: ", if it is in the engine's store"}
 
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
@@ -106,8 +101,7 @@ def _details(step: Step) -> list[str]:
             return [f"{_in(step)}: {check_text(step.check)}"]
         case Publish():
             together = ["when every target of the run is built and checked"] if step.order else []
-            uploaded = [f"push as {each}{_IF_ENGINE[step.target.builder.driver]}" for each in may_upload(step.target)]
-            return [*uploaded, *(f"tag {tag}" for tag in step.target.tags), *together]
+            return [*(f"tag {tag}" for tag in step.target.tags), *together]
         case Verify():
             platforms = count(len(step.platforms), "platform") if step.platforms else "its platform"
             return [f"{platforms}, {count(len(step.target.tags), 'tag')}, one digest"]
@@ -186,15 +180,24 @@ def _way(how: How) -> str:
 def _results(piece: BuildPiece) -> list[str]:
     target = piece.target
     lines = []
-    if piece.delivery is Delivery.TAGS:
-        lines += [f"push {tag}" for tag in target.tags]
-    elif piece.delivery is Delivery.UNTAGGED:
-        lines.append(_UNTAGGED.get(target.builder.driver, "push by digest, without a tag"))
+    if piece.delivery is Delivery.UNTAGGED:
+        lines += _pushes(piece)
     if target.load:
         lines.append(_load(piece))
     joined = archives(target) if piece.of > 1 else ()
     lines += [f"output {one_line(each)}{' (a part)' if each in joined else ''}" for each in target.outputs]
     return lines or ["no output: stays in the build cache (push, load or output would keep it)"]
+
+
+def _pushes(piece: BuildPiece) -> list[str]:
+    """How a build pushes: an engine's own builder, which builds whole targets only, cannot push without a tag."""
+    uploads = may_upload(piece.target) if piece.of == 1 else []
+    if piece.target.builder.driver is Driver.DOCKER:
+        return [f"push as {each}" for each in uploads]
+    return [
+        "push by digest, without a tag",
+        *(f"or push as {each}, if the engine's own builder builds it" for each in uploads),
+    ]
 
 
 def _load(piece: BuildPiece) -> str:

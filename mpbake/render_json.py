@@ -133,7 +133,6 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
         "nodes": [node.id for node in piece.nodes],
         "platforms": [{"platform": str(each.platform), "how": each.how.name.lower()} for each in piece.platforms],
         "delivery": piece.delivery.name.lower(),
-        "tags": piece.tags,
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],
     }

@@ -7,6 +7,8 @@ from enum import Enum, StrEnum
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from mpbake.tag_moves import TagMoves
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,7 +30,6 @@ class Delivery(Enum):
     """What a piece does with its image."""
 
     KEEP = "nothing is pushed"
-    TAGS = "pushed with its tags"
     UNTAGGED = "pushed without a tag; `Publish` gives the tags"
 
 
@@ -74,11 +75,6 @@ class BuildPiece:
     def node(self) -> Node:
         """The preferred node; the only one of a piece that has been given to one."""
         return self.nodes[0]
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The tags that building it gives by itself."""
-        return self.target.tags if self.delivery is Delivery.TAGS else ()
 
     def on(self, node: Node) -> BuildPiece:
         """The piece as it is built on `node`, one of its nodes or a spare one."""
@@ -199,19 +195,18 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What a runner reports of a step that succeeded, or `unsure` of one that was stopped.
+    """What a runner reports of a step that succeeded, and `moves` of one that did not.
 
-    `digest` is what the registry serves, or what was built, and `index` whether that is known to be an index; `kept` is
-    what a built image is called in the store of an engine, by its content;
+    `digest` is what the registry serves, or what was built; `kept` is what a built image is called in the store of an
+    engine, by its content;
     `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
     `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
     served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `weight` its CPUs, 0
     where they are not known; `seconds` how long a piece of a batch was worked on, 0 where that is not known; `log` the
-    step's log file. Of what is `unsure` the tags may have moved.
+    step's log file. `moves` says what became of the tags of a step that failed or was cancelled.
     """
 
     digest: str = ""
-    index: bool = False
     kept: str = ""
     uploaded: str = ""
     node: str = ""
@@ -223,7 +218,7 @@ class Outcome:
     seconds: float = 0.0
     note: str = ""
     log: str = ""
-    unsure: bool = False
+    moves: TagMoves = field(default_factory=TagMoves)
     warnings: tuple[str, ...] = ()
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.bake import dump
-from mpbake.buildkit.complaints import moved_by, stopped_text
 from mpbake.buildkit.definition import entitlements, grants
 from mpbake.buildkit.progress import Progress, Update, target_of
-from mpbake.errors import Cancelled, system_error
+from mpbake.errors import system_error
 from mpbake.events import StepAdvanced, StepSaid
-from mpbake.steps import BuildPiece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,11 +45,6 @@ class BakeCall:
     watch: Watch | None = None
     complaint: Callable[[], Unreachable | None] = lambda: None
 
-    @property
-    def tags(self) -> list[str]:
-        """The tags that it gives by itself."""
-        return [tag for step in self.steps.values() if isinstance(step, BuildPiece) for tag in step.tags]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bake:
@@ -69,7 +62,7 @@ class Bake:
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and tell `reporter` how it goes.
 
-        Raises Cancelled, unsure of what it exported; Unreachable; MpbakeError where the log cannot be written.
+        Raises Cancelled; Unreachable; MpbakeError where the log cannot be written.
         """
         ready = call.ready
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
@@ -88,13 +81,8 @@ class Bake:
                     on_stderr=follower.feed,
                     watch=call.watch,
                 )
-        except Cancelled as stop:
-            moved = moved_by(follower.progress, call.tags)
-            raise Cancelled(stop.message, unsure=follower.progress.exporting).after(moved) from stop
         except OSError as failure:
-            error = system_error(failure, str(call.log))
-            error = error.saying(stopped_text(call.tags, follower.progress)) if call.tags else error
-            raise error.after(moved_by(follower.progress, call.tags)) from failure
+            raise system_error(failure, str(call.log)) from failure
         return found, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:

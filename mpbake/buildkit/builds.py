@@ -16,15 +16,22 @@ from mpbake.buildkit.complaints import (
     is_doubtful,
     is_of_image,
     is_of_push,
-    moved_by,
-    stopped_text,
 )
-from mpbake.buildkit.definition import Setting, anew, bake_definition, check_definition, dockerfiles, load_definition
+from mpbake.buildkit.definition import (
+    Setting,
+    anew,
+    bake_definition,
+    check_definition,
+    dockerfiles,
+    is_of_the_tags,
+    load_definition,
+)
 from mpbake.buildkit.docker import Watch
-from mpbake.buildkit.layouts import INDEXES
 from mpbake.buildkit.loading import loaded
 from mpbake.buildkit.needed import images_upon
 from mpbake.buildkit.progress import target_of
+from mpbake.buildkit.registry.client import repository_of
+from mpbake.delivery import repositories
 from mpbake.drivers import unable
 from mpbake.errors import (
     BuildFailed,
@@ -45,15 +52,18 @@ from mpbake.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.text import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit.bake_call import Bake
     from mpbake.buildkit.docker import Completed
+    from mpbake.buildkit.engine_images import EngineImages
     from mpbake.buildkit.instances import Ready
     from mpbake.buildkit.loading import Load
     from mpbake.buildkit.nodes import Nodes
     from mpbake.buildkit.progress import Progress
+    from mpbake.buildkit.registries import Registries
+    from mpbake.buildkit.registry.client import Failure
     from mpbake.events import Reporter
     from mpbake.plan import Node, Target
     from mpbake.state import State
@@ -61,6 +71,8 @@ if TYPE_CHECKING:
 
 _PROBE = 20.0
 """Seconds in which a node must answer after a build that failed for no clear reason."""
+_PUSH_PAUSES = (1.0, 4.0)
+"""Seconds to wait before each retry of a push that failed, after BuildKit's own retries."""
 _SHORTEST = 1.0
 """Seconds that a call has when it is made again, however little is left of its target's timeout."""
 
@@ -69,11 +81,13 @@ _SHORTEST = 1.0
 class Builds:
     """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again.
 
-    `published` holds the digests of the tags that the run has given so far.
+    `published` holds the digests of the tags that the run has given so far. `images` keeps what engines build and push.
     """
 
     bake: Bake
     nodes: Nodes
+    registries: Registries
+    images: EngineImages
     state: State
     repeat: Callable[[BuildPiece | Target], str]
     published: dict[str, str] = field(default_factory=dict)
@@ -94,7 +108,7 @@ class Builds:
         node = pieces[0].node
         ready = self._ready_still(node)
         built = {step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node}
-        setting = self._setting(ready, (piece.target for piece in pieces), built)
+        setting = self._setting(ready, [piece.target for piece in pieces], built)
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}
@@ -156,6 +170,8 @@ class Builds:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
+        if setting.driver is Driver.DOCKER and not setting.classic:
+            self.images.keep_in_mind([piece.target for piece in pieces if piece.target.push], ready)
         found, progress = self._run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)
@@ -163,11 +179,29 @@ class Builds:
         built = _read_metadata(metadata)
         ends: dict[Step, Outcome | MpbakeError] = {}
         for piece, load in loads.items():
-            outcome = _outcome(piece, load, ready, _built(built, piece.target.name), log)
+            outcome = _outcome(piece, load, setting, call, _built(built, piece.target.name))
             if len(pieces) > 1:
                 outcome = replace(outcome, seconds=progress.seconds_of(piece.target.name))
-            ends[piece] = self._load(piece, load, setting, call, reporter) or outcome
+            ends[piece] = self._end(piece, outcome, load, setting, call, reporter)
         return ends
+
+    def _end(
+        self, piece: BuildPiece, outcome: Outcome, load: Load, setting: Setting, call: BakeCall, reporter: Reporter
+    ) -> Outcome | MpbakeError:
+        """Load a piece that was built, as far as its call did not: `outcome`, or the error of that."""
+        if outcome.uploaded and setting.driver is Driver.DOCKER:
+            try:
+                self._name(piece, outcome, call.ready)
+            except Cancelled:
+                raise
+            except MpbakeError as error:
+                return error
+        return self._load(piece, load, setting, call, reporter) or outcome
+
+    def _name(self, piece: BuildPiece, outcome: Outcome, ready: Ready) -> None:
+        """Load an image that the engine has built and pushed: it is in the store under the name of the upload only."""
+        if piece.target.load or any(is_of_the_tags(each, piece) for each in piece.target.outputs):
+            self.images.name(piece.target, outcome.digest, ready)
 
     def _keep(self, metadata: Path, path: Path, reporter: Reporter) -> None:
         """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
@@ -195,10 +229,7 @@ class Builds:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
-        try:
-            return self._single(piece, call, reporter)
-        except Cancelled as stop:  # what the piece was to push it has pushed
-            raise Cancelled(stop.message).after(piece.tags) from stop
+        return self._single(piece, call, reporter)
 
     # --- checks ---------------------------------------------------------------------------------------------------
 
@@ -228,11 +259,14 @@ class Builds:
             raise error
         return Outcome(node=piece.node.id, log=str(call.log))
 
-    def _setting(self, ready: Ready, targets: Iterable[Target], built: Collection[Target] = ()) -> Setting:
-        """What the run has done before, as far as it matters to `targets` on a node."""
+    def _setting(self, ready: Ready, targets: Sequence[Target], built: Collection[Target] = ()) -> Setting:
+        """What the run has done before, as far as it matters to `targets` on a node. Raises Unreachable."""
         every = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
         upon = {each: images_upon(each, self.published) for each in every}
-        return Setting(driver=ready.facts.driver, upon=upon, built=built)
+        driver = ready.facts.driver
+        pushes = driver is Driver.DOCKER and any(target.push for target in targets)
+        classic = pushes and not self.nodes.engines.facts(ready.endpoint).containerd_store
+        return Setting(driver=driver, upon=upon, built=built, classic=classic)
 
     def _ready_still(self, node: Node) -> Ready:
         """A node that has been made ready. Raises NodeLost where it does not answer any more."""
@@ -244,13 +278,25 @@ class Builds:
     # --- calls ----------------------------------------------------------------------------------------------------
 
     def _run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
+        """Make a call, and again where it failed for a reason that may be gone the next time."""
+        begun = time.monotonic()
+        found, progress = self._run_twice(call, reporter)
+        for seconds in _PUSH_PAUSES:
+            if not found.returncode or not self._may_push_now(call, found, progress):
+                break
+            reporter.handle(Warned(message=f"{', '.join(call.steps)}: the push failed: it is tried again"))
+            self.bake.docker.pause(seconds)
+            found, progress = self._run_twice(replace(call, timeout=_left(call, begun)), reporter)
+        return found, progress
+
+    def _run_twice(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make a call, and once more where it failed for a reason of BuildKit's own that does not come again.
 
         Nothing is built anew for a `call` that only takes out of the cache what was built before.
         """
         begun = time.monotonic()
         found, progress = self.bake.run(call, reporter)
-        if not found.returncode or progress.moved:
+        if not found.returncode:
             return found, progress
         if has_collided(progress):
             told = "another build kept the same image at that moment: done again"
@@ -262,8 +308,45 @@ class Builds:
         else:
             return found, progress
         reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
-        left = call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
-        return self.bake.run(replace(call, timeout=left), reporter)
+        return self.bake.run(replace(call, timeout=_left(call, begun)), reporter)
+
+    def _may_push_now(self, call: BakeCall, found: Completed, progress: Progress) -> bool:
+        """Whether what failed is a push to registries that take uploads, or fail for a reason of their own.
+
+        The registry is asked: what BuildKit says of its answer has no status.
+        """
+        if found.timed_out or found.stalled or not is_of_push(progress):
+            return False
+        failures = self._push_failures(self._pushing(call, progress))
+        return not any(failure.is_refusal or failure.lost is not None for failure in failures.values())
+
+    @staticmethod
+    def _pushing(call: BakeCall, progress: Progress) -> list[Target]:
+        """The targets whose push may have failed: the one that BuildKit names, or all of a call."""
+        targets = {name: step.target for name, step in call.steps.items() if isinstance(step, BuildPiece)}
+        name = target_of(progress.failed.name) if progress.failed is not None else ""
+        return [targets[name]] if name in targets else list(targets.values())
+
+    def _push_failures(self, targets: Sequence[Target]) -> dict[str, Failure]:
+        """Why repositories of some targets do not take uploads at the moment, by repository."""
+        found = {}
+        for target in targets:
+            client = self.registries.client(target.builder)
+            for name in repositories(target):
+                if failure := client.probe(repository_of(name)):
+                    found[name] = failure
+        return found
+
+    def _explained(self, error: MpbakeError, targets: Sequence[Target]) -> MpbakeError:
+        """The error of a push, with what the registry itself answers; no tag has moved then."""
+        error = error.saying("no tag has moved")
+        for name, failure in self._push_failures(targets).items():
+            if failure.lost is None:
+                told = failure.error(f"push to {name}")
+                hint = "; ".join(filter(None, (told.hint, error.hint)))
+                kind = BuildFailed if told.exit_code == BuildFailed.exit_code else type(told)
+                return kind(f"{error.message}\n{told.message}", hint=hint)
+        return error
 
     def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
         """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
@@ -284,8 +367,7 @@ class Builds:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
         culprit = _late(pieces, progress) if found.timed_out else _culprit(pieces, progress)
         first = culprit or pieces[0]
-        tags = first.tags
-        error = self._error(first, call, found, progress, tags).after(moved_by(progress, tags))
+        error = self._error(first, call, found, progress)
         if isinstance(error, NodeLost):
             raise error
         if len(pieces) == 1:
@@ -297,38 +379,34 @@ class Builds:
         known = culprit is not None and not bases
         what = f"another target of the same batch failed: {first.target.name}" if known else "the batch failed"
         alone = bases if culprit else set(pieces)
-        ends: dict[Step, Outcome | MpbakeError] = {
-            piece: Disturbed(what, alone=piece in alone).after(moved_by(progress, piece.tags)) for piece in pieces
-        }
+        ends: dict[Step, Outcome | MpbakeError] = {piece: Disturbed(what, alone=piece in alone) for piece in pieces}
         return ends | ({first: error} if known else {})
 
-    def _error(
-        self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
-    ) -> MpbakeError:
-        """What went wrong, as far as `piece` is to blame; `tags` are those that the call itself was to give."""
+    def _error(self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress) -> MpbakeError:
+        """What went wrong, as far as `piece` is to blame."""
         # A part alone is never pushed.
         again = self.repeat(piece.target if is_of_push(progress) else piece)
         repeat = self.bake.hide(again)
-        told = f"\n{stopped_text(tags, progress)}" if tags else ""
-        lost = f"\n{stopped_text(tags, progress, lost=True)}" if tags else ""
         if complaint := call.complaint():
-            message = f"cannot be loaded: {complaint.message}{told}\nlog: {call.log}"
+            message = f"cannot be loaded: {complaint.message}\nlog: {call.log}"
             return Unreachable(message, hint=f"{complaint.hint}; repeat with: {repeat}")
         if found.stalled:
             limit = duration(piece.target.stall_timeout)
-            return self._lost(piece, f"no progress and no answer within {limit}{lost}", call.log)
+            return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if found.timed_out:
             limit = duration(call.timeout)
-            message = f"took longer than its timeout of {limit}{told}\nlog: {call.log}"
+            message = f"took longer than its timeout of {limit}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self.bake.hide(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
-        error = build_error(progress, tags, repeat, str(call.log), check, dockerfiles=files)
+        error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
+        if is_of_push(progress) and not isinstance(error, NodeLost):
+            error = self._explained(error, [piece.target])
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE):
             said = error.message.partition("\n")[0]
-            return self._lost(piece, f"it does not answer any more: {said}{lost}", call.log)
+            return self._lost(piece, f"it does not answer any more: {said}", call.log)
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
@@ -362,6 +440,11 @@ class _Vigil:
             return False
         self._complaint = self.nodes.engine_complaint(self.half) if self.loads else None
         return self._complaint is None
+
+
+def _left(call: BakeCall, begun: float) -> float:
+    """The seconds that are left of a call's timeout when it is made again; 0 where it has none."""
+    return call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
 
 
 _DELIVERY = ("output", "tags", "attest", "cache-to", "annotations")
@@ -402,18 +485,16 @@ def _late(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None
     return late[0] if len(late) == 1 else None
 
 
-def _outcome(piece: BuildPiece, load: Load, ready: Ready, built: tuple[str, str, str], log: Path) -> Outcome:
-    image, digest, media_type = built
-    by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
+def _outcome(piece: BuildPiece, load: Load, setting: Setting, call: BakeCall, built: tuple[str, str]) -> Outcome:
+    image, digest = built
+    is_pushed = piece.delivery is Delivery.UNTAGGED and not setting.classic
     return Outcome(
         digest=digest,
-        index=media_type in INDEXES,
         kept=image,
-        uploaded=parse_reference(piece.target.tags[0]).at(digest) if by_digest and digest else "",
+        uploaded=parse_reference(piece.target.tags[0]).at(digest) if is_pushed and digest else "",
         node=piece.node.id,
-        tags=piece.tags,
-        platforms=tuple(each.platform for each in piece.platforms) or ready.facts.platforms[:1],
-        log=str(log),
+        platforms=tuple(each.platform for each in piece.platforms) or call.ready.facts.platforms[:1],
+        log=str(call.log),
         warnings=(load.warning,) if load.warning else (),
     )
 
@@ -430,15 +511,16 @@ def _read_metadata(path: Path) -> Any:
     return {}
 
 
-def _built(metadata: Any, target: str) -> tuple[str, str, str]:
-    """What an image that was built is called by its content, its digest and media type, from buildx's metadata.
+def _built(metadata: Any, target: str) -> tuple[str, str]:
+    """What an image that was built is called by its content, and its digest, from buildx's metadata.
 
-    The classic image store knows only an image's id: that is no digest.
+    The classic image store knows only an image's id: that is no digest. For an engine that pushes, buildx overwrites
+    `containerimage.digest` by what the tag of the upload names by then, which another run may have pushed.
     """
     image = ""
     with contextlib.suppress(LookupError, TypeError, AttributeError):
         found = metadata[target]
         image = str(found["containerimage.digest"])
-        descriptor = found["containerimage.descriptor"]
-        return image, image, str(descriptor.get("mediaType"))
-    return image, "", ""
+        digest = str(found["containerimage.descriptor"]["digest"])
+        return digest, digest
+    return image, ""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.definition import CHECKED
 from mpbake.buildkit.progress import target_of
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
-from mpbake.text import one_line, shortened, without_colour
+from mpbake.text import one_line, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mpbake.buildkit.progress import Failed, Progress
     from mpbake.steps import CheckPiece
@@ -34,13 +34,6 @@ _ON_THE_NODE = {
     _WITHOUT_TLS: "the registry does not speak TLS: say so with "
     'buildkitd.registry."HOST".http = true in the builder, or where the node is made',
 }
-_ON_THIS_MACHINE = {
-    _UNTRUSTED: "this machine does not trust the registry's certificate: add its CA to the certificates of the system, "
-    "or name it with SSL_CERT_FILE",
-    _WITHOUT_TLS: "the registry does not speak TLS, which can only be said with "
-    'buildkitd.registry."HOST".http = true in a docker-container or kubernetes builder',
-}
-_ABSENT = re.compile(r"(?:^|: )not found$")
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
     r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
@@ -50,7 +43,6 @@ _NODE_GONE = re.compile(
 _OWN_FAULT = re.compile(r"did not complete successfully: exit code: \d+$")
 _KILLED = re.compile(r"exit code: (?:137|143)$")
 _PUSHING = re.compile(r"failed to push|pushing |push access denied", re.IGNORECASE)
-_NOT_PUSHED = re.compile(r"failed to push (\S+): ")
 _REFUSED = re.compile(
     r"unauthorized|forbidden|denied|authentication required|authorization failed|no basic auth credentials|"
     r"\b40[13]\b|insufficient_scope",
@@ -90,7 +82,6 @@ _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.M
 
 def build_error(
     progress: Progress,
-    tags: Sequence[str],
     repeat: str,
     log: str,
     check: CheckPiece | None = None,
@@ -99,8 +90,8 @@ def build_error(
 ) -> MpbakeError:
     """Why a build failed: BuildKit's error, the place in the Dockerfile, the step's last words, and what to do.
 
-    `tags` are those that the build was to push: the error says which of them have moved. `check` is what the build was
-    for, if it was one: a Dockerfile that was made for it is not shown. `dockerfiles` says by target where they are.
+    `check` is what the build was for, if it was one: a Dockerfile that was made for it is not shown. `dockerfiles` says
+    by target where they are.
     """
     text = _complaint(progress.text)
     failed = progress.failed
@@ -117,10 +108,6 @@ def build_error(
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
         place = _place(excerpt["file"], dockerfiles, _suspects(message, progress))
         lines += [f"in {place}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
-    if tags:
-        lines.append(
-            stopped_text(tags, progress, lost=True) if kind is NodeLost else moved_text(tags, _moved(progress))
-        )
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
 
@@ -191,43 +178,6 @@ def is_doubtful(error: MpbakeError) -> bool:
     return not (_PUSHING.search(message) or _RESOLVING.search(message))
 
 
-def _moved(progress: Progress) -> set[str]:
-    """The tags that a build has pushed: BuildKit calls the push of a manifest complete also when it was refused."""
-    return set(progress.moved) - set(_NOT_PUSHED.findall(progress.text))
-
-
-def moved_by(progress: Progress, tags: Sequence[str]) -> list[str]:
-    """Those of `tags` that a build has pushed."""
-    return moved_of(tags, _moved(progress))
-
-
-def stopped_text(tags: Sequence[str], progress: Progress, *, lost: bool = False) -> str:
-    """As `moved_text`, for a build whose end nobody has heard of: what it was about to push may have moved.
-
-    With a node that is `lost` it may be going on, whatever was heard of it.
-    """
-    rest = "may have moved, or may yet" if lost else "may have moved" if progress.exporting else "not moved"
-    return moved_text(tags, _moved(progress), rest=rest)
-
-
-def moved_text(tags: Sequence[str], moved: Collection[str], *, rest: str = "not moved") -> str:
-    """Which of `tags` name the new image by now, and which do not; `rest` is what is said of these."""
-    done = moved_of(tags, moved)
-    others = [tag for tag in tags if tag not in done]
-    return f"moved: {', '.join(done) or 'none'}; {rest}: {', '.join(others) or 'none'}"
-
-
-def moved_of(tags: Sequence[str], moved: Iterable[str]) -> list[str]:
-    """Those of `tags` that are among `moved`, however they are spelt there."""
-    known = {_familiar(each) for each in moved}
-    return [tag for tag in tags if _familiar(tag) in known]
-
-
-def _familiar(tag: str) -> str:
-    """BuildKit and buildx put in full what people leave out of names on Docker Hub."""
-    return tag.removeprefix("docker.io/").removeprefix("library/")
-
-
 def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
     if _OWN_FAULT.search(message):
         return BuildFailed, ""
@@ -271,20 +221,6 @@ def _first_line(text: str) -> str:
     return line.removeprefix("failed to solve: ").strip()
 
 
-def registry_error(what: str, complaint: str) -> MpbakeError:
-    """Why a registry request failed: 5 when nobody answered, 1 when the answer was no."""
-    message = f"{what}: {without_colour(complaint)}"
-    if _REFUSED.search(complaint):
-        return BuildFailed(message, hint="check docker login and the repository's rights")
-    kind, hint = _trouble(complaint, "is the registry up and reachable from this machine?", _ON_THIS_MACHINE)
-    return kind(message, hint=hint)
-
-
 def has_stumbled(complaint: str) -> bool:
     """Whether a registry, or a proxy before it, failed for a reason of its own, and may do better the next time."""
     return bool(_STUMBLED.search(complaint))
-
-
-def is_absent(complaint: str) -> bool:
-    """Whether a registry says that what it was asked for is not there."""
-    return bool(_ABSENT.search(without_colour(complaint).strip()))

@@ -9,8 +9,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
-from mpbake.delivery import archives, repositories
-from mpbake.entries import Access, Paths, deletes, enforced, is_set, paths_of
+from mpbake.delivery import archives, repositories, uploads
+from mpbake.entries import Access, Paths, deletes, enforced, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.plan import Driver
 from mpbake.references import format_fields, is_local, parse_fields
@@ -46,10 +46,12 @@ class Setting:
     """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
 
     `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
-    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`.
+    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`. `classic` says that
+    an engine's own builder has the classic image store: `docker push` pushes from there after the build.
     """
 
     driver: Driver
+    classic: bool = False
     upon: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
 
@@ -64,7 +66,7 @@ def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, p
     within = _within(piece.target, platforms)
     main = _main(piece, setting, platforms, within)
     if not piece.shared:
-        main["output"] = outputs(piece, setting.driver, load=load, parts=parts)
+        main["output"] = outputs(piece, setting, load=load, parts=parts)
     targets = {piece.target.name: main}
     for name, (target, wanted) in within.parts.items():
         targets[name] = _link(target, wanted, setting, within)
@@ -103,7 +105,7 @@ def _main(piece: BuildPiece, setting: Setting, platforms: tuple[Platform, ...], 
     found["output"] = ["type=cacheonly"]
     if piece.shared:
         found.pop("cache-to", None)
-    elif setting.driver is Driver.DOCKER or piece.delivery is not Delivery.UNTAGGED:
+    elif setting.classic or piece.delivery is Delivery.KEEP:
         found["tags"] = list(target.tags)
     if piece.of > 1:
         found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
@@ -193,24 +195,25 @@ def _common(target: Target, platforms: Sequence[Platform], setting: Setting, wit
     return found | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, driver: Driver, *, load: bool = True, parts: str = "") -> list[str]:
+def outputs(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> list[str]:
     """Where the results of a piece go; see `bake_definition`.
 
     The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
     """
-    image = _image(piece, driver)
+    image = _image(piece, setting)
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
-    untagged = piece.delivery is Delivery.UNTAGGED and driver is not Driver.DOCKER
-    found += [_named(each, piece.target.tags) if untagged else each for each in _local_outputs(piece, parts)]
-    if driver is Driver.DOCKER and image and is_set(image, "store", default=True):
-        found = [each for each in found if not _is_of_the_tags(each, piece)]
+    found += _local_outputs(piece, parts)
+    if setting.driver is Driver.DOCKER and image:
+        found = [each for each in found if not is_of_the_tags(each, piece)]
+    if piece.delivery is Delivery.UNTAGGED and not setting.classic:
+        found = [_named(each, piece.target.tags) for each in found]
     return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
 
 
-def _is_of_the_tags(output: str, piece: BuildPiece) -> bool:
-    """Whether an output gives an image in an engine its tags: its own builder does so with what it pushes, too.
+def is_of_the_tags(output: str, piece: BuildPiece) -> bool:
+    """Whether an output names an image in an engine by its tags.
 
-    Two that do so at once get in each other's way.
+    What the engine's own builder pushes is in its store already, and gets the tags there: a second image would differ.
     """
     fields = parse_fields(output)
     plain = fields.get("type") in _NAMING and not {"name", "dest", "context"} & set(fields)
@@ -223,16 +226,16 @@ def _loaded_by(piece: BuildPiece) -> dict[str, str]:
     return {"type": "docker"} | ({"name": names} if names else {})
 
 
-def _image(piece: BuildPiece, driver: Driver) -> dict[str, str]:
+def _image(piece: BuildPiece, setting: Setting) -> dict[str, str]:
     """The output that pushes the image of a piece, or keeps it to be pushed; none where nothing is."""
     options = piece.target.push_options
     match piece.delivery:
         case Delivery.KEEP:
             return {}
-        case Delivery.TAGS:
-            return {"type": "image", "push": "true", **options}
+        case Delivery.UNTAGGED if setting.driver is Driver.DOCKER:
+            return _by_an_engine(piece, setting)
         case Delivery.UNTAGGED:
-            return _in_the_store(options) if driver is Driver.DOCKER else {**_by_digest(piece), **options}
+            return {**_by_digest(piece), **options}
         case _:
             assert_never(piece.delivery)
 
@@ -267,9 +270,11 @@ def load_definition(piece: BuildPiece, platform: Platform, setting: Setting) -> 
     return {"target": targets}
 
 
-def _in_the_store(options: Mapping[str, str]) -> dict[str, str]:
-    """The output that keeps an image in the engine, which pushes it from there."""
-    return {"type": "image", **{name: options[name] for name in options if name != "store"}}
+def _by_an_engine(piece: BuildPiece, setting: Setting) -> dict[str, str]:
+    """The output of an engine's own builder, which always stores the image, and pushes it if it can."""
+    options = {name: value for name, value in piece.target.push_options.items() if name != "store"}
+    push = {} if setting.classic else {"name": ",".join(uploads(piece.target)), "push": "true"}
+    return {"type": "image", **push, **options}
 
 
 def _by_digest(piece: BuildPiece) -> dict[str, str]:
@@ -291,15 +296,6 @@ def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list
     return [
         f"{level}:{rest}" for level, rest in entries if not level.startswith("index") and platform_of(level) in mine
     ]
-
-
-def annotations_of_index(target: Target) -> list[str]:
-    """The annotations of the index that joins the pieces, as `imagetools create` takes them.
-
-    What refers to an index in a registry is a tag: there is no descriptor that could be annotated.
-    """
-    entries = by_level(target.attributes.get("annotations", ()))
-    return [f"{level}:{rest}" for level, rest in entries if level == "index"]
 
 
 def anew(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

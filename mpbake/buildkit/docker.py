@@ -121,11 +121,11 @@ class Docker:
             watch=watch,
         )
 
-    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
         """Run another program as `run` runs docker. Raises Cancelled, Unreachable when it is not there."""
         if shutil.which(command[0], path=self._environment.get("PATH")) is None:
             raise Unreachable(f"the {command[0]} command was not found")
-        return self._run(command, timeout=timeout)
+        return self._run(command, timeout=timeout, given=given)
 
     def _run(  # noqa: PLR0913 - as `run`
         self,

@@ -48,6 +48,7 @@ _CONFIG = "buildkitd.default.toml"
 _KEPT_CONFIG = "buildkitd.toml"
 _AT_REST = {"inactive", "stopped"}
 """What buildx calls a node that was not started yet, or not again."""
+_LOGINS = "config"
 _CLIENT = ".buildNodeID"
 """A number that buildx makes up once. BuildKit is sent what has changed in a folder since the same client sent it."""
 
@@ -272,6 +273,7 @@ class Instances:
         """Write the instance anew. Only the entry goes; what it refers to is not touched."""
         store = ready.store
         _clear(store, {store / _CLIENT})
+        self._link_logins(store)
         config = self._user_config()
         if config is not None:
             shutil.copyfile(config, store / _CONFIG)
@@ -296,8 +298,15 @@ class Instances:
                 path.unlink(missing_ok=True)
             path.mkdir(mode=0o700, exist_ok=True)
             _clear(path, {path / each for each in (_CLIENT, *kept)})
+            self._link_logins(path)
             self._ours.add(path)
         return path
+
+    def _link_logins(self, store: Path) -> None:
+        """Let buildx find the user's logins for single repositories, which it looks for beside its builders."""
+        logins = store_folder(self._environment) / _LOGINS
+        if logins.is_dir():
+            (store / _LOGINS).symlink_to(logins.absolute())
 
     def _inspect(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
         found, said = self._ask(ready, timeout=timeout)

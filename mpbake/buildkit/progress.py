@@ -20,9 +20,6 @@ _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve i
 _TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
 """How the name of an operation begins where several targets are built."""
 _READ = re.compile(r"internal\] load build definition")
-_MANIFEST = re.compile(r"pushing manifest for ([^@\s]+)")
-_EXPORT = re.compile(r"(?:\[[^\]]+\] )?(?:exporting to|pushing) ")
-_WITH_DOCKER = re.compile(r"(?:\[[^\]]+\] )?pushing (\S+) with docker")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,23 +68,12 @@ class Progress:
         self._pending = b""
         self._object: list[str] = []
         self._vertexes: dict[str, _Vertex] = {}
-        self._moved: dict[str, None] = {}
         self._text: list[str] = []
 
     @property
     def text(self) -> str:
         """What was no JSON: buildx's own complaint, with the lines of the Dockerfile."""
         return self._hide("\n".join([*self._text, *self._object]))
-
-    @property
-    def moved(self) -> tuple[str, ...]:
-        """The tags that have been pushed so far."""
-        return tuple(self._moved)
-
-    @property
-    def exporting(self) -> bool:
-        """Whether something that was built has begun to go somewhere, be it only to be pushed next."""
-        return any(_EXPORT.match(vertex.name) for vertex in self._vertexes.values() if vertex.started)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -120,7 +106,6 @@ class Progress:
         activity = ""
         for status in self._objects(line.decode(errors="replace") for line in lines):
             activity = self._vertexes_of(status, said) or activity
-            self._statuses_of(status)
             self._logs_of(status, said)
         return _update(said, activity)
 
@@ -167,17 +152,7 @@ class Progress:
             if each.get("completed") and not vertex.over:
                 vertex.over = True
                 said.append((vertex.name, f"=> {vertex.name}: {self._ending(each)}"))
-                self._note_push(_WITH_DOCKER, vertex.name, done=not vertex.error)
         return activity
-
-    def _statuses_of(self, status: dict[str, Any]) -> None:
-        for each in status.get("statuses") or ():
-            self._note_push(_MANIFEST, each.get("id", ""), done=bool(each.get("completed")))
-
-    def _note_push(self, pattern: re.Pattern[str], text: str, *, done: bool) -> None:
-        found = pattern.match(text)
-        if found and done:
-            self._moved[found[1]] = None
 
     def _logs_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> None:
         for each in status.get("logs") or ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -16,13 +16,16 @@ from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.contexts import engine_of
 from mpbake.buildkit.definition import PART, part_of
 from mpbake.buildkit.docker import Docker
+from mpbake.buildkit.engine_images import EngineImages
 from mpbake.buildkit.environment import child_environment, telemetry_variables
 from mpbake.buildkit.layouts import join_archives
 from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.registry import Registry
+from mpbake.buildkit.registries import Registries
+from mpbake.buildkit.registry.publishing import Publishing
+from mpbake.buildkit.registry.reading import Reading
 from mpbake.buildkit.tools import side_by_side
 from mpbake.buildkit.verification import Verification
-from mpbake.delivery import archives
+from mpbake.delivery import archives, repositories
 from mpbake.entries import is_set
 from mpbake.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.events import NodeAdvanced
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.buildkit.instances import Ready
+    from mpbake.buildkit.registry.client import Client
     from mpbake.events import Reporter
     from mpbake.plan import Node, Plan, Target
     from mpbake.platforms import Platform
@@ -52,14 +56,18 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 class BuildKitRunner:
     """A StepRunner for real builds. `default` is the driver of the default builder, where that is used.
 
-    `equal` are the ids of nodes whose builder has others: only their CPUs matter, to divide the work.
+    `equal` are the ids of nodes whose builder has others: only their CPUs matter, to divide the work. `uploaded` holds
+    the digests, by repository, of what `docker push` has pushed of targets.
     """
 
     docker: Docker
     nodes: Nodes
     builds: Builds
+    registries: Registries
+    images: EngineImages
     default: Driver = Driver.AUTOMATIC
     equal: frozenset[str] = frozenset()
+    uploaded: dict[Target, dict[str, str]] = field(default_factory=dict)
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         """Do one step; see StepRunner."""
@@ -76,7 +84,7 @@ class BuildKitRunner:
             case CheckPiece():
                 return self._check(step, inputs, reporter)
             case Publish():
-                return self._publish(step, inputs)
+                return self._publish(step, inputs, reporter)
             case Verify():
                 return self._verify(step, inputs)
             case _:
@@ -182,45 +190,47 @@ class BuildKitRunner:
 
     # --- publish and verify ---------------------------------------------------------------------------------------
 
-    def _publish(self, step: Publish, inputs: Mapping[Step, StepResult]) -> Outcome:
+    def _publish(self, step: Publish, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         # Of targets that move together, the first waits for the pieces of all: it sees to it that all are there.
         for target in step.together if step.target is step.together[0] else ():
-            self._upload(step, target, _of_target(target, inputs))
+            self._upload(target, _of_target(target, inputs))
         own = _of_target(step.target, inputs)
         node, ready = self._instance_of(own)
-        registry = Registry(docker=self.docker, through=ready)
-        if digest := _whole(own):
-            registry.tag(step, digest)
-        elif ready.facts.driver is Driver.DOCKER:
+        digest = Publishing(client=self._client(step.target)).publish(step, self._sources(step.target, own))
+        if ready.facts.driver is Driver.DOCKER and not step.target.load:
             built = next(iter(own.values())).outcome
-            with self.nodes.pushing(ready):
-                registry.push(step, built.kept)
-            digest = built.digest
-        else:
-            digest = registry.join(step, [result.outcome.digest for result in own.values()])
+            self.images.name_later(step.target, built.digest or built.kept, ready, reporter)
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
-    def _upload(self, step: Publish, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
-        """Have an engine push the index that it has built; nodes that can have pushed it by digest."""
+    def _sources(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> Mapping[str, Sequence[str]]:
+        """The digests of the pieces of a target that each of its repositories has."""
+        if target in self.uploaded:
+            return {repository: [digest] for repository, digest in self.uploaded[target].items()}
+        digests = [result.outcome.digest for result in own.values()]
+        return dict.fromkeys(repositories(target), digests)
+
+    def _upload(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
+        """Have an engine with the classic image store push what it has built; every other node has pushed it itself."""
         _, ready = self._instance_of(own)
-        digest = _whole(own)
-        if ready.facts.driver is Driver.DOCKER and digest:
+        built = next(iter(own.values())).outcome
+        if not built.uploaded:
             with self.nodes.pushing(ready):
-                Registry(docker=self.docker, through=ready).upload(step, target, digest)
+                self.uploaded[target] = self.images.upload(target, built.kept, ready, self._client(target))
 
     def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, Ready]:
         """The node that built the first of the pieces, and its instance."""
         node = next(iter(own)).node
         return node, self.nodes.instance(node)
 
+    def _client(self, target: Target) -> Client:
+        return self.registries.client(target.builder)
+
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
         before = next(iter(inputs.values()))
-        node = next(node for node in step.target.builder.nodes if node.id == before.outcome.node)
-        ready = self.nodes.instance(node)
-        registry = Registry(docker=self.docker, through=ready)
         platforms = _platforms(inputs)
         expected = expected_of(step.target, platforms, before.outcome.digest)
-        served = Verification(registry=registry).wait(expected, self.docker.pause)
+        reading = Reading(client=self._client(step.target))
+        served = Verification(reading=reading).wait(expected, self.docker.pause)
         self.builds.published.update(dict.fromkeys(step.target.tags, served.digest))
         images = {each.platform: each.digest for each in served.images}
         return Outcome(digest=served.digest, tags=step.target.tags, platforms=platforms, images=images)
@@ -232,12 +242,6 @@ def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:
 
 def _of_target(target: Target, inputs: Mapping[Step, StepResult]) -> dict[BuildPiece, StepResult]:
     return {each: inputs[each] for each in _pieces(inputs) if each.target is target}
-
-
-def _whole(own: Mapping[BuildPiece, StepResult]) -> str:
-    """The digest of the index that a single piece is; empty where pieces are to be joined, or it is no index."""
-    digests = [result.outcome.digest if result.outcome.index else "" for result in own.values()]
-    return digests[0] if len(digests) == 1 else ""
 
 
 def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
@@ -285,6 +289,8 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
     """
     docker = Docker(child_environment(environment, targets), state.run, hide)
     nodes = Nodes(docker, state.nodes, environment, plan.file)
+    registries = Registries(docker, environment, hide)
+    images = EngineImages(docker)
     when_stopped(docker.cancel)
     try:
         with ThreadPoolExecutor(max_workers=1) as beside:
@@ -292,11 +298,21 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
-        builds = Builds(bake=bake, nodes=nodes, state=state, repeat=repeat)
+        builds = Builds(bake=bake, nodes=nodes, registries=registries, images=images, state=state, repeat=repeat)
         builders = {target.builder.name: target.builder for target in targets}.values()
         equal = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)
-        yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds, default=default, equal=equal)
+        yield BuildKitRunner(
+            docker=docker,
+            nodes=nodes,
+            builds=builds,
+            registries=registries,
+            images=images,
+            default=default,
+            equal=equal,
+        )
     finally:
+        images.close()
+        registries.close()
         docker.close()
         nodes.tidy()
         for part in state.run.glob(f"*{PART}"):  # of archives that were not joined, since something failed

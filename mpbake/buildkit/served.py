@@ -1,4 +1,4 @@
-"""What `docker buildx imagetools` prints, as what is served or is to be. Pure."""
+"""What registries serve, parsed from manifests and configs. Pure."""
 
 from __future__ import annotations
 
@@ -28,38 +28,41 @@ def understood(reference: str) -> Iterator[None]:
         raise BuildFailed(f"{reference} could not be read back: what is served is no image: {said}") from error
 
 
-def parse_served(data: Mapping[str, Any]) -> Served:
-    """Read `imagetools inspect --format '{{json .}}'`, of an index or of a single image."""
-    manifest, configs = data["manifest"], _configs(data.get("image") or {})
-    if "manifests" not in manifest:
-        images = (_image({"digest": manifest["digest"], "platform": None}, each) for each in configs.values())
-        return Served(digest=manifest["digest"], images=tuple(images))
-    entries = [each for each in manifest["manifests"] if not is_attestation(each)]
-    if len(entries) == 1 == len(configs):  # a single config says of itself what it is, which may be wrong
-        configs = {_platform(entries[0].get("platform")): next(iter(configs.values()))}
+def parse_served(
+    digest: str, data: Mapping[str, Any], details: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]
+) -> Served:
+    """Put together what a registry serves: an index, or a single image, and by digest each image's manifest and config.
+
+    A single image states its platform nowhere else than in its config.
+    """
+    if "manifests" not in data:
+        manifest, config = details[digest]
+        return Served(digest=digest, images=(_image({"digest": digest, "platform": config}, manifest, config),))
     return Served(
-        digest=manifest["digest"],
-        images=tuple(_image(each, configs.get(_platform(each.get("platform")))) for each in entries),
-        annotations=manifest.get("annotations") or {},
-        statements=_statements(manifest["manifests"]),
+        digest=digest,
+        images=tuple(_image(entry, *details[entry["digest"]]) for entry in image_entries(data)),
+        annotations=data.get("annotations") or {},
+        statements=_statements(data["manifests"]),
     )
 
 
-def _configs(image: Mapping[str, Any]) -> dict[Platform, Mapping[str, Any]]:
-    """The configs of the images: buildx maps platforms to them only where there are several; one stands by itself."""
-    if "architecture" in image:
-        return {_platform(image): image}
-    return {_platform(dict(zip(_PARTS, name.split("/"), strict=False))): config for name, config in image.items()}
+def image_entries(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries of an index that are images."""
+    return [entry for entry in index["manifests"] if not is_attestation(entry)]
 
 
-def _image(entry: Mapping[str, Any], config: Mapping[str, Any] | None) -> ServedImage:
-    platform = entry.get("platform") if entry.get("platform") or config is None or "size" in entry else config
+def has_config(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is that of an image, which has a config."""
+    return "manifests" not in manifest and "config" in manifest
+
+
+def _image(entry: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any] | None) -> ServedImage:
     return ServedImage(
-        platform=_platform(platform),
+        platform=_platform(entry.get("platform")),
         digest=entry.get("digest", ""),
         configured=None if config is None else _platform(config),
         labels=((config or {}).get("config") or {}).get("Labels") or {},
-        annotations={_DESCRIPTOR: entry.get("annotations") or {}},
+        annotations={_DESCRIPTOR: entry.get("annotations") or {}, "manifest": annotations_of(manifest)},
     )
 
 
@@ -93,16 +96,6 @@ def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[st
     rank = {digest: number for number, digest in enumerate(digests)}
     ranked = sorted(entries, key=lambda each: rank.get(each["digest"], len(rank)))
     return {**index, "manifests": ranked} if entries else dict(index)
-
-
-def first_of(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """The digests that must be put first, as few as can be, for what `found` lists to have the order of `wanted`."""
-    goal, listed = ([each["digest"] for each in index.get("manifests", [])] for index in (wanted, found))
-    for number in range(len(goal)):
-        first = goal[:number]
-        if [*first, *(each for each in listed if each not in first)] == goal:
-            return first
-    return goal
 
 
 def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:

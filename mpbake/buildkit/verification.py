@@ -7,16 +7,16 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.served import annotations_of, attestation_types, understood
+from mpbake.buildkit.served import attestation_types, understood
 from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
-from mpbake.expected import Difference, Served, ServedImage, differences
+from mpbake.expected import Difference, Served, differences
 from mpbake.references import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mpbake.buildkit.registry import Registry
-    from mpbake.expected import Expected
+    from mpbake.buildkit.registry.reading import Reading
+    from mpbake.expected import Expected, ServedImage
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds after which a registry is asked again that does not serve yet what it was given."""
@@ -28,7 +28,7 @@ PATIENCE = 60.0
 class Verification:
     """Compares what registries serve with what they must."""
 
-    registry: Registry
+    reading: Reading
 
     def wait(
         self,
@@ -70,11 +70,11 @@ class Verification:
         found: list[Difference] = []
         digest = expected.digest
         for tag in expected.tags:
-            served = self.registry.served(tag)
-            digest = digest or served.digest
-            if served.digest not in known:
-                known[served.digest] = self._completed(expected, tag, served)
-            found += differences(expected, tag, known[served.digest], digest)
+            manifest = self.reading.manifest(tag)
+            digest = digest or manifest.digest
+            if manifest.digest not in known:
+                known[manifest.digest] = self._attested(expected, tag, self.reading.served(tag, manifest))
+            found += differences(expected, tag, known[manifest.digest], digest)
         return tuple(found), next(iter(known.values()))
 
     def complaints(self, expected: Expected) -> Iterator[Difference]:
@@ -92,27 +92,22 @@ class Verification:
                 digest = digest or first.digest
                 yield from found
 
-    def _completed(self, expected: Expected, tag: str, served: Served) -> Served:
-        """`served` with what else must be asked for: what manifests and attestations say."""
-        return replace(served, images=tuple(self._image(expected, tag, served, each) for each in served.images))
-
-    def _image(self, expected: Expected, tag: str, served: Served, image: ServedImage) -> ServedImage:
+    def _attested(self, expected: Expected, tag: str, served: Served) -> Served:
+        """`served` with the types of its images' attestations, where any are expected."""
+        if not expected.attestations:
+            return served
         repository = parse_reference(tag)
-        if any(each.kind == "manifest" and each.is_for(image.platform) for each in expected.annotations):
-            reference = repository.at(image.digest)
-            with understood(reference):
-                own = annotations_of(self.registry.raw(reference))
-            image = replace(image, annotations={**image.annotations, "manifest": own})
-        if expected.attestations:
-            statements = map(repository.at, served.statements.get(image.digest, ()))
-            types = tuple(kind for each in statements for kind in self._attested(each))
-            image = replace(image, attestations=types)
-        return image
 
-    def _attested(self, reference: str) -> tuple[str, ...]:
+        def types(image: ServedImage) -> tuple[str, ...]:
+            statements = map(repository.at, served.statements.get(image.digest, ()))
+            return tuple(kind for reference in statements for kind in self._types(reference))
+
+        return replace(served, images=tuple(replace(image, attestations=types(image)) for image in served.images))
+
+    def _types(self, reference: str) -> tuple[str, ...]:
         """What an attestation manifest attests."""
         with understood(reference):
-            return attestation_types(self.registry.raw(reference))
+            return attestation_types(self.reading.raw(reference))
 
 
 def _failed(found: Sequence[Difference]) -> BuildFailed:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
 from mpbake.files import is_descriptor, write_named
-from mpbake.references import parse_reference
 from mpbake.report.lines import finished as finished_line
 from mpbake.report.summary import is_own, is_worth_a_word, status_of, unsure_text
 from mpbake.steps import BuildPiece, Publish, StepStatus, Verify
@@ -81,7 +80,9 @@ def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]
     status = status_of(target, results)
     told = _told_by_buildx(target, pieces[0]) if len(pieces) == 1 else {}
     digest = next((each.outcome.digest for each in reversed(results) if _is_whole(each, pieces)), "")
-    tags = [tag for each in results if isinstance(each.step, BuildPiece | Publish) for tag in each.outcome.tags]
+    published = [each for each in results if isinstance(each.step, Publish)]
+    moves = [each.outcome.moves.of(target.tags) for each in published]
+    tags = [tag for each in published for tag in each.outcome.tags] + [tag for each in moves for tag in each.moved]
     told |= {_DIGEST: digest} if digest else {}
     if status is not StepStatus.DONE:
         told.pop(_NAME, None)  # buildx names what it has built, whether or not a tag was given
@@ -90,6 +91,7 @@ def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]
         _OWN: {
             "status": status,
             "tags": tags,
+            "may-have-moved": [tag for each in moves for tag in each.unsure],
             "platforms": _platforms(pieces, results),
             "errors": errors,
         }
@@ -112,7 +114,7 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
             "status": piece.status,
             "node": piece.step.node.id,
             "seconds": round(piece.seconds, 3),
-            "pushed": _pushed(piece),
+            "pushed": piece.outcome.uploaded,
             _DIGEST: digests.get(platform, ""),
             "buildx.build.ref": _told_by_buildx(piece.step.target, piece).get("buildx.build.ref", ""),
         }
@@ -120,13 +122,6 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
         if isinstance(piece.step, BuildPiece)
         for platform in piece.outcome.platforms or [each.platform for each in piece.step.platforms]
     }
-
-
-def _pushed(piece: StepResult) -> str:
-    """The reference by digest of what a piece has pushed, with or without tags; empty where it has pushed nothing."""
-    outcome = piece.outcome
-    tagged = parse_reference(outcome.tags[0]).at(outcome.digest) if outcome.tags and outcome.digest else ""
-    return outcome.uploaded or tagged
 
 
 def _told_by_buildx(target: Target, piece: StepResult) -> dict[str, Any]:

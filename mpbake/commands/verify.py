@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mpbake.executor import StopRequest
     from mpbake.expected import Difference, Expected
     from mpbake.options import Options, World
-    from mpbake.plan import Target
+    from mpbake.plan import Builder, Target
 
 _HEAD = ["target", "tag", "what", "expected", "found"]
 _AT_ONCE = 8
@@ -46,8 +46,9 @@ def _compare(options: Options, world: World, stop: StopRequest) -> int:
     renamed = _renamed(targets, published)
     world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)
     asked = [*_expected(targets, published), *renamed]
+    builders = {each.name: each.builder for each in targets}
     with stopped_by_signals(stop):
-        found = _found(asked, world, stop)
+        found = _found(asked, builders, world, stop)
     pairs = list(zip(asked, found, strict=True))
     told = [(each, one) for each, one in pairs if not isinstance(one, MpbakeError)]
     errors = [(each, one) for each, one in pairs if isinstance(one, MpbakeError)]
@@ -59,12 +60,14 @@ def _compare(options: Options, world: World, stop: StopRequest) -> int:
     return worst({error.exit_code for _, error in errors})
 
 
-def _found(asked: Iterable[Expected], world: World, stop: StopRequest) -> list[list[Difference] | MpbakeError]:
-    """How what is served of each differs, or why nobody can tell."""
+def _found(
+    asked: Iterable[Expected], builders: Mapping[str, Builder], world: World, stop: StopRequest
+) -> list[list[Difference] | MpbakeError]:
+    """How what is served of each differs, or why nobody can tell. `builders` are those of the targets, by name."""
 
     def compare(each: Expected) -> list[Difference] | MpbakeError:
         try:
-            return list(verification.complaints(each))
+            return list(verification(builders[each.target]).complaints(each))
         except Cancelled:
             raise
         except MpbakeError as error:

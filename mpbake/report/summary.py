@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.links import linked
 from mpbake.report import lines
-from mpbake.steps import BuildPiece, Delivery, Publish, StepResult, StepStatus, Verify
+from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
 from mpbake.text import columns, count, duration, some_of
 
 if TYPE_CHECKING:
@@ -131,25 +131,8 @@ def errors_text(finished: RunFinished) -> str:
 
 
 def unsure_text(result: StepResult) -> str:
-    """Which tags may have moved, since the step that was to give them was stopped meanwhile; empty where none may."""
-    step, outcome = result.step, result.outcome
-    before: tuple[str, ...] = outcome.tags
-    every: tuple[str, ...] = ()
-    if result.status is not StepStatus.CANCELLED:
+    """What became of the tags of a step that was cancelled while it moved them; empty where none may have moved."""
+    moves = result.outcome.moves
+    if result.status is not StepStatus.CANCELLED or not (moves.moved or moves.unsure):
         return ""
-    match step:
-        case BuildPiece(delivery=Delivery.TAGS):
-            every = step.target.tags
-        case Publish() if result.seconds:
-            before = (*step.earlier_tags, *before)
-            every = step.every_tag
-        case _:
-            return ""
-    unsure = [tag for tag in step.target.tags if outcome.unsure and tag not in before]
-    if not unsure and not before:
-        return ""
-    left = [tag for tag in every if tag not in (*before, *unsure)]
-    found = [lines.finished(result) + (f"; these tags may have moved: {', '.join(unsure)}" if unsure else "")]
-    found += [f"moved before: {', '.join(before)}"] if before else []
-    found += [f"not moved: {', '.join(left)}"] if left else []
-    return "\n".join(found)
+    return f"{lines.finished(result)}; {moves}"

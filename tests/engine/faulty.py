@@ -10,14 +10,16 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from testbed.errors import TestbedError
 from testbed.registry_client import RegistryClient
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+Fault = Literal["refuses", "dies", "accepts", "late", "hangs"]
 
 _SECONDS = 60
 _TRIES = 10
@@ -35,6 +37,11 @@ class FaultyRegistry:
 
     `asked` are the requests so far, as METHOD PATH; `given` is what was put under tags, each with its path. An index
     that is put under the path `guarded` is refused. A large blob takes `blob_seconds` to arrive.
+
+    A request that fails ends as `fault` says: it `refuses` with `status` and `headers`, it `dies` (the connection ends
+    before the request is passed on), `accepts` (the request is carried out, then the connection ends), is `late` (it is
+    carried out, and never answered), or `hangs` (neither). With `after`, that request and the next ones fail, `lasts`
+    in all, whatever their numbers.
     """
 
     def __init__(self, behind: str) -> None:
@@ -44,7 +51,9 @@ class FaultyRegistry:
         self.guarded = ""
         self.fails: Callable[[int], bool] = ().__contains__
         self.status = 403
-        self.dies = self.hangs = False
+        self.fault: Fault = "refuses"
+        self.headers: dict[str, str] = {}
+        self.after, self.lasts = "", 1
         self.blob_seconds = 0.0
         self._late = 0.0
         self._before: dict[str, tuple[float, str]] = {}
@@ -52,12 +61,17 @@ class FaultyRegistry:
         self.host = ""
 
     def reset(
-        self, fails: Callable[[int], bool], *, status: int = 403, dies: bool = False, hangs: bool = False
+        self,
+        fails: Callable[[int], bool],
+        fault: Fault = "refuses",
+        *,
+        status: int = 403,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Count anew. What fails is answered with `status`, when it `dies` with the connection's end, or never."""
+        """Count anew, and fail so."""
         with self._lock:
-            self.asked, self.given, self.guarded = [], [], ""
-            self.fails, self.status, self.dies, self.hangs = fails, status, dies, hangs
+            self.asked, self.given, self.guarded, self.after = [], [], "", ""
+            self.fails, self.fault, self.status, self.headers = fails, fault, status, dict(headers or {})
 
     def note(self, method: str, path: str, body: bytes) -> bool:
         """Take note of a request; whether it fails."""
@@ -67,7 +81,11 @@ class FaultyRegistry:
                 self.given.append((path, body))
                 if path == self.guarded and "manifests" in json.loads(body):
                     return True
-            return self.fails(len(self.asked))
+            return self._fails_since_after() if self.after else self.fails(len(self.asked))
+
+    def _fails_since_after(self) -> bool:
+        """Whether the request `after` which it fails was made, less than `lasts` requests ago."""
+        return self.after in self.asked and len(self.asked) - self.asked.index(self.after) <= self.lasts
 
     def delay(self, seconds: float) -> None:
         """From now on, a tag that is given is read for so long as what it was before."""
@@ -105,16 +123,17 @@ class FaultyRegistry:
 
 
 @contextlib.contextmanager
-def faulty_registry(behind: str) -> Iterator[FaultyRegistry]:
-    """Such a registry on a port of its own, until the block is left."""
+def faulty_registry(behind: str, *, address: str = "127.0.0.1") -> Iterator[FaultyRegistry]:
+    """Such a registry on a port of its own, until the block is left; `address` is one of this machine."""
     faulty = FaultyRegistry(behind)
 
     class Handler(_Handler):
         registry = faulty
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server((address, 0), Handler)
     server.daemon_threads = True
-    faulty.host = f"localhost:{server.server_address[1]}"
+    name = "localhost" if address == "127.0.0.1" else address
+    faulty.host = f"{name}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -151,7 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self._body()
-        if self.registry.note(self.command, self.path, body):
+        fails = self.registry.note(self.command, self.path, body)
+        if fails and self.registry.fault not in {"accepts", "late"}:
             self._fail()
             return
         path = self.path
@@ -172,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.endheaders(body)
             answer = connection.getresponse()
             content = answer.read()
+            if fails:
+                self._withhold()
+                return
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in _HOP_BY_HOP:
@@ -202,18 +225,24 @@ class _Handler(BaseHTTPRequestHandler):
         return content
 
     def _fail(self) -> None:
-        if self.registry.hangs:
+        if self.registry.fault == "refuses":
+            self._refuse(self.registry.status, "DENIED", "told to fail")
+        else:
+            self._withhold()
+
+    def _withhold(self) -> None:
+        """Give no answer."""
+        if self.registry.fault in {"hangs", "late"}:
             cast("io.BufferedReader", self.rfile).peek(1)  # until the other side hangs up
-        if self.registry.dies or self.registry.hangs:
-            self.close_connection = True
-            return
-        self._refuse(self.registry.status, "DENIED", "told to fail")
+        self.close_connection = True
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         content = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        for name, value in self.registry.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from testbed.registry_client import platforms_of
 
+from mpbake.text import shortened
 from tests.engine.faulty import faulty_registry
+from tests.engine.test_failures import CHECKOUT
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from testbed.registry_client import RegistryClient
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import RunMpbake
-    from tests.engine.faulty import FaultyRegistry
+    from tests.engine.faulty import Fault, FaultyRegistry
 
 BOTH = ["linux/amd64", "linux/arm64"]
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -57,63 +62,174 @@ def whole(client: RegistryClient, repository: str, tag: str, platforms: Sequence
     return digest
 
 
-@pytest.mark.timeout(900)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A fault, and how many requests it lasts. `status` is that of answers."""
+
+    fault: Fault
+    lasts: int = 1
+    status: int = 403
+    headers: Mapping[str, str] = field(default_factory=dict)
+    heals: bool = False
+    """Whether every run succeeds all the same."""
+    only_tags: bool = False
+    """Whether it is about tags alone: BuildKit itself waits for ever."""
+
+
+FOR_EVER = 10**6
+CASES = {
+    "403": Case(fault="refuses"),
+    "500, once": Case(fault="refuses", status=500, heals=True),
+    "503, once": Case(fault="refuses", status=503, heals=True),
+    "503, for ever": Case(fault="refuses", status=503, lasts=FOR_EVER),
+    "429, twice": Case(fault="refuses", status=429, lasts=2, headers={"Retry-After": "1"}, heals=True),
+    "connection ends": Case(fault="dies", lasts=FOR_EVER),
+    "accepted, connection ends, once": Case(fault="accepts", heals=True),
+    "accepted, connection ends, for ever": Case(fault="accepts", lasts=FOR_EVER),
+    "accepted, answer late": Case(fault="late", only_tags=True),
+    "accepted, answer late, then silence": Case(fault="late", lasts=FOR_EVER, only_tags=True),
+    "answer never": Case(fault="hangs", only_tags=True),
+}
+
+
+def patient(seconds: float) -> tuple[str, ...]:
+    """An mpbake that waits for a registry for so long only."""
+    module = "mpbake.buildkit.registries"
+    script = f"import {module} as r; r.SECONDS = r.READING = {seconds}; from mpbake.__main__ import main; main()"
+    return (sys.executable, "-c", script)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What came of a run whose registry failed at one request."""
+
+    request: str
+    code: int
+    claimed: tuple[str, ...]
+    served: tuple[str, ...]
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the claim about each tag is what the registry serves; `may have moved` is true of both."""
+        pairs = zip(self.claimed, self.served, strict=True)
+        return all(claimed in {served, "may have moved"} for claimed, served in pairs)
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        pairs = zip(self.claimed, self.served, strict=True)
+        tags = "  ".join(f"{claimed:14} {served:9}" for claimed, served in pairs)
+        return f"{self.code:4}  {tags}  {shortened(self.request.partition('?')[0], 70)}"
+
+
+def row_of(done: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[str], moved: Sequence[bool]) -> Row:
+    """What a run claimed, in its text, its metadata and its exit code alike, and what is served."""
+    metadata = json.loads((folder / "m.json").read_bytes())["web"]["mpbake"]
+    sure, unsure = metadata["tags"], metadata["may-have-moved"]
+    claimed = ["moved" if tag in sure else "may have moved" if tag in unsure else "not moved" for tag in tags]
+    for told in re.finditer(r"\bmoved: (.*?); (?:may have moved: (.*?); )?not moved: (.*)$", done.stderr, re.MULTILINE):
+        words = [[] if not group or group == "none" else group.split(", ") for group in told.groups()]
+        assert words == [sure, unsure, [tag for tag in tags if tag not in (*sure, *unsure)]], done.stderr
+    if done.returncode == 0:
+        assert claimed == ["moved"] * len(tags)
+    served = tuple("moved" if each else "not moved" for each in moved)
+    return Row(request="", code=done.returncode, claimed=tuple(claimed), served=served)
+
+
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("builder", "fault", "each"),
+    ("builder", "name", "each"),
     [
-        ("two", "refuses", 5),
-        ("two", "dies", 13),
-        ("default", "refuses", 7),
-        ("two", "stumbles", 11),
-        ("two", "breaks", 31),
-        pytest.param("two", "refuses", 1, marks=pytest.mark.long),
-        pytest.param("two", "dies", 3, marks=pytest.mark.long),
-        pytest.param("default", "refuses", 1, marks=pytest.mark.long),
-        pytest.param("two", "stumbles", 1, marks=pytest.mark.long),
-        pytest.param("default", "stumbles", 3, marks=pytest.mark.long),
-        pytest.param("two", "breaks", 4, marks=pytest.mark.long),
-        pytest.param("default", "breaks", 9, marks=pytest.mark.long),
+        ("two", "403", 5),
+        ("default", "403", 7),
+        ("two", "500, once", 11),
+        ("two", "503, for ever", 31),
+        ("two", "429, twice", 13),
+        ("two", "connection ends", 19),
+        ("two", "accepted, connection ends, once", 13),
+        ("two", "accepted, connection ends, for ever", 29),
+        ("two", "accepted, answer late", 1),
+        ("two", "accepted, answer late, then silence", 1),
+        ("default", "answer never", 1),
+        *(
+            pytest.param(builder, name, each, marks=pytest.mark.long)
+            for builder, name, each in (
+                ("two", "403", 1),
+                ("default", "403", 1),
+                ("two", "connection ends", 3),
+                ("two", "500, once", 1),
+                ("two", "503, once", 1),
+                ("default", "503, once", 3),
+                ("two", "503, for ever", 4),
+                ("default", "503, for ever", 9),
+                ("two", "429, twice", 3),
+                ("default", "429, twice", 5),
+                ("two", "accepted, connection ends, once", 3),
+                ("default", "accepted, connection ends, once", 5),
+                ("two", "accepted, connection ends, for ever", 7),
+                ("default", "accepted, answer late", 1),
+                ("default", "accepted, answer late, then silence", 1),
+            )
+        ),
     ],
 )
-def test_whichever_request_fails(  # noqa: PLR0913, PLR0917 - fixtures
-    builder: str, fault: str, each: int, testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+def test_what_is_claimed_is_what_is_served_whichever_request_fails(  # noqa: PLR0913, PLR0917 - fixtures
+    builder: str, name: str, each: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
 ) -> None:
-    dies = fault == "dies"
-    own = fault in {"stumbles", "breaks"}  # the registry's own failure: what is asked is asked again
-    lasts = fault in {"dies", "breaks"}  # BuildKit then waits for it for seconds
-    client = testbed.registry.client
+    case, client = CASES[name], testbed.registry.client
+
+    def run(*args: str, seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
+        command = (*patient(seconds), "run", "web", "--metadata-file", "m.json", *args)
+        env = {**testbed_env, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state")}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240, check=False)
+
     with faulty_registry(testbed.registry.host) as registry:
+        tags = [f"{registry.host}/{unique}:{tag}" for tag in "12"]
         (tmp_path / "build.toml").write_text(plan_of(testbed, builder, f"{registry.host}/{unique}"))
-        done = run_mpbake(["run", "web"])
+        done = run()
         assert done.returncode == 0, done.stderr
         old = whole(client, unique, "1")
         index = client.manifest(f"{unique}:1")[1]
         registry.reset(().__contains__)
-        assert run_mpbake(["run", "web", "--var", "content=new"]).returncode == 0
-        requests = len(registry.asked)
-        failed = 0
-        positions = range(each if own else 1, requests + 1, each)
+        assert run("--var", "content=new").returncode == 0
+        asked = registry.asked
+        positions = [
+            position
+            for position, request in enumerate(asked, 1)
+            if not case.only_tags or re.fullmatch(rf"PUT /v2/{unique}/manifests/[12]", request)
+        ][::each]
+        rows = []
         for position in positions:
-            for tag in ("1", "2"):
+            for tag in "12":
                 client.put_manifest(unique, tag, _INDEX, index)
-            fails = range(position, 10**6 if lasts else position + 1)
-            registry.reset(fails.__contains__, status=503 if own else 403, dies=dies)
-            done = run_mpbake(["run", "web", "--quiet", "--var", f"content={position}"])
-            reached = len(registry.asked) >= position  # how many requests there are differs by a few
-            served = {tag: whole(client, unique, tag) for tag in ("1", "2")}
+            fails = range(position, position + case.lasts)
+            # How many requests come before one that moves a tag differs by a few.
+            after = asked[position - 1] if case.only_tags else ""
+            registry.reset(fails.__contains__, case.fault, status=case.status, headers=case.headers)
+            registry.after, registry.lasts = after, case.lasts
+            done = run("--quiet", "--var", f"content={position}", seconds=2.0 if case.only_tags else 30.0)
+            reached = len(registry.asked) >= position
+            registry.reset(().__contains__)
+            served = [whole(client, unique, tag) for tag in "12"]
             assert done.returncode in {0, 1, 5}, done.stderr
             assert "Traceback" not in done.stderr
             assert "mpbake itself failed" not in done.stderr
-            failed += done.returncode != 0
-            if own and reached:
-                assert (done.returncode == 0) == (fault == "stumbles"), done.stderr
-            if done.returncode == 0:
-                assert old not in served.values(), position
-            for tag, digest in served.items():
-                told = re.search(r"\bmoved: (.*?); not moved: ", done.stderr)
-                if told:
-                    assert (digest != old) == (f"{registry.host}/{unique}:{tag}" in told[1].split(", ")), done.stderr
-        assert fault == "stumbles" or failed >= len(positions) // 4, f"{failed} of {len(positions)}"
+            row = replace(
+                row_of(done, tmp_path, tags, [digest != old for digest in served]), request=asked[position - 1]
+            )
+            rows.append(row)
+            assert row.is_true, f"{row}\n{done.stderr}"
+            if case.heals and reached:
+                assert done.returncode == 0, f"{row}\n{done.stderr}"
+        head = (
+            f"\n{buildx_version(testbed_env)}, builder {builder}, {name}:\nexit  {'claimed and served of each tag':50}"
+        )
+        sys.stdout.write("\n".join([head, *map(str, rows), ""]))
+        assert case.lasts < FOR_EVER or any(row.code for row in rows), "a fault that lasts is noticed"
+
+
+def buildx_version(env: dict[str, str]) -> str:
+    found = subprocess.run(("docker", "buildx", "version"), env=env, capture_output=True, text=True, check=True)
+    return f"buildx {found.stdout.split()[1]}"
 
 
 @pytest.mark.timeout(600)
@@ -146,7 +262,7 @@ def test_a_tag_is_given_to_whole_indexes_only(  # noqa: PLR0913, PLR0917 - fixtu
             registry.guarded = f"/v2/{path}/manifests/{tag}"
             done = run_mpbake(["run", "web", "--var", f"content={tag}"])
             assert done.returncode == 1, done.stderr
-            told = re.search(r"\bmoved: (.*?); not moved: (.*?)\)", done.stderr)
+            told = re.search(r"^moved: (.*?); not moved: (.*)$", done.stderr, re.MULTILINE)
             assert told, done.stderr
             assert f"{registry.host}/{path}:{tag}" in told[2].split(", "), done.stderr
             assert whole(client, path, tag, platforms) in now, done.stderr

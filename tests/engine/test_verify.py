@@ -170,7 +170,7 @@ def test_a_registry_that_hangs_is_left_at_the_first_signal(
 
 
 def reads_of(registry: FaultyRegistry, tag: str) -> int:
-    return sum(each.startswith("HEAD ") and each.endswith(f"/manifests/{tag}") for each in registry.asked)
+    return sum(each.startswith("GET ") and each.endswith(f"/manifests/{tag}") for each in registry.asked)
 
 
 @pytest.mark.parametrize("before", ["nothing", "another"])
@@ -229,7 +229,7 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
             )
             assert "linux/amd64: label a.b: x y, not new" in done.stderr
         else:
-            assert f"{repository}:1 could not be read back: {repository}:1: not found" in done.stderr
+            assert f"{repository}:1 could not be read back: {registry.host} answers 404 Not Found" in done.stderr
         for tag in ("1", "2"):  # what was given is not taken back
             assert testbed.registry.client.manifest(f"{unique}:{tag}")[0] == new
 
@@ -242,18 +242,44 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
         assert run_mpbake(["verify", "web"]).returncode == 0
 
 
+def test_a_plain_http_registry_that_only_the_builder_knows_is_verified(
+    testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
+) -> None:
+    """On an address of this machine that is not its own loopback: elsewhere TLS is expected."""
+    with faulty_registry(testbed.registry.host, address=own_address()) as registry:
+        (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{testbed.registry.host}/{unique}"))
+        assert run_mpbake(["run", "web"]).returncode == 0
+        plan = plan_of(testbed, "box", f"{registry.host}/{unique}")
+        trust = f'buildkitd.registry."{registry.host}".http = true'
+        (tmp_path / "build.toml").write_text(plan.replace("[builders.box]", f"[builders.box]\n{trust}"))
+        verified = run_mpbake(["verify", "web"])
+        (tmp_path / "build.toml").write_text(plan)
+        stranger = run_mpbake(["verify", "web"])
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert stranger.returncode == 5, stranger.stdout + stranger.stderr
+    assert f"{registry.host}: it does not speak TLS\n" in stranger.stderr
+    assert '= the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true' in stranger.stderr
+
+
+def own_address() -> str:
+    """An address of this machine by which others reach it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
+
+
 @pytest.mark.long
 def test_a_registry_that_hangs_after_its_tags_were_given_is_soon_left(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
     with faulty_registry(testbed.registry.host) as registry:
         (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{registry.host}/{unique}"))
-        registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), hangs=True)
+        registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), "hangs")
         started = time.monotonic()
         done = run_mpbake(["run", "web"])
         took = time.monotonic() - started
         assert done.returncode == 5, done.stderr
-        assert f"{registry.host}/{unique}:1 could not be read back: no answer in time\n" in done.stderr
+        assert f"{registry.host}/{unique}:1 could not be read back: {registry.host}: no answer " in done.stderr
         assert 30 < took < 90
         for tag in ("1", "2"):
             assert testbed.registry.client.has(f"{unique}:{tag}")

@@ -107,9 +107,9 @@ class FakeDocker(Docker):
         """How it ends is nobody's concern, but it is kept."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
-    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
         """Another program is answered just so."""
-        return self.run(command, timeout=timeout)
+        return self.run([*command, *given.split()], timeout=timeout)
 
 
 class Baker(FakeDocker):
@@ -150,7 +150,12 @@ class Baker(FakeDocker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.definitions.append(json.loads(given))
         if "--metadata-file" in arguments:
-            told = {arguments[-1]: {"containerimage.digest": "sha256:1", "containerimage.descriptor": {}}}
+            told = {
+                arguments[-1]: {
+                    "containerimage.digest": "sha256:1",
+                    "containerimage.descriptor": {"digest": "sha256:1"},
+                }
+            }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(told), encoding="utf-8")
         on_stderr(self.says)
         return Completed(returncode=self.returncode, stdout="", stderr="")

@@ -1,4 +1,4 @@
-"""What buildx prints of images in registries."""
+"""Images in registries."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ def config(architecture: str, variant: str = "", system: str = "linux") -> dict[
 
 def entry(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
     platform = {"architecture": architecture, "os": system} | ({"variant": variant} if variant else {})
-    return {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:b2cf", "platform": platform}
+    return {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": f"sha256:{architecture}",
+        "platform": platform,
+    }
 
 
-def attestation() -> dict[str, Any]:
-    marks = {"vnd.docker.reference.digest": "sha256:b2cf", "vnd.docker.reference.type": "attestation-manifest"}
+def attestation(of: str = "amd64") -> dict[str, Any]:
+    marks = {"vnd.docker.reference.digest": f"sha256:{of}", "vnd.docker.reference.type": "attestation-manifest"}
     return entry("unknown", system="unknown") | {"annotations": marks}
 
 
@@ -29,8 +33,8 @@ def index(*entries: dict[str, Any], image: object, digest: str = "sha256:1") -> 
 MANY = index(
     entry("amd64"),
     entry("arm64", "v8"),
-    attestation(),
-    attestation(),
+    attestation("amd64"),
+    attestation("arm64"),
     image={"linux/amd64": config("amd64"), "linux/arm64": config("arm64", "v8")},
 )
 ONE = index(entry("amd64"), attestation(), image=config("amd64"))

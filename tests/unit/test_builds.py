@@ -15,18 +15,22 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
+from mpbake.buildkit.engine_images import EngineImages
 from mpbake.buildkit.nodes import Nodes
-from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
+from mpbake.buildkit.registry.transport import NoResponse
+from mpbake.errors import BuildFailed, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.state import State
 from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text, piece_of
-from tests.unit.rawjson import log, raw, status, vertex
+from tests.unit.rawjson import log, raw, vertex
+from tests.unit.registries import MemoryRegistries, MemoryRegistry, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mpbake.buildkit.registry.transport import Request, Response
     from mpbake.events import Event
     from mpbake.steps import Step
 
@@ -55,7 +59,9 @@ class Baking(FakeDocker):
 
     def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
         inspected = done("Platforms: linux/amd64\n")
-        super().__init__({"context inspect": context_in_use("x"), "buildx inspect": inspected})
+        store = [["driver-type", "io.containerd.snapshotter.v1"]]
+        engine = done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "DriverStatus": store}))
+        super().__init__({"context inspect": context_in_use("x"), "buildx inspect": inspected, "system info": engine})
         self.says = says
         self.ends = ends or done()
         self.alive = alive
@@ -72,7 +78,8 @@ class Baking(FakeDocker):
             self.answers["buildx inspect"] = failed("gone")
         if kept and not self.ends.returncode:
             digests = {
-                name: {"containerimage.digest": f"sha256:{name}", "containerimage.descriptor": {}} for name in targets
+                name: {"containerimage.digest": "sha256:0", "containerimage.descriptor": {"digest": f"sha256:{name}"}}
+                for name in targets
             }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(digests))
         return self.ends
@@ -113,13 +120,15 @@ def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
     return [piece for name in names for piece in found if piece.target.name == name]
 
 
-def builds_of(folder: Path, docker: Baking) -> Builds:
+def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = None) -> Builds:
     for name in ("nodes", "run", "scratch"):
         (folder / name).mkdir(exist_ok=True)
     docker.scratch = folder / "scratch"
     return Builds(
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml"),
+        registries=MemoryRegistries(registry or MemoryRegistry()),
+        images=EngineImages(docker),
         state=State(nodes=folder / "nodes", run=folder / "run"),
         repeat=lambda what: f"again {what.target.name}" if isinstance(what, BuildPiece) else f"all of {what.name}",
     )
@@ -137,7 +146,7 @@ def test_one_piece(tmp_path: Path) -> None:
     (web,) = pieces_of("web")
     found = built(tmp_path, docker, [web], reporter)["web"]
     assert isinstance(found, Outcome)
-    assert (found.digest, found.node, found.tags) == ("sha256:web", "x/local", ("r/web:1",))
+    assert (found.digest, found.node, found.uploaded) == ("sha256:web", "x/local", "r/web@sha256:web")
     assert reporter.said == {"web": "=> [1/2] RUN make\n  cc"}
     assert reporter.activities == ["web"]
     (call,) = docker.calls
@@ -204,20 +213,7 @@ def test_what_only_comes_out_of_the_cache_is_never_built_anew(tmp_path: Path) ->
         assert len({call["given"] for call in docker.calls}) == 1
 
 
-def test_what_has_moved_a_tag_is_not_done_a_second_time(tmp_path: Path) -> None:
-    moved = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
-    docker = Racing(9, moved + COLLISION)
-    error = built(tmp_path, docker, pieces_of("web"))["web"]
-    assert (len(docker.calls), error.moved) == (1, ("r/web:1",))
-    docker = Racing(9, moved + COLLISION)
-    ends = built(tmp_path, docker, pieces_of("web", "tool"))
-    assert {type(end) for end in ends.values()} == {Disturbed}, "each is built by itself"
-    assert (ends["web"].moved, ends["tool"].moved) == (("r/web:1",), ())
-
-
-def test_a_log_that_cannot_be_written_does_not_hide_what_has_moved(tmp_path: Path) -> None:
-    moved = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
-
+def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     class Full(Baking):
         def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
             found = super().run(arguments, **settings)
@@ -225,10 +221,8 @@ def test_a_log_that_cannot_be_written_does_not_hide_what_has_moved(tmp_path: Pat
                 raise OSError(errno.ENOSPC, "No space left on device")
             return found
 
-    with pytest.raises(MpbakeError) as caught:
-        built(tmp_path, Full(moved), pieces_of("web"))
-    assert "No space left on device\nmoved: r/web:1; " in caught.value.message
-    assert caught.value.moved == ("r/web:1",)
+    with pytest.raises(MpbakeError, match="No space left on device"):
+        built(tmp_path, Full(), pieces_of("web"))
 
 
 def test_what_buildx_says_of_a_build_need_not_be_kept(tmp_path: Path) -> None:
@@ -289,60 +283,26 @@ def test_a_timeout(tmp_path: Path) -> None:
 LATE = Completed(returncode=1, stdout="", stderr="", timed_out=True)
 STALLED = Completed(returncode=1, stdout="", stderr="", stalled=True)
 WORKING = raw(vertex(1, "[1/2] RUN make", "1"))
-PUSHING = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1"))
-PUSHED = raw(vertex(1, "exporting to image", "1"), status(1, "pushing manifest for r/web:1@sha256:1", completed="2"))
 GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
 
 
-MAYBE = "moved: r/web:1; may have moved, or may yet: r/web:2"
-
-
 @pytest.mark.parametrize(
-    ("docker", "lines"),
+    ("docker", "line"),
     [
-        (Baking(WORKING, LATE), ("took longer than its timeout of 1m00s", "moved: none; not moved: r/web:1, r/web:2")),
-        (Baking(PUSHING, LATE), ("took longer", "moved: none; may have moved: r/web:1, r/web:2")),
-        (Baking(PUSHED, LATE), ("took longer", "moved: r/web:1; may have moved: r/web:2")),
-        (
-            Baking(PUSHED, STALLED),
-            ("node x/local was lost: no progress", MAYBE),
-        ),
-        (
-            Baking(PUSHED + GONE, failed("")),
-            ("node x/local was lost: rpc", MAYBE),
-        ),
-        (
-            Baking(PUSHED + b"ERROR: context canceled\n", failed(""), alive=False),
-            ("node x/local was lost: it does not answer", MAYBE),
-        ),
+        (Baking(WORKING, LATE), "took longer than its timeout of 1m00s"),
+        (Baking(WORKING, STALLED), "node x/local was lost: no progress"),
+        (Baking(WORKING + GONE, failed("")), "node x/local was lost: rpc"),
+        (Baking(WORKING + b"ERROR: context canceled\n", failed(""), alive=False), "node x/local was lost: it does not"),
     ],
 )
-def test_what_was_stopped_tells_which_tags_have_moved(docker: Baking, lines: tuple[str, str], tmp_path: Path) -> None:
-    plan = PLAN.replace('["r/web:1"]', '["r/web:1", "r/web:2"]\ntimeout = "1m"')
+def test_a_build_that_was_stopped_says_nothing_of_tags(docker: Baking, line: str, tmp_path: Path) -> None:
+    plan = PLAN.replace("push = true", 'push = true\n    timeout = "1m"')
     try:
         message = built(tmp_path, docker, pieces_of("web", plan=plan))["web"].message
-    except NodeLost as error:
-        message = error.message
-    first, second, *_ = message.splitlines()
-    assert first.startswith(lines[0])
-    assert second == lines[1]
-
-
-class Stopped(Baking):
-    """The run is stopped when it has said what it says."""
-
-    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        found = super().run(arguments, **settings)
-        if "bake" in arguments:
-            raise Cancelled("cancelled")
-        return found
-
-
-@pytest.mark.parametrize(("says", "unsure"), [(WORKING, False), (PUSHING, True), (PUSHED, True)])
-def test_what_was_cancelled_says_whether_its_tags_may_have_moved(says: bytes, tmp_path: Path, *, unsure: bool) -> None:
-    with pytest.raises(Cancelled) as found:
-        built(tmp_path, Stopped(says), pieces_of("web"))
-    assert (found.value.unsure, found.value.moved) == (unsure, ("r/web:1",) if says == PUSHED else ())
+    except NodeLost as lost:
+        message = lost.message
+    assert message.startswith(line)
+    assert "moved" not in message
 
 
 REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'
@@ -352,6 +312,47 @@ def test_a_push_is_done_again_by_a_run_of_the_whole_target(tmp_path: Path) -> No
     found = built(tmp_path, Baking(REFUSED, failed("")), pieces_of("web"))["web"]
     assert isinstance(found, Unreachable)
     assert found.hint.endswith("; repeat with: all of web")
+    assert found.message.endswith("\nno tag has moved")
+
+
+class Registering(Racing):
+    """So often it cannot push."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(times, b"ERROR: failed to solve: failed to push r/web:mpbake-upload: unknown: \n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "calls", "line"),
+    [
+        (None, 3, ""),
+        (503, 3, "push to r/web: docker.io answers 503 Service Unavailable: DENIED told to fail"),
+        (429, 3, "push to r/web: docker.io answers 429 Too Many Requests: DENIED told to fail"),
+        (403, 1, "push to r/web: docker.io answers 403 Forbidden: DENIED told to fail"),
+        (401, 1, "push to r/web: docker.io answers 401 Unauthorized: DENIED told to fail"),
+        (NoResponse("connection refused", sent=False), 1, ""),
+    ],
+)
+def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
+    answer: int | NoResponse | None, calls: int, line: str, tmp_path: Path
+) -> None:
+    """BuildKit's own words have no status."""
+
+    def asked(_: Request, __: int) -> Response | None:
+        if isinstance(answer, NoResponse):
+            raise answer
+        return refusal(answer) if answer else None
+
+    docker, reporter = Registering(9), Recorder()
+    (web,) = pieces_of("web")
+    error = builds_of(tmp_path, docker, MemoryRegistry(asked)).build([web], {}, reporter)[web]
+    assert isinstance(error, MpbakeError)
+    assert (len(docker.calls), line in error.message) == (calls, True)
+    assert ("check docker login" in error.hint) == (answer in {401, 403})
+    assert reporter.warnings == ["web: the push failed: it is tried again"] * (calls - 1)
+    docker = Registering(2)
+    if calls == 3:
+        assert isinstance(builds_of(tmp_path, docker, MemoryRegistry(asked)).build([web], {}, reporter)[web], Outcome)
 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:
@@ -401,12 +402,6 @@ def test_what_has_failed_by_itself_has_failed_whatever_became_of_its_node(tmp_pa
 def test_a_strange_failure_on_a_node_that_answers(tmp_path: Path) -> None:
     found = built(tmp_path, Baking(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
     assert type(found) is BuildFailed
-
-
-def test_what_a_failed_build_has_pushed_is_known(tmp_path: Path) -> None:
-    plan = PLAN.replace('["r/web:1"]', '["r/web:1", "r/web:2"]')
-    found = built(tmp_path, Baking(PUSHED + REFUSED.replace(b":1", b":2"), failed("")), pieces_of("web", plan=plan))
-    assert found["web"].moved == ("r/web:1",)
 
 
 def test_what_is_emulated_against_a_declaration_is_built_where_that_is_not_forbidden(tmp_path: Path) -> None:
@@ -505,19 +500,16 @@ class Said(Baking):
 OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
 
 
-@pytest.mark.parametrize(
-    ("media_type", "index"),
-    [
-        (f"{OCI}.index.v1+json", True),
-        (f"{DOCKER}.manifest.list.v2+json", True),
-        (f"{OCI}.manifest.v1+json", False),
-        (f"{DOCKER}.manifest.v2+json", False),
-    ],
-)
-def test_whether_an_index_was_built(media_type: str, tmp_path: Path, *, index: bool) -> None:
-    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"mediaType": media_type}}
-    found = built(tmp_path, Said(json.dumps({"web": said})), pieces_of("web"))["web"]
-    assert (found.digest, found.index) == ("sha256:1", index)
+@pytest.mark.parametrize(("store", "uploaded"), [("io.containerd.snapshotter.v1", "r/web@sha256:1"), ("overlay2", "")])
+def test_an_engine_with_the_containerd_store_pushes_what_it_builds(store: str, uploaded: str, tmp_path: Path) -> None:
+    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"digest": "sha256:1"}}
+    docker = Said(json.dumps({"web": said}))
+    found = docker.answers["system info"]
+    docker.answers["system info"] = replace(found, stdout=found.stdout.replace("io.containerd.snapshotter.v1", store))
+    end = built(tmp_path, docker, pieces_of("web"))["web"]
+    assert (end.digest, end.kept, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
+    (output,) = json.loads(docker.calls[0]["given"])["target"]["web"]["output"]
+    assert ("mpbake-upload" in output) == bool(uploaded)
 
 
 @pytest.mark.parametrize("metadata", ["", "{}", '{"web": {"containerimage.digest": "sha256:id"}}'])
@@ -655,22 +647,6 @@ def test_a_node_that_falls_silent_while_something_is_loaded_was_lost(tmp_path: P
         built(tmp_path, Gone(), pieces_of("web", plan=plan))
 
 
-class StoppedStore(Store):
-    """The run is stopped before anything is loaded."""
-
-    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        if "bake" in arguments and "--metadata-file" not in arguments:
-            raise Cancelled("cancelled")
-        return super().run(arguments, **settings)
-
-
-def test_what_was_cancelled_before_it_was_loaded_has_been_pushed(tmp_path: Path) -> None:
-    plan = LOADING.replace("checks = [{ run = ['true'] }]".replace("'", '"'), "push = true")
-    with pytest.raises(Cancelled) as found:
-        built(tmp_path, StoppedStore(), pieces_of("web", plan=plan))
-    assert found.value.moved == ("r/web:1",)
-
-
 def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:
     docker = Store()
     docker.answers["system info"] = failed("no engine")
@@ -710,7 +686,7 @@ def test_what_was_pushed_without_a_tag_is_known_by_its_digest(tmp_path: Path) ->
     assert built(tmp_path, Store(), pieces_of("web", plan=plan))["web"].uploaded == "r/web@sha256:web"
     assert built(tmp_path, Store(), pieces_of("tool", plan=plan))["tool"].uploaded == ""
     plan = PLAN.replace("push = true", "push = true\n    checks = [{ run = ['true'] }]")
-    assert built(tmp_path, Baking(), pieces_of("web", plan=plan))["web"].uploaded == "", "the engine keeps it"
+    assert built(tmp_path, Baking(), pieces_of("web", plan=plan))["web"].uploaded == "r/web@sha256:web"
 
 
 def test_a_check_that_cannot_have_what_was_uploaded_is_upon_what_the_cache_holds(tmp_path: Path) -> None:

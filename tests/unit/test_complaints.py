@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.complaints import build_error, is_absent, is_doubtful, moved_text, registry_error
+from mpbake.buildkit.complaints import build_error, is_doubtful
 from mpbake.buildkit.progress import Progress
 from mpbake.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.steps import CheckPiece
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import text
-from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, status, vertex
+from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, vertex
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,12 +38,12 @@ BASE_UNANSWERED = "a base image's registry does not answer the node"
 
 
 def error_of(
-    output: bytes, *tags: str, check: CheckPiece | None = None, dockerfiles: Mapping[str, str] | None = None
+    output: bytes, *, check: CheckPiece | None = None, dockerfiles: Mapping[str, str] | None = None
 ) -> MpbakeError:
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, tags, "mpbake run web", "/plan/web.log", check, dockerfiles=dockerfiles or {})
+    return build_error(progress, "mpbake run web", "/plan/web.log", check, dockerfiles=dockerfiles or {})
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -209,7 +209,6 @@ def test_whatever_says_that_a_push_is_refused_is_known_by_itself(complaint: str)
 def test_whatever_says_that_a_registry_did_not_answer_is_known_by_itself(complaint: str) -> None:
     error = error_of(raw(f"ERROR: failed to solve: failed to push r/web:1: {complaint}\n"))
     assert (type(error), hint_of(error)) == (Unreachable, PUSH_UNANSWERED)
-    assert type(registry_error("r/web:1 could not be read back", complaint)) is Unreachable
 
 
 def test_a_push_by_the_engine_itself() -> None:
@@ -337,118 +336,6 @@ def test_buildx_may_say_nothing_or_something_else() -> None:
     assert error_of(b" \nunknown flag: --x\n").message.startswith("unknown flag: --x\n")
     assert error_of(b"\nunknown flag: --metadata-file\n").message.startswith("unknown flag: --metadata-file\n")
     assert error_of(b"ERROR: one\nERROR: two\nthree\n").message.startswith("two\nlog: ")
-
-
-# --- tags -------------------------------------------------------------------------------------------------------------
-
-
-def test_tags_that_were_pushed_before_it_failed() -> None:
-    output = raw(
-        vertex(1, "exporting to image", "1"),
-        status(1, "pushing manifest for r/web:1@sha256:1", completed="2"),
-        # BuildKit calls it complete, whatever came of it
-        status(1, "pushing manifest for r/web:2@sha256:1", completed="3"),
-        vertex(1, "exporting to image", "1", "3", error="failed to push r/web:2: 403 Forbidden"),
-        "ERROR: failed to solve: failed to push r/web:2: 403 Forbidden\n",
-    )
-    assert error_of(output, "r/web:1", "r/web:2", "r/web:3").message.split("\n")[1:] == [
-        "moved: r/web:1; not moved: r/web:2, r/web:3",
-        "log: /plan/web.log",
-    ]
-    assert error_of(output).message.split("\n")[1:] == ["log: /plan/web.log"]
-
-
-@pytest.mark.parametrize(
-    ("tags", "moved", "said"),
-    [
-        ([], [], "moved: none; not moved: none"),
-        (["r/a:1", "r/a:2"], [], "moved: none; not moved: r/a:1, r/a:2"),
-        (["r/a:1", "r/a:2"], ["r/a:2"], "moved: r/a:2; not moved: r/a:1"),
-        (["r/a:1"], ["r/a:1", "r/b:1"], "moved: r/a:1; not moved: none"),
-        (["team/a:1", "b:1"], ["docker.io/team/a:1", "docker.io/library/b:1"], "moved: team/a:1, b:1; not moved: none"),
-        (
-            ["docker.io/team/a:1", "docker.io/b:1"],
-            ["docker.io/team/a:1"],
-            "moved: docker.io/team/a:1; not moved: docker.io/b:1",
-        ),
-    ],
-)
-def test_moved_text(tags: list[str], moved: list[str], said: str) -> None:
-    assert moved_text(tags, moved) == said
-
-
-# --- registries -------------------------------------------------------------------------------------------------------
-
-REGISTRY_REFUSED = "check docker login and the repository's rights"
-REGISTRY_UNTRUSTED = (
-    "this machine does not trust the registry's certificate: add its CA to the certificates of the system, or name it "
-    "with SSL_CERT_FILE"
-)
-REGISTRY_WITHOUT_TLS = (
-    'the registry does not speak TLS, which can only be said with buildkitd.registry."HOST".http = true in a '
-    "docker-container or kubernetes builder"
-)
-REGISTRY_UNANSWERED = "is the registry up and reachable from this machine?"
-
-
-@pytest.mark.parametrize(
-    ("complaint", "kind", "hint"),
-    [
-        ("authorization failed: no basic auth credentials", BuildFailed, REGISTRY_REFUSED),
-        ("denied: requested access to the resource is denied", BuildFailed, REGISTRY_REFUSED),
-        (
-            "unexpected status from PUT request to http://r/v2/web/manifests/1: 403 Forbidden",
-            BuildFailed,
-            REGISTRY_REFUSED,
-        ),
-        (
-            'failed to do request: Head "http://localhost:1/v2/k": dial tcp 127.0.0.1:1: connect: connection refused',
-            Unreachable,
-            REGISTRY_UNANSWERED,
-        ),
-        ("no answer in time", Unreachable, REGISTRY_UNANSWERED),
-        ('Get "https://r/v2/": net/http: TLS handshake timeout', Unreachable, REGISTRY_UNANSWERED),
-        (
-            'Head "https://r/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority',
-            Unreachable,
-            REGISTRY_UNTRUSTED,
-        ),
-        (
-            'Head "https://r/v2/": http: server gave HTTP response to HTTPS client',
-            BuildFailed,
-            REGISTRY_WITHOUT_TLS,
-        ),
-        ("received unexpected HTTP status: 500 Internal Server Error", BuildFailed, STUMBLED),
-        ("received unexpected HTTP status: 502 Bad Gateway", Unreachable, STUMBLED),
-        ("unexpected status from PUT request to http://r/v2/: 503 Service Unavailable", Unreachable, STUMBLED),
-        ("failed to copy: 504 Gateway Timeout", Unreachable, STUMBLED),
-        ("failed to copy: 504 Gateway Time-out", Unreachable, STUMBLED),  # as nginx says it
-        ("failed to copy: 503 Service Temporarily Unavailable", Unreachable, STUMBLED),
-        ("manifest blob unknown: sha256:5030 is not there", BuildFailed, ""),
-        ("localhost:5000/web:1: not found", BuildFailed, ""),
-        ("\x1b[31mmanifest invalid", BuildFailed, ""),
-    ],
-)
-def test_registry_errors(complaint: str, kind: type[MpbakeError], hint: str) -> None:
-    error = registry_error("r/web:1 could not be read back", complaint)
-    assert type(error) is kind
-    assert error.message == f"r/web:1 could not be read back: {complaint.removeprefix(chr(27) + '[31m')}"
-    assert error.hint == hint
-
-
-@pytest.mark.parametrize(
-    ("complaint", "absent"),
-    [
-        ("localhost:5000/web:1: not found", True),
-        ("not found", True),
-        ("\x1b[31mr/web:1: not found\x1b[0m\n", True),
-        ("r/web:1: not found: 403 Forbidden", False),
-        ("nothing was found", False),
-        ("r/web:1-not found", False),
-    ],
-)
-def test_what_is_not_there(*, complaint: str, absent: bool) -> None:
-    assert is_absent(complaint) is absent
 
 
 @pytest.mark.parametrize(

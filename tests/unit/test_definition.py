@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.annotations import index_annotations
 from mpbake.bake import dump
 from mpbake.buildkit.definition import (
     Setting,
-    annotations_of_index,
     annotations_of_part,
     bake_definition,
     check_definition,
@@ -83,11 +83,10 @@ def test_a_whole_target_in_one_piece() -> None:
             "args": {"A": "1", "B": ""},
             "labels": {"a.b": "c"},
             "platforms": ["linux/amd64", "linux/386"],
-            "tags": ["r/web:1", "r/web:latest"],
             "no-cache": True,
             "cache-to": ["type=local,dest=/plan/cache"],
             "annotations": ["index:a=b", "manifest[linux/386]:c=d"],
-            "output": ["type=image,push=true"],
+            "output": ["type=image,name=r/web,push=true,push-by-digest=true,name-canonical=true,store=false"],
         }
     }
 
@@ -169,32 +168,32 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
         "manifest:both=1",
         "manifest-descriptor[linux/arm64]:split=1",
     ]
-    assert annotations_of_index(amd64.target) == ["index:title=web", "index:both=1"]
+    assert index_annotations(amd64.target.attributes["annotations"])["index"] == {"title": "web", "both": "1"}
 
 
 @pytest.mark.parametrize(
     ("annotation", "part", "index"),
     [
-        ("org.example=1", ["manifest:org.example=1"], []),
-        ("index:a=1", [], ["index:a=1"]),
-        ("index-descriptor:a=1", [], []),
-        ("index,index-descriptor:a=1", [], ["index:a=1"]),
-        ("manifest:a=b:c=d", ["manifest:a=b:c=d"], []),
-        ("manifest[linux/arm64/v8]:a=1", ["manifest[linux/arm64/v8]:a=1"], []),
-        ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], []),
-        ("manifest[linux/x86_64]:a=1", [], []),
-        ("manifest[linux/amd64],index:a=1", [], ["index:a=1"]),
+        ("org.example=1", ["manifest:org.example=1"], {}),
+        ("index:a=1", [], {"a": "1"}),
+        ("index-descriptor:a=1", [], {}),
+        ("index,index-descriptor:a=1", [], {"a": "1"}),
+        ("manifest:a=b:c=d", ["manifest:a=b:c=d"], {}),
+        ("manifest[linux/arm64/v8]:a=1", ["manifest[linux/arm64/v8]:a=1"], {}),
+        ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], {}),
+        ("manifest[linux/x86_64]:a=1", [], {}),
+        ("manifest[linux/amd64],index:a=1", [], {"a": "1"}),
         # what is no level is a part of the key
-        ("https://x:y=1", ["manifest:https://x:y=1"], []),
-        ("other:a=1", ["manifest:other:a=1"], []),
-        ("index,other:a=1", ["manifest:index,other:a=1"], []),
-        ("manifest:a=two\nlines", ["manifest:a=two\nlines"], []),
+        ("https://x:y=1", ["manifest:https://x:y=1"], {}),
+        ("other:a=1", ["manifest:other:a=1"], {}),
+        ("index,other:a=1", ["manifest:index,other:a=1"], {}),
+        ("manifest:a=two\nlines", ["manifest:a=two\nlines"], {}),
     ],
 )
-def test_annotations_go_where_they_belong(annotation: str, part: list[str], index: list[str]) -> None:
+def test_annotations_go_where_they_belong(annotation: str, part: list[str], index: dict[str, str]) -> None:
     target = target_of_text(f"[targets.web]\nannotations = {json.dumps([annotation])}")
     assert annotations_of_part(target, parse_platforms(["linux/arm64"])) == part
-    assert annotations_of_index(target) == index
+    assert index_annotations(target.attributes["annotations"])["index"] == index
 
 
 # --- where the results go ---------------------------------------------------------------------------------------------
@@ -202,7 +201,12 @@ def test_annotations_go_where_they_belong(annotation: str, part: list[str], inde
 SEVERAL = "tags = ['r/web:1', 's:5000/web:1']"
 ONE = "tags = ['r/web:1']"
 PLAIN = "attest = ['type=provenance,disabled=true']"
-BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,name-canonical=true,store=false'
+DIGEST = "push=true,push-by-digest=true,name-canonical=true,store=false"
+BY_DIGEST = f'type=image,"name=r/web,s:5000/web",{DIGEST}'
+ONE_BY_DIGEST = f"type=image,name=r/web,{DIGEST}"
+_UPLOAD = "mpbake-upload-4b5e57f6eb2f"
+UPLOAD = f"type=image,name=r/web:{_UPLOAD},push=true"
+UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
 
 
 @pytest.mark.parametrize(
@@ -210,40 +214,40 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
     [
         (CONTAINER, "", ["type=cacheonly"], []),
         (CONTAINER, "tags = ['r/web:1']", ["type=cacheonly"], ["r/web:1"]),
-        (CONTAINER, "tags = ['r/web:1']\npush = true", ["type=image,push=true"], ["r/web:1"]),
-        (ENGINE, f"tags = ['r/web:1']\npush = true\n{PLAIN}", ["type=image,push=true"], ["r/web:1"]),
+        (CONTAINER, "tags = ['r/web:1']\npush = true", [ONE_BY_DIGEST], None),
+        (ENGINE, f"tags = ['r/web:1']\npush = true\n{PLAIN}", [UPLOAD], None),
         (CONTAINER, f"{SEVERAL}\npush = true", [BY_DIGEST], None),
-        # the docker driver cannot push by digest: it keeps the image under its tags, and is then told to push it
-        (ENGINE, "tags = ['r/web:1']\npush = true", ["type=image"], ["r/web:1"]),
-        (ENGINE, f"{SEVERAL}\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        # the docker driver cannot push by digest: it pushes under a tag that nobody uses
+        (ENGINE, "tags = ['r/web:1']\npush = true", [UPLOAD], None),
+        (ENGINE, f"{SEVERAL}\npush = true", [UPLOADS], None),
         (
             ENGINE,
             "tags = ['r/web:1']\noutput = ['type=registry,store=false,compression=zstd']",
-            ["type=image,compression=zstd"],
-            ["r/web:1"],
+            [f"{UPLOAD},compression=zstd"],
+            None,
         ),
         (CONTAINER, "tags = ['r/web:1']\nload = true", ["type=docker"], ["r/web:1"]),
         (
             CONTAINER,
             "tags = ['r/web:1']\nload = true\npush = true",
-            ["type=docker", "type=image,push=true"],
-            ["r/web:1"],
+            ["type=docker,name=r/web:1", ONE_BY_DIGEST],
+            None,
         ),
-        # there the image is in the store anyway: two outputs that give it its tags would be in each other's way
-        (ENGINE, f"tags = ['r/web:1']\nload = true\npush = true\n{PLAIN}", ["type=image,push=true"], ["r/web:1"]),
+        # there the image is in the store anyway: it gets its tags after the build
+        (ENGINE, f"tags = ['r/web:1']\nload = true\npush = true\n{PLAIN}", [UPLOAD], None),
         (
             ENGINE,
             f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker', 'type=image', 'type=docker,dest=web.tar']",
-            ["type=docker,dest=/plan/web.tar", "type=image,push=true"],
-            ["r/web:1"],
+            ["type=docker,dest=/plan/web.tar,name=r/web:1", UPLOAD],
+            None,
         ),
         (
             ENGINE,
             f"tags = ['r/web:1']\nload = true\n{PLAIN}\noutput = ['type=registry,store=false']",
-            ["type=docker", "type=image,push=true,store=false"],
-            ["r/web:1"],
+            [UPLOAD],
+            None,
         ),
-        (ENGINE, f"{SEVERAL}\nload = true\npush = true", ["type=image"], ["r/web:1", "s:5000/web:1"]),
+        (ENGINE, f"{SEVERAL}\nload = true\npush = true", [UPLOADS], None),
         (
             CONTAINER,
             f"{SEVERAL}\nload = true\npush = true",
@@ -254,14 +258,14 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             ENGINE,
             f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,name=own', 'type=docker,context=other']",
-            ["type=docker,name=own", "type=docker,context=other", "type=image,push=true"],
-            ["r/web:1"],
+            ["type=docker,name=own", "type=docker,context=other,name=r/web:1", UPLOAD],
+            None,
         ),
         (
             ENGINE,
             f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,compression=zstd']",
-            ["type=image,push=true"],
-            ["r/web:1"],
+            [UPLOAD],
+            None,
         ),
         (
             CONTAINER,
@@ -289,8 +293,8 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             ENGINE,
             f"{SEVERAL}\npush = true\noutput = ['type=oci,dest=web.tar']",
-            ["type=oci,dest=/plan/web.tar", "type=image"],
-            ["r/web:1", "s:5000/web:1"],
+            ['type=oci,dest=/plan/web.tar,"name=r/web:1,s:5000/web:1"', UPLOADS],
+            None,
         ),
         (
             CONTAINER,
@@ -301,21 +305,29 @@ BY_DIGEST = 'type=image,"name=r/web,s:5000/web",push=true,push-by-digest=true,na
         (
             CONTAINER,
             "tags = ['r/web:1']\npush = true\noutput = ['out']",
-            ["type=local,dest=/plan/out", "type=image,push=true"],
-            ["r/web:1"],
+            ["type=local,dest=/plan/out", ONE_BY_DIGEST],
+            None,
         ),
     ],
 )
 def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], tags: list[str] | None) -> None:
     (piece,) = pieces_on(driver, f"platforms = ['linux/amd64']\n{attributes}")
-    assert outputs(piece, driver) == output
+    assert outputs(piece, Setting(driver=driver)) == output
     found = targets_of(piece, driver)["web"]
     assert (found["output"], found.get("tags")) == (output, tags)
 
 
+@pytest.mark.parametrize("load", ["", "load = true"])
+def test_an_engine_with_the_classic_store_keeps_the_image_under_its_tags(load: str) -> None:
+    (piece,) = pieces_on(ENGINE, f"platforms = ['linux/amd64']\n{SEVERAL}\npush = true\n{load}\noutput = ['out']")
+    found = bake_definition(piece, Setting(driver=ENGINE, classic=True))["target"]["web"]
+    assert found["output"] == ["type=local,dest=/plan/out", "type=image"]
+    assert found["tags"] == ["r/web:1", "s:5000/web:1"]
+
+
 def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
     (piece,) = pieces_of("platforms = ['linux/amd64']\ntags = ['r/web:1']\noutput = ['type=registry', 'out']")
-    assert outputs(piece, CONTAINER) == ["type=local,dest=/plan/out", "type=image,push=true"]
+    assert outputs(piece, Setting(driver=CONTAINER)) == ["type=local,dest=/plan/out", ONE_BY_DIGEST]
 
 
 NOWHERE = {"output": ["type=cacheonly"], "attest": ["type=provenance,disabled=true"]}

@@ -20,11 +20,12 @@ from mpbake.executor import Executor, StopRequest, _Run, as_required, exit_code
 from mpbake.platforms import parse_platforms
 from mpbake.schedule import Schedule
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus, Verify
+from mpbake.tag_moves import TagMoves
 from tests.unit.graphs import graph_of_text, graphs, piece_of
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -273,55 +274,13 @@ def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> No
     ]
 
 
-@pytest.mark.parametrize("unsure", [True, False])
-def test_of_a_step_that_was_stopped_it_is_known_whether_its_tags_may_have_moved(*, unsure: bool) -> None:
-    runner = FakeRunner({"build a native on default/local": Cancelled("cancelled", unsure=unsure)})
+@pytest.mark.parametrize("error", [BuildFailed("no"), Cancelled("cancelled")])
+def test_what_became_of_tags_stays_with_the_result_of_their_step(error: MpbakeError) -> None:
+    key, moves = "publish a", TagMoves(moved=("r/a:1",), unsure=("s/a:1",))
     reporter = Recorder()
-    executed(graph_of_text(CHAIN), runner, reporter)
+    executed(graph_of_text(CHAIN), FakeRunner({key: error.after(moves)}), reporter)
     ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
-    (stopped,) = [each for each in ended if each.step.key == "build a native on default/local"]
-    assert stopped.outcome.unsure is unsure
-
-
-@pytest.mark.parametrize("error", [BuildFailed("no"), Cancelled("cancelled"), NodeLost("gone")])
-def test_tags_that_have_moved_all_the_same_are_those_of_the_step(error: MpbakeError) -> None:
-    key = "build a native on default/local"
-    reporter = Recorder()
-    executed(graph_of_text(CHAIN), FakeRunner({key: error.after(["r/other:1", "s/a:1"])}), reporter)
-    ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
-    assert next(each for each in ended if each.step.key == key).outcome.tags == ("s/a:1",)
-
-
-@pytest.mark.parametrize("last", [BuildFailed("no"), Cancelled("cancelled"), Outcome()])
-def test_what_an_earlier_try_has_moved_is_not_forgotten(last: MpbakeError | Outcome) -> None:
-    key = "build a native on default/local"
-    graph = graph_of_text(CHAIN.replace("[targets.a]", "[targets.a]\n    retries = 1"))
-    tries: Iterator[MpbakeError | Outcome] = iter([BuildFailed("half").after(["r/a:1", "r/other:1"]), last])
-
-    def one() -> Outcome:
-        end = next(tries)
-        if isinstance(end, MpbakeError):
-            raise end
-        return end
-
-    reporter = Recorder()
-    executed(graph, FakeRunner({key: one}), reporter)
-    found = next(
-        each.result for each in reporter.events if isinstance(each, StepFinished) and each.result.step.key == key
-    )
-    if isinstance(last, Outcome):
-        assert found.outcome.tags == ()
-        return
-    assert found.outcome.tags == ("r/a:1",)
-    assert found.error is None or found.error.message == "no\nmoved at an earlier try: r/a:1"
-    assert found.error is None or found.error.moved == ("r/a:1",)
-
-
-def test_what_two_tries_have_moved_is_told_once() -> None:
-    key = "build a native on default/local"
-    graph = graph_of_text(CHAIN.replace("[targets.a]", "[targets.a]\n    retries = 1"))
-    results = executed(graph, FakeRunner({key: BuildFailed("half").after(["r/a:1"])}), Recorder())
-    assert f"failed {key}: half" in results, "and not that it moved at an earlier try"
+    assert next(each for each in ended if each.step.key == key).outcome.moves == moves
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------
@@ -588,8 +547,8 @@ def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error:
 
 def test_the_error_of_a_required_node_stays_what_it_was() -> None:
     node = piece_of(graph_of_text(REQUIRED), "web").node
-    error = as_required(NodeLost("gone", hint="is it up?").after(["r/web"]), node)
-    assert (type(error), error.hint, error.moved) == (NodeLost, "is it up?", ("r/web",))
+    error = as_required(NodeLost("gone", hint="is it up?").after(TagMoves(moved=("r/web",))), node)
+    assert (type(error), error.hint, error.moves) == (NodeLost, "is it up?", TagMoves(moved=("r/web",)))
 
 
 def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -> None:

@@ -52,3 +52,18 @@ def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_
     assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}
     # a newer buildx tells the version of an operating system
     assert ready.facts.platforms == parse_platforms(["windows/amd64"])
+
+
+@pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.REMOTE])
+def test_the_users_logins_for_single_repositories_are_found_beside_an_instance(driver: Driver, tmp_path: Path) -> None:
+    user, folder = tmp_path / "user", tmp_path / "nodes"
+    (user / "config/r").mkdir(parents=True)
+    (user / "config/r/config.json").write_text("{}")
+    folder.mkdir()
+    node = Node(builder="k", name="n", driver=driver, endpoint="unix:///n")
+    for _ in range(2):  # also where an earlier run has left one
+        docker = FakeDocker({"buildx create": done()})
+        ready = Instances(docker, folder, {"BUILDX_CONFIG": str(user)}).written(node)
+        assert (ready.store / "config/r/config.json").read_text() == "{}"
+        assert (ready.store / "config").is_symlink()
+    assert (user / "config/r/config.json").exists()

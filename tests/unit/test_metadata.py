@@ -14,6 +14,7 @@ from mpbake.events import RunFinished
 from mpbake.options import Options
 from mpbake.platforms import parse_platform
 from mpbake.steps import BootstrapNode, BuildPiece, Delivery, Outcome, Publish, StepResult, StepStatus, Verify
+from mpbake.tag_moves import TagMoves
 from tests.unit.graphs import TWO_NODES, graph_of_text, piece_of
 from tests.unit.worlds import world
 
@@ -63,16 +64,18 @@ def test_one_piece_is_told_as_bake_tells_it(tmp_path: Path) -> None:
         "web": {
             "buildx.build.ref": "ref/linux/arm64",
             "containerimage.digest": "sha256:index",
+            "image.name": "r/web:1",
             "more": {},
             "mpbake": {
                 "status": "done",
-                "tags": [],
+                "tags": ["r/web:1"],
+                "may-have-moved": [],
                 "platforms": {
                     "linux/arm64": {
                         "status": "done",
                         "node": "release/arm",
                         "seconds": 1.235,
-                        "pushed": "",
+                        "pushed": "r/web@sha256:arm64",
                         "containerimage.digest": "sha256:arm",
                         "buildx.build.ref": "ref/linux/arm64",
                     }
@@ -138,40 +141,17 @@ def test_what_was_pushed_by_digest_can_be_found_whatever_came_after(failing: str
     }
 
 
-def test_what_was_pushed_with_its_tags_has_a_digest_too() -> None:
+@pytest.mark.parametrize("status", [StepStatus.FAILED, StepStatus.CANCELLED])
+def test_what_became_of_tags_is_there(status: StepStatus) -> None:
     graph = plan("'linux/arm64'")
-    outcome = Outcome(digest="sha256:piece", tags=TAGS, platforms=(ARM64,))
-    built = StepResult(step=piece_of(graph, "web"), status=StepStatus.DONE, outcome=outcome)
-    (arm64,) = metadata_of(graph, RunFinished(results=(built,), seconds=1), str)["web"]["mpbake"]["platforms"].values()
-    assert arm64["pushed"] == "r/web@sha256:piece"
-
-
-def test_what_failed_has_pushed_nothing(tmp_path: Path) -> None:
-    graph = plan("'linux/amd64', 'linux/arm64'")
-    web = metadata_of(graph, finished(graph, tmp_path, "build web linux/arm64"), str)["web"]["mpbake"]
-    assert web["platforms"]["linux/arm64"]["pushed"] == ""
-
-
-def test_tags_that_moved_before_something_failed_are_there() -> None:
-    graph = plan("'linux/arm64'")
-    outcome = Outcome(tags=TAGS[:1])
-    failed = StepResult(
-        step=piece_of(graph, "web"), status=StepStatus.FAILED, seconds=1, outcome=outcome, error=BuildFailed("no")
-    )
-    web = metadata_of(graph, RunFinished(results=(failed,), seconds=1), str)["web"]
-    assert (web["image.name"], web["mpbake"]["tags"], web["mpbake"]["status"]) == (TAGS[0], [TAGS[0]], "failed")
-
-
-def test_what_was_stopped_says_which_tags_may_have_moved() -> None:
-    graph = plan("'linux/arm64'")
-    stopped = StepResult(
-        step=piece_of(graph, "web"), status=StepStatus.CANCELLED, seconds=1, outcome=Outcome(unsure=True)
-    )
-    web = metadata_of(graph, RunFinished(results=(stopped,), seconds=1, signal=2), str)["web"]["mpbake"]
-    assert (web["status"], web["errors"]) == (
-        "cancelled",
-        [f"build web linux/arm64 on release/arm: cancelled; these tags may have moved: {', '.join(TAGS)}"],
-    )
+    moves = TagMoves(moved=("r/other:1",), unsure=TAGS, unmoved=("r/last:1",))
+    error = BuildFailed(f"no\n{moves}") if status is StepStatus.FAILED else None
+    publish = next(step for step in graph.steps if isinstance(step, Publish))
+    ended = StepResult(step=publish, status=status, seconds=1, outcome=Outcome(moves=moves), error=error)
+    web = metadata_of(graph, RunFinished(results=(ended,), seconds=1), str)["web"]
+    own = web["mpbake"]
+    assert ("image.name" in web, own["tags"], own["may-have-moved"]) == (False, [], list(TAGS))
+    assert (own["status"], str(moves) in own["errors"][0]) == (status, True)
 
 
 def test_what_was_not_started_says_why(tmp_path: Path) -> None:
@@ -189,6 +169,7 @@ def test_what_was_not_started_says_why(tmp_path: Path) -> None:
         "skipped",
         [
             "build web linux/arm64 on release/arm: not started, since bootstrap release/arm failed: the * node is gone",
+            "publish web: not started, since bootstrap release/arm failed: the * node is gone",
         ],
     )
 

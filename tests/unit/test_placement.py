@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mpbake.codes import Code
-from mpbake.delivery import repositories, uploads
+from mpbake.delivery import repositories
 from mpbake.links import alike, link_platforms, linked_platforms
 from mpbake.placement import (
     EngineFacts,
@@ -365,8 +365,8 @@ SEVERAL = "tags = ['r/web:1', 'other:5000/web:1']"
     ("platforms", "attributes", "deliveries"),
     [
         ("amd64", ONE, ["KEEP"]),
-        ("amd64", f"{ONE}\npush = true", ["TAGS"]),
-        ("amd64 386", f"{ONE}\npush = true", ["TAGS"]),
+        ("amd64", f"{ONE}\npush = true", ["UNTAGGED"]),
+        ("amd64 386", f"{ONE}\npush = true", ["UNTAGGED"]),
         ("amd64", f"{SEVERAL}\npush = true", ["UNTAGGED"]),
         ("amd64 arm64", f"{ONE}\npush = true", ["UNTAGGED", "UNTAGGED"]),
         ("amd64 arm64", f"{SEVERAL}\npush = true", ["UNTAGGED", "UNTAGGED"]),
@@ -374,78 +374,11 @@ SEVERAL = "tags = ['r/web:1', 'other:5000/web:1']"
         ("amd64", "load = true", ["KEEP"]),
     ],
 )
-def test_tags_come_with_the_piece_only_where_it_is_the_whole(
-    platforms: str, attributes: str, deliveries: list[str]
-) -> None:
+def test_what_is_pushed_is_pushed_without_a_tag(platforms: str, attributes: str, deliveries: list[str]) -> None:
     target = target_of_text(
         f"\n[targets.web]\nbuilder = 'release'\nplatforms = {_list(platforms)}\n{attributes}{TWO_NODES}"
     )
     assert [piece.delivery.name for piece in place(target, {}).pieces] == deliveries
-
-
-@pytest.mark.parametrize("driver", ["docker", ""])
-@pytest.mark.parametrize(
-    ("platforms", "attest", "delivery"),
-    [
-        ("amd64", "", "UNTAGGED"),
-        ("", "", "UNTAGGED"),
-        ("amd64 arm64", "'type=provenance,disabled=true'", "UNTAGGED"),
-        ("amd64", "'type=provenance,disabled=true'", "TAGS"),
-        ("amd64", "'type=sbom', 'type=provenance,disabled=true'", "UNTAGGED"),
-    ],
-)
-def test_an_engine_does_not_push_an_index_under_the_tags_that_are_to_name_it(
-    driver: str, platforms: str, attest: str, delivery: str
-) -> None:
-    builder = f"builder = 'x'\n[builders.x]\ndriver = '{driver}'" if driver else ""
-    target = target_of_text(
-        f"[targets.web]\nplatforms = {_list(platforms)}\nattest = [{attest}]\n{ONE}\npush = true\n{builder}"
-    )
-    assert [piece.delivery.name for piece in place(target, {}).pieces] == [delivery]
-
-
-def test_each_target_of_a_repository_is_uploaded_under_a_tag_of_its_own() -> None:
-    plan = resolve_text("""
-        [targets.web]
-        tags = ["r/all:web", "s/all:web"]
-        [targets.api]
-        tags = ["r/all:api"]
-        """)
-    web, api = (uploads(plan.targets[name]) for name in ("web", "api"))
-    assert [tag.partition(":mpbake-upload-")[0] for tag in (*web, *api)] == ["r/all", "s/all", "r/all"]
-    assert len({*web, *api}) == 3
-
-
-@pytest.mark.parametrize(
-    ("nodes", "more", "delivery"),
-    [
-        ("a = amd64", "", "TAGS"),
-        ("a = amd64\nb = arm64", "", "TAGS"),
-        ("a = amd64\nb = amd64", "", "UNTAGGED"),
-        ("a = amd64", "retries = 1", "UNTAGGED"),
-        # a plain image would get an index around it
-        ("a = amd64\nb = amd64", "attest = ['type=provenance,disabled=true']", "TAGS"),
-    ],
-)
-def test_a_node_that_is_given_up_cannot_give_tags_later(nodes: str, more: str, delivery: str) -> None:
-    """One that is cut off goes on building, and another one builds the same meanwhile."""
-    assert f": {delivery}, one of 1" in placed(nodes, "amd64", f"{ONE}\npush = true\n{more}")
-
-
-@pytest.mark.parametrize(("emulation", "delivery"), [("warn", "TAGS"), ("allow", "UNTAGGED")])
-def test_a_node_whose_piece_another_would_emulate_cannot_give_tags_later(emulation: str, delivery: str) -> None:
-    builder = f"emulation = '{emulation}'"
-    assert placed("a = amd64\nb = arm64", "amd64", f"{ONE}\npush = true", builder=builder) == (
-        f"linux/amd64 native on a: {delivery}, one of 1"
-    )
-
-
-def test_required_nodes_are_not_given_up() -> None:
-    pool = tables_of("a = amd64\nb = amd64")
-    some, every = (pool.replace("{ endpoint", "{ required = true, endpoint", number) for number in (1, 2))
-    for nodes, delivery in ((some, "UNTAGGED"), (every, "TAGS")):
-        plan = f"[targets.web]\nbuilder = 'x'\nplatforms = ['linux/amd64']\n{ONE}\npush = true\n[builders.x]\n{nodes}"
-        assert [piece.delivery.name for piece in place(target_of_text(plan), {}).pieces] == [delivery]
 
 
 def test_an_image_from_several_nodes_is_loaded_in_part() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpbake.buildkit.progress import Failed, Progress, Update
 from tests.unit.plans import text
-from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, status, vertex
+from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, vertex
 
 
 def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
@@ -48,7 +48,6 @@ def test_a_build_that_is_pushed() -> None:
           no newline
         """).split("\n")
     assert activities == ["[2/2] RUN make", "exporting to image"]
-    assert progress.moved == ("localhost:5000/web:1", "docker.io/library/web:latest")
     assert progress.failed is None
     assert progress.text == ""
 
@@ -83,11 +82,7 @@ def test_it_does_not_matter_where_the_bytes_are_split(data: st.DataObject) -> No
         expected, found = followed(*by_line(whole)), followed(*parts)
         assert found[1] == expected[1]
         assert found[2][-1:] == expected[2][-1:]
-        assert (found[0].text, found[0].failed, found[0].moved) == (
-            expected[0].text,
-            expected[0].failed,
-            expected[0].moved,
-        )
+        assert (found[0].text, found[0].failed) == (expected[0].text, expected[0].failed)
 
 
 @given(st.binary(max_size=300))
@@ -204,33 +199,6 @@ def test_objects_without_any_of_it() -> None:
     assert said_of({"vertexes": None, "statuses": None, "logs": None}, {}, {"warnings": [{"vertex": "sha256:1"}]}) == []
 
 
-# --- tags that have moved ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("parts", "moved"),
-    [
-        ([status(1, "pushing manifest for r/web:1@sha256:1")], ()),
-        ([status(1, "pushing manifest for r/web:1@sha256:1", completed="2")], ("r/web:1",)),
-        ([status(1, "pushing layers", completed="2")], ()),
-        ([vertex(1, "pushing r/web:1 with docker", "1")], ()),
-        ([vertex(1, "pushing r/web:1 with docker", "1", "2")], ("r/web:1",)),
-        ([vertex(1, "[web] pushing r/web:1 with docker", "1", "2")], ("r/web:1",)),
-        ([vertex(1, "pushing r/web:1 with docker", "1", "2", error="denied")], ()),
-        (
-            [
-                status(1, "pushing manifest for r/b:1@sha256:1", completed="2"),
-                status(1, "pushing manifest for r/a:1@sha256:1", completed="2"),
-                status(1, "pushing manifest for r/b:1@sha256:1", completed="2"),
-            ],
-            ("r/b:1", "r/a:1"),
-        ),
-    ],
-)
-def test_moved_tags(parts: list[dict[str, Any]], moved: tuple[str, ...]) -> None:
-    assert followed(raw(*parts))[0].moved == moved
-
-
 # --- what is no progress ----------------------------------------------------------------------------------------------
 
 
@@ -293,18 +261,3 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
     assert [update.activity for update in updates if update.activity] == ["[1/2] RUN ***"]
     assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
     assert progress.text == 'ERROR: ***\n{"***": ['
-
-
-@pytest.mark.parametrize(
-    ("name", "exporting"),
-    [
-        ("[2/2] RUN echo exporting to image", False),
-        ("exporting to image", True),
-        ("[web] exporting to image", True),
-        ("exporting to docker image format", True),
-        ("[web] pushing r/web:1 with docker", True),
-    ],
-)
-def test_whether_something_has_begun_to_go_somewhere(name: str, *, exporting: bool) -> None:
-    assert not followed(raw(vertex(1, name)))[0].exporting
-    assert followed(raw(vertex(1, name, "1")))[0].exporting is exporting

@@ -9,7 +9,7 @@ import pytest
 from mpbake.expected import expected_of
 from mpbake.platforms import parse_platforms
 from mpbake.published import published_by, read_published, write_published
-from mpbake.steps import BuildPiece, Delivery, Outcome, Publish, StepResult, StepStatus, Verify
+from mpbake.steps import Outcome, Publish, StepResult, StepStatus, Verify
 from tests.unit.plans import target_of_text
 
 if TYPE_CHECKING:
@@ -44,15 +44,6 @@ def test_only_what_succeeded_is_published(kind: type[Publish | Verify]) -> None:
     assert published_by([bad]) == {}
     failed = StepResult(step=Verify(target=target), status=StepStatus.FAILED)
     assert published_by([good, failed]) == published_by([good])
-
-
-@pytest.mark.parametrize("delivery", Delivery)
-def test_a_piece_that_is_pushed_with_its_tags_is_published(delivery: Delivery) -> None:
-    target = target_of_text(PLAN)
-    piece = BuildPiece(target=target, nodes=target.builder.nodes, delivery=delivery)
-    built = StepResult(step=piece, status=StepStatus.DONE, outcome=Outcome(digest="sha256:1", platforms=BOTH))
-    expected = {"web": expected_of(target, BOTH, "sha256:1")} if delivery is Delivery.TAGS else {}
-    assert published_by([built]) == expected
 
 
 def test_nothing_was_published_yet(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_everything_that_can_happen() -> None:
         [targets.small]
         """
     assert printed(plan + TWO_NODES.replace("\n", "\n        "), "web", "tool", "small") == text("""
-        plan: 3 targets, 3 nodes, 11 steps
+        plan: 3 targets, 3 nodes, 12 steps
 
         nodes
           release/intel  remote                                                                 tcp://intel:1234  \
@@ -108,12 +108,13 @@ linux/arm64
             8  verify     web            2 platforms, 2 tags, one digest
             9  build      tool           linux/amd64 native on release/intel
                                          with base (linked)
-                                         push r/tool:1
+                                         push by digest, without a tag
                                          load into the engine in use
                                          output type=local,dest=/plan/out
                                          output type=oci,dest=/plan/tool.tar
-           10  verify     tool           1 platform, 1 tag, one digest
-           11  build      small          the node's own platform on default/local
+           10  publish    tool           tag r/tool:1
+           11  verify     tool           1 platform, 1 tag, one digest
+           12  build      small          the node's own platform on default/local
                                          no output: stays in the build cache (push, load or output would keep it)
         """)
 
@@ -171,7 +172,7 @@ def test_nodes() -> None:
         """
     assert printed(plan).startswith(
         text("""
-        plan: 3 targets, 3 nodes, 7 steps
+        plan: 3 targets, 3 nodes, 8 steps
 
         nodes
           a/local  docker            the engine in use  platforms: what the node reports

@@ -176,7 +176,6 @@ def test_steps() -> None:
         "nodes": ["release/arm"],
         "platforms": [{"platform": "linux/arm64", "how": "native"}],
         "delivery": "untagged",
-        "tags": [],
         "shared": False,
         "spare": [],
         "after": ["bootstrap release/arm"],
@@ -200,11 +199,11 @@ def test_steps() -> None:
     }
     assert steps["publish tool"]["uploads"] == ["r/tool:mpbake-upload-7c9bbe5ec9b3"]
     tool = steps["build tool linux/amd64 on default/local"]
-    assert (tool["delivery"], tool["tags"]) == ("untagged", [])
+    assert tool["delivery"] == "untagged"
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
     (alone,) = (each for each in parsed(PLAIN, "web")["steps"] if each["kind"] == "build")
-    assert (alone["delivery"], alone["tags"]) == ("tags", ["r/web:1"])
+    assert alone["delivery"] == "untagged"
 
 
 def test_checks_and_archives() -> None:

@@ -33,6 +33,7 @@ from mpbake.platforms import parse_platforms
 from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
 from mpbake.report.lines import short_digest, starting
 from mpbake.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
+from mpbake.tag_moves import TagMoves
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text
 from tests.unit.plans import resolve_text, text
 from tests.unit.worlds import ticking
@@ -779,56 +780,13 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
 
 def test_what_may_have_moved_when_it_was_interrupted() -> None:
     run = together()
-    started = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(unsure=True))
+    moves = TagMoves(moved=("r/base:1",), unsure=("r/web:1",), unmoved=("r/web:2", "r/tool:1"))
+    started = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(moves=moves))
     never = [run.result(start, CANCELLED, seconds=0.0) for start in ("publish tool", "verify web", "verify tool")]
-    assert (
-        errors_text(run.finished(started, *never, signal=2))
-        == "\n"
-        + text("""
-        publish web: cancelled; these tags may have moved: r/web:1, r/web:2
-        moved before: r/base:1
-        not moved: r/tool:1
-        """)
-        + "\n"
-    )
-
-
-def test_what_is_known_to_have_moved_when_it_was_interrupted() -> None:
-    run = together()
-    known = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(unsure=True, tags=("r/web:1",)))
+    told = "publish web: cancelled; moved: r/base:1; may have moved: r/web:1; not moved: r/web:2, r/tool:1"
+    assert errors_text(run.finished(started, *never, signal=2)) == f"\n{told}\n"
     uploading = run.result("publish web", CANCELLED, seconds=0.5)
-    first = run.result("publish base", CANCELLED, seconds=0.5)
-    assert errors_text(run.finished(known, signal=2)).splitlines()[1:] == [
-        "publish web: cancelled; these tags may have moved: r/web:2",
-        "moved before: r/base:1, r/web:1",
-        "not moved: r/tool:1",
-    ]
-    assert errors_text(run.finished(uploading, signal=2)).splitlines()[1:] == [
-        "publish web: cancelled",
-        "moved before: r/base:1",
-        "not moved: r/web:1, r/web:2, r/tool:1",
-    ]
-    assert errors_text(run.finished(first, signal=2)) == "", "no tag was about to move"
-
-
-def test_what_a_build_that_was_interrupted_may_have_pushed() -> None:
-    run = Run(
-        graph_of_text("""
-        [builders.x]
-        driver = "docker-container"
-        [targets.web]
-        builder = "x"
-        tags = ["r/web:1", "r/web:2"]
-        push = true
-        [targets.tool]
-        tags = ["r/tool:1"]
-        """)
-    )
-    unsure = Outcome(unsure=True)
-    stopped = [run.result(f"build {name}", CANCELLED, outcome=unsure) for name in ("web", "tool")]
-    said = "build web native on x/local: cancelled; these tags may have moved: r/web:1, r/web:2"
-    assert errors_text(run.finished(*stopped, signal=2)) == f"\n{said}\n"
-    assert errors_text(run.finished(run.result("build web", CANCELLED), signal=2)) == ""
+    assert errors_text(run.finished(uploading, signal=2)) == "", "no tag was about to move"
 
 
 def test_checks_run_side_by_side() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
+from mpbake.buildkit.engine_images import EngineImages
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner, buildx_version, settle_default
 from mpbake.errors import BuildFailed, Cancelled, NodeLost, Unreachable, UsageError
@@ -25,8 +24,8 @@ from mpbake.state import State
 from mpbake.steps import Outcome, StepResult, StepStatus
 from tests.unit.dockers import Baker, FakeDocker, container, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text
-from tests.unit.indexes import MANY, ONE
 from tests.unit.plans import target_of_text
+from tests.unit.registries import MemoryRegistries, MemoryRegistry, refusal
 from tests.unit.test_layouts import part
 
 if TYPE_CHECKING:
@@ -34,14 +33,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.docker import Completed
+    from mpbake.buildkit.registry.transport import Request
     from mpbake.events import Event
     from mpbake.graph import BuildGraph
-    from mpbake.platforms import Platform
     from mpbake.steps import Step
 
 BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
-INDEX = '{"manifests":[]}'
-DIGEST = f"sha256:{hashlib.sha256(INDEX.encode()).hexdigest()}"
 PLAN = """
     [builders.x]
     driver = "DRIVER"
@@ -65,16 +62,23 @@ class Silent:
         pytest.fail(f"nothing was to be told: {event}")
 
 
-def runner_with(docker: FakeDocker, folder: Path, *equal: str) -> BuildKitRunner:
+def runner_with(
+    docker: FakeDocker, folder: Path, *equal: str, registry: MemoryRegistry | None = None
+) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
     nodes, state = Nodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"), State(nodes=folder, run=folder)
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
-    builds = Builds(bake=bake, nodes=nodes, state=state, repeat=lambda _: "")
-    return BuildKitRunner(docker=docker, nodes=nodes, builds=builds, equal=frozenset(equal))
+    registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker)
+    builds = Builds(bake=bake, nodes=nodes, registries=registries, images=images, state=state, repeat=lambda _: "")
+    return BuildKitRunner(
+        docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, equal=frozenset(equal)
+    )
 
 
-def runner(folder: Path, answers: Mapping[str, Any], *equal: str) -> BuildKitRunner:
+def runner(
+    folder: Path, answers: Mapping[str, Any], *equal: str, registry: MemoryRegistry | None = None
+) -> BuildKitRunner:
     docker = FakeDocker(
         {
             **answers,
@@ -84,7 +88,7 @@ def runner(folder: Path, answers: Mapping[str, Any], *equal: str) -> BuildKitRun
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return runner_with(docker, folder, *equal)
+    return runner_with(docker, folder, *equal, registry=registry)
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:
@@ -95,83 +99,97 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
     return {step: StepResult(step=step, status=StepStatus.DONE, seconds=1.0, outcome=Outcome(**outcome))}
 
 
-def served(digest: str) -> Completed:
-    return done(json.dumps(MANY | {"manifest": MANY["manifest"] | {"digest": digest}}))
-
-
 def publish_and_verify(
-    folder: Path, driver: Driver, answers: Mapping[str, Any], *, index: bool = False
+    folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
     """What publishing gives, and then verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
-    this = runner(folder, answers)
-    built = result(build, digest="sha256:aaaa", index=index, platforms=BOTH, node="x/local")
-    published = this.run(publish, built, Silent())
+    this = runner(folder, docker or {}, registry=registry)
+    outcome = result(build, **{"platforms": BOTH, "node": "x/local", **built})
+    published = this.run(publish, outcome, Silent())
     inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, seconds=1.0, outcome=published)}
-    return published, this.run(verify, inputs, Silent())
+    verified = this.run(verify, inputs, Silent())
+    this.images.close()
+    return published, verified
 
 
-def test_what_is_published_is_what_is_read_back(tmp_path: Path) -> None:
-    answers = {
-        "--dry-run": done(INDEX + "\n"),
-        "buildx imagetools create": done(),
-        "buildx imagetools inspect": served(DIGEST),
-    }
-    published, verified = publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
-    assert published == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH, node="x/local")
-    images = dict.fromkeys(BOTH, "sha256:b2cf")
-    assert verified == Outcome(digest=DIGEST, tags=("r/web:1", "s/web:1"), platforms=BOTH, images=images)
+def two_platforms() -> tuple[MemoryRegistry, str]:
+    """A registry that has what the plan builds, without tags, and its digest."""
+    registry = MemoryRegistry()
+    digest = registry.add_index("r/web", "amd64", "arm64").digest
+    registry.add_index("s/web", "amd64", "arm64")
+    return registry, digest
+
+
+def test_the_one_piece_of_a_target_is_tagged_as_it_is_and_read_back(tmp_path: Path) -> None:
+    registry, digest = two_platforms()
+    uploaded = f"r/web@{digest}"
+    published, verified = publish_and_verify(
+        tmp_path, Driver.DOCKER_CONTAINER, registry, digest=digest, uploaded=uploaded
+    )
+    tags = ("r/web:1", "s/web:1")
+    assert published == Outcome(digest=digest, tags=tags, platforms=BOTH, node="x/local")
+    assert (verified.digest, verified.tags, list(verified.images)) == (digest, tags, list(BOTH))
+    assert [each for each in registry.asked if "PUT" in each] == ["PUT r/web:1", "PUT s/web:1"]
 
 
 def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: Path) -> None:
-    answers = {
-        "--dry-run": done(INDEX + "\n"),
-        "buildx imagetools create": done(),
-        "buildx imagetools inspect": served("sha256:9999"),
-    }
-    with pytest.raises(BuildFailed, match=f"r/web:1: digest: sha256:9999, not {DIGEST}"):
-        publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers)
+    registry, digest = two_platforms()
+    other = registry.add_index("r/web", "amd64", "arm64", os="other")
+
+    def meanwhile(request: Request, _: int) -> None:
+        if request.method == "GET" and request.url.endswith("/1"):
+            registry.add("r/web", other, "1")
+
+    registry.answer = meanwhile
+    with pytest.raises(BuildFailed, match=f"r/web:1: digest: {other.digest}, not {digest}"):
+        publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, registry, digest=digest, uploaded=f"r/web@{digest}")
 
 
-def test_the_engine_uploads_what_it_has_built_and_all_tags_move_by_digest(tmp_path: Path) -> None:
-    answers = {
-        "tag": done(),
-        "push --quiet": done(),
-        "image rm": done(),
-        "buildx imagetools create": done(),
-        "buildx imagetools inspect": served("sha256:aaaa"),
-    }
-    published, verified = publish_and_verify(tmp_path, Driver.DOCKER, answers, index=True)
-    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
-    refused = {**answers, "push --quiet s/web:mpbake-upload": failed("denied")}
-    with pytest.raises(BuildFailed, match=r"could not be pushed \(moved: none; not moved: r/web:1, s/web:1\): denied"):
-        publish_and_verify(tmp_path, Driver.DOCKER, dict(reversed(refused.items())), index=True)
-
-
-def test_the_one_piece_of_a_target_is_tagged_as_it_is(tmp_path: Path) -> None:
-    answers = {"buildx imagetools create": done(), "buildx imagetools inspect": served("sha256:aaaa")}
-    published, verified = publish_and_verify(tmp_path, Driver.DOCKER_CONTAINER, answers, index=True)
-    assert (published.digest, verified.digest) == ("sha256:aaaa", "sha256:aaaa")
-
-
-def test_the_engine_pushes_what_is_no_index_tag_by_tag(tmp_path: Path) -> None:
-    answers = {"push": done(), "tag sha256:0 ": done(), "buildx imagetools inspect": done(json.dumps(ONE))}
-    graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace(', "linux/arm64"', ""))
-    build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
-    this = runner(tmp_path, answers)
-    outcome = this.run(
-        publish, result(build, digest="sha256:1", kept="sha256:0", platforms=BOTH[:1], node="x/local"), Silent()
+def test_the_engine_has_pushed_what_it_has_built_and_gets_its_tags_afterwards(tmp_path: Path) -> None:
+    registry, digest = two_platforms()
+    docker = {f"tag {digest}": done(), "image rm": done()}
+    published, verified = publish_and_verify(
+        tmp_path, Driver.DOCKER, registry, docker, digest=digest, uploaded=f"r/web@{digest}"
     )
-    assert outcome.digest == "sha256:1"
-    inputs = {publish: StepResult(step=publish, status=StepStatus.DONE, outcome=outcome)}
-    assert this.run(verify, inputs, Silent()).digest == "sha256:1"
-    with pytest.raises(BuildFailed, match="digest: sha256:1, not sha256:9"):
-        this.run(verify, {publish: replace(inputs[publish], outcome=replace(outcome, digest="sha256:9"))}, Silent())
+    assert (published.digest, verified.digest) == (digest, digest)
 
 
-@pytest.mark.parametrize("platforms", [BOTH, BOTH[:1]])
-def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path, platforms: tuple[Platform, ...]) -> None:
+def test_an_engine_with_the_classic_store_pushes_after_the_build_under_a_tag_that_nobody_uses(tmp_path: Path) -> None:
+    registry = MemoryRegistry()
+    image = registry.add_image("r/web", "amd64")
+    registry.add_image("s/web", "amd64")
+    listed = json.dumps([f"r/web@sha256:{'0' * 64}", f"r/web@{image.digest}"])
+    docker = {"push": done(), "tag sha256:0 ": done(), "image rm": done(), "image inspect": done(listed)}
+    published, verified = publish_and_verify(
+        tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1]
+    )
+    assert (published.digest, verified.digest) == (image.digest, image.digest)
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path: Path, tries: int) -> None:
+    registry = MemoryRegistry()
+    image = registry.add_image("r/web", "amd64")
+    registry.add_image("s/web", "amd64")
+    ends = iter([failed("unknown: "), done()])
+    docker = {
+        "push": lambda _: next(ends, done()),
+        "tag": done(),
+        "image rm": done(),
+        "image inspect": done(json.dumps([f"r/web@{image.digest}"])),
+    }
+    if tries == 1:
+        registry.answer = lambda request, _: refusal(403) if request.method == "POST" else None
+        with pytest.raises(BuildFailed, match=r"^cannot push web to r/web: unknown:: docker\.io answers 403 "):
+            publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
+    else:
+        publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
+    assert not [each for each in registry.asked if "PUT" in each] or tries == 2
+
+
+def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
     pushing, most = threading.Semaphore(1), []
 
     def push(_: Mapping[str, str]) -> Completed:
@@ -180,15 +198,18 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path, platforms: tuple[P
         pushing.release()
         return done()
 
-    answers = {"push": push, "tag": done(), "image rm": done(), "buildx imagetools create": done()}
-    names = ", ".join(f'"{each}"' for each in platforms)
-    graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', names))
+    registry = MemoryRegistry()
+    image = registry.add_image("r/web", "amd64")
+    registry.add_image("s/web", "amd64")
+    listed = done(json.dumps([f"r/web@{image.digest}"]))
+    answers = {"push": push, "tag": done(), "image rm": done(), "image inspect": listed}
+    graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', '"linux/amd64"'))
     build, publish = (step_of(graph, start) for start in ("build", "publish"))
-    this = runner(tmp_path, answers)
-    inputs = result(build, digest="sha256:1", index=len(platforms) > 1, platforms=platforms, node="x/local")
+    this = runner(tmp_path, answers, registry=registry)
+    inputs = result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local")
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
-    assert most == [True] * 6  # two tags each
+    assert most == [True] * 6  # two repositories each
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_a_variable_may_be_there_only_to_be_hidden() -> None:
 
 
 def test_json_stays_json() -> None:
-    found = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))  # noqa: S106
+    found = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))
     (target,) = found["targets"]
     assert target["attributes"]["cache-to"] == ["type=s3,region=eu,secret_access_key=***"]
     assert target["attributes"]["cache-from"] == ["type=gha,token=***"]
@@ -155,7 +155,7 @@ def test_a_file_of_values_that_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
 
 def test_a_bug_is_told_without_secrets() -> None:
     with mock.patch("mpbake.commands.plan.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
-        printed = typed(PLAN, "plan", TOKEN="hunter2")  # noqa: S106
+        printed = typed(PLAN, "plan", TOKEN="hunter2")
     assert printed == ("error: mpbake itself failed: RuntimeError: *** and ***\n  = please report this as a bug\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
@@ -11,22 +10,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mpbake.buildkit.verification import Verification
 from mpbake.commands import verify
-from mpbake.errors import Cancelled, UsageError
+from mpbake.errors import Cancelled, NoSuchTag, Unreachable, UsageError
 from mpbake.expected import Expected
 from mpbake.options import Options
 from mpbake.platforms import parse_platforms
 from mpbake.published import write_published
-from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.dockers import FakeDocker
 from tests.unit.indexes import MANY, ONE, entry, index
 from tests.unit.plans import text
-from tests.unit.test_registry import registry
+from tests.unit.registries import FakeReading, verification_of
 from tests.unit.worlds import world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from mpbake.buildkit.verification import Verification
+    from mpbake.plan import Builder
 
 PLAN = """
 version = 1
@@ -55,8 +56,8 @@ def answers(monkeypatch: pytest.MonkeyPatch, found: Mapping[str, Any]) -> None:
     """The registries serve this, by the end of the command."""
 
     @contextlib.contextmanager
-    def open_verification(*_: object) -> Iterator[Verification]:
-        yield Verification(registry=registry(FakeDocker(found)))
+    def open_verification(*_: object) -> Iterator[Callable[[Builder], Verification]]:
+        yield lambda _: verification_of(FakeReading(found))
 
     monkeypatch.setattr(verify, "open_verification", open_verification)
 
@@ -65,7 +66,7 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = Expected(target="web", tags=("r/web:9", "r/web:8"), digest="sha256:1", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
-    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    answers(monkeypatch, {"": MANY})
     here = world(folder)
     assert verify.main(Options(), here) == 0
     assert (
@@ -95,7 +96,7 @@ def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
         Expected(target=name, tags=(tag,), digest="sha256:1") for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
     ]
     write_published(folder / ".mpbake", {each.target: each for each in published})
-    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    answers(monkeypatch, {"": MANY})
     here = world(folder)
     verify.main(Options(), here)
     assert [line.partition(":")[0] for line in written(here.stdout).splitlines()] == looked_at
@@ -115,14 +116,14 @@ def test_a_tag_that_the_plan_names_by_now_must_be_there(
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = Expected(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
-    answers(monkeypatch, {"r/web:9": done(json.dumps(MANY)), "r/web:1": failed("ERROR: r/web:1: not found")})
+    answers(monkeypatch, {"r/web:9": MANY, "r/web:1": NoSuchTag("not found")})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 1
     assert "web     r/web:1  answer  an image  no such tag\n" in written(here.stdout)
 
 
 def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, {"r/web:1": done(json.dumps(MANY)), "r/tool:1": done(json.dumps(ONE))})
+    answers(monkeypatch, {"r/web:1": MANY, "r/tool:1": ONE})
     here = world(folder)
     assert verify.main(Options(), here) == 1
     assert (
@@ -147,43 +148,43 @@ def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.Monke
     web = Expected(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
     served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
-    answers(monkeypatch, {"buildx": done(json.dumps(served))})
+    answers(monkeypatch, {"": served})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 1
     assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {told}"]
 
 
 def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a chart: buildx shows the config of an image, and there is nothing in it."""
+    """Such as a chart: its config says nothing of a platform."""
     config = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "", "diff_ids": None}}
     chart = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 5}, "image": config}
-    answers(monkeypatch, {"buildx": done(json.dumps(chart))})
+    answers(monkeypatch, {"": chart})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  unknown/unknown" in written(here.stdout)
 
 
 def test_a_platform_that_is_none_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, {"buildx": done(json.dumps(index(entry("amd64", system="a b"), image=None)))})
+    answers(monkeypatch, {"": index(entry("amd64", system="a b"), image=None)})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  a b/amd64" in written(here.stdout)
 
 
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, {"buildx": failed("connection refused")})
+    answers(monkeypatch, {"": Unreachable("r/web:1: connection refused", hint="up?")})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 5
     assert written(here.stdout) == ""
-    assert written(here.stderr).startswith("error: web: r/web:1 could not be read back: connection refused\n  = ")
+    assert written(here.stderr).startswith("error: web: r/web:1: connection refused\n  = ")
 
 
 def test_a_registry_that_does_not_answer_hides_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, {"r/web:1": failed("connection refused"), "r/tool:1": done(json.dumps(ONE))})
+    answers(monkeypatch, {"r/web:1": Unreachable("connection refused"), "r/tool:1": ONE})
     here = world(folder)
     assert verify.main(Options(), here) == 1
     assert "tool    r/tool:1  platforms  linux/amd64, linux/arm64  linux/amd64\n" in written(here.stdout)
-    assert "error: web: r/web:1 could not be read back" in written(here.stderr)
+    assert "error: web: connection refused" in written(here.stderr)
 
 
 @pytest.mark.parametrize("when", ["while it opens", "while it asks"])
@@ -201,15 +202,14 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
     @contextlib.contextmanager
     def open_verification(
         _: object, hide: object, on_stop: Callable[[Callable[[], None]], None]
-    ) -> Iterator[Verification]:
+    ) -> Iterator[Callable[[Builder], Verification]]:
         del hide
         on_stop(docker.cancel)
         if when == "while it opens":
             interrupted()
-        yield Verification(registry=registry(docker))
+        yield lambda _: verification_of(FakeReading({"": interrupted}))
 
     docker._children = {}
-    monkeypatch.setattr(docker, "run", interrupted)
     monkeypatch.setattr(verify, "open_verification", open_verification)
     here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
     try:
@@ -227,7 +227,7 @@ def test_nothing_to_be_read_back(folder: Path) -> None:
 
 def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".mpbake/published.json").write_text("x")
-    answers(monkeypatch, {"buildx": done(json.dumps(MANY))})
+    answers(monkeypatch, {"": MANY})
     here = world(folder)
     assert verify.main(Options(names=("web",)), here) == 0
     assert "is damaged: what was published counts as not known" in written(here.stderr)

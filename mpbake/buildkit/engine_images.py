@@ -1,0 +1,129 @@
+"""Images in the store of an engine that builds by itself: pushed for the registry, named for the user."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.registry.client import RequestFailed, repository_of
+from mpbake.delivery import uploads
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
+from mpbake.events import Warned
+from mpbake.text import duration, one_line, without_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.buildkit.docker import Completed, Docker
+    from mpbake.buildkit.instances import Ready
+    from mpbake.buildkit.registry.client import Client
+    from mpbake.events import Reporter
+    from mpbake.plan import Target
+
+_SECONDS = 60.0
+_TRIES = 3
+_PAUSE = 1.0
+_NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
+
+
+class EngineImages:
+    """Names, pushes and removes images of engines; safe to use from several threads."""
+
+    def __init__(self, docker: Docker) -> None:
+        self._docker = docker
+        self._later = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
+        self._uploads: dict[str, tuple[Ready, dict[str, None]]] = {}
+
+    def keep_in_mind(self, targets: Sequence[Target], ready: Ready) -> None:
+        """Have the names under which `targets` are about to be uploaded removed at the end of the run."""
+        _, names = self._uploads.setdefault(ready.endpoint, (ready, {}))
+        names.update(dict.fromkeys(name for target in targets for name in uploads(target)))
+
+    def name(self, target: Target, image: str, ready: Ready) -> None:
+        """Have the tags of `target` name `image` in the engine. Raises BuildFailed, Unreachable."""
+        for tag in target.tags:
+            self._name(image, tag, ready)
+
+    def name_later(self, target: Target, image: str, ready: Ready, reporter: Reporter) -> None:
+        """The same in the background: where it fails, a warning says so."""
+
+        def attempt() -> None:
+            try:
+                self.name(target, image, ready)
+            except Cancelled:
+                return
+            except MpbakeError as error:
+                what = f"{target.name}: published, but the engine's own tags do not name the new image"
+                reporter.handle(Warned(message=f"{what}: {error.message}"))
+
+        self._later.submit(attempt)
+
+    def upload(self, target: Target, image: str, ready: Ready, client: Client) -> dict[str, str]:
+        """Push `image` to each repository of `target`, under a tag that nobody uses; its digest by repository.
+
+        For the classic image store, which can push by `docker push` only. Raises BuildFailed, Unreachable.
+        """
+        found = {}
+        for tag in uploads(target):
+            self._name(image, tag, ready)
+            try:
+                self._push(target, tag, ready, client)
+                found[repository_of(tag).name] = self._pushed(tag, ready, client)
+            finally:
+                self._docker.clean(["image", "rm", tag], endpoint=ready.endpoint, environment=ready.environment)
+        return found
+
+    def close(self) -> None:
+        """Wait for what is done in the background, and remove the names of uploads, all of an engine at once."""
+        self._later.shutdown(wait=True)
+        for ready, names in self._uploads.values():
+            if names:
+                self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
+
+    def _name(self, image: str, tag: str, ready: Ready) -> None:
+        end = self._run(["tag", image, tag], ready)
+        if not end.returncode:
+            return
+        message = f"the engine cannot name {tag}: {without_colour(end.error)}"
+        if _NO_ENGINE.search(end.error):
+            raise Unreachable(message, hint="is the engine still up?")
+        hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
+        raise BuildFailed(message, hint=hint)
+
+    def _push(self, target: Target, tag: str, ready: Ready, client: Client) -> None:
+        """Layers take as long as they take, unless the target has a timeout. A registry that fails is tried again."""
+        repository = repository_of(tag)
+        what = f"cannot push {target.name} to {repository.name}"
+        for left in reversed(range(_TRIES)):
+            end = self._run(["push", "--quiet", tag], ready, target.timeout or None)
+            if not end.returncode:
+                return
+            if end.timed_out:
+                message = f"{what}: took longer than its timeout of {duration(target.timeout)}"
+                raise BuildFailed(message, hint="where that is too short, raise timeout")
+            if _NO_ENGINE.search(end.error):
+                raise Unreachable(f"{what}: {without_colour(end.error)}", hint="is the engine still up?")
+            failure = client.probe(repository)
+            if failure is not None and (failure.is_refusal or failure.lost is not None or not left):
+                raise failure.error(f"{what}: {one_line(without_colour(end.error))}")
+            if not left:
+                raise BuildFailed(f"{what}: {without_colour(end.error)}")
+            self._docker.pause(_PAUSE)
+
+    def _pushed(self, tag: str, ready: Ready, client: Client) -> str:
+        """The digest under which the registry has what was pushed, as the engine tells; it knows older pushes, too."""
+        repository = repository_of(tag)
+        end = self._run(["image", "inspect", "--format", "{{json .RepoDigests}}", tag], ready)
+        digests: list[str] = []
+        with contextlib.suppress(ValueError, TypeError):
+            digests = [each.partition("@")[2] for each in json.loads(end.stdout)]
+        for digest in dict.fromkeys(digests):
+            with contextlib.suppress(RequestFailed):
+                return client.manifest(repository, digest).digest
+        raise BuildFailed(f"{repository.name} does not serve what was pushed", hint="run again")
+
+    def _run(self, command: Sequence[str], ready: Ready, timeout: float | None = _SECONDS) -> Completed:
+        return self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)

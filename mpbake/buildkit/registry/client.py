@@ -1,0 +1,373 @@
+"""What mpbake asks of registries: manifests, blobs, tags. Failures are retried here, and explained as errors."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http
+import math
+import time
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
+from mpbake.buildkit.registry.transport import NoResponse, Request
+from mpbake.errors import BuildFailed, NoSuchTag, Unreachable
+from mpbake.json_text import parse_json
+from mpbake.references import parse_reference
+from mpbake.text import one_line, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mpbake.buildkit.registry.authorization import Authorization
+    from mpbake.buildkit.registry.hosts import Endpoint, Hosts
+    from mpbake.buildkit.registry.transport import Response, Transport
+    from mpbake.errors import MpbakeError
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEXES = (INDEX, DOCKER_INDEX)
+_ACCEPT = f"{INDEX}, {MANIFEST}, {DOCKER_INDEX}, {DOCKER_MANIFEST}"
+
+SECONDS = 300.0
+"""Seconds in which a registry must answer a request that changes something."""
+READING = 30.0
+"""Seconds in which a registry must answer a request that only reads."""
+PAUSES = (0.5, 1.0, 2.0, 2.0)
+"""Seconds to wait before each retry."""
+LONGEST_WAIT = 60.0
+"""Seconds in all that mpbake waits because a registry limits its rate."""
+_RATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds to wait for a registry that limits its rate and does not say for how long."""
+_RETRIED = frozenset({500, 502, 503, 504})
+_GATEWAY = frozenset({502, 504})
+"""Statuses of a proxy that has passed a request on and does not know what became of it."""
+_RATE_LIMITED = 429
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_LARGEST_CONFIG = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A manifest or an index, byte for byte."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+
+    @property
+    def digest(self) -> str:
+        """`sha256:…` of the content."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists other manifests."""
+        return self.media_type in INDEXES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Repository:
+    """A repository of a registry; `path` is what the registry calls it."""
+
+    registry: str
+    path: str
+    name: str
+    """What users call it: `localhost:5000/team/web`, `web`."""
+
+    def access(self, actions: tuple[str, ...]) -> Access:
+        """What a request for `actions` needs."""
+        return Access(registry=self.registry, path=self.path, actions=actions)
+
+
+def repository_of(reference: str) -> Repository:
+    """The repository of a reference, with or without a tag or a digest."""
+    found = parse_reference(reference.partition("@")[0])
+    return Repository(registry=found.registry, path=found.path, name=found.repository)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why a registry did not do what it was asked: the `status` of its answer, or 0 and no answer.
+
+    `settled` says that the request has not been carried out and never will be, as far as its answer tells. `after` is
+    the header Retry-After.
+    """
+
+    registry: str
+    status: int = 0
+    words: str = ""
+    lost: NoResponse | None = None
+    settled: bool = True
+    after: str = ""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the registry refuses for good: not allowed, not there, not valid."""
+        return 400 <= self.status < 500 and self.status != _RATE_LIMITED
+
+    def retry_after(self, now: float) -> float:
+        """The seconds that the header asks to wait, given as a number or a date; 0 where it says nothing."""
+        text = self.after.strip()
+        if text.isdigit():
+            return max(float(text), 0.1)
+        with contextlib.suppress(ValueError, TypeError):
+            return max(parsedate_to_datetime(text).timestamp() - now, 0.1)
+        return 0.0
+
+    def __str__(self) -> str:
+        """A sentence: `localhost:5000 answers 403 Forbidden: DENIED`."""
+        if self.lost is not None:
+            return f"{self.registry}: {self.lost.reason}"
+        return f"{self.registry} answers {self.status} {_phrase(self.status)}{f': {self.words}' if self.words else ''}"
+
+    def error(self, what: str) -> MpbakeError:
+        """The error of `what` was tried: exit code 5 where the registry is out of reach, else 1."""
+        message = f"{what}: {self}"
+        if self.lost is not None:
+            return Unreachable(message, hint=_connection_hint(self.lost))
+        if self.status in {401, 403}:
+            return BuildFailed(message, hint="check docker login and the repository's rights")
+        if self.status == _RATE_LIMITED:
+            return BuildFailed(message, hint="the registry limits the rate of requests: try again later")
+        if self.status == 404:
+            return NoSuchTag(message)
+        if self.status in _RETRIED:
+            kind = BuildFailed if self.status == 500 else Unreachable
+            return kind(message, hint="the registry, or a proxy before it, fails at the moment: try again later")
+        return BuildFailed(message)
+
+
+class RequestFailed(Exception):
+    """A request that failed for good, after all retries."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keeps the failure."""
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """Asks registries, with the user's logins; safe to use from several threads.
+
+    `pause` waits some seconds, or until the run is cancelled. `seconds` is how long a request may take that changes
+    something, `reading` how long one that does not. Every method raises RequestFailed.
+    """
+
+    transport: Transport
+    authorization: Authorization
+    hosts: Hosts
+    pause: Callable[[float], object]
+    seconds: float = SECONDS
+    reading: float = READING
+    now: Callable[[], float] = time.time
+    pauses: tuple[float, ...] = PAUSES
+    hide: Callable[[str], str] = str
+
+    @property
+    def once(self) -> Client:
+        """The same client, without retries."""
+        return replace(self, pauses=())
+
+    def with_hosts(self, hosts: Hosts) -> Client:
+        """The same client for registries that are reached in another way."""
+        return replace(self, hosts=hosts)
+
+    def manifest(self, repository: Repository, name: str) -> Manifest:
+        """The manifest or index with a tag or digest."""
+        response = self._ask("GET", repository, f"manifests/{name}", headers={"Accept": _ACCEPT})
+        found = Manifest(content=response.body, media_type=_media_type(response))
+        _check_digest(repository, name, found.digest.partition(":")[2])
+        return found
+
+    def digest(self, repository: Repository, tag: str) -> str:
+        """The digest that a tag names; empty where there is no such tag."""
+        try:
+            response = self._ask("HEAD", repository, f"manifests/{tag}", headers={"Accept": _ACCEPT})
+            return response.headers.get("docker-content-digest") or self.manifest(repository, tag).digest
+        except RequestFailed as error:
+            if error.failure.status == 404:
+                return ""
+            raise
+
+    def blob(self, repository: Repository, digest: str) -> bytes:
+        """A small blob, such as an image's config."""
+        body = self._ask("GET", repository, f"blobs/{digest}", largest=_LARGEST_CONFIG).body
+        _check_digest(repository, digest, hashlib.sha256(body).hexdigest())
+        return body
+
+    def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
+        """Have a tag name a manifest, whose parts the repository has already. A failure tells whether it is settled."""
+        self._ask(
+            "PUT",
+            repository,
+            f"manifests/{tag}",
+            headers={"Content-Type": manifest.media_type},
+            body=manifest.content,
+            actions=PUSH,
+        )
+
+    def probe(self, repository: Repository) -> Failure | None:
+        """Why the repository does not take an upload at the moment, if it does not; nothing is left of the attempt."""
+        try:
+            response = self._once("POST", repository, "blobs/uploads/", actions=PUSH)
+        except RequestFailed as error:
+            return error.failure
+        with contextlib.suppress(RequestFailed):
+            if location := response.headers.get("location"):
+                self._once("DELETE", repository, location, actions=PUSH)
+        return None
+
+    # --- attempts -------------------------------------------------------------------------------------------------
+
+    def _ask(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        repository: Repository,
+        where: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        actions: tuple[str, ...] = PULL,
+        largest: int = 4 * 1024 * 1024,
+    ) -> Response:
+        """Send a request, and again where the registry fails for a reason of its own."""
+        request = Request(method=method, url=where, headers=headers or {}, body=body, largest=largest)
+        pauses, rate_pauses, waited, settled = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
+        while True:
+            try:
+                return self._attempt(request, repository, actions)
+            except RequestFailed as error:
+                failure = error.failure
+            settled = settled and failure.settled
+            if failure.status == _RATE_LIMITED and self.pauses:
+                seconds = failure.retry_after(self.now()) or next(rate_pauses, math.inf)
+                waited += seconds
+                seconds = seconds if waited <= LONGEST_WAIT else math.inf
+            else:
+                seconds = next(pauses, math.inf) if _is_retried(failure) else math.inf
+            if seconds == math.inf:
+                raise RequestFailed(replace(failure, settled=settled))
+            self.pause(seconds)
+
+    def _once(self, method: str, repository: Repository, where: str, *, actions: tuple[str, ...] = PULL) -> Response:
+        return self._attempt(Request(method=method, url=where), repository, actions)
+
+    def _attempt(self, request: Request, repository: Repository, actions: tuple[str, ...]) -> Response:
+        """Send a request once. Raises RequestFailed for anything but success."""
+        endpoint = self.hosts.endpoint(repository.registry)
+        seconds = self.reading if request.method in {"GET", "HEAD"} else self.seconds
+        url = urljoin(f"{endpoint.url}/v2/{repository.path}/", request.url)
+        try:
+            response = self._authorized(replace(request, url=url), repository.access(actions), endpoint, seconds)
+        except NoResponse as lost:
+            failure = Failure(registry=repository.registry, lost=lost, settled=not lost.sent)
+            raise RequestFailed(failure) from None
+        except Refused as refused:
+            raise RequestFailed(self._failure(repository, refused.response)) from None
+        if not 200 <= response.status < 300:
+            raise RequestFailed(self._failure(repository, response))
+        return response
+
+    def _failure(self, repository: Repository, response: Response) -> Failure:
+        return Failure(
+            registry=repository.registry,
+            status=response.status,
+            words=self.hide(_words(response)),
+            settled=response.status not in _GATEWAY,
+            after=response.headers.get("retry-after", ""),
+        )
+
+    def _authorized(self, request: Request, access: Access, endpoint: Endpoint, seconds: float) -> Response:
+        """Send a request; where the registry asks who sends it, log in and send it again."""
+        known = self.authorization.header(access)
+        response = self._followed(_signed(request, known), endpoint, seconds)
+        if response.status != http.HTTPStatus.UNAUTHORIZED:
+            return response
+        challenge = response.headers.get("www-authenticate", "")
+        header = self.authorization.answer(access, challenge, endpoint, self.hosts, seconds)
+        return self._followed(_signed(request, header), endpoint, seconds) if header else response
+
+    def _followed(self, request: Request, endpoint: Endpoint, seconds: float) -> Response:
+        """Send a request; one that only reads follows redirects, and shows no other host who sends it."""
+        first = urlsplit(request.url)
+        if (first.scheme, first.netloc) != tuple(urlsplit(endpoint.url)[:2]):
+            request = _signed(request, "")
+        for _ in range(_MOST_REDIRECTS):
+            response = self.transport.send(request, endpoint.tls, endpoint.proxy, seconds)
+            location = response.headers.get("location", "")
+            if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"} or not location:
+                return response
+            before, url = urlsplit(request.url), urljoin(request.url, location)
+            after = urlsplit(url)
+            if after.scheme not in {"http", "https"} or (before.scheme, after.scheme) == ("https", "http"):
+                raise NoResponse("it redirects to a server without TLS", sent=True)
+            if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+                request = _signed(request, "")
+                endpoint = self.hosts.other(url)
+            request = replace(request, url=url)
+        raise NoResponse("it redirects too often", sent=True)
+
+
+def _check_digest(repository: Repository, name: str, found: str) -> None:
+    """Raise RequestFailed where a registry serves something else under a digest."""
+    kind, _, wanted = name.partition(":")
+    if kind == "sha256" and wanted != found:
+        lost = NoResponse(f"what it serves as {name} has another digest", sent=False)
+        raise RequestFailed(Failure(registry=repository.registry, lost=lost))
+
+
+def _signed(request: Request, header: str) -> Request:
+    others = {name: value for name, value in request.headers.items() if name != "Authorization"}
+    return replace(request, headers=others | ({"Authorization": header} if header else {}))
+
+
+def _is_retried(failure: Failure) -> bool:
+    """Whether a request may succeed when it is sent again; not where a deadline is over, or TLS does not work."""
+    lost = failure.lost
+    if lost is None:
+        return failure.status in _RETRIED
+    return not (lost.untrusted or lost.plain or lost.timed_out)
+
+
+def _words(response: Response) -> str:
+    """What an error response says, in the registry's own code and message."""
+    try:
+        first = parse_json(response.body)["errors"][0]
+        said = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    return shortened(one_line(said), 300)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _media_type(response: Response) -> str:
+    """The media type of a manifest: its own word counts, since proxies change headers."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        if said := parse_json(response.body).get("mediaType"):
+            return str(said)
+    return response.headers.get("content-type", "").partition(";")[0].strip()
+
+
+def _connection_hint(lost: NoResponse) -> str:
+    if lost.untrusted:
+        return (
+            "this machine does not trust the registry's certificate: name its CA with "
+            'buildkitd.registry."HOST".ca in the builder, add it to the certificates of the system, '
+            "or name it with SSL_CERT_FILE"
+        )
+    if lost.plain:
+        return 'the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true in the builder'
+    return "is the registry up and reachable from this machine?"

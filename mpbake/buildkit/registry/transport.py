@@ -1,0 +1,227 @@
+"""Single HTTP requests: pooled connections, proxies, deadlines, bounded answers. The only user of urllib3."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from mpbake import __version__
+from mpbake.errors import Cancelled
+from mpbake.text import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import urllib3
+
+    from mpbake.buildkit.registry.hosts import Tls
+
+Result = TypeVar("Result")
+
+_CONNECT = 15.0
+"""Seconds in which a connection must stand."""
+_GLANCE = 0.05
+"""Seconds between two looks whether the run was cancelled."""
+_POOLED = 32
+"""Connections to one host that are kept open."""
+_NEVER_SENT = {"ConnectTimeoutError", "LocationParseError", "NameResolutionError", "NewConnectionError", "ProxyError"}
+"""Errors of urllib3 before anything was sent. It is imported only where a registry is asked: that takes its time."""
+_SPEAKS_HTTP = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
+"""What OpenSSL calls an answer in plain HTTP."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request. `largest` is how many bytes of an answer's body are read at most."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    largest: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """An HTTP response; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class NoResponse(Exception):
+    """A request without a response. It may have been carried out if it was `sent`.
+
+    `reason` is a short sentence without secrets. It is `untrusted` where the certificate is not trusted, `plain` where
+    the server does not speak TLS, `timed_out` where the time was over.
+    """
+
+    def __init__(
+        self, reason: str, *, sent: bool, untrusted: bool = False, plain: bool = False, timed_out: bool = False
+    ) -> None:
+        """As described above."""
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.untrusted = untrusted
+        self.plain = plain
+        self.timed_out = timed_out
+
+
+class Transport:
+    """Sends requests over pooled connections; safe to use from several threads."""
+
+    def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        self._cancelled = cancelled
+        self._pools: dict[tuple[Tls | None, str], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def send(self, request: Request, tls: Tls, proxy: str, seconds: float) -> Response:
+        """Return the response to `request`, through `proxy` if one is named, within so many seconds.
+
+        Redirects are not followed. Raises NoResponse, and Cancelled as soon as the run is cancelled.
+        """
+        secure = tls if request.url.startswith("https:") else None
+        return self._interruptible(lambda: self._exchange(request, self._pool(secure, proxy), seconds), seconds)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.clear()
+
+    def _interruptible(self, work: Callable[[], Result], seconds: float) -> Result:
+        """Do `work` in a thread of its own, which is left alone when the time is over or the run is cancelled.
+
+        Neither a name server nor a socket can be interrupted otherwise.
+        """
+        if self._cancelled():
+            raise Cancelled("cancelled")
+        results: list[Result] = []
+        errors: list[BaseException] = []
+        over = threading.Event()
+
+        def attempt() -> None:
+            try:
+                results.append(work())
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+                errors.append(error)
+            finally:
+                over.set()
+
+        threading.Thread(target=attempt, daemon=True, name="registry").start()
+        end = time.monotonic() + seconds
+        while not over.wait(_GLANCE):
+            if self._cancelled():
+                raise Cancelled("cancelled")
+            if time.monotonic() >= end:
+                raise NoResponse(f"no answer within {duration(seconds)}", sent=True, timed_out=True)
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    def _pool(self, tls: Tls | None, proxy: str) -> urllib3.PoolManager:
+        with self._lock:
+            key = (tls, proxy)
+            if key not in self._pools:
+                self._pools[key] = _manager(tls, proxy)
+            return self._pools[key]
+
+    @staticmethod
+    def _exchange(request: Request, pool: urllib3.PoolManager, seconds: float) -> Response:
+        import urllib3  # noqa: PLC0415
+
+        try:
+            answer = pool.request(
+                request.method,
+                request.url,
+                body=request.body or None,
+                headers={"User-Agent": f"mpbake/{__version__}", **request.headers},
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=min(_CONNECT, seconds), read=seconds),
+            )
+            body = answer.read(request.largest + 1)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            if len(body) > request.largest:
+                answer.close()
+                raise NoResponse(f"the answer is larger than {request.largest} bytes", sent=True)
+            answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _no_response(error) from None
+        return Response(status=answer.status, headers=headers, body=body)
+
+
+def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
+    import urllib3  # noqa: PLC0415
+
+    context = None if tls is None else ssl_context(tls)
+    if tls is not None and tls.insecure:  # which the plan says itself
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    if not proxy:
+        return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else ""
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
+    return urllib3.ProxyManager(bare, maxsize=_POOLED, ssl_context=context, proxy_headers=headers)
+
+
+@cache
+def ssl_context(tls: Tls) -> ssl.SSLContext:
+    """The TLS settings of a host. Raises NoResponse where a file that they name cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if not (tls.system_file or tls.system_folder):
+            context.load_default_certs()
+        for file, folder in ((tls.system_file, ""), ("", tls.system_folder), *((ca, "") for ca in tls.authorities)):
+            if file or folder:
+                context.load_verify_locations(cafile=file or None, capath=folder or None)
+        for certificate, key in tls.pairs:
+            context.load_cert_chain(certificate, key)
+    except OSError as error:
+        names = ", ".join((*tls.authorities, *(name for pair in tls.pairs for name in pair))) or tls.system_file
+        raise NoResponse(f"certificates cannot be loaded: {names}: {error.strerror or error}", sent=False) from None
+    return context
+
+
+def _no_response(error: Exception) -> NoResponse:
+    """What a failure of urllib3 or of the system means; its own text may repeat whole URLs."""
+    root = _root(error)
+    sent = type(error).__name__ not in _NEVER_SENT
+    if isinstance(root, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not trusted: {root.verify_message}"
+        return NoResponse(reason, sent=False, untrusted=True)
+    if isinstance(root, ssl.SSLError):
+        plain = (root.reason or "") in _SPEAKS_HTTP
+        reason = "it does not speak TLS" if plain else f"TLS: {(root.reason or 'error').replace('_', ' ').lower()}"
+        return NoResponse(reason, sent=sent, plain=plain)
+    if isinstance(root, TimeoutError) or "Timeout" in type(error).__name__:
+        return NoResponse("no answer in time" if sent else "no connection in time", sent=sent, timed_out=True)
+    if isinstance(root, OSError) and root.strerror:
+        return NoResponse(root.strerror.lower(), sent=sent)
+    return NoResponse("the connection ended before the answer", sent=sent)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The failure that caused `error`, as far down as urllib3 tells."""
+    seen = {id(error)}
+    while True:
+        inner = error.__cause__ or error.__context__ or next((x for x in error.args if isinstance(x, Exception)), None)
+        if inner is None or id(inner) in seen:
+            return error
+        seen.add(id(inner))
+        error = inner
