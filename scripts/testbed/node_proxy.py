@@ -88,15 +88,14 @@ class Node:
         if self.settings.command:
             await self._through_command(number, client)
             return
-        engine_reader, engine_writer = await asyncio.open_unix_connection(self.settings.engine_socket, limit=_CHUNK)
+        path = self.settings.buildkit_socket or self.settings.engine_socket
+        reader, writer = await asyncio.open_unix_connection(path, limit=_CHUNK)
         try:
-            engine_writer.write(_UPGRADE)
-            head = await engine_reader.readuntil(b"\r\n\r\n")
-            if b" 101 " not in head.partition(b"\r\n")[0]:
-                raise ConnectionError(head.decode(errors="replace"))
-            await self._exchange(number, client, (engine_reader, engine_writer))
+            if not self.settings.buildkit_socket:
+                await _upgrade(reader, writer)
+            await self._exchange(number, client, (reader, writer))
         finally:
-            engine_writer.transport.abort()
+            writer.transport.abort()
 
     async def _through_command(self, number: int, client: tuple[Source, Sink]) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -145,6 +144,14 @@ class Node:
             return lambda data: data
         frames = FrameReader()
         return lambda data: b"".join(pose(frame.raw, platform) for frame in frames.feed(data))
+
+
+async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Have a Docker engine hand the connection over to the BuildKit inside it."""
+    writer.write(_UPGRADE)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b" 101 " not in head.partition(b"\r\n")[0]:
+        raise ConnectionError(head.decode(errors="replace"))
 
 
 async def _copy(source: Source, sink: Sink, through: Callable[[bytes], bytes]) -> None:

@@ -23,12 +23,13 @@ SOURCES = Path(__file__).parent.parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
-    """The BuildKit to which nodes lead: that in the engine behind a socket, or a command's streams.
+    """The BuildKit to which nodes lead: that in the engine behind a socket, a buildkitd, or a command's streams.
 
     `env` is the environment of the command.
     """
 
     engine_socket: str = ""
+    buildkit_socket: str = ""
     command: tuple[str, ...] = ()
     env: Mapping[str, str]
 
@@ -141,6 +142,7 @@ def _settings(place: Place, name: str, upstream: Upstream, **where: Any) -> Sett
     return Settings(
         witness=str(place.folder("witness") / f"{name}.jsonl"),
         engine_socket=upstream.engine_socket,
+        buildkit_socket=upstream.buildkit_socket,
         command=upstream.command,
         **where,
     )
