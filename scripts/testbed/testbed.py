@@ -145,9 +145,7 @@ class Testbed:
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
-    def add_node(
-        self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default"
-    ) -> Node:
+    def add_node(self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default") -> Node:
         """One more mTLS node, started; `poses_as` is the platform that it lists first, `release` whose BuildKit it has.
 
         With engines of the testbed's own all that pose as linux/arm64 share one, and all others another, unless

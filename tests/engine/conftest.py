@@ -111,6 +111,14 @@ def docker(testbed_env: dict[str, str]) -> Docker:
 
 
 @pytest.fixture
+def buildx(docker: Docker) -> tuple[int, int]:
+    """The version of the buildx under test; a test says with it where buildx releases differ."""
+    found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+@pytest.fixture
 def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
     """A way to run mpbake, in the test's own folder unless told otherwise."""
 

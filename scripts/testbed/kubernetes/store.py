@@ -10,14 +10,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from testbed.kubernetes.objects import (
-    DEPLOYMENTS,
     NAMESPACES,
     PODS,
     RESOURCES,
+    WORKLOADS,
     ApiError,
     bad_request,
+<<<<<<< HEAD
     complete_deployment,
     grown,
+=======
+    complete_workload,
+>>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
     invalid,
     not_found,
     pods_of,
@@ -62,8 +66,13 @@ class Store:
     def list(self, resource: Resource, namespace: str) -> list[Object]:
         """All objects of the kind in the namespace, or in every one when it is empty, sorted by name."""
         if resource == PODS:
+<<<<<<< HEAD
             return [pod for deployment in self.list(DEPLOYMENTS, namespace) for pod in pods_of(deployment)]
         self._grow()
+=======
+            workloads = [item for kind in WORKLOADS for item in self.list(kind, namespace)]
+            return [pod for workload in workloads for pod in pods_of(workload)]
+>>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
         keys = sorted(key for key in self._objects if key[0] == resource.plural and namespace in {"", key[1]})
         return [self._objects[key] for key in keys]
 
@@ -126,8 +135,8 @@ class Store:
 
     def _put(self, resource: Resource, namespace: str, item: Object) -> Object:
         item |= {"apiVersion": resource.api_version, "kind": resource.kind}
-        if resource == DEPLOYMENTS:
-            complete_deployment(item)
+        if resource in WORKLOADS:
+            complete_workload(resource, item)
         if resource == NAMESPACES:
             item["status"] = {"phase": "Active"}
         self._version += 1
@@ -144,5 +153,5 @@ class Store:
 
 def _check_kept(resource: Resource) -> None:
     if resource == PODS:
-        message = "pods come and go with their Deployments here"
+        message = "pods come and go with their Deployments and StatefulSets here"
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
