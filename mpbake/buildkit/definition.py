@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
+from mpbake.buildkit.forms import in_common_form
 from mpbake.delivery import archives, repositories
 from mpbake.entries import Access, Paths, deletes, enforced, is_set, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
@@ -46,12 +47,14 @@ class Setting:
     """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
 
     `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
-    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`.
+    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`. `common` are targets
+    that state the form of images that all BuildKit releases can write.
     """
 
     driver: Driver
     upon: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
+    common: Collection[Target] = ()
 
 
 def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> dict[str, Any]:
@@ -65,6 +68,7 @@ def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, p
     main = _main(piece, setting, platforms, within)
     if not piece.shared:
         main["output"] = outputs(piece, setting.driver, load=load, parts=parts)
+        main = in_common_form(main) if piece.target in setting.common else main
     targets = {piece.target.name: main}
     for name, (target, wanted) in within.parts.items():
         targets[name] = _link(target, wanted, setting, within)

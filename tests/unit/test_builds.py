@@ -15,6 +15,7 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
+from mpbake.buildkit.forms import Forms
 from mpbake.buildkit.nodes import Nodes
 from mpbake.errors import BuildFailed, Cancelled, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid, Warned
@@ -119,7 +120,7 @@ def builds_of(folder: Path, docker: Baking) -> Builds:
     docker.scratch = folder / "scratch"
     return Builds(
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
-        nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml"),
+        forms=Forms(nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
         state=State(nodes=folder / "nodes", run=folder / "run"),
         repeat=lambda what: f"again {what.target.name}" if isinstance(what, BuildPiece) else f"all of {what.name}",
     )
