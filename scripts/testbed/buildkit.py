@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SECONDS = 30
 
 
+# Of 14 characters each, as `state_version` wants it. The second stands for whatever release is named.
+_DEBIAN_VERSION, _NAMED_VERSION = "v0.13.2+debian", "v0.32.0+newest"
+
 Release = Literal["default", "engine", "named"]
 """Whose BuildKit a node has: the engine's own, that of MPBAKE_TEST_BUILDKIT, or the second if there is one."""
 
@@ -32,10 +35,10 @@ def upstream(place: Place, engine: Engine, platform: str, release: Release = "de
     """
     if release == "named" or (release == "default" and named_buildkit(place.environ)):
         path = buildkitd_socket(place, "arm64" if platform == "linux/arm64" else "main")
-        return Upstream(buildkit_socket=str(path), env=engine.env)
+        return Upstream(buildkit_socket=str(path), version=_NAMED_VERSION, env=engine.env)
     if engine.own:
         name: EngineName = "arm64" if platform == "linux/arm64" else "main"
-        return Upstream(engine_socket=str(engine_socket(place, name)), env=engine.env)
+        return Upstream(engine_socket=str(engine_socket(place, name)), version=_DEBIAN_VERSION, env=engine.env)
     if engine.buildkit:
         command = ("docker", "exec", "-i", _container(place), "buildctl", "dial-stdio")
         return Upstream(command=command, env=engine.env)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from testbed.node_settings import Settings
-from testbed.witness import FrameReader, MessageReader, pose, solve_attributes
+from testbed.witness import FrameReader, MessageReader, pose, solve_attributes, state_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,12 +138,17 @@ class Node:
         return watch
 
     def _posed(self) -> Callable[[bytes], bytes]:
-        """Passes bytes on, frame by frame where the node poses as another machine than it is."""
-        platform = self.settings.poses_as
-        if not platform:
+        """Passes bytes on, frame by frame where the node states a version, or poses as another machine than it is."""
+        platform, version = self.settings.poses_as, self.settings.version
+        if not platform and not version:
             return lambda data: data
         frames = FrameReader()
-        return lambda data: b"".join(pose(frame.raw, platform) for frame in frames.feed(data))
+
+        def change(raw: bytes) -> bytes:
+            posed = pose(raw, platform) if platform else raw
+            return state_version(posed, version) if version else posed
+
+        return lambda data: b"".join(change(frame.raw) for frame in frames.feed(data))
 
 
 async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -25,11 +25,13 @@ SOURCES = Path(__file__).parent.parent
 class Upstream:
     """The BuildKit to which nodes lead: that in the engine behind a socket, a buildkitd, or a command's streams.
 
-    `env` is the environment of the command.
+    `env` is the environment of the command. `version` is what nodes state as the BuildKit's version if it was built
+    without one, as Debian's is; nodes of users state one.
     """
 
     engine_socket: str = ""
     buildkit_socket: str = ""
+    version: str = ""
     command: tuple[str, ...] = ()
     env: Mapping[str, str]
 
@@ -143,6 +145,7 @@ def _settings(place: Place, name: str, upstream: Upstream, **where: Any) -> Sett
         witness=str(place.folder("witness") / f"{name}.jsonl"),
         engine_socket=upstream.engine_socket,
         buildkit_socket=upstream.buildkit_socket,
+        version=upstream.version,
         command=upstream.command,
         **where,
     )

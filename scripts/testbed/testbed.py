@@ -7,6 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from testbed.buildkit import check_platforms, start_buildkit, upstream
@@ -145,13 +146,18 @@ class Testbed:
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
-    def add_node(self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default") -> Node:
+    def add_node(
+        self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default", states: bool = True
+    ) -> Node:
         """One more mTLS node, started; `poses_as` is the platform that it lists first, `release` whose BuildKit it has.
+
+        `states` says whether it states the version of its BuildKit.
 
         With engines of the testbed's own all that pose as linux/arm64 share one, and all others another, unless
         `beside` says as what they pose that it is to share one with.
         """
-        node = mtls_node(self.place, name, self._upstream(beside or poses_as, release), poses_as=poses_as)
+        found = self._upstream(beside or poses_as, release)
+        node = mtls_node(self.place, name, found if states else replace(found, version=""), poses_as=poses_as)
         node.start()
         return node
 

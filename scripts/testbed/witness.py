@@ -126,6 +126,22 @@ def pose(raw: bytes, platform: str) -> bytes:
     return wanted.join(parts)
 
 
+UNSTATED = b"v0.0.0+unknown"
+"""What a BuildKit states as its version that was built without one."""
+
+
+def state_version(raw: bytes, version: str) -> bytes:
+    """The frame as a BuildKit of that version would send it, if one sends it that was built without a version.
+
+    The version has as many characters as what it replaces, so no length changes.
+    """
+    stated = version.encode()
+    if len(stated) != len(UNSTATED):
+        message = f"{version} has not {len(UNSTATED)} characters"
+        raise ValueError(message)
+    return raw.replace(UNSTATED, stated) if b"org.mobyproject.buildkit.worker." in raw else raw
+
+
 def _unpadded(frame: Frame) -> bytes:
     if not frame.flags & _PADDED:
         return frame.payload

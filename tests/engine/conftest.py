@@ -129,6 +129,12 @@ def buildx(docker: Docker) -> tuple[int, int]:
 
 
 @pytest.fixture
+def provenance() -> str:
+    """The type of the provenance that the testbed's nodes write by default: that of SLSA v1 since BuildKit 0.28."""
+    return f"https://slsa.dev/provenance/{'v1' if named_buildkit(os.environ) else 'v0.2'}"
+
+
+@pytest.fixture
 def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
     """A way to run mpbake, in the test's own folder unless told otherwise."""
 

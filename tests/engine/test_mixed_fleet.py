@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engine.test_values import _two_nodes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -32,7 +34,7 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 V02, V1 = "https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"
 DECLINED = '["type=provenance,disabled=true"]'
 FLEETS: list[tuple[Release, Release]] = [("engine", "named"), ("named", "engine"), ("named", "named")]
-"""The releases of the amd64 node and of the arm64 node."""
+"""The releases of the amd64 node and of the arm64 node. The nodes of the last do not state which they run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +67,14 @@ def fleet(request: pytest.FixtureRequest, testbed: Testbed, unique: str) -> Iter
     certs = testbed.certificates
     tls = f'tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
     found = '[builders.fleet]\ndriver = "remote"\n'
-    started = []
+    started, is_mixed = [], len(set(request.param)) > 1
     for platform, release in zip((AMD64, ARM64), request.param, strict=True):
         name = f"{platform[-5:]}-{unique[-6:]}"
-        node = testbed.add_node(name, poses_as="" if platform == AMD64 else platform, release=release)
+        poses_as = "" if platform == AMD64 else platform
+        node = testbed.add_node(name, poses_as=poses_as, release=release, states=is_mixed)
         started.append(node)
         found += f'[builders.fleet.nodes.{name}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]\n{tls}\n'
-    yield Fleet(testbed=testbed, builder=found, is_mixed=len(set(request.param)) > 1)
+    yield Fleet(testbed=testbed, builder=found, is_mixed=is_mixed)
     for node in started:
         node.stop()
 
@@ -163,3 +166,19 @@ def test_what_older_releases_cannot_write_is_refused_before_a_tag_moves(
         assert [form[1][3] for form in found.values()] == [[V1], [V1]]
     assert fleet.testbed.registry.client.has(f"{repository}:1") is (bool(tags) and not fleet.is_mixed)
     assert (tmp_path / "out.tar").exists() is (not tags and not fleet.is_mixed)
+
+
+def test_nodes_that_state_one_release_write_its_own_form(
+    testbed: Testbed, mpbake: Mpbake, repository: str, tmp_path: Path
+) -> None:
+    """Those of the release that is named: an artifact for attestations, and provenance v1."""
+    fleet = Fleet(
+        testbed=testbed, builder=_two_nodes(testbed).replace("builders.two", "builders.fleet"), is_mixed=False
+    )
+    (tmp_path / "build.toml").write_text(plan(fleet, f'tags = ["{repository}:1"]\npush = true'))
+    mpbake("run", "web")
+    found = served(testbed, f"{repository}:1")
+    assert found[AMD64] == found[ARM64]
+    assert found[AMD64][1:] == [
+        (OCI_MANIFEST, "application/vnd.docker.attestation.manifest.v1+json", "application/vnd.oci.empty.v1+json", [V1])
+    ]
