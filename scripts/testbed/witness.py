@@ -126,8 +126,8 @@ def pose(raw: bytes, platform: str) -> bytes:
     return wanted.join(parts)
 
 
-UNSTATED = b"v0.0.0+unknown"
-"""What a BuildKit states as its version that was built without one."""
+# The message by which a BuildKit states its version: here one that was built without any, of 14 characters.
+_PACKAGE, _UNSTATED = b"\x0a\x18github.com/moby/buildkit\x12\x0e", b"v0.0.0+unknown"
 
 
 def state_version(raw: bytes, version: str) -> bytes:
@@ -136,10 +136,10 @@ def state_version(raw: bytes, version: str) -> bytes:
     The version has as many characters as what it replaces, so no length changes.
     """
     stated = version.encode()
-    if len(stated) != len(UNSTATED):
-        message = f"{version} has not {len(UNSTATED)} characters"
+    if len(stated) != len(_UNSTATED):
+        message = f"{version} has not {len(_UNSTATED)} characters"
         raise ValueError(message)
-    return raw.replace(UNSTATED, stated) if b"org.mobyproject.buildkit.worker." in raw else raw
+    return raw.replace(_PACKAGE + _UNSTATED, _PACKAGE + stated)
 
 
 def _unpadded(frame: Frame) -> bytes:

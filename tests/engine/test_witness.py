@@ -88,7 +88,7 @@ def test_pose_changes_nothing_else() -> None:
 
 
 def test_a_build_without_a_version_states_one() -> None:
-    listed = b"org.mobyproject.buildkit.worker.executor oci v0.0.0+unknown"
+    listed = b"..\x0a\x18github.com/moby/buildkit\x12\x0ev0.0.0+unknown.."
     assert state_version(listed, "v0.13.2+debian") == listed.replace(b"v0.0.0+unknown", b"v0.13.2+debian")
     other = b"a log line of v0.0.0+unknown"
     assert state_version(other, "v0.13.2+debian") == other
