@@ -36,9 +36,9 @@ test-engine: $(VENV)/.installed ## what needs an engine, with the buildx that MP
 
 test-newest: $(VENV)/.installed ## the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
 	@test -x "$(NEWEST)/docker-buildx" || { echo "test-newest: set NEWEST to a folder with docker-buildx, buildkitd, buildctl"; exit 2; }
-	MPBAKE_TEST_BUILDX=$(NEWEST)/docker-buildx MPBAKE_TEST_BUILDKIT=$(NEWEST) \
+	MPBAKE_TEST_BUILDX=$(abspath $(NEWEST))/docker-buildx MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) \
 		$(PYTEST) -m "not long" $(SIDE_BY_SIDE) tests/engine
-	MPBAKE_TEST_BUILDKIT=$(NEWEST) $(PYTEST) -m newest tests/engine
+	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest tests/engine
 
 test-long: $(VENV)/.installed ## what takes longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests
