@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-<<<<<<< HEAD
-from testbed.kubernetes.objects import ApiError, complete_deployment, deployment_of, grown, pods_of, selected
-=======
 from testbed.kubernetes.objects import (
     DEPLOYMENTS,
     STATEFUL_SETS,
     ApiError,
     complete_workload,
+    grown,
     pods_of,
     selected,
     workload_of,
 )
->>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
 from testbed.kubernetes.watch import changes
 
 if TYPE_CHECKING:

@@ -153,26 +153,25 @@ def _workload_status(workload: Object) -> Object:
     return {**status, "unavailableReplicas": replicas, "conditions": [available]}
 
 
-<<<<<<< HEAD
-def grown(deployment: Object) -> Object:
-    """The Deployment as it is now: itself unless its pods have become ready since its status was written."""
-    status = _deployment_status(deployment)
-    return deployment if status == deployment["status"] else {**deployment, "status": status}
+def grown(workload: Object) -> Object:
+    """The Deployment or StatefulSet as it is now: itself unless its pods have become ready since its status was written."""
+    status = _workload_status(workload)
+    return workload if status == workload["status"] else {**workload, "status": status}
 
 
-def _starts(deployment: Object) -> bool:
+def _starts(workload: Object) -> bool:
     """Whether its images have been pulled by now."""
-    created = dt.datetime.fromisoformat(deployment["metadata"]["creationTimestamp"])
-    return _pull_seconds(deployment) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
+    created = dt.datetime.fromisoformat(workload["metadata"]["creationTimestamp"])
+    return _pull_seconds(workload) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
 
 
-def _pull_seconds(deployment: Object) -> float:
+def _pull_seconds(workload: Object) -> float:
     """How long its images take to be pulled.
 
     Those of `slow.invalid` take as many seconds as their tags say; those of another registry below .invalid, a domain
     that never exists, can not be pulled.
     """
-    images = [container["image"] for container in _containers(deployment["spec"]["template"]["spec"])]
+    images = [container["image"] for container in _containers(workload["spec"]["template"]["spec"])]
     return max(map(_seconds, images))
 
 
@@ -181,12 +180,6 @@ def _seconds(image: str) -> float:
     if registry == "slow.invalid":
         return float(repository.partition(":")[2])
     return math.inf if registry.partition(":")[0].endswith(".invalid") else 0.0
-=======
-def _starts(workload: Object) -> bool:
-    """Whether its images can be pulled: those of a registry below .invalid, a domain that never exists, can not."""
-    images = [container["image"] for container in _containers(workload["spec"]["template"]["spec"])]
-    return not any(image.partition("/")[0].partition(":")[0].endswith(".invalid") for image in images)
->>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
 
 
 def _pod(workload: Object, number: int) -> Object:
@@ -214,16 +207,10 @@ def _pod(workload: Object, number: int) -> Object:
     }
 
 
-<<<<<<< HEAD
-def _pod_status(deployment: Object) -> Object:
-    starts, since = _starts(deployment), deployment["metadata"]["creationTimestamp"]
-    hopeless = _pull_seconds(deployment) == math.inf
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-=======
 def _pod_status(workload: Object) -> Object:
     starts, since = _starts(workload), workload["metadata"]["creationTimestamp"]
+    hopeless = _pull_seconds(workload) == math.inf
     containers = workload["spec"]["template"]["spec"]["containers"]
->>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
     return {
         "phase": "Running" if starts else "Pending",
         "startTime": since,

@@ -16,12 +16,8 @@ from testbed.kubernetes.objects import (
     WORKLOADS,
     ApiError,
     bad_request,
-<<<<<<< HEAD
-    complete_deployment,
-    grown,
-=======
     complete_workload,
->>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
+    grown,
     invalid,
     not_found,
     pods_of,
@@ -66,13 +62,9 @@ class Store:
     def list(self, resource: Resource, namespace: str) -> list[Object]:
         """All objects of the kind in the namespace, or in every one when it is empty, sorted by name."""
         if resource == PODS:
-<<<<<<< HEAD
-            return [pod for deployment in self.list(DEPLOYMENTS, namespace) for pod in pods_of(deployment)]
-        self._grow()
-=======
             workloads = [item for kind in WORKLOADS for item in self.list(kind, namespace)]
             return [pod for workload in workloads for pod in pods_of(workload)]
->>>>>>> 11b31b2 (Let the cluster stand-in know StatefulSets and newer fields of containers)
+        self._grow()
         keys = sorted(key for key in self._objects if key[0] == resource.plural and namespace in {"", key[1]})
         return [self._objects[key] for key in keys]
 
@@ -125,9 +117,9 @@ class Store:
         return item
 
     def _grow(self) -> None:
-        """Note which Deployments have become ready by themselves."""
+        """Note which Deployments and StatefulSets have become ready by themselves."""
         for key, item in self._objects.items():
-            now = grown(item) if key[0] == DEPLOYMENTS.plural else item
+            now = grown(item) if key[0] in {kind.plural for kind in WORKLOADS} else item
             if now is not item:
                 self._version += 1
                 now["metadata"] = {**item["metadata"], "resourceVersion": self.version}
