@@ -124,7 +124,7 @@ class Nodes:
         with self._lock_of(f"ready {node.id}"):
             known: Ready | MpbakeError | None = self._known.get(node.id)
             if known is None and node.id not in self._failed:
-                known = self._try(node)
+                known = self._try(node, nobody)
         return known.facts.version if isinstance(known, Ready) else ""
 
     def forget(self, node: Node) -> None:

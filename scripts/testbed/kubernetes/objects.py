@@ -154,7 +154,7 @@ def _workload_status(workload: Object) -> Object:
 
 
 def grown(workload: Object) -> Object:
-    """The Deployment or StatefulSet as it is now: itself unless its pods have become ready since its status was written."""
+    """The Deployment or StatefulSet as it is now: itself unless its pods became ready since its status was written."""
     status = _workload_status(workload)
     return workload if status == workload["status"] else {**workload, "status": status}
 
