@@ -1072,7 +1072,7 @@ def test_the_version_of_a_node_makes_it_ready_once(tmp_path: Path) -> None:
     assert [nodes.version(ENGINE), nodes.version(ENGINE)] == ["v0.13.1", "v0.13.1"]
     nodes.forget(ENGINE)
     assert nodes.version(ENGINE) == "v0.13.1", "it was ready in this run"
-    assert len([command for command in docker.commands if "inspect" in command]) == 1
+    assert len([command for command in docker.commands if command.startswith("buildx inspect")]) == 1
 
 
 def test_a_node_that_failed_has_no_version_and_is_not_tried_again_for_that(tmp_path: Path) -> None:
