@@ -23,23 +23,21 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.real import CHECKOUT, Failed, ground, median
+from benchmarks.real import CHECKOUT, ground, in_the_end, median
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.real import Ground
 
-Done = TypeVar("Done")
 PLANS = {"quickstart": (), "qemu": (), "native": ("--set", "worker.needs=[]"), "ssh": (), "matrix": ()}
 GROUP = "release"
 _LAST = re.compile(r"^ *([0-9.]+)s  (?:build|publish) .*: done in ", re.MULTILINE)
 _END = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
-_TRIES = 5
 _NUMBERS = itertools.count(1)
 
 
@@ -52,7 +50,7 @@ def fresh(here: Ground, seconds: int) -> Ground:
     (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n{slow}")
     platforms = "linux/amd64,linux/arm64"
     command = ("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
-    _in_the_end("a base image", lambda: here.docker(*command))
+    in_the_end("a base image", lambda: here.docker(*command))
     return replace(here, env={**here.env, "BASE_IMAGE": name})
 
 
@@ -82,17 +80,7 @@ def baked(here: Ground, builder: str, options: Sequence[str], seconds: int) -> f
         (here.folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
         return there.bake(Path(here.env["BUILDX_CONFIG"]), builder)
 
-    return _in_the_end(f"{here.folder.name}: bake", once)
-
-
-def _in_the_end(what: str, do: Callable[[], Done]) -> Done:
-    """What `do` gives, which does not ask again where the registry stumbles: the first time that works counts."""
-    for _ in range(_TRIES):
-        try:
-            return do()
-        except Failed:
-            print(f"{what} failed, and is tried again", flush=True)
-    sys.exit(f"{what} failed {_TRIES} times")
+    return in_the_end(f"{here.folder.name}: bake", once)
 
 
 def main() -> None:

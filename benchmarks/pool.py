@@ -1,13 +1,16 @@
 """What equal nodes are good for: targets of one platform on one, two and four of them, with nothing cached.
 
-    .venv/bin/python benchmarks/pool.py [--runs N] [--targets N] [--only one|two]
+    .venv/bin/python benchmarks/pool.py [--runs N] [--targets N] [--only one|two|waiting] [--slots N]
 
 mpbake and `docker buildx bake` in turn, on a builder with the very same nodes, whose strength is limited. With real
 buildkitd nodes (NODE_IMAGE in the environment names their image) each has `max-parallelism = 1`, and a build sleeps. An
-engine's embedded BuildKit knows no such limit: there each node container gets a fixed share of the CPU, a build burns a
-known amount of it, and the plan says that a node has two slots.
+engine's embedded BuildKit knows no such limit: there each node container gets a fixed share of the CPU, and a build
+burns a known amount of it. With --slots the plan gives the slots of these nodes; without, they have none.
 
 Goals, as ratios of wall times mpbake/bake: one node at most 1.1, two at most 0.6, four at most 0.35.
+
+With embedded nodes, `waiting` are builds that only wait, as for a network: a node can do any number of them at once, so
+that equal nodes save nothing. Goal: at most 1.1 on one node, at most 1.0 on two and four.
 
 Then half as many targets of two platforms each, on two nodes for either platform. What was built where the nodes
 themselves tell: in front of each stands a witness that notes every build that it is asked for.
@@ -29,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.real import ground, median
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.real import Ground
 
@@ -39,6 +42,7 @@ CPUS = 0.4
 BURNED = 1.2
 """Seconds of CPU that a build burns there: three in wall time, when it has its node for itself."""
 GOALS = {1: 1.1, 2: 0.6, 4: 0.35}
+WAITING_GOALS = {1: 1.1, 2: 1.0, 4: 1.0}
 PAIRS = ("linux/amd64", "linux/amd64", "linux/arm64", "linux/arm64")
 MIXED = "mixed"
 _NONCES = itertools.count()
@@ -47,8 +51,9 @@ _NONCES = itertools.count()
 class Nodes:
     """Up to four equal node containers, made by mpbake, each on a docker context of its own."""
 
-    def __init__(self, here: Ground, count: int, targets: int) -> None:
+    def __init__(self, here: Ground, count: int, targets: int, slots: int) -> None:
         self.here = here
+        self.slots = f"slots = {slots}" if slots else ""
         self.names = [f"n{number}" for number in range(1, count + 1)]
         self.targets = targets
         if not here.embedded:
@@ -62,7 +67,9 @@ class Nodes:
         here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
         (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
         targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
-        (here.folder / "build.toml").write_text(_plan(_containers(here, names), BUILDER, PAIRS[:1], targets))
+        (here.folder / "build.toml").write_text(
+            _plan(_containers(here, names, self.slots), BUILDER, PAIRS[:1], targets)
+        )
         (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, PAIRS[:1])))
 
     def prepare(self) -> None:
@@ -103,7 +110,7 @@ def _container(name: str) -> str:
     return f"buildx_buildkit_{BUILDER}-{name}"
 
 
-def _containers(here: Ground, names: Sequence[str]) -> str:
+def _containers(here: Ground, names: Sequence[str], slots: str) -> str:
     """The builder of the nodes called `names`."""
     nodes = "\n".join(
         f'[builders.{BUILDER}.nodes.{name}]\nendpoint = "{_context(name)}"\nplatforms = ["linux/amd64"]'
@@ -114,7 +121,7 @@ def _containers(here: Ground, names: Sequence[str]) -> str:
 driver = "docker-container"
 image = "{here.image}"
 network = "host"
-{"slots = 2" if here.embedded else ""}
+{slots}
 {nodes}
 """
 
@@ -149,6 +156,7 @@ class Pairs:
 
     def __init__(self, nodes: Nodes) -> None:
         self.here = nodes.here
+        self.slots = nodes.slots
         self.targets = nodes.targets // 2
         self.witnesses = [
             nodes.here.witness(_container(name), poses_as=platform)
@@ -174,7 +182,7 @@ class Pairs:
             f'[builders.{MIXED}.nodes.n{number}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]'
             for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True))
         )
-        slots = "slots = 2" if here.embedded else "slots = 1"  # a remote node does not tell its own limit
+        slots = self.slots if here.embedded else "slots = 1"  # a remote node does not tell its own limit
         platforms = list(dict.fromkeys(PAIRS))
         builder = f'[builders.{MIXED}]\ndriver = "remote"\n{slots}\n{nodes}'
         (here.folder / "build.toml").write_text(_plan(builder, MIXED, platforms, targets))
@@ -206,27 +214,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Times runs on equal nodes against bake.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--targets", type=int, default=8)
-    parser.add_argument("--only", choices=("one", "two"), help="only the part with targets of one, or two, platforms")
+    parser.add_argument(
+        "--only",
+        choices=("one", "two", "waiting"),
+        help="only the part with targets of one platform, of two platforms, or that wait",
+    )
+    parser.add_argument("--slots", type=int, default=0, help="the slots of each embedded node; default: none")
     options = parser.parse_args()
     with ground() as here:
-        nodes = Nodes(here, max(GOALS), options.targets)
+        nodes = Nodes(here, max(GOALS), options.targets, options.slots if here.embedded else 0)
         try:
             nodes.prepare()
             kind = f"engines, {CPUS} CPU each" if here.embedded else "buildkitd, max-parallelism = 1"
             print(f"nothing cached; nodes: {kind}; medians of {options.runs} runs")
-            if options.only != "two":
-                measure_one(nodes, options.runs)
-            if options.only != "one":
+            if options.only in {None, "one"}:
+                work = calibrated(here) if here.embedded else "sleep 3"
+                measure_one(nodes, options.runs, work, GOALS)
+            if options.only in {None, "waiting"} and here.embedded:
+                measure_one(nodes, options.runs, "sleep 4", WAITING_GOALS)
+            if options.only in {None, "two"}:
                 measure_two(nodes, options.runs)
         finally:
             nodes.remove()
 
 
-def measure_one(nodes: Nodes, runs: int) -> None:
-    """Targets of one platform, on one, two and four nodes."""
-    work = calibrated(nodes.here) if nodes.here.embedded else "sleep 3"
-    print(f"{nodes.targets} targets of one platform\nnodes  mpbake s  bake s  ratio  goal", flush=True)
-    for count, goal in GOALS.items():
+def measure_one(nodes: Nodes, runs: int, work: str, goals: Mapping[int, float]) -> None:
+    """Targets of one platform, each of which does so much `work`, on one, two and four nodes."""
+    what = "wait" if work.startswith("sleep") else "burn CPU"
+    print(f"{nodes.targets} targets of one platform that {what}\nnodes  mpbake s  bake s  ratio  goal", flush=True)
+    for count, goal in goals.items():
         ours, theirs = compare(nodes, nodes.names[:count], work, runs)
         print(f"{count:>5}  {ours:>8.2f}  {theirs:>6.2f}  {ours / theirs:>5.2f}  {goal:>4}", flush=True)
 

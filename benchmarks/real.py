@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))
@@ -20,10 +21,13 @@ from testbed.nodes import Upstream, unix_node  # noqa: E402 - the testbed is no 
 from testbed.testbed import Testbed  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from testbed.nodes import Node
     from testbed.testbed import Extra
+
+Done = TypeVar("Done")
+_TRIES = 5
 
 
 class Failed(SystemExit):
@@ -38,6 +42,14 @@ class Ground:
     bed: Testbed
     env: Mapping[str, str]
     image: str
+
+    def with_buildx(self, buildx: Path, config: Path) -> Ground:
+        """The same place with another buildx, as a plugin in the docker configuration folder `config`."""
+        plugins = config / "cli-plugins"
+        plugins.mkdir(parents=True)
+        shutil.copy(buildx, plugins / "docker-buildx")
+        (plugins / "docker-buildx").chmod(0o755)
+        return replace(self, env={**self.env, "DOCKER_CONFIG": str(config)})
 
     @property
     def embedded(self) -> bool:
@@ -97,10 +109,23 @@ def ground(*extras: Extra) -> Iterator[Ground]:
         try:
             bed.up(extras or ("node-image",))
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
-            env = {**os.environ, **bed.env(), "PYTHONPATH": str(CHECKOUT)}
+            # As an installed mpbake, this one is compiled once.
+            compiled = {"PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{temporary}/compiled"}
+            env = {**os.environ, **bed.env(), **compiled}
+            env.pop("PYTHONDONTWRITEBYTECODE", None)
             yield Ground(folder=folder, bed=bed, env=env, image=image)
         finally:
             bed.down()
+
+
+def in_the_end(what: str, do: Callable[[], Done]) -> Done:
+    """What `do` gives the first time that it works: bake does not retry where the registry answers 500."""
+    for _ in range(_TRIES):
+        try:
+            return do()
+        except Failed:
+            print(f"{what} failed, and is tried again", flush=True)
+    sys.exit(f"{what} failed {_TRIES} times")
 
 
 def median(seconds: Sequence[float]) -> float:

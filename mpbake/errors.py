@@ -204,7 +204,15 @@ class NodeLost(Unreachable):
 
 
 class Disturbed(BuildFailed):
-    """A piece failed only because another one of the same call did: built by itself it may succeed."""
+    """A piece failed only because another one of the same batch did: built again it may succeed.
+
+    It is to be built `alone` where nobody knows which one failed, or where the batch cannot have one definition.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", alone: bool = False) -> None:
+        """`message` and `hint` as with every error."""
+        super().__init__(message, hint=hint)
+        self.alone = alone
 
 
 class Cancelled(MpbakeError):

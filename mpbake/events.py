@@ -69,11 +69,13 @@ class StepSaid:
 class StepPutOff:
     """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later.
 
-    With `given_up` its node is not tried again: others do what was for it.
+    With `given_up` its node is not tried again: others do what was for it. `others` are steps of the same call for
+    which the same holds.
     """
 
     step: Step
     error: MpbakeError
+    others: tuple[Step, ...] = ()
     given_up: bool = False
 
 

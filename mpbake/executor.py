@@ -13,7 +13,7 @@ from mpbake.events import RunFinished, RunStarted, StepFinished, StepPutOff, Ste
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, Publish, StepResult, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mpbake.events import Reporter
     from mpbake.graph import BuildGraph
@@ -111,8 +111,46 @@ class _Run:
         if schedule.wakes_at is not None:
             wait = min(max(schedule.wakes_at - self._executor.clock(), 0.0), _LONGEST_WAIT)
         with contextlib.suppress(queue.Empty):
-            for result in self._mailbox.get(timeout=wait):
+            self._take_all(self._mailbox.get(timeout=wait))
+
+    def _take_all(self, results: Sequence[StepResult]) -> None:
+        """Take the results of a call; of the pieces that are built again since another one failed one event tells.
+
+        These go first: what came before one of them may have failed, and then it is skipped.
+        """
+        disturbed: list[StepResult] = []
+        for result in filter(_is_disturbed, results):
+            skipped = self._skipped(result)
+            if skipped is None and not self._executor.stop.signal and self._is_put_off(result):
+                disturbed.append(result)
+            else:
+                self._take(skipped or result)
+        if disturbed:
+            first, *others = disturbed
+            event = StepPutOff(step=first.step, error=_error_of(first), others=tuple(each.step for each in others))
+            self._executor.reporter.handle(event)
+        for result in results:
+            if not _is_disturbed(result):
                 self._take(result)
+
+    def _is_put_off(self, result: StepResult) -> bool:
+        """Whether a piece that another one disturbed is built again."""
+        error = _error_of(result)
+        if not self._is_tried_again(result.step, error):
+            return False
+        self._note_moved(result.step, error)
+        return True
+
+    def _note_moved(self, step: Step, error: MpbakeError) -> None:
+        moved = self._moved.setdefault(self._executor.schedule.origin(step), {})
+        moved.update(dict.fromkeys(_moved(step, error)))
+
+    def _skipped(self, result: StepResult) -> StepResult | None:
+        """`result` of a piece that another call disturbed since a base failed there: what it links to cannot be had."""
+        if not _is_disturbed(result) or not isinstance(result.step, BuildPiece):
+            return None
+        blame = self._executor.schedule.failed_before(result.step)
+        return StepResult(step=result.step, status=StepStatus.SKIPPED, blame=blame) if blame else None
 
     def _take(self, result: StepResult) -> None:
         executor, error = self._executor, result.error
@@ -120,8 +158,7 @@ class _Run:
             self._losses[node.id] = error
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
-            moved = self._moved.setdefault(executor.schedule.origin(result.step), {})
-            moved.update(dict.fromkeys(_moved(result.step, error)))
+            self._note_moved(result.step, error)
             is_given_up = executor.schedule.is_given_up(result.step)
             executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
         else:
@@ -133,6 +170,7 @@ class _Run:
                 result.step,
                 result.status,
                 slots=said.slots,
+                weight=said.weight,
                 platforms=said.platforms,
                 uploaded=bool(said.uploaded),
             )
@@ -148,7 +186,7 @@ class _Run:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
             case BuildPiece() if isinstance(error, Disturbed):
-                return self._executor.schedule.try_alone(step)
+                return self._executor.schedule.try_apart(step, alone=error.alone)
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
             case CheckPiece():
@@ -220,10 +258,19 @@ class _Run:
         return dict.fromkeys(call, error)
 
 
+def _is_disturbed(result: StepResult) -> bool:
+    return isinstance(result.error, Disturbed)
+
+
+def _error_of(result: StepResult) -> MpbakeError:
+    assert result.error is not None  # noqa: S101 - asked of results with an error
+    return result.error
+
+
 def _result(step: Step, end: Outcome | MpbakeError, seconds: float) -> StepResult:
     match end:
         case Outcome():
-            return StepResult(step=step, status=StepStatus.DONE, seconds=seconds, outcome=end)
+            return StepResult(step=step, status=StepStatus.DONE, seconds=end.seconds or seconds, outcome=end)
         case Cancelled():
             outcome = Outcome(unsure=end.unsure, tags=_moved(step, end))
             return StepResult(step=step, status=StepStatus.CANCELLED, seconds=seconds, outcome=outcome)

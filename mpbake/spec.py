@@ -580,7 +580,7 @@ class _OfNodeSpec(_Table):
         default=False, description="use a node behind tcp:// on another machine without TLS: whoever reaches it owns it"
     )
     slots: Slots | None = Field(
-        default=None, description="pieces of targets that this node builds at once; default: the builder's `slots`"
+        default=None, description="most pieces of targets that this node builds at once; default: the builder's `slots`"
     )
     required: Flag = Field(
         default=False, description="true: losing this node is an error, even if an equal one could take its work"
@@ -602,8 +602,8 @@ class _OfBuilderSpec(_Table):
     )
     slots: Slots | None = Field(
         default=None,
-        description="pieces of targets that each node builds at once; "
-        "default: BuildKit's `max-parallelism` where that is known, else the engine's CPUs, else 4",
+        description="most pieces of targets that each node builds at once; "
+        "default: BuildKit's `max-parallelism` if it reports one, else no limit",
     )
     boot_timeout: BootDuration = Field(
         default="",

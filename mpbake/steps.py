@@ -207,8 +207,9 @@ class Outcome:
     what a built image is called in the store of an engine, by its content;
     `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
     `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
-    served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `log` the step's log
-    file. Of what is `unsure` the tags may have moved.
+    served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `weight` its CPUs, 0
+    where they are not known; `seconds` how long a piece of a batch was worked on, 0 where that is not known; `log` the
+    step's log file. Of what is `unsure` the tags may have moved.
     """
 
     digest: str = ""
@@ -220,6 +221,8 @@ class Outcome:
     platforms: tuple[Platform, ...] = ()
     images: Mapping[Platform, str] = field(default_factory=dict)
     slots: int = 0
+    weight: int = 0
+    seconds: float = 0.0
     note: str = ""
     log: str = ""
     unsure: bool = False

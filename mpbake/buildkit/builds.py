@@ -92,8 +92,10 @@ class Builds:
         """Build `pieces`, all of one node, in one call, and tell what became of each.
 
         Of several, one that failed only because another did is `Disturbed`; so is one that the others cannot share a
-        definition with. Of a piece that the engine takes no more than one platform of, that is loaded in a call of its
-        own after. Raises NodeLost when the node went away, UsageError when it is somebody else's by now.
+        definition with, and one that links to a piece which may not be built. A piece that others of the call link to
+        comes before them, and its own definition counts. Of a piece that the engine takes no more than one platform of,
+        that is loaded in a call of its own after. Raises NodeLost when the node went away, UsageError when it is
+        somebody else's by now.
         """
         node = pieces[0].node
         ready = self._ready_still(node)
@@ -105,16 +107,17 @@ class Builds:
         targets: dict[str, Any] = {}
         for piece in pieces:
             try:
+                _check_links(piece, ends)
                 load = self._load_of(piece, ready)
                 own = self._targets(piece, setting, load)
-                _check_same(own, targets)
+                _check_same(own, targets, {each.target.name for each in loads})
             except Cancelled:
                 raise
             except MpbakeError as refusal:
                 ends[piece] = refusal
             else:
                 loads[piece] = load
-                targets |= own
+                targets |= {name: own[name] for name in own if name not in targets}
         return ends | (self._build(loads, ready, setting, {"target": targets}, reporter) if loads else {})
 
     def _load_of(self, piece: BuildPiece, ready: Ready) -> Load:
@@ -164,10 +167,14 @@ class Builds:
         if found.returncode:
             return self._failures(pieces, call, found, progress)
         self._keep(metadata, log.with_suffix(".json"), reporter)
-        return {
-            piece: self._load(piece, load, setting, call, reporter) or _outcome(piece, load, ready, metadata, log)
-            for piece, load in loads.items()
-        }
+        built = _read_metadata(metadata)
+        ends: dict[Step, Outcome | MpbakeError] = {}
+        for piece, load in loads.items():
+            outcome = _outcome(piece, load, ready, _built(built, piece.target.name), log)
+            if len(pieces) > 1:
+                outcome = replace(outcome, seconds=progress.seconds_of(piece.target.name))
+            ends[piece] = self._load(piece, load, setting, call, reporter) or outcome
+        return ends
 
     def _keep(self, metadata: Path, path: Path, reporter: Reporter) -> None:
         """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
@@ -256,7 +263,9 @@ class Builds:
             told = "another build kept the same image at that moment: done again"
         elif call.metadata is not None and has_lost_result(progress):
             told = "BuildKit lost what another build had left: built again without the cache"
-            call = replace(call, definition=anew(call.definition, call.steps))
+            at_fault = target_of(progress.failed.name) if progress.failed else ""
+            names = [at_fault] if at_fault in call.steps else call.steps
+            call = replace(call, definition=anew(call.definition, names))
         else:
             return found, progress
         reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
@@ -280,7 +289,7 @@ class Builds:
         self, pieces: Sequence[BuildPiece], call: BakeCall, found: Completed, progress: Progress
     ) -> dict[Step, Outcome | MpbakeError]:
         """Whose fault it was that a call failed. Raises NodeLost when it was the node's."""
-        culprit = _culprit(pieces, progress)
+        culprit = _late(pieces, progress) if found.timed_out else _culprit(pieces, progress)
         first = culprit or pieces[0]
         tags = first.tags
         error = self._error(first, call, found, progress, tags).after(moved_by(progress, tags))
@@ -288,13 +297,17 @@ class Builds:
             raise error
         if len(pieces) == 1:
             return {pieces[0]: error}
-        nobodys = found.timed_out or has_collided(progress) or has_lost_result(progress)
-        culprit = None if nobodys else culprit
-        what = f"{culprit.target.name}, of the same call, failed" if culprit else "a call of several targets failed"
+        culprit = None if has_collided(progress) or has_lost_result(progress) else culprit
+        # An operation of a base bears the name of whichever target got to it first.
+        within = linked(culprit.target) if culprit else ()
+        bases = {piece for piece in pieces if piece.target in within}
+        known = culprit is not None and not bases
+        what = f"another target of the same batch failed: {first.target.name}" if known else "the batch failed"
+        alone = bases if culprit else set(pieces)
         ends: dict[Step, Outcome | MpbakeError] = {
-            piece: Disturbed(what).after(moved_by(progress, piece.tags)) for piece in pieces
+            piece: Disturbed(what, alone=piece in alone).after(moved_by(progress, piece.tags)) for piece in pieces
         }
-        return ends | ({culprit: error} if culprit else {})
+        return ends | ({first: error} if known else {})
 
     def _error(
         self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress, tags: Sequence[str] = ()
@@ -358,21 +371,46 @@ class _Vigil:
         return self._complaint is None
 
 
-def _check_same(own: Mapping[str, Any], others: Mapping[str, Any]) -> None:
-    """Raise Disturbed where a target that two pieces link to is not the same for both."""
-    name = next((name for name in own if name in others and own[name] != others[name]), "")
+_DELIVERY = ("output", "tags", "attest", "cache-to", "annotations")
+"""Attributes that say what becomes of a result: they make no difference to those that link to it."""
+
+
+def _check_links(piece: BuildPiece, ends: Mapping[Step, Outcome | MpbakeError]) -> None:
+    """Raise Disturbed where `piece` links to one that has ended before anything was built."""
+    refused = {each.target for each in ends if isinstance(each, BuildPiece)}
+    name = next((each.name for each in linked(piece.target) if each in refused), "")
     if name:
-        raise Disturbed(f"it links to {name} in another way than others of the same call")
+        raise Disturbed(f"it links to {name}, which cannot be built", alone=True)
+
+
+def _check_same(own: Mapping[str, Any], others: Mapping[str, Any], built: Collection[str]) -> None:
+    """Raise Disturbed where a target that two pieces link to is not the same for both.
+
+    Of one that is itself `built` by the call it does not matter what becomes of its result.
+    """
+    for name in own.keys() & others.keys():
+        ignored = _DELIVERY if name in built else ()
+        one, other = ({key: each[key] for key in each if key not in ignored} for each in (own[name], others[name]))
+        if one != other:
+            raise Disturbed(f"it links to {name} in another way than others of the same batch", alone=True)
 
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
-    """The piece whose operation failed first, or None where that cannot be told."""
+    """The piece whose operation failed first, or that of something which it alone links to; None if that is unknown."""
     name = target_of(progress.failed.name) if progress.failed is not None else ""
-    return next((piece for piece in pieces if piece.target.name == name), None)
+    own = [piece for piece in pieces if piece.target.name == name]
+    users = [piece for piece in pieces if any(link.name == name for link in linked(piece.target))]
+    return own[0] if own else users[0] if len(users) == 1 else None
 
 
-def _outcome(piece: BuildPiece, load: Load, ready: Ready, metadata: Path, log: Path) -> Outcome:
-    image, digest, media_type = _built(metadata, piece.target.name)
+def _late(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
+    """The piece that used up the time of its call: the only one that was still being built, if there is one."""
+    late = [piece for piece in pieces if piece.target.name in progress.unfinished()]
+    return late[0] if len(late) == 1 else None
+
+
+def _outcome(piece: BuildPiece, load: Load, ready: Ready, built: tuple[str, str, str], log: Path) -> Outcome:
+    image, digest, media_type = built
     by_digest = piece.delivery is Delivery.UNTAGGED and ready.facts.driver is not Driver.DOCKER
     return Outcome(
         digest=digest,
@@ -392,14 +430,21 @@ def _log_name(pieces: Sequence[BuildPiece]) -> str:
     return f"{pieces[0].key}{f' with {others}' if others else ''}"
 
 
-def _built(metadata: Path, target: str) -> tuple[str, str, str]:
-    """What an image that was built is called by its content, its digest and media type, from buildx's metadata file.
+def _read_metadata(path: Path) -> Any:
+    """What buildx's metadata file says, by target; nothing where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_bytes())
+    return {}
+
+
+def _built(metadata: Any, target: str) -> tuple[str, str, str]:
+    """What an image that was built is called by its content, its digest and media type, from buildx's metadata.
 
     The classic image store knows only an image's id: that is no digest.
     """
     image = ""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        found = json.loads(metadata.read_bytes())[target]
+    with contextlib.suppress(LookupError, TypeError, AttributeError):
+        found = metadata[target]
         image = str(found["containerimage.digest"])
         descriptor = found["containerimage.descriptor"]
         return image, image, str(descriptor.get("mediaType"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.text import duration, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -30,6 +30,8 @@ class _Vertex:
     """One operation of a build, as far as it has been heard of."""
 
     name: str
+    began: str = ""
+    ended: str = ""
     started: bool = False
     over: bool = False
     error: str = ""
@@ -101,6 +103,16 @@ class Progress:
                 return Failed(name=vertex.name, error=vertex.error, tail=tuple(tail))
         return None
 
+    def seconds_of(self, target: str) -> float:
+        """The seconds in which at least one operation of `target` was under way; 0 while nothing is known of it."""
+        own = [each for each in self._vertexes.values() if target_of(each.name) == target]
+        spans = [(_moment(each.began), _moment(each.ended)) for each in own if each.began and each.ended]
+        return _covered(sorted((began.timestamp(), ended.timestamp()) for began, ended in spans))
+
+    def unfinished(self) -> set[str]:
+        """The targets of which an operation has begun and not ended."""
+        return {target_of(each.name) for each in self._vertexes.values() if each.started and not each.over}
+
     def feed(self, data: bytes) -> Update:
         """Take in the next bytes and say what is new in them."""
         *lines, self._pending = (self._pending + data).split(b"\n")
@@ -148,6 +160,8 @@ class Progress:
                 # BuildKit says at once what it finds in its cache: nothing is done for that.
                 idle = each.get("cached") or _HOUSEKEEPING.match(vertex.name)
                 activity = activity if idle else vertex.name
+            vertex.began = vertex.began or each.get("started") or ""
+            vertex.ended = each.get("completed") or vertex.ended
             if each.get("error"):
                 vertex.error = self._hide(without_colour(each["error"]))
             if each.get("completed") and not vertex.over:
@@ -200,6 +214,15 @@ def _update(said: list[tuple[str, str]], activity: str) -> Update:
 
 def _seconds(started: str, completed: str) -> float:
     return (_moment(completed) - _moment(started)).total_seconds()
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """The length of what `spans`, which are sorted, cover together."""
+    total, until = 0.0, 0.0
+    for began, ended in spans:
+        total += max(ended - max(began, until), 0.0)
+        until = max(until, ended)
+    return round(total, 3)
 
 
 def _moment(text: str) -> datetime:

@@ -52,12 +52,16 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildKitRunner:
-    """A StepRunner for real builds. `default` is the driver of the default builder, where that is used."""
+    """A StepRunner for real builds. `default` is the driver of the default builder, where that is used.
+
+    `equal` are the ids of nodes whose builder has others: only their CPUs matter, to divide the work.
+    """
 
     docker: Docker
     nodes: Nodes
     builds: Builds
     default: Driver = Driver.AUTOMATIC
+    equal: frozenset[str] = frozenset()
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         """Do one step; see StepRunner."""
@@ -132,7 +136,8 @@ class BuildKitRunner:
         return Outcome(
             node=step.node.id,
             note=ready.note,
-            slots=step.node.slots or ready.facts.slots or cpus,
+            slots=step.node.slots or ready.facts.slots,
+            weight=cpus,
             platforms=ready.facts.platforms,
             warnings=(*ready.warnings, *warnings),
         )
@@ -149,7 +154,8 @@ class BuildKitRunner:
 
     def _cpus(self, node: Node) -> int:
         """The CPUs of a node's engine, where they matter; 0 where nobody can tell, as before its context is made."""
-        if node.slots or node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
+        known = node.driver in {Driver.DOCKER, Driver.DOCKER_CONTAINER}
+        if node.slots or node.id not in self.equal or not known:
             return 0
         try:
             return self.nodes.engines.facts(engine_of(node), _INFO_TIMEOUT).cpus
@@ -316,7 +322,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
         telemetry = telemetry_variables(environment)
         bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
         builds = Builds(bake=bake, forms=Forms(nodes=nodes), state=state, repeat=repeat)
-        yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds, default=default)
+        builders = {target.builder.name: target.builder for target in targets}.values()
+        equal = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)
+        yield BuildKitRunner(docker=docker, nodes=nodes, builds=builds, default=default, equal=equal)
     finally:
         docker.close()
         nodes.tidy()

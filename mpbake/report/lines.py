@@ -87,7 +87,8 @@ def put_off(event: StepPutOff) -> str:
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
         return f"{event.step.node.id} is left out{'' if event.given_up else ' for now'}: {reason}"
-    return f"{label(event.step)}: {reason}: tried again"
+    others = f" and {count(len(event.others), 'other')}" if event.others else ""
+    return f"{label(event.step)}{others}: {reason}: tried again"
 
 
 def _note(result: StepResult) -> str:

@@ -75,7 +75,8 @@ class LiveReporter:
                 for step in self._bootstraps(event.node):
                     self._running[step] = (self._running[step][0], event.activity)
             case StepPutOff():
-                self._running.pop(event.step, None)
+                for step in (event.step, *event.others):
+                    self._running.pop(step, None)
             case StepFinished():
                 self._end(event.result)
             case _:

@@ -1,14 +1,13 @@
-"""Which node takes a piece, and which pieces share its call: what is sooner done, as far as can be told."""
+"""Choose the node that builds a piece: the one that is expected to be done first."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from mpbake.schedule.pools import Life
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mpbake.estimates import Estimates
     from mpbake.schedule.fleet import Fleet
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
 
 EMULATED = 7.0
 """How many times as long as natively a piece is taken to need where it is emulated: 5 to 10 times is usual."""
-SHORT = 5.0
-"""Seconds of the last build up to which pieces of one node share a call: starting buildx takes a quarter of one."""
-LARGEST_CALL = 20
-"""Pieces that share a call at most: when one of them fails, the others are built again."""
 
 
 class Choice:
@@ -33,11 +28,6 @@ class Choice:
         self._fleet = fleet
         self._estimates = estimates
         self._seconds = seconds
-        self._alone: set[BuildPiece] = set()
-
-    def set_apart(self, piece: BuildPiece) -> None:
-        """`piece`, which has failed, is built by itself from now on."""
-        self._alone.add(piece)
 
     def seconds(self, piece: BuildPiece, host: Host) -> float:
         """How long `host`, which may have to emulate it, is expected to take for `piece`."""
@@ -46,19 +36,34 @@ class Choice:
     # --- equal nodes ----------------------------------------------------------------------------------------------
 
     def host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, *, now: float, ahead: int) -> Host | None:
-        """The node that takes `piece` now, or None while it is better to wait for `preferred`.
+        """The node with slots that takes `piece` now, or None while it is better to wait for `preferred`.
 
         `ahead` others have decided to wait for it before.
         """
         if self._fleet.has_room(preferred, piece) or idlest is preferred:
             return preferred
-        saved = self._estimates.saved(piece)
-        there = [each for each in self._fleet.shared(piece) if each in preferred.built and each not in idlest.built]
-        saved += sum(self._seconds[each] for each in there)
         wait = preferred.wait(now, ahead, self._seconds[piece])
         if not preferred.running:  # it is being made ready, for those that wait there
             wait += min((self._seconds[each] for each in preferred.parked), default=0.0)
-        return idlest if wait > saved else None
+        return idlest if wait > self._saved(piece, preferred, idlest) else None
+
+    def crowded_host_for(self, piece: BuildPiece, preferred: Host, idlest: Host, share: int) -> Host:
+        """The node that takes `piece` where `preferred` has no slots: no piece waits, but each slows the others.
+
+        Where nothing is known to be saved there, `preferred` takes its even `share` of the pieces.
+        """
+        if not preferred.open or idlest is preferred:
+            return idlest
+        saved = self._saved(piece, preferred, idlest)
+        if not saved:
+            return preferred if preferred.in_flight < share else idlest
+        slower = self._seconds[piece] * (preferred.crowding() - idlest.crowding())
+        return idlest if slower > saved else preferred
+
+    def _saved(self, piece: BuildPiece, preferred: Host, other: Host) -> float:
+        """The seconds that `piece` is expected to save on `preferred`, by its cache and by the bases built there."""
+        there = [each for each in self._fleet.shared(piece) if each in preferred.built and each not in other.built]
+        return self._estimates.saved(piece) + sum(self._seconds[each] for each in there)
 
     def best_for(self, host: Host, entry: Waiting, pool: Pool) -> BuildPiece:
         """Of equally urgent pieces one that prefers `host` and finds room there, else that of `entry`."""
@@ -85,36 +90,3 @@ class Choice:
         if usual is None:
             return not pool.usable
         return pool.wait(now, usual) > (EMULATED - 1) * usual
-
-    # --- calls of several -----------------------------------------------------------------------------------------
-
-    def companions(self, piece: BuildPiece, host: Host) -> Iterator[BuildPiece]:
-        """Short pieces that wait for `host` too, and share the call of `piece`, if that is short; they wait no more."""
-        pool = self._fleet.pool_of(piece)
-        room = min(LARGEST_CALL, host.slots - len(host.running)) if host.node.slots else LARGEST_CALL
-        left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
-        for _ in range(room - 1 if self._is_short(piece) else 0):
-            fan = pool.first_fan(host)
-            if fan is None or not self._is_short(fan.piece) or not _are_alike(piece, fan.piece):
-                return
-            left -= self._estimates.last(fan.piece) or 0.0
-            if left < 0 or self._fleet.missing(fan.piece, host) is not None:
-                return
-            pool.discard(fan.piece)
-            yield fan.piece
-
-    def _is_short(self, piece: BuildPiece) -> bool:
-        """Whether a call of its own would cost more than `piece` itself; what failed once is built by itself."""
-        last = self._estimates.last(piece)
-        return last is not None and last <= SHORT and piece not in self._alone
-
-
-def _half_of_timeout(piece: BuildPiece) -> float:
-    """How long all pieces of a call may be expected to take: the time that each may take is that of the call, too."""
-    return piece.target.timeout / 2 or math.inf
-
-
-def _are_alike(piece: BuildPiece, other: BuildPiece) -> bool:
-    """Whether one call can serve both: the same platforms, also of what they link to, and the same deadlines."""
-    limits = (other.target.timeout, other.target.stall_timeout)
-    return other.platforms == piece.platforms and limits == (piece.target.timeout, piece.target.stall_timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeGuard
 
 from mpbake.platforms import runs
-from mpbake.schedule.pools import SLOTS, Host, Life, Pool
+from mpbake.schedule.pools import Host, Life, Pool
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class Fleet:
         """The first of the shared pieces before `piece` that `host` does not have yet."""
         return next((each for each in self._shared[piece] if each not in host.built), None)
 
+    def all_missing(self, piece: BuildPiece, host: Host) -> list[BuildPiece]:
+        """The shared pieces before `piece` that `host` does not have yet, in the order in which they are built."""
+        return [each for each in self._shared[piece] if each not in host.built]
+
     def has_built(self, step: BuildPiece) -> None:
         """The node of `step` is well, and holds what others may share."""
         host = self.host_of(step)
@@ -83,7 +87,7 @@ class Fleet:
     def has_room(self, host: Host, piece: BuildPiece) -> bool:
         """Whether `host` can be given `piece`, or have it wait for something shared that is being built there."""
         if host.life is Life.UP and self.missing(piece, host) in host.building:
-            return len(host.parked) < host.slots
+            return len(host.parked) < host.slots if host.slots else host.open
         return host.open
 
     # --- which are lost -------------------------------------------------------------------------------------------
@@ -172,7 +176,7 @@ def _hosts(pieces: Sequence[BuildPiece], slots: Mapping[str, int]) -> dict[str, 
         for node in nodes:
             if node.id not in found:
                 told = slots.get(node.id, node.slots)
-                found[node.id] = Host(node=node, order=len(found), slots=told or SLOTS, told=bool(told))
+                found[node.id] = Host(node=node, order=len(found), slots=told, told=bool(told))
     return found
 
 

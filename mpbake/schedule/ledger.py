@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.steps import BootstrapNode, BuildPiece, Step, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mpbake.graph import BuildGraph
     from mpbake.plan import Node
@@ -28,6 +28,8 @@ class Ledger:
         self._left = sum(not is_lazy(step) for step in graph.steps)
         self._running: dict[Step, None] = {}
         self._over: set[Step] = set()
+        self._failed: set[Step] = set()
+        self._early: set[Step] = set()
         self._origin: dict[Step, Step] = {}
         self._bound: dict[Step, Step] = {}
         self._copies: dict[tuple[BuildPiece, str], BuildPiece] = {}
@@ -79,13 +81,15 @@ class Ledger:
 
     # --- from beginning to end ------------------------------------------------------------------------------------
 
-    def begin(self, steps: Iterable[Step]) -> None:
+    def begin(self, steps: Collection[Step]) -> None:
         """`steps` have been started."""
         self._running |= dict.fromkeys(steps)
+        self._early.update(filter(self.waits, map(self.origin, steps)))
 
     def stop(self, step: Step) -> None:
         """`step` does not run any more, whatever becomes of it."""
         del self._running[step]
+        self._early.discard(self.origin(step))
 
     def is_over(self, origin: Step) -> bool:
         """Whether `origin` will not start any more."""
@@ -102,10 +106,34 @@ class Ledger:
         self._left -= not is_lazy(origin)
         following = self._graph.after[origin]
         if status is not StepStatus.DONE:
+            self._failed.add(origin)
             return [], self.skip(following)
         for each in following:
             self._waits_for[each] -= 1
-        return [each for each in following if not self._waits_for[each]], ()
+        return [each for each in following if not self._waits_for[each] and each not in self._early], ()
+
+    # --- pieces that begin in one call with the piece before them -----------------------------------------------------
+
+    def followers(self, piece: BuildPiece) -> list[BuildPiece]:
+        """The pieces that wait for `piece`, or for its followers, and for nothing else."""
+        found: list[Step] = [piece]
+        for step in found:
+            following = (each for each in self._graph.after[step] if each not in found)
+            found += [each for each in following if self._waits_only_for(each, found)]
+        return [each for each in found[1:] if isinstance(each, BuildPiece)]
+
+    def _waits_only_for(self, step: Step, others: Collection[Step]) -> bool:
+        if not isinstance(step, BuildPiece) or step.shared or step in self._over:
+            return False
+        return self._waits_for[step] == sum(each in others for each in self._graph.before[step])
+
+    def waits(self, origin: Step) -> bool:
+        """Whether `origin` still has to wait for another step."""
+        return self._waits_for.get(origin, 0) > 0
+
+    def failed_before(self, origin: Step) -> list[Step]:
+        """The steps that had to come before `origin`, and failed."""
+        return [each for each in self._graph.before[origin] if each in self._failed]
 
     def skip(self, steps: Iterable[Step]) -> tuple[Step, ...]:
         """`steps` will never start, nor what waits for them, as far as they do not run already: those that people see.
@@ -119,6 +147,7 @@ class Ledger:
             step = queue.pop()
             if step not in self._over and step not in busy:
                 self._over.add(step)
+                self._failed.add(step)
                 skipped.add(step)
                 queue += self._graph.after[step]
         return self._given_up(skipped)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from mpbake.estimates import Estimates, expectations, remaining_paths
+from mpbake.schedule.batches import Batches
 from mpbake.schedule.checks import Checks
 from mpbake.schedule.choice import Choice
 from mpbake.schedule.fleet import Fleet
 from mpbake.schedule.ledger import Ledger, is_lazy
 from mpbake.schedule.pools import Life, Waiting
 from mpbake.schedule.retries import Retries
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Step, StepStatus
+from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step, StepStatus, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from mpbake.platforms import Platform
     from mpbake.schedule.pools import Host, Pool
 
+REGISTRY_STEPS = 8
+"""Targets that are published or verified at a time: registries limit the rate of requests."""
 LOOK_AGAIN = 5.0
 """Seconds after which a piece that waits for its own node is thought about again, even if nothing has ended."""
 
@@ -35,11 +39,14 @@ class Schedule:
     its preferred node, which holds the cache, as long as that has room; else another equal one, when waiting would cost
     more than the cache saves. Before the first piece on a node comes the node's bootstrap, before a piece what it
     shares with others: both happen on the nodes that are used, when they are. Of several pieces that before the longest
-    remaining path starts first. Short pieces of one node that are ready together share a call. Nodes that the plan
-    requires are bootstrapped in any case, first of all. A check is done on the node that has built its piece, at once
-    and whatever room there is; when that was lost, on an equal one if the image was uploaded.
+    remaining path starts first. A node with slots builds at most so many pieces at once; short ones that are ready
+    together share a call. A node without slots is given all that is ready, and equal ones an even share of it each;
+    `batches` divides what a node is given into calls. Nodes that the plan requires are bootstrapped in any case, first
+    of all. A check is done on the node that has built its piece, at once and whatever room there is; when that was
+    lost, on an equal one if the image was uploaded.
 
-    `slots` maps node ids to how many pieces each builds at once. Times are seconds of one clock, which starts anywhere.
+    `slots` maps node ids to how many pieces each builds at once; the others have what the plan or their BuildKit says.
+    Times are seconds of one clock, which starts anywhere.
     """
 
     def __init__(
@@ -51,6 +58,9 @@ class Schedule:
         self._ledger = Ledger(graph)
         self._fleet = Fleet(graph, slots or {}, self._ledger.place)
         self._choice = Choice(self._fleet, estimates, self._seconds)
+        self._batches = Batches(graph, self._fleet, estimates)
+        self._gathering: dict[Host, None] = {}
+        self._numbers = itertools.count()
         self._checks = Checks(self._ledger, self._fleet)
         self._retries = Retries()
         self._bootstraps = {step.node.id: step for step in graph.steps if isinstance(step, BootstrapNode)}
@@ -108,24 +118,46 @@ class Schedule:
             self._release(host)
         calls = [call for host in self._required if (call := self._boot(host))]
         self._required.clear()
-        ready, self._ready = [step for step in self._ready if not self._ledger.is_over(step)], []
-        for step in sorted(ready, key=self._ledger.place.__getitem__):
+        for step in self._take_ready():
             calls += self._check(step) if isinstance(step, CheckPiece) else [(step,)]
         for pool in sorted(filter(None, self._fleet.pools), key=_head):
             calls += self._fill(pool, now)
         for pool in self._fleet.pools:
             calls += self._help_out(pool, now)
+        for host in self._gathering:
+            calls += self._send(host, now)
+        self._gathering.clear()
         started = [step for call in calls for step in call]
         self._ledger.begin(started)
         self._outages |= {step: self._fleet.host_of(step).outages for step in started if _is_on_a_node(step)}
         return calls
 
+    def _take_ready(self) -> list[Step]:
+        """The steps without a slot that start now: of those that talk to registries, `REGISTRY_STEPS` run at a time."""
+        ready, self._ready = [step for step in self._ready if not self._ledger.is_over(step)], []
+        if not ready:
+            return []
+        room = REGISTRY_STEPS - sum(isinstance(step, Publish | Verify) for step in self._ledger.running)
+        found: list[Step] = []
+        for step in sorted(ready, key=lambda each: (-self._paths[each], self._ledger.place[each])):
+            talks = isinstance(step, Publish | Verify)
+            (found if not talks or room > 0 else self._ready).append(step)
+            room -= talks
+        return sorted(found, key=self._ledger.place.__getitem__)
+
     def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
         """Give pieces to nodes while there are any of either."""
         aside: list[Waiting] = []
         in_line: Counter[str] = Counter()
+        shares: dict[Host, int] = {}
         while (entry := pool.first()) and (idlest := pool.idlest()):
             preferred = pool.preferred(entry.piece) or idlest
+            if not preferred.slots:
+                shares = shares or pool.even_shares()
+                crowded = self._choice.crowded_host_for(entry.piece, preferred, idlest, shares[preferred])
+                if call := self._give(self._choice.best_for(crowded, entry, pool), crowded, now):
+                    yield call
+                continue
             ahead = in_line[preferred.node.id]
             host = self._choice.host_for(entry.piece, preferred, idlest, now=now, ahead=ahead)
             if host is None:
@@ -144,7 +176,8 @@ class Schedule:
             yield from self._stand_in(pool, now)
             return
         while (last := pool.last()) and (spare := self._choice.spare_for(last.piece, now)):
-            yield self._give(last.piece, spare, now)
+            if call := self._give(last.piece, spare, now):
+                yield call
 
     def _stand_in(self, pool: Pool, now: float) -> Iterator[Call]:
         """Have pieces emulated that none of their own nodes can be given now."""
@@ -168,6 +201,11 @@ class Schedule:
     def _give(self, piece: BuildPiece, host: Host, now: float) -> Call:
         """Have `host` do `piece`, after what must come before it there. What this starts, which may be nothing."""
         self._fleet.pool_of(piece).discard(piece)
+        if host.life is Life.UP and not host.slots:
+            host.gathered.append(piece)
+            host.changed()
+            self._gathering[host] = None
+            return ()
         missing = self._fleet.missing(piece, host)
         if host.life is not Life.UP or missing is not None:
             host.parked.append(piece)
@@ -175,11 +213,45 @@ class Schedule:
         if host.life is not Life.UP:
             return self._boot(host)
         if missing is None:
-            return self._run_on(host, [piece, *self._choice.companions(piece, host)], now)
+            return self._run_on(host, [piece, *self._batches.companions(piece, host)], now)
         if missing in host.building:
             return ()
         host.building.add(missing)
         return self._run_on(host, [missing], now)
+
+    def _send(self, host: Host, now: float) -> Iterator[Call]:
+        """Have `host`, which has no slots, begin what it has gathered, with the bases that this needs there."""
+        gathered, host.gathered = host.gathered, []
+        ready = []
+        for piece in gathered:
+            base = self._batches.base_before(piece, host)
+            if base is None:
+                ready.append(piece)
+                continue
+            host.parked.append(piece)
+            if base not in host.building:
+                host.building.add(base)
+                yield self._run_on(host, [base], now)
+        batches, waiting = self._batches.divide(self._units(ready, host), host.calls_under_way)
+        self._line_up(waiting)
+        for batch in batches:
+            bases = self._batches.bases(batch, host)
+            host.building.update(bases)
+            yield self._run_on(host, [*bases, *batch], now)
+        host.changed()
+
+    def _units(self, pieces: Sequence[BuildPiece], host: Host) -> list[Sequence[BuildPiece]]:
+        """`pieces`, each with those that link to it, wait for nothing else, and can only be built on `host`."""
+        found = []
+        for piece in pieces:
+            alone = len(self._fleet.pool_of(piece).hosts) == 1 and host.node in piece.nodes
+            followers = self._ledger.followers(piece) if alone else []
+            mine = [each for each in followers if self._is_ready_on(host, each, self._fleet.pool_of(piece))]
+            found.append(self._batches.unit(piece, mine))
+        return found
+
+    def _is_ready_on(self, host: Host, piece: BuildPiece, pool: Pool) -> bool:
+        return self._fleet.pool_of(piece) is pool and self._batches.base_before(piece, host) is None
 
     def _boot(self, host: Host) -> Call:
         if host.life is Life.STARTING:
@@ -188,12 +260,13 @@ class Schedule:
         return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
     def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
-        """`host` builds `pieces` in one call, which takes the room of one, unless the plan says how much there is."""
+        """Have `host` build `pieces` in one call, with one slot, or one for each piece where the plan gives them."""
         started = [self._ledger.on(piece, host.node) for piece in pieces]
         for piece, bound in zip(pieces, started, strict=True):
             self._ledger.bind(piece, bound)
         end = now + max(self._choice.seconds(piece, host) for piece in pieces)
-        host.running |= dict.fromkeys(started if host.node.slots else started[:1], end)
+        host.running |= dict.fromkeys(started if host.node.slots or not host.slots else started[:1], end)
+        host.calls |= dict.fromkeys(started, next(self._numbers))
         host.changed()
         return tuple(started)
 
@@ -208,9 +281,9 @@ class Schedule:
             yield call
 
     def _line_up(self, steps: Sequence[Step]) -> None:
-        """`steps` may start, those that are not over already."""
+        """`steps` may start, those that are not over already and wait for no other."""
         for step in steps:
-            if self._ledger.is_over(step) or is_lazy(step):
+            if self._ledger.is_over(step) or self._ledger.waits(step) or is_lazy(step):
                 continue
             if isinstance(step, BuildPiece):
                 urgency, place = -self._paths[step], self._ledger.place[step]
@@ -233,18 +306,24 @@ class Schedule:
         status: StepStatus,
         *,
         slots: int = 0,
+        weight: int = 0,
         platforms: tuple[Platform, ...] = (),
         uploaded: bool = False,
     ) -> tuple[Step, ...]:
         """`step` is over. Returns the steps that will never start because of it, in the graph's order.
 
-        `slots` and `platforms` are what a node that was made ready says of itself; `uploaded` says that a registry has
-        the image of a piece already.
+        `slots`, `weight` and `platforms` are what a node that was made ready says of itself; `uploaded` says that a
+        registry has the image of a piece already.
         """
         self._ledger.stop(step)
         match step:
             case BootstrapNode():
-                self._finish_bootstrap(self._fleet.host(step.node), status, slots, platforms)
+                host = self._fleet.host(step.node)
+                if status is StepStatus.DONE:
+                    host.slots = host.slots if host.told else slots or host.slots
+                    host.weight = weight or host.weight
+                    host.platforms = platforms
+                self._finish_bootstrap(host, status)
                 return ()
             case BuildPiece():
                 if uploaded:
@@ -259,11 +338,9 @@ class Schedule:
             case _:
                 return self._end(step, status)
 
-    def _finish_bootstrap(self, host: Host, status: StepStatus, slots: int, platforms: tuple[Platform, ...]) -> None:
+    def _finish_bootstrap(self, host: Host, status: StepStatus) -> None:
         if status is StepStatus.DONE:
             host.life = Life.UP
-            host.platforms = platforms
-            host.slots = host.slots if host.told else slots or host.slots
             self._stranded += [pool for pool in host.helped if pool.lost]  # it may turn out not to be able to help
         else:
             self._give_up(host)
@@ -284,6 +361,7 @@ class Schedule:
         """`step` does not run any more, however it went. The node that it leaves."""
         host = self._fleet.host_of(step)
         host.running.pop(step, None)
+        host.calls.pop(step, None)
         host.building.discard(self._template(step))
         return host
 
@@ -308,12 +386,26 @@ class Schedule:
 
     # --- trying again ---------------------------------------------------------------------------------------------
 
-    def try_alone(self, piece: BuildPiece) -> bool:
-        """Whether `piece`, which failed only because another one of its call did, is built again, by itself."""
-        if self._fleet.is_hopeless(self._template(piece)):
+    def try_apart(self, piece: BuildPiece, *, alone: bool = False) -> bool:
+        """Whether `piece`, which failed only because another one of its call did, is built again.
+
+        It may share one more call, unless it is to be built `alone`.
+        """
+        origin = self._template(piece)
+        if self._fleet.is_hopeless(origin) or self.failed_before(piece):
             return False
+        self._batches.note_disturbed(origin)
+        if alone:
+            self._batches.set_apart(origin)
         self._put_back(piece)
         return True
+
+    def failed_before(self, piece: BuildPiece) -> Step | None:
+        """The step that has to come before `piece`, which began in one call with it or beside it, and failed."""
+        origin = self._template(piece)
+        built = self._fleet.host(piece.node).built
+        failed = (each for each in self._ledger.failed_before(origin) if each not in built)
+        return next(map(self._ledger.bound, failed), None)
 
     def try_again(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
         """Whether `step`, which failed, is tried again; if not, it is to be finished.
@@ -329,6 +421,8 @@ class Schedule:
             self._lose(host, now)
         if not self._may_retry(step, host, lost=lost):
             return False
+        if isinstance(step, BuildPiece):
+            self._batches.set_apart(self._template(step))
         self._put_back(step)
         return True
 
@@ -340,6 +434,8 @@ class Schedule:
         if lost and isinstance(origin, CheckPiece):
             self._checks.note_lost(origin)
         if self._is_hopeless(origin) or (lost and host.node.required):
+            return False
+        if isinstance(step, BuildPiece) and self.failed_before(step):
             return False
         return self._retries.take(origin, host.node, lost=lost)
 
@@ -368,7 +464,6 @@ class Schedule:
         self._ledger.stop(step)
         if isinstance(step, BuildPiece):
             self._leave(step)
-            self._choice.set_apart(self._template(step))
         self._line_up([self.origin(step)])
         self._release(self._fleet.host_of(step))
 

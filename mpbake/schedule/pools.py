@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from mpbake.platforms import Platform
     from mpbake.steps import BuildPiece, CheckPiece
 
-SLOTS = 4
-"""Pieces that a node builds side by side where nobody says otherwise; BuildKit shares its CPUs among them."""
+WEIGHT = 4
+"""The weight of a node whose number of CPUs is not known."""
+LARGEST_CALL = 20
+"""Build pieces in one bake call at most: bake itself fails with hundreds, and a failure repeats the others."""
+CALLS = 3
+"""Bake calls at a time into which the work of a node without slots is divided: one starts while another works."""
+MOST_CALLS = 8
+"""Bake calls at a time on a node without slots, each of which is a docker process and one of its plugin."""
 
 
 class Life(Enum):
@@ -36,9 +42,13 @@ class Life(Enum):
 class Host:
     """A node in a run.
 
-    `running` maps what takes its room to when that is expected to end: one piece of each call, or every one where the
-    plan gives the node's slots. `parked` are pieces that wait for its bootstrap, or for a shared piece that is being
-    built on it; `built` and `building` are shared pieces. `checks` wait until it is up; they take no room.
+    `slots` limits how many pieces it builds at once, where the plan or its BuildKit says so; 0 is no limit: BuildKit
+    schedules by itself. Then `weight`, the number of its CPUs, only says how much of the work of equal nodes is its.
+
+    `running` maps pieces to when they are expected to end: with `slots` those that take one, else all that have begun;
+    `calls` numbers the bake calls of the latter. `gathered` are pieces that begin as soon as they are divided into
+    calls. `parked` are pieces that wait for its bootstrap, or for a shared piece that is being built on it; `built` and
+    `building` are shared pieces. `checks` wait until it is up; they take no room.
     `outages` counts how often it was lost, `losses` how often in a row; `tries` is how often that may be before it is
     given up. `told` says that its `slots` need not be asked for. `order` is its place among the run's nodes;
     `platforms` is what it says that it builds, None before it was asked. `helped` are the sets of other nodes of
@@ -47,7 +57,8 @@ class Host:
 
     node: Node
     order: int
-    slots: int
+    slots: int = 0
+    weight: int = WEIGHT
     told: bool = False
     tries: int = 0
     life: Life = Life.COLD
@@ -55,6 +66,8 @@ class Host:
     outages: int = 0
     back_at: float = 0.0
     running: dict[BuildPiece, float] = field(default_factory=dict)
+    calls: dict[BuildPiece, int] = field(default_factory=dict)
+    gathered: list[BuildPiece] = field(default_factory=list)
     parked: list[BuildPiece] = field(default_factory=list)
     built: set[BuildPiece] = field(default_factory=set)
     building: set[BuildPiece] = field(default_factory=set)
@@ -71,13 +84,39 @@ class Host:
     @property
     def open(self) -> bool:
         """Whether it has room for one more piece."""
+        if not self.slots:
+            return self.usable and self.in_flight < CALLS * LARGEST_CALL and self.calls_under_way < MOST_CALLS
         taken = self.running if self.life is Life.UP else self.parked
         return self.usable and len(taken) < self.slots
 
     @property
+    def in_flight(self) -> int:
+        """The number of pieces that it has been given and that are not over."""
+        return len(self.running) + len(self.gathered) + len(self.parked)
+
+    @property
+    def calls_under_way(self) -> int:
+        """The number of bake calls that it works on, where it has no slots."""
+        return len(set(self.calls.values()))
+
+    @property
+    def room_of_call(self) -> int:
+        """The number of pieces that the next call may have, where the plan gives the slots: each takes one."""
+        return min(LARGEST_CALL, self.slots - len(self.running)) if self.node.slots else LARGEST_CALL
+
+    @property
+    def share(self) -> int:
+        """How much of the work of equal nodes is for it, compared with theirs."""
+        return self.slots or self.weight
+
+    @property
     def load(self) -> float:
-        """How much of its room is taken; more than all of it where it was lost and has built nothing since."""
-        return (len(self.running) + len(self.parked)) / self.slots + self.losses
+        """The pieces that it was given by its share; more than all of it where it was lost and has built none since."""
+        return self.in_flight / self.share + self.losses
+
+    def crowding(self) -> float:
+        """How many times as long one more piece is expected to take there, where a piece keeps one CPU busy."""
+        return max((self.in_flight + 1) / self.share, 1.0)
 
     def changed(self) -> None:
         """Its load is another one now."""
@@ -89,8 +128,10 @@ class Host:
 
         What should have ended already is expected to take as long again as it is late.
         """
+        if self.open and not self.slots:
+            return 0.0
         if not self.running:
-            return unknown * (ahead // self.slots)
+            return unknown * (ahead // self.share)
         left = sorted(abs(end - now) for end in self.running.values())
         return left[ahead % len(left)] + unknown * (ahead // len(left))
 
@@ -165,6 +206,13 @@ class Pool:
             heapq.heappop(self._idle)
         return None
 
+    def even_shares(self) -> dict[Host, int]:
+        """How many pieces each usable node has when all that wait are divided evenly, those that it has included."""
+        usable = [host for host in self.hosts.values() if host.usable]
+        pieces = sum(host.in_flight for host in usable) + len(self._members)
+        total = sum(host.share for host in usable)
+        return {host: math.ceil(pieces * host.share / total) for host in usable}
+
     def push(self, entry: Waiting) -> None:
         """A piece waits from now on."""
         self._members[entry.piece] = entry
@@ -225,7 +273,7 @@ class Pool:
             soonest = self.soonest()
             return soonest.back_at - now if soonest else math.inf
         first = min(host.wait(now, 0, unknown) for host in usable)
-        return first + max(self.backlog - unknown, 0.0) / sum(host.slots for host in usable)
+        return first + max(self.backlog - unknown, 0.0) / sum(host.share for host in usable)
 
     def preferred(self, piece: BuildPiece) -> Host | None:
         """The usable node that comes first for `piece`, or None while there is none; one that was lost comes last."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -275,9 +277,113 @@ push = true
 
     assert done.returncode == 1, done.stderr
     assert "4 targets: 3 done, 1 failed" in done.stdout
-    assert done.stderr.count("c, of the same call, failed: tried again") == 3
+    said = r"warning: build [abd] linux/amd64 on pool/a and 2 others: another target of the same batch failed: c: tried"
+    assert len(re.findall(said, done.stderr)) == 1
     assert "error: build c linux/amd64 on pool/a: " in done.stderr
     assert "exit code: 3" in done.stderr
     # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
     lost = done.stderr.count("BuildKit lost what another build had left: built again without the cache")
     assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
+
+
+LINKED = """
+[targets.base]
+builder = "pool"
+context = "base"
+platforms = ["linux/amd64"]
+MORE
+[targets.app]
+builder = "pool"
+matrix = { n = ["1", "2", "3"] }
+name = "app{{ n }}"
+platforms = ["linux/amd64"]
+contexts = { base = "target:base" }
+dockerfile-inline = "FROM base\\nRUN test -e /made && echo {{ n }}\\n"
+tags = ["REPOSITORY:app{{ n }}"]
+push = true
+"""
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_base_and_those_that_link_to_it_share_a_call(
+    testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], repository: str, tmp_path: Path, *, own: bool
+) -> None:
+    """Also where the base is pushed itself; when it fails, it alone has failed, and the others are skipped."""
+    more = f'tags = ["{repository}:base"]\npush = true' if own else ""
+    plan = LINKED.replace("MORE", more).replace("REPOSITORY", repository)
+    (tmp_path / "build.toml").write_text(pool_plan(testbed, {"a": nodes["a"]}, plan).replace("slots = 1\n", ""))
+    (tmp_path / "base").mkdir()
+    dockerfile = tmp_path / "base" / "Dockerfile"
+    dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository} > /made\n")
+    names = ["base", "app*"] if own else ["app*"]
+
+    done = run_mpbake(["run", *names])
+
+    assert done.returncode == 0, done.stderr
+    assert f"{3 + own} targets: {3 + own} done" in done.stdout
+    assert len({build.connection for build in nodes["a"].builds()}) == 1, "one call"
+    assert run_mpbake(["verify", *names]).returncode == 0
+
+    dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository}; exit 3\n")
+    done = run_mpbake(["run", *names])
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("exit code: 3") == 1, done.stderr
+    assert "error: build base linux/amd64 on pool/a: " in done.stderr
+    assert f"{3 + own} targets: {'0 done, 1 failed, 3 skipped' if own else '0 done, 3 skipped'}" in done.stdout
+
+
+def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Run a command: the most docker processes of it, plugins included, that there were at a time, and its output."""
+    most = 0
+    with (
+        subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        output = beside.submit(process.communicate, timeout=240)
+        while not output.done():
+            most = max(most, len(docker_processes(process.pid)))
+            time.sleep(0.02)
+    assert process.returncode == 0, output.result()[0].decode()
+    return most, output.result()[0].decode()
+
+
+def docker_processes(ancestor: int) -> list[int]:
+    """The docker processes among the descendants of a process, from what Linux tells of all processes."""
+    parents, names = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            head, _, rest = path.read_text().rpartition(")")
+            number = int(path.parent.name)
+            parents[number], names[number] = int(rest.split()[1]), head.partition("(")[2]
+    return [each for each, name in names.items() if name.startswith("docker") and is_below(each, ancestor, parents)]
+
+
+def is_below(number: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while number in parents and number != ancestor:
+        number = parents[number]
+    return number == ancestor
+
+
+@pytest.mark.parametrize("kind", ["the engine's own builder", "two nodes"])
+def test_many_targets_need_few_processes_at_a_time(
+    kind: str, testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], repository: str, tmp_path: Path
+) -> None:
+    """With as many targets in one call bake itself fails at times; mpbake divides them into calls of twenty."""
+    count = 70
+    targets = f"""
+[targets.t]
+matrix = {{ n = {list(range(count))} }}
+name = "t{{{{ n }}}}"
+dockerfile-inline = "FROM scratch\\nCOPY build.toml /{{{{ n }}}}\\n"
+platforms = ["linux/amd64"]
+tags = ["{repository}:{{{{ n }}}}"]
+push = true
+"""
+    plan = f"version = 1\n{targets}"
+    if kind == "two nodes":
+        plan = pool_plan(testbed, nodes, f'{targets}builder = "pool"\n').replace("slots = 1\n", "")
+    (tmp_path / "build.toml").write_text(plan)
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    most, output = most_processes([sys.executable, "-m", "mpbake", "run", "*"], env, tmp_path)
+    assert f"{count} targets: {count} done" in output
+    assert most <= 16, output

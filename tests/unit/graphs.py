@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
@@ -86,6 +87,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
 
     The first node may be required. The others, and a third, may be spare nodes of pieces that are not theirs.
     Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
+    A piece may link to the target of another that it waits for.
     """
     a = Node(builder="x", name="a", driver=Driver.DOCKER, required=draw(st.integers(0, 3)) == 0)
     b = Node(builder="x", name="b", driver=Driver.DOCKER)
@@ -112,7 +114,12 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
         if nodes:
             step = BuildPiece(target=target, nodes=nodes, shared=shared, spare=spare, platforms=placed)
         others = [each for each in steps if _may_follow(step, each)]
-        before[step] = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()
+        chosen = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()
+        if isinstance(step, BuildPiece) and not shared:
+            bases = [each.target for each in chosen if isinstance(each, BuildPiece) and not each.shared]
+            links = {each.name: each for each in bases if draw(st.booleans())}
+            step = replace(step, target=replace(target, links=links))
+        before[step] = chosen
         steps.append(step)
     after = {step: tuple(each for each in steps if step in before[each]) for step in steps}
     return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after)

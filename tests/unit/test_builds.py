@@ -268,7 +268,7 @@ def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
     assert {name: type(end) for name, end in found.items()} == {"web": Disturbed, "tool": BuildFailed, "api": Disturbed}
     assert "exit code: 2" in found["tool"].message
     assert found["tool"].hint == "repeat with: again tool"
-    assert found["web"].message == "tool, of the same call, failed"
+    assert found["web"].message == "another target of the same batch failed: tool"
 
 
 def test_where_nobody_is_plainly_at_fault_each_is_built_by_itself(tmp_path: Path) -> None:

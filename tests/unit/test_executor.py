@@ -105,7 +105,8 @@ class Recorder:
                 self.lines.append(told(event.result))
             case StepPutOff():
                 end = " for good" if event.given_up else ""
-                self.lines.append(f"put off {event.step.key}{end}: {event.error.message}")
+                steps = (event.step, *event.others)
+                self.lines += [f"put off {step.key}{end}: {event.error.message}" for step in steps]
             case Warned():
                 self.lines.append(f"warning: {event.message}")
             case RunFinished():
@@ -613,15 +614,15 @@ def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
     graph = graph_of_text("[targets.a]")
     schedule = Told(graph)
     found = {
-        "bootstrap default/local": Outcome(slots=7, platforms=amd64),
+        "bootstrap default/local": Outcome(slots=7, weight=3, platforms=amd64),
         "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
     }
     Executor(
         graph=graph, schedule=schedule, runner=FakeRunner(found), reporter=Recorder(), clock=float, began=0.0
     ).execute()
     assert schedule.said == {
-        "bootstrap default/local": {"slots": 7, "platforms": amd64, "uploaded": False},
-        "build a native on default/local": {"slots": 0, "platforms": (), "uploaded": True},
+        "bootstrap default/local": {"slots": 7, "weight": 3, "platforms": amd64, "uploaded": False},
+        "build a native on default/local": {"slots": 0, "weight": 0, "platforms": (), "uploaded": True},
     }
 
 
@@ -709,14 +710,14 @@ def test_a_runner_that_forgets_a_piece_is_a_bug_and_hangs_nobody() -> None:
     assert all("mpbake itself failed: KeyError" in each for each in found)
 
 
-def test_when_a_call_fails_the_others_are_built_by_themselves() -> None:
+def test_when_a_call_fails_the_others_share_another() -> None:
     runner, reporter = FakeRunner({"w2": BuildFailed("no")}), Recorder()
     assert in_calls(runner, reporter) == [
         "done build w1 native on default/local",
         "failed build w2 native on default/local: no",
         "done build w3 native on default/local",
     ]
-    assert runner.calls == [["w1", "w2", "w3"]]
+    assert runner.calls == [["w1", "w2", "w3"], ["w1", "w3"]]
     assert [line for line in reporter.lines if line.startswith("put off")] == [
         "put off build w1 native on default/local: another failed",
         "put off build w3 native on default/local: another failed",
@@ -833,13 +834,21 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
     (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
     assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
     started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
-    assert started == {result.step for result in finished if result.status not in {SKIPPED, CANCELLED}} | {
-        result.step
-        for result in finished
-        if isinstance(endings.get(name_of(result.step)), Cancelled) and result.step in started
-    }
+    events = [event for event in reporter.events if isinstance(event, StepPutOff)]
+    put_off = {step for event in events for step in (event.step, *event.others)}
+    ended = {result.step for result in finished if result.status not in {SKIPPED, CANCELLED}}
+    assert ended <= started
+    for result in finished:
+        if result.step in started - put_off - ended:
+            assert isinstance(endings.get(name_of(result.step)), Cancelled) or _was_in_a_batch(result)
+    assert started - put_off <= {result.step for result in finished}
     for inputs in runner.inputs.values():
         assert set(inputs.values()) <= {DONE}
+
+
+def _was_in_a_batch(result: StepResult) -> bool:
+    """Whether a piece is skipped that began at the same time as what comes before it, which failed."""
+    return result.status is SKIPPED and isinstance(result.step, BuildPiece)
 
 
 def has_target(step: Step) -> TypeGuard[BuildPiece | Publish | Verify]:

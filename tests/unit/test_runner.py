@@ -66,16 +66,16 @@ class Silent:
         pytest.fail(f"nothing was to be told: {event}")
 
 
-def runner_with(docker: FakeDocker, folder: Path) -> BuildKitRunner:
+def runner_with(docker: FakeDocker, folder: Path, *equal: str) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
     nodes, state = Nodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"), State(nodes=folder, run=folder)
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
     builds = Builds(bake=bake, forms=Forms(nodes=nodes), state=state, repeat=lambda _: "")
-    return BuildKitRunner(docker=docker, nodes=nodes, builds=builds)
+    return BuildKitRunner(docker=docker, nodes=nodes, builds=builds, equal=frozenset(equal))
 
 
-def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
+def runner(folder: Path, answers: Mapping[str, Any], *equal: str) -> BuildKitRunner:
     docker = FakeDocker(
         {
             **answers,
@@ -85,7 +85,7 @@ def runner(folder: Path, answers: Mapping[str, Any]) -> BuildKitRunner:
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return runner_with(docker, folder)
+    return runner_with(docker, folder, *equal)
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:
@@ -270,7 +270,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("driver", "said", "slots"),
+    ("driver", "said", "weight"),
     [
         (Driver.DOCKER, engine_with(12), 12),
         (Driver.DOCKER_CONTAINER, engine_with(2), 2),
@@ -279,8 +279,8 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
         (Driver.REMOTE, failed("nobody asks"), 0),
     ],
 )
-def test_a_node_builds_as_much_at_once_as_its_engine_has_cpus(
-    driver: Driver, said: Completed, slots: int, tmp_path: Path
+def test_the_weight_of_a_node_is_the_number_of_cpus_of_its_engine(
+    driver: Driver, said: Completed, weight: int, tmp_path: Path
 ) -> None:
     plan = PLAN.replace("DRIVER", driver)
     if driver is Driver.REMOTE:
@@ -289,8 +289,16 @@ def test_a_node_builds_as_much_at_once_as_its_engine_has_cpus(
         listener.bind(f"{tmp_path}/socket")
         listener.listen()
         bootstrap = step_of(graph_of_text(plan), "bootstrap")
-        outcome = runner(tmp_path, {"system info": said}).run(bootstrap, {}, Silent())
-    assert (outcome.slots, outcome.platforms) == (slots, BOTH)
+        outcome = runner(tmp_path, {"system info": said}, "x/local").run(bootstrap, {}, Silent())
+    assert (outcome.slots, outcome.weight, outcome.platforms) == (0, weight, BOTH)
+
+
+def test_the_cpus_of_a_node_without_an_equal_are_not_asked_for(tmp_path: Path) -> None:
+    this = runner(tmp_path, {})
+    outcome = this.run(step_of(graph_of_text(PLAN.replace("DRIVER", "docker")), "bootstrap"), {}, Silent())
+    assert (outcome.slots, outcome.weight) == (0, 0)
+    assert isinstance(this.docker, FakeDocker)
+    assert not any(each.startswith("system info") for each in this.docker.commands)
 
 
 def test_slots_in_the_plan_need_not_be_asked_for(tmp_path: Path) -> None:
@@ -306,7 +314,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
         endpoint="tcp://far:2376",
         tls=Tls(ca=tmp_path / "ca.crt"),
     )
-    this = runner(tmp_path, {"system info": engine_with(8)})
+    this = runner(tmp_path, {"system info": engine_with(8)}, "x/n")
     assert this._cpus(node) == 8
     assert isinstance(this.docker, FakeDocker)
     assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"
