@@ -11,7 +11,10 @@ COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=ter
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: help demo demo-clean test test-unit test-long test-pythons faulty-registry lint docs lock clean
+# A folder with docker-buildx, buildkitd and buildctl of a newer release, for test-newest.
+NEWEST ?=
+
+.PHONY: help demo demo-clean test test-unit test-engine test-newest test-long test-pythons faulty-registry lint docs lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -23,10 +26,19 @@ demo-clean: $(VENV)/.installed ## end what the demo started and remove what it m
 	@$(PYTHON) scripts/demo.py --clean
 
 test: lint ## every check but the hour-long ones, on a real engine that it sets up
-	$(PYTEST) -m "not long" $(SIDE_BY_SIDE) $(COVERAGE) tests
+	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit tests/engine
 
 test-unit: $(VENV)/.installed ## what needs no engine, in seconds
-	$(PYTEST) -m "not long" tests/unit
+	$(PYTEST) -m "not long and not newest" tests/unit
+
+test-engine: $(VENV)/.installed ## what needs an engine, with the buildx that MPBAKE_TEST_BUILDX names (default: the installed one)
+	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) tests/engine
+
+test-newest: $(VENV)/.installed ## the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
+	@test -x "$(NEWEST)/docker-buildx" || { echo "test-newest: set NEWEST to a folder with docker-buildx, buildkitd, buildctl"; exit 2; }
+	MPBAKE_TEST_BUILDX=$(abspath $(NEWEST))/docker-buildx MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) \
+		$(PYTEST) -m "not long" $(SIDE_BY_SIDE) tests/engine
+	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest tests/engine
 
 test-long: $(VENV)/.installed ## what takes longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests

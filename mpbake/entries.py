@@ -164,6 +164,11 @@ def attestations_asked_for(entries: Iterable[str]) -> list[str]:
     return [kind for kind, is_wanted in _attestations(entries) if is_wanted]
 
 
+def attestations_declined(entries: Iterable[str]) -> list[str]:
+    """The types of what `attest` entries do not want to have attested."""
+    return [kind for kind, is_wanted in _attestations(entries) if not is_wanted]
+
+
 def is_attested(entries: Iterable[str]) -> bool:
     """Whether an image with these `attest` entries has attestations: its provenance, unless they decline that."""
     return any({"provenance": True, **dict(_attestations(entries))}.values())

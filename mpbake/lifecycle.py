@@ -63,11 +63,8 @@ class Thing(Enum):
     CONTEXT = "docker context"
     CONTAINER = "container"
     DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
     ENTRY = "builder"
-
-
-MADE = {Driver.DOCKER_CONTAINER: Thing.CONTAINER, Driver.KUBERNETES: Thing.DEPLOYMENT}
-"""What is made for a node of these drivers; for the others nothing is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +165,7 @@ def own(node: Node, found: Made | None, remove: str) -> Made | None:
     """
     if found is not None and not found.mark:
         raise UsageError(
-            f"{node.id}: a {MADE[node.driver].value} {found.name} exists that mpbake did not make; it is left as it is",
+            f"{node.id}: a {name_of_thing(node)} {found.name} exists that mpbake did not make; it is left as it is",
             hint="rename the builder or the node, use its builder (external = true), "
             f"or remove it: {remove} {found.name}",
         )
@@ -201,6 +198,23 @@ def namespace_of(node: Node) -> str:
 def holds_claim(node: Node) -> bool:
     """Whether a volume of the cluster holds the cache of a kubernetes node, which is a StatefulSet then."""
     return PLACE[1] in dict(node.options)
+
+
+def thing_of(node: Node) -> Thing | None:
+    """What mpbake makes for `node`; None for a driver whose nodes exist already."""
+    match node.driver:
+        case Driver.DOCKER_CONTAINER:
+            return Thing.CONTAINER
+        case Driver.KUBERNETES:
+            return Thing.STATEFUL_SET if holds_claim(node) else Thing.DEPLOYMENT
+        case _:
+            return None
+
+
+def name_of_thing(node: Node) -> str:
+    """The word for what mpbake makes for `node` in messages."""
+    thing = thing_of(node)
+    return thing.value if thing else ""
 
 
 def keeps_cache(node: Node, *, wanted: bool = True) -> bool:
@@ -285,7 +299,7 @@ def of_node(found: FoundNode) -> Iterator[Change]:
     if found.context is False:
         why = "buildx reaches an engine by TLS through a docker context only"
         yield Change(action=Action.CORRECT, thing=Thing.CONTEXT, name=context_of(node), why=why, node=node)
-    thing = MADE.get(node.driver)
+    thing = thing_of(node)
     if thing is None:
         return
     made, name = found.made, made_name(node)

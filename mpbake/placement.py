@@ -92,6 +92,9 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
             share = (nodes, side(target, (platform,)))
             shares.setdefault(share, []).append(Placed(platform=platform, how=how))
     pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
+    if len(pieces) > 1:
+        siblings = tuple(dict.fromkeys(piece.node for piece in pieces))
+        pieces = tuple(replace(piece, siblings=siblings) for piece in pieces)
     if target.builder.emulation is Emulation.ALLOW:
         pieces = tuple(replace(piece, spare=_spare(piece, facts)) for piece in pieces)
     pieces = _delivered(pieces)

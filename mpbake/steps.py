@@ -58,7 +58,8 @@ class BuildPiece:
     """Build some platforms of a target in one solve.
 
     `nodes` are equal, the preferred first: which of them builds it is decided when it starts. `of` is the number of
-    pieces of the target. Without `platforms` the node's own is meant. A piece that exists only for those who link to
+    pieces of the target; if there are several, `siblings` are the preferred nodes of all of them. Without `platforms`
+    the node's own is meant. A piece that exists only for those who link to
     the target is `shared`: it is built once on each of its nodes that builds one of them. `spare` are nodes that
     emulate what its own run natively, or may: they help out when its own are busy for long, or cannot be had.
     """
@@ -68,6 +69,7 @@ class BuildPiece:
     platforms: tuple[Placed, ...] = ()
     delivery: Delivery = Delivery.KEEP
     of: int = 1
+    siblings: tuple[Node, ...] = ()
     shared: bool = False
     spare: tuple[Node, ...] = ()
 

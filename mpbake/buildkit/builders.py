@@ -13,7 +13,7 @@ from mpbake.buildkit.site import idle
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import errors_of, reached, side_by_side, start
 from mpbake.errors import MpbakeError, NoImage, UsageError
-from mpbake.lifecycle import MADE, Action, action_on_entry, context_of, keeps_cache, of_node
+from mpbake.lifecycle import Action, action_on_entry, context_of, keeps_cache, of_node, thing_of
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
         boot = Boot.of(node, lambda activity: site.progress(node.id, activity))
         made = reached(site.tools.contexts, keeper, node)
         unnoted = _note(site, [node])
-        todo = {change.thing: change.action for change in of_node(replace(found, made=made))}
-        action = todo.get(MADE[node.driver])
+        todo = of_node(replace(found, made=made))
+        action = next((change.action for change in todo if change.thing is thing_of(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
             keeper.fetch(node, boot)
         if action is Action.CREATE:
@@ -119,7 +119,7 @@ def _stop_node(site: Site, node: Node) -> None:
 
 def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
     """Whether a node cannot be made or be used as declared: buildx would not have it, or another's in its place."""
-    in_trouble = any(each.trouble and each.node.driver in MADE for each in found.nodes)
+    in_trouble = any(each.trouble and thing_of(each.node) for each in found.nodes)
     return in_trouble or any(isinstance(error, UsageError | NoImage) for error in (*found.errors, *errors))
 
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.bake_call import Bake
     from mpbake.buildkit.docker import Completed
     from mpbake.buildkit.engine_images import EngineImages
+    from mpbake.buildkit.forms import Forms
     from mpbake.buildkit.instances import Ready
     from mpbake.buildkit.loading import Load
     from mpbake.buildkit.nodes import Nodes
@@ -85,12 +86,17 @@ class Builds:
     """
 
     bake: Bake
-    nodes: Nodes
+    forms: Forms
     registries: Registries
     images: EngineImages
     state: State
     repeat: Callable[[BuildPiece | Target], str]
     published: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes on which it builds."""
+        return self.forms.nodes
 
     # --- pieces ---------------------------------------------------------------------------------------------------
 
@@ -109,6 +115,7 @@ class Builds:
         ready = self._ready_still(node)
         built = {step.target for step in inputs if isinstance(step, BuildPiece) and step.node == node}
         setting = self._setting(ready, [piece.target for piece in pieces], built)
+        setting = replace(setting, common={piece.target for piece in pieces if self.forms.is_common(piece)})
         ends: dict[Step, Outcome | MpbakeError] = {}
         loads: dict[BuildPiece, Load] = {}
         targets: dict[str, Any] = {}

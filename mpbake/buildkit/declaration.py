@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.errors import UsageError
 from mpbake.files import is_file, read_bounded
-from mpbake.lifecycle import MADE, add_mark
+from mpbake.lifecycle import add_mark, thing_of
 from mpbake.loader import read_values
 from mpbake.plan import Driver
 from mpbake.references import format_fields
@@ -40,7 +40,7 @@ def declare(node: Node) -> Declaration:
     """Read what the declaration of `node` names. Raises UsageError where a file of its configuration cannot be had."""
     config, files = _config(node)
     options = _tls_options(node) | dict(node.options)
-    mark = _mark(node, config, files) if node.driver in MADE else ""
+    mark = _mark(node, config, files) if thing_of(node) else ""
     if mark:
         add_mark(options, node.driver, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)

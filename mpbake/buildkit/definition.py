@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.annotations import by_level, parse_annotations, platform_of
+from mpbake.buildkit.forms import in_common_form
 from mpbake.delivery import archives, repositories, uploads
 from mpbake.entries import Access, Paths, deletes, enforced, paths_of
 from mpbake.links import alike, link_platforms, linked_platforms
@@ -47,13 +48,15 @@ class Setting:
 
     `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
     it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`. `classic` says that
-    an engine's own builder has the classic image store: `docker push` pushes from there after the build.
+    an engine's own builder has the classic image store: `docker push` pushes from there after the build. `common` are
+    targets that state the form of images that all BuildKit releases can write.
     """
 
     driver: Driver
     classic: bool = False
     upon: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
+    common: Collection[Target] = ()
 
 
 def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> dict[str, Any]:
@@ -67,6 +70,7 @@ def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, p
     main = _main(piece, setting, platforms, within)
     if not piece.shared:
         main["output"] = outputs(piece, setting, load=load, parts=parts)
+        main = in_common_form(main) if piece.target in setting.common else main
     targets = {piece.target.name: main}
     for name, (target, wanted) in within.parts.items():
         targets[name] = _link(target, wanted, setting, within)

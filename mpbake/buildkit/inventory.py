@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import Unreachable
-from mpbake.lifecycle import MADE, Action, Listed, Thing, action_on_entry
+from mpbake.lifecycle import Action, Listed, Thing, action_on_entry, thing_of
 from mpbake.plan import Driver
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _line(tools: Tools, found: Found, each: FoundNode) -> Listed:
     drift = _drift(found, node)
     if each.trouble:
         return unusable(node, each.trouble, silent=each.silent)
-    if node.driver in MADE and not node.external:
+    if thing_of(node) and not node.external:
         status = each.made.status if each.made else "missing"
         if status != "running":
             return Listed(node=node, status=status, drift=drift)

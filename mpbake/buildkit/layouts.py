@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from mpbake.buildkit.forms import form_of
 from mpbake.buildkit.served import is_attestation
 from mpbake.errors import BuildFailed
 from mpbake.files import whole_file
@@ -18,6 +19,8 @@ from mpbake.files import whole_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from mpbake.buildkit.forms import Form
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -48,6 +51,16 @@ class _Layout:
             return [{key: value for key, value in top.items() if key != "annotations"}]
         found: list[dict[str, Any]] = json.loads(self.read(_blob(top["digest"])))["manifests"]
         return found
+
+
+def form_in(part: Path) -> Form:
+    """Return the form of the images in an archive. Raises BuildFailed when it is no layout, OSError."""
+    try:
+        with tarfile.open(part) as tar:
+            layout = _Layout(tar=tar)
+            return form_of({"manifests": layout.entries()}, lambda digest: json.loads(layout.read(_blob(digest))))
+    except (tarfile.TarError, LookupError, ValueError, TypeError) as error:
+        raise BuildFailed(f"{part} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def join_archives(

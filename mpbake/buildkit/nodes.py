@@ -68,6 +68,7 @@ class Nodes:
         self._of_default: Sequence[Target] = ()
         self._ready: dict[str, Ready | MpbakeError] = {}
         self._known: dict[str, Ready] = {}
+        self._failed: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -107,12 +108,24 @@ class Nodes:
             raise
         except MpbakeError as error:
             found = error
+            self._failed.add(node.id)
         self._ready[node.id] = found  # which is not read back: another thread may forget it at once
         return found
 
     def instance(self, node: Node) -> Ready:
         """The instance of a node that has been ready in this run, whether or not it answers now."""
         return self._known.get(node.id) or self.ready(node)
+
+    def version(self, node: Node) -> str:
+        """The BuildKit version that `node` states, which is made ready unless that was tried in this run.
+
+        Empty if it states none, or could not be made ready.
+        """
+        with self._lock_of(f"ready {node.id}"):
+            known: Ready | MpbakeError | None = self._known.get(node.id)
+            if known is None and node.id not in self._failed:
+                known = self._try(node, nobody)
+        return known.facts.version if isinstance(known, Ready) else ""
 
     def forget(self, node: Node) -> None:
         """`node` was lost: when it is asked for again, it is made ready anew.

@@ -13,13 +13,13 @@ from mpbake.buildkit.survey import look
 from mpbake.buildkit.tools import side_by_side
 from mpbake.errors import MayBeUsed, MpbakeError, Unreachable
 from mpbake.lifecycle import (
-    MADE,
     Action,
     CacheRemoval,
     action_on_entry,
     context_of,
     keeps_cache,
     made_name,
+    name_of_thing,
     volume_of,
 )
 from mpbake.plan import Driver
@@ -169,7 +169,7 @@ def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> bool:
         try:
             same = _same(site, node, removal.namesakes(node))
             if same:
-                site.say(f"{node.id}: {same.id} still is the same {MADE[node.driver].value}, which stays")
+                site.say(f"{node.id}: {same.id} still is the same {name_of_thing(node)}, which stays")
             else:
                 kept = _remove_node(site, node, removal, noted=made in removal.noted)
         except MayBeUsed:
@@ -232,7 +232,7 @@ def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> b
     keeper = site.tools.keeper(node)
     if keeper is None:
         return False
-    what, made = MADE[node.driver].value, idle(node, keeper)
+    what, made = name_of_thing(node), idle(node, keeper)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
         keeper.remove(node, made)
@@ -272,5 +272,5 @@ def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
 
 def _left_of(node: Node) -> list[str]:
     """What may be left of a node that was forgotten."""
-    made = f"{MADE[node.driver].value} {made_name(node)}"
+    made = f"{name_of_thing(node)} {made_name(node)}"
     return [made, f"volume {volume_of(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]

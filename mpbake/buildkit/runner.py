@@ -18,7 +18,8 @@ from mpbake.buildkit.definition import PART, part_of
 from mpbake.buildkit.docker import Docker
 from mpbake.buildkit.engine_images import EngineImages
 from mpbake.buildkit.environment import child_environment, telemetry_variables
-from mpbake.buildkit.layouts import join_archives
+from mpbake.buildkit.forms import Forms, form_of
+from mpbake.buildkit.layouts import form_in, join_archives
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registries import Registries
 from mpbake.buildkit.registry.publishing import Publishing
@@ -32,12 +33,13 @@ from mpbake.events import NodeAdvanced
 from mpbake.expected import expected_of
 from mpbake.placement import NodeFacts, contradictions
 from mpbake.plan import Driver
-from mpbake.references import parse_fields
+from mpbake.references import parse_fields, parse_reference
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from mpbake.buildkit.forms import Form
     from mpbake.buildkit.instances import Ready
     from mpbake.buildkit.registry.client import Client
     from mpbake.events import Reporter
@@ -177,12 +179,14 @@ class BuildKitRunner:
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
         """Put the parts of each archive together; they are gone then."""
-        prefixes = [self.builds.parts_of(piece) for piece in _pieces(inputs)]
+        prefixes = {piece: self.builds.parts_of(piece) for piece in _pieces(inputs)}
         annotations = index_annotations(step.target.attributes.get("annotations", ()))
         digest = ""
         for number, output in enumerate(archives(step.target)):
             fields = parse_fields(output)
-            parts = [Path(part_of(prefix, number)) for prefix in prefixes]
+            files = {piece: Path(part_of(prefix, number)) for piece, prefix in prefixes.items()}
+            self.builds.forms.check(step.target, _built_on(inputs), partial(_form_in_file, files))
+            parts = list(files.values())
             digest = join_archives(parts, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True))
             for part in parts:
                 part.unlink(missing_ok=True)
@@ -193,6 +197,7 @@ class BuildKitRunner:
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         # Of targets that move together, the first waits for the pieces of all: it sees to it that all are there.
         for target in step.together if step.target is step.together[0] else ():
+            self._check_form(target, _of_target(target, inputs))
             self._upload(target, _of_target(target, inputs))
         own = _of_target(step.target, inputs)
         node, ready = self._instance_of(own)
@@ -208,6 +213,17 @@ class BuildKitRunner:
             return {repository: [digest] for repository, digest in self.uploaded[target].items()}
         digests = [result.outcome.digest for result in own.values()]
         return dict.fromkeys(repositories(target), digests)
+
+    def _check_form(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
+        """Raise BuildFailed where the pushed pieces of a target differ in form: no tag is to name such an index."""
+        reading = Reading(client=self._client(target))
+        repository = parse_reference(target.tags[0])
+
+        def form(piece: BuildPiece) -> Form:
+            index = reading.raw(repository.at(own[piece].outcome.digest))
+            return form_of(index, lambda digest: reading.raw(repository.at(digest)))
+
+        self.builds.forms.check(target, _built_on(own), form)
 
     def _upload(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
         """Have an engine with the classic image store push what it has built; every other node has pushed it itself."""
@@ -242,6 +258,19 @@ def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:
 
 def _of_target(target: Target, inputs: Mapping[Step, StepResult]) -> dict[BuildPiece, StepResult]:
     return {each: inputs[each] for each in _pieces(inputs) if each.target is target}
+
+
+def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
+    """The node that built each piece."""
+    return {
+        piece: next(node for node in piece.target.builder.nodes if node.id == inputs[piece].outcome.node)
+        for piece in _pieces(inputs)
+    }
+
+
+def _form_in_file(files: Mapping[BuildPiece, Path], piece: BuildPiece) -> Form:
+    """The form of a piece that was written to one of `files`."""
+    return form_in(files[piece])
 
 
 def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
@@ -298,7 +327,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
-        builds = Builds(bake=bake, nodes=nodes, registries=registries, images=images, state=state, repeat=repeat)
+        builds = Builds(
+            bake=bake, forms=Forms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat
+        )
         builders = {target.builder.name: target.builder for target in targets}.values()
         equal = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)
         yield BuildKitRunner(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from testbed.buildkitd import buildkitd_socket, named_buildkit, start_buildkitd
 from testbed.dockerd import engine_socket, start_engine
 from testbed.engine import BUILDKIT_IMAGE
 from testbed.errors import TestbedError
@@ -18,16 +19,26 @@ if TYPE_CHECKING:
 _SECONDS = 30
 
 
-def upstream(place: Place, engine: Engine, platform: str) -> Upstream:
+# Of 14 characters each, as `state_version` wants it. The second stands for whatever release is named.
+_DEBIAN_VERSION, _NAMED_VERSION = "v0.13.2+debian", "v0.32.0+newest"
+
+Release = Literal["default", "engine", "named"]
+"""Whose BuildKit a node has: the engine's own, that of MPBAKE_TEST_BUILDKIT, or the second if there is one."""
+
+
+def upstream(place: Place, engine: Engine, platform: str, release: Release = "default") -> Upstream:
     """The BuildKit behind a node that stands for a machine of that platform.
 
     With engines of our own the arm64 machine has one to itself. Two nodes before one engine share its image
     store, where each sets the name of what it exports: now and then one of two at once then fails with
     "already exists". A BuildKit container has no such store.
     """
+    if release == "named" or (release == "default" and named_buildkit(place.environ)):
+        path = buildkitd_socket(place, "arm64" if platform == "linux/arm64" else "main")
+        return Upstream(buildkit_socket=str(path), version=_NAMED_VERSION, env=engine.env)
     if engine.own:
         name: EngineName = "arm64" if platform == "linux/arm64" else "main"
-        return Upstream(engine_socket=str(engine_socket(place, name)), env=engine.env)
+        return Upstream(engine_socket=str(engine_socket(place, name)), version=_DEBIAN_VERSION, env=engine.env)
     if engine.buildkit:
         command = ("docker", "exec", "-i", _container(place), "buildctl", "dial-stdio")
         return Upstream(command=command, env=engine.env)
@@ -38,6 +49,9 @@ def upstream(place: Place, engine: Engine, platform: str) -> Upstream:
 
 def start_buildkit(place: Place, engine: Engine) -> None:
     """Start what nodes need besides the engine, unless it runs."""
+    if named_buildkit(place.environ):
+        for name in ("main", "arm64"):
+            start_buildkitd(place, name)
     if engine.own:
         start_engine(place, "arm64")
     elif engine.buildkit:

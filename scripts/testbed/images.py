@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.buildkitd import PROGRAMS, named_buildkit, require_buildkit
 from testbed.engine import BUILDKIT_IMAGE, is_root_on_linux
 from testbed.errors import TestbedError
 from testbed.network import ensure_bridge
@@ -19,11 +20,12 @@ from testbed.processes import run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from testbed.buildkit import Release
     from testbed.engine import Engine
     from testbed.place import Place
     from testbed.registry_client import RegistryClient
 
-_BASE, _NODE = "base:1", "mpbake-node:1"
+_BASE, _NODE, _NAMED_NODE = "base:1", "mpbake-node:1", "mpbake-buildkit:1"
 _PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 _PLATFORMS = {"amd64": "linux/amd64", "arm64": "linux/arm64"}
 _PULLED_BASE = "busybox:1.37"
@@ -50,18 +52,22 @@ def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[
 
 def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None:
     """See to it that the node image of that name can be pulled."""
-    if name != BUILDKIT_IMAGE and not registry.has(name):
-        repository, _, tag = _NODE.partition(":")
-        push_image(registry, repository, tag, _build_node_image(place))
+    image = name.rpartition("/")[2]
+    if name != BUILDKIT_IMAGE and not registry.has(image):
+        repository, _, tag = image.partition(":")
+        made = _build_named_node_image(place) if image == _NAMED_NODE else _build_node_image(place)
+        push_image(registry, repository, tag, made)
         place.note("image", name)  # which buildx will pull into the engine
 
 
-def node_image(engine: Engine, registry: RegistryClient) -> str:
+def node_image(engine: Engine, registry: RegistryClient, release: Release = "default") -> str:
     """The name of the image from which buildx makes docker-container nodes here.
 
-    An own engine gets one of dockerd, which holds the real BuildKit and can be had offline; a found engine
-    rather uses BuildKit's own, if it can be had.
+    If MPBAKE_TEST_BUILDKIT names a release, the image holds that one. Else an own engine gets one of dockerd, which
+    holds the real BuildKit and can be had offline; a found engine rather uses BuildKit's own, if it can be had.
     """
+    if release == "named" or (release == "default" and named_buildkit(engine.environ)):
+        return f"{registry.host}/{_NAMED_NODE}"
     if not engine.own and (engine.buildkit or not is_root_on_linux()):
         return BUILDKIT_IMAGE
     return f"{registry.host}/{_NODE}"
@@ -131,12 +137,35 @@ def _build_node_image(place: Place) -> Image:
     return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
 
 
+def _build_named_node_image(place: Place) -> Image:
+    """The image of a BuildKit release: its two programs, the runc of this machine with its libraries, and busybox."""
+    ensure_tools(place, "runc")
+    folder = require_buildkit(place.environ)
+    busybox = _busybox(base_packages(place)[_architecture()], place.environ)
+    base = _busybox_tree(busybox, _commands(busybox, place.environ))
+    runc = _must_find(place, "runc")
+    programs = {f"usr/bin/{name}": (folder / name).read_bytes() for name in PROGRAMS}
+    programs["usr/bin/buildkit-runc"] = Path(runc).read_bytes()
+    tree = Tree(
+        files={**base.files, **programs, **_files(_libraries(place, runc))},
+        links=base.links,
+        folders=(*base.folders, "run", "usr", "usr/bin", "var", "var/lib"),
+    )
+    run_part = {"Env": [_PATH], "Entrypoint": ["buildkitd"], "Volumes": {"/var/lib/buildkit": {}}}
+    return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
+
+
 def _node_programs(place: Place) -> dict[str, bytes]:
     """What a node runs, with every shared library, at the paths where the loader looks."""
     found = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
     libraries = {library for program in found for library in _libraries(place, program)}
     programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in found}
-    return programs | {path.lstrip("/"): Path(path).read_bytes() for path in sorted(libraries)}
+    return programs | _files(libraries)
+
+
+def _files(paths: Iterable[str]) -> dict[str, bytes]:
+    """Files of this machine, for the same paths in an image."""
+    return {path.lstrip("/"): Path(path).read_bytes() for path in sorted(paths)}
 
 
 def _must_find(place: Place, name: str) -> str:

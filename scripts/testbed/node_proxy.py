@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from testbed.node_settings import Settings
-from testbed.witness import FrameReader, MessageReader, pose, solve_attributes
+from testbed.witness import FrameReader, MessageReader, pose, solve_attributes, state_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,15 +88,14 @@ class Node:
         if self.settings.command:
             await self._through_command(number, client)
             return
-        engine_reader, engine_writer = await asyncio.open_unix_connection(self.settings.engine_socket, limit=_CHUNK)
+        path = self.settings.buildkit_socket or self.settings.engine_socket
+        reader, writer = await asyncio.open_unix_connection(path, limit=_CHUNK)
         try:
-            engine_writer.write(_UPGRADE)
-            head = await engine_reader.readuntil(b"\r\n\r\n")
-            if b" 101 " not in head.partition(b"\r\n")[0]:
-                raise ConnectionError(head.decode(errors="replace"))
-            await self._exchange(number, client, (engine_reader, engine_writer))
+            if not self.settings.buildkit_socket:
+                await _upgrade(reader, writer)
+            await self._exchange(number, client, (reader, writer))
         finally:
-            engine_writer.transport.abort()
+            writer.transport.abort()
 
     async def _through_command(self, number: int, client: tuple[Source, Sink]) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -139,12 +138,25 @@ class Node:
         return watch
 
     def _posed(self) -> Callable[[bytes], bytes]:
-        """Passes bytes on, frame by frame where the node poses as another machine than it is."""
-        platform = self.settings.poses_as
-        if not platform:
+        """Passes bytes on, frame by frame where the node states a version, or poses as another machine than it is."""
+        platform, version = self.settings.poses_as, self.settings.version
+        if not platform and not version:
             return lambda data: data
         frames = FrameReader()
-        return lambda data: b"".join(pose(frame.raw, platform) for frame in frames.feed(data))
+
+        def change(raw: bytes) -> bytes:
+            posed = pose(raw, platform) if platform else raw
+            return state_version(posed, version) if version else posed
+
+        return lambda data: b"".join(change(frame.raw) for frame in frames.feed(data))
+
+
+async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Have a Docker engine hand the connection over to the BuildKit inside it."""
+    writer.write(_UPGRADE)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b" 101 " not in head.partition(b"\r\n")[0]:
+        raise ConnectionError(head.decode(errors="replace"))
 
 
 async def _copy(source: Source, sink: Sink, through: Callable[[bytes], bytes]) -> None:

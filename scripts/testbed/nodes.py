@@ -23,12 +23,15 @@ SOURCES = Path(__file__).parent.parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
-    """The BuildKit to which nodes lead: that in the engine behind a socket, or a command's streams.
+    """The BuildKit to which nodes lead: that in the engine behind a socket, a buildkitd, or a command's streams.
 
-    `env` is the environment of the command.
+    `env` is the environment of the command. `version` is what nodes state as the BuildKit's version if it was built
+    without one, as Debian's is; nodes of users state one.
     """
 
     engine_socket: str = ""
+    buildkit_socket: str = ""
+    version: str = ""
     command: tuple[str, ...] = ()
     env: Mapping[str, str]
 
@@ -141,6 +144,8 @@ def _settings(place: Place, name: str, upstream: Upstream, **where: Any) -> Sett
     return Settings(
         witness=str(place.folder("witness") / f"{name}.jsonl"),
         engine_socket=upstream.engine_socket,
+        buildkit_socket=upstream.buildkit_socket,
+        version=upstream.version,
         command=upstream.command,
         **where,
     )

@@ -30,6 +30,7 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "mount": ("mount",),
     "newuidmap": ("uidmap",),
     "podman": ("podman",),
+    "runc": ("runc",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-arm": ("qemu-user-binfmt", "qemu-user-static"),
     "qemu-x86_64": ("qemu-user-binfmt", "qemu-user-static"),

@@ -7,6 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from testbed.buildkit import check_platforms, start_buildkit, upstream
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
+    from testbed.buildkit import Release
     from testbed.nodes import Node, Upstream
     from testbed.registry import Registry
 
@@ -144,13 +146,18 @@ class Testbed:
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
-    def add_node(self, name: str, *, poses_as: str = "", beside: str = "") -> Node:
-        """One more mTLS node, started; `poses_as` is the platform that it lists first.
+    def add_node(
+        self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default", states: bool = True
+    ) -> Node:
+        """One more mTLS node, started; `poses_as` is the platform that it lists first, `release` whose BuildKit it has.
+
+        `states` says whether it states the version of its BuildKit.
 
         With engines of the testbed's own all that pose as linux/arm64 share one, and all others another, unless
         `beside` says as what they pose that it is to share one with.
         """
-        node = mtls_node(self.place, name, self._upstream(beside or poses_as), poses_as=poses_as)
+        found = self._upstream(beside or poses_as, release)
+        node = mtls_node(self.place, name, found if states else replace(found, version=""), poses_as=poses_as)
         node.start()
         return node
 
@@ -160,9 +167,9 @@ class Testbed:
         node.start()
         return node
 
-    def node_image(self) -> str:
-        """An image for docker-container nodes, made if need be."""
-        name = node_image(self.engine, self.registry.client)
+    def node_image(self, release: Release = "default") -> str:
+        """An image for docker-container nodes, made if need be; `release` says whose BuildKit it holds."""
+        name = node_image(self.engine, self.registry.client, release)
         with self._locked():
             ensure_node_image(self.place, name, self.registry.client)
         return name
@@ -194,8 +201,8 @@ class Testbed:
         registry.start()
         return registry
 
-    def _upstream(self, platform: str) -> Upstream:
-        return upstream(self.place, self.engine, platform)
+    def _upstream(self, platform: str, release: Release = "default") -> Upstream:
+        return upstream(self.place, self.engine, platform, release)
 
     def _claim(self) -> None:
         """Make the folder a testbed's, unless it is somebody else's: its end removes it."""

@@ -126,6 +126,22 @@ def pose(raw: bytes, platform: str) -> bytes:
     return wanted.join(parts)
 
 
+# The message by which a BuildKit states its version: here one that was built without any, of 14 characters.
+_PACKAGE, _UNSTATED = b"\x0a\x18github.com/moby/buildkit\x12\x0e", b"v0.0.0+unknown"
+
+
+def state_version(raw: bytes, version: str) -> bytes:
+    """The frame as a BuildKit of that version would send it, if one sends it that was built without a version.
+
+    The version has as many characters as what it replaces, so no length changes.
+    """
+    stated = version.encode()
+    if len(stated) != len(_UNSTATED):
+        message = f"{version} has not {len(_UNSTATED)} characters"
+        raise ValueError(message)
+    return raw.replace(_PACKAGE + _UNSTATED, _PACKAGE + stated)
+
+
 def _unpadded(frame: Frame) -> bytes:
     if not frame.flags & _PADDED:
         return frame.payload

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from testbed.buildkitd import named_buildkit
+from testbed.packages import tool_path
 from testbed.testbed import Testbed
 
 if TYPE_CHECKING:
@@ -44,6 +46,14 @@ class Docker(Protocol):
 
     def __call__(self, *args: str) -> str:
         """Give what it prints, both streams together; the test fails when it fails."""
+
+
+def pytest_report_header() -> str:
+    """The releases under test, so that the output of a build server says what was run."""
+    buildx, folder = tool_path("docker-buildx", os.environ), named_buildkit(os.environ)
+    asked = (buildx and (buildx, "version"), folder and (str(folder / "buildkitd"), "--version"))
+    said = [subprocess.run(each, capture_output=True, text=True, check=False).stdout.strip() for each in asked if each]
+    return f"engine tests with: {', '.join(said)}{'' if folder else ', the BuildKit of the engine'}"
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +118,20 @@ def docker(testbed_env: dict[str, str]) -> Docker:
         return done.stdout or done.stderr
 
     return run
+
+
+@pytest.fixture
+def buildx(docker: Docker) -> tuple[int, int]:
+    """The version of the buildx under test; a test says with it where buildx releases differ."""
+    found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+@pytest.fixture
+def provenance() -> str:
+    """The type of the provenance that the testbed's nodes write by default: that of SLSA v1 since BuildKit 0.28."""
+    return f"https://slsa.dev/provenance/{'v1' if named_buildkit(os.environ) else 'v0.2'}"
 
 
 @pytest.fixture

@@ -79,9 +79,11 @@ def test_hanging_engine_is_left_at_the_first_signal(testbed_env: dict[str, str],
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(3)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=10)
+        listener.settimeout(60)
+        connection, _ = listener.accept()  # docker, which mpbake has started
+        with connection:
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=10)
     assert process.returncode == 143
     assert "Traceback" not in errors
     assert descendants(tmp_path) == []
@@ -318,11 +320,16 @@ def start(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
-            # A shell starts background jobs with SIGINT ignored; a user's mpbake has it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
+            preexec_fn=_heed_signals,  # noqa: PLW1509 - no threads here
         )
     wait_for(lambda: (folder / "output").read_text().count("sleep 6") >= 2, seconds=60)
     return process
+
+
+def _heed_signals() -> None:
+    """Undo what a shell does for background jobs, and nohup: the one ignores SIGINT, the other SIGHUP."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def wait_for(condition: object, *, seconds: float) -> None:

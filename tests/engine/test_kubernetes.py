@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +33,8 @@ def name(unique: str, cluster: Cluster, docker: Docker) -> Iterator[str]:
     builder = f"k{unique[-6:]}"
     yield builder
     cluster.start()
-    cluster.kubectl("delete", "deployment", f"{builder}-one", "--ignore-not-found")
+    for kind in ("deployment", "statefulset"):
+        cluster.kubectl("delete", kind, f"{builder}-one", "--ignore-not-found")
     if f"{builder} " in docker("buildx", "ls"):
         docker("buildx", "rm", "--keep-daemon", builder)
 
@@ -61,7 +61,7 @@ push = {str(bool(tags)).lower()}
 
 def objects(cluster: Cluster, namespace: str = "default") -> str:
     """The names of all that could be left behind."""
-    return cluster.kubectl("get", "deployments,configmaps", "--output", "name", "--namespace", namespace)
+    return cluster.kubectl("get", "deployments,statefulsets,configmaps", "--output", "name", "--namespace", namespace)
 
 
 def test_a_node_of_several_pods(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
@@ -255,18 +255,50 @@ def test_what_is_no_longer_declared_is_removed_from_its_namespace(
     assert f"{name}-one" not in objects(cluster, namespace)
 
 
-@pytest.mark.parametrize("command", [("builders", "up"), ("builders", "plan"), ("run", "web")])
-def test_an_option_that_this_buildx_does_not_know_ends_it_before_it_starts(
-    testbed: Testbed, cluster: Cluster, mpbake: Mpbake, name: str, tmp_path: Path, command: Sequence[str]
+CLAIM = 'persistent-volume-claim = { requests = { storage = "1Gi" } }'
+CLAIMS_SINCE = (0, 34)
+
+
+@pytest.fixture
+def claiming(testbed: Testbed, name: str, tmp_path: Path) -> str:
+    """A builder whose node has a claim for its volume, in a plan; its name."""
+    (tmp_path / "build.toml").write_text(plan(testbed, name, options=CLAIM))
+    return name
+
+
+@pytest.mark.parametrize("command", [("builders", "plan"), ("builders", "up"), ("run", "web")])
+def test_a_buildx_without_claims_is_refused_before_anything_starts(
+    cluster: Cluster, run_mpbake: RunMpbake, claiming: str, command: Sequence[str], buildx: tuple[int, int]
 ) -> None:
-    """Claims are newer than any buildx that this is run with."""
-    options = 'persistent-volume-claim = { requests = { storage = "1Gi" } }'
-    (tmp_path / "build.toml").write_text(plan(testbed, name, options=options))
-    done = mpbake(*command, code=3)
+    done = run_mpbake(command)
+    if buildx >= CLAIMS_SINCE:
+        assert done.returncode == 0, done.stderr
+        return
+    assert done.returncode == 3, done.stderr
+    name = claiming
     said = f"{name}: the kubernetes driver has persistent-volume-claim.requests.storage since buildx 0.34"
     assert said in done.stderr
     assert "build.toml:5:" in done.stderr
     assert "install buildx 0.34 or newer, or take persistent-volume-claim.requests.storage away" in done.stderr
+    assert name not in objects(cluster)
+
+
+def test_the_life_of_a_stateful_set(cluster: Cluster, mpbake: Mpbake, claiming: str, buildx: tuple[int, int]) -> None:
+    """A node with a claim is a StatefulSet; buildx before 0.34 does not make any."""
+    name = claiming
+    if buildx < CLAIMS_SINCE:
+        mpbake("builders", "up", code=3)
+        return
+    assert f"+ create StatefulSet {name}-one: there is none" in mpbake("builders", "plan").stdout
+    assert f"{name}/one: created, and answers" in mpbake("builders", "up").stderr
+    assert mpbake("builders", "plan").stdout == f"{name} (kubernetes)\n  as declared\nnothing to do\n"
+    mpbake("run", "web")
+    (build,) = cluster.builds(f"{name}-one")
+    assert build.platforms == ("linux/amd64", "linux/arm64")
+    made = json.loads(cluster.kubectl("get", "statefulset", f"{name}-one", "--output", "json"))
+    (claim,) = made["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+    assert f"{name}/one: StatefulSet removed, its cache stays" in mpbake("builders", "rm").stderr
     assert name not in objects(cluster)
 
 
@@ -287,7 +319,7 @@ ENDPOINTS = {
 )
 @pytest.mark.usefixtures("cluster")
 def test_this_buildx_has_what_it_is_said_to_have(
-    testbed_env: dict[str, str], docker: Docker, tmp_path: Path, option: str, driver: Driver
+    testbed_env: dict[str, str], buildx: tuple[int, int], tmp_path: Path, option: str, driver: Driver
 ) -> None:
     """It is asked itself, with a store of its own, and makes nothing."""
     told = f"{option}.A=1" if option == "env" else f"{option}=1"
@@ -299,7 +331,5 @@ def test_this_buildx_has_what_it_is_said_to_have(
         timeout=60,
         check=False,
     )
-    found = re.search(r"(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
-    assert found is not None
-    known = (int(found[1]), int(found[2])) >= SINCE[option].version
+    known = buildx >= SINCE[option].version
     assert ("invalid driver option" in asked.stderr) is not known, asked.stderr

@@ -33,14 +33,6 @@ def new_nodes(testbed: Testbed) -> bool:
     return bool(testbed.place.environ.get("MPBAKE_TEST_BUILDKIT"))
 
 
-@pytest.fixture
-def buildx(docker: Docker) -> tuple[int, int]:
-    """The version of buildx."""
-    version = docker("buildx", "version").split()[1].lstrip("v")
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
-
-
 def plan_of(testbed: Testbed, more: str) -> str:
     """A target of one platform, built on a remote node."""
     return f"""

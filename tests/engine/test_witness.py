@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.witness import FrameReader, MessageReader, pose, solve_attributes
+import pytest
+from testbed.witness import FrameReader, MessageReader, pose, solve_attributes, state_version
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -84,3 +85,12 @@ def test_pose_changes_nothing_else() -> None:
         (_frame(1, b"\x0e\x0a\x05amd64\x12\x05linux\x0e\x0a\x05arm64\x12\x05linux"), "linux/arm64"),
     ):
         assert pose(frame, platform) == frame
+
+
+def test_a_build_without_a_version_states_one() -> None:
+    listed = b"..\x0a\x18github.com/moby/buildkit\x12\x0ev0.0.0+unknown.."
+    assert state_version(listed, "v0.13.2+debian") == listed.replace(b"v0.0.0+unknown", b"v0.13.2+debian")
+    other = b"a log line of v0.0.0+unknown"
+    assert state_version(other, "v0.13.2+debian") == other
+    with pytest.raises(ValueError, match=r"v0\.13\.2 has not 14 characters"):
+        state_version(listed, "v0.13.2")

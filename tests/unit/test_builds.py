@@ -16,6 +16,7 @@ from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.engine_images import EngineImages
+from mpbake.buildkit.forms import Forms
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.registry.transport import NoResponse
 from mpbake.errors import BuildFailed, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
@@ -126,7 +127,7 @@ def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = No
     docker.scratch = folder / "scratch"
     return Builds(
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
-        nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml"),
+        forms=Forms(nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
         registries=MemoryRegistries(registry or MemoryRegistry()),
         images=EngineImages(docker),
         state=State(nodes=folder / "nodes", run=folder / "run"),

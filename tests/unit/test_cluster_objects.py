@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from testbed.kubernetes.objects import ApiError, complete_deployment, deployment_of, grown, pods_of, selected
+from testbed.kubernetes.objects import (
+    DEPLOYMENTS,
+    STATEFUL_SETS,
+    ApiError,
+    complete_workload,
+    grown,
+    pods_of,
+    selected,
+    workload_of,
+)
 from testbed.kubernetes.watch import changes
 
+if TYPE_CHECKING:
+    from testbed.kubernetes.objects import Resource
 
-def _deployment(**changed: Any) -> dict[str, Any]:
+
+def _workload(resource: Resource, **changed: Any) -> dict[str, Any]:
     labels = {"app": "some"}
     spec = {
         "replicas": 2,
@@ -17,9 +29,14 @@ def _deployment(**changed: Any) -> dict[str, Any]:
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "image:1"}]}},
     }
     times = {"creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1"}
-    made = {"metadata": {"name": "some", "namespace": "default", "uid": "u", **times}, "spec": {**spec, **changed}}
-    complete_deployment(made)
+    metadata = {"name": "some", "namespace": "default", "uid": "u", **times}
+    made = {"kind": resource.kind, "metadata": metadata, "spec": {**spec, **changed}}
+    complete_workload(resource, made)
     return made
+
+
+def _deployment(**changed: Any) -> dict[str, Any]:
+    return _workload(DEPLOYMENTS, **changed)
 
 
 def _template(image: str) -> dict[str, Any]:
@@ -32,8 +49,14 @@ def test_deployment_is_ready_with_its_pods() -> None:
     assert deployment["status"]["readyReplicas"] == 2
     assert [pod["status"]["phase"] for pod in pods] == ["Running", "Running"]
     assert len({pod["metadata"]["name"] for pod in pods}) == 2
-    assert {deployment_of(pod) for pod in pods} == {"some"}
+    assert {workload_of(pod) for pod in pods} == {"some"}
     assert pods == pods_of(deployment)
+
+
+def test_the_pods_of_a_stateful_set_are_numbered() -> None:
+    pods = pods_of(_workload(STATEFUL_SETS))
+    assert [pod["metadata"]["name"] for pod in pods] == ["some-0", "some-1"]
+    assert {workload_of(pod) for pod in pods} == {"some"}
 
 
 def test_deployment_without_its_image_never_is() -> None:

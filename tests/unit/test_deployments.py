@@ -384,4 +384,4 @@ def test_a_claim_outlives_it(tmp_path: Path) -> None:
     )
     site, said = sites.site_with(tmp_path, docker)
     assert remove(site, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
-    assert said == ["k/n: Deployment removed, its cache stays"]
+    assert said == ["k/n: StatefulSet removed, its cache stays"]

@@ -1064,3 +1064,22 @@ def test_what_a_node_builds_at_once(node: Node, shown: str, defaults: str, slots
     instances = Instances(docker, tmp_path, {"BUILDX_CONFIG": str(tmp_path)})
     ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
     assert instances.asked(ready).facts.slots == slots
+
+
+def test_the_version_of_a_node_makes_it_ready_once(tmp_path: Path) -> None:
+    answers = {"buildx inspect": done(INSPECTED)}
+    nodes, docker = nodes_with(tmp_path, answers)
+    assert [nodes.version(ENGINE), nodes.version(ENGINE)] == ["v0.13.1", "v0.13.1"]
+    nodes.forget(ENGINE)
+    assert nodes.version(ENGINE) == "v0.13.1", "it was ready in this run"
+    assert len([command for command in docker.commands if command.startswith("buildx inspect")]) == 1
+
+
+def test_a_node_that_failed_has_no_version_and_is_not_tried_again_for_that(tmp_path: Path) -> None:
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": failed("no route to host")})
+    with pytest.raises(Unreachable):
+        nodes.ready(ENGINE)
+    asked = len(docker.commands)
+    nodes.forget(ENGINE)
+    assert nodes.version(ENGINE) == ""
+    assert len(docker.commands) == asked

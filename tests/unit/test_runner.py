@@ -14,6 +14,7 @@ import pytest
 from mpbake.buildkit.bake_call import Bake
 from mpbake.buildkit.builds import Builds
 from mpbake.buildkit.engine_images import EngineImages
+from mpbake.buildkit.forms import Forms
 from mpbake.buildkit.nodes import Nodes
 from mpbake.buildkit.runner import BuildKitRunner, buildx_version, settle_default
 from mpbake.errors import BuildFailed, Cancelled, NodeLost, Unreachable, UsageError
@@ -70,7 +71,14 @@ def runner_with(
     nodes, state = Nodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"), State(nodes=folder, run=folder)
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
     registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker)
-    builds = Builds(bake=bake, nodes=nodes, registries=registries, images=images, state=state, repeat=lambda _: "")
+    builds = Builds(
+        bake=bake,
+        forms=Forms(nodes=nodes),
+        registries=registries,
+        images=images,
+        state=state,
+        repeat=lambda _: "",
+    )
     return BuildKitRunner(
         docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, equal=frozenset(equal)
     )

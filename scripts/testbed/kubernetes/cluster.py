@@ -134,6 +134,8 @@ def _machine(architecture: str, upstream: Upstream) -> Settings:
     return Settings(
         witness="",
         engine_socket=upstream.engine_socket,
+        buildkit_socket=upstream.buildkit_socket,
+        version=upstream.version,
         command=upstream.command,
         poses_as=f"linux/{architecture}" if architecture else "",
     )

@@ -44,7 +44,10 @@ NAMESPACES = Resource(group="", kind="Namespace", plural="namespaces", short="ns
 CONFIG_MAPS = Resource(group="", kind="ConfigMap", plural="configmaps", short="cm")
 PODS = Resource(group="", kind="Pod", plural="pods", short="po")
 DEPLOYMENTS = Resource(group="apps", kind="Deployment", plural="deployments", short="deploy")
-RESOURCES = (NAMESPACES, CONFIG_MAPS, PODS, DEPLOYMENTS)
+STATEFUL_SETS = Resource(group="apps", kind="StatefulSet", plural="statefulsets", short="sts")
+WORKLOADS = (DEPLOYMENTS, STATEFUL_SETS)
+"""The kinds of objects that have pods."""
+RESOURCES = (NAMESPACES, CONFIG_MAPS, PODS, *WORKLOADS)
 
 
 class ApiError(Exception):
@@ -77,31 +80,34 @@ def invalid(resource: Resource, name: str, why: str) -> ApiError:
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message)
 
 
-def complete_deployment(deployment: Object) -> None:
+def complete_workload(resource: Resource, workload: Object) -> None:
     """Add the defaults of a cluster and the status; ApiError (Invalid) when no cluster would take it."""
-    spec = deployment.setdefault("spec", {})
+    spec = workload.setdefault("spec", {})
     template = spec.setdefault("template", {})
-    _check(deployment)
-    _default(spec, {"replicas": 1, "progressDeadlineSeconds": 600, "revisionHistoryLimit": 10})
-    rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
-    _default(spec, {"strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}})
+    _check(resource, workload)
+    _default(spec, {"replicas": 1, "revisionHistoryLimit": 10})
+    if resource == DEPLOYMENTS:
+        rolling = {"maxSurge": "25%", "maxUnavailable": "25%"}
+        _default(spec, {"strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}})
+        _default(spec, {"progressDeadlineSeconds": 600})
     _default(template["spec"], {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "securityContext": {}})
     _default(template["spec"], {"schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30})
     for container in _containers(template["spec"]):
         _default(container, {"imagePullPolicy": "IfNotPresent", "resources": {}})
         _default(container, {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"})
-    deployment["status"] = _deployment_status(deployment)
+    workload["status"] = _workload_status(workload)
 
 
-def pods_of(deployment: Object) -> list[Object]:
-    """The pods of a Deployment: always the same for the same Deployment."""
-    return [_pod(deployment, number) for number in range(deployment["spec"]["replicas"])]
+def pods_of(workload: Object) -> list[Object]:
+    """The pods of a Deployment or StatefulSet: always the same for the same object."""
+    return [_pod(workload, number) for number in range(workload["spec"]["replicas"])]
 
 
-def deployment_of(pod: Object) -> str:
-    """The name of the Deployment that a pod belongs to."""
-    name: str = pod["metadata"]["name"]
-    return name.rsplit("-", 2)[0]
+def workload_of(pod: Object) -> str:
+    """The name of the Deployment or StatefulSet that a pod belongs to."""
+    (owner,) = pod["metadata"]["ownerReferences"]
+    name: str = owner["name"]
+    return name if owner["kind"] == STATEFUL_SETS.kind else name.rpartition("-")[0]
 
 
 def selected(item: Object, labels: str, fields: str) -> bool:
@@ -114,17 +120,17 @@ def selected(item: Object, labels: str, fields: str) -> bool:
     )
 
 
-def _check(deployment: Object) -> None:
-    name, spec = deployment["metadata"]["name"], deployment["spec"]
+def _check(resource: Resource, workload: Object) -> None:
+    name, spec = workload["metadata"]["name"], workload["spec"]
     wanted = spec.get("selector", {}).get("matchLabels", {})
     labels = spec["template"].get("metadata", {}).get("labels", {})
     if not wanted:
-        raise invalid(DEPLOYMENTS, name, "spec.selector: Required value")
+        raise invalid(resource, name, "spec.selector: Required value")
     if not wanted.items() <= labels.items():
         why = "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`"
-        raise invalid(DEPLOYMENTS, name, why)
+        raise invalid(resource, name, why)
     if not spec["template"].get("spec", {}).get("containers"):
-        raise invalid(DEPLOYMENTS, name, "spec.template.spec.containers: Required value")
+        raise invalid(resource, name, "spec.template.spec.containers: Required value")
 
 
 def _default(part: Object, defaults: Mapping[str, Any]) -> None:
@@ -137,35 +143,35 @@ def _containers(pod_spec: Object) -> list[Object]:
     return [*pod_spec.get("initContainers", []), *pod_spec["containers"]]
 
 
-def _deployment_status(deployment: Object) -> Object:
-    replicas = deployment["spec"]["replicas"]
+def _workload_status(workload: Object) -> Object:
+    replicas = workload["spec"]["replicas"]
     status = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas}
-    if _starts(deployment):
+    if _starts(workload):
         available = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
         return {**status, "readyReplicas": replicas, "availableReplicas": replicas, "conditions": [available]}
     available = {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}
     return {**status, "unavailableReplicas": replicas, "conditions": [available]}
 
 
-def grown(deployment: Object) -> Object:
-    """The Deployment as it is now: itself unless its pods have become ready since its status was written."""
-    status = _deployment_status(deployment)
-    return deployment if status == deployment["status"] else {**deployment, "status": status}
+def grown(workload: Object) -> Object:
+    """The Deployment or StatefulSet as it is now: itself unless its pods became ready since its status was written."""
+    status = _workload_status(workload)
+    return workload if status == workload["status"] else {**workload, "status": status}
 
 
-def _starts(deployment: Object) -> bool:
+def _starts(workload: Object) -> bool:
     """Whether its images have been pulled by now."""
-    created = dt.datetime.fromisoformat(deployment["metadata"]["creationTimestamp"])
-    return _pull_seconds(deployment) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
+    created = dt.datetime.fromisoformat(workload["metadata"]["creationTimestamp"])
+    return _pull_seconds(workload) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
 
 
-def _pull_seconds(deployment: Object) -> float:
+def _pull_seconds(workload: Object) -> float:
     """How long its images take to be pulled.
 
     Those of `slow.invalid` take as many seconds as their tags say; those of another registry below .invalid, a domain
     that never exists, can not be pulled.
     """
-    images = [container["image"] for container in _containers(deployment["spec"]["template"]["spec"])]
+    images = [container["image"] for container in _containers(workload["spec"]["template"]["spec"])]
     return max(map(_seconds, images))
 
 
@@ -176,33 +182,35 @@ def _seconds(image: str) -> float:
     return math.inf if registry.partition(":")[0].endswith(".invalid") else 0.0
 
 
-def _pod(deployment: Object, number: int) -> Object:
-    metadata, template = deployment["metadata"], deployment["spec"]["template"]
+def _pod(workload: Object, number: int) -> Object:
+    metadata, template = workload["metadata"], workload["spec"]["template"]
     revision = _digest(json.dumps(template, sort_keys=True), 10)
     identity = _digest(f"{metadata['uid']} {revision} {number}", 32)
-    replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{metadata['name']}-{revision}"}
+    numbered = workload["kind"] == STATEFUL_SETS.kind
+    set_name = metadata["name"] if numbered else f"{metadata['name']}-{revision}"
+    owner = {"apiVersion": "apps/v1", "kind": workload["kind"] if numbered else "ReplicaSet", "name": set_name}
     own = {
-        "name": f"{replica_set['name']}-{identity[:5]}",
+        "name": f"{set_name}-{number if numbered else identity[:5]}",
         "namespace": metadata["namespace"],
         "uid": identity,
         "labels": {**template["metadata"]["labels"], "pod-template-hash": revision},
         "creationTimestamp": metadata["creationTimestamp"],
         "resourceVersion": metadata["resourceVersion"],
-        "ownerReferences": [{**replica_set, "uid": revision, "controller": True}],
+        "ownerReferences": [{**owner, "uid": revision, "controller": True}],
     }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**template["metadata"], **own},
         "spec": {**template["spec"], "nodeName": "testbed"},
-        "status": _pod_status(deployment),
+        "status": _pod_status(workload),
     }
 
 
-def _pod_status(deployment: Object) -> Object:
-    starts, since = _starts(deployment), deployment["metadata"]["creationTimestamp"]
-    hopeless = _pull_seconds(deployment) == math.inf
-    containers = deployment["spec"]["template"]["spec"]["containers"]
+def _pod_status(workload: Object) -> Object:
+    starts, since = _starts(workload), workload["metadata"]["creationTimestamp"]
+    hopeless = _pull_seconds(workload) == math.inf
+    containers = workload["spec"]["template"]["spec"]["containers"]
     return {
         "phase": "Running" if starts else "Pending",
         "startTime": since,

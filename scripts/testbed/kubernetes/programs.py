@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.objects import ARCHITECTURE, deployment_of
+from testbed.kubernetes.objects import ARCHITECTURE, workload_of
 from testbed.node_proxy import Node, Witness
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class Programs:
         return 0 if found else 1
 
     def _node(self, pod: Object) -> Node:
-        """The BuildKit in the pod, which has a witness with all pods of its Deployment."""
+        """The BuildKit in the pod, which has a witness with all pods of its Deployment or StatefulSet."""
         machines = self.settings.machines
         machine = machines.get(pod["spec"].get("nodeSelector", {}).get(ARCHITECTURE, ""), machines[""])
         folder = Path(self.settings.witness) / pod["metadata"]["namespace"]
         folder.mkdir(parents=True, exist_ok=True)
-        witness = Witness(file=folder / f"{deployment_of(pod)}.jsonl")
+        witness = Witness(file=folder / f"{workload_of(pod)}.jsonl")
         return Node(settings=machine, witness=witness, numbers=self.connections)

@@ -10,13 +10,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from testbed.kubernetes.objects import (
-    DEPLOYMENTS,
     NAMESPACES,
     PODS,
     RESOURCES,
+    WORKLOADS,
     ApiError,
     bad_request,
-    complete_deployment,
+    complete_workload,
     grown,
     invalid,
     not_found,
@@ -62,7 +62,8 @@ class Store:
     def list(self, resource: Resource, namespace: str) -> list[Object]:
         """All objects of the kind in the namespace, or in every one when it is empty, sorted by name."""
         if resource == PODS:
-            return [pod for deployment in self.list(DEPLOYMENTS, namespace) for pod in pods_of(deployment)]
+            workloads = [item for kind in WORKLOADS for item in self.list(kind, namespace)]
+            return [pod for workload in workloads for pod in pods_of(workload)]
         self._grow()
         keys = sorted(key for key in self._objects if key[0] == resource.plural and namespace in {"", key[1]})
         return [self._objects[key] for key in keys]
@@ -116,9 +117,9 @@ class Store:
         return item
 
     def _grow(self) -> None:
-        """Note which Deployments have become ready by themselves."""
+        """Note which Deployments and StatefulSets have become ready by themselves."""
         for key, item in self._objects.items():
-            now = grown(item) if key[0] == DEPLOYMENTS.plural else item
+            now = grown(item) if key[0] in {kind.plural for kind in WORKLOADS} else item
             if now is not item:
                 self._version += 1
                 now["metadata"] = {**item["metadata"], "resourceVersion": self.version}
@@ -126,8 +127,8 @@ class Store:
 
     def _put(self, resource: Resource, namespace: str, item: Object) -> Object:
         item |= {"apiVersion": resource.api_version, "kind": resource.kind}
-        if resource == DEPLOYMENTS:
-            complete_deployment(item)
+        if resource in WORKLOADS:
+            complete_workload(resource, item)
         if resource == NAMESPACES:
             item["status"] = {"phase": "Active"}
         self._version += 1
@@ -144,5 +145,5 @@ class Store:
 
 def _check_kept(resource: Resource) -> None:
     if resource == PODS:
-        message = "pods come and go with their Deployments here"
+        message = "pods come and go with their Deployments and StatefulSets here"
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
