@@ -10,6 +10,8 @@ SIDE_BY_SIDE := -n 2 --dist loadfile
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
+# Tests start mpbake hundreds of times: Python is to keep what it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A folder with docker-buildx, buildkitd and buildctl of a newer release, for test-newest.
 NEWEST ?=

@@ -179,6 +179,8 @@ class Builds:
         )
         if setting.driver is Driver.DOCKER and not setting.classic:
             self.images.keep_in_mind([piece.target for piece in pieces if piece.target.push], ready)
+        if any(piece.target.push for piece in pieces):
+            self.registries.import_ahead()
         found, progress = self._run(call, reporter)
         if found.returncode:
             return self._failures(pieces, call, found, progress)

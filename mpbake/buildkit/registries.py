@@ -12,7 +12,7 @@ from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import READING, SECONDS, Client
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts, registry_settings
-from mpbake.buildkit.registry.transport import Transport
+from mpbake.buildkit.registry.transport import Transport, import_urllib3
 from mpbake.buildkit.store import Store, store_folder
 from mpbake.errors import MpbakeError
 from mpbake.plan import Driver
@@ -49,6 +49,14 @@ class Registries:
         )
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
+        self._is_imported = False
+
+    def import_ahead(self) -> None:
+        """Import the HTTP library in a thread, so that nothing waits for that when it is needed."""
+        with self._lock:
+            if not self._is_imported:
+                threading.Thread(target=import_urllib3, daemon=True).start()
+            self._is_imported = True
 
     def client(self, builder: Builder) -> Client:
         """A client that reaches registries as the nodes of `builder` do. Raises UsageError as `declare` does."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from signal import SIGPIPE
-from threading import Timer
+from threading import Thread, Timer
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit import open_runner
@@ -22,6 +22,7 @@ from mpbake.errors import MpbakeError, system_error
 from mpbake.estimates import Estimates, with_results
 from mpbake.events import Preparing, RunFinished, Waiting, Warned
 from mpbake.executor import WORKERS, Executor, as_required, exit_code
+from mpbake.graph import import_networkx
 from mpbake.links import linked
 from mpbake.placement import is_silent, to_probe
 from mpbake.plan import Driver
@@ -68,6 +69,7 @@ def main(options: Options, world: World) -> int:
             ExitStack() as ends,
         ):
             runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then)
+            Thread(target=import_networkx, daemon=True).start()
             with _patience(chosen.targets, reporting):
                 runner = ends.enter_context(runner_of)
             check_buildx(document, chosen.targets, runner.builds.bake.buildx, runner.default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import ssl
 import threading
 import time
@@ -159,6 +160,11 @@ class Transport:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _no_response(error) from None
         return Response(status=answer.status, headers=headers, body=body)
+
+
+def import_urllib3() -> None:
+    """Import urllib3, which takes a twentieth of a second: a run calls this in a thread while it builds."""
+    importlib.import_module("urllib3")
 
 
 def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
