@@ -135,8 +135,9 @@ class _Follower:
             said.setdefault(self._step(operation), []).append(line)
         for step, lines in said.items():
             self._reporter.handle(StepSaid(step=step, text="\n".join(lines)))
-        if update.activity:
-            self._reporter.handle(StepAdvanced(step=self._step(update.activity), activity=update.activity))
+        last = {self._step(operation): operation for operation in update.activities}
+        for step, activity in last.items():
+            self._reporter.handle(StepAdvanced(step=step, activity=activity))
 
     def _step(self, operation: str) -> Step:
         if len(self._steps) == 1:

@@ -38,14 +38,14 @@ class _Vertex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update:
-    """News from a build: `said` are whole lines for the log, `activity` what it works on now, if that changed.
+    """News from a build: `said` are whole lines for the log, `activities` the operations that have begun, in order.
 
     `about` holds for each of the lines the name of the operation that it belongs to.
     """
 
     said: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
-    activity: str = ""
+    activities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,18 +103,18 @@ class Progress:
         """Take in the next bytes and say what is new in them."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         said: list[tuple[str, str]] = []
-        activity = ""
+        begun: list[str] = []
         for status in self._objects(line.decode(errors="replace") for line in lines):
-            activity = self._vertexes_of(status, said) or activity
+            begun += self._vertexes_of(status, said)
             self._logs_of(status, said)
-        return _update(said, activity)
+        return _update(said, begun)
 
     def close(self) -> Update:
         """Nothing more comes: what was incomplete is taken as it is."""
         update = self.feed(b"\n") if self._pending else Update()
         unfinished = [vertex for vertex in self._vertexes.values() if vertex.unfinished]
         rest = [(vertex.name, f"  {self._line(vertex.unfinished)}") for vertex in unfinished]
-        return _update([*zip(update.about, update.said, strict=True), *rest], update.activity)
+        return _update([*zip(update.about, update.said, strict=True), *rest], update.activities)
 
     def _objects(self, lines: Any) -> Any:
         """The JSON objects among `lines`; other lines are kept as text."""
@@ -135,16 +135,17 @@ class Progress:
             return
         yield found
 
-    def _vertexes_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> str:
-        activity = ""
+    def _vertexes_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> list[str]:
+        """Take in what a status says of operations; the names of those that have begun, and are more than a look."""
+        begun = []
         for each in status.get("vertexes") or ():
             vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=self._name(each.get("name", ""))))
             if each.get("started") and not vertex.started:
                 vertex.started = True
                 said.append((vertex.name, f"=> {vertex.name}"))
                 # BuildKit says at once what it finds in its cache: nothing is done for that.
-                idle = each.get("cached") or _HOUSEKEEPING.match(vertex.name)
-                activity = activity if idle else vertex.name
+                if not (each.get("cached") or _HOUSEKEEPING.match(vertex.name)):
+                    begun.append(vertex.name)
             vertex.began = vertex.began or each.get("started") or ""
             vertex.ended = each.get("completed") or vertex.ended
             if each.get("error"):
@@ -152,7 +153,7 @@ class Progress:
             if each.get("completed") and not vertex.over:
                 vertex.over = True
                 said.append((vertex.name, f"=> {vertex.name}: {self._ending(each)}"))
-        return activity
+        return begun
 
     def _logs_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> None:
         for each in status.get("logs") or ():
@@ -183,8 +184,9 @@ def target_of(operation: str) -> str:
     return found[1] if found else ""
 
 
-def _update(said: list[tuple[str, str]], activity: str) -> Update:
-    return Update(said=tuple(line for _, line in said), about=tuple(name for name, _ in said), activity=activity)
+def _update(said: list[tuple[str, str]], begun: Sequence[str]) -> Update:
+    said_by = tuple(name for name, _ in said)
+    return Update(said=tuple(line for _, line in said), about=said_by, activities=tuple(begun))
 
 
 def _seconds(started: str, completed: str) -> float:

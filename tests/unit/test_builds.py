@@ -577,6 +577,14 @@ class Store(Baking):
         return super().run(arguments, **settings)
 
 
+def test_pieces_whose_operations_begin_in_one_message_are_each_told_of(tmp_path: Path) -> None:
+    begun = [vertex(number, f"[{name} 2/2] RUN x", "1") for number, name in enumerate(("web", "web", "api"), 1)]
+    both = {"vertexes": [each for status in begun for each in status["vertexes"]]}
+    reporter = Recorder()
+    built(tmp_path, Baking(raw(both)), pieces_of("web", "api"), reporter)
+    assert reporter.activities == ["web", "api"]
+
+
 def test_pieces_that_share_a_call_are_loaded_each_in_its_own(tmp_path: Path) -> None:
     docker = Store()
     found = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))

@@ -19,7 +19,7 @@ def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
     said = [line for update in updates for line in update.said]
-    return progress, said, [update.activity for update in updates if update.activity]
+    return progress, said, [name for update in updates for name in update.activities]
 
 
 def by_line(data: bytes) -> list[bytes]:
@@ -148,9 +148,9 @@ def test_what_is_in_the_cache_is_no_activity() -> None:
     assert activities == []
 
 
-def test_of_several_that_start_together_the_last_is_the_activity() -> None:
+def test_of_several_that_start_together_each_is_an_activity() -> None:
     two = {"vertexes": [*vertex(1, "RUN one", "1")["vertexes"], *vertex(2, "RUN two", "1")["vertexes"]]}
-    assert followed(raw(two))[2] == ["RUN two"]
+    assert followed(raw(two))[2] == ["RUN one", "RUN two"]
 
 
 def test_what_was_cancelled_with_others_is_not_what_failed() -> None:
@@ -222,7 +222,7 @@ def test_an_object_that_never_ends_is_kept_as_text() -> None:
 def test_a_last_line_without_its_end_counts() -> None:
     progress = Progress()
     assert progress.feed(raw(vertex(1, "RUN", "1"), one_line=True).rstrip()) == Update()
-    assert progress.close() == Update(said=("=> RUN",), about=("RUN",), activity="RUN")
+    assert progress.close() == Update(said=("=> RUN",), about=("RUN",), activities=("RUN",))
     progress = Progress()
     progress.feed(b"ERROR: half a li")
     progress.close()
@@ -258,6 +258,6 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
         "=> [1/2] RUN ***: ERROR no ***",
         "  3 ***",
     ]
-    assert [update.activity for update in updates if update.activity] == ["[1/2] RUN ***"]
+    assert [name for update in updates for name in update.activities] == ["[1/2] RUN ***"]
     assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
     assert progress.text == 'ERROR: ***\n{"***": ['
