@@ -233,8 +233,25 @@ def buildx_version(env: dict[str, str]) -> str:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("builder", "platforms"), [("two", BOTH), ("default", BOTH), ("default", BOTH[:1])])
-@pytest.mark.parametrize("where", ["one repository", "two repositories", "two registries"])
+@pytest.mark.parametrize(
+    ("builder", "platforms", "where"),
+    [
+        ("two", BOTH, "one repository"),
+        ("two", BOTH, "two registries"),
+        ("default", BOTH, "two repositories"),
+        ("default", BOTH[:1], "one repository"),
+        *(
+            pytest.param(builder, platforms, where, marks=pytest.mark.long)
+            for builder, platforms, where in (
+                ("two", BOTH, "two repositories"),
+                ("default", BOTH, "one repository"),
+                ("default", BOTH, "two registries"),
+                ("default", BOTH[:1], "two repositories"),
+                ("default", BOTH[:1], "two registries"),
+            )
+        ),
+    ],
+)
 def test_a_tag_is_given_to_whole_indexes_only(  # noqa: PLR0913, PLR0917 - fixtures
     builder: str,
     platforms: Sequence[str],
