@@ -5,8 +5,8 @@ PYTEST := $(PYTHON) -m pytest
 
 # The pure core, whose line coverage is held up.
 COVERED := spec plan resolve links delivery placement graph schedule
-# Tests on an engine mostly wait. Each process has a testbed of its own, and takes whole files.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Each process has a testbed of its own; one that has no tests left takes some of the other's.
+SIDE_BY_SIDE := -n 2 --dist worksteal
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)

@@ -322,7 +322,12 @@ def start(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
             text=True,
             preexec_fn=_heed_signals,  # noqa: PLW1509 - no threads here
         )
-    wait_for(lambda: (folder / "output").read_text().count("sleep 6") >= 2, seconds=60)
+    try:
+        wait_for(lambda: (folder / "output").read_text().count("sleep 6") >= 2, seconds=60)
+    except AssertionError:
+        process.kill()
+        process.wait()
+        raise
     return process
 
 

@@ -139,12 +139,12 @@ def row_of(done: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[
 @pytest.mark.parametrize(
     ("builder", "name", "each"),
     [
-        ("two", "403", 5),
+        ("two", "403", 7),
         ("default", "403", 7),
         ("two", "500, once", 11),
-        ("two", "503, for ever", 31),
+        ("two", "503, for ever", 47),
         ("two", "429, twice", 13),
-        ("two", "connection ends", 19),
+        ("two", "connection ends", 37),
         ("two", "accepted, connection ends, once", 13),
         ("two", "accepted, connection ends, for ever", 29),
         ("two", "accepted, answer late", 1),
