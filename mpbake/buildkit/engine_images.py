@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SECONDS = 60.0
 _TRIES = 3
 _PAUSE = 1.0
+_AT_ONCE = 4
+"""Commands that name images at a time."""
 _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
 
 
@@ -34,7 +36,7 @@ class EngineImages:
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
-        self._later = ThreadPoolExecutor(max_workers=1, thread_name_prefix="names")
+        self._later = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="names")
         self._uploads: dict[str, tuple[Ready, dict[str, None]]] = {}
 
     def keep_in_mind(self, targets: Sequence[Target], ready: Ready) -> None:
