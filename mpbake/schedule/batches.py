@@ -146,11 +146,15 @@ class Batches:
         return [each for each in missing if each not in host.building and each.target not in named]
 
     def base_before(self, piece: BuildPiece, host: Host) -> BuildPiece | None:
-        """The shared piece for which `piece` waits on `host`: one that no call can build together with others."""
+        """Return the shared piece for which `piece` waits on `host`: one that cannot share the call of `piece`.
+
+        A call has one timeout and one stall timeout, so a base with other deadlines than `piece` has its own call.
+        """
         for base in self._fleet.all_missing(piece, host):
             attributes = base.target.on([each.platform for each in base.platforms]).attributes
             again = any(attributes.get(name) for name in _BUILT_AGAIN)
-            if again or base.target.varies or not self._may_share(base):
+            own_deadlines = _deadlines(base) != _deadlines(piece)
+            if again or own_deadlines or base.target.varies or not self._may_share(base):
                 return base
         return None
 

@@ -960,6 +960,16 @@ def test_a_base_that_is_built_without_the_cache_has_a_call_of_its_own_before(aga
     assert run.end("stem") == ["u1 on a", "u2 on a"]
 
 
+@pytest.mark.parametrize("target", ["stem", "u"])
+@pytest.mark.parametrize("deadline", ['timeout = "30s"', 'stall-timeout = "30s"'])
+def test_a_base_with_other_deadlines_than_its_users_is_built_in_its_own_call_first(deadline: str, target: str) -> None:
+    plan = SINGLE.replace(f"[targets.{target}]", f"[targets.{target}]\n    {deadline}")
+    run = Unlimited(plan, "u1", "u2")
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("stem") == ["u1 on a", "u2 on a"]
+    assert run.schedule.calls == [["u1 on a", "u2 on a"]]
+
+
 def test_a_base_is_built_with_the_first_of_several_calls_and_the_others_do_not_wait() -> None:
     plan = SINGLE.replace('n = [1, 2, 3, 4, 5, 6] }\n    name = "u', f'n = {list(range(1, 31))} }}\n    name = "u')
     first, second = calls_without_slots(plan, "u*")
