@@ -894,6 +894,48 @@ def test_pieces_with_other_deadlines_share_no_call_on_a_node_without_slots() -> 
     assert sorted(found) == [["w1"], ["w2"], ["w3"]]
 
 
+SPLIT = """
+    [targets._t]
+    builder = "x"
+    [targets.both]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3] }
+    name = "both{{ n }}"
+    platforms = ["linux/amd64", "linux/arm64"]
+    [targets.one]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3] }
+    name = "one{{ n }}"
+    platforms = ["linux/amd64"]
+    [builders.x]
+    driver = "remote"
+    nodes.a = { endpoint = "tcp://a:1", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
+    nodes.b = { endpoint = "tcp://b:1", platforms = ["linux/arm64"], tls = { ca = "ca.crt" } }
+    """
+ONE, BOTH = ["one1", "one2", "one3"], ["both1", "both2", "both3"]
+
+
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_only_pieces_of_split_targets_share_the_call_that_waits_for_the_nodes_of_their_siblings(
+    seconds: float | None,
+) -> None:
+    recorded = {name: [seconds] for name in (*ONE, *BOTH)} if seconds else {}
+    assert sorted(sorted(call) for call in Unlimited(SPLIT, seconds=recorded).calls()) == [BOTH, BOTH, ONE]
+
+
+def test_split_targets_share_the_calls_of_their_nodes() -> None:
+    plan = SPLIT.replace("[1, 2, 3]", str(list(range(1, 21))))
+    names = [f"both{n}" for n in range(1, 21)]
+    assert [sorted(call) for call in Unlimited(plan, "both*").calls()] == [sorted(names)] * 2
+
+
+def test_short_pieces_share_no_call_with_those_of_split_targets_on_a_node_with_slots() -> None:
+    recorded = {name: [1.0] for name in (*ONE, *BOTH)}
+    run = Run(SPLIT, seconds=recorded, a=2, b=1)
+    run.start()
+    assert all(len({name[:3] for name in call}) == 1 for call in run.schedule.calls)
+
+
 def test_pieces_of_other_platforms_share_a_call_where_they_link_to_nothing() -> None:
     plan = """
     [targets.w]
