@@ -12,7 +12,7 @@ from mpbake.schedule.checks import Checks
 from mpbake.schedule.choice import Choice
 from mpbake.schedule.fleet import Fleet
 from mpbake.schedule.ledger import Ledger, is_lazy
-from mpbake.schedule.pools import Life, Waiting
+from mpbake.schedule.pools import MOST_CALLS, Life, Waiting
 from mpbake.schedule.retries import Retries
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step, StepStatus, Verify
 
@@ -227,11 +227,8 @@ class Schedule:
             base = self._batches.base_before(piece, host)
             if base is None:
                 ready.append(piece)
-                continue
-            host.parked.append(piece)
-            if base not in host.building:
-                host.building.add(base)
-                yield self._run_on(host, [base], now)
+            elif call := self._begin_base(base, piece, host, now):
+                yield call
         batches, waiting = self._batches.divide(self._units(ready, host), host.calls_under_way)
         self._line_up(waiting)
         for batch in batches:
@@ -239,6 +236,21 @@ class Schedule:
             host.building.update(bases)
             yield self._run_on(host, [*bases, *batch], now)
         host.changed()
+
+    def _begin_base(self, base: BuildPiece, user: BuildPiece, host: Host, now: float) -> Call:
+        """Start `base` in its own call, and let `user` wait for it. Returns the call, or nothing if none starts.
+
+        If `host` has as many calls as it may have, `user` is queued again: the end of any of these calls wakes it.
+        """
+        if base in host.building:
+            host.parked.append(user)
+            return ()
+        if host.calls_under_way >= MOST_CALLS:
+            self._line_up([user])
+            return ()
+        host.parked.append(user)
+        host.building.add(base)
+        return self._run_on(host, [base], now)
 
     def _units(self, pieces: Sequence[BuildPiece], host: Host) -> list[Sequence[BuildPiece]]:
         """`pieces`, each with those that link to it, wait for nothing else, and can only be built on `host`."""

@@ -1002,6 +1002,38 @@ def test_a_base_that_is_built_without_the_cache_has_a_call_of_its_own_before(aga
     assert run.end("stem") == ["u1 on a", "u2 on a"]
 
 
+def test_a_node_without_slots_builds_a_limited_number_of_bases_in_their_own_calls_at_once() -> None:
+    numbers = list(range(1, 31))
+    plan = f"""
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.stem]
+    inherits = ["_t"]
+    matrix = {{ n = {numbers} }}
+    name = "stem{{{{ n }}}}"
+    no-cache = true
+    [targets.u]
+    inherits = ["_t"]
+    matrix = {{ n = {numbers}, copy = [1, 2] }}
+    name = "u{{{{ n }}}}-{{{{ copy }}}}"
+    contexts = {{ base = "target:stem{{{{ n }}}}" }}
+    [builders.x.nodes.a]
+    platforms = ["linux/amd64"]
+    """
+    run = Unlimited(plan, "u*")
+    assert len(run.start()) == MOST_CALLS
+    bases: list[str] = []
+    while running := run.schedule.running:
+        host = run.schedule._fleet.host_of(running[0])
+        assert host.calls_under_way <= MOST_CALLS
+        bases += [shown(running[0])] if step_is_shared(running[0]) else []
+        run.schedule.finish(running[0], DONE)
+        run.start()
+    assert run.schedule.finished
+    assert len({*bases}) == len(bases) == len(numbers)
+
+
 @pytest.mark.parametrize("target", ["stem", "u"])
 @pytest.mark.parametrize("deadline", ['timeout = "30s"', 'stall-timeout = "30s"'])
 def test_a_base_with_other_deadlines_than_its_users_is_built_in_its_own_call_first(deadline: str, target: str) -> None:
