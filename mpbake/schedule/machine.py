@@ -424,8 +424,8 @@ class Schedule:
 
         With `lost` its node is to blame, which is then left alone for a while. A piece may move to each of its other
         nodes once, and so may a check; what is more than that, and what is its own fault, is limited by the retries of
-        its target. A node may be lost `TRIES` times in a row while it has an equal one, else as often as its targets
-        may be tried.
+        its target. The loss of a base in the call of its users counts only for these: only they start it again. A node
+        may be lost `TRIES` times in a row while it has an equal one, else as often as its targets may be tried.
         """
         assert isinstance(step, BootstrapNode | BuildPiece | CheckPiece)  # noqa: S101 - nothing else is bound to a node
         host = self._fleet.host_of(step)
@@ -433,7 +433,7 @@ class Schedule:
             self._lose(host, now)
         if not self._may_retry(step, host, lost=lost):
             return False
-        if isinstance(step, BuildPiece):
+        if isinstance(step, BuildPiece) and not (lost and self._shares_call_of_users(step, host)):
             self._batches.set_apart(self._template(step))
         self._put_back(step)
         return True
@@ -449,7 +449,15 @@ class Schedule:
             return False
         if isinstance(step, BuildPiece) and self.failed_before(step):
             return False
+        if lost and isinstance(step, BuildPiece) and self._shares_call_of_users(step, host):
+            return True
         return self._retries.take(origin, host.node, lost=lost)
+
+    @staticmethod
+    def _shares_call_of_users(step: BuildPiece, host: Host) -> bool:
+        """Whether `step` is a base that `host` builds in the call of pieces that link to it."""
+        call = host.calls.get(step)
+        return step.shared and any(not piece.shared for piece, number in host.calls.items() if number == call)
 
     def _is_hopeless(self, origin: BuildPiece | CheckPiece) -> bool:
         """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""

@@ -1276,6 +1276,18 @@ def test_a_failed_build_is_repeated_within_its_retries() -> None:
     assert run.schedule.finished
 
 
+def test_a_base_lost_in_the_call_of_its_users_costs_them_only_their_own_retries() -> None:
+    plan = SINGLE.replace("[targets.u]", "[targets.u]\n    retries = 2")
+    run = Unlimited(plan, "u1", "u2")
+    for _ in range(2):
+        assert run.start() == ["stem (shared) on a", "u1 on a", "u2 on a"]
+        assert all(run.lose(name) for name in ("stem", "u1", "u2"))
+        run.now = run.schedule.wakes_at or run.now
+    run.start()
+    assert run.lose("stem") is False, "the node was lost as often as its targets may be tried"
+    assert not run.lose("u1")
+
+
 def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
     run = Run(BASE, "u1", "u2")
     run.start()
