@@ -115,12 +115,15 @@ class _Run:
     def _take_all(self, results: Sequence[StepResult]) -> None:
         """Take the results of a call; of the pieces that are built again since another one failed one event tells.
 
-        These go first: what came before one of them may have failed, and then it is skipped.
+        These go first: what came before one of them may have failed, and then it is skipped. After a stop request they
+        are cancelled: nothing is wrong with them.
         """
         disturbed: list[StepResult] = []
         for result in filter(_is_disturbed, results):
             skipped = self._skipped(result)
-            if skipped is None and not self._executor.stop.signal and self._is_put_off(result):
+            if skipped is None and self._executor.stop.signal:
+                self._take(replace(result, status=StepStatus.CANCELLED, error=None))
+            elif skipped is None and self._is_put_off(result):
                 disturbed.append(result)
             else:
                 self._take(skipped or result)

@@ -108,8 +108,9 @@ class Builds:
         Of several, one that failed only because another did is `Disturbed`; so is one that the others cannot share a
         definition with, and one that links to a piece which may not be built. A piece that others of the call link to
         comes before them, and its own definition counts. Of a piece that the engine takes no more than one platform of,
-        that is loaded in a call of its own after. Raises NodeLost when the node went away, UsageError when it is
-        somebody else's by now.
+        that is loaded in a call of its own after: if the node is lost during that load, NodeLost is the result of this
+        piece alone. Raises NodeLost when the node is lost before all pieces are built, UsageError when it is somebody
+        else's by now.
         """
         node = pieces[0].node
         ready = self._ready_still(node)
@@ -358,12 +359,9 @@ class Builds:
         return error
 
     def _single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
-        """Make a call that gives no tags and is about a built `piece` alone: its error. Raises NodeLost."""
+        """Make a call that gives no tags and is about a built `piece` alone, and return its error."""
         found, progress = self._run(call, reporter)
-        error = self._error(piece, call, found, progress) if found.returncode else None
-        if isinstance(error, NodeLost):
-            raise error
-        return error
+        return self._error(piece, call, found, progress) if found.returncode else None
 
     def _vigil(self, piece: BuildPiece, ready: Ready, *, loads: bool) -> _Vigil:
         """Half of a stall-timeout is for the silence, half to answer; what an engine builds is loaded by itself."""

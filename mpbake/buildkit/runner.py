@@ -97,7 +97,10 @@ class BuildKitRunner:
     ) -> dict[Step, Outcome | MpbakeError]:
         """Build pieces of one node in one call; see StepRunner."""
         with self._forgetting(pieces[0].node):
-            return self.builds.build(pieces, inputs, reporter)
+            ends = self.builds.build(pieces, inputs, reporter)
+        if any(isinstance(end, NodeLost) for end in ends.values()):
+            self.nodes.forget(pieces[0].node)
+        return ends
 
     @contextlib.contextmanager
     def _forgetting(self, node: Node) -> Iterator[None]:

@@ -71,7 +71,7 @@ class Batches:
             if fan is None or not (self._may_share(fan.piece) and self._is_short(fan.piece)):
                 return
             left -= self._estimates.last(fan.piece) or 0.0
-            if left < 0 or _deadlines(fan.piece) != _deadlines(piece) or fan.piece.platforms != piece.platforms:
+            if left < 0 or _call_key(fan.piece) != _call_key(piece) or fan.piece.platforms != piece.platforms:
                 return
             if self._fleet.missing(fan.piece, host) is not None:
                 return
@@ -114,11 +114,11 @@ class Batches:
         return sum(self._estimates.last(piece) or 0.0 for piece in unit)
 
     def _hard_key(self, unit: Unit, *, links: bool) -> Hashable:
-        """Equal for units that one call can serve: with the same deadlines, and where there are `links`, platforms."""
+        """Return a key that is equal for units that one call can build; `links` requires equal platforms, too."""
         first = unit[0]
         if len(unit) == 1 and not self._may_share(first):
             return id(first)
-        return (_deadlines(first), first.platforms if links else ())
+        return (_call_key(first), first.platforms if links else ())
 
     def _soft_key(self, unit: Unit, *, links: bool) -> Hashable:
         """Equal for units of which none delays what waits for another."""
@@ -146,11 +146,15 @@ class Batches:
         return [each for each in missing if each not in host.building and each.target not in named]
 
     def base_before(self, piece: BuildPiece, host: Host) -> BuildPiece | None:
-        """The shared piece for which `piece` waits on `host`: one that no call can build together with others."""
+        """Return the shared piece for which `piece` waits on `host`: one that cannot share the call of `piece`.
+
+        A call has one timeout and one stall timeout, so a base with other deadlines than `piece` has its own call.
+        """
         for base in self._fleet.all_missing(piece, host):
             attributes = base.target.on([each.platform for each in base.platforms]).attributes
             again = any(attributes.get(name) for name in _BUILT_AGAIN)
-            if again or base.target.varies or not self._may_share(base):
+            own_deadlines = _deadlines(base) != _deadlines(piece)
+            if again or own_deadlines or base.target.varies or not self._may_share(base):
                 return base
         return None
 
@@ -205,6 +209,15 @@ class _Batch:
 def _half_of_timeout(piece: BuildPiece) -> float:
     """How long all pieces of a call may be expected to take: the time that each may take is that of the call, too."""
     return piece.target.timeout / 2 or math.inf
+
+
+def _call_key(piece: BuildPiece) -> Hashable:
+    """Return a key that is equal for pieces that may share a call.
+
+    The call of a piece whose target is split waits until the nodes of the target's other pieces have been started: it
+    has to know whether their images have one form. The pieces of other targets do not have to wait for that.
+    """
+    return (_deadlines(piece), piece.of > 1)
 
 
 def _deadlines(piece: BuildPiece) -> tuple[float, float]:

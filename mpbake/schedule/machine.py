@@ -12,7 +12,7 @@ from mpbake.schedule.checks import Checks
 from mpbake.schedule.choice import Choice
 from mpbake.schedule.fleet import Fleet
 from mpbake.schedule.ledger import Ledger, is_lazy
-from mpbake.schedule.pools import Life, Waiting
+from mpbake.schedule.pools import MOST_CALLS, Life, Waiting
 from mpbake.schedule.retries import Retries
 from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, Publish, Step, StepStatus, Verify
 
@@ -227,11 +227,8 @@ class Schedule:
             base = self._batches.base_before(piece, host)
             if base is None:
                 ready.append(piece)
-                continue
-            host.parked.append(piece)
-            if base not in host.building:
-                host.building.add(base)
-                yield self._run_on(host, [base], now)
+            elif call := self._begin_base(base, piece, host, now):
+                yield call
         batches, waiting = self._batches.divide(self._units(ready, host), host.calls_under_way)
         self._line_up(waiting)
         for batch in batches:
@@ -239,6 +236,21 @@ class Schedule:
             host.building.update(bases)
             yield self._run_on(host, [*bases, *batch], now)
         host.changed()
+
+    def _begin_base(self, base: BuildPiece, user: BuildPiece, host: Host, now: float) -> Call:
+        """Start `base` in its own call, and let `user` wait for it. Returns the call, or nothing if none starts.
+
+        If `host` has as many calls as it may have, `user` is queued again: the end of any of these calls wakes it.
+        """
+        if base in host.building:
+            host.parked.append(user)
+            return ()
+        if host.calls_under_way >= MOST_CALLS:
+            self._line_up([user])
+            return ()
+        host.parked.append(user)
+        host.building.add(base)
+        return self._run_on(host, [base], now)
 
     def _units(self, pieces: Sequence[BuildPiece], host: Host) -> list[Sequence[BuildPiece]]:
         """`pieces`, each with those that link to it, wait for nothing else, and can only be built on `host`."""
@@ -412,8 +424,8 @@ class Schedule:
 
         With `lost` its node is to blame, which is then left alone for a while. A piece may move to each of its other
         nodes once, and so may a check; what is more than that, and what is its own fault, is limited by the retries of
-        its target. A node may be lost `TRIES` times in a row while it has an equal one, else as often as its targets
-        may be tried.
+        its target. The loss of a base in the call of its users counts only for these: only they start it again. A node
+        may be lost `TRIES` times in a row while it has an equal one, else as often as its targets may be tried.
         """
         assert isinstance(step, BootstrapNode | BuildPiece | CheckPiece)  # noqa: S101 - nothing else is bound to a node
         host = self._fleet.host_of(step)
@@ -421,7 +433,7 @@ class Schedule:
             self._lose(host, now)
         if not self._may_retry(step, host, lost=lost):
             return False
-        if isinstance(step, BuildPiece):
+        if isinstance(step, BuildPiece) and not (lost and self._shares_call_of_users(step, host)):
             self._batches.set_apart(self._template(step))
         self._put_back(step)
         return True
@@ -437,7 +449,15 @@ class Schedule:
             return False
         if isinstance(step, BuildPiece) and self.failed_before(step):
             return False
+        if lost and isinstance(step, BuildPiece) and self._shares_call_of_users(step, host):
+            return True
         return self._retries.take(origin, host.node, lost=lost)
+
+    @staticmethod
+    def _shares_call_of_users(step: BuildPiece, host: Host) -> bool:
+        """Whether `step` is a base that `host` builds in the call of pieces that link to it."""
+        call = host.calls.get(step)
+        return step.shared and any(not piece.shared for piece, number in host.calls.items() if number == call)
 
     def _is_hopeless(self, origin: BuildPiece | CheckPiece) -> bool:
         """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""

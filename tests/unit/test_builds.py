@@ -656,6 +656,18 @@ def test_a_node_that_falls_silent_while_something_is_loaded_was_lost(tmp_path: P
         built(tmp_path, Gone(), pieces_of("web", plan=plan))
 
 
+def test_a_node_that_is_lost_during_the_load_of_one_piece_costs_only_that_piece(tmp_path: Path) -> None:
+    class Gone(Store):
+        def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+            if "bake" in arguments and "--metadata-file" not in arguments:
+                self.answers["buildx inspect"] = failed("gone")
+            return super().run(arguments, **settings)
+
+    found = built(tmp_path, Gone(STALLED), pieces_of("tool", "web", plan=LOADING))
+    assert isinstance(found["tool"], Outcome)
+    assert isinstance(found["web"], NodeLost)
+
+
 def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:
     docker = Store()
     docker.answers["system info"] = failed("no engine")

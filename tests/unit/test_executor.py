@@ -639,14 +639,20 @@ SHORT = """
     """
 
 
-def in_calls(runner: FakeRunner, reporter: Recorder) -> list[str]:
+def in_calls(runner: FakeRunner, reporter: Recorder, stop: StopRequest | None = None) -> list[str]:
     """A run of three short pieces on one node."""
     graph = graph_of_text(SHORT)
     recorded = {f"w{n}": {"native": [1.0]} for n in (1, 2, 3)}
     schedule = Schedule(graph, estimates=Estimates(recorded=recorded))
     clock = map(float, itertools.count()).__next__
     results = Executor(
-        graph=graph, schedule=schedule, runner=runner, reporter=reporter, clock=clock, began=0.0
+        graph=graph,
+        schedule=schedule,
+        runner=runner,
+        reporter=reporter,
+        clock=clock,
+        began=0.0,
+        stop=stop or StopRequest(),
     ).execute()
     return [told(result) for result in results][1:]
 
@@ -680,6 +686,20 @@ def test_when_a_call_fails_the_others_share_another() -> None:
     assert [line for line in reporter.lines if line.startswith("put off")] == [
         "put off build w1 native on default/local: another failed",
         "put off build w3 native on default/local: another failed",
+    ]
+
+
+def test_when_a_call_fails_and_then_a_stop_request_comes_the_others_are_cancelled() -> None:
+    stop = StopRequest()
+
+    def failing() -> Outcome:
+        stop(signal.SIGINT)
+        raise BuildFailed("no")
+
+    assert in_calls(FakeRunner({"w2": failing}), Recorder(), stop) == [
+        "cancelled build w1 native on default/local",
+        "failed build w2 native on default/local: no",
+        "cancelled build w3 native on default/local",
     ]
 
 

@@ -22,7 +22,7 @@ from mpbake.plan import Driver, Node, Tls
 from mpbake.platforms import parse_platforms
 from mpbake.references import parse_fields
 from mpbake.state import State
-from mpbake.steps import Outcome, StepResult, StepStatus
+from mpbake.steps import BuildPiece, Outcome, StepResult, StepStatus
 from tests.unit.dockers import Baker, FakeDocker, container, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import target_of_text
@@ -400,6 +400,19 @@ def test_a_node_that_is_lost_during_a_check_is_made_ready_anew(tmp_path: Path) -
     for _ in range(2):
         with pytest.raises(NodeLost):
             this.run(step_of(graph, "check"), result(step_of(graph, "build")), Listener())
+    assert sum("--bootstrap" in command for command in docker.commands) == 2
+
+
+def test_a_node_that_is_lost_during_a_load_is_made_ready_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
+    docker = Baker(ENGINE)
+    this, piece = runner_with(docker, tmp_path), step_of(graph, "build")
+    assert isinstance(piece, BuildPiece)
+    monkeypatch.setattr(Builds, "build", lambda *_: {piece: NodeLost("gone")})
+    for _ in range(2):
+        this.nodes.ready(piece.node)
+        with pytest.raises(NodeLost):
+            this.run(piece, {}, Listener())
     assert sum("--bootstrap" in command for command in docker.commands) == 2
 
 

@@ -894,6 +894,48 @@ def test_pieces_with_other_deadlines_share_no_call_on_a_node_without_slots() -> 
     assert sorted(found) == [["w1"], ["w2"], ["w3"]]
 
 
+SPLIT = """
+    [targets._t]
+    builder = "x"
+    [targets.both]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3] }
+    name = "both{{ n }}"
+    platforms = ["linux/amd64", "linux/arm64"]
+    [targets.one]
+    inherits = ["_t"]
+    matrix = { n = [1, 2, 3] }
+    name = "one{{ n }}"
+    platforms = ["linux/amd64"]
+    [builders.x]
+    driver = "remote"
+    nodes.a = { endpoint = "tcp://a:1", platforms = ["linux/amd64"], tls = { ca = "ca.crt" } }
+    nodes.b = { endpoint = "tcp://b:1", platforms = ["linux/arm64"], tls = { ca = "ca.crt" } }
+    """
+ONE, BOTH = ["one1", "one2", "one3"], ["both1", "both2", "both3"]
+
+
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_only_pieces_of_split_targets_share_the_call_that_waits_for_the_nodes_of_their_siblings(
+    seconds: float | None,
+) -> None:
+    recorded = {name: [seconds] for name in (*ONE, *BOTH)} if seconds else {}
+    assert sorted(sorted(call) for call in Unlimited(SPLIT, seconds=recorded).calls()) == [BOTH, BOTH, ONE]
+
+
+def test_split_targets_share_the_calls_of_their_nodes() -> None:
+    plan = SPLIT.replace("[1, 2, 3]", str(list(range(1, 21))))
+    names = [f"both{n}" for n in range(1, 21)]
+    assert [sorted(call) for call in Unlimited(plan, "both*").calls()] == [sorted(names)] * 2
+
+
+def test_short_pieces_share_no_call_with_those_of_split_targets_on_a_node_with_slots() -> None:
+    recorded = {name: [1.0] for name in (*ONE, *BOTH)}
+    run = Run(SPLIT, seconds=recorded, a=2, b=1)
+    run.start()
+    assert all(len({name[:3] for name in call}) == 1 for call in run.schedule.calls)
+
+
 def test_pieces_of_other_platforms_share_a_call_where_they_link_to_nothing() -> None:
     plan = """
     [targets.w]
@@ -958,6 +1000,48 @@ def test_a_base_that_is_built_without_the_cache_has_a_call_of_its_own_before(aga
     run = Unlimited(plan, "u1", "u2")
     assert run.start() == ["stem (shared) on a"]
     assert run.end("stem") == ["u1 on a", "u2 on a"]
+
+
+def test_a_node_without_slots_builds_a_limited_number_of_bases_in_their_own_calls_at_once() -> None:
+    numbers = list(range(1, 31))
+    plan = f"""
+    [targets._t]
+    builder = "x"
+    platforms = ["linux/amd64"]
+    [targets.stem]
+    inherits = ["_t"]
+    matrix = {{ n = {numbers} }}
+    name = "stem{{{{ n }}}}"
+    no-cache = true
+    [targets.u]
+    inherits = ["_t"]
+    matrix = {{ n = {numbers}, copy = [1, 2] }}
+    name = "u{{{{ n }}}}-{{{{ copy }}}}"
+    contexts = {{ base = "target:stem{{{{ n }}}}" }}
+    [builders.x.nodes.a]
+    platforms = ["linux/amd64"]
+    """
+    run = Unlimited(plan, "u*")
+    assert len(run.start()) == MOST_CALLS
+    bases: list[str] = []
+    while running := run.schedule.running:
+        host = run.schedule._fleet.host_of(running[0])
+        assert host.calls_under_way <= MOST_CALLS
+        bases += [shown(running[0])] if step_is_shared(running[0]) else []
+        run.schedule.finish(running[0], DONE)
+        run.start()
+    assert run.schedule.finished
+    assert len({*bases}) == len(bases) == len(numbers)
+
+
+@pytest.mark.parametrize("target", ["stem", "u"])
+@pytest.mark.parametrize("deadline", ['timeout = "30s"', 'stall-timeout = "30s"'])
+def test_a_base_with_other_deadlines_than_its_users_is_built_in_its_own_call_first(deadline: str, target: str) -> None:
+    plan = SINGLE.replace(f"[targets.{target}]", f"[targets.{target}]\n    {deadline}")
+    run = Unlimited(plan, "u1", "u2")
+    assert run.start() == ["stem (shared) on a"]
+    assert run.end("stem") == ["u1 on a", "u2 on a"]
+    assert run.schedule.calls == [["u1 on a", "u2 on a"]]
 
 
 def test_a_base_is_built_with_the_first_of_several_calls_and_the_others_do_not_wait() -> None:
@@ -1190,6 +1274,18 @@ def test_a_failed_build_is_repeated_within_its_retries() -> None:
     assert not run.schedule.try_again(run.step("pie1"))
     assert run.end("pie1", FAILED) == []
     assert run.schedule.finished
+
+
+def test_a_base_lost_in_the_call_of_its_users_costs_them_only_their_own_retries() -> None:
+    plan = SINGLE.replace("[targets.u]", "[targets.u]\n    retries = 2")
+    run = Unlimited(plan, "u1", "u2")
+    for _ in range(2):
+        assert run.start() == ["stem (shared) on a", "u1 on a", "u2 on a"]
+        assert all(run.lose(name) for name in ("stem", "u1", "u2"))
+        run.now = run.schedule.wakes_at or run.now
+    run.start()
+    assert run.lose("stem") is False, "the node was lost as often as its targets may be tried"
+    assert not run.lose("u1")
 
 
 def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
