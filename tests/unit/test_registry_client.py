@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, Manifest, RequestFailed, repository_of
+from mpbake.buildkit.registry.credentials import Credentials, Login
 from mpbake.buildkit.registry.transport import NoResponse, Request, Response
 from mpbake.errors import BuildFailed, NoSuchTag, Unreachable
+from tests.unit.dockers import failed
 from tests.unit.registries import MemoryRegistry, client_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mpbake.buildkit.registry.client import Client
 
 WEB = repository_of("r/web")
 IMAGE = Manifest(content=b'{"manifests": []}', media_type=INDEX)
@@ -241,3 +246,41 @@ def test_a_token_that_is_no_longer_good_is_renewed() -> None:
         client.put(WEB, tag, IMAGE)
     given = [request.headers.get("Authorization", "") for request in registry.requests]
     assert given == ["", "", "Bearer t", "Bearer t", "Bearer t", "", "Bearer t"]
+
+
+class Known(Credentials):
+    """A login for every registry."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda *_: failed("no helper"))
+
+    def login(self, *_: object) -> Login:
+        """Return the same login for all."""
+        return Login(name="user", password="secret")
+
+
+FOREIGN = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://evil.example.com/token"'})
+
+
+def ask_for_blob(client: Client) -> None:
+    with pytest.raises(RequestFailed, match="answers 401 Unauthorized"):
+        client.blob(WEB, "sha256:1")
+
+
+def ask_for_upload(client: Client) -> None:
+    assert client.probe(WEB) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "first"),
+    [
+        (ask_for_blob, redirect("https://evil.example.com/blob")),
+        (ask_for_blob, redirect("https://registry-1.docker.io:444/blob")),
+        (ask_for_upload, Response(status=202, headers={"location": "https://evil.example.com/upload"})),
+    ],
+)
+def test_only_the_registry_itself_is_answered_with_a_login(ask: Callable[[Client], None], first: Response) -> None:
+    registry = MemoryRegistry(fails(first, FOREIGN))
+    ask(replace(client_of(registry), authorization=Authorization(registry, Known())))
+    assert len(registry.requests) == 2
+    assert not any("Authorization" in request.headers for request in registry.requests)

@@ -285,34 +285,50 @@ class Client:
         )
 
     def _authorized(self, request: Request, access: Access, endpoint: Endpoint, seconds: float) -> Response:
-        """Send a request; where the registry asks who sends it, log in and send it again."""
+        """Send a request; if the registry itself answers with a challenge, log in and send the request again.
+
+        mpbake ignores the challenge of any other server, where a redirect or an upload's location may lead: the
+        realm that a challenge names gets the password.
+        """
         known = self.authorization.header(access)
-        response = self._followed(_signed(request, known), endpoint, seconds)
-        if response.status != http.HTTPStatus.UNAUTHORIZED:
+        response, server = self._followed(_signed(request, known), endpoint, seconds)
+        if response.status != http.HTTPStatus.UNAUTHORIZED or server != _server(endpoint.url):
             return response
         challenge = response.headers.get("www-authenticate", "")
         header = self.authorization.answer(access, challenge, endpoint, self.hosts, seconds)
-        return self._followed(_signed(request, header), endpoint, seconds) if header else response
+        return self._followed(_signed(request, header), endpoint, seconds)[0] if header else response
 
-    def _followed(self, request: Request, endpoint: Endpoint, seconds: float) -> Response:
-        """Send a request; one that only reads follows redirects, and shows no other host who sends it."""
-        first = urlsplit(request.url)
-        if (first.scheme, first.netloc) != tuple(urlsplit(endpoint.url)[:2]):
+    def _followed(self, request: Request, endpoint: Endpoint, seconds: float) -> tuple[Response, _Server]:
+        """Send a request and follow redirects if it only reads; return the response and the server that sent it.
+
+        No server but the endpoint's gets the Authorization header.
+        """
+        if _server(request.url) != _server(endpoint.url):
             request = _signed(request, "")
         for _ in range(_MOST_REDIRECTS):
             response = self.transport.send(request, endpoint.tls, endpoint.proxy, seconds)
             location = response.headers.get("location", "")
+            before = _server(request.url)
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"} or not location:
-                return response
-            before, url = urlsplit(request.url), urljoin(request.url, location)
-            after = urlsplit(url)
-            if after.scheme not in {"http", "https"} or (before.scheme, after.scheme) == ("https", "http"):
+                return response, before
+            url = urljoin(request.url, location)
+            after = _server(url)
+            if after[0] not in {"http", "https"} or (before[0], after[0]) == ("https", "http"):
                 raise NoResponse("it redirects to a server without TLS", sent=True)
-            if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            if before != after:
                 request = _signed(request, "")
                 endpoint = self.hosts.other(url)
             request = replace(request, url=url)
         raise NoResponse("it redirects too often", sent=True)
+
+
+_Server = tuple[str, str]
+"""The scheme and host of a URL, with its port if the URL names one."""
+
+
+def _server(url: str) -> _Server:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _check_digest(repository: Repository, name: str, found: str) -> None:
