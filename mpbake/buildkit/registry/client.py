@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
 from mpbake.buildkit.registry.transport import NoResponse, Request
-from mpbake.errors import BuildFailed, NoSuchTag, Unreachable
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
 from mpbake.text import one_line, shortened
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mpbake.buildkit.registry.authorization import Authorization
     from mpbake.buildkit.registry.hosts import Endpoint, Hosts
     from mpbake.buildkit.registry.transport import Response, Transport
-    from mpbake.errors import MpbakeError
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -95,21 +94,22 @@ def repository_of(reference: str) -> Repository:
 class Failure:
     """Why a registry did not do what it was asked: the `status` of its answer, or 0 and no answer.
 
-    `settled` says that the request has not been carried out and never will be, as far as its answer tells. `after` is
-    the header Retry-After.
+    `lost` says why there is no answer, `login` why the user's login could not be read. `settled` says that the request
+    has not been carried out and never will be, as far as its answer tells. `after` is the header Retry-After.
     """
 
     registry: str
     status: int = 0
     words: str = ""
     lost: NoResponse | None = None
+    login: MpbakeError | None = None
     settled: bool = True
     after: str = ""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the registry refuses for good: not allowed, not there, not valid."""
-        return 400 <= self.status < 500 and self.status != _RATE_LIMITED
+        """Whether another attempt is pointless: not allowed, not found, not valid, or no login that can be read."""
+        return self.login is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
 
     def retry_after(self, now: float) -> float:
         """The seconds that the header asks to wait, given as a number or a date; 0 where it says nothing."""
@@ -124,6 +124,8 @@ class Failure:
         """A sentence: `localhost:5000 answers 403 Forbidden: DENIED`."""
         if self.lost is not None:
             return f"{self.registry}: {self.lost.reason}"
+        if self.login is not None:
+            return self.login.message
         return f"{self.registry} answers {self.status} {_phrase(self.status)}{f': {self.words}' if self.words else ''}"
 
     def error(self, what: str) -> MpbakeError:
@@ -131,6 +133,8 @@ class Failure:
         message = f"{what}: {self}"
         if self.lost is not None:
             return Unreachable(message, hint=_connection_hint(self.lost))
+        if self.login is not None:
+            return type(self.login)(message, hint=self.login.hint)
         if self.status in {401, 403}:
             return BuildFailed(message, hint="check docker login and the repository's rights")
         if self.status == _RATE_LIMITED:
@@ -271,6 +275,10 @@ class Client:
             raise RequestFailed(failure) from None
         except Refused as refused:
             raise RequestFailed(self._failure(repository, refused.response)) from None
+        except Cancelled:
+            raise
+        except MpbakeError as error:
+            raise RequestFailed(Failure(registry=repository.registry, login=error)) from None
         if not 200 <= response.status < 300:
             raise RequestFailed(self._failure(repository, response))
         return response
