@@ -131,13 +131,37 @@ def test_a_limited_rate_is_not_waited_for_longer_than_a_minute(after: str, waite
     )
 
 
+CHALLENGE = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://auth/token"'})
+
+
+def bare(status: int, body: bytes = b"<html>") -> Response:
+    """The answer of a proxy."""
+    return Response(status=status, headers={}, body=body)
+
+
 @pytest.mark.parametrize(
     ("ends", "settled"),
     [
         ([refusal(403)], True),
         ([refusal(429)] * 9, True),
         ([refusal(500)] * 9, True),
+        ([refusal(501)], True),
         ([refusal(503)] * 9, True),
+        ([bare(403)], True),
+        ([bare(429)] * 9, True),
+        ([bare(408)], False),
+        ([bare(499)], False),
+        ([refusal(408)], False),
+        ([bare(500)] * 9, False),
+        ([bare(501)], False),
+        ([bare(503)] * 9, False),
+        ([bare(503, b'{"errors": []}')] * 9, False),
+        ([bare(503, b'{"errors": ["x"]}')] * 9, False),
+        *(([bare(status)], False) for status in range(520, 525)),
+        ([refusal(520)], False),
+        ([bare(307)], False),
+        ([CHALLENGE, bare(502)] * 9, True),
+        ([bare(504), *[CHALLENGE, bare(502)] * 9], False),
         ([refusal(502)] * 9, False),
         ([refusal(504)] * 9, False),
         ([REFUSED] * 9, True),

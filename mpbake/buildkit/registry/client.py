@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
@@ -44,8 +44,10 @@ LONGEST_WAIT = 60.0
 _RATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds to wait for a registry that limits its rate and does not say for how long."""
 _RETRIED = frozenset({500, 502, 503, 504})
-_GATEWAY = frozenset({502, 504})
-"""Statuses of a proxy that has passed a request on and does not know what became of it."""
+_UNSETTLED = frozenset({408, 499})
+"""Client errors that a proxy gives when it stops waiting for a server that may still carry out the request."""
+_OWN_ERRORS = frozenset({500, 501, 503})
+"""Server errors that settle a request if the registry itself gives them, and not a proxy."""
 _RATE_LIMITED = 429
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -274,7 +276,8 @@ class Client:
             failure = Failure(registry=repository.registry, lost=lost, settled=not lost.sent)
             raise RequestFailed(failure) from None
         except Refused as refused:
-            raise RequestFailed(self._failure(repository, refused.response)) from None
+            # The registry has only answered with a challenge by then.
+            raise RequestFailed(replace(self._failure(repository, refused.response), settled=True)) from None
         except Cancelled:
             raise
         except MpbakeError as error:
@@ -288,7 +291,7 @@ class Client:
             registry=repository.registry,
             status=response.status,
             words=self.hide(_words(response)),
-            settled=response.status not in _GATEWAY,
+            settled=_is_settled(response),
             after=response.headers.get("retry-after", ""),
         )
 
@@ -360,14 +363,29 @@ def _is_retried(failure: Failure) -> bool:
     return not (lost.untrusted or lost.plain or lost.timed_out)
 
 
+def _is_settled(response: Response) -> bool:
+    """Whether an error response tells that the registry has not carried out the request and never will.
+
+    The response of a proxy does not: the registry may still be at work. A registry's own 5xx has its JSON errors.
+    """
+    if 400 <= response.status < 500:
+        return response.status not in _UNSETTLED
+    return response.status in _OWN_ERRORS and bool(_first_error(response))
+
+
 def _words(response: Response) -> str:
-    """What an error response says, in the registry's own code and message."""
-    try:
-        first = parse_json(response.body)["errors"][0]
-        said = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
+    """The code and message of a registry's error response; empty if it has none."""
+    first = _first_error(response)
+    said = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
     return shortened(one_line(said), 300)
+
+
+def _first_error(response: Response) -> dict[str, Any]:
+    """The first entry of a registry's JSON `errors`; empty if the body is something else."""
+    try:
+        return dict(parse_json(response.body)["errors"][0])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _phrase(status: int) -> str:
