@@ -256,6 +256,24 @@ def test_a_redirect_leads_to_no_server_without_tls(location: str) -> None:
         client_of(MemoryRegistry(lambda request, _: redirect(request.url))).blob(WEB, "sha256:1")
 
 
+@pytest.mark.parametrize("location", ["https://x:abc/", "https://[x/", "https://x:99999/"])
+def test_a_redirect_to_an_invalid_url_is_told(location: str) -> None:
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: redirect(location))).blob(WEB, "sha256:1")
+    started = Response(status=202, headers={"location": location})
+    assert client_of(MemoryRegistry(lambda *_: started)).probe(WEB) is None
+    challenge = Response(status=401, headers={"www-authenticate": f'Bearer realm="{location}"'})
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: challenge)).blob(WEB, "sha256:1")
+
+
+def test_a_hint_of_the_transport_goes_before_the_usual_one() -> None:
+    lost = NoResponse("the proxy is not supported", sent=False, hint="set HTTPS_PROXY")
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(fails(*[lost] * 9))).put(WEB, "1", IMAGE)
+    assert caught.value.failure.error("this").hint == "set HTTPS_PROXY"
+
+
 def test_a_request_that_changes_something_follows_no_redirect() -> None:
     with pytest.raises(RequestFailed, match="answers 307"):
         client_of(MemoryRegistry(lambda *_: redirect("https://other/"))).put(WEB, "1", IMAGE)

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
-from mpbake.buildkit.registry.transport import NoResponse, Request
+from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
 from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
@@ -269,8 +269,8 @@ class Client:
         """Send a request once. Raises RequestFailed for anything but success."""
         endpoint = self.hosts.endpoint(repository.registry)
         seconds = self.reading if request.method in {"GET", "HEAD"} else self.seconds
-        url = urljoin(f"{endpoint.url}/v2/{repository.path}/", request.url)
         try:
+            url = resolved(f"{endpoint.url}/v2/{repository.path}/", request.url)
             response = self._authorized(replace(request, url=url), repository.access(actions), endpoint, seconds)
         except NoResponse as lost:
             failure = Failure(registry=repository.registry, lost=lost, settled=not lost.sent)
@@ -322,7 +322,7 @@ class Client:
             before = _server(request.url)
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"} or not location:
                 return response, before
-            url = urljoin(request.url, location)
+            url = resolved(request.url, location)
             after = _server(url)
             if after[0] not in {"http", "https"} or (before[0], after[0]) == ("https", "http"):
                 raise NoResponse("it redirects to a server without TLS", sent=True)
@@ -404,6 +404,8 @@ def _media_type(response: Response) -> str:
 
 
 def _connection_hint(lost: NoResponse) -> str:
+    if lost.hint:
+        return lost.hint
     if lost.untrusted:
         return (
             "this machine does not trust the registry's certificate: name its CA with "
