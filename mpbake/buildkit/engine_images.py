@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.docker import Completed, Docker
     from mpbake.buildkit.instances import Ready
-    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.client import Client, Repository
     from mpbake.events import Reporter
     from mpbake.plan import Target
 
@@ -73,7 +73,7 @@ class EngineImages:
             self._name(image, tag, ready)
             try:
                 self._push(target, tag, ready, client)
-                found[repository_of(tag).name] = self._pushed(tag, ready, client)
+                found[repository_of(tag).name] = self._pushed(image, tag, ready, client)
             finally:
                 self._docker.clean(["image", "rm", tag], endpoint=ready.endpoint, environment=ready.environment)
         return found
@@ -115,17 +115,32 @@ class EngineImages:
                 raise BuildFailed(f"{what}: {without_colour(end.error)}")
             self._docker.pause(_PAUSE)
 
-    def _pushed(self, tag: str, ready: Ready, client: Client) -> str:
-        """The digest under which the registry has what was pushed, as the engine tells; it knows older pushes, too."""
+    def _pushed(self, image: str, tag: str, ready: Ready, client: Client) -> str:
+        """Return the digest under which the repository of `tag` serves `image`.
+
+        The engine is asked for the image by its ID: another run may have moved `tag` to an image of its own meanwhile.
+        The engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of them.
+        """
         repository = repository_of(tag)
-        end = self._run(["image", "inspect", "--format", "{{json .RepoDigests}}", tag], ready)
-        digests: list[str] = []
-        with contextlib.suppress(ValueError, TypeError):
-            digests = [each.partition("@")[2] for each in json.loads(end.stdout)]
-        for digest in dict.fromkeys(digests):
+        end = self._run(["image", "inspect", "--format", "{{json .RepoDigests}}", image], ready)
+        for digest in _digests_in(repository, end.stdout):
             with contextlib.suppress(RequestFailed):
                 return client.manifest(repository, digest).digest
-        raise BuildFailed(f"{repository.name} does not serve what was pushed", hint="run again")
+        hint = "another run may have pushed to the same tags at the same moment: run again"
+        raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
     def _run(self, command: Sequence[str], ready: Ready, timeout: float | None = _SECONDS) -> Completed:
         return self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
+
+
+def _digests_in(repository: Repository, listed: str) -> list[str]:
+    """The digests of an image in one repository, from its RepoDigests as JSON: `["team/web@sha256:…"]`."""
+    with contextlib.suppress(ValueError, TypeError):
+        references = [str(reference).partition("@") for reference in json.loads(listed)]
+        return [digest for name, _, digest in references if _is_same(repository_of(name), repository)]
+    return []
+
+
+def _is_same(one: Repository, other: Repository) -> bool:
+    """Whether two repositories are the same one, in whatever spelling: `web`, `docker.io/library/web`."""
+    return (one.registry, one.path) == (other.registry, other.path)

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -18,7 +18,9 @@ from mpbake.buildkit.docker import Completed
 from mpbake.buildkit.engine_images import EngineImages
 from mpbake.buildkit.forms import Forms
 from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.registry.transport import NoResponse
+from mpbake.buildkit.registry.authorization import Authorization
+from mpbake.buildkit.registry.credentials import Credentials
+from mpbake.buildkit.registry.transport import NoResponse, Response
 from mpbake.errors import BuildFailed, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.events import StepAdvanced, StepSaid, Warned
 from mpbake.state import State
@@ -31,8 +33,10 @@ from tests.unit.registries import MemoryRegistries, MemoryRegistry, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mpbake.buildkit.registry.transport import Request, Response
+    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.transport import Request
     from mpbake.events import Event
+    from mpbake.plan import Builder
     from mpbake.steps import Step
 
 PLAN = """
@@ -354,6 +358,47 @@ def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
     docker = Registering(2)
     if calls == 3:
         assert isinstance(builds_of(tmp_path, docker, MemoryRegistry(asked)).build([web], {}, reporter)[web], Outcome)
+
+
+class BrokenHelper(Credentials):
+    """A credential helper that fails."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda *_: failed("no helper"))
+
+    def login(self, *_: object) -> NoReturn:
+        """Fail always."""
+        raise BuildFailed("docker-credential-x get r: no keyring", hint="try: docker login")
+
+
+class Logins(MemoryRegistries):
+    """Reaches registries in memory with a broken credential helper."""
+
+    def client(self, builder: Builder) -> Client:
+        """Return a client that cannot log in."""
+        client = super().client(builder)
+        return replace(client, authorization=Authorization(client.transport, BrokenHelper()))
+
+
+@pytest.mark.parametrize("names", [("web",), ("web", "api")])
+def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, ...], tmp_path: Path) -> None:
+    """Only r/web asks for a login."""
+    plan = PLAN.replace("[targets.api]", "[targets.api]\n    tags = ['r/api:1']\n    push = true")
+    challenge = Response(status=401, headers={"www-authenticate": 'Basic realm="r"'})
+    registry = MemoryRegistry(lambda request, _: challenge if "/r/web/" in request.url else None)
+    docker, pieces = Registering(9), pieces_of(*names, plan=plan)
+    builds = replace(builds_of(tmp_path, docker), registries=Logins(registry))
+    ends = builds.build(pieces, {}, Recorder())
+    assert len(docker.calls) == 1, "it is not retried"
+    if len(names) > 1:
+        assert {type(end) for end in ends.values()} == {Disturbed}
+        return
+    error = ends[pieces[0]]
+    assert isinstance(error, BuildFailed)
+    first, *_, last = error.message.splitlines()
+    assert "failed to push r/web" in first
+    assert last == "push to r/web: docker-credential-x get r: no keyring"
+    assert error.hint.startswith("try: docker login; ")
 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:

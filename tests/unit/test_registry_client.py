@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, Manifest, RequestFailed, repository_of
+from mpbake.buildkit.registry.credentials import Credentials, Login
 from mpbake.buildkit.registry.transport import NoResponse, Request, Response
 from mpbake.errors import BuildFailed, NoSuchTag, Unreachable
+from tests.unit.dockers import failed
 from tests.unit.registries import MemoryRegistry, client_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mpbake.buildkit.registry.client import Client
 
 WEB = repository_of("r/web")
 IMAGE = Manifest(content=b'{"manifests": []}', media_type=INDEX)
@@ -126,13 +131,37 @@ def test_a_limited_rate_is_not_waited_for_longer_than_a_minute(after: str, waite
     )
 
 
+CHALLENGE = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://auth/token"'})
+
+
+def bare(status: int, body: bytes = b"<html>") -> Response:
+    """The answer of a proxy."""
+    return Response(status=status, headers={}, body=body)
+
+
 @pytest.mark.parametrize(
     ("ends", "settled"),
     [
         ([refusal(403)], True),
         ([refusal(429)] * 9, True),
         ([refusal(500)] * 9, True),
+        ([refusal(501)], True),
         ([refusal(503)] * 9, True),
+        ([bare(403)], True),
+        ([bare(429)] * 9, True),
+        ([bare(408)], False),
+        ([bare(499)], False),
+        ([refusal(408)], False),
+        ([bare(500)] * 9, False),
+        ([bare(501)], False),
+        ([bare(503)] * 9, False),
+        ([bare(503, b'{"errors": []}')] * 9, False),
+        ([bare(503, b'{"errors": ["x"]}')] * 9, False),
+        *(([bare(status)], False) for status in range(520, 525)),
+        ([refusal(520)], False),
+        ([bare(307)], False),
+        ([CHALLENGE, bare(502)] * 9, True),
+        ([bare(504), *[CHALLENGE, bare(502)] * 9], False),
         ([refusal(502)] * 9, False),
         ([refusal(504)] * 9, False),
         ([REFUSED] * 9, True),
@@ -227,6 +256,24 @@ def test_a_redirect_leads_to_no_server_without_tls(location: str) -> None:
         client_of(MemoryRegistry(lambda request, _: redirect(request.url))).blob(WEB, "sha256:1")
 
 
+@pytest.mark.parametrize("location", ["https://x:abc/", "https://[x/", "https://x:99999/"])
+def test_a_redirect_to_an_invalid_url_is_told(location: str) -> None:
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: redirect(location))).blob(WEB, "sha256:1")
+    started = Response(status=202, headers={"location": location})
+    assert client_of(MemoryRegistry(lambda *_: started)).probe(WEB) is None
+    challenge = Response(status=401, headers={"www-authenticate": f'Bearer realm="{location}"'})
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: challenge)).blob(WEB, "sha256:1")
+
+
+def test_a_hint_of_the_transport_goes_before_the_usual_one() -> None:
+    lost = NoResponse("the proxy is not supported", sent=False, hint="set HTTPS_PROXY")
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(fails(*[lost] * 9))).put(WEB, "1", IMAGE)
+    assert caught.value.failure.error("this").hint == "set HTTPS_PROXY"
+
+
 def test_a_request_that_changes_something_follows_no_redirect() -> None:
     with pytest.raises(RequestFailed, match="answers 307"):
         client_of(MemoryRegistry(lambda *_: redirect("https://other/"))).put(WEB, "1", IMAGE)
@@ -241,3 +288,41 @@ def test_a_token_that_is_no_longer_good_is_renewed() -> None:
         client.put(WEB, tag, IMAGE)
     given = [request.headers.get("Authorization", "") for request in registry.requests]
     assert given == ["", "", "Bearer t", "Bearer t", "Bearer t", "", "Bearer t"]
+
+
+class Known(Credentials):
+    """A login for every registry."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda *_: failed("no helper"))
+
+    def login(self, *_: object) -> Login:
+        """Return the same login for all."""
+        return Login(name="user", password="secret")
+
+
+FOREIGN = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://evil.example.com/token"'})
+
+
+def ask_for_blob(client: Client) -> None:
+    with pytest.raises(RequestFailed, match="answers 401 Unauthorized"):
+        client.blob(WEB, "sha256:1")
+
+
+def ask_for_upload(client: Client) -> None:
+    assert client.probe(WEB) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "first"),
+    [
+        (ask_for_blob, redirect("https://evil.example.com/blob")),
+        (ask_for_blob, redirect("https://registry-1.docker.io:444/blob")),
+        (ask_for_upload, Response(status=202, headers={"location": "https://evil.example.com/upload"})),
+    ],
+)
+def test_only_the_registry_itself_is_answered_with_a_login(ask: Callable[[Client], None], first: Response) -> None:
+    registry = MemoryRegistry(fails(first, FOREIGN))
+    ask(replace(client_of(registry), authorization=Authorization(registry, Known())))
+    assert len(registry.requests) == 2
+    assert not any("Authorization" in request.headers for request in registry.requests)

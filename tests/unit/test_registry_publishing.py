@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from mpbake.buildkit.registry.authorization import Authorization
+from mpbake.buildkit.registry.client import INDEX, Manifest
+from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.publishing import Publishing
 from mpbake.buildkit.registry.transport import NoResponse, Request, Response
 from mpbake.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.steps import Publish
 from mpbake.tag_moves import TagMoves
+from tests.unit.dockers import failed
 from tests.unit.plans import target_of_text
 from tests.unit.registries import MemoryRegistry, client_of, refusal
 
@@ -186,3 +191,77 @@ def test_what_was_pushed_and_is_gone_moves_no_tag() -> None:
         Publishing(client=client_of(registry)).publish(Publish(target=web()), {"r/web": [missing], "s/web": [missing]})
     assert caught.value.moves == TagMoves(unmoved=TAGS)
     assert registry.asked == [f"GET r/web@{missing}"]
+
+
+NO_LOGIN = BuildFailed("docker-credential-x get r: it does not print JSON", hint="try: docker login")
+
+
+class BrokenHelper(Credentials):
+    """A credential helper that fails."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda *_: failed("no helper"))
+
+    def login(self, *_: object) -> NoReturn:
+        """Fail always."""
+        raise NO_LOGIN
+
+
+def unauthorized_at(*requests: str) -> Callable[[MemoryRegistry], None]:
+    """Make a registry ask for a login at some requests: `PUT r/web:2`."""
+    challenge = Response(status=401, headers={"www-authenticate": 'Basic realm="r"'})
+
+    def install(registry: MemoryRegistry) -> None:
+        before = registry.answer
+
+        def answer(request: Request, number: int) -> Response | None:
+            found = before(request, number)
+            return challenge if found is None and registry.asked[number - 1] in requests else found
+
+        registry.answer = answer
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("ends", "asks", "line", "moves"),
+    [
+        ([], ["PUT r/web:2"], str(NO_LOGIN.message), TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
+        ([refusal(403)], ["PUT r/web:2", "HEAD s/web:1"], "403", TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
+        ([refusal(504)], ["PUT r/web:2"], "JSON", TagMoves(moved=TAGS[:1], unsure=TAGS[1:2], unmoved=TAGS[2:])),
+        ([LATE], ["HEAD r/web:2"], "in time", TagMoves(moved=TAGS[:1], unsure=TAGS[1:2], unmoved=TAGS[2:])),
+    ],
+)
+def test_a_login_that_cannot_be_read_hides_no_tag_that_moved(
+    ends: list[Response | NoResponse], asks: list[str], line: str, moves: TagMoves
+) -> None:
+    registry, sources = two_platforms()
+    at("r/web:2", *ends)(registry)
+    unauthorized_at(*asks)(registry)
+    client = replace(client_of(registry), authorization=Authorization(registry, BrokenHelper()))
+    with pytest.raises(MpbakeError) as caught:
+        Publishing(client=client).publish(Publish(target=web()), sources)
+    first, second = caught.value.message.splitlines()
+    assert first.startswith("cannot move the tag r/web:2: ")
+    assert line in first
+    assert (second, caught.value.moves) == (str(moves), moves)
+    if not ends:
+        assert (type(caught.value), caught.value.hint) == (BuildFailed, NO_LOGIN.hint)
+
+
+def test_a_pushed_image_that_cannot_be_read_moves_no_tag() -> None:
+    registry, sources = two_platforms()
+    unauthorized_at(f"GET r/web@{sources['r/web'][0]}")(registry)
+    client = replace(client_of(registry), authorization=Authorization(registry, BrokenHelper()))
+    with pytest.raises(BuildFailed, match=r"JSON\nmoved: none; not moved: r/web:1, r/web:2, s/web:1\n") as caught:
+        Publishing(client=client).publish(Publish(target=web()), sources)
+    assert caught.value.moves == TagMoves(unmoved=TAGS)
+
+
+def test_a_pushed_piece_that_is_no_image_moves_no_tag() -> None:
+    registry, sources = two_platforms()
+    strange = registry.add("r/web", Manifest(content=b"[]", media_type=INDEX))
+    sources["r/web"].append(strange)
+    with pytest.raises(BuildFailed, match=r"is no image: .*\nmoved: none; not moved: ") as caught:
+        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+    assert caught.value.moves == TagMoves(unmoved=TAGS)

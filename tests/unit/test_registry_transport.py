@@ -176,3 +176,13 @@ def test_a_proxy_is_asked_and_its_password_is_in_no_message() -> None:
     with pytest.raises(NoResponse) as caught:
         Transport().send(get("http://registry.example.com/a"), TLS, proxy, 5.0)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://user:secret@127.0.0.1:1", "http://user:secret@127.0.0.1:abc", "http://user:secret@[x"]
+)
+def test_a_proxy_that_is_not_supported_is_told(proxy: str) -> None:
+    with pytest.raises(NoResponse, match=r"^the proxy [a-z0-9]+://(127.0.0.1:\w+|\[x) is not supported$") as caught:
+        Transport().send(get("https://registry.example.com/a"), TLS, proxy, 5.0)
+    assert not caught.value.sent
+    assert caught.value.hint.startswith("set HTTPS_PROXY and HTTP_PROXY to an http:// or https:// URL")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from mpbake.buildkit.registry.transport import NoResponse, Request
+from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
 from mpbake.json_text import parse_json
 from mpbake.references import is_loopback
 
@@ -90,7 +90,7 @@ class Authorization:
         hosts: Hosts,
         seconds: float,
     ) -> str:
-        realm = parameters.get("realm", "")
+        realm = resolved("", parameters.get("realm", ""))
         parts = urlsplit(realm)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise NoResponse("it names no token server", sent=False)

@@ -9,12 +9,12 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
-from mpbake.buildkit.registry.transport import NoResponse, Request
-from mpbake.errors import BuildFailed, NoSuchTag, Unreachable
+from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
+from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.json_text import parse_json
 from mpbake.references import parse_reference
 from mpbake.text import one_line, shortened
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mpbake.buildkit.registry.authorization import Authorization
     from mpbake.buildkit.registry.hosts import Endpoint, Hosts
     from mpbake.buildkit.registry.transport import Response, Transport
-    from mpbake.errors import MpbakeError
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -45,8 +44,10 @@ LONGEST_WAIT = 60.0
 _RATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds to wait for a registry that limits its rate and does not say for how long."""
 _RETRIED = frozenset({500, 502, 503, 504})
-_GATEWAY = frozenset({502, 504})
-"""Statuses of a proxy that has passed a request on and does not know what became of it."""
+_UNSETTLED = frozenset({408, 499})
+"""Client errors that a proxy gives when it stops waiting for a server that may still carry out the request."""
+_OWN_ERRORS = frozenset({500, 501, 503})
+"""Server errors that settle a request if the registry itself gives them, and not a proxy."""
 _RATE_LIMITED = 429
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -95,21 +96,22 @@ def repository_of(reference: str) -> Repository:
 class Failure:
     """Why a registry did not do what it was asked: the `status` of its answer, or 0 and no answer.
 
-    `settled` says that the request has not been carried out and never will be, as far as its answer tells. `after` is
-    the header Retry-After.
+    `lost` says why there is no answer, `login` why the user's login could not be read. `settled` says that the request
+    has not been carried out and never will be, as far as its answer tells. `after` is the header Retry-After.
     """
 
     registry: str
     status: int = 0
     words: str = ""
     lost: NoResponse | None = None
+    login: MpbakeError | None = None
     settled: bool = True
     after: str = ""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the registry refuses for good: not allowed, not there, not valid."""
-        return 400 <= self.status < 500 and self.status != _RATE_LIMITED
+        """Whether another attempt is pointless: not allowed, not found, not valid, or no login that can be read."""
+        return self.login is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
 
     def retry_after(self, now: float) -> float:
         """The seconds that the header asks to wait, given as a number or a date; 0 where it says nothing."""
@@ -124,6 +126,8 @@ class Failure:
         """A sentence: `localhost:5000 answers 403 Forbidden: DENIED`."""
         if self.lost is not None:
             return f"{self.registry}: {self.lost.reason}"
+        if self.login is not None:
+            return self.login.message
         return f"{self.registry} answers {self.status} {_phrase(self.status)}{f': {self.words}' if self.words else ''}"
 
     def error(self, what: str) -> MpbakeError:
@@ -131,6 +135,8 @@ class Failure:
         message = f"{what}: {self}"
         if self.lost is not None:
             return Unreachable(message, hint=_connection_hint(self.lost))
+        if self.login is not None:
+            return type(self.login)(message, hint=self.login.hint)
         if self.status in {401, 403}:
             return BuildFailed(message, hint="check docker login and the repository's rights")
         if self.status == _RATE_LIMITED:
@@ -263,14 +269,19 @@ class Client:
         """Send a request once. Raises RequestFailed for anything but success."""
         endpoint = self.hosts.endpoint(repository.registry)
         seconds = self.reading if request.method in {"GET", "HEAD"} else self.seconds
-        url = urljoin(f"{endpoint.url}/v2/{repository.path}/", request.url)
         try:
+            url = resolved(f"{endpoint.url}/v2/{repository.path}/", request.url)
             response = self._authorized(replace(request, url=url), repository.access(actions), endpoint, seconds)
         except NoResponse as lost:
             failure = Failure(registry=repository.registry, lost=lost, settled=not lost.sent)
             raise RequestFailed(failure) from None
         except Refused as refused:
-            raise RequestFailed(self._failure(repository, refused.response)) from None
+            # The registry has only answered with a challenge by then.
+            raise RequestFailed(replace(self._failure(repository, refused.response), settled=True)) from None
+        except Cancelled:
+            raise
+        except MpbakeError as error:
+            raise RequestFailed(Failure(registry=repository.registry, login=error)) from None
         if not 200 <= response.status < 300:
             raise RequestFailed(self._failure(repository, response))
         return response
@@ -280,39 +291,55 @@ class Client:
             registry=repository.registry,
             status=response.status,
             words=self.hide(_words(response)),
-            settled=response.status not in _GATEWAY,
+            settled=_is_settled(response),
             after=response.headers.get("retry-after", ""),
         )
 
     def _authorized(self, request: Request, access: Access, endpoint: Endpoint, seconds: float) -> Response:
-        """Send a request; where the registry asks who sends it, log in and send it again."""
+        """Send a request; if the registry itself answers with a challenge, log in and send the request again.
+
+        mpbake ignores the challenge of any other server, where a redirect or an upload's location may lead: the
+        realm that a challenge names gets the password.
+        """
         known = self.authorization.header(access)
-        response = self._followed(_signed(request, known), endpoint, seconds)
-        if response.status != http.HTTPStatus.UNAUTHORIZED:
+        response, server = self._followed(_signed(request, known), endpoint, seconds)
+        if response.status != http.HTTPStatus.UNAUTHORIZED or server != _server(endpoint.url):
             return response
         challenge = response.headers.get("www-authenticate", "")
         header = self.authorization.answer(access, challenge, endpoint, self.hosts, seconds)
-        return self._followed(_signed(request, header), endpoint, seconds) if header else response
+        return self._followed(_signed(request, header), endpoint, seconds)[0] if header else response
 
-    def _followed(self, request: Request, endpoint: Endpoint, seconds: float) -> Response:
-        """Send a request; one that only reads follows redirects, and shows no other host who sends it."""
-        first = urlsplit(request.url)
-        if (first.scheme, first.netloc) != tuple(urlsplit(endpoint.url)[:2]):
+    def _followed(self, request: Request, endpoint: Endpoint, seconds: float) -> tuple[Response, _Server]:
+        """Send a request and follow redirects if it only reads; return the response and the server that sent it.
+
+        No server but the endpoint's gets the Authorization header.
+        """
+        if _server(request.url) != _server(endpoint.url):
             request = _signed(request, "")
         for _ in range(_MOST_REDIRECTS):
             response = self.transport.send(request, endpoint.tls, endpoint.proxy, seconds)
             location = response.headers.get("location", "")
+            before = _server(request.url)
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"} or not location:
-                return response
-            before, url = urlsplit(request.url), urljoin(request.url, location)
-            after = urlsplit(url)
-            if after.scheme not in {"http", "https"} or (before.scheme, after.scheme) == ("https", "http"):
+                return response, before
+            url = resolved(request.url, location)
+            after = _server(url)
+            if after[0] not in {"http", "https"} or (before[0], after[0]) == ("https", "http"):
                 raise NoResponse("it redirects to a server without TLS", sent=True)
-            if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            if before != after:
                 request = _signed(request, "")
                 endpoint = self.hosts.other(url)
             request = replace(request, url=url)
         raise NoResponse("it redirects too often", sent=True)
+
+
+_Server = tuple[str, str]
+"""The scheme and host of a URL, with its port if the URL names one."""
+
+
+def _server(url: str) -> _Server:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _check_digest(repository: Repository, name: str, found: str) -> None:
@@ -336,14 +363,29 @@ def _is_retried(failure: Failure) -> bool:
     return not (lost.untrusted or lost.plain or lost.timed_out)
 
 
+def _is_settled(response: Response) -> bool:
+    """Whether an error response tells that the registry has not carried out the request and never will.
+
+    The response of a proxy does not: the registry may still be at work. A registry's own 5xx has its JSON errors.
+    """
+    if 400 <= response.status < 500:
+        return response.status not in _UNSETTLED
+    return response.status in _OWN_ERRORS and bool(_first_error(response))
+
+
 def _words(response: Response) -> str:
-    """What an error response says, in the registry's own code and message."""
-    try:
-        first = parse_json(response.body)["errors"][0]
-        said = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
+    """The code and message of a registry's error response; empty if it has none."""
+    first = _first_error(response)
+    said = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
     return shortened(one_line(said), 300)
+
+
+def _first_error(response: Response) -> dict[str, Any]:
+    """The first entry of a registry's JSON `errors`; empty if the body is something else."""
+    try:
+        return dict(parse_json(response.body)["errors"][0])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _phrase(status: int) -> str:
@@ -362,6 +404,8 @@ def _media_type(response: Response) -> str:
 
 
 def _connection_hint(lost: NoResponse) -> str:
+    if lost.hint:
+        return lost.hint
     if lost.untrusted:
         return (
             "this machine does not trust the registry's certificate: name its CA with "

@@ -9,7 +9,7 @@ from mpbake.annotations import index_annotations
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.buildkit.registry.index import entries_of, joined
 from mpbake.buildkit.served import understood
-from mpbake.errors import Cancelled
+from mpbake.errors import BuildFailed, Cancelled
 from mpbake.json_text import parse_json
 from mpbake.tag_moves import TagMoves
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.buildkit.registry.client import Client, Failure, Manifest, Repository
+    from mpbake.errors import MpbakeError
     from mpbake.plan import Target
     from mpbake.steps import Publish
 
@@ -36,10 +37,11 @@ class Publishing:
         tags = step.target.tags
         try:
             manifests = {name: self._whole(step.target, name, digests) for name, digests in sources.items()}
-        except RequestFailed as error:
-            moves = self._moves(step, [], [])
-            message = f"cannot read what was pushed of {step.target.name}"
-            raise error.failure.error(message).saying(str(moves)).after(moves) from None
+        except RequestFailed as failed:
+            error = failed.failure.error(f"cannot read what was pushed of {step.target.name}")
+            raise self._telling(error, self._moves(step, [], [])) from None
+        except BuildFailed as error:
+            raise self._telling(error, self._moves(step, [], [])) from None
         wanted = {tag: manifests[repository_of(tag).name] for tag in tags}
         moved: list[str] = []
         for tag, manifest in wanted.items():
@@ -50,7 +52,7 @@ class Publishing:
             if failure is not None:
                 later = [each for each in tags[len(moved) + 1 :] if self._names(each, wanted[each])]
                 moves = self._moves(step, [*moved, *later], [tag] if is_unsure else [])
-                raise failure.error(f"cannot move the tag {tag}").saying(str(moves)).after(moves)
+                raise self._telling(failure.error(f"cannot move the tag {tag}"), moves)
             moved.append(tag)
         return manifests[repository_of(tags[0]).name].digest
 
@@ -75,6 +77,11 @@ class Publishing:
             return self.client.once.digest(*_split(tag)) == manifest.digest
         except (RequestFailed, Cancelled):
             return False
+
+    @staticmethod
+    def _telling(error: MpbakeError, moves: TagMoves) -> MpbakeError:
+        """Return `error` with what became of the tags, as a line of its message and as data."""
+        return error.saying(str(moves)).after(moves)
 
     @staticmethod
     def _moves(step: Publish, moved: Sequence[str], unsure: Sequence[str]) -> TagMoves:

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from mpbake import __version__
 from mpbake.errors import Cancelled
-from mpbake.text import duration
+from mpbake.text import duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ _POOLED = 32
 """Connections to one host that are kept open."""
 _NEVER_SENT = {"ConnectTimeoutError", "LocationParseError", "NameResolutionError", "NewConnectionError", "ProxyError"}
 """Errors of urllib3 before anything was sent. It is imported only where a registry is asked: that takes its time."""
+_PROXY_HINT = "set HTTPS_PROXY and HTTP_PROXY to an http:// or https:// URL, or exclude the registry with NO_PROXY"
 _SPEAKS_HTTP = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 """What OpenSSL calls an answer in plain HTTP."""
 
@@ -60,11 +61,18 @@ class NoResponse(Exception):
     """A request without a response. It may have been carried out if it was `sent`.
 
     `reason` is a short sentence without secrets. It is `untrusted` where the certificate is not trusted, `plain` where
-    the server does not speak TLS, `timed_out` where the time was over.
+    the server does not speak TLS, `timed_out` where the time was over. `hint` says what to do, if that is known.
     """
 
     def __init__(
-        self, reason: str, *, sent: bool, untrusted: bool = False, plain: bool = False, timed_out: bool = False
+        self,
+        reason: str,
+        *,
+        sent: bool,
+        untrusted: bool = False,
+        plain: bool = False,
+        timed_out: bool = False,
+        hint: str = "",
     ) -> None:
         """As described above."""
         super().__init__(reason)
@@ -73,6 +81,7 @@ class NoResponse(Exception):
         self.untrusted = untrusted
         self.plain = plain
         self.timed_out = timed_out
+        self.hint = hint
 
 
 class Transport:
@@ -175,11 +184,33 @@ def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not proxy:
         return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
+    try:
+        return _proxied(proxy, context)
+    except (urllib3.exceptions.HTTPError, ValueError):
+        scheme, colon, rest = proxy.rpartition("://")
+        reason = f"the proxy {one_line(scheme + colon + rest.rpartition('@')[2])} is not supported"
+        raise NoResponse(reason, sent=False, hint=_PROXY_HINT) from None
+
+
+def _proxied(proxy: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager:
+    """Connections through a proxy. Raises ValueError or urllib3's HTTPError if its URL is not supported."""
+    import urllib3  # noqa: PLC0415
+
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else ""
     headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
     bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
     return urllib3.ProxyManager(bare, maxsize=_POOLED, ssl_context=context, proxy_headers=headers)
+
+
+def resolved(base: str, reference: str) -> str:
+    """The URL that `reference` names, seen from `base`. Raises NoResponse if it is not a URL."""
+    try:
+        url = urljoin(base, reference)
+        _ = urlsplit(url).port
+    except ValueError:
+        raise NoResponse("it names an invalid URL", sent=False) from None
+    return url
 
 
 @cache
