@@ -121,6 +121,7 @@ class Records:
     def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> tuple[str, ...]:
         """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot.
 
+        A record that this mpbake cannot read is not overwritten: a newer mpbake, or the user, may still need it.
         A plan that is no more, and had one of these nodes, was moved here: what was made for it is noted for this one.
         What is every plan's is not noted: none of them removes it.
         """
@@ -129,7 +130,10 @@ class Records:
             return ()
         try:
             with self._locked():
-                record = _record(builder, nodes, plan, self.read(builder, plan))
+                before = self._read(self._path(builder, plan))
+                if isinstance(before, Unreadable):
+                    return (str(before),)
+                record = _record(builder, nodes, plan, before)
                 moved = [each for each in self._namesakes(builder, plan) if _was_moved(each, record)]
                 earlier = [node for each in moved for node in each.nodes]
                 self.write(replace(record, nodes=tuple(dict.fromkeys([*earlier, *record.nodes]))))

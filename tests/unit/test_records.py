@@ -197,8 +197,8 @@ def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     records.drop("ci", PLAN, record_of(BUILDER, PLAN, None).nodes)
     records.remove("ci", PLAN)
     assert path.exists()
-    assert records.add("ci", [ONE], PLAN) == ()
-    assert records.unreadable() == []
+    assert records.add("ci", [ONE], PLAN) == (str(unreadable),)
+    assert path.read_text(encoding="latin-1") == damage
 
 
 def test_a_record_as_mpbake_writes_it_is_not_damaged(tmp_path: Path) -> None:
@@ -227,6 +227,16 @@ def test_a_record_of_a_newer_mpbake(tmp_path: Path) -> None:
         f"{tmp_path}/ci.json was written by a newer mpbake: mpbake does not know which nodes it records\n"
         "  = use that version of mpbake"
     )
+
+
+def test_a_record_of_a_newer_mpbake_is_not_overwritten(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path)
+    records.add("ci", [ONE], PLAN)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text('{"format": 2, "nodes": {}}')
+    (warning,) = records.add("ci", [TWO], PLAN)
+    assert warning.startswith(f"{path} was written by a newer mpbake: ")
+    assert path.read_text() == '{"format": 2, "nodes": {}}'
 
 
 def test_where_records_are() -> None:

@@ -168,7 +168,7 @@ def test_an_engine_with_the_classic_store_pushes_after_the_build_under_a_tag_tha
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    listed = json.dumps([f"r/web@sha256:{'0' * 64}", f"r/web@{image.digest}"])
+    listed = json.dumps([f"r/web@sha256:{'0' * 64}", f"r/web@{image.digest}", f"s/web@{image.digest}"])
     docker = {"push": done(), "tag sha256:0 ": done(), "image rm": done(), "image inspect": done(listed)}
     published, verified = publish_and_verify(
         tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1]
@@ -186,7 +186,7 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
         "push": lambda _: next(ends, done()),
         "tag": done(),
         "image rm": done(),
-        "image inspect": done(json.dumps([f"r/web@{image.digest}"])),
+        "image inspect": done(json.dumps([f"r/web@{image.digest}", f"s/web@{image.digest}"])),
     }
     if tries == 1:
         registry.answer = lambda request, _: refusal(403) if request.method == "POST" else None
@@ -209,7 +209,7 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    listed = done(json.dumps([f"r/web@{image.digest}"]))
+    listed = done(json.dumps([f"r/web@{image.digest}", f"s/web@{image.digest}"]))
     answers = {"push": push, "tag": done(), "image rm": done(), "image inspect": listed}
     graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', '"linux/amd64"'))
     build, publish = (step_of(graph, start) for start in ("build", "publish"))
