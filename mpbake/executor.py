@@ -75,6 +75,7 @@ class Executor:
             while not self.schedule.finished:
                 run.start_ready(workers)
                 run.take_next()
+        self.runner.finish()
         results = tuple(sorted(run.results.values(), key=lambda each: self.schedule.order(each.step)))
         seconds = self.clock() - self.began
         self.reporter.handle(RunFinished(results=results, seconds=seconds, signal=self.stop.signal))

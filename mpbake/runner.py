@@ -30,5 +30,8 @@ class StepRunner(Protocol):
         is raised as `run` does.
         """
 
+    def finish(self) -> None:
+        """Wait for what steps left to the background. Called once, when every step has ended."""
+
     def cancel(self) -> None:
         """End what is under way, soon; a second call ends it at once. Safe to call from a signal handler."""

@@ -27,16 +27,16 @@ _SECONDS = 60.0
 _TRIES = 3
 _PAUSE = 1.0
 _AT_ONCE = 4
-"""Commands that name images at a time."""
+"""`docker tag` commands that run at the same time."""
 _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
 
 
 class EngineImages:
-    """Names, pushes and removes images of engines; safe to use from several threads."""
+    """Tags, pushes and removes images of engines; safe to use from several threads."""
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
-        self._later = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="names")
+        self._taggers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="tag")
         self._uploads: dict[str, tuple[Ready, dict[str, None]]] = {}
 
     def keep_in_mind(self, targets: Sequence[Target], ready: Ready) -> None:
@@ -50,18 +50,12 @@ class EngineImages:
             self._name(image, tag, ready)
 
     def name_later(self, target: Target, image: str, ready: Ready, reporter: Reporter) -> None:
-        """The same in the background: where it fails, a warning says so."""
+        """Do the same in the background. A failure is a warning."""
+        self._taggers.submit(self._name_or_warn, target, image, ready, reporter)
 
-        def attempt() -> None:
-            try:
-                self.name(target, image, ready)
-            except Cancelled:
-                return
-            except MpbakeError as error:
-                what = f"{target.name}: published, but the engine's own tags do not name the new image"
-                reporter.handle(Warned(message=f"{what}: {error.message}"))
-
-        self._later.submit(attempt)
+    def finish(self) -> None:
+        """Wait for the tags that are given in the background."""
+        self._taggers.shutdown(wait=True)
 
     def upload(self, target: Target, image: str, ready: Ready, client: Client) -> dict[str, str]:
         """Push `image` to each repository of `target`, under a tag that nobody uses; its digest by repository.
@@ -79,11 +73,20 @@ class EngineImages:
         return found
 
     def close(self) -> None:
-        """Wait for what is done in the background, and remove the names of uploads, all of an engine at once."""
-        self._later.shutdown(wait=True)
+        """Remove the names of uploads, all of an engine at once."""
+        self.finish()
         for ready, names in self._uploads.values():
             if names:
                 self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
+
+    def _name_or_warn(self, target: Target, image: str, ready: Ready, reporter: Reporter) -> None:
+        try:
+            self.name(target, image, ready)
+        except Cancelled:
+            return
+        except MpbakeError as error:
+            what = f"{target.name}: published, but the engine's own tags do not name the new image"
+            reporter.handle(Warned(message=f"{what}: {error.message}"))
 
     def _name(self, image: str, tag: str, ready: Ready) -> None:
         end = self._run(["tag", image, tag], ready)

@@ -111,6 +111,10 @@ class BuildKitRunner:
             self.nodes.forget(node)
             raise
 
+    def finish(self) -> None:
+        """Wait for the engine's own tags; see StepRunner."""
+        self.images.finish()
+
     def cancel(self) -> None:
         """End every docker process; see StepRunner."""
         self.docker.cancel()

@@ -54,6 +54,7 @@ class FakeRunner:
         self.inputs: dict[str, dict[str, StepStatus]] = {}
         self.calls: list[list[str]] = []
         self.cancelled = threading.Event()
+        self.finished = False
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
@@ -78,6 +79,9 @@ class FakeRunner:
             piece: Disturbed("another failed") if failed and isinstance(end, Outcome) else end
             for piece, end in ends.items()
         }
+
+    def finish(self) -> None:
+        self.finished = True
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -188,6 +192,17 @@ def test_a_run_of_nothing() -> None:
     reporter = Recorder()
     assert executed(graph_of_text(""), FakeRunner(), reporter) == []
     assert reporter.lines == ["run started", "run finished after 1s, signal 0"]
+
+
+def test_a_run_ends_once_nothing_is_done_in_the_background() -> None:
+    runner, finished = FakeRunner(), []
+
+    def keep(event: Event) -> None:
+        if isinstance(event, RunFinished):
+            finished.append(runner.finished)
+
+    executed(graph_of_text("[targets.a]"), runner, Recorder(keep))
+    assert finished == [True]
 
 
 def test_what_a_step_found_is_in_its_result_and_its_warnings_come_before_it() -> None:
