@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/simulate.py [--pieces N] [--nodes N] [--seed N]
 
-Makes random layered graphs of pieces whose durations are known, runs each through `mpbake.schedule` in simulated time,
-and prints a table: how long the run took against the least that any schedule could take (the longest chain of pieces,
-or all work divided by all slots, whichever is more), and how long the decisions took. The last rows lose nodes
+Makes random layered graphs of pieces whose durations are known, runs each through `mpbake.run.schedule` in simulated
+time, and prints a table: how long the run took against the least that any schedule could take (the longest chain of
+pieces, or all work divided by all slots, whichever is more), and how long the decisions took. The last rows lose nodes
 half-way: what ran on them is given to others, and the nodes do not come back.
 
 Goals: at most 10 % above the bound; all decisions in less than 3 s; no piece is lost with the nodes.
@@ -21,17 +21,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.estimates import Estimates, expectations, remaining_paths
-from mpbake.graph import BuildGraph
-from mpbake.plan import Builder, Driver, Node, Target
-from mpbake.platforms import parse_platform
-from mpbake.schedule import Schedule
-from mpbake.steps import BootstrapNode, BuildPiece, How, Placed, StepStatus
+from mpbake.base.platforms import parse_platform
+from mpbake.graph.dag import BuildGraph
+from mpbake.graph.estimates import Estimates, expectations, remaining_paths
+from mpbake.model.plan import Builder, Driver, Node, Target
+from mpbake.model.steps import BootstrapNode, BuildPiece, How, Placed, StepStatus
+from mpbake.run.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.steps import Step
+    from mpbake.model.steps import Step
 
 PLATFORM = parse_platform("linux/amd64")
 

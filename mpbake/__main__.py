@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from mpbake.cli import cli, is_completing
-from mpbake.errors import EXHAUSTED, MpbakeError, system_error
-from mpbake.hiding import Hiding
-from mpbake.output import silence, standard_streams
-from mpbake.text import printable
+from mpbake.base.errors import EXHAUSTED, MpbakeError, system_error
+from mpbake.base.redaction import Hiding
+from mpbake.base.streams import silence, standard_streams
+from mpbake.base.text import printable
+from mpbake.cli.app import cli, is_completing
 
 
 def main() -> None:

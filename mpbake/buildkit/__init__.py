@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpbake.buildkit.reading import open_verification
+from mpbake.buildkit.registry.local_reader import open_verification
 from mpbake.buildkit.runner import BuildKitRunner, open_runner
 
 __all__ = ["BuildKitRunner", "open_runner", "open_verification"]

@@ -10,43 +10,43 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
-from mpbake.annotations import index_annotations
-from mpbake.buildkit.bake_call import Bake
-from mpbake.buildkit.builds import Builds
-from mpbake.buildkit.contexts import engine_of
-from mpbake.buildkit.definition import PART, part_of
-from mpbake.buildkit.docker import Docker
-from mpbake.buildkit.engine_images import EngineImages
-from mpbake.buildkit.environment import child_environment, telemetry_variables
-from mpbake.buildkit.forms import Forms, form_of
-from mpbake.buildkit.layouts import form_in, join_archives
-from mpbake.buildkit.nodes import Nodes
-from mpbake.buildkit.registries import Registries
+from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
+from mpbake.base.references import parse_fields, parse_reference
+from mpbake.buildkit.build.archives import form_in, join_archives
+from mpbake.buildkit.build.bake_call import Bake
+from mpbake.buildkit.build.builds import Builds
+from mpbake.buildkit.build.definition import PART, part_of
+from mpbake.buildkit.build.engine_images import EngineImages
+from mpbake.buildkit.build.image_forms import Forms, form_of
+from mpbake.buildkit.nodes.contexts import engine_of
+from mpbake.buildkit.nodes.ready_nodes import Nodes
+from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.process.docker import Docker
+from mpbake.buildkit.process.environment import child_environment, telemetry_variables
+from mpbake.buildkit.registry.image_reader import Reading
 from mpbake.buildkit.registry.publishing import Publishing
-from mpbake.buildkit.registry.reading import Reading
-from mpbake.buildkit.tools import side_by_side
-from mpbake.buildkit.verification import Verification
-from mpbake.delivery import archives, repositories
-from mpbake.entries import is_set
-from mpbake.errors import MpbakeError, NodeLost, Unreachable
-from mpbake.events import NodeAdvanced
-from mpbake.expected import expected_of
-from mpbake.placement import NodeFacts, contradictions
-from mpbake.plan import Driver
-from mpbake.references import parse_fields, parse_reference
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
+from mpbake.buildkit.registry.registries import Registries
+from mpbake.buildkit.registry.verification import Verification
+from mpbake.graph.delivery import archives, repositories
+from mpbake.graph.placement import NodeFacts, contradictions
+from mpbake.model.annotations import index_annotations
+from mpbake.model.bake_fields import is_set
+from mpbake.model.expected_images import expected_of
+from mpbake.model.plan import Driver
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
+from mpbake.run.events import NodeAdvanced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.forms import Form
-    from mpbake.buildkit.instances import Ready
+    from mpbake.base.platforms import Platform
+    from mpbake.buildkit.build.image_forms import Form
+    from mpbake.buildkit.nodes.instances import Ready
     from mpbake.buildkit.registry.client import Client
-    from mpbake.events import Reporter
-    from mpbake.plan import Node, Plan, Target
-    from mpbake.platforms import Platform
-    from mpbake.state import State
-    from mpbake.steps import StepResult
+    from mpbake.model.plan import Node, Plan, Target
+    from mpbake.model.steps import StepResult
+    from mpbake.run.events import Reporter
+    from mpbake.run.state.directory import State
 
 OLDEST_BUILDX = (0, 13)
 _INFO_TIMEOUT = 10.0

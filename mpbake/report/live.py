@@ -6,7 +6,11 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from mpbake.events import (
+from mpbake.base.text import count, duration
+from mpbake.model.steps import BootstrapNode, BuildPiece, StepStatus, platform_list
+from mpbake.report import event_lines as lines
+from mpbake.report.pace import Pace
+from mpbake.run.events import (
     NodeAdvanced,
     Preparing,
     RunFinished,
@@ -19,19 +23,15 @@ from mpbake.events import (
     Waiting,
     Warned,
 )
-from mpbake.report import lines
-from mpbake.report.pace import Pace
-from mpbake.steps import BootstrapNode, BuildPiece, StepStatus, platform_list
-from mpbake.text import count, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from rich.console import RenderableType
 
-    from mpbake.events import Event
-    from mpbake.plan import Node
-    from mpbake.steps import Step, StepResult
+    from mpbake.model.plan import Node
+    from mpbake.model.steps import Step, StepResult
+    from mpbake.run.events import Event
 
 _STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
 _REFRESH = 8

@@ -5,7 +5,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TextIO, assert_never
 
-from mpbake.events import (
+from mpbake.base.text import shortened
+from mpbake.model.steps import StepStatus
+from mpbake.report import event_lines as lines
+from mpbake.report.pace import Pace
+from mpbake.run.events import (
     NodeAdvanced,
     Preparing,
     RunFinished,
@@ -18,15 +22,11 @@ from mpbake.events import (
     Waiting,
     Warned,
 )
-from mpbake.report import lines
-from mpbake.report.pace import Pace
-from mpbake.steps import StepStatus
-from mpbake.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.events import Event
+    from mpbake.run.events import Event
 
 _ACTIVITY = 100
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.links import linked
-from mpbake.report import lines
-from mpbake.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
-from mpbake.text import columns, count, duration, some_of
+from mpbake.base.text import columns, count, duration, some_of
+from mpbake.graph.links import linked
+from mpbake.model.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
+from mpbake.report import event_lines as lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mpbake.events import RunFinished
-    from mpbake.graph import BuildGraph
-    from mpbake.plan import Target
-    from mpbake.steps import Step
+    from mpbake.graph.dag import BuildGraph
+    from mpbake.model.plan import Target
+    from mpbake.model.steps import Step
+    from mpbake.run.events import RunFinished
 
 _MOST_NAMES = 3
 _HEAD = ["target", "result", "digest", "time", "platforms", "node"]

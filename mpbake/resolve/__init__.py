@@ -5,29 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mpbake.errors import PlanError, UsageError
-from mpbake.hiding import Hiding
-from mpbake.plan import Plan, Publishing
-from mpbake.resolve.builders import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
-from mpbake.resolve.drafts import draft_targets
+from mpbake.base.errors import PlanError, UsageError
+from mpbake.base.redaction import Hiding
+from mpbake.base.text import did_you_mean, one_line
+from mpbake.model.plan import Plan, Publishing
+from mpbake.resolve.builders.declared import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
 from mpbake.resolve.groups import check_names, has_default, left_out, resolve_groups, select
 from mpbake.resolve.inputs import Inputs, Overrides
-from mpbake.resolve.linking import Linker, pushed_twice
-from mpbake.resolve.rendering import Rendering
 from mpbake.resolve.sensitive import Guard, concealed, without_follow_ups
-from mpbake.resolve.settings import parse_settings
-from mpbake.resolve.soundness import sound_targets
+from mpbake.resolve.targets.drafts import draft_targets
+from mpbake.resolve.targets.linking import Linker, pushed_twice
+from mpbake.resolve.targets.overrides import parse_settings
+from mpbake.resolve.template import Renderer
+from mpbake.resolve.valid_targets import sound_targets
+from mpbake.resolve.values import Rendering
 from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
-from mpbake.template import Renderer
-from mpbake.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mpbake.document import Document
-    from mpbake.errors import Diagnostic
-    from mpbake.plan import Target
-    from mpbake.spec import PlanSpec, Problem
+    from mpbake.base.errors import Diagnostic
+    from mpbake.model.plan import Target
+    from mpbake.spec.plan_files import Document
+    from mpbake.spec.spec import PlanSpec, Problem
 
 __all__ = [
     "DEFAULT_BUILDER",

@@ -5,19 +5,19 @@ from __future__ import annotations
 import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from mpbake.codes import Code
-from mpbake.errors import UsageError
-from mpbake.plan import Group, Plan, Target
-from mpbake.resolve.naming import Unknowns, bad_name, below, ordered
-from mpbake.spec import NAME, PlanSpec, Problem
-from mpbake.text import did_you_mean, one_line, some_of
+from mpbake.base.codes import Code
+from mpbake.base.errors import UsageError
+from mpbake.base.text import did_you_mean, one_line, some_of
+from mpbake.model.plan import Group, Plan, Target
+from mpbake.resolve.names import Unknowns, bad_name, below, ordered
+from mpbake.spec.spec import NAME, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mpbake.errors import KeyPath
-    from mpbake.resolve.drafts import Draft
-    from mpbake.resolve.rendering import Rendering
+    from mpbake.base.errors import KeyPath
+    from mpbake.resolve.targets.drafts import Draft
+    from mpbake.resolve.values import Rendering
 
 
 def resolve_groups(

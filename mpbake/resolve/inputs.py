@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mpbake.filters import no_git
+from mpbake.resolve.template.filters import no_git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mpbake.filters import AskGit
-    from mpbake.lifecycle import Entry
-    from mpbake.platforms import Platform
-    from mpbake.resolve.settings import Setting
+    from mpbake.base.platforms import Platform
+    from mpbake.model.lifecycle import Entry
+    from mpbake.resolve.targets.overrides import Setting
+    from mpbake.resolve.template.filters import AskGit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mpbake.codes import Code
-from mpbake.entries import Paths, paths_of
-from mpbake.hiding import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
-from mpbake.spec import ATTRIBUTES, Problem, VariableSpec
-from mpbake.template import TemplateProblem
-from mpbake.text import one_line
+from mpbake.base.codes import Code
+from mpbake.base.redaction import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
+from mpbake.base.text import one_line
+from mpbake.model.bake_fields import Paths, paths_of
+from mpbake.resolve.template import TemplateProblem
+from mpbake.spec.spec import ATTRIBUTES, Problem, VariableSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from mpbake.errors import KeyPath
-    from mpbake.template import Renderer
+    from mpbake.base.errors import KeyPath
+    from mpbake.resolve.template import Renderer
 
 _IN_HISTORY = {
     "args": "args end up in the image's history",

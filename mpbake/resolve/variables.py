@@ -6,24 +6,24 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.codes import Code
-from mpbake.errors import UsageError
-from mpbake.hiding import MASK, SHORTEST, texts_and_numbers
-from mpbake.loader import WrittenFloat, read_value
-from mpbake.plan import Variable
-from mpbake.resolve.naming import below, ordered, texts
-from mpbake.resolve.rendering import without_empty
-from mpbake.spec import PlanSpec, Problem, VariableSpec, VariableType
-from mpbake.template import RESERVED, Renderer
-from mpbake.text import did_you_mean, one_line, short_name
+from mpbake.base.codes import Code
+from mpbake.base.errors import UsageError
+from mpbake.base.redaction import MASK, SHORTEST, texts_and_numbers
+from mpbake.base.text import did_you_mean, one_line, short_name
+from mpbake.model.plan import Variable
+from mpbake.resolve.names import below, ordered, texts
+from mpbake.resolve.template import RESERVED, Renderer
+from mpbake.resolve.values import without_empty
+from mpbake.spec.loader import WrittenFloat, read_value
+from mpbake.spec.spec import PlanSpec, Problem, VariableSpec, VariableType
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from mpbake.errors import KeyPath
+    from mpbake.base.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
-    from mpbake.resolve.rendering import Rendering
     from mpbake.resolve.sensitive import Place
+    from mpbake.resolve.values import Rendering
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -15,13 +14,15 @@ from testbed.buildkitd import named_buildkit
 from testbed.packages import tool_path
 from testbed.testbed import Testbed
 
+from tests.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from testbed.kubernetes.cluster import Cluster
     from testbed.registry import Registry
 
-_CHECKOUT = Path(__file__).parent.parent.parent
 _SECONDS = 240
 
 
@@ -144,7 +145,7 @@ def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
         return subprocess.run(
             (sys.executable, "-m", "mpbake", *args),
             cwd=cwd or tmp_path,
-            env={**testbed_env, "PYTHONPATH": str(_CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state"), **(env or {})},
+            env={**testbed_env, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state"), **(env or {})},
             capture_output=True,
             text=True,
             timeout=_SECONDS,

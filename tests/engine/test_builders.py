@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.locks import held
+from mpbake.run.state.locks import held
 from tests.engine.conftest import _CHECKOUT
 
 if TYPE_CHECKING:

@@ -6,20 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.references import parse_fields
+from mpbake.base.references import parse_fields
+from tests.checkout import CHECKOUT
 
-ROOT = Path(__file__).parent.parent.parent
-PLANS = ROOT / "plans"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLANS = CHECKOUT / "plans"
 
 
 def mpbake(folder: Path, *words: str) -> str:
     """What mpbake prints in `folder`."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     command = [sys.executable, "-m", "mpbake", *words]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder).stdout
 

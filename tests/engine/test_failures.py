@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import RunMpbake
 
-CHECKOUT = Path(__file__).parent.parent.parent
 NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 

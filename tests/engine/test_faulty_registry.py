@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from testbed.registry_client import platforms_of
 
-from mpbake.text import shortened
+from mpbake.base.text import shortened
 from tests.engine.faulty import faulty_registry
 from tests.engine.test_failures import CHECKOUT
 from tests.engine.test_values import _two_nodes
@@ -94,7 +94,7 @@ CASES = {
 
 def patient(seconds: float) -> tuple[str, ...]:
     """An mpbake that waits for a registry for so long only."""
-    module = "mpbake.buildkit.registries"
+    module = "mpbake.buildkit.registry.registries"
     script = f"import {module} as r; r.SECONDS = r.READING = {seconds}; from mpbake.__main__ import main; main()"
     return (sys.executable, "-c", script)
 

@@ -13,8 +13,8 @@ import pytest
 from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
-from mpbake.plan import Driver
-from mpbake.spec import OPTIONS, SINCE
+from mpbake.model.plan import Driver
+from mpbake.spec.spec import OPTIONS, SINCE
 from tests.engine.conftest import _CHECKOUT
 
 if TYPE_CHECKING:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from testbed.registry_client import platforms_of
 from testbed.testbed import AMD64, ARM64
 
+from tests.checkout import PLANS
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, RunMpbake
 
-PLANS = Path(__file__).parent.parent.parent / "plans"
 BOTH = ["linux/amd64", "linux/arm64"]
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, RunMpbake
 
-CHECKOUT = Path(__file__).parent.parent.parent
 SLEEPING = "RUN echo working; sleep 8"
 
 

@@ -24,6 +24,8 @@ from testbed.processes import run, wait_until
 from testbed.registry_client import platforms_of
 from testbed.testbed import AMD64, ARM64, Testbed
 
+from tests.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -314,7 +316,7 @@ def test_down_leaves_nothing_and_others_alone(testbed: Testbed, tmp_path: Path) 
     root = tmp_path / "bed"
     key = Testbed(root).place.key
     before = _emulators()
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts")}
     command = (sys.executable, "-m", "testbed")
     up = (*command, "up", "--dir", str(root), "--with", "cluster,node-image,ssh")
     subprocess.run(up, env=env, check=True, timeout=120)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mpbake.buildkit.docker import Completed, Docker, Watch
+from mpbake.buildkit.process.docker import Completed, Docker, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from mpbake.graph import BuildGraph, build_graph, needed
-from mpbake.placement import NodeFacts, place
-from mpbake.plan import Builder, Check, Driver, Node, Target
-from mpbake.platforms import parse_platforms
+from mpbake.base.platforms import parse_platforms
+from mpbake.graph.dag import BuildGraph, build_graph, needed
+from mpbake.graph.placement import NodeFacts, place
+from mpbake.model.plan import Builder, Check, Driver, Node, Target
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, How, Placed, Publish, Step
 from mpbake.resolve import select
-from mpbake.steps import BootstrapNode, BuildPiece, CheckPiece, How, Placed, Publish, Step
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:

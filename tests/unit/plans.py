@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft7Validator
 
-from mpbake.errors import PlanError, dotted
-from mpbake.loader import read_plan
+from mpbake.base.errors import PlanError, dotted
+from mpbake.base.text import one_line, printable
 from mpbake.resolve import Inputs, Overrides, attempt, parse_settings, resolve
-from mpbake.schema import plan_schema
-from mpbake.text import one_line, printable
+from mpbake.spec.loader import read_plan
+from mpbake.spec.schema import plan_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mpbake.document import Document
-    from mpbake.errors import Diagnostic
-    from mpbake.plan import Plan, Target
-    from mpbake.spec import PlanSpec
+    from mpbake.base.errors import Diagnostic
+    from mpbake.model.plan import Plan, Target
+    from mpbake.spec.plan_files import Document
+    from mpbake.spec.spec import PlanSpec
 
 ROOT = Path("/plan")
 """The folder in which every plan of the tests pretends to lie."""

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from mpbake.buildkit.registries import Registries
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, MANIFEST, Client, Manifest
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts
+from mpbake.buildkit.registry.manifests import image_entries, parse_served
+from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.registry.transport import Response, Transport
-from mpbake.buildkit.served import image_entries, parse_served
-from mpbake.buildkit.verification import Verification
+from mpbake.buildkit.registry.verification import Verification
 from tests.unit.dockers import FakeDocker, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.buildkit.registry.hosts import Tls
-    from mpbake.buildkit.registry.reading import Reading
+    from mpbake.buildkit.registry.image_reader import Reading
     from mpbake.buildkit.registry.transport import Request
-    from mpbake.expected import Served
-    from mpbake.plan import Builder
+    from mpbake.model.expected_images import Served
+    from mpbake.model.plan import Builder
 
 
 class MemoryRegistry(Transport):

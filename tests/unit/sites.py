@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbake.buildkit.builders import bring_up
-from mpbake.buildkit.declaration import declare
-from mpbake.buildkit.site import Site
-from mpbake.buildkit.tools import tools_for
-from mpbake.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
-from mpbake.plan import Builder, Driver, Node
-from mpbake.platforms import parse_platforms
+from mpbake.base.platforms import parse_platforms
+from mpbake.buildkit.builders.apply import bring_up
+from mpbake.buildkit.builders.workspace import Site
+from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.tools import tools_for
+from mpbake.model.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
+from mpbake.model.plan import Builder, Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.buildkit.docker import Completed
+    from mpbake.buildkit.process.docker import Completed
     from tests.unit.tls import Certificates
 
 LOCAL = Node(

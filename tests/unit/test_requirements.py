@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import requires
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.checkout import CHECKOUT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LOCK = Path(__file__).parents[2] / "requirements.lock"
+LOCK = CHECKOUT / "requirements.lock"
 _LINE = re.compile(r"^([A-Za-z0-9].*?)\s*\\?$", re.MULTILINE)
 """A locked requirement; lines of hashes and comments begin with spaces or with `#`."""
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from testbed.certs import Authority
 
-from mpbake.plan import Tls
+from mpbake.model.plan import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

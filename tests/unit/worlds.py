@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpbake.options import World
+from mpbake.cli.options import World
 
 if TYPE_CHECKING:
     import os

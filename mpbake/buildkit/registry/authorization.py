@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+from mpbake.base.json_text import parse_json
+from mpbake.base.references import is_loopback
 from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
-from mpbake.json_text import parse_json
-from mpbake.references import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,12 +12,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
+from mpbake.base.json_text import parse_json
+from mpbake.base.references import parse_reference
+from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
 from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
-from mpbake.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
-from mpbake.json_text import parse_json
-from mpbake.references import parse_reference
-from mpbake.text import one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.errors import BuildFailed, Unreachable
+from mpbake.base.files import read_bounded
+from mpbake.base.json_text import parse_json
+from mpbake.base.text import one_line
+from mpbake.buildkit.nodes.buildx_store import store_folder
 from mpbake.buildkit.registry.hosts import DOCKER_HUB, HUB_HOST
-from mpbake.buildkit.store import store_folder
-from mpbake.errors import BuildFailed, Unreachable
-from mpbake.files import read_bounded
-from mpbake.json_text import parse_json
-from mpbake.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from mpbake.buildkit.docker import Completed
+    from mpbake.buildkit.process.docker import Completed
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _ALSO_HUB = ("dhi.io", "registry.scout.docker.com")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mpbake.references import is_loopback
+from mpbake.base.references import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.json_text import parse_json
 from mpbake.buildkit.registry.client import DOCKER_INDEX, INDEX, Manifest
-from mpbake.buildkit.served import in_order
-from mpbake.json_text import parse_json
+from mpbake.buildkit.registry.manifests import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mpbake.platforms import Platform
+    from mpbake.base.platforms import Platform
 
 _DOCKER = "application/vnd.docker."
 _FIELDS = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")

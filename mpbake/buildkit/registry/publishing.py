@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.annotations import index_annotations
+from mpbake.base.errors import BuildFailed, Cancelled
+from mpbake.base.json_text import parse_json
+from mpbake.base.tag_moves import TagMoves
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.buildkit.registry.index import entries_of, joined
-from mpbake.buildkit.served import understood
-from mpbake.errors import BuildFailed, Cancelled
-from mpbake.json_text import parse_json
-from mpbake.tag_moves import TagMoves
+from mpbake.buildkit.registry.manifests import understood
+from mpbake.model.annotations import index_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.registry.client import Client, Failure, Manifest, Repository
-    from mpbake.errors import MpbakeError
-    from mpbake.plan import Target
-    from mpbake.steps import Publish
+    from mpbake.model.plan import Target
+    from mpbake.model.steps import Publish
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

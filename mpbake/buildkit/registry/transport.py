@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from mpbake import __version__
-from mpbake.errors import Cancelled
-from mpbake.text import duration, one_line
+from mpbake.base.errors import Cancelled
+from mpbake.base.text import duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

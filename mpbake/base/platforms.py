@@ -1,0 +1,162 @@
+"""Platforms as `os/architecture[/variant]`, normalised the way containerd does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
+
+from mpbake.base.text import closest, did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_ALIASES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "i386": ("386", ""),
+    "i486": ("386", ""),
+    "i586": ("386", ""),
+    "i686": ("386", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+}
+SYSTEMS = ("darwin", "freebsd", "linux", "netbsd", "openbsd", "wasi", "windows")
+ARCHITECTURES = (
+    *("386", "amd64", "arm", "arm64", "armbe", "arm64be", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc"),
+    *("ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
+)
+_OF_COURSE = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_OS_OPTIONS = re.compile(r"\(.*?\)")
+"""What may stand after the operating system: its version and features, as in `windows(10.0.17763+win32k)/amd64`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Platform:
+    """A normalised platform; `str()` gives the form that Docker prints."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """`linux/arm/v7`."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @property
+    def slug(self) -> str:
+        """`linux-arm-v7`: what may stand in a name."""
+        return str(self).replace("/", "-")
+
+
+class PlatformText(str):
+    """A platform as templates see it: `{{ platform }}`, and `.os`, `.arch`, `.variant`, `.slug` (`linux-arm-v7`)."""
+
+    __slots__ = ("arch", "os", "slug", "variant")
+
+    def __new__(cls, platform: Platform) -> Self:
+        """The text of `platform`."""
+        text = super().__new__(cls, str(platform))
+        text.os, text.arch, text.variant = platform.os, platform.architecture, platform.variant
+        text.slug = platform.slug
+        return text
+
+    os: str
+    arch: str
+    variant: str
+    slug: str
+
+
+@lru_cache(maxsize=1024)  # a plan names the same few again and again
+def parse_platform(text: str) -> Platform:
+    """Read `linux/arm64/v8` as `linux/arm64`, `linux/x86_64` as `linux/amd64`, `linux/arm` as `linux/arm/v7`.
+
+    Raises ValueError with a sentence for people when `text` is no platform.
+    """
+    if _OS_OPTIONS.search(text):
+        plain = one_line(_OS_OPTIONS.sub("", text))
+        msg = "buildx drops the version of an operating system (seen up to 0.36)\n"
+        raise ValueError(f"{msg}write {plain}: the base image gives the version")
+    parts = text.strip().lower().split("/")
+    if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+        msg = f'"{one_line(text)}" is not a platform: write os/architecture[/variant], such as linux/arm64'
+        raise ValueError(msg)
+    system, architecture = parts[:2]
+    variant = parts[2] if len(parts) == 3 else ""
+    architecture, implied = _ALIASES.get(architecture, (architecture, ""))
+    variant = variant or implied
+    if architecture == "arm":
+        variant = f"v{variant.removeprefix('v') or '7'}"
+    if (architecture, variant) in _OF_COURSE:
+        variant = ""
+    return Platform(os=system, architecture=architecture, variant=variant)
+
+
+def reported_platform(text: str) -> Platform:
+    """Read a platform as a node reports it; a version of its operating system is left out. Raises ValueError."""
+    return parse_platform(_OS_OPTIONS.sub("", text))
+
+
+def platform_of(entry: Mapping[str, Any]) -> Platform:
+    """A platform as the image specification writes it; what it does not say is `unknown`. Raises ValueError.
+
+    What is no image says nothing.
+    """
+    parts = (entry.get("os") or "unknown", entry.get("architecture") or "unknown", entry.get("variant"))
+    return parse_platform("/".join(part for part in parts if part))
+
+
+def runs(hardware: Platform, wanted: Platform) -> bool:
+    """Whether a machine whose own platform is `hardware` executes `wanted` without emulation.
+
+    The same architecture in the same or a lower variant, and linux/386 on amd64. An arm64 machine is not taken to
+    run 32-bit ARM: many cores no longer can, and a node that does can declare it.
+    """
+    if hardware.os != wanted.os:
+        return False
+    if hardware.architecture == "amd64" and wanted.architecture == "386":
+        return True
+    return hardware.architecture == wanted.architecture and _level(hardware) >= _level(wanted)
+
+
+def natively(reported: Sequence[Platform], wanted: Platform) -> bool:
+    """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
+
+    It reports higher variants of its own architecture only where its hardware has them.
+    """
+    own = [each for each in reported if (each.os, each.architecture) == (reported[0].os, reported[0].architecture)]
+    return any(runs(each, wanted) for each in own)
+
+
+def _level(platform: Platform) -> int:
+    digits = re.sub(r"\D", "", platform.variant)
+    if digits:
+        return int(digits[:3])
+    return 8 if platform.architecture == "arm64" else 1
+
+
+def is_known(platform: Platform) -> bool:
+    """Whether there is such a platform, as far as is known: then it is no other one misspelt."""
+    return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
+
+
+def instead_of(platform: Platform, known: Iterable[Platform]) -> str:
+    """A remedy for a platform that is none of those `known` somewhere."""
+    return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
+
+
+def check_platform(text: str) -> None:
+    """Raise ValueError where a part of a platform looks like a known one misspelt; a second line is the remedy."""
+    platform = parse_platform(text)
+    for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
+        if part not in known and closest(part, known):
+            msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
+            raise ValueError(msg)
+
+
+def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """Each of `texts` once, in their order. Raises ValueError as `parse_platform` does."""
+    return tuple(dict.fromkeys(parse_platform(text) for text in texts))

@@ -1,0 +1,1 @@
+"""Bake calls: their definition, progress, results and failures."""

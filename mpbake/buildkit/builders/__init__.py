@@ -1,0 +1,1 @@
+"""Builders: actual state, differences to the declared state, and changes."""

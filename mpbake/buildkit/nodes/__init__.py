@@ -1,0 +1,1 @@
+"""Nodes of builders: buildx instances, containers, Deployments, docker contexts."""

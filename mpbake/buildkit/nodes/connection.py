@@ -1,0 +1,206 @@
+"""Whether a node can be reached and trusted, asked before anything is made or started.
+
+buildx would try for 20 seconds to reach a BuildKit, in silence; docker tells in Go's words why it does not reach an
+engine.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mpbake.base.errors import Unreachable, UsageError
+from mpbake.base.references import is_loopback
+from mpbake.base.text import one_line
+from mpbake.graph.preflight.certificates import check_certificates, end_warning, read_der, utc_now
+from mpbake.model.plan import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from urllib.parse import SplitResult
+
+    from mpbake.model.plan import Node, Tls
+
+_TIMEOUT = 5.0
+_LATE = 1.0
+"""Seconds in which a node may still refuse a client certificate: in TLS 1.3 it does so after the handshake."""
+
+_CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
+_NO_CERTIFICATE = ("it may want a client certificate", "give tls.cert and tls.key")
+_NEW = "have a new one issued"
+_NO_TLS = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
+_NO_NAME = "use a name in the endpoint that it holds, or have one issued for it"
+"""Of an engine, for which docker takes no other name."""
+
+# What OpenSSL calls a certificate of the node that it does not accept: X509_V_ERR_….
+_VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        9: ("is not valid yet", "are the clocks of both machines right?"),
+        10: ("has expired", _NEW),
+        18: ("is signed by itself, not by tls.ca", "name that certificate as tls.ca, or have one issued"),
+        19: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        20: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        21: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
+        26: ("is not for servers", "have one issued for servers: extendedKeyUsage = serverAuth"),
+        62: ("does not hold the name {name}", "give the right name as tls.servername, or have one issued for it"),
+        64: (
+            "does not hold the address {name}",
+            "give a name that it holds as tls.servername, or have one issued for it",
+        ),
+    }
+)
+
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+_OTHER_NAME = (62, 64)
+
+# What a node says of our certificate: the names of TLS alerts, by their ends in OpenSSL's reasons.
+_ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "alert certificate required": ("wants a client certificate", "give tls.cert and tls.key"),
+        "alert handshake failure": ("wants a client certificate, or another version of TLS", _CLIENT),
+        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; are the clocks of both right?"),
+        "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT),
+        "alert bad certificate": ("does not accept tls.cert", _CLIENT),
+        "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT),
+        "wrong version number": ("does not speak TLS at that port", _NO_TLS),
+        "record layer failure": ("does not speak TLS at that port", _NO_TLS),
+    }
+)
+
+
+def check_node(node: Node, now: Callable[[], datetime], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """See that what a plan says of `node` can be right, and that it can be reached and trusted; the warnings of it.
+
+    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    """
+    return (*check_certificates(node, now()), *check_connection(node, now, environment))
+
+
+def check_connection(
+    node: Node, now: Callable[[], datetime] = utc_now, environment: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Connect as buildx or docker will, in this `environment`; the warnings of it.
+
+    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    """
+    try:
+        url = urlsplit(node.endpoint)
+        if url.scheme == "tcp" and url.hostname and not _is_left_to_docker(node, url, environment):
+            with socket.create_connection((url.hostname, url.port or 1234), timeout=_TIMEOUT) as connection:
+                if node.tls.ca or node.tls.cert:
+                    return _check_tls(node, connection, node.tls.servername or url.hostname, now)
+        elif url.scheme == "unix" and not _is_engine(node):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_TIMEOUT)
+                connection.connect(url.path)
+    except (OSError, ValueError) as error:
+        message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {one_line(str(error))}"
+        raise Unreachable(message, hint=_remedy(node, error)) from None
+    return ()
+
+
+def _is_engine(node: Node) -> bool:
+    return node.driver is not Driver.REMOTE
+
+
+def _is_left_to_docker(node: Node, url: SplitResult, environment: Mapping[str, str]) -> bool:
+    """Whether docker reaches an engine in a way of its own: at a port that is not stated, or through a proxy."""
+    return _is_engine(node) and (url.port is None or _is_proxied(node.endpoint, environment))
+
+
+def _is_proxied(endpoint: str, environment: Mapping[str, str]) -> bool:
+    """Whether docker goes through a proxy, as far as can be told; Go does not to this machine, nor to an exception."""
+    named = {name.lower(): value for name, value in environment.items() if value}
+    if is_loopback(endpoint) or not any(named.get(f"{each}_proxy") for each in ("http", "https", "all")):
+        return False
+    host = urlsplit(endpoint).hostname or ""
+    exceptions = [each.strip().lower() for each in named.get("no_proxy", "").split(",") if each.strip()]
+    return not any(each in {"*", host} or host.endswith(f".{each.lstrip('.')}") for each in exceptions)
+
+
+def _daemon(node: Node) -> str:
+    return "dockerd" if _is_engine(node) else "buildkitd"
+
+
+def _remedy(node: Node, error: Exception) -> str:
+    match error:
+        case PermissionError():
+            return "may this user open that socket? its group or its permissions say who may"
+        case FileNotFoundError():
+            return "is buildkitd running there? the socket is made when it starts"
+        case socket.gaierror():
+            return "is the host's name right, and is it known to this machine?"
+        case TimeoutError():
+            return "is the machine up, and does a firewall let this machine through?"
+        case _:
+            return f"is {_daemon(node)} running there, and is the port open to this machine?"
+
+
+def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[], datetime]) -> tuple[str, ...]:
+    try:
+        with _context(node).wrap_socket(connection, server_hostname=name) as channel:
+            own = channel.getpeercert(binary_form=True) or b""
+            refused = _refuses(channel)
+    except ssl.SSLCertVerificationError as error:
+        raise _distrust(node, name, error) from None
+    except ssl.SSLError as error:
+        raise _refusal(node, _words(error)) from None
+    if refused:
+        raise _hung_up(node)
+    ends = end_warning(read_der(own), now(), node.certificate_days)
+    return tuple(f"{node.id}: the node's own certificate {each}" for each in ends)
+
+
+def _distrust(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
+    said, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
+    if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
+        said, hint = "is signed by an authority that this machine does not know", "name that authority as tls.ca"
+    if error.verify_code in _OTHER_NAME and _is_engine(node):
+        hint = _NO_NAME
+    return UsageError(f"the certificate of node {node.id} {said.format(name=one_line(name))}", hint=hint)
+
+
+def _refusal(node: Node, words: str) -> UsageError:
+    known = (found for alert, found in _ALERTS.items() if words.endswith(alert))
+    said, hint = next(known, ("refuses the TLS connection", _CLIENT))
+    flags = "--tlsverify, " if _is_engine(node) else ""
+    return UsageError(f"node {node.id} {said} ({words})", hint=hint.format(daemon=_daemon(node), flags=flags))
+
+
+def _hung_up(node: Node) -> UsageError:
+    """Some close the connection instead of saying what they have against a certificate, or miss in one."""
+    said, hint = ("it may not trust tls.cert", _CLIENT) if node.tls.cert else _NO_CERTIFICATE
+    return UsageError(f"node {node.id} closes the TLS connection at once: {said}", hint=hint)
+
+
+def _refuses(channel: ssl.SSLSocket) -> bool:
+    channel.settimeout(_LATE)
+    try:
+        return not channel.recv(1)
+    except TimeoutError:
+        return False  # it waits for what buildx will say: all is well
+
+
+def _context(node: Node) -> ssl.SSLContext:
+    tls: Tls = node.tls
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+        if tls.cert and tls.key:
+            context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
+    except ssl.SSLError as error:
+        message = f"the certificates for node {node.id} cannot be used: {_words(error)}"
+        raise UsageError(message, hint="tls.key must belong to tls.cert, and all files must be PEM") from None
+    if not _is_engine(node):  # to an engine docker speaks HTTP/1.1, of which it says nothing
+        context.set_alpn_protocols(["h2"])
+    # Python asks more of a certificate than Go, which is what buildx is written in.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _words(error: ssl.SSLError) -> str:
+    """OpenSSL's reason in words: `TLSV13_ALERT_CERTIFICATE_REQUIRED` is "tlsv13 alert certificate required"."""
+    return (error.reason or str(error)).lower().replace("_", " ")

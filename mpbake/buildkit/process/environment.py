@@ -1,0 +1,132 @@
+"""Which environment variables reach docker: lists, since the rest changes builds behind the plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.graph.links import linked
+from mpbake.model.bake_fields import secret_source
+from mpbake.model.plan import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.model.plan import Node, Target
+
+# What finds programs, files, the engine, credentials and the network; kept in step with docs/environment.md by a test.
+PASSED = (
+    "ACTIONS_CACHE_SERVICE_V2",
+    "ACTIONS_CACHE_URL",
+    "ACTIONS_RESULTS_URL",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ALL_PROXY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "BUILDX_DEFAULT_POLICY",  # can refuse a source, but not change an image
+    "CLOUDSDK_CONFIG",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_API_VERSION",
+    "DOCKER_AUTH_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS_VERIFY",
+    "GNUPGHOME",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GPG_TTY",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "KUBECONFIG",
+    "LANG",
+    "LOGNAME",
+    "NO_PROXY",
+    "PASSWORD_STORE_DIR",
+    "PATH",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "USER",
+    "WSL_DISTRO_NAME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+# What buildx writes into a container for `provenance-add-gha`; kept in step with docs/environment.md by a test.
+WORKFLOW = (
+    "GITHUB_ACTIONS",
+    "GITHUB_ACTOR",
+    "GITHUB_ACTOR_ID",
+    "GITHUB_EVENT_NAME",
+    "GITHUB_EVENT_PATH",
+    "GITHUB_JOB",
+    "GITHUB_REF",
+    "GITHUB_REF_NAME",
+    "GITHUB_REF_PROTECTED",
+    "GITHUB_REF_TYPE",
+    "GITHUB_REPOSITORY",
+    "GITHUB_REPOSITORY_ID",
+    "GITHUB_REPOSITORY_OWNER",
+    "GITHUB_REPOSITORY_OWNER_ID",
+    "GITHUB_RUN_ATTEMPT",
+    "GITHUB_RUN_ID",
+    "GITHUB_RUN_NUMBER",
+    "GITHUB_SERVER_URL",
+    "GITHUB_TRIGGERING_ACTOR",
+    "GITHUB_WORKFLOW",
+    "GITHUB_WORKFLOW_REF",
+    "GITHUB_WORKFLOW_SHA",
+    "ImageOS",
+    "ImageVersion",
+    "RUNNER_ARCH",
+    "RUNNER_ENVIRONMENT",
+    "RUNNER_NAME",
+    "RUNNER_OS",
+    "RUNNER_TRACKING_ID",
+)
+_TELEMETRY = "OTEL_"
+
+
+def child_environment(environment: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
+    """The part of `environment` that docker gets: the list above, and what the secrets of `targets` name."""
+    names = {*PASSED, *(name for target in targets for name in secret_variables(target))}
+    return {name: value for name, value in environment.items() if name in names}
+
+
+def workflow_variables(environment: Mapping[str, str], node: Node) -> dict[str, str]:
+    """What buildx gets besides where it may make the container of `node`: the workflow run, if the plan asks for it."""
+    asked = node.driver is Driver.DOCKER_CONTAINER and ("provenance-add-gha", "true") in node.options
+    return {name: environment[name] for name in WORKFLOW if asked and name in environment}
+
+
+def telemetry_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where buildx sends the traces of a build; other calls would each wait 10 s for a receiver that is down."""
+    return {name: value for name, value in environment.items() if name.startswith(_TELEMETRY)}
+
+
+def secret_variables(target: Target) -> list[str]:
+    """The environment variables from which the secrets of `target` and of what it links to may come."""
+    entries = [entry for each in (target, *linked(target)) for entry in each.attributes.get("secret", ())]
+    return [source.variable for source in map(secret_source, entries) if source.variable]

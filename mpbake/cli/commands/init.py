@@ -1,0 +1,140 @@
+"""`mpbake init`: a first plan for the Dockerfiles of a folder. Asks nothing, and writes over nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TextIO
+
+from mpbake.base.errors import MpbakeError, PlanError, UsageError
+from mpbake.base.files import is_file, read_bounded
+from mpbake.base.text import columns, count, one_line
+from mpbake.cli.folder import folder_of
+from mpbake.model.dockerfiles import images_from
+from mpbake.spec.loader import FILE_NAMES, find_plan
+from mpbake.spec.schema import schema_text
+from mpbake.spec.starter import SCHEMA, is_dockerfile, is_searched, links_among, starter_text, target_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpbake.cli.options import Options, World
+
+DEPTH = 6
+MOST_FOLDERS = 20_000
+MOST_DOCKERFILES = 500
+_ELSEWHERE = "mpbake init -C DIR"
+
+
+def main(options: Options, world: World) -> int:
+    """Write a plan for the Dockerfiles in the folder, and beside it the schema for editors."""
+    folder = folder_of(options, world)
+    name = "" if options.dry_run else _free_name(folder)
+    project = folder.name
+    targets = target_names(project, find_dockerfiles(folder, world.stderr))
+    text = starter_text(project, targets, links_among({name: _images(folder / path) for name, path in targets.items()}))
+    if options.dry_run:
+        world.stdout.write(text)
+        return 0
+    schema = _add_schema(folder)
+    _create(folder / name, text)
+    for line in _report(options.directory, name, targets, schema):
+        world.stdout.write(f"{one_line(line)}\n")
+    return 0
+
+
+def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:
+    """The Dockerfiles of `root` and of the folders below it, in the order of their paths; no symlink is followed.
+
+    Folders that cannot be read are told. Raises UsageError when `root` is one, when there is no Dockerfile, or no end
+    of them.
+    """
+
+    def unread(error: OSError) -> None:
+        place = os.path.relpath(error.filename, root)
+        if place == os.curdir:
+            raise UsageError(f"{root} cannot be read: {error.strerror}")
+        stderr.write(f"warning: {one_line(place)} cannot be read: {error.strerror}: what is in it is left out\n")
+
+    found: list[PurePosixPath] = []
+    for seen, (place, folders, files) in enumerate(os.walk(root, onerror=unread)):
+        here = PurePosixPath(os.path.relpath(place, root))
+        folders[:] = sorted(filter(is_searched, folders)) if len(here.parts) < DEPTH else []
+        found += [here / name for name in sorted(filter(is_dockerfile, files)) if _is_own(Path(place, name))]
+        if seen >= MOST_FOLDERS or len(found) > MOST_DOCKERFILES:
+            most = f"more than {MOST_FOLDERS} folders or {MOST_DOCKERFILES} Dockerfiles"
+            raise UsageError(f"{root} holds {most}", hint=f"start in the folder of one project: {_ELSEWHERE}")
+    if not found:
+        message = f"no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {root} or below it"
+        raise UsageError(message, hint=f"write one first, or start where they are: {_ELSEWHERE}")
+    return found
+
+
+def _images(path: Path) -> tuple[str, ...]:
+    """What a Dockerfile is built from, if it can be read."""
+    try:
+        return images_from(read_bounded(path, pipe=False, link=False).decode())
+    except (OSError, ValueError):
+        return ()
+
+
+def _is_own(path: Path) -> bool:
+    """Whether `path` is a file, and not a link to one."""
+    return is_file(path) and not path.is_symlink()
+
+
+def _free_name(folder: Path) -> str:
+    """The name of the new plan; where `build.toml` is another tool's, the second one. Raises UsageError."""
+    with contextlib.suppress(PlanError):  # no plan, here or above
+        plan = find_plan(folder).path
+        if plan.parent == folder:
+            raise _there_already(plan)
+    free = [name for name in FILE_NAMES if not os.path.lexists(folder / name)]
+    if not free:
+        raise _there_already(folder / FILE_NAMES[-1])
+    return free[0]
+
+
+def _there_already(path: Path) -> UsageError:
+    hint = "it is yours and stays as it is; what would be written: mpbake init --dry-run"
+    return UsageError(f"there is a {path.name} already in {path.parent}", hint=hint)
+
+
+def _add_schema(folder: Path) -> str:
+    """Put the schema into `folder`, if there is none; says which."""
+    if os.path.lexists(folder / SCHEMA):
+        return f"kept {SCHEMA}; to renew it: mpbake schema > {SCHEMA}"
+    _create(folder / SCHEMA, schema_text())
+    return f"wrote {SCHEMA}, with which editors complete and check the plan"
+
+
+def _create(path: Path, text: str) -> None:
+    """Write a new file, wholly or not at all. Raises UsageError when there is one, MpbakeError when it cannot be."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise _there_already(path) from None
+    except OSError as error:
+        raise MpbakeError(
+            f"cannot write {path}: {error.strerror}", hint="without a file: mpbake init --dry-run"
+        ) from None
+
+
+def _report(directory: str, name: str, targets: Mapping[str, PurePosixPath], schema: str) -> list[str]:
+    """What was written, and what to do next."""
+    rows = [(target, str(path)) for target, path in targets.items()]
+    command = shlex.join(["mpbake", "plan", *(["-C", directory] if directory else [])])
+    return [
+        f"wrote {Path(directory, name)}: {count(len(rows), 'target')}",
+        *columns(rows, indent="  "),
+        schema,
+        f"next: {command}",
+    ]

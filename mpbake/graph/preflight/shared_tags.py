@@ -1,0 +1,29 @@
+"""Tags that move together: what a plan must not ask for then. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.base.codes import Code
+from mpbake.base.text import one_line
+from mpbake.graph.links import linked
+from mpbake.spec.spec import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mpbake.model.plan import Target
+
+
+def needs_of_pushed(targets: Iterable[Target]) -> Iterator[Problem]:
+    """Targets, and those built within them, that wait for tags which would move only after they are built."""
+    for target in dict.fromkeys(each for user in targets for each in (user, *linked(user))):
+        for need in target.needs:
+            if need.push:
+                name = one_line(need.name)
+                message = (
+                    f'{target.name}: needs "{name}", whose tags move only when all is built (publish = "together")'
+                )
+                hint = f'link to it instead: contexts = {{ NAME = "target:{name}" }}, and FROM NAME in the Dockerfile'
+                key = target.where(("needs",))
+                yield Problem(code=Code.NEEDS_TOGETHER, key=key, message=message, hint=hint, culprit=need.table)

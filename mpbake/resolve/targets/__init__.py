@@ -1,0 +1,1 @@
+"""Targets: inheritance, matrix, overrides, paths, and links between targets."""

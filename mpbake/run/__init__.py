@@ -1,0 +1,1 @@
+"""Runs a build graph: the executor, the schedule, events, and the state directory."""

@@ -1,0 +1,96 @@
+"""Locks between mpbake processes of one user on one machine: whoever comes second waits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import Cancelled, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mpbake.model.plan import Node
+
+WAITING = "another mpbake works on it, waiting"
+"""What is told of a node whose lock another process holds."""
+_PAUSE = 0.05
+
+
+@contextlib.contextmanager
+def held(
+    environment: Mapping[str, str],
+    name: str,
+    *,
+    waiting: Callable[[], None] = lambda: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Hold the lock called `name`; `waiting` is called once when somebody else holds it.
+
+    It goes with the process, however that ends. Raises Cancelled, and UsageError when there is no place for locks.
+    """
+    path = _folder(environment) / f"{name.lower()}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if not _try(descriptor):
+            waiting()
+            if not wait_for(descriptor, cancelled=cancelled):
+                raise Cancelled("cancelled")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def node_held(
+    environment: Mapping[str, str],
+    node: Node,
+    *,
+    waiting: Callable[[], None] = lambda: None,
+    cancelled: Callable[[], bool],
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
+    return held(environment, f"node-{node.buildx_name}", waiting=waiting, cancelled=cancelled)
+
+
+def engine_held(
+    environment: Mapping[str, str], engine: str, *, cancelled: Callable[[], bool]
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of an `engine`, which is a docker context or a URL. Raises as `held` does."""
+    name = hashlib.sha256(engine.encode()).hexdigest()[:16]
+    return held(environment, f"engine-{name}", cancelled=cancelled)
+
+
+def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:
+    """Lock an open file, for at most so long; whether it worked. In steps: a signal is heeded meanwhile."""
+    end = time.monotonic() + seconds
+    while not _try(file):
+        if cancelled() or time.monotonic() > end:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def _try(file: Any) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _folder(environment: Mapping[str, str]) -> Path:
+    """A folder of this user's alone, which goes at the latest when the machine restarts."""
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    base = Path(runtime) if runtime and Path(runtime).is_dir() else Path("/tmp")  # noqa: S108 - checked below
+    folder = base / f"mpbake-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if folder.is_symlink() or not folder.is_dir() or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise UsageError(f"{folder} is not a folder of this user's alone", hint="remove it: mpbake makes its own")
+    return folder

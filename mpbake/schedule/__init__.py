@@ -1,5 +1,0 @@
-"""Which steps start now, and on which nodes: a pure state machine without threads, clock or I/O."""
-
-from mpbake.schedule.machine import Call, Schedule
-
-__all__ = ["Call", "Schedule"]

@@ -1,7 +1,0 @@
-"""Strict, sandboxed Jinja2: the same values always give the same text, and a template cannot leave its box."""
-
-from __future__ import annotations
-
-from mpbake.template.renderer import RESERVED, Renderer, TemplateProblem
-
-__all__ = ["RESERVED", "Renderer", "TemplateProblem"]

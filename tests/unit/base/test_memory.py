@@ -1,0 +1,51 @@
+"""The garbage collector rests, and works again."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from mpbake.base.memory import keep_all, no_garbage
+
+
+def test_collection_rests_and_goes_on() -> None:
+    assert gc.isenabled()
+    with pytest.raises(KeyError), no_garbage():
+        raise KeyError(gc.isenabled())
+    assert gc.isenabled()
+
+
+def test_nothing_is_collected_within() -> None:
+    with no_garbage():
+        assert not gc.isenabled()
+
+
+def test_who_turned_it_off_keeps_it_off() -> None:
+    gc.disable()
+    try:
+        with no_garbage():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_what_is_kept_is_not_looked_through() -> None:
+    garbage = weakref.ref(_Loop())
+    try:
+        keep_all()
+        gc.collect()
+        assert garbage() is not None
+    finally:
+        gc.unfreeze()
+    gc.collect()
+    assert garbage() is None
+
+
+class _Loop:
+    """Refers to itself, so that only the collector can find that nobody else does."""
+
+    def __init__(self) -> None:
+        self.around = self

@@ -1,0 +1,216 @@
+"""Secrets out of texts."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import threading
+import urllib.parse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpbake.base import redaction as hiding
+from mpbake.base.redaction import MASK, SHORTEST, Hiding, credentials_in, hiding_stream, passwords_in, texts_and_numbers
+from mpbake.base.references import format_fields
+from mpbake.base.text import one_line, printable
+from mpbake.report.bake_definition import dump
+from tests.checkout import DOCS
+
+SECRETS = st.text(min_size=SHORTEST, max_size=30).filter(
+    lambda text: len(text.strip()) >= SHORTEST and "*" not in text and len(text.splitlines()) == 1
+)
+
+
+# --- what is hidden ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "hidden"),
+    [
+        ([], "hunter2", "hunter2"),
+        (["hunter2"], "", ""),
+        (["hunter2"], "the token is hunter2.", "the token is ***."),
+        (["hunter2"], "hunter2hunter2 xhunter2x", "****** x***x"),
+        (["hunter2"], "Hunter2 hunter", "Hunter2 hunter"),
+        (["hunter2", "hunter2-long"], "hunter2-long hunter2", "*** ***"),
+        (["hunter2-long", "hunter2"], "hunter2-long hunter2", "*** ***"),
+        (["abcdef", "defghi"], "abcdefghi", "***ghi"),
+        ([" hunter2\n"], "hunter2", "***"),
+        (["a.c"], "abc a.c", "abc ***"),
+        (["", "a", "ab", "  \n"], "a ab b", "a ab b"),
+        (["a b"], "a b a  b a\tb a%20b a+b a\\ b ab", "*** *** *** *** *** *** ab"),
+    ],
+)
+def test_what_is_hidden(secrets: list[str], text: str, hidden: str) -> None:
+    assert Hiding(secrets).hide(text) == hidden
+
+
+def test_secrets_of_several_lines_are_hidden_line_by_line() -> None:
+    hiding = Hiding(["-----BEGIN KEY-----\r\nMIIE/pQ+=\r\n-----END KEY-----\r\n"])
+    assert hiding.hide("MIIE/pQ+=") == MASK
+    assert hiding.hide("#12 0.3   -----END KEY-----") == "#12 0.3   ***"
+    assert hiding.hide(json.dumps("x\nMIIE/pQ+=\ny")) == '"x\\n***\\ny"'
+
+
+def test_a_line_that_is_too_short_is_hidden_with_the_others() -> None:
+    hiding = Hiding(["ab\ncdef\ngh"])
+    assert hiding.hide("ab gh") == "ab gh"
+    assert hiding.hide("x ab\ncdef\ngh y") == "x *** y"
+    assert hiding.hide(json.dumps("ab\ncdef\ngh")) == '"***"'
+
+
+@given(secret=SECRETS, around=st.text(alphabet="xyz \n", max_size=5))
+def test_nothing_is_left_of_a_secret_however_it_is_written(secret: str, around: str) -> None:
+    hiding = Hiding([secret])
+    bare = secret.strip()
+    written = [
+        secret,
+        json.dumps(secret),
+        json.dumps(secret, ensure_ascii=False),
+        shlex.quote(secret),
+        repr(secret)[1:-1],
+        printable(secret),
+        one_line(secret),
+        " ".join(secret.split()),
+        dump({"context": secret}),
+        format_fields({"token": secret}),
+    ]
+    if not any(0xD800 <= ord(each) < 0xE000 for each in secret):
+        written += [urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret)]
+    for text in written:
+        hidden = hiding.hide(f"{around}{text}{around}")
+        assert MASK in hidden
+        assert bare not in hidden
+        assert hiding.hide(hidden) == hidden
+
+
+@given(secrets=st.lists(SECRETS, max_size=5), text=st.text(max_size=50))
+def test_hiding_takes_nothing_else_away(secrets: list[str], text: str) -> None:
+    hiding = Hiding(secrets)
+    hidden = hiding.hide(text)
+    assert hiding.finds(text) == (hidden != text)
+    assert not any(secret.strip() in hidden for secret in secrets)
+
+
+def test_what_is_added_later_is_hidden_later() -> None:
+    hiding = Hiding()
+    assert hiding.hide("one two") == "one two"
+    hiding.add(["one"])
+    hiding.add([])
+    hiding.add(["two", "one"])
+    assert hiding.hide("one two") == "*** ***"
+    assert hiding.finds("one")
+    assert not hiding.finds("three")
+
+
+def test_several_threads_may_add() -> None:
+    hiding = Hiding()
+    names = [f"secret{number:03}" for number in range(100)]
+    threads = [threading.Thread(target=hiding.add, args=([name],)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert hiding.hide(" ".join(names)) == " ".join([MASK] * len(names))
+
+
+# --- credentials ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden", "found"),
+    [
+        ("https://user:hunter2@host/x.git", "https://user:***@host/x.git", {"hunter2"}),
+        ("https://user:p%40ss@host", "https://user:***@host", {"p%40ss", "p@ss"}),
+        ("https://user:p@ss:w@host/a@b", "https://user:***@host/a@b", {"p@ss:w"}),
+        ("ssh://git:hunter2@host/x", "ssh://git:***@host/x", {"hunter2"}),
+        ("postgres://a:b-c-d@db/x", "postgres://a:***@db/x", {"b-c-d"}),
+        ("https://:hunter2@host", "https://:***@host", {"hunter2"}),
+        ("https://ghp_16C7e42F292c@github.com/a/b", "https://***@github.com/a/b", {"ghp_16C7e42F292c"}),
+        ("https://abcdefghijklmnop@host", "https://***@host", {"abcdefghijklmnop"}),
+        ("http://s3cret@host", "http://***@host", {"s3cret"}),
+        ("https://s3cret:x-oauth-basic@host", "https://***:***@host", {"s3cret", "x-oauth-basic"}),
+        ("https://git@host/x", "https://git@host/x", set()),
+        ("ssh://deploy42@host/x", "ssh://deploy42@host/x", set()),
+        ("git@github.com:team/web.git", "git@github.com:team/web.git", set()),
+        ("https://host/x?access_token=abc1&b=2", "https://host/x?access_token=abc1&b=2", {"abc1"}),
+        ("https://host/x?sv=1&SIG=a%3D#main", "https://host/x?sv=1&SIG=a%3D#main", {"a%3D", "a="}),
+        ("https://host:5000/x@y", "https://host:5000/x@y", set()),
+        ("docker-image://alpine:3.20@sha256:abc", "docker-image://alpine:3.20@sha256:abc", set()),
+        ("https://user:@host", "https://user:@host", set()),
+        ("https://user:$TOKEN@host", "https://user:$TOKEN@host", set()),
+        ("https://user:${TOKEN}@host", "https://user:${TOKEN}@host", set()),
+        ("https://user:{{token}}@host", "https://user:{{token}}@host", set()),
+        ("https://user:***@host", "https://user:***@host", set()),
+        ("two: https://a:bcd@e and http://f:ghi@j", "two: https://a:***@e and http://f:***@j", {"bcd", "ghi"}),
+        ('{"url":"https://a:bcd@e"}', '{"url":"https://a:***@e"}', {"bcd"}),
+    ],
+)
+def test_credentials_in_urls(text: str, hidden: str, found: set[str]) -> None:
+    assert Hiding().hide(text) == hidden
+    assert credentials_in(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("type=s3,region=eu,access_key_id=AKIA1,secret_access_key=a/b+c=", {"AKIA1", "a/b+c="}),
+        ("type=s3,session_token=abc", {"abc"}),
+        ("type=azblob,account_url=https://x.example.com,secret_access_key=abc==", {"abc=="}),
+        ("type=azblob,account_url=https://x.example.com?sv=1&sig=abc", {"abc"}),
+        ('type=gha,scope=x,"token=a,b"', {"a,b"}),
+        ("type=gha,ghtoken=ghs_1,Token=t-1", {"ghs_1", "t-1"}),
+        ("token=abc,type=gha", {"abc"}),
+        ("type=registry,ref=r/token=x", set()),
+        ("type=local,src=secret_access_key", set()),
+        ("type=gha,token={{ token }}", set()),
+        ("type=gha,token=", set()),
+        ('type=gha,token="unclosed\n', {'"unclosed'}),
+        ("type=gha,a\rtoken=x\ry,token=x", set()),
+        ("", set()),
+    ],
+)
+def test_credentials_in_caches(text: str, found: set[str]) -> None:
+    assert credentials_in(text) == found
+
+
+def test_only_passwords_are_sure() -> None:
+    assert passwords_in("https://a1@b https://c:def@e?token=x type=gha,token=y") == {"def"}
+    assert passwords_in("x") == set()
+
+
+# --- values and streams -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_value_has_to_hide() -> None:
+    value = ["one", {"key": "two", "more": [3, 4.5, True, None]}, (5,)]
+    assert list(texts_and_numbers(value)) == ["one", "two", "3", "4.5", "5"]
+
+
+def test_a_stream_that_hides() -> None:
+    stream = io.StringIO()
+    hiding = Hiding()
+    hidden = hiding_stream(stream, hiding)
+    assert hidden.write("hunter2\n") == 8
+    hiding.add(["hunter2"])
+    assert hidden.write("hunter2\n") == 8
+    hidden.writelines(["a hunter2\n", "b\n"])
+    print("hunter2", "c", file=hidden)
+    assert stream.getvalue() == "hunter2\n***\na ***\nb\n*** c\n"
+    assert not hidden.isatty()
+    hidden.flush()
+
+
+def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
+    told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
+    told = " ".join(told.split())
+    names = {*hiding._PARAMETERS.split("|"), *hiding.CREDENTIAL_FIELDS}
+    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
+    assert f"has a digit, or {hiding._TOKEN_LENGTH} characters or more" in told
+    urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
+    for url, hidden in urls.items():
+        assert (Hiding().hide(url) != url) is hidden
+    assert "`https://token@host`, is taken for a name" in told

@@ -1,0 +1,63 @@
+"""What is loaded into the engine in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.platforms import parse_platform
+from mpbake.buildkit.build.loaded_platforms import Load, load_of, loaded
+from mpbake.buildkit.nodes.engine import Engines
+from mpbake.graph.placement import EngineFacts, place
+from tests.unit.dockers import FakeDocker, done
+from tests.unit.graphs import TWO_NODES
+from tests.unit.plans import target_of_text
+
+if TYPE_CHECKING:
+    from mpbake.model.steps import BuildPiece
+
+AMD64 = parse_platform("linux/amd64")
+
+
+def pieces(platforms: str, builder: str = "default", attributes: str = "load = true") -> tuple[BuildPiece, ...]:
+    names = ", ".join(f'"linux/{each}"' for each in platforms.split())
+    plan = f"[targets.web]\nbuilder = '{builder}'\nplatforms = [{names}]\n{attributes}\n{TWO_NODES}"
+    return place(target_of_text(plan), {}).pieces
+
+
+def engine(*, containerd: bool = True, platform: str = "linux/amd64") -> EngineFacts:
+    return EngineFacts(platform=parse_platform(platform), containerd_store=containerd)
+
+
+def test_the_containerd_store_takes_all_platforms_of_one_piece() -> None:
+    (piece,) = pieces("amd64 arm64")
+    assert load_of(piece, engine()) == Load(whole=True)
+
+
+def test_the_classic_store_takes_the_engines_own() -> None:
+    (piece,) = pieces("amd64 arm64")
+    assert load_of(piece, engine(containerd=False)) == Load(platform=AMD64)
+
+
+@pytest.mark.parametrize("containerd", [True, False])
+def test_of_several_pieces_one_is_loaded(*, containerd: bool) -> None:
+    found = [load_of(piece, engine(containerd=containerd)) for piece in pieces("amd64 arm64", "release")]
+    assert found == [Load(platform=AMD64), Load()]
+
+
+def test_what_is_not_built_for_the_engine_is_said_once() -> None:
+    found = [load_of(piece, engine(platform="linux/s390x")) for piece in pieces("amd64 arm64", "release")]
+    assert [each.warning for each in found] == [
+        "web: not loaded, since it is not built for the engine's linux/s390x",
+        "",
+    ]
+
+
+def test_the_engine_is_asked_once_and_only_if_it_matters() -> None:
+    docker = FakeDocker({"system info": done('{"OSType":"linux","Architecture":"x86_64"}')})
+    engines = Engines(docker)
+    (single,), (several,), (none,) = pieces("amd64"), pieces("amd64 arm64"), pieces("amd64 arm64", attributes="")
+    assert (loaded(single, engines), loaded(none, engines), docker.commands) == (Load(whole=True), Load(), [])
+    assert loaded(several, engines) == loaded(several, engines) == Load(platform=AMD64)
+    assert len(docker.commands) == 1

@@ -1,0 +1,26 @@
+"""What is worked on by one process at a time, and only when it is idle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.unit.plans import text
+from tests.unit.sites import Engine, brought_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_a_container_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpbake.buildkit.builders.workspace._IDLE_PAUSE", 0)
+    engine = Engine(mark="driver=0", busy=True)
+    _, _, errors = brought_up(tmp_path, engine)
+    assert errors == [
+        text("""
+            ci/local: something builds in buildx_buildkit_ci-local just now; it is left as it is
+              = repeat this when it is idle
+            """)
+    ]
+    assert not [each for each in engine.commands if each.startswith("container rm")]

@@ -1,0 +1,328 @@
+"""Requests to registries: what is sent, what is retried, and what a failure says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.errors import BuildFailed, NoSuchTag, Unreachable
+from mpbake.buildkit.registry.authorization import Authorization
+from mpbake.buildkit.registry.client import INDEX, Manifest, RequestFailed, repository_of
+from mpbake.buildkit.registry.credentials import Credentials, Login
+from mpbake.buildkit.registry.transport import NoResponse, Request, Response
+from tests.unit.dockers import failed
+from tests.unit.registries import MemoryRegistry, client_of, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.buildkit.registry.client import Client
+
+WEB = repository_of("r/web")
+IMAGE = Manifest(content=b'{"manifests": []}', media_type=INDEX)
+REFUSED = NoResponse("connection refused", sent=False)
+ENDED = NoResponse("the connection ended before the answer", sent=True)
+LATE = NoResponse("no answer in time", sent=True, timed_out=True)
+
+
+def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
+    """A registry whose first requests end so; None is what a registry does."""
+    left = list(ends)
+
+    def answer(_: Request, __: int) -> Response | None:
+        end = left.pop(0) if left else None
+        if isinstance(end, NoResponse):
+            raise end
+        return end
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry", "path"),
+    [
+        ("web:1", "docker.io", "library/web"),
+        ("team/web", "docker.io", "team/web"),
+        ("index.docker.io/web@sha256:1", "docker.io", "library/web"),
+        ("localhost:5000/team/web:1", "localhost:5000", "team/web"),
+    ],
+)
+def test_the_repository_of_a_reference(reference: str, registry: str, path: str) -> None:
+    found = repository_of(reference)
+    assert (found.registry, found.path) == (registry, path)
+
+
+def test_a_tag_is_moved_by_one_request() -> None:
+    registry = MemoryRegistry()
+    client_of(registry).put(WEB, "1", IMAGE)
+    (request,) = registry.requests
+    assert (request.method, request.url) == ("PUT", "https://registry-1.docker.io/v2/r/web/manifests/1")
+    assert (request.body, request.headers) == (IMAGE.content, {"Content-Type": INDEX})
+    assert client_of(registry).digest(WEB, "1") == IMAGE.digest
+    assert client_of(registry).digest(WEB, "2") == ""
+    assert client_of(registry).manifest(WEB, IMAGE.digest) == IMAGE
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("body", [b"", b"not JSON", b'{"errors": []}', b'{"errors": [{"code": "UNKNOWN"}]}'])
+def test_a_registry_that_fails_is_asked_again_whatever_it_says(status: int, body: bytes) -> None:
+    pauses: list[float] = []
+    registry = MemoryRegistry(fails(*[Response(status=status, headers={}, body=body)] * 4))
+    client_of(registry, pauses).put(WEB, "1", IMAGE)
+    assert pauses == [0.5, 1.0, 2.0, 2.0]
+    assert len(registry.asked) == 5
+
+
+@pytest.mark.parametrize("end", [REFUSED, ENDED])
+def test_a_connection_that_breaks_is_made_again(end: NoResponse) -> None:
+    pauses: list[float] = []
+    client_of(MemoryRegistry(fails(end, end)), pauses).put(WEB, "1", IMAGE)
+    assert pauses == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        refusal(401),
+        refusal(403),
+        refusal(404),
+        refusal(400),
+        refusal(405),
+        LATE,
+        NoResponse("not trusted", sent=False, untrusted=True),
+        NoResponse("no TLS", sent=False, plain=True),
+    ],
+)
+def test_what_will_not_be_better_is_not_retried(end: Response | NoResponse) -> None:
+    pauses: list[float] = []
+    registry = MemoryRegistry(fails(end))
+    with pytest.raises(RequestFailed):
+        client_of(registry, pauses).put(WEB, "1", IMAGE)
+    assert (pauses, len(registry.asked)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [("3", 3.0), (" 7 ", 7.0), ("0", 0.1), (formatdate(1005, usegmt=True), 5.0), ("", 1.0), ("soon", 1.0)],
+)
+def test_a_limited_rate_is_waited_for_as_long_as_the_registry_says(after: str, seconds: float) -> None:
+    pauses: list[float] = []
+    registry = MemoryRegistry(fails(refusal(429, retry_after=after)))
+    replace(client_of(registry, pauses), now=lambda: 1000.0).put(WEB, "1", IMAGE)
+    assert pauses == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("after", "waited"), [("25", [25.0, 25.0]), ("61", []), ("", [1.0, 2.0, 4.0, 8.0, 15.0, 30.0])]
+)
+def test_a_limited_rate_is_not_waited_for_longer_than_a_minute(after: str, waited: list[float]) -> None:
+    pauses: list[float] = []
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(lambda *_: refusal(429, retry_after=after)), pauses).put(WEB, "1", IMAGE)
+    assert pauses == waited
+    error = caught.value.failure.error("cannot move the tag r/web:1")
+    assert type(error) is BuildFailed
+    assert str(error) == (
+        "cannot move the tag r/web:1: docker.io answers 429 Too Many Requests: DENIED told to fail\n"
+        "  = the registry limits the rate of requests: try again later"
+    )
+
+
+CHALLENGE = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://auth/token"'})
+
+
+def bare(status: int, body: bytes = b"<html>") -> Response:
+    """The answer of a proxy."""
+    return Response(status=status, headers={}, body=body)
+
+
+@pytest.mark.parametrize(
+    ("ends", "settled"),
+    [
+        ([refusal(403)], True),
+        ([refusal(429)] * 9, True),
+        ([refusal(500)] * 9, True),
+        ([refusal(501)], True),
+        ([refusal(503)] * 9, True),
+        ([bare(403)], True),
+        ([bare(429)] * 9, True),
+        ([bare(408)], False),
+        ([bare(499)], False),
+        ([refusal(408)], False),
+        ([bare(500)] * 9, False),
+        ([bare(501)], False),
+        ([bare(503)] * 9, False),
+        ([bare(503, b'{"errors": []}')] * 9, False),
+        ([bare(503, b'{"errors": ["x"]}')] * 9, False),
+        *(([bare(status)], False) for status in range(520, 525)),
+        ([refusal(520)], False),
+        ([bare(307)], False),
+        ([CHALLENGE, bare(502)] * 9, True),
+        ([bare(504), *[CHALLENGE, bare(502)] * 9], False),
+        ([refusal(502)] * 9, False),
+        ([refusal(504)] * 9, False),
+        ([REFUSED] * 9, True),
+        ([ENDED] * 9, False),
+        ([LATE], False),
+        ([ENDED, refusal(403)], False),
+        ([refusal(504), *[REFUSED] * 9], False),
+    ],
+)
+def test_a_failure_says_whether_the_request_may_have_been_carried_out(
+    ends: list[Response | NoResponse], *, settled: bool
+) -> None:
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(fails(*ends))).put(WEB, "1", IMAGE)
+    assert caught.value.failure.settled is settled
+
+
+LOGIN = "check docker login and the repository's rights"
+FAILS = "the registry, or a proxy before it, fails at the moment: try again later"
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "said", "hint"),
+    [
+        (refusal(401), BuildFailed, "docker.io answers 401 Unauthorized: DENIED told to fail", LOGIN),
+        (refusal(403), BuildFailed, "docker.io answers 403 Forbidden: DENIED told to fail", LOGIN),
+        (refusal(404, "X", ""), NoSuchTag, "docker.io answers 404 Not Found: X", ""),
+        (refusal(500), BuildFailed, "docker.io answers 500 Internal Server Error: DENIED told to fail", FAILS),
+        (refusal(502), Unreachable, "docker.io answers 502 Bad Gateway: DENIED told to fail", FAILS),
+        (refusal(400, "A\x1b", "b\nc"), BuildFailed, "docker.io answers 400 Bad Request: A\\x1b b\\nc", ""),
+        (Response(status=499, headers={}), BuildFailed, "docker.io answers 499 ", ""),
+        (REFUSED, Unreachable, "docker.io: connection refused", "is the registry up and reachable from this machine?"),
+    ],
+)
+def test_what_a_failure_says(end: Response | NoResponse, kind: type[Exception], said: str, hint: str) -> None:
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(fails(*[end] * 9))).put(WEB, "1", IMAGE)
+    error = caught.value.failure.error("this")
+    assert (type(error), error.message, error.hint) == (kind, f"this: {said}", hint)
+
+
+def test_what_a_registry_says_goes_through_hide() -> None:
+    client = replace(client_of(MemoryRegistry(fails(refusal(400)))), hide=lambda text: text.replace("told", "***"))
+    with pytest.raises(RequestFailed, match=r"DENIED \*\*\* to fail"):
+        client.put(WEB, "1", IMAGE)
+
+
+def test_what_has_another_digest_is_not_taken() -> None:
+    registry = MemoryRegistry()
+    wrong = f"sha256:{'0' * 64}"
+    registry.manifests[f"r/web@{wrong}"] = IMAGE
+    registry.blobs[wrong] = b"{}"
+    for ask in (client_of(registry).manifest, client_of(registry).blob):
+        with pytest.raises(RequestFailed, match=f"what it serves as {wrong} has another digest"):
+            ask(WEB, wrong)
+
+
+def test_a_probe_begins_an_upload_and_gives_it_up() -> None:
+    registry = MemoryRegistry()
+    assert client_of(registry).probe(WEB) is None
+    assert registry.asked == ["POST r/web/blobs:", "DELETE r/web/blobs:1"]
+    failure = client_of(MemoryRegistry(fails(refusal(403)))).probe(WEB)
+    assert failure is not None
+    assert (failure.status, failure.is_refusal) == (403, True)
+
+
+def redirect(location: str) -> Response:
+    return Response(status=307, headers={"location": location})
+
+
+def test_a_blob_may_lie_elsewhere_where_no_login_is_shown() -> None:
+    registry = MemoryRegistry()
+    image = registry.add_image("r/web", "amd64")
+    (digest,) = registry.blobs
+    registry.answer = fails(
+        Response(status=401, headers={"www-authenticate": 'Bearer realm="https://auth/token"'}),
+        Response(status=200, headers={}, body=b'{"token": "t0"}'),
+        redirect(f"https://cdn.example.com/v2/r/web/blobs/{digest}"),
+    )
+    assert b"amd64" in client_of(registry).blob(WEB, digest)
+    assert image.media_type
+    hosts = [request.url.partition("://")[2].partition("/")[0] for request in registry.requests]
+    assert hosts == ["registry-1.docker.io", "auth", "registry-1.docker.io", "cdn.example.com"]
+    assert [request.headers.get("Authorization") for request in registry.requests] == [None, None, "Bearer t0", None]
+
+
+@pytest.mark.parametrize("location", ["http://cdn.example.com/x", "ftp://x/y"])
+def test_a_redirect_leads_to_no_server_without_tls(location: str) -> None:
+    with pytest.raises(RequestFailed, match="redirects to a server without TLS"):
+        client_of(MemoryRegistry(lambda *_: redirect(location))).blob(WEB, "sha256:1")
+    with pytest.raises(RequestFailed, match="redirects too often"):
+        client_of(MemoryRegistry(lambda request, _: redirect(request.url))).blob(WEB, "sha256:1")
+
+
+@pytest.mark.parametrize("location", ["https://x:abc/", "https://[x/", "https://x:99999/"])
+def test_a_redirect_to_an_invalid_url_is_told(location: str) -> None:
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: redirect(location))).blob(WEB, "sha256:1")
+    started = Response(status=202, headers={"location": location})
+    assert client_of(MemoryRegistry(lambda *_: started)).probe(WEB) is None
+    challenge = Response(status=401, headers={"www-authenticate": f'Bearer realm="{location}"'})
+    with pytest.raises(RequestFailed, match="it names an invalid URL"):
+        client_of(MemoryRegistry(lambda *_: challenge)).blob(WEB, "sha256:1")
+
+
+def test_a_hint_of_the_transport_goes_before_the_usual_one() -> None:
+    lost = NoResponse("the proxy is not supported", sent=False, hint="set HTTPS_PROXY")
+    with pytest.raises(RequestFailed) as caught:
+        client_of(MemoryRegistry(fails(*[lost] * 9))).put(WEB, "1", IMAGE)
+    assert caught.value.failure.error("this").hint == "set HTTPS_PROXY"
+
+
+def test_a_request_that_changes_something_follows_no_redirect() -> None:
+    with pytest.raises(RequestFailed, match="answers 307"):
+        client_of(MemoryRegistry(lambda *_: redirect("https://other/"))).put(WEB, "1", IMAGE)
+
+
+def test_a_token_that_is_no_longer_good_is_renewed() -> None:
+    unauthorized = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://auth/token"'})
+    token = Response(status=200, headers={}, body=b'{"access_token": "t"}')
+    registry = MemoryRegistry(fails(unauthorized, token, None, None, unauthorized, token, None))
+    client = client_of(registry)
+    for tag in "123":
+        client.put(WEB, tag, IMAGE)
+    given = [request.headers.get("Authorization", "") for request in registry.requests]
+    assert given == ["", "", "Bearer t", "Bearer t", "Bearer t", "", "Bearer t"]
+
+
+class Known(Credentials):
+    """A login for every registry."""
+
+    def __init__(self) -> None:
+        super().__init__({}, lambda *_: failed("no helper"))
+
+    def login(self, *_: object) -> Login:
+        """Return the same login for all."""
+        return Login(name="user", password="secret")
+
+
+FOREIGN = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://evil.example.com/token"'})
+
+
+def ask_for_blob(client: Client) -> None:
+    with pytest.raises(RequestFailed, match="answers 401 Unauthorized"):
+        client.blob(WEB, "sha256:1")
+
+
+def ask_for_upload(client: Client) -> None:
+    assert client.probe(WEB) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "first"),
+    [
+        (ask_for_blob, redirect("https://evil.example.com/blob")),
+        (ask_for_blob, redirect("https://registry-1.docker.io:444/blob")),
+        (ask_for_upload, Response(status=202, headers={"location": "https://evil.example.com/upload"})),
+    ],
+)
+def test_only_the_registry_itself_is_answered_with_a_login(ask: Callable[[Client], None], first: Response) -> None:
+    registry = MemoryRegistry(fails(first, FOREIGN))
+    ask(replace(client_of(registry), authorization=Authorization(registry, Known())))
+    assert len(registry.requests) == 2
+    assert not any("Authorization" in request.headers for request in registry.requests)

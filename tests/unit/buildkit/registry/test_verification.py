@@ -1,0 +1,164 @@
+"""Images read back until they are what they must be, or for as long as is reasonable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.base.errors import BuildFailed, NoSuchTag, Unreachable
+from mpbake.base.platforms import parse_platforms
+from mpbake.model.expected_images import Expected, expected_of
+from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
+from tests.unit.plans import target_of_text, text
+from tests.unit.registries import FakeReading, verification_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mpbake.buildkit.registry.verification import Verification
+
+BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
+
+
+def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "linux/arm64")) -> Expected:
+    target = target_of_text(f"[targets.web]\ntags = ['r/web:1', 'r/web:2', 's:5000/web:1']\n{attributes}")
+    return expected_of(target, parse_platforms(platforms), "sha256:1")
+
+
+def verification(answer: Any, said: Any = None, **others: Any) -> tuple[FakeReading, Verification]:
+    """A verification of registries that all serve the same, but for tags that begin in another way."""
+    reading = FakeReading({name.replace("_", ":"): each for name, each in others.items()} | {"": answer}, said)
+    return reading, verification_of(reading)
+
+
+def no_pause(seconds: float) -> None:
+    pytest.fail(f"it waits for {seconds}")
+
+
+def test_what_was_built_is_served_under_every_tag() -> None:
+    reading, this = verification(MANY)
+    assert this.wait(expected(), no_pause).digest == "sha256:1"
+    assert reading.asked == ["r/web:1", "r/web:2", "s:5000/web:1"]
+
+
+def test_attestations_are_read_only_where_they_are_declared_and_once_for_each_image() -> None:
+    image = index(entry("amd64"), attestation(), image=config("amd64"))
+    manifest = {"layers": [{"annotations": {"in-toto.io/predicate-type": "spdx.dev/Document"}}]}
+    reading, this = verification(image, manifest)
+    assert this.wait(expected("attest = ['type=sbom']", ["linux/amd64"]), no_pause).digest == "sha256:1"
+    assert [each for each in reading.asked if "@" in each] == ["r/web@sha256:unknown"]
+    reading, this = verification(image)
+    this.wait(expected("", ["linux/amd64"]), no_pause)
+    assert not [each for each in reading.asked if "@" in each]
+
+
+def test_a_manifest_and_its_descriptor_are_annotated_each_for_itself() -> None:
+    described = index(entry("amd64") | {"annotations": {"a": "b"}}, image=config("amd64"))
+    declared = expected("annotations = ['manifest,manifest-descriptor:a=b']", ["linux/amd64"])
+    _, this = verification(described | {"own": {"annotations": {"a": "b"}}})
+    assert this.compare(declared)[0] == ()
+    _, this = verification(described)
+    assert [each.what for each in this.compare(declared)[0]] == ["linux/amd64: annotation of its manifest a"] * 3
+
+
+@pytest.mark.parametrize("manifest", [[], {"layers": 1}, {"layers": [1]}, {"layers": [{"annotations": 1}]}])
+def test_an_attestation_may_say_anything(manifest: object) -> None:
+    image = index(entry("amd64"), attestation(), image=config("amd64"))
+    _, this = verification(image, manifest)
+    found = [str(each.found) for each in this.complaints(expected("attest = ['type=sbom']", ["linux/amd64"]))]
+    assert found
+    assert all("could not be read back: what is served is no image: " in each for each in found)
+
+
+def test_a_registry_that_answers_late_is_asked_again() -> None:
+    answers: Iterator[Any] = iter([NoSuchTag("r/web:1: not found"), ONE])
+    reading, this = verification(lambda: next(answers, MANY))
+    pauses: list[float] = []
+    assert this.wait(expected(), pauses.append, pauses=(1.0, 2.0, 4.0)).digest == "sha256:1"
+    assert pauses == [1.0, 2.0]
+    assert len(reading.asked) == 1 + 3 + 3
+
+
+def test_a_registry_is_not_asked_for_ever() -> None:
+    pauses: list[float] = []
+    _, late = verification(ONE)
+    with pytest.raises(BuildFailed) as caught:
+        late.wait(expected(), pauses.append)
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
+    assert str(caught.value) == text("""
+        the registry does not serve what was built:
+          r/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
+          r/web:2: platforms: linux/amd64, not linux/amd64, linux/arm64
+          s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
+          = somebody else may have pushed the same tag meanwhile; run again
+        """)
+    _, gone = verification(Unreachable("connection refused"))
+    with pytest.raises(Unreachable):
+        gone.wait(expected(), pauses.append, pauses=(1.0,))
+
+
+def test_a_registry_that_does_not_answer_is_soon_left() -> None:
+    now = 0.0
+
+    def silence() -> Exception:
+        nonlocal now
+        now += 30.0
+        return Unreachable("no answer in time")
+
+    _, hangs = verification(silence)
+    pauses: list[float] = []
+    with pytest.raises(Unreachable, match="no answer in time"):
+        hangs.wait(expected(), pauses.append, clock=lambda: now)
+    assert (pauses, now) == ([0.5], 60.0)
+
+
+def test_a_registry_that_answers_slowly_is_waited_for_as_often_as_another() -> None:
+    now = 0.0
+    answers: Iterator[Any] = iter([NoSuchTag("r/web:1: not found"), ONE, MANY, MANY])
+
+    def slowly() -> Any:
+        nonlocal now
+        now += 25.0
+        return next(answers, MANY)
+
+    _, slow = verification(slowly)
+    pauses: list[float] = []
+    assert slow.wait(expected(), pauses.append, clock=lambda: now).digest == "sha256:1"
+    assert pauses == [0.5, 1.0]
+
+
+OTHER = MANY | {"manifest": MANY["manifest"] | {"digest": "sha256:2"}}
+
+
+def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
+    _, this = verification(MANY, s=OTHER)
+    found, first = this.compare(expected_of(target_of_text(PLAN), BOTH))
+    assert ([str(each) for each in found], first.digest) == (
+        ["s:5000/web:1: digest: sha256:2, not sha256:1"],
+        "sha256:1",
+    )
+
+
+def test_every_tag_must_name_what_the_first_one_names() -> None:
+    reading = FakeReading({"r/web:2": OTHER, "": MANY})
+    target = target_of_text("[targets.web]\ntags = ['r/web:1', 'r/web:2', 'r/web:3']")
+    assert [str(each) for each in verification_of(reading).complaints(expected_of(target, BOTH))] == [
+        "r/web:2: digest: sha256:2, not sha256:1"
+    ]
+
+
+PLAN = "[targets.web]\ntags = ['r/web:1', 's:5000/web:1']"
+
+
+def test_a_tag_that_cannot_be_read_is_different_too() -> None:
+    for said, told in (
+        (NoSuchTag("not found"), "no such tag"),
+        (BuildFailed("manifest invalid"), "manifest invalid"),
+    ):
+        _, this = verification(MANY, s=said)
+        (found,) = this.complaints(expected_of(target_of_text(PLAN), BOTH))
+        assert (found.tag, found.what, found.found) == ("s:5000/web:1", "answer", told)
+    _, gone = verification(Unreachable("connection refused"))
+    with pytest.raises(Unreachable):
+        list(gone.complaints(expected_of(target_of_text(PLAN), BOTH)))

@@ -1,0 +1,274 @@
+"""`mpbake builders` on the command line, and what it makes of what is found."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mpbake.cli.commands.builders
+from mpbake.base.errors import LockHeld, MpbakeError, PlanError, Unreachable, UsageError
+from mpbake.buildkit.builders.survey import Found
+from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
+from mpbake.cli.commands import builders as command
+from mpbake.cli.options import Options
+from mpbake.model.lifecycle import AUTOMATIC, Action, Change, Thing
+from mpbake.model.plan import Builder, Driver, Node
+from mpbake.run.executor import StopRequest
+from mpbake.run.state.directory import open_state
+from tests.unit.cli.test_app import Called, plain_environment, typed
+from tests.unit.dockers import FakeDocker, done
+from tests.unit.plans import resolve_text, text
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.cli.options import World
+
+__all__ = ["plain_environment"]
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("builders", Options(action="list")),
+        ("builders -f a.toml --var x=1", Options(action="list", files=("a.toml",), variables=("x=1",))),
+        ("builders up", Options(action="up")),
+        ("builders up ci release", Options(action="up", names=("ci", "release"))),
+        ("builders -f a.toml up", Options(action="up", files=("a.toml",))),
+        ("builders up -f a.toml", Options(action="up", files=("a.toml",))),
+        ("builders -f a.toml up -f b.toml", Options(action="up", files=("b.toml",))),
+        ("builders plan --detailed-exitcode", Options(action="plan", detailed_exitcode=True)),
+        ("builders stop ci", Options(action="stop", names=("ci",))),
+        ("builders rm --keep-state", Options(action="rm", keep_state=True)),
+        ("builders rm ci --forget", Options(action="rm", names=("ci",), forget=True)),
+        ("builders prune", Options(action="prune")),
+        ("builders prune --forget", Options(action="prune", forget=True)),
+    ],
+)
+def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: Options) -> None:
+    called = Called()
+    monkeypatch.setattr(mpbake.cli.commands.builders, "main", called.main)
+    assert typed(monkeypatch, *words.split()) == 7
+    assert called.options == options
+
+
+def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = Called()
+    monkeypatch.setattr(mpbake.cli.commands.builders, "main", called.main)
+    monkeypatch.setenv("MPBAKE_FILE", "env.toml")
+    for words, file in (("builders up", "env"), ("builders -f a.toml up", "a"), ("builders up -f a.toml", "a")):
+        assert typed(monkeypatch, *words.split()) == 7
+        assert called.options.files == (f"{file}.toml",)
+
+
+NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER)
+CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
+START = Change(action=Action.START, thing=Thing.CONTAINER, name="c", why="it is exited", node=NODE)
+
+
+def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
+    """What `builders plan` makes of what was found."""
+    here = world(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "look", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder)))
+        code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
+    return code, written(here.stdout), written(here.stderr)
+
+
+@dataclass
+class _Tools:
+    """All of the tools that is needed to ask which buildx there is."""
+
+    docker: FakeDocker
+
+
+class _Pretended:
+    """Stands for builders on which nothing is done."""
+
+    tools = bring_up = stop = remove = None
+
+
+def test_the_plan_of_builders(tmp_path: Path) -> None:
+    nothing = Found(builder=CI, nodes=())
+    assert shown(tmp_path, nothing, detailed_exitcode=True) == (
+        0,
+        "ci (docker-container)\n  as declared\nnothing to do\n",
+        "",
+    )
+    something = Found(builder=CI, nodes=(), changes=(START,), warnings=("tls.cert expires",))
+    assert shown(tmp_path, something) == (
+        0,
+        "ci (docker-container)\n  > start container c: it is exited\n1 to start\n",
+        "warning: tls.cert expires\n",
+    )
+    assert shown(tmp_path, something, detailed_exitcode=True)[0] == 2
+
+
+def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
+    gone = Found(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
+    unknown = "  ? node ci/local: whether it is as declared is not known\n"
+    assert shown(tmp_path, gone)[1] == f"ci (docker-container)\n{unknown}1 not known\n"
+    some = replace(gone, changes=(START,))
+    assert shown(tmp_path, some)[1] == (
+        f"ci (docker-container)\n  > start container c: it is exited\n{unknown}1 to start, 1 not known\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([Unreachable("gone", hint="start it")], 5),
+        ([Unreachable("gone"), UsageError("foreign")], 3),
+        ([LockHeld("busy")], 4),
+        ([LockHeld("busy"), Unreachable("gone")], 5),
+        ([MpbakeError("odd")], 1),
+    ],
+)
+def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
+    found = shown(tmp_path, Found(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True)
+    assert found[0] == code, "more than that there is something to do"
+    assert found[2] == "".join(f"error: {each}\n" for each in errors)
+
+
+@pytest.mark.parametrize("action", ["up", "stop", "rm"])
+def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
+    here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")
+    chosen = command._chosen(plan, ())
+    assert command._act(_Pretended(), plan, chosen, Options(action=action), here) == 0  # type: ignore[arg-type]
+    assert (written(here.stdout), written(here.stderr)) == ("nothing to do\n", "")
+
+
+PLAN = """
+    [builders.ci]
+    [builders.theirs]
+    external = true
+    [targets.web]
+    """
+
+
+def test_which_builders() -> None:
+    plan = resolve_text(PLAN)
+    assert [each.name for each in command._chosen(plan, ())] == ["ci", "theirs"]
+    assert [each.name for each in command._chosen(plan, ("theirs",))] == ["theirs"]
+    assert [each.name for each in command._chosen(plan, ("ci", "ci"))] == ["ci"]
+    assert [each.name for each in command._own(command._chosen(plan, ()), Options())] == ["ci"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (
+            lambda plan: command._chosen(plan, ("theirz",)),
+            'no builder "theirz" is declared\n  = did you mean "theirs"?',
+        ),
+        (
+            lambda plan: command._chosen(plan, ("default",)),
+            f'no builder "default" is declared\n  = {AUTOMATIC}',
+        ),
+        (
+            lambda plan: command._own(command._chosen(plan, ("theirs",)), Options(names=("theirs",))),
+            'builder "theirs" is external\n  = it is used as it is, and never changed',
+        ),
+    ],
+)
+def test_builders_that_cannot_be_meant(choose: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(resolve_text(PLAN))
+    assert str(caught.value) == text(message)
+
+
+def test_what_is_to_be_pruned() -> None:
+    made = MadeNode(name="old", driver="docker-container", engine="")
+    record = Record(builder="ci", plan="/plan/build.toml", nodes=(made,))
+    builders = resolve_text(PLAN).builders
+    assert command._is_stale(record, None)
+    assert command._is_stale(record, builders["ci"])
+    assert not command._is_stale(record, builders["theirs"]), "it is used as it is by now"
+    assert not command._is_stale(record_of(builders["ci"], Path("/plan/build.toml"), None), builders["ci"])
+
+
+@pytest.mark.parametrize(
+    ("action", "asked"), [("plan", True), ("up", True), ("list", False), ("stop", False), ("rm", False)]
+)
+def test_what_makes_builders_first_asks_what_buildx_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, *, asked: bool
+) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.old]\n[builders.new]\ndefault-load = true\n")
+    docker = FakeDocker({"buildx version": done("github.com/docker/buildx v0.13.1 abc\n")})
+    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(SimpleNamespace(tools=_Tools(docker))))
+    monkeypatch.setattr(command, "_act", lambda *_: 0)
+    if asked:
+        with pytest.raises(PlanError) as caught:
+            command.main(Options(action=action), world(tmp_path))
+        assert (
+            "build.toml:4:16: builders.new.default-load: new: the docker-container driver has default-load since"
+            in str(caught.value)
+        )
+    else:
+        assert command.main(Options(action=action), world(tmp_path)) == 0
+    assert docker.commands == (["buildx version"] if asked else [])
+    assert command.main(Options(action=action, names=("old",)), world(tmp_path)) == 0, "the other is no concern of it"
+
+
+def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\n")
+    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(_Pretended()))
+    here = world(tmp_path)
+    assert command.main(Options(action="list"), here) == 0
+    assert written(here.stdout) == (f"no builder is declared; {AUTOMATIC}\n")
+
+
+class Hesitant(io.StringIO):
+    """A stream during each character of which other threads have their turn."""
+
+    def write(self, text: str) -> int:
+        for character in text:
+            super().write(character)
+            time.sleep(0.001)
+        return len(text)
+
+
+def hesitant_world(folder: Path) -> World:
+    """A world with such streams."""
+    return replace(world(folder, {"HOME": str(folder)}), stdout=Hesitant(), stderr=Hesitant())
+
+
+NAMES = ("amd", "arm", "riscv")
+
+
+def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
+    here = hesitant_world(tmp_path)
+    with command._opened(resolve_text(""), here, StopRequest()) as site, ThreadPoolExecutor() as workers:
+        list(workers.map(lambda name: site.say(f"{name}: stopped"), NAMES))
+    assert sorted(written(here.stderr).splitlines()) == [f"{name}: stopped" for name in NAMES]
+
+
+def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bring_up(_: object, builder: Builder, tell: Callable[[Found], None]) -> Found:
+        found = Found(builder=builder, nodes=())
+        tell(found)
+        return found
+
+    monkeypatch.setattr(command, "bring_up", bring_up)
+    here = hesitant_world(tmp_path)
+    chosen = tuple(replace(CI, name=name) for name in NAMES)
+    assert command._act(_Pretended(), resolve_text(""), chosen, Options(action="up"), here) == 0  # type: ignore[arg-type]
+    for name in NAMES:
+        assert f"{name} (docker-container)\n  as declared\n" in written(here.stdout)
+
+
+@pytest.mark.parametrize("action", ["stop", "rm", "prune"])
+def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.ci]\n")
+    this = world(tmp_path)
+    with open_state(tmp_path, this.now()), pytest.raises(LockHeld):
+        command.main(Options(action=action), this)

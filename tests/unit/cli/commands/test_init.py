@@ -1,0 +1,371 @@
+"""`mpbake init` on real folders: what it finds, what it writes, and that it writes over nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomli
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpbake.base.errors import MpbakeError, UsageError
+from mpbake.cli.commands import check, init, plan
+from mpbake.cli.loading import load
+from mpbake.cli.options import Options
+from mpbake.graph.dag import selection
+from mpbake.graph.preflight.paths import check_files
+from mpbake.spec.schema import schema_text
+from mpbake.spec.starter import is_dockerfile, is_searched
+from tests.unit.plans import refusals, text
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HEAD = "#:schema ./build.schema.json\n"
+
+
+def project(folder: Path, *paths: str) -> Path:
+    """A project with empty Dockerfiles at `paths`."""
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A project of two."""
+    return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
+
+
+def said(folder: Path, **options: Any) -> str:
+    """What `mpbake init` prints in `folder`."""
+    here = world(folder)
+    assert init.main(Options(**options), here) == 0
+    assert written(here.stderr) == ""
+    return written(here.stdout)
+
+
+def refused(folder: Path, **options: Any) -> str:
+    """The error of `mpbake init` in `folder`."""
+    with pytest.raises(UsageError) as caught:
+        init.main(Options(**options), world(folder))
+    return str(caught.value)
+
+
+def found(folder: Path) -> list[str]:
+    """The Dockerfiles that are found below `folder`."""
+    return [str(path) for path in init.find_dockerfiles(folder, io.StringIO())]
+
+
+def files(folder: Path) -> list[str]:
+    """What lies in `folder` itself."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_and_its_schema(shop: Path) -> None:
+    assert (
+        said(shop)
+        == text("""
+        wrote build.toml: 2 targets
+          api  api/Dockerfile
+          web  web/Dockerfile
+        wrote build.schema.json, with which editors complete and check the plan
+        next: mpbake plan
+        """)
+        + "\n"
+    )
+    assert files(shop) == ["api", "build.schema.json", "build.toml", "web"]
+    assert (shop / "build.toml").read_text().startswith(HEAD)
+    assert (shop / "build.schema.json").read_text() == schema_text()
+
+
+def test_in_another_folder(shop: Path) -> None:
+    shown = said(shop.parent, directory="shop")
+    assert shown.startswith("wrote shop/build.toml: 2 targets\n")
+    assert shown.endswith("\nnext: mpbake plan -C shop\n")
+    project(shop / "a b", "Dockerfile")
+    assert said(shop, directory="a b").endswith("\nnext: mpbake plan -C 'a b'\n")
+
+
+def test_its_project_is_called_by_the_real_folder(shop: Path) -> None:
+    link = shop.parent / "link"
+    link.symlink_to(shop)
+    assert 'registry = "localhost:5000/shop"' in said(link, dry_run=True)
+    assert 'registry = "localhost:5000/shop"' in said(shop / "api", directory="..", dry_run=True)
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(shop: Path) -> None:
+    printed = said(shop, dry_run=True)
+    assert files(shop) == ["api", "web"]
+    said(shop)
+    assert (shop / "build.toml").read_text() == printed
+    assert said(shop, dry_run=True) == printed, "whether there is a plan or not"
+
+
+def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
+    said(shop)
+    here = world(shop, {"TAG": "1.0"})
+    assert plan.main(Options(push=True), here) == 0
+    printed = written(here.stdout)
+    assert printed.startswith("plan: 2 targets, 1 node, ")
+    assert "localhost:5000/shop/api:1.0\n" in printed
+    assert "localhost:5000/shop/web:1.0\n" in printed
+
+
+# --- what stays as it is ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["build.toml", "mpbake.toml"])
+@pytest.mark.parametrize("content", ["version = 1\n", "[targets.web]\n", "no plan at all"])
+def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None:
+    (shop / name).write_text(content)
+    assert refused(shop) == text(f"""
+        there is a {name} already in {shop}
+          = it is yours and stays as it is; what would be written: mpbake init --dry-run
+        """)
+    assert (shop / name).read_text() == content
+    assert files(shop) == sorted(["api", name, "web"])
+
+
+def test_the_file_of_another_tool_is_left_to_it(shop: Path) -> None:
+    (shop / "build.toml").write_text("[tool]\n")
+    assert said(shop).startswith("wrote mpbake.toml: 2 targets\n")
+    assert (shop / "build.toml").read_text() == "[tool]\n"
+    assert plan.main(Options(), world(shop)) == 0
+    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+
+
+def test_both_names_are_taken(shop: Path) -> None:
+    (shop / "build.toml").write_text("[tool]\n")
+    (shop / "mpbake.toml").mkdir()
+    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+
+
+def test_a_link_to_nowhere_is_not_followed(shop: Path) -> None:
+    (shop / "build.toml").symlink_to(shop / "elsewhere.toml")
+    (shop / "mpbake.toml").symlink_to(shop / "elsewhere.toml")
+    assert refused(shop).startswith("there is a mpbake.toml already in ")
+    assert not (shop / "elsewhere.toml").exists()
+
+
+def test_a_plan_further_up_does_not_matter(shop: Path) -> None:
+    said(shop)
+    assert said(shop, directory="web").startswith("wrote web/build.toml: 1 target\n")
+
+
+def test_a_schema_that_is_there_is_kept(shop: Path) -> None:
+    (shop / "build.schema.json").write_text("{}")
+    assert "\nkept build.schema.json; to renew it: mpbake schema > build.schema.json\n" in said(shop)
+    assert (shop / "build.schema.json").read_text() == "{}"
+
+
+def test_somebody_else_was_faster(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "_free_name", lambda _: "build.toml")
+    (shop / "build.toml").write_text("version = 1\n")
+    assert refused(shop).startswith("there is a build.toml already in ")
+    assert (shop / "build.toml").read_text() == "version = 1\n"
+
+
+def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(MpbakeError) as caught:
+        init.main(Options(), world(shop))
+    assert str(caught.value) == text(f"""
+        cannot write {shop}/build.schema.json: Permission denied
+          = without a file: mpbake init --dry-run
+        """)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def full(path: Path, *_: object, **__: object) -> Any:
+        path.touch()
+        return real(Path("/dev/full"), "w")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(MpbakeError, match="No space left on device"):
+        init.main(Options(), world(shop))
+    assert files(shop) == ["api", "web"]
+
+
+# --- what is found ----------------------------------------------------------------------------------------------------
+
+
+def test_dockerfiles_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    project(tmp_path, "web/Dockerfile", "web/a/Dockerfile", "b.Dockerfile", "Dockerfile", "api/Dockerfile.dev", "api/x")
+    assert found(tmp_path) == [
+        "Dockerfile",
+        "b.Dockerfile",
+        "api/Dockerfile.dev",
+        "web/Dockerfile",
+        "web/a/Dockerfile",
+    ]
+
+
+def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
+    project(
+        tmp_path, "Dockerfile", ".git/Dockerfile", "node_modules/x/Dockerfile", ".venv/Dockerfile", "vendor/Dockerfile"
+    )
+    assert found(tmp_path) == ["Dockerfile"]
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    project(tmp_path, "web/Dockerfile", "outside/Dockerfile")
+    (tmp_path / "web/round").symlink_to(tmp_path)
+    (tmp_path / "web/out").symlink_to(tmp_path / "outside")
+    (tmp_path / "web/Dockerfile.link").symlink_to(tmp_path / "outside/Dockerfile")
+    (tmp_path / "web/Dockerfile.folder").mkdir()
+    os.mkfifo(tmp_path / "web/Dockerfile.pipe")
+    assert found(tmp_path) == ["outside/Dockerfile", "web/Dockerfile"]
+
+
+def test_so_deep_and_no_deeper(tmp_path: Path) -> None:
+    deep = "/".join("abcdef")
+    assert len(deep.split("/")) == init.DEPTH
+    project(tmp_path, f"{deep}/Dockerfile", f"{deep}/g/Dockerfile")
+    assert found(tmp_path) == [f"{deep}/Dockerfile"]
+
+
+def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    project(tmp_path, "web/dockerfile.go")
+    assert refused(tmp_path) == text(f"""
+        no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {tmp_path} or below it
+          = write one first, or start where they are: mpbake init -C DIR
+        """)
+    assert files(tmp_path) == ["web"]
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make `folder` one that this user cannot read, whoever this is."""
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_a_folder_that_cannot_be_read(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable(monkeypatch, shop)
+    assert refused(shop) == f"{shop} cannot be read: Permission denied"
+
+
+def test_a_folder_below_that_cannot_be_read_is_told(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable(monkeypatch, shop / "api")
+    here = world(shop)
+    assert init.main(Options(), here) == 0
+    assert written(here.stderr) == "warning: api cannot be read: Permission denied: what is in it is left out\n"
+    assert "web/Dockerfile" in written(here.stdout)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_FOLDERS", 2), ("MOST_DOCKERFILES", 1)])
+def test_no_end_of_them(shop: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    monkeypatch.setattr(init, limit, value)
+    message, _, hint = refused(shop).partition("\n")
+    assert message == f"{shop} holds more than {init.MOST_FOLDERS} folders or {init.MOST_DOCKERFILES} Dockerfiles"
+    assert hint == "  = start in the folder of one project: mpbake init -C DIR"
+    assert files(shop) == ["api", "web"]
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    assert refused(tmp_path, directory="nowhere") == "there is no folder nowhere"
+
+
+# --- odd projects -----------------------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    [*"abAB19_-. ~$'\"\\{}%#:@,;=[]()*?!", "é", "日", "ß", "{{", "}}", "{%", "git@", "target:", "github.com", "default"]
+)
+COMPONENTS = st.lists(PIECES, min_size=1, max_size=5).map("".join).filter(lambda name: name not in {".", ".."})
+NAMES = st.one_of(
+    st.sampled_from(["Dockerfile", "Containerfile"]),
+    COMPONENTS.map("Dockerfile.{}".format),
+    COMPONENTS.map("{}.Dockerfile".format),
+)
+PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda each: "/".join([*each[0], each[1]]))
+
+
+def expected(paths: Iterable[str]) -> set[str]:
+    """Those of `paths` that are Dockerfiles of the project."""
+    split = [(path, path.split("/")) for path in paths]
+    return {path for path, (*folders, name) in split if is_dockerfile(name) and all(map(is_searched, folders))}
+
+
+@given(st.lists(PATHS, min_size=1, max_size=6), COMPONENTS)
+def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], name: str) -> None:
+    root = Path(tempfile.mkdtemp()) / name
+    try:
+        made = {path for path in paths if _made(root / path)}
+        if not expected(made):
+            return
+        said(root)
+        here = world(root)
+        document, loaded = load(Options(), here)
+        assert plan.main(Options(push=True), here) == 0
+        check_files(document, selection(tuple(loaded.targets.values())), {}, here.now())
+        dockerfiles = [
+            Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
+            for target in loaded.targets.values()
+        ]
+        assert {str(path.relative_to(root)) for path in dockerfiles} == expected(made)
+        assert len(dockerfiles) == len(expected(made))
+        assert refusals(tomli.loads((root / "build.toml").read_text(encoding="utf-8"))) == []
+    finally:
+        shutil.rmtree(root.parent)
+
+
+def _made(path: Path) -> bool:
+    """Make an empty file, unless another one stands where a folder of it should be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except (FileExistsError, NotADirectoryError):
+        return False
+    return path.is_file()
+
+
+def test_the_schema_beside_it_is_json(shop: Path) -> None:
+    said(shop)
+    assert json.loads((shop / "build.schema.json").read_text())["title"] == "build.toml"
+
+
+def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
+    said_by = {
+        "base": "FROM alpine\n",
+        "api": "FROM --platform=$BUILDPLATFORM golang AS build\nFROM base\n",
+        "web": "FROM base AS own\nFROM api\nFROM own\n",
+        "own": "FROM own\n",
+        "one": "FROM two\n",
+        "two": "FROM one\n",
+    }
+    for name, dockerfile in said_by.items():
+        (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
+    said(tmp_path)
+    _, found = load(Options(), world(tmp_path))
+    links = {name: list(target.links) for name, target in found.targets.items()}
+    assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
+    assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()
+    here = world(tmp_path)
+    check.main(Options(), here)
+    told = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
+    assert written(here.stdout).count("[unlinked-base]") == 1
+    assert f"warning: targets.two.contexts: {told}\n" in written(here.stdout)

@@ -1,0 +1,271 @@
+"""The end of a run: what came of it is told, and what can be kept is kept, whatever else fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mpbake.base.codes import Code
+from mpbake.base.errors import BuildFailed, PlanError
+from mpbake.base.streams import OutputFailed
+from mpbake.cli.commands import run
+from mpbake.cli.loading import load, selected
+from mpbake.cli.options import Options
+from mpbake.model.steps import Outcome
+from mpbake.report import PlainReporter
+from mpbake.run.events import Warned
+from mpbake.run.executor import StopRequest
+from mpbake.run.state.directory import State, read_durations
+from mpbake.run.state.published import read_published
+from tests.unit.graphs import graph_of
+from tests.unit.plans import resolve_text
+from tests.unit.run.test_executor import FakeRunner
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mpbake.cli.options import World
+    from mpbake.graph.placement import NodeFacts
+    from mpbake.model.plan import Node
+    from mpbake.run.events import Reporter
+
+PLAN = """
+[targets.good]
+platforms = ["linux/amd64"]
+tags = ["r/good:1"]
+push = true
+[targets.bad]
+platforms = ["linux/amd64"]
+output = ["type=cacheonly"]
+"""
+BROKEN = {"bad": BuildFailed("it does not build")}
+DURATIONS = ".mpbake/durations.json"
+PUBLISHED = ".mpbake/published.json"
+METADATA = "m.json"
+
+
+class Run:
+    """A run of two targets in a folder, where nothing can be written to those of its files that are `blocked`."""
+
+    def __init__(self, folder: Path, script: dict[str, Any] | None = None, *, blocked: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.world: World = world(folder)
+        self.stop = StopRequest()
+        self.reporter: Reporter = PlainReporter(self.world.stderr, self.world.clock, quiet=True)
+        self._script: dict[str, Any] = {"good": Outcome(digest="sha256:1"), **(script or {})}
+        (folder / ".mpbake/nodes").mkdir(parents=True)
+        for name in blocked:
+            (folder / name).mkdir()
+
+    def execute(self, options: Options | None = None, text: str = PLAN) -> int:
+        plan = replace(resolve_text(text), root=self.folder)
+        this = run._Run(
+            options=options or Options(),
+            world=self.world,
+            stop=self.stop,
+            reporting=run._Reporting(self.reporter, self.stop, began=0.0),
+            runner=cast("Any", FakeRunner(self._script)),
+            state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
+            metadata=self.folder / METADATA,
+        )
+        return this.execute(graph_of(plan.targets.values()), plan)
+
+    @property
+    def errors(self) -> str:
+        return written(self.world.stderr)
+
+    def is_kept(self, name: str) -> bool:
+        match name:
+            case "m.json":
+                path = self.folder / METADATA
+                return path.is_file() and set(json.loads(path.read_bytes())) == {"good", "bad"}
+            case ".mpbake/published.json":
+                return set(read_published(self.folder / ".mpbake")[0]) == {"good"}
+            case _:
+                return "good" in read_durations(self.folder / DURATIONS)[0]
+
+
+TOLD = {
+    METADATA: "\nerror: --metadata-file {}: Is a directory\n  = ",
+    PUBLISHED: "warning: {}: Is a directory: mpbake verify will not know what was published\n",
+    DURATIONS: "warning: {}: Is a directory: how long builds took is not remembered\n",
+}
+
+
+def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    assert this.execute() == 0
+    assert this.errors == ""
+    assert all(this.is_kept(each) for each in TOLD)
+
+
+def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    while this.world.clock() < 600:
+        pass  # as when nodes are asked first what they build
+    assert this.execute() == 0
+    assert ": 2 done in 10m" in written(this.world.stdout)
+
+
+@pytest.mark.parametrize("blocked", [(METADATA,), (PUBLISHED,), (DURATIONS,), (METADATA, PUBLISHED, DURATIONS)])
+@pytest.mark.parametrize("broken", [False, True])
+def test_no_failure_hides_another(tmp_path: Path, *, blocked: tuple[str, ...], broken: bool) -> None:
+    this = Run(tmp_path, BROKEN if broken else {}, blocked=blocked)
+    assert this.execute() == (1 if broken or METADATA in blocked else 0)
+    assert "2 targets: " in written(this.world.stdout)
+    assert ("error: build bad linux/amd64" in this.errors) == broken
+    for name, words in TOLD.items():
+        assert (words.format(tmp_path / name) in this.errors) == (name in blocked)
+        assert this.is_kept(name) == (name not in blocked)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(Options(), True), (Options(quiet=True), False), (Options(push=False), False)],
+    ids=["by itself", "--quiet", "--no-push"],
+)
+def test_what_goes_nowhere_is_told(tmp_path: Path, options: Options, *, told: bool) -> None:
+    this = Run(tmp_path)
+    assert this.execute(options, PLAN.replace('output = ["type=cacheonly"]', "")) == 0
+    assert this.errors.startswith("warning: no output for bad: ") == told
+    assert this.errors.count("\n") == told
+
+
+def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
+    from mpbake.base.errors import Unreachable
+
+    this = Run(tmp_path, {"bootstrap default/local": Unreachable("gone")}, blocked=(METADATA,))
+    assert this.execute() == 5
+
+
+class Gone(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def write(self, _: str) -> int:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [OutputFailed("standard output: No space left on device"), BrokenPipeError()])
+def test_without_an_output_the_errors_are_told_and_all_is_kept(tmp_path: Path, error: Exception) -> None:
+    this = Run(tmp_path, BROKEN)
+    this.world = replace(this.world, stdout=Gone(error))
+    with pytest.raises(type(error)):
+        this.execute()
+    assert "error: build bad linux/amd64" in this.errors
+    assert all(this.is_kept(each) for each in TOLD)
+
+
+def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    gone = Gone(BrokenPipeError())
+    this.reporter = PlainReporter(gone, this.world.clock)
+    this.world = replace(this.world, stderr=gone, stdout=gone)
+    with pytest.raises(BrokenPipeError):
+        this.execute()
+    assert this.stop.signal == signal.SIGPIPE, "so that what was begun is ended"
+    assert (tmp_path / METADATA).is_file()
+    assert (tmp_path / DURATIONS).is_file()
+
+
+def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    newer = '{"format": 2}'
+    for name in (PUBLISHED, DURATIONS):
+        (tmp_path / name).write_text(newer)
+    assert this.execute() == 0
+    assert this.errors == (
+        f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
+        "what was published counts as not known\n"
+    ), "that of durations comes before the run, which is quiet here"
+    assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
+
+
+PLAN_WITH_BUILDER = """
+[targets.web]
+builder = "x"
+[builders.x]
+driver = "docker-container"
+"""
+FORBIDDEN = """
+version = 1
+[targets.open]
+[targets.web]
+builder = "x"
+platforms = ["linux/arm64"]
+[builders.x]
+driver = "docker-container"
+emulation = "forbid"
+nodes.a = { platforms = ["linux/amd64"] }
+"""
+
+
+def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FORBIDDEN)
+    here = world(tmp_path)
+    document, plan = load(Options(), here)
+
+    def prepared(*names: str) -> list[list[str]]:
+        asked: list[list[str]] = []
+
+        class Runner(FakeRunner):
+            def make_ready(self, nodes: Sequence[Node], _: Reporter) -> dict[str, NodeFacts]:
+                asked.append([node.id for node in nodes])
+                return {}
+
+            def complaint(self, node: Node) -> None: ...
+
+        this = run._Run(
+            options=Options(),
+            world=here,
+            stop=StopRequest(),
+            reporting=run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0),
+            runner=cast("Any", Runner()),
+            state=State(nodes=tmp_path, run=tmp_path),
+            metadata=None,
+        )
+        try:
+            this.prepare(document, selected(plan, Options(names=names)))
+        except PlanError as error:
+            assert [each.code for each in error.diagnostics] == [Code.EMULATION_FORBIDDEN]  # noqa: PT017 - it may not come
+        return asked
+
+    assert prepared("open", "web") == [], "although open could be asked"
+    assert prepared("open") == [["default/local"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "told"),
+    [
+        ("[targets.web]", 0.01, "asking the engine in use what the default builder is"),
+        ("[targets.web]", 60.0, ""),
+        (PLAN_WITH_BUILDER, 0.01, ""),
+    ],
+)
+def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
+    tmp_path: Path, text: str, moment: float, told: str
+) -> None:
+    here = world(tmp_path)
+    with run._patience(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
+        time.sleep(0.2)
+    assert written(here.stderr).strip().rpartition("  ")[2] == told
+
+
+def test_each_warning_is_told_once(tmp_path: Path) -> None:
+    """A probe and the bootstrap after it say the same of a node."""
+    here = world(tmp_path)
+    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
+    for message in ("a", "b", "a"):
+        reporting.handle(Warned(message=message))
+    assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]

@@ -1,0 +1,966 @@
+"""Commands on real files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomli
+
+from mpbake import __main__
+from mpbake.base.errors import MpbakeError, PlanError, UsageError
+from mpbake.cli.commands import check, export, names, plan, run, show, verify
+from mpbake.cli.commands.run import repeat_command
+from mpbake.cli.loading import graph_of, inputs, load, placed, selected
+from mpbake.cli.options import Options
+from mpbake.graph import dag as graph
+from mpbake.graph.dag import selection
+from mpbake.run.events import Warned
+from mpbake.spec.spec import PlanSpec
+from tests.checkout import CHECKOUT
+from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
+from tests.unit.plans import in_short, text
+from tests.unit.report.test_reporters import Terminal
+from tests.unit.worlds import hide, world, written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.cli.options import World
+    from mpbake.model.plan import Target
+
+
+PLAN = """\
+version = 1
+[variables]
+tag = { default = "dev", env = "TAG" }
+[groups]
+default = ["web"]
+[targets.web]
+description = "the front end"
+platforms = ["linux/amd64"]
+tags = ["r/web:{{ tag }}"]
+[targets.tool]
+needs = ["web"]
+"""
+
+WEB = """\
+plan: 1 target, 1 node, 2 steps
+
+nodes
+  default/local  the engine's own builder, or a local docker-container: decided at run
+
+steps
+    1  bootstrap  default/local  check that it answers; if a container, create or start it if needed
+    2  build      web            linux/amd64 (native or emulated: not known yet) on default/local
+                                 no output: stays in the build cache (push, load or output would keep it)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a plan, and an empty folder below it."""
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "below").mkdir()
+    return tmp_path
+
+
+def said(command: Callable[[Options, World], int], here: World, **options: Any) -> str:
+    """What a command that succeeds prints."""
+    assert command(Options(**options), here) == 0
+    assert written(here.stderr) == ""
+    return written(here.stdout)
+
+
+# --- plan and list ----------------------------------------------------------------------------------------------------
+
+
+def test_plan(folder: Path) -> None:
+    assert said(plan.main, world(folder)) == WEB
+    assert said(plan.main, world(folder), names=("web",)) == WEB
+    assert said(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
+
+
+def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to stop would be noted, and the plan be printed all the same."""
+    before = str(signal.getsignal(signal.SIGTERM))
+    monkeypatch.setattr(plan, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
+    assert said(plan.main, world(folder)) == before
+
+
+def test_plan_explained(folder: Path) -> None:
+    shown = said(plan.main, world(folder), explain="web")
+    assert shown.startswith("web on builder ")
+    assert "chosen: the best" in shown
+    two = said(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
+    assert two.count("\nlinux/amd64\n") == 2
+
+
+def test_list(folder: Path) -> None:
+    assert (
+        said(names.main, world(folder))
+        == text("""
+        groups
+          default  web
+
+        targets
+          web   the front end
+          tool  the node's own platform on default
+
+        variables
+          tag  "dev", or from TAG
+        """)
+        + "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "options"),
+    [
+        ("below", {}),
+        (".", {"directory": "below"}),
+        ("below", {"directory": ".."}),
+        ("below", {"files": ("../build.toml",)}),
+        (".", {"directory": "below", "files": ("../build.toml",)}),
+    ],
+)
+def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) -> None:
+    assert said(plan.main, world(folder / where), **options) == WEB
+
+
+def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> None:
+    (folder / "below/aside").mkdir()
+    (folder / "below/build.toml").write_text("version = 1\n[targets.wrong]\n")
+    (folder / "x").mkdir()
+    assert load(Options(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
+    assert load(Options(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"directory": "link"}, {"files": ("link/build.toml",)}, {"files": ("link/../below/build.toml",)}],
+)
+def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[str, Any]) -> None:
+    """That of whoever has gone there: by it the notes of what was made are found again."""
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/link").symlink_to(folder / "below")
+    (folder / "below/build.toml").write_text(PLAN)
+    assert load(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("-", "-f -: a plan is a file, and standard input is not read\n  = write it to a file"),
+        (
+            "https://example.org/build.toml",
+            "-f https://example.org/build.toml: a plan is a file of this machine\n  = fetch it first",
+        ),
+    ],
+)
+def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(Options(files=(name,)), world(folder))
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(False, True), (True, False)])
+def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, told: bool) -> None:
+    (folder / "below/build.toml").write_text('[package]\nversion = "1.2"\n')
+    (folder / "mpbake.toml").write_text(PLAN)
+    here = world(folder / "below")
+    assert plan.main(Options(quiet=quiet), here) == 0
+    assert written(here.stdout) == WEB
+    words = text("""
+        warning: the plan is ../build.toml, since build.toml has neither version = 1 nor any other key of a plan
+        warning: the plan is ../build.toml, and not ../mpbake.toml beside it
+        """)
+    assert written(here.stderr) == (f"{words}\n" if told else "")
+
+
+def test_a_part_of_a_plan_is_not_passed_over_for_another_project(folder: Path) -> None:
+    (folder / "below/build.toml").write_text('include = ["common.toml"]\n[defaults.target]\n[variables]\n')
+    (folder / "below/common.toml").write_text(PLAN)
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(), world(folder / "below"))
+    assert str(caught.value).startswith('build.toml: "version" is missing [')
+
+
+def test_what_is_passed_over_is_told_before_what_is_wrong(folder: Path) -> None:
+    (folder / "below/build.toml").write_text("")
+    (folder / "build.toml").write_text("version = 2\n")
+    here = world(folder / "below")
+    with pytest.raises(PlanError):
+        plan.main(Options(), here)
+    assert written(here.stderr).startswith("warning: the plan is ../build.toml, since build.toml has neither ")
+
+
+def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
+    (folder / "below/mine.toml").symlink_to("../build.toml")
+    assert load(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "shown"),
+    [
+        (".", Options(), "build.toml"),
+        (".", Options(files=("build.toml",)), "build.toml"),
+        (".", Options(directory="below"), "build.toml"),
+        ("below", Options(), "../build.toml"),
+        ("below", Options(files=("../build.toml",)), "../build.toml"),
+    ],
+)
+def test_messages_call_the_plan_as_seen_from_where_people_are(
+    folder: Path, where: str, options: Options, shown: str
+) -> None:
+    (folder / "build.toml").write_text("version = 2\n")
+    with pytest.raises(PlanError) as caught:
+        plan.main(options, world(folder / where))
+    assert str(caught.value).startswith(f"{shown.format(folder=folder)}:1:11: version: must be 1 [plan-version]\n")
+
+
+def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
+    document, found = load(Options(), world(folder / "below"))
+    assert (document.path, found.root) == (folder / "build.toml", folder)
+    assert found.targets["web"].attributes["context"] == str(folder)
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"^no build\.toml or mpbake\.toml in "):
+        plan.main(Options(), world(tmp_path))
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(files=("other.toml",)), world(tmp_path))
+    assert str(caught.value) == "other.toml: cannot be read: No such file or directory [file-unreadable]"
+    with pytest.raises(UsageError) as missing:
+        plan.main(Options(directory="nowhere"), world(tmp_path))
+    assert str(missing.value) == "there is no folder nowhere"
+
+
+def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, tmp_path / "p")
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(directory="p/x"), world(tmp_path))
+    assert str(caught.value) == "p/x cannot be read: Permission denied"
+
+
+def test_a_name_that_means_nothing(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(names=("wen",)), world(folder))
+    assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
+
+
+# --- show and export --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(folder: Path) -> Path:
+    """The plan in two files more: one that it includes, and one to be named beside it."""
+    (folder / "build.toml").write_text(PLAN.replace("[variables]", 'include = ["below/common.toml"]\n[variables]'))
+    (folder / "below" / "common.toml").write_text(
+        text("""
+        version = 1
+        [defaults.target]
+        labels = { team = "core" }
+        [targets._image]
+        context = "src"
+        args = { A = "1", B = "1" }
+        [targets.web]
+        inherits = ["_image"]
+        """)
+    )
+    (folder / "local.toml").write_text('version = 1\n[targets.web]\nargs = { B = "2" }\n')
+    return folder
+
+
+def test_show(files: Path) -> None:
+    assert (
+        said(show.main, world(files), names=("web",))
+        == text("""
+        [targets.web]
+        description = "the front end"
+        builder = "default"
+        context = "below/src"
+        args = { A = "1", B = "1" }
+        labels = { team = "core" }
+        tags = ["r/web:dev"]
+        platforms = ["linux/amd64"]
+        """)
+        + "\n"
+    )
+    assert said(show.main, world(files)) == said(show.main, world(files), names=("default",))
+    assert said(show.main, world(files), names=("*",)).count("[targets.") == 2
+
+
+def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
+    for name in ("build.toml", "more/build.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(
+            text(f"""
+            version = 1
+            [targets.{name[:4]}]
+            context = "src"
+            contexts = {{ up = "../lib", own = "{tmp_path}/lib", image = "docker-image://x" }}
+            secret = ["id=a,src=token"]
+            output = ["type=local,dest=out"]
+            """)
+        )
+    options = {"names": ("*",), "files": ("build.toml", "more/build.toml")}
+    shown = said(show.main, world(tmp_path), **options)
+    assert tomli.loads(shown)["targets"] == {
+        "buil": {
+            "builder": "default",
+            "context": "src",
+            "contexts": {"up": "../lib", "own": f"{tmp_path}/lib", "image": "docker-image://x"},
+            "secret": ["id=a,src=token"],
+            "output": ["type=local,dest=out"],
+        },
+        "more": {
+            "builder": "default",
+            "context": "more/src",
+            "contexts": {"up": "more/../lib", "own": f"{tmp_path}/lib", "image": "docker-image://x"},
+            "secret": ["id=a,src=more/token"],
+            "output": ["type=local,dest=more/out"],
+        },
+    }
+    exported = json.loads(said(export.main, world(tmp_path), **options))["target"]
+    assert [each["context"] for each in exported.values()] == ["src", "more/src"]
+
+
+def test_show_where_each_value_comes_from(files: Path) -> None:
+    shown = said(
+        show.main,
+        world(files),
+        names=("web",),
+        origin=True,
+        files=("build.toml", "local.toml"),
+        settings=("web.args.C=3", "web.tags+=r/more"),
+        push=True,
+        no_cache=True,
+    )
+    origins = [line.partition("  # ") for line in shown.splitlines() if "  # " in line]
+    assert [(line.partition(" =")[0].strip(), origin) for line, _, origin in origins] == [
+        ("description", "build.toml:8"),
+        ("builder", "default"),
+        ("context", "below/common.toml:5 (targets._image)"),
+        ("args.A", "below/common.toml:6 (targets._image)"),
+        ("args.B", "local.toml:3"),
+        ("args.C", "--set web.args.C=3"),
+        ("labels", "below/common.toml:3 (defaults.target)"),
+        ('"r/web:dev",', "build.toml:10"),
+        ('"r/more:latest",', "--set web.tags+=r/more"),
+        ("platforms", "build.toml:9"),
+        ("push", "--push"),
+        ("no-cache", "--no-cache"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"builder": "default"}, 'builder = "default"  # --builder'),
+        ({"load": True}, "load = true  # --load"),
+        ({"pull": True}, "pull = true  # --pull"),
+        ({"platforms": ("linux/arm64",)}, 'platforms = ["linux/arm64"]  # --platform'),
+        ({"platforms": ("linux/arm64",)}, 'labels = { load = "x", platforms = "y" }  # build.toml:3'),
+        ({"load": True, "push": True}, 'labels = { load = "x", platforms = "y" }  # build.toml:3'),
+    ],
+)
+def test_what_options_change_comes_from_them(tmp_path: Path, options: dict[str, Any], line: str) -> None:
+    (tmp_path / "build.toml").write_text(
+        text("""
+        version = 1
+        [targets.web]
+        labels = { load = "x", platforms = "y" }
+        tags = ["web"]
+        """)
+    )
+    shown = said(show.main, world(tmp_path), names=("web",), origin=True, **options)
+    assert line in [" ".join(each.split()).replace(" # ", "  # ") for each in shown.splitlines()]
+
+
+def test_export(files: Path) -> None:
+    here = world(files)
+    assert export.main(Options(), here) == 0
+    assert written(here.stderr) == "warning: tool: bake has no needs: left out\n"
+    found = json.loads(written(here.stdout))
+    assert found["group"] == {"default": {"targets": ["web"]}}
+    assert found["target"] == {
+        "web": {
+            "description": "the front end",
+            "context": "below/src",
+            "args": {"A": "1", "B": "1"},
+            "labels": {"team": "core"},
+            "tags": ["r/web:dev"],
+            "platforms": ["linux/amd64"],
+        },
+        "tool": {"context": ".", "labels": {"team": "core"}},
+    }
+
+
+@pytest.mark.parametrize("name", ["web", "tool", "far"])
+def test_export_warns_of_what_is_masked_where_something_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[variables]
+token = { default = "hunter2hunter2", sensitive = true }
+[targets.web]
+cache-from = ["type=s3,secret_access_key={{ token }}"]
+[targets.far]
+context = "https://me:pass-word@example.org/x.git"
+[targets.tool]
+""")
+    here = world(tmp_path)
+    assert export.main(Options(names=(name,)), here) == 0
+    masked = "warning: sensitive values are written as ***: what is printed cannot build with them\n"
+    assert written(here.stderr) == ("" if name == "tool" else masked)
+
+
+def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> None:
+    shown = said(
+        export.main,
+        world(files),
+        names=("web",),
+        platforms=("linux/arm64",),
+        settings=("web.args={ A = 5 }", "web.platforms=['linux/arm64', 'linux/amd64']"),
+        push=True,
+    )
+    (name, web), *others = json.loads(shown)["target"].items()
+    assert (name, others) == ("web", [])
+    assert (web["platforms"], web["args"], web["output"]) == (["linux/arm64"], {"A": "5"}, ["type=registry"])
+
+
+def test_a_later_file_wins(files: Path) -> None:
+    def args(*names: str) -> Any:
+        found = json.loads(said(export.main, world(files), names=("web",), files=names))
+        return found["target"]["web"]["args"]
+
+    assert args("build.toml") == {"A": "1", "B": "1"}
+    assert args("build.toml", "local.toml") == {"A": "1", "B": "2"}
+
+
+def test_what_is_set_must_mean_something(folder: Path) -> None:
+    with pytest.raises(UsageError) as unread:
+        plan.main(Options(settings=("web.tags",)), world(folder))
+    assert str(unread.value).startswith("--set web.tags: is not GLOB.KEY=VALUE\n")
+    with pytest.raises(PlanError) as unmatched:
+        plan.main(Options(settings=("wbe.tags=x",)), world(folder))
+    assert in_short(unmatched.value) == ('--set wbe.tags=x: no target matches "wbe"\n  = did you mean "web"?')
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "environment", "tag"),
+    [
+        ((), {}, "dev"),
+        ((), {"TAG": "env"}, "env"),
+        (("tag=1.0",), {"TAG": "env"}, "1.0"),
+        (("tag=1", "tag=2"), {}, "2"),
+        (("tag=a",), {"tag": "x"}, "a"),
+    ],
+)
+def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[str, str], tag: str) -> None:
+    lines = said(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
+    assert [line.split()[-1] for line in lines if " tag r/" in line] == [f"r/web:{tag}"]
+
+
+@pytest.mark.parametrize("assignment", ["tag", "=x", "", "\x1b[31m"])
+def test_a_variable_without_a_value(assignment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(variables=("a=b", assignment)), world(Path("/")), Path("/"), PlanSpec(version=1))
+    hint = "what it is instead is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var number 2 is not NAME=VALUE\n  = {hint}"
+
+
+def test_a_value_that_is_no_text() -> None:
+    with pytest.raises(UsageError) as caught:
+        inputs(Options(variables=("a=b", "tag=x\udcff")), world(Path("/")), Path("/"), PlanSpec(version=1))
+    hint = "a variable holds text; the value is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
+
+
+def test_which_file_a_value_comes_from(folder: Path) -> None:
+    (folder / "one.toml").write_text("tag = 'one'")
+    (folder / "two.toml").write_text("tag = 'two'")
+    (folder / "wrong.toml").write_text("tga = 'x'")
+    (folder / "list.toml").write_text("tag = [1]")
+
+    def refused(*files: str) -> str:
+        with pytest.raises(MpbakeError) as caught:
+            plan.main(Options(var_files=files), world(folder))
+        return in_short(caught.value) if isinstance(caught.value, PlanError) else str(caught.value)
+
+    shown = said(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
+    assert '"r/web:one"' in shown
+    hint = '  = did you mean "tag"?'
+    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
+    assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
+        "one.toml", "list.toml"
+    )
+
+
+def test_a_platform_that_looks_misspelt(folder: Path) -> None:
+    (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
+    words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
+    assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
+
+
+@pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
+def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no target or group"):
+        plan.main(Options(names=("web", name)), world(folder))
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    found = inputs(Options(variables=("a=b=c", "d=")), world(Path("/")), Path("/"), PlanSpec(version=1))
+    assert found.variables == {"a": "b=c", "d": ""}
+
+
+def test_overrides() -> None:
+    given = Options(
+        push=False,
+        load=True,
+        no_cache=True,
+        pull=True,
+        builder="ci",
+    )
+    found = inputs(given, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
+    assert found.environment == {"A": "1"}
+    assert dataclasses.asdict(found.overrides) == {
+        "push": False,
+        "load": True,
+        "no_cache": True,
+        "pull": True,
+        "publish": "",
+        "builder": "ci",
+        "platforms": (),
+    }
+
+
+BOTH = "web.platforms=['linux/amd64', 'linux/arm64']"
+
+
+def test_platforms_are_read_once_each(folder: Path) -> None:
+    options = Options(platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"), settings=(BOTH,))
+    chosen = selected(load(options, world(folder))[1], options)
+    (web,) = chosen.targets
+    assert (web.name, list(map(str, chosen.only[web]))) == ("web", ["linux/amd64", "linux/arm64"])
+    assert chosen.warnings == ()
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main])
+def test_a_platform_that_is_none(folder: Path, command: Callable[[Options, World], int]) -> None:
+    with pytest.raises(UsageError) as caught:
+        command(Options(platforms=("amd64",)), world(folder))
+    assert str(caught.value) == (
+        '--platform: "amd64" is not a platform: write os/architecture[/variant], such as linux/arm64'
+    )
+
+
+def test_platforms_of_the_command_line(folder: Path) -> None:
+    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), settings=(BOTH,))
+    assert "build      web            linux/arm64 (native or emulated: not known yet) on default/local\n" in shown
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main, show.main, export.main])
+def test_a_target_is_built_for_its_own_platforms_only(folder: Path, command: Callable[[Options, World], int]) -> None:
+    with pytest.raises(UsageError) as caught:
+        command(Options(platforms=("linux/amd46",), names=("tool", "web")), world(folder))
+    assert str(caught.value) == (
+        '--platform linux/amd46: web is built for linux/amd64 only\n  = did you mean "linux/amd64"?'
+    )
+
+
+MATRIX = """\
+version = 1
+[targets.php]
+matrix = { v = ["1", "2", "3"] }
+name = "php-{{ v }}"
+[targets.base]
+needs = ["php-3"]
+[targets.web]
+needs = ["php"]
+[targets.app]
+needs = ["web"]
+[targets.link]
+contexts = { base = "target:base" }
+[targets.within]
+contexts = { php = "target:php-1" }
+"""
+
+
+@pytest.mark.parametrize("command", [plan.main, run.main, verify.main])
+@pytest.mark.parametrize(
+    ("names", "message", "hint"),
+    [
+        (["web", "!php-1"], "web needs php-1", "leave out web, too, or keep php-1"),
+        (["*", "!php-1"], "web needs php-1", "leave out web, app, too, or keep php-1"),
+        (["!php", "app"], "web needs php-1, php-2, php-3", "leave out app, too, or keep php-1, php-2, php-3"),
+        (["app", "!web", "!php-1"], "web needs php-1; app needs web", "leave out app, too, or keep web, php-1"),
+        (["link", "!php-3"], "base needs php-3", "leave out link, too, or keep php-3"),
+        (["link", "web", "!php-3"], "web needs php-3; base needs php-3", "leave out link, web, too, or keep php-3"),
+    ],
+)
+def test_what_is_needed_cannot_be_left_out(
+    tmp_path: Path, command: Callable[[Options, World], int], names: list[str], message: str, hint: str
+) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    with pytest.raises(UsageError) as caught:
+        command(Options(names=tuple(names)), world(tmp_path))
+    assert (caught.value.message, caught.value.hint) == (f"what is left out is needed: {message}", hint)
+
+
+def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = (f"[targets.t{each}]\nneeds = ['t{each - 1}']\n" for each in range(1, 101))
+    (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
+    walked: list[str] = []
+    prerequisites = graph._prerequisites  # how much is walked shows nowhere else
+
+    def counted(target: Target) -> tuple[Target, ...]:
+        walked.append(target.name)
+        return prerequisites(target)
+
+    monkeypatch.setattr(graph, "_prerequisites", counted)
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(names=("*", "!t0")), world(tmp_path))
+    assert caught.value.hint.startswith("leave out t1, t2, ")
+    assert len(walked) <= 101
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["php", "web", "!web"], ["php-1", "php-2", "php-3"]),
+        (["within", "!php-1"], ["within"]),
+        (["link", "!base"], ["php-3", "link"]),
+    ],
+)
+def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
+    (tmp_path / "build.toml").write_text(MATRIX)
+    options = Options(names=tuple(names))
+    chosen = selected(load(options, world(tmp_path))[1], options)
+    assert [target.name for target in chosen.targets] == found
+
+
+def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan.main(Options(platforms=("linux/386",), names=("web",), settings=(BOTH,)), world(folder))
+    assert str(caught.value) == "--platform linux/386: web is built for linux/amd64, linux/arm64 only"
+
+
+def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
+    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
+    assert "build      web            linux/amd64 (native or emulated" in shown
+    assert "build      tool           linux/arm64 (native or emulated" in shown
+
+
+def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> None:
+    asked = {"platforms": ("linux/arm64",), "names": ("web",), "settings": (BOTH,), "push": True}
+    shown = said(plan.main, world(folder), **asked)
+    warning = "web: --platform leaves out linux/amd64: r/web:dev will be without (or: --no-push)"
+    assert warning in " ".join(shown.split())
+    data = json.loads(said(plan.main, world(folder), **asked, format="json"))
+    assert data["warnings"] == [warning]
+
+
+# --- what cannot be placed --------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(
+        "version = 1\n"
+        + text("""
+        [targets._image]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        output = ["type=tar,dest=x.tar"]
+        [targets.web]
+        inherits = ["_image"]
+        [targets.php]
+        inherits = ["_image"]
+        matrix = { v = ["1", "2"] }
+        name = "php-{{ v }}"
+        platforms = [
+            "linux/arm64",
+            "linux/amd64",
+        ]
+        """)
+        + TWO_NODES
+    )
+    with pytest.raises(PlanError) as caught:
+        plan.main(Options(names=("*",)), world(tmp_path))
+    output = f"type=tar,dest={tmp_path}/x.tar"
+    problem = f"its output {output} is one file, but its platforms are built on several nodes"
+    hint = "use type=local, which writes a folder for each platform, or build one with --platform"
+    assert in_short(caught.value) == text(f"""
+        build.toml:5: targets._image.output: web: {problem} (intel, arm)
+            output = ["type=tar,dest=x.tar"]
+          = {hint}
+        build.toml:5: targets._image.output: php-1: {problem} (arm, intel)
+            output = ["type=tar,dest=x.tar"]
+          = {hint}
+        build.toml:5: targets._image.output: php-2: {problem} (arm, intel)
+            output = ["type=tar,dest=x.tar"]
+          = {hint}
+        """)
+
+
+DOCKERS_OWN_PATTERN = """\
+version = 1
+[groups]
+default = ["image-local"]
+both = ["image", "image-all"]
+[targets.image]
+tags = ["user/app:latest"]
+[targets.image-local]
+inherits = ["image"]
+output = ["type=docker"]
+[targets.image-all]
+inherits = ["image"]
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.user]
+needs = ["image"]
+tags = ["user/app"]
+"""
+
+
+@pytest.mark.parametrize("name", ["image", "image-local", "image-all"])
+def test_only_selected_targets_count_for_a_tag_that_two_push(tmp_path: Path, name: str) -> None:
+    (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
+    here = world(tmp_path)
+    assert plan.main(Options(names=(name,), push=True), here) == 0
+    assert "tag user/app:latest" in written(here.stdout)
+
+
+@pytest.mark.parametrize("names", [("image", "image-all"), ("both",), ("image*",), ("user",)])
+@pytest.mark.parametrize("command", [plan.main, run.main])
+def test_two_selected_targets_do_not_push_one_tag(
+    tmp_path: Path, names: tuple[str, ...], command: Callable[[Options, World], int]
+) -> None:
+    (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
+    with pytest.raises(PlanError) as caught:
+        command(Options(names=names, push=True), world(tmp_path))
+    assert "both push user/app:latest [tag-twice]" in str(caught.value)
+
+
+def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
+    document, found = load(Options(), world(tmp_path))
+    facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
+    chosen = selection(tuple(found.targets.values()))
+    graph, warnings = graph_of(document, chosen, placed(chosen, facts))
+    assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
+    assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
+
+
+CHECKED = """version = 1
+groups.default = ["web"]
+[targets.web]
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["r/web"]
+checks = [{ run = ["true"] }, { run = ["false"], platforms = ["linux/CHECKED"] }]
+"""
+NEVER_RUN = "web: is not built for linux/amd65: check 2 never runs"
+
+
+@pytest.mark.parametrize("inputs", [{}, {"platforms": ("linux/arm64",)}])
+def test_a_check_that_never_runs_is_told_wherever_it_would_have_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd65"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert f"warning: {NEVER_RUN}" in said(plan.main, world(tmp_path), **inputs)
+    assert json.loads(said(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
+    assert f"{NEVER_RUN} [check-never-run]" in said(check.main, world(tmp_path), **inputs)
+
+
+def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
+    assert "never" not in said(plan.main, world(tmp_path), platforms=("linux/arm64",))
+    setting = ('web.platforms=["linux/arm64"]',)
+    assert "check 2 never runs" in said(plan.main, world(tmp_path), settings=setting)
+
+
+# --- run, as far as it needs no engine --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "piece", "words"),
+    [
+        ({}, "web linux/amd64", "mpbake run web --platform linux/amd64 --no-push"),
+        ({}, "tool", "mpbake run tool"),
+        (
+            {"directory": "a dir", "files": ("b.toml", "c"), "builder": "ci", "variables": ("a=b c", "d=")},
+            "tool",
+            "mpbake run -C 'a dir' --builder ci -f b.toml -f c --var 'a=b c' --var d= tool",
+        ),
+        (
+            {"settings": ("web.args.A=b c", "*.tags+=x")},
+            "tool",
+            "mpbake run --set 'web.args.A=b c' --set '*.tags+=x' tool",
+        ),
+        ({"platforms": ("linux/amd64",)}, "tool", "mpbake run tool --platform linux/amd64"),
+        ({"push": False}, "tool", "mpbake run tool --no-push"),
+        ({"push": True}, "tool", "mpbake run tool --push"),
+        (
+            {"no_cache": True, "pull": True, "load": True, "push": True},
+            "tool",
+            "mpbake run tool --no-cache --pull --load --push",
+        ),
+        # a part is neither pushed nor loaded as if it were the whole
+        (
+            {"no_cache": True, "pull": True, "load": True, "push": True, "var_files": ("a b",)},
+            "web",
+            "mpbake run --var-file 'a b' web --platform linux/amd64 --no-cache --pull --no-push",
+        ),
+        # and so is what was only built for others
+        ({"push": True, "load": True}, "base", "mpbake run base --platform linux/amd64 --no-push"),
+    ],
+)
+def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str, words: str) -> None:
+    graph = graph_of_text(
+        f"""
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        contexts = {{ base = "target:base" }}
+        [targets.tool]
+        builder = "release"
+        platforms = ["linux/amd64"]
+        contexts = {{ base = "target:base" }}
+        [targets.base]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        {TWO_NODES}
+        """,
+        "web",
+        "tool",
+    )
+    found = piece_of(graph, piece.partition(" ")[0])
+    assert repeat_command(Options(**options), found) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "mpbake run web"),
+        ({"files": ("a.toml",), "push": True, "load": True}, "mpbake run -f a.toml web --load --push"),
+        ({"platforms": ("linux/amd64", "linux/arm64")}, "mpbake run web --platform linux/amd64 --platform linux/arm64"),
+    ],
+)
+def test_the_command_that_does_a_whole_target_again(options: dict[str, Any], words: str) -> None:
+    graph = graph_of_text(f"""
+        [targets.web]
+        builder = "release"
+        platforms = ["linux/amd64", "linux/arm64"]
+        {TWO_NODES}
+        """)
+    assert repeat_command(Options(**options), piece_of(graph, "web").target) == words
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "coloured"),
+    [
+        ({}, {}, True),
+        ({}, {"no_color": True}, False),
+        ({"NO_COLOR": "1"}, {}, False),
+        ({"NO_COLOR": ""}, {}, True),
+    ],
+)
+def test_colours(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], options: dict[str, Any], *, coloured: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = Terminal()
+    here = dataclasses.replace(world(Path("/"), environment, live=True), stderr=terminal)
+    run._reporter(Options(**options), here).handle(Warned(message="slow"))
+    assert ("\x1b[33m" in terminal.getvalue()) is coloured
+    assert terminal.screen() == "warning: slow"
+
+
+@pytest.mark.parametrize(
+    ("live", "quiet", "said"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
+)
+def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, said: str) -> None:
+    here = world(Path("/"), live=live)
+    run._reporter(Options(quiet=quiet), here).handle(Warned(message="slow"))
+    assert written(here.stderr) == said
+
+
+# --- through the command line -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        ("plan -C {folder} web", {}),
+        ("plan -f {folder}/build.toml", {}),
+        ("run --dry-run -C {folder}", {}),
+        ("run", {"MPBAKE_DRY_RUN": "1", "MPBAKE_DIRECTORY": "{folder}"}),
+        ("plan", {"MPBAKE_FILE": "{folder}/build.toml", "TAG": "x"}),
+    ],
+)
+def test_in_words_and_variables(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    words: str,
+    environment: dict[str, str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("MPBAKE_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(folder=folder))
+    monkeypatch.setattr(sys, "argv", ["mpbake", *words.format(folder=folder).split()])
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert caught.value.code == 0
+    assert capsys.readouterr() == (WEB, "")
+
+
+@pytest.mark.allow_subprocess
+def test_a_plan_needs_no_docker(folder: Path) -> None:
+    script = """
+import sys, contextlib
+from mpbake import __main__
+from mpbake.graph import dag as graph
+for words in (["list"], ["plan"], ["run", "--dry-run"]):
+    sys.argv = ["mpbake", *words]
+    with contextlib.suppress(SystemExit):
+        __main__.main()
+print([name for name in ("python_on_whales", "rich") if name in sys.modules])
+"""
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
+    )
+    listed = said(names.main, world(folder))
+    assert found.stdout == f"{listed}{WEB}{WEB}[]\n"
+
+
+def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:
+    (folder / ".mpbake").write_text("")
+    (folder / "Dockerfile").write_text("")
+    with pytest.raises(MpbakeError, match="is not a folder"):
+        run.main(Options(), world(folder))
+
+
+def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        run.main(Options(), world(folder))
+    assert in_short(caught.value) == text(f"""
+        build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
+            [targets.web]
+          = paths count from the folder of the file that states them, that of a Dockerfile from its context
+        """)
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

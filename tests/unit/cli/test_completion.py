@@ -1,0 +1,87 @@
+"""What a shell completes, as it asks for it: by words in the environment, of a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.checkout import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.allow_subprocess
+PLAN = """
+version = 1
+[variables]
+token = { default = "hunter2", sensitive = true }
+[builders.farm]
+driver = "docker-container"
+nodes.local = {}
+[groups]
+both = ["web", "tool"]
+[targets.web]
+builder = "farm"
+[targets.tool]
+[targets._hidden]
+"""
+
+
+def asked(folder: Path, words: str, *, how: str = "bash_complete", **environment: str) -> tuple[int, str, str]:
+    """What a shell is told of the last of some words, which may be empty."""
+    given = words.split(" ")
+    environment |= {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), "_MPBAKE_COMPLETE": how}
+    environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(given) - 1)}
+    command = [sys.executable, "-m", "mpbake"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell(tmp_path: Path, shell: str) -> None:
+    code, script, _ = asked(tmp_path, "", how=f"{shell}_source")
+    assert code == 0
+    assert f"_MPBAKE_COMPLETE={shell}_complete" in script
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("mpbake ru", ["run"]),
+        ("mpbake run --push --pu", ["--pull", "--publish"]),
+        ("mpbake run ", ["both", "web", "tool"]),
+        ("mpbake show web t", ["tool"]),
+        ("mpbake run both !w", ["!web"]),
+        ("mpbake plan --explain w", ["web"]),
+        ("mpbake run --builder ", ["farm"]),
+        ("mpbake builders rm ", ["farm"]),
+        ("mpbake builders -f other.toml rm ", ["other"]),
+        ("mpbake run -C below -f ../other.toml ", ["image"]),
+        ("mpbake run -f broken.toml ", []),
+        ("mpbake run -f none.toml ", []),
+    ],
+)
+def test_what_may_come_next(tmp_path: Path, words: str, completed: list[str]) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "broken.toml").write_text("version = 1\n[targets.web]\nno = 1")
+    (tmp_path / "other.toml").write_text("version = 1\n[builders.other.nodes.local]\n[targets.image]")
+    (tmp_path / "below").mkdir()
+    code, found, said = asked(tmp_path, words)
+    assert (code, found.split(), said) == (0, [f"plain,{each}" for each in completed], "")
+
+
+@pytest.mark.parametrize(("option", "kind"), [("-f", "file"), ("--var-file", "file"), ("-C", "dir")])
+def test_paths_are_the_shells_own_affair(tmp_path: Path, option: str, kind: str) -> None:
+    assert asked(tmp_path, f"mpbake run {option} b")[1] == f"{kind},b\n"
+
+
+def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    assert asked(tmp_path, "mpbake run t") == (0, "plain,tool\n", "")
+    contradiction = {"MPBAKE_PUSH": "1", "MPBAKE_NO_PUSH": "1"}
+    assert asked(tmp_path, "mpbake run ", **contradiction) == (1, "", "")

@@ -1,0 +1,160 @@
+"""Certificates that are wrong are told before anything is touched, each with what is wrong and what to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from testbed.certs import ensure_certificates
+
+from mpbake.base.errors import UsageError
+from mpbake.graph.preflight.certificates import check_certificates
+from mpbake.model.plan import Driver, Node, Tls
+from tests.unit.plans import text
+from tests.unit.tls import Certificates, issued
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime.now(UTC)
+PEM = "it must hold PEM: text that begins with -----BEGIN"
+
+
+def node_with(tls: Tls) -> Node:
+    return Node(builder="release", name="arm", driver=Driver.REMOTE, endpoint="tcp://far:1234", tls=tls)
+
+
+def refusal(tls: Tls, now: datetime = NOW) -> str:
+    with pytest.raises(UsageError) as caught:
+        check_certificates(node_with(tls), now)
+    return str(caught.value)
+
+
+def changed(tls: Tls, name: str, path: Path) -> Tls:
+    changes: dict[str, Any] = {name: path}
+    return replace(tls, **changes)
+
+
+def test_all_is_well(certificates: Certificates) -> None:
+    assert check_certificates(node_with(certificates.tls()), NOW) == ()
+    assert check_certificates(node_with(certificates.tls(without="cert key")), NOW) == ()
+    assert check_certificates(node_with(Tls()), NOW) == ()
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
+    assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
+        f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
+        "  = paths count from the folder of the file that states them"
+    )
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+@pytest.mark.parametrize(
+    ("file", "why"), [("/dev/zero", "it is a device"), ("pipe", "it is a pipe"), ("huge", "it is larger than 64 MB")]
+)
+def test_a_file_without_end(certificates: Certificates, tmp_path: Path, name: str, file: str, why: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    assert refusal(changed(certificates.tls(), name, tmp_path / file)) == (
+        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n"
+        "  = it must be a file that this user may read"
+    )
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key"])
+def test_a_file_that_cannot_be_read(certificates: Certificates, tmp_path: Path, name: str) -> None:
+    assert refusal(changed(certificates.tls(), name, tmp_path)) == (
+        f"release/arm: tls.{name}: {tmp_path} cannot be read: Is a directory\n"
+        "  = it must be a file that this user may read"
+    )
+
+
+@pytest.mark.parametrize(("name", "what"), [("ca", "certificate"), ("cert", "certificate"), ("key", "private key")])
+@pytest.mark.parametrize("content", ["", "garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_file_that_holds_something_else(
+    certificates: Certificates, tmp_path: Path, name: str, what: str, content: str
+) -> None:
+    (tmp_path / "x").write_text(content)
+    found = refusal(changed(certificates.tls(), name, tmp_path / "x"))
+    assert found == f"release/arm: tls.{name}: is no {what}\n  = {PEM}"
+
+
+def test_a_key_of_another_certificate(certificates: Certificates, tmp_path: Path) -> None:
+    ensure_certificates(tmp_path)
+    assert refusal(replace(certificates.tls(), key=tmp_path / "client.key")) == text("""
+        release/arm: tls.key: does not belong to tls.cert
+          = name the key with which this certificate was asked for
+        """)
+
+
+def test_a_key_behind_a_passphrase(certificates: Certificates, tmp_path: Path) -> None:
+    key = serialization.load_pem_private_key((certificates.folder / "client.key").read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (tmp_path / "locked.key").write_bytes(locked)
+    assert refusal(replace(certificates.tls(), key=tmp_path / "locked.key")) == text("""
+        release/arm: tls.key: is encrypted, and BuildKit's client asks for no passphrase
+          = take the passphrase away, on a copy that only this user can read: openssl pkey -in KEY -out PLAIN
+        """)
+
+
+def test_a_certificate_that_has_expired(certificates: Certificates, tmp_path: Path) -> None:
+    tls = issued(certificates, tmp_path, days=(-9, -2)).tls()
+    assert refusal(tls) == text(f"""
+        release/arm: tls.cert: "CN=client" expired on {NOW - timedelta(days=2):%Y-%m-%d}
+          = have a new one issued
+        """)
+
+
+def test_a_certificate_of_tomorrow(certificates: Certificates, tmp_path: Path) -> None:
+    found = refusal(issued(certificates, tmp_path, days=(2, 9)).tls())
+    assert found.startswith('release/arm: tls.cert: "CN=client" is not valid before ')
+    assert found.endswith("\n  = is the clock of this machine right?")
+
+
+def test_every_fault_is_told(certificates: Certificates) -> None:
+    found = refusal(certificates.tls(), NOW + timedelta(days=900))
+    assert [line.partition(": ")[2].partition(":")[0] for line in found.splitlines()[:-1]] == ["tls.ca", "tls.cert"]
+
+
+def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -> None:
+    assert refusal(issued(certificates, tmp_path, usage="server").tls()) == text("""
+        release/arm: tls.cert: "CN=client" is not for clients
+          = have one issued for clients: extendedKeyUsage = clientAuth
+        """)
+
+
+def test_an_authority_that_is_none(certificates: Certificates) -> None:
+    assert refusal(replace(certificates.tls(), ca=certificates.folder / "server.crt")) == text("""
+        release/arm: tls.ca: "CN=server" is no certificate authority
+          = name the certificate that signed the node's own
+        """)
+
+
+def test_a_client_of_another_authority_is_warned_of(certificates: Certificates, tmp_path: Path) -> None:
+    """It may be right: a node can trust one authority for its clients and have its own certificate from another."""
+    ensure_certificates(tmp_path)
+    tls = replace(certificates.tls(), ca=tmp_path / "ca.crt")
+    assert check_certificates(node_with(tls), NOW) == (
+        "release/arm: tls.cert: is not signed by tls.ca: the node must trust another authority for its clients",
+    )
+
+
+@pytest.mark.parametrize(("days", "left"), [(31, None), (29, "28 days"), (2, "1 day"), (1, "0 days")])
+def test_a_certificate_that_ends_soon(certificates: Certificates, tmp_path: Path, days: int, left: str | None) -> None:
+    tls = issued(certificates, tmp_path, days=(-1, days)).tls()
+    end = NOW + timedelta(days=days)
+    warnings = check_certificates(node_with(tls), datetime.now(UTC))
+    assert warnings == (
+        () if left is None else (f'release/arm: tls.cert: "CN=client" expires in {left}, on {end:%Y-%m-%d}',)
+    )
+    assert check_certificates(replace(node_with(tls), certificate_days=0), NOW) == ()

@@ -1,0 +1,37 @@
+"""Tags that move together."""
+
+from __future__ import annotations
+
+from mpbake.base.errors import dotted
+from mpbake.graph.preflight.shared_tags import needs_of_pushed
+from tests.unit.plans import resolve_text
+
+PLAN = """
+    [targets.web]
+    contexts = { base = "target:base" }
+    [targets.base]
+    needs = ["plain", "pushed"]
+    [targets.plain]
+    [targets.pushed]
+    tags = ["r/pushed:1"]
+    push = true
+    """
+
+
+def test_nobody_may_wait_for_tags_that_move_in_the_end() -> None:
+    (found,) = needs_of_pushed([resolve_text(PLAN).targets["web"]])
+    assert (dotted(found.key), found.message) == (
+        "targets.base.needs",
+        'base: needs "pushed", whose tags move only when all is built (publish = "together")',
+    )
+    assert "contexts = { NAME" in found.hint
+
+
+def test_what_is_not_pushed_may_be_needed() -> None:
+    assert list(needs_of_pushed(resolve_text(PLAN, push=False).targets.values())) == []
+
+
+def test_the_command_line_wins() -> None:
+    assert str(resolve_text("").publish) == "each"
+    assert str(resolve_text('\npublish = "together"').publish) == "together"
+    assert str(resolve_text('\npublish = "together"', publish="each").publish) == "each"

@@ -1,0 +1,159 @@
+"""Certificates and configurations that a run would need, checked before it starts, and by `mpbake check`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.errors import PlanError
+from mpbake.cli.commands import check as check_command
+from mpbake.cli.loading import load, selected
+from mpbake.cli.options import Options
+from mpbake.graph.preflight.paths import check_files
+from tests.unit.plans import in_short, text
+from tests.unit.tls import issued
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.tls import Certificates
+
+PLAN = """\
+version = 1
+[builders.x]
+driver = "remote"
+[builders.x.nodes.intel]
+endpoint = "tcp://intel:1"
+platforms = ["linux/amd64"]
+tls = { ca = "CERTS/ca.crt", cert = "CERTS/client.crt", key = "CERTS/client.key" }
+[builders.x.nodes.arm]
+endpoint = "tcp://arm:1"
+platforms = ["linux/arm64"]
+tls.ca = "CERTS/client.key"
+tls.cert = "gone.crt"
+tls.key = "CERTS/client.key"
+[targets.web]
+builder = "x"
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.local]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, certificates: Certificates) -> Path:
+    (tmp_path / "build.toml").write_text(PLAN.replace("CERTS", str(certificates.folder)))
+    return tmp_path
+
+
+def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
+    options = Options(names=names, platforms=platforms)
+    (folder / "Dockerfile").touch()
+    document, plan = load(options, world(folder))
+    check_files(document, selected(plan, options), {}, datetime.now(UTC))
+
+
+def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        check(folder, "web")
+    assert in_short(caught.value) == text(f"""
+        build.toml:12: builders.x.nodes.arm.tls.cert: there is no file {folder}/gone.crt
+            tls.cert = "gone.crt"
+          = paths count from the folder of the file that states them
+        """)
+
+
+def test_only_nodes_that_may_be_used_count(folder: Path) -> None:
+    check(folder, "web", platforms=("linux/amd64",))
+    check(folder, "local")
+
+
+CONFIGURED = """\
+version = 1
+[defaults.builder]
+config = "common.toml"
+[builders.own]
+config = "own.toml"
+[builders.common.nodes.one]
+platforms = ["linux/amd64"]
+[builders.common.nodes.two]
+platforms = ["linux/arm64"]
+endpoint = "two"
+config = "two.toml"
+[builders.other.nodes.one]
+buildkitd = { debug = true }
+[targets._all]
+tags = ["x"]
+[targets.a]
+builder = "own"
+[targets.b]
+builder = "common"
+platforms = ["linux/amd64", "linux/arm64"]
+[targets.c]
+builder = "other"
+[targets.d]
+"""
+
+
+def test_configurations_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(CONFIGURED)
+    missing = {
+        "own": (5, "builders.own.config"),
+        "common": (3, "defaults.builder.config"),
+        "two": (11, "builders.common.nodes.two.config"),
+    }
+    told = {
+        name: text(f"""
+            build.toml:{line}: {key}: there is no file {tmp_path}/{name}.toml
+                config = "{name}.toml"
+              = paths count from the folder of the file that states them
+            """)
+        for name, (line, key) in missing.items()
+    }
+
+    def found(*names: str, platforms: tuple[str, ...] = ()) -> str:
+        with pytest.raises(PlanError) as caught:
+            check(tmp_path, *names, platforms=platforms)
+        return in_short(caught.value)
+
+    assert found("a", "b") == "\n".join(told[name] for name in ("common", "own", "two"))
+    assert found("b", platforms=("linux/arm64",)) == told["two"]
+    check(tmp_path, "c", "d")
+    for name in missing:
+        (tmp_path / f"{name}.toml").touch()
+    check(tmp_path, "*")
+
+
+def test_a_check_tells_of_a_configuration_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").touch()
+    (tmp_path / "build.toml").write_text(CONFIGURED)
+    where = world(tmp_path)
+    assert check_command.main(Options(format="json"), where) == 3
+    errors = [each for each in json.loads(written(where.stdout))["diagnostics"] if each["severity"] == "error"]
+    assert [(each["code"], each["line"]) for each in errors] == [("missing-file", line) for line in (3, 5, 11)]
+
+
+def test_a_check_warns_of_what_a_run_warns_of(tmp_path: Path, certificates: Certificates) -> None:
+    issued(certificates, tmp_path / "certs", days=(-1, 9))
+    (tmp_path / "Dockerfile").touch()
+    (tmp_path / "build.toml").write_text("""version = 1
+[builders.x]
+driver = "remote"
+[builders.x.nodes.arm]
+endpoint = "tcp://arm:1"
+tls = { cert = "certs/client.crt", key = "certs/client.key" }
+[targets.web]
+builder = "x"
+platforms = ["linux/arm64"]
+tags = ["example.com/web"]
+""")
+    where = replace(world(tmp_path), now=lambda: datetime.now(UTC))
+    assert check_command.main(Options(format="json"), where) == 0
+    (found,) = json.loads(written(where.stdout))["diagnostics"]
+    assert (found["code"], found["severity"]) == ("doubtful-certificate", "warning")
+    assert found["key"] == ["builders", "x", "nodes", "arm", "tls", "cert"]
+    assert found["message"].startswith('"CN=client" expires in 8 days, on ')

@@ -1,0 +1,223 @@
+"""What is to be done about a declared builder: declared and found in, changes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpbake.base.platforms import parse_platforms
+from mpbake.model.lifecycle import (
+    Action,
+    Change,
+    Entry,
+    EntryNode,
+    FoundNode,
+    Listed,
+    Made,
+    Thing,
+    add_mark,
+    changes_text,
+    inventory_text,
+    summary,
+    take_mark,
+    to_bring_up,
+)
+from mpbake.model.plan import Builder, Driver, Node, Tls
+from tests.unit.plans import text
+
+LOCAL = Node(
+    builder="CI",
+    name="local",
+    driver=Driver.DOCKER_CONTAINER,
+    options=(("env.TOKEN", "s3cret"), ("image", "moby/buildkit:v2"), ("memory", "8g")),
+    flags=("--debug",),
+)
+CI = Builder(name="CI", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
+MARK = "driver=1;env.TOKEN=2;flags=3;image=4;memory=5"
+RIGHT = Made(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
+ENTRY = Entry(driver="docker-container", nodes=(EntryNode(name="ci-local", endpoint="desktop"),))
+
+
+def found(made: Made | None = RIGHT, **more: object) -> FoundNode:
+    return replace(FoundNode(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
+
+
+def decided(*nodes: FoundNode, kept: Entry | None = ENTRY, declared: Entry | None = ENTRY) -> str:
+    """The changes as people read them."""
+    return changes_text(CI, to_bring_up(CI, nodes, kept, declared))
+
+
+def test_a_mark_among_driver_options() -> None:
+    """Of Kubernetes, older buildx knows no environment; and it cuts annotations at `=` and `,`."""
+    for driver, told in (
+        (Driver.DOCKER_CONTAINER, {"annotations": "a=b", "env.MPBAKE_NODE": "image=1;memory=2"}),
+        (Driver.KUBERNETES, {"annotations": "a=b,mpbake-node=image:1;memory:2"}),
+    ):
+        options = {"annotations": "a=b"}
+        add_mark(options, driver, "image=1;memory=2")
+        assert options == told
+        assert take_mark(options) == "image=1;memory=2"
+        assert options == {"annotations": "a=b"}
+        assert take_mark(options) == ""
+
+
+def test_nothing_to_do() -> None:
+    assert to_bring_up(CI, [found()], ENTRY, ENTRY) == ()
+    assert decided(found()) == "CI (docker-container)\n  as declared\n"
+    assert decided(found(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
+
+
+def test_everything_is_missing() -> None:
+    secured = replace(LOCAL, endpoint="tcp://far:2376", tls=Tls(ca=Path("/c/ca.crt")))
+    assert (
+        decided(found(None, node=secured, context=False), kept=None)
+        == text("""
+        CI (docker-container)
+          ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
+          + create container buildx_buildkit_ci-local: if there is none: only the context can show it
+          + create builder ci: for use by hand: docker buildx build --builder ci
+        """)
+        + "\n"
+    )
+
+
+def test_what_stands_still_is_started() -> None:
+    assert (
+        decided(found(replace(RIGHT, status="exited")))
+        == text("""
+        CI (docker-container)
+          > start container buildx_buildkit_ci-local: it is exited
+        """)
+        + "\n"
+    )
+
+
+def test_what_was_made_with_other_options_is_made_anew() -> None:
+    old = replace(
+        RIGHT,
+        status="exited",
+        mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
+        settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
+    )
+    changes = to_bring_up(CI, [found(old)], ENTRY, ENTRY)
+    assert [(each.action, each.thing, each.node) for each in changes] == [(Action.REPLACE, Thing.CONTAINER, LOCAL)]
+    assert (
+        changes_text(CI, changes)
+        == text("""
+        CI (docker-container)
+          ± replace container buildx_buildkit_ci-local: it was made with other options; its cache stays
+              config: another -> as declared
+              env.TOKEN: another -> as declared
+              flags: others -> --debug
+              image: moby/buildkit:v1 -> moby/buildkit:v2
+              memory: 4g -> 8g
+              network: host -> (none)
+        """)
+        + "\n"
+    )
+    assert "s3cret" not in changes_text(CI, changes)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1 << 30, "1g"), (3 << 29, "1536m"), (1 << 10, "1k"), (1000, "1000b")])
+def test_amounts(count: int, shown: str) -> None:
+    old = replace(RIGHT, mark=MARK.replace("memory=5", "memory=0"), settings=(("memory", str(count)),))
+    assert f"memory: {shown} -> 8g" in decided(found(old))
+
+
+def test_a_mark_of_another_format_is_drift() -> None:
+    assert "replace container" in decided(found(replace(RIGHT, mark="96c5747e0ee97b71")))
+
+
+def test_a_node_in_trouble_is_left_alone() -> None:
+    assert to_bring_up(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+
+
+def test_an_entry_that_says_something_else() -> None:
+    one = EntryNode(name="x-a", endpoint="tcp://a", platforms=("linux/amd64",), options=(("cacert", "1"),))
+    two = EntryNode(name="x-b", endpoint="tcp://b", options=(("env.A", "secret"), ("memory", "1g")))
+    gone = EntryNode(name="x-c", endpoint="tcp://c")
+    kept = Entry(driver="docker-container", nodes=(two, one, gone))
+    declared = Entry(
+        driver="remote",
+        nodes=(
+            replace(one, endpoint="tcp://a:1", platforms=("linux/amd64", "linux/386"), options=(("cacert", "2"),)),
+            replace(two, options=(("memory", "2g"),), flags=("--debug",)),
+        ),
+    )
+    assert (
+        decided(found(), kept=kept, declared=declared)
+        == text("""
+        CI (docker-container)
+          ~ correct builder ci: buildx's store says something else
+              driver: docker-container -> remote
+              x-b: flags: (none) -> --debug
+              x-b: env.A: another -> as declared
+              x-b: memory: 1g -> 2g
+              x-a: endpoint: tcp://a -> tcp://a:1
+              x-a: platforms: linux/amd64 -> linux/amd64, linux/386
+              x-a: cacert: another -> as declared
+              node x-c: listed -> (none)
+        """)
+        + "\n"
+    )
+
+
+def test_the_order_of_nodes_matters() -> None:
+    one, two = EntryNode(name="x-a", endpoint="a"), EntryNode(name="x-b", endpoint="b")
+    kept, declared = (Entry(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
+    assert "order: x-b, x-a -> x-a, x-b" in decided(found(), kept=kept, declared=declared)
+
+
+def test_what_is_found_is_safe_to_print() -> None:
+    evil = replace(ENTRY, nodes=(EntryNode(name="ci-local", endpoint="\x1b[2J"),))
+    assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
+
+
+def test_a_summary() -> None:
+    create = Change(action=Action.CREATE, thing=Thing.CONTAINER, name="x", why="")
+    start = Change(action=Action.START, thing=Thing.CONTAINER, name="x", why="")
+    assert summary([start, create, create]) == "2 to create, 1 to start"
+    assert summary([]) == "nothing to do"
+
+
+def test_the_list() -> None:
+    far = Node(
+        builder="release",
+        name="arm",
+        driver=Driver.REMOTE,
+        endpoint="tcp://far:1234",
+        platforms=parse_platforms(["linux/arm64"]),
+    )
+    running = Listed(
+        node=LOCAL,
+        status="running",
+        version="v0.20.0",
+        reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
+        drift=("memory", "entry: flags"),
+    )
+    stopped = Listed(node=LOCAL, status="exited")
+    gone = Listed(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
+    table, _, troubles = inventory_text([[running, stopped], [gone]]).partition("\n\n")
+    assert troubles == "node release/arm: no answer\n  = is it up?\n"
+    assert table == text("""
+        node         driver            endpoint        status    buildkit  drift
+        CI/local     docker-container  (in use)        running   v0.20.0   memory, entry: flags
+          native    linux/amd64, linux/amd64/v2, linux/386
+          emulated  linux/arm64
+        CI/local     docker-container  (in use)        exited    -         -
+        release/arm  remote            tcp://far:1234  unusable  -         -
+          declared  linux/arm64
+        """)
+    assert inventory_text([]).startswith('no builder is declared; "default" is ')
+
+
+def test_many_platforms_fit_a_terminal() -> None:
+    names = "linux/amd64 linux/arm64 linux/riscv64 linux/ppc64le linux/s390x linux/mips64le linux/arm/v7 linux/arm/v6"
+    shown = inventory_text([[Listed(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
+    assert shown.partition("\n  native ")[2] == (
+        "   linux/amd64\n"
+        "  emulated  linux/arm64, linux/riscv64, linux/ppc64le, linux/s390x,\n"
+        "            linux/mips64le, linux/arm/v7, linux/arm/v6\n"
+    )

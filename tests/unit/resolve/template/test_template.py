@@ -1,0 +1,789 @@
+"""Templates: strict, typed, and shut in."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import resource
+import sys
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpbake.base.codes import Code
+from mpbake.base.platforms import PlatformText, parse_platform
+from mpbake.resolve.template import RESERVED, Renderer, TemplateProblem
+from mpbake.resolve.template.filters import GIT_FACTS, GitFact, Refused
+from mpbake.spec.loader import WrittenFloat
+from tests.checkout import DOCS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SCOPE: dict[str, Any] = {
+    "tag": "1.2",
+    "version": "8.10",
+    "n": 5,
+    "ratio": 0.5,
+    "debug": True,
+    "platforms": ["linux/amd64", "linux/arm64"],
+    "row": {"os": "alpine"},
+    "empty": "",
+    "braces": "{{ tag }}",
+    "result": "a variable may have this name",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        # no template at all
+        ("plain", "plain"),
+        ("", ""),
+        ("}} {", "}} {"),
+        ("${TAG} $tag %{tag}", "${TAG} $tag %{tag}"),
+        # text with expressions in it is text
+        ("v{{ tag }}", "v1.2"),
+        ("{{ n }}{{ n }}", "55"),
+        ("{{ n }} ", "5 "),
+        ("{{ n }}\n", "5\n"),
+        ("line\n{{ n }}\n", "line\n5\n"),
+        ("{{ debug }}!", "true!"),
+        ("{{ 'on' if debug }}", "on"),
+        ("{{ 'off' if not debug }}", ""),
+        ("<{{ 'off' if not debug }}{{ ('off' if not debug) ~ '' }}>", "<>"),
+        ("{% if debug %}on{% else %}off{% endif %}", "on"),
+        ("{% for p in platforms %}{{ loop.index }}{{ p }};{% endfor %}", "1linux/amd64;2linux/arm64;"),
+        ("{# a comment #}", ""),
+        ("{{ n }}{# a comment #}", "5"),
+        ("{% raw %}{{ tag }}{% endraw %}", "{{ tag }}"),
+        ("{% for p in platforms if 'arm' in p %}{{ p }}{% else %}none{% endfor %}", "linux/arm64"),
+        ("{% for p in platforms[:1] %}{{ loop.length }}{{ loop.last }}{% endfor %}", "1true"),
+        ("{% for key, value in row.items() %}{{ key }}={{ value }}{% endfor %}", "os=alpine"),
+        ("{% for each in row %}{{ each }}{% endfor %}{% for each in 'ab' %}{{ each }},{% endfor %}", "osa,b,"),
+        ("{% for x in [1, [2]] recursive %}{{ loop(x) if x is iterable else x }};{% endfor %}", "1;2;;"),
+        ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(1) }}{{ m(2) }}", "<1><2>"),
+        ("{% set x %}{{ n }}{{ tag }}{% endset %}{{ x ~ x }}", "51.251.2"),
+        ("<{{ '<&>' }}>", "<<&>>"),
+        # a lone expression keeps its type
+        ("{{ tag }}", "1.2"),
+        ("{{ version }}", "8.10"),
+        ("{{ '8.10' }}", "8.10"),
+        ("{{ n }}", 5),
+        ("{{ ratio }}", 0.5),
+        ("{{ debug }}", True),
+        ("{{ not debug }}", False),
+        ("{{ platforms }}", ["linux/amd64", "linux/arm64"]),
+        ("{{ platforms + ['linux/386'] }}", ["linux/amd64", "linux/arm64", "linux/386"]),
+        ("{{ platforms if n > 4 else [] }}", ["linux/amd64", "linux/arm64"]),
+        ("{{ row.os }}", "alpine"),
+        ("{{ row }}", {"os": "alpine"}),
+        ("{{ empty }}", ""),
+        ("{{ result }}", "a variable may have this name"),
+        ("{{ none }}", None),
+        ("{{ nope | default('none given') }}", "none given"),
+        ("{{ nope is defined }}", False),
+        ("{{ range(3) | list }}", [0, 1, 2]),
+        ("{{ '}}' }}", "}}"),
+        ("{{ 'a' ~ n }}", "a5"),
+        ("{{ n ~ debug ~ platforms[:1] }}", '5true["linux/amd64"]'),
+        ("a{{ none }}{{ none ~ 'b' }}", "ab"),
+        ("{{ debug | string }}", "true"),
+        ("{{ [debug, n, 'a', row] | join(debug) }}", 'truetrue5trueatrue{ os = "alpine" }'),
+        ("{{ [row, row] | join('+', attribute='os') }}", "alpine+alpine"),
+        ("<{{ row }}{{ row.keys() }}{{ {} }}{{ {1: [n > 4]} }}>", '<{ os = "alpine" }["os"]{}{ 1 = [true] }>'),
+        ("{{ tag[::-1] }}", "2.1"),
+        ("{{ version | replace('.', '-') }}", "8-10"),
+        ("{{ platforms | join(',') }}", "linux/amd64,linux/arm64"),
+        ("{{ platforms | map('upper') }}", ["LINUX/AMD64", "LINUX/ARM64"]),
+        ("<{{ platforms | map('upper') }}>", '<["LINUX/AMD64", "LINUX/ARM64"]>'),
+        ("{{ ['1.9.0', '1.10.0'] | map('semver') | max }}", "1.10.0"),
+        ("{{ ['1.10.0', 'v1.9.0'] | map('semver') | sort | join(' ') }}", "1.9.0 1.10.0"),
+        ("{{ (('v' ~ tag ~ '.0') | semver).minor }}", 2),
+        ("{{ '0' | timestamp(format='%Y') }}", "1970"),
+        ("{{ nope | default('A B') | slug }}", "a-b"),
+        # what comes out is not read again
+        ("{{ braces }}", "{{ tag }}"),
+        ("x{{ braces }}", "x{{ tag }}"),
+        # a sign that touches the braces is white space control, another one a sign
+        ("{{- n -}}", 5),
+        ("{{-n}}", 5),
+        ("{{ n -}}", 5),
+        ("{{+ n }}", 5),
+        ("{{ -n }}", -5),
+        ("{{ +n }}", 5),
+        ("{{- -n -}}", -5),
+        ("a {{- n -}} b", "a5b"),
+        # as far as arithmetic goes
+        ("{{ 2 ** 64 }}", 2**64),
+        ("{{ '=' * 3 }}", "==="),
+        ("{{ 7 // 2 * 2 }}", 6),
+    ],
+)
+def test_rendering(template: str, value: object) -> None:
+    found = Renderer().render(template, SCOPE)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ tga }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("a{{ tga }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ [tag, tga] }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ {'a': [tga]} }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ (1, tga) }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("a{{ [tga] }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ tga | upper }}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{% if tga %}{% endif %}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ row.oz }}", 'the table has no "oz"\nknown names: os'),
+        ("{{ {'name': 1}.nam }}", 'the table has no "nam"\ndid you mean "name"?'),
+        ("{{ row['a\nb'] }}", 'the table has no "a\\nb"\nknown names: os'),
+        ("{{ row[5] }}", 'the table has no "5"\nknown names: os'),
+        ("{{ {1: 2}.x }}", 'the table has no "x"\n'),
+        ("{{ tag.uper() }}", "'str object' has no attribute 'uper'"),
+        (
+            "{{ ['off' if not debug] }}",
+            "the template cannot be rendered: an if without else gives nothing here: add one",
+        ),
+        (
+            "{{ [platforms | map('upper')] }}",
+            "the template cannot be rendered: what has yet to be worked out is no value: add | list",
+        ),
+        ("{{ [] | first }}", "No first item, sequence was empty."),
+        ("{{ ('1.2.3' | semver).mayor }}", 'a version has no "mayor"\ndid you mean "major"?'),
+        ("{{ tag | semver }}", '"1.2" is no semantic version\nwrite MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1'),
+        ("{{ platforms[9] }}", "list object has no element 9"),
+        ("{{ 1 / 0 }}", "the template cannot be rendered: division by zero"),
+        ("{{ 'a' + 1 }}", 'the template cannot be rendered: can only concatenate str (not "int") to str'),
+        ("{{ 1 +", "the template cannot be rendered: unexpected 'end of template'"),
+        ("{{", "the template cannot be rendered: unexpected 'end of template'"),
+        (
+            "{{ }}",
+            "the template cannot be rendered: Expected an expression, got 'end of print statement'",
+        ),
+        ("{% if %}", "the template cannot be rendered: Expected an expression, got 'end of statement block'"),
+        ("{{ 1, 2 }}", "the template cannot be rendered: chunk after expression"),
+        ("{{ 'a' ~ [none] }}", "the template cannot be rendered: none is no value"),
+        ("a{{ 'b'.encode() }}", "the template cannot be rendered: bytes are no text"),
+        ("{{ 1e400 | timestamp }}", "the template cannot be rendered: a number this large is not allowed"),
+        ("{{ 1e999 + 1 }}", "the template cannot be rendered: a number this large is not allowed"),
+        ("{{ [1e308 / 1e-9] }}", "the template cannot be rendered: a number this large is not allowed"),
+        *(
+            (each, "the template cannot be rendered: what it gives is no text: half a character (a surrogate) is in it")
+            for each in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
+        ),
+        ("{{ n | slugg }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
+        (
+            "{{ n | semver.major }}",
+            'there is no filter "semver.major"\na part of what a filter gives: (n | semver).major',
+        ),
+        (
+            "{{ f(n) | semver.major }}",
+            'there is no filter "semver.major"\na part of what a filter gives: (value | semver).major',
+        ),
+        ("{{ n | a.b }}", 'there is no filter "a.b"\ndid you mean "abs"?'),
+        ("{{ (n | slugg) if n else 1 }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
+        ("{{ [tag] | map('slugg') }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
+        ("{{ n is evn }}", 'there is no test "evn"\ndid you mean "even"?'),
+        ("{{ n | random }}", 'the filter "random" is not to be had\nmpbake took it away: see docs/templates.md'),
+        ("{{ slug(tag) }}", 'there is no variable "slug"\nslug is a filter: {{ value | slug }}'),
+        ("{{ timestmp() }}", 'there is no variable "timestmp"\ndid you mean "timestamp"?'),
+        ("{{ gitt.commit }}", 'there is no variable "gitt"\ndid you mean "git"?'),
+    ],
+)
+def test_what_cannot_be_rendered(template: str, problem: str) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render(template, SCOPE)
+    assert str(caught.value) == problem
+
+
+def test_an_undefined_name_without_a_near_one_lists_what_there_is() -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render("{{ zzz }}", {"tag": 1, "registry": 2})
+    assert str(caught.value) == 'there is no variable "zzz"\nknown variables: registry, tag'
+
+
+def test_an_undefined_name_without_any_variable() -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render("{{ zzz }}", {})
+    assert str(caught.value) == 'there is no variable "zzz"\nthere are no variables'
+
+
+ESCAPES = [
+    "{{ tag.__class__ }}",
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ platforms | map(attribute='__class__') | list }}",
+    "{{ platforms | attr('__class__') }}",
+    "{{ tag['__class__'] }}",
+    "{{ '{0.__class__}'.format(tag) }}",
+    "{{ ('{0.__cl' ~ 'ass__}').format(tag) }}",
+    "{{ '{x.__class__}'.format_map({'x': tag}) }}",
+    "{{ tag.format.__globals__ }}",
+    "{{ range.__globals__ }}",
+    "{{ self.__init__ }}",
+    "{{ self._TemplateReference__context }}",
+    "{% set x = tag.__class__ %}{{ x }}",
+    "{% for x in [tag.__class__] %}{{ x }}{% endfor %}",
+    "{% macro m() %}{{ varargs.__class__ }}{% endmacro %}{{ m(1) }}",
+    "{{ platforms.append(1) }}",
+    "{{ platforms.pop() }}",
+    "{{ row.update({'a': 1}) }}",
+    "{% include '/etc/passwd' %}",
+    "{% import 'os' as os %}{{ os }}",
+    "{% extends 'x' %}",
+    "{{ lipsum.__globals__ }}",
+    "{{ cycler }}",
+    "{{ joiner }}",
+    "{{ namespace() }}",
+    "{{ dict(a=1) }}",
+    "{{ environment }}",
+    "{{ open('/etc/passwd') }}",
+    "{{ platforms | random }}",
+    "{{ tag | urlize }}",
+    "{{ row | xmlattr }}",
+    "{{ row | pprint }}",
+    "{{ git._ask }}",
+    "{{ git._told }}",
+    "{{ git['_ask'] }}",
+    "{{ git | attr('_ask') }}",
+    "{{ git.__init__ }}",
+    "{{ git.__getattr__('commit') }}",
+    "{{ timestamp.__globals__ }}",
+    "{{ timestamp.__self__ }}",
+    "{{ ('1.2.3' | semver)._rank }}",
+    "{{ ('1.2.3' | semver).__class__ }}",
+    "{{ ('1.2.3-{0}' | semver) }}",
+]
+
+
+@pytest.mark.parametrize("template", ESCAPES)
+def test_a_template_cannot_leave_its_box(template: str) -> None:
+    before = repr(SCOPE)
+    for text in (template, f"text around {template}"):
+        with pytest.raises(TemplateProblem):
+            Renderer().render(text, SCOPE)
+    assert repr(SCOPE) == before
+
+
+_ROUNDS = "the template cannot be rendered: more than 100000 rounds of loops are not allowed"
+_WIDTH = "the template cannot be rendered: a width of this many digits is not allowed"
+_TEXTS = "the template cannot be rendered: texts this long are not allowed here"
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ 'a' * 1000001 }}", "the template cannot be rendered: a repetition this long is not allowed"),
+        ("{{ 1000001 * 'a' }}", "the template cannot be rendered: a repetition this long is not allowed"),
+        ("{{ platforms * 1000000 }}", "the template cannot be rendered: a repetition this long is not allowed"),
+        ("{{ 2 ** 65 }}", "the template cannot be rendered: a power this large is not allowed"),
+        ("{{ 2 ** -65 }}", "the template cannot be rendered: a power this large is not allowed"),
+        ("{{ 10 ** 7 ** 2 }}", "the template cannot be rendered: a power this large is not allowed"),
+        ("{{ 'a' ** 2 }}", "the template cannot be rendered: bad operand type for abs(): 'str'"),
+        ("{{ 'a' * 600000 }}{{ 'a' * 600000 }}", "the template renders to more than 1000000 characters"),
+        ("{{ 'a'.ljust(1000001) }}", "the template cannot be rendered: a number this large is not allowed here"),
+        ("{{ 'a' | center(1000001) }}", "the template cannot be rendered: a number this large is not allowed here"),
+        ("{{ 'a'.ljust(1000000) }}{{ 'a' }}", "the template renders to more than 1000000 characters"),
+        ("{% for i in range(99999) %}{% for j in range(9) %}{% endfor %}{% endfor %}", _ROUNDS),
+        (
+            "{% for i in range(99) %}{{ 'a' * 99999 }}{% endfor %}",
+            "the template renders to more than 1000000 characters",
+        ),
+        ("{{ '%999999d' | format(1) }}", _WIDTH),
+        ("{{ '%999999d' % 1 }}", _WIDTH),
+        ("{{ '{:999999}'.format(1) }}", _WIDTH),
+        ("{{ ('a' * 90000) | replace('a', 'b' * 90000) }}", _TEXTS),
+        ("{{ ('a' * 90000).replace('a', 'b' * 90000) }}", _TEXTS),
+        ("{{ range }}", "the template cannot be rendered: a function is no value: it must be called"),
+        ("{{ timestamp }}", "the template cannot be rendered: a function is no value: it must be called"),
+        ("{{ range(99999) | map('string') | map('center', 99999) }}", _TEXTS),
+        (
+            "{{ range(100001) }}",
+            (
+                "the template cannot be rendered: Range too big. The sandbox blocks ranges larger than"
+                " MAX_RANGE (100000)."
+            ),
+        ),
+        (
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "the template cannot be rendered: maximum recursion depth exceeded",
+        ),
+    ],
+)
+def test_a_template_cannot_grow_without_bound(template: str, problem: str) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render(template, SCOPE)
+    assert str(caught.value).startswith(problem)
+
+
+def doubled(first: str, step: str, end: str) -> str:
+    """A template in which x is `first`, and then forty times what `step` makes of x."""
+    names = [f"x{number}" for number in range(41)]
+    steps = (f"{{% set {name} = {step.replace('x', last)} %}}" for last, name in itertools.pairwise(names))
+    return f"{{% set x0 = {first} %}}{''.join(steps)}{end.replace('x', 'x40')}"
+
+
+BOMBS = [
+    # what doubles again and again
+    doubled("'a'", "x ~ x", "{{ x | length }}"),
+    doubled("'a'", "x + x", "{{ x | length }}"),
+    doubled("[1]", "x + x", "{{ x | length }}"),
+    doubled("(1,)", "x + x", "{{ x | length }}"),
+    doubled("2", "x * x", "{{ x > 1 }}"),
+    doubled("'a'", "'%s%s' % (x, x)", "{{ x | length }}"),
+    doubled("'a'", "'{0}{0}'.format(x)", "{{ x | length }}"),
+    doubled("'a'", "[x, x] | join", "{{ x | length }}"),
+    doubled("'aa'", "x.replace('a', 'aa')", "{{ x | length }}"),
+    *(
+        doubled("[1]", "[x, x]", end)
+        for end in ("{{ x }}", "{{ x | string }}", "{{ x | format }}", "{{ x ~ '' }}", "{{ x | tojson }}")
+    ),
+    doubled("[1]", "{'a': x, 'b': x}", "{{ x.values() }}"),
+    doubled("[1]", "{'a': x, 'b': x}", "{{ x == x.values() | string }}"),
+    "{% set x %}aaaaaaaaaa{% endset %}" + "{% set x %}{{ x }}{{ x }}{% endset %}" * 40 + "{{ x | length }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    # loops
+    "{% for i in [1] * 90000 %}{% for j in [1] * 90000 %}{% endfor %}{% endfor %}",
+    "{% for i in 'a' * 90000 %}{% for j in 'a' * 90000 %}{% endfor %}{% endfor %}",
+    "{% for i in [[1] * 999] * 999 recursive %}{{ loop(i) if i is iterable else 1 }}{% endfor %}",
+    "{% for i in range(90000) %}{% set x = ('a' * 999999) | sha256 %}{% endfor %}",
+    "{% for i in range(90000) %}{% set x = ('a' * 999999)[1:] %}{% endfor %}",
+    "{% set x = [1] * 9999 %}{% set y %}{% for i in range(90000) %}{{ x }}{% endfor %}{% endset %}",
+    # widths
+    "{{ '%(n)999999999d' % {'n': 1} }}",
+    "{{ '%((n))999999999d' % {'(n)': 1} }}",
+    "{{ '%(n)999999999d' | format(n=1) }}",
+    "{{ '%*d' % (999999999, 1) }}",
+    "{{ '%.999999999f' % 1 }}",
+    "{{ '%.*f' % (999999999, 1) }}",
+    "{{ '{n:999999999}'.format(n=1) }}",
+    "{{ '{n:999999999}'.format_map({'n': 1}) }}",
+    "{{ '{0!s:>999999999}'.format(1) }}",
+    "{{ '{:{}}'.format('a', 999999999) }}",
+    "{{ '{:\u0669\u0669\u0669\u0669\u0669}'.format(1) }}",
+    "{{ ('{0:9999}' * 90000).format(1) | length }}",
+    "{{ ('%9999d' * 90000) % (range(90000) | list) }}",
+    "{{ ('\\n' * 500000) | indent(999999) }}",
+    "{{ 1.5 | round(99999999, 'ceil') }}",
+    "{{ (5).to_bytes(999999999, 'big') | length }}",
+    # much of something long
+    "{{ ([''] * 99999) | join('a' * 999999) | length }}",
+    "{{ ('a' * 999999).join([''] * 99999) | length }}",
+    "{{ (['a' * 999999] * 99999) | join | length }}",
+    "{{ ('{0}' * 99999).format('a' * 999999) | length }}",
+    "{{ ('a' * 999999).translate({97: 'b' * 999999}) | length }}",
+    "{{ range(99999) | map('center', 99999) | list | length }}",
+    "{{ range(99999) | map('center', 99999) }}",
+    "{{ ('f' * 999999) | int(0, 16) }}",
+    # much work in one call, again and again
+    "{% for i in range(99999) %}{% set x = range(99999) | map('abs') | sum %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = range(99999) | unique | list %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = range(99999) | sort %}{% endfor %}",
+    "{% for i in range(99999) %}{{ loop.cycle(*range(99999)) }}{% endfor %}",
+    "{% macro m() %}{{ varargs | length }}{% endmacro %}{% for i in range(99999) %}{{ m(*range(99999)) }}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = ('a b' * 300000) | title %}{% endfor %}",
+    f"{{{{ range(0, {99999 * (2**61 - 1)}, {2**61 - 1}) | unique | list | length }}}}",
+    # what is worked out late
+    "{{ range(99999) | batch(1) | sum(start=[]) }}",
+    "{{ range(99999) | batch(1) | map('list') | sum(start=[]) | length }}",
+    "{{ range(99999) | map('string') | join('a' * 999999) | length }}",
+    "{{ ('a' * 999999).join(range(99999) | map('string')) | length }}",
+    "{{ range(99999) | map(attribute='nope', default=[1] * 1000) | sort | length }}",
+    # comparisons and searches
+    "{% set L = range(99999) | map('string') | list %}{% for i in range(99000) if 'x' in L %}{{ i }}{% endfor %}",
+    "{% set L = range(99999) | list %}{% for i in range(99000) %}{% set x = 'x' not in L %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' in range(99999) %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' is in range(99999) %}{% endfor %}",
+    "{% for i in range(99000) %}{% set x = 'x' in range(99999) | map('abs') %}{% endfor %}",
+    "{{ range(99999) | select('in', range(99999) | map('string') | list) | list | length }}",
+    "{% set x = [1] * 9999 %}{% set y = [1] * 9999 %}{% for i in range(99999) %}{% if x == y %}{% endif %}{% endfor %}",
+    doubled("[1]", "[x, x]", "") + doubled("[1]", "[x, x]", "").replace("x", "y") + "{{ x40 == y40 }}",
+    "{% for i in range(99999) %}{% set x = {1: 1}.keys() - range(99999) %}{% endfor %}",
+    # what takes the square of a text's length
+    "{{ ('a' * 1000000) | wordwrap(1) }}",
+    "{{ ('-' * 1000000) | wordwrap(80) }}",
+    "{{ ('<>' * 500000) | striptags }}",
+    "{% for i in range(99999) %}{% set x = ('<>' * 5000) | striptags %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = ('{}' * 90000).format(*range(90000)) %}{% endfor %}",
+    # large numbers
+    "{{ ('f' * 1000000) | int(base=16) // ('f' * 500000) | int(base=16) }}",
+    "{{ ('f' * 1000000) | int(base=16) is odd }}",
+    "{{ (1).from_bytes(('a' * 1000000).encode(), 'big') is odd }}",
+    "{% for i in range(99999) %}{% set x = 1 | round(1000000, 'ceil') %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("template", BOMBS)
+def test_a_template_cannot_eat_the_machine(template: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render(template, {})
+    assert caught.value.code is Code.TEMPLATE_SANDBOX
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 300_000_000
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ ('{' * 1000000) | length }}", 1_000_000),
+        ("{{ '100%%(20261124) %(n)5d|' % {'n': 1} }}", "100%(20261124)     1|"),
+        ("{{ '20261124 {:>5}|{{20261124}}'.format(1) }}", "20261124     1|{20261124}"),
+        ("{{ 2 ** 64 * 2 ** 64 }}", 2**128),
+        ("{% for i in range(99999) %}{% endfor %}", ""),
+        ("{{ range(30000) | map('string') | join(',') | length }}", 168_889),
+        ("{{ range(9999) | batch(10) | map('first') | list | length }}", 1000),
+        ("{{ range(99999) | map('string') | list | length }}", 99_999),
+        ("{{ range(99999) | sum }}", 4_999_850_001),
+        ("{{ [[1], [2, 3]] | sum(start=[]) }}", [1, 2, 3]),
+        ("{{ [{'a': 1.5}, {'a': 2}] | sum(attribute='a') }}", 3.5),
+        ("{{ ['1.0.0', 'no version'] | map('semver') | first }}", "1.0.0"),
+        ("{{ ('word ' * 20000) | wordwrap(20) | length }}", 99_999),
+        ("{{ 3 in range(5) | map('abs') and 1 < 2 <= 2 == 2.0 != 'a' }}", True),
+        ("{% for i in range(9) if i is in [1, 2] and i in range(2) %}{{ i }}{% endfor %}", "1"),
+        ("{{ ('ff' | int(base=16)) // 2 % 5 - 1 }}", 1),
+    ],
+)
+def test_what_looks_like_much_and_is_not(template: str, value: object) -> None:
+    assert Renderer().render(template, {}) == value
+
+
+def test_tables_that_refer_to_one_another_again_and_again() -> None:
+    renderer = Renderer()
+    scope: dict[str, Any] = {"x": [1]}
+    for _ in range(15):
+        scope["x"] = renderer.render("{{ [x, x] }}", scope)
+    with pytest.raises(TemplateProblem, match=_TEXTS):
+        renderer.render("{{ [x] * 1000 }}", scope)
+
+
+def test_exactly_a_million_characters_are_allowed() -> None:
+    assert len(Renderer().render("{{ 'a' * 1000000 }}", SCOPE)) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for x in [1] %}" * 30 + "{% endfor %}" * 30,
+        "{{ " + "[" * 250 + "]" * 250 + " }}",
+        "{{ " + "[" * 5000 + "]" * 5000 + " }}",
+        "{{ " + "not " * 5000 + "1 }}",
+        "{{ " + "n + " * 5000 + "1 }}",
+        "{{ 0" + "9" * 5000 + " }}",
+        f"{{{{ 0x{'f' * 900_000} // 0x{'f' * 400_000} }}}}",
+        f"{{{{ 0x{'f' * 900_000} % 0x{'f' * 400_000} }}}}",
+        f"{{{{ 0x{'f' * 900_000} is divisibleby 0x{'f' * 400_000} }}}}",
+    ],
+)
+def test_deep_nesting_is_a_problem_not_a_crash(template: str) -> None:
+    with pytest.raises(TemplateProblem, match="the template cannot be rendered: "):
+        Renderer().render(template, SCOPE)
+
+
+def test_one_renderer_serves_many_scopes() -> None:
+    renderer = Renderer()
+    assert [renderer.render("{{ n }}", {"n": n}) for n in (1, "one", [1])] == [1, "one", [1]]
+    assert [renderer.render("n{{ n }}", {"n": n}) for n in (1, "one")] == ["n1", "none"]
+    with pytest.raises(TemplateProblem):
+        renderer.render("{{ n }}", {})
+
+
+# --- bare names, which Jinja does not see -----------------------------------------------------------------------------
+
+NAMES = (
+    *("tag", "n", "_x", "nope", "range", "é", "context", "environment", "import", "__debug__"),
+    *("self", "super", "loop", "caller", "varargs", "kwargs", "not", "if", "else", "in", "is", "and", "or"),
+    *("true", "True", "false", "False", "none", "None"),
+)
+PIECES = ("{{", "}}", "{", "}", "{%", "%}", "{#", "#}", "-", " ", "\t", "\n", "\r\n", "\r", "a", "'", "$", "<&>", "0")
+BARE = st.builds(
+    "{{{{{}{}{}}}}}".format, st.sampled_from(("", " ", "\t ")), st.sampled_from(NAMES), st.sampled_from((" ", ""))
+)
+TEMPLATES = st.lists(BARE | st.sampled_from((*PIECES, *NAMES)), max_size=6).map("".join)
+VALUES = st.sampled_from(
+    ("1.2", "", "{{ n }}", "é\r\n", 5, 10**3000, 0.5, WrittenFloat("8.10"), True, None, ["a", 1], {"a": "b"})
+)
+SCOPES = st.dictionaries(st.sampled_from(NAMES), VALUES) | st.fixed_dictionaries(dict.fromkeys(NAMES, VALUES))
+
+
+@given(TEMPLATES, SCOPES)
+@settings(max_examples=1000)
+def test_bare_names_are_filled_in_as_jinja_does(template: str, scope: dict[str, Any]) -> None:
+    found = outcome(template, scope)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpbake.resolve.template.renderer._plain", lambda _: None)
+        assert outcome(template, scope) == found
+
+
+def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
+    """What a template gives, and of which type; or why it cannot be rendered."""
+    try:
+        value = Renderer().render(template, scope)
+    except TemplateProblem as problem:
+        return "problem", str(problem)
+    return type(value).__name__, value if isinstance(value, str | int | float | list | dict) else repr(value)
+
+
+def test_a_variable_with_half_a_character_is_no_text() -> None:
+    for template in ("{{ tag }}", "a{{ tag }}"):
+        with pytest.raises(TemplateProblem, match="half a character"):
+            Renderer().render(template, {"tag": "\udcff"})
+
+
+def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renderer, "_by_jinja", lambda *_: pytest.fail("compiled"))
+    renderer = Renderer()
+    assert renderer.render("{{tag}}-{{ n }}{ }} %}", SCOPE) == "1.2-5{ }} %}"
+    assert renderer.render("{{ platforms }}", SCOPE) is SCOPE["platforms"]
+
+
+def test_jinja_compiles_a_template_with_an_unknown_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    by_jinja = Renderer._by_jinja
+
+    def counted(self: Renderer, text: str) -> Callable[[Any], Any]:
+        compiled.append(text)
+        return by_jinja(self, text)
+
+    monkeypatch.setattr(Renderer, "_by_jinja", counted)
+    renderer = Renderer()
+    for _ in range(3):
+        with pytest.raises(TemplateProblem, match='there is no variable "nope"'):
+            renderer.render("{{ nope }}", {})
+    assert renderer.render("{{ nope }}", {"nope": 1}) == 1
+    assert compiled == ["{{ nope }}"]
+
+
+def test_a_bare_name_must_not_grow_without_bound() -> None:
+    with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
+        Renderer().render("{{ a }}{{ a }}", {"a": "a" * 600_000})
+
+
+def test_bare_names_are_not_joined_beyond_what_is_allowed() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TemplateProblem, match="the template renders to more than 1000000 characters"):
+        Renderer().render("{{ a }}" * 1000, {"a": "a" * 1_000_000})
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 300_000_000
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ 20261124 | string }}", "20261124"),
+        ("{{ '{}'.format(20261124) }}", "20261124"),
+        ("{{ '%03d' % 5 }}", "005"),
+        ("{{ 'x' | center(5) }}", "  x  "),
+        ("{% for i in range(3) %}{% for j in range(3) %}{{ i * j }}{% endfor %}{% endfor %}", "000012024"),
+    ],
+)
+def test_what_is_not_huge_is_allowed(template: str, value: str) -> None:
+    renderer = Renderer()
+    assert [renderer.render(template, {}) for _ in range(2)] == [value, value]
+
+
+def test_each_rendering_may_loop_anew() -> None:
+    renderer = Renderer()
+    for number in range(3):
+        assert renderer.render(f"{{{{ range(60000) | length + {number} }}}}", {}) == 60000 + number
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "names"),
+    [
+        ("plain", set()),
+        ("{{ a }}{{ b }}", {"a", "b"}),
+        ("{{ a.b | default(c) }}", {"a", "c"}),
+        ("{% for a in b %}{{ a }}{{ c }}{% endfor %}", {"b", "c"}),
+        ("{{ git.commit }}{{ timestamp() }}{{ range(a) }}", {"a"}),
+        ("{{ git }}", set()),
+        ("{{ platform }}{{ platform.arch | upper }}", {"platform"}),
+        ("{{ a | b.c", {"a", "b", "c"}),
+        ("{{ a | nofilter }}", {"a", "nofilter"}),
+        ("{{ " + "[" * 5000 + "a" + "]" * 5000 + " }}", {"a"}),
+        ("{{ a + 0" + "9" * 5000 + " }}", {"a", "0" + "9" * 5000}),
+    ],
+)
+def test_the_variables_of_a_template(template: str, names: set[str]) -> None:
+    assert Renderer().names(template) == names
+
+
+def test_names_with_a_meaning_of_their_own() -> None:
+    assert {"git", "platform", "range", "timestamp"} == RESERVED
+
+
+def test_the_platform_is_known_in_some_places_only() -> None:
+    scope = {"platform": PlatformText(parse_platform("linux/arm/v7")), "platforms": []}
+    assert Renderer().render("{{ platform }} {{ platform.slug }}", scope) == "linux/arm/v7 linux-arm-v7"
+    for template in ("{{ platform }}", "a{{ platform }}", "{{ platform.arch }}"):
+        with pytest.raises(TemplateProblem) as caught:
+            Renderer().render(template, {"platforms": []})
+        assert caught.value.culprit == "platform"
+        assert str(caught.value) == (
+            "`platform` is known only in some attributes of targets\n"
+            "it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to"
+        )
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "culprit"),
+    [
+        ("{{ tga }}", Code.UNDEFINED_VARIABLE, "tga"),
+        ("{{ row.oz }}", Code.UNDEFINED_VARIABLE, "oz"),
+        ("{{ platforms[9] }}", Code.UNDEFINED_VARIABLE, ""),
+        ("{{ n | slugg }}", Code.UNKNOWN_FILTER, "slugg"),
+        ("{{ n | random }}", Code.UNKNOWN_FILTER, "random"),
+        ("{{ 1e400 | timestamp }}", Code.TEMPLATE_SANDBOX, ""),
+        ("{{ '%c' % 55296 }}", Code.TEMPLATE_FAILED, ""),
+        ("{{ n | semver }}", Code.TEMPLATE_FAILED, ""),
+        ("a\r\r{{ 1 + }}", Code.TEMPLATE_SYNTAX, "{{ 1 + }}"),
+        ("{{ git.commit }}", Code.GIT_FAILED, "git.commit"),
+        ("{{ git['commit'] }}", Code.GIT_FAILED, "git.commit"),
+        ("{{ git }}", Code.TEMPLATE_FAILED, "git"),
+        ("{{ git.comit }}", Code.UNDEFINED_VARIABLE, "comit"),
+    ],
+)
+def test_what_is_to_blame(template: str, code: Code, culprit: str) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render(template, SCOPE)
+    assert (caught.value.code, caught.value.culprit) == (code, culprit)
+
+
+# --- git and the time -------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """A git that notes what it is asked, and knows nothing of tags."""
+
+    def __init__(self) -> None:
+        self.asked: list[GitFact] = []
+
+    def __call__(self, name: GitFact) -> str | bool:
+        self.asked.append(name)
+        if name == "tag":
+            raise Refused("no tags", "make one", Code.GIT_FAILED)
+        return False if name == "dirty" else f"the {name}"
+
+
+def test_git_is_asked_when_it_is_used_and_once() -> None:
+    git = Asked()
+    renderer = Renderer(git=git)
+    for template in (
+        "{{ n }}",
+        "{{ git.branch if false else n }}",
+        "{{ git is defined and n }}",
+        "{{ git.x is defined }}",
+    ):
+        renderer.render(template, SCOPE)
+    assert git.asked == []
+    for _ in range(3):
+        assert renderer.render("{{ git.commit | upper }}", SCOPE) == "THE COMMIT"
+        assert renderer.render("{{ git.dirty }}", SCOPE) is False
+        with pytest.raises(TemplateProblem, match="no tags\nmake one"):
+            renderer.render("{{ git.tag or 'none' }}", SCOPE)
+    assert git.asked == ["commit", "dirty", "tag"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("{{ git }}", "a{{ git }}", "{{ [git] }}", "{{ {'a': git} }}", "{{ git ~ 'a' }}", "{{ git | string }}"),
+        *(
+            "{{ '%s' % git }}",
+            "{{ '{}'.format(git) }}",
+            "{{ git | upper }}",
+            "{{ [git] | join }}",
+            "{{ [git] | string }}",
+        ),
+    ],
+)
+def test_git_itself_is_no_value(template: str) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer(git=Asked()).render(template, {})
+    assert str(caught.value) == "git is no value\nknown: git.branch, git.commit, git.dirty, git.tag"
+
+
+def test_git_has_a_few_facts_and_nothing_else() -> None:
+    assert GIT_FACTS == ("branch", "commit", "dirty", "tag")
+    for template in ("{{ git.comit }}", "{{ git['comit'] }}"):
+        with pytest.raises(TemplateProblem) as caught:
+            Renderer(git=Asked()).render(template, {})
+        assert str(caught.value) == 'git has no "comit"\ndid you mean "commit"?'
+
+
+def test_nothing_is_told_of_git_unless_somebody_can_be_asked() -> None:
+    with pytest.raises(TemplateProblem, match="git cannot be asked here\ngive the value with a variable"):
+        Renderer().render("{{ git.commit | default('x') }}", {})
+
+
+def test_the_time_is_never_that_of_a_clock() -> None:
+    assert Renderer(epoch="0").render("{{ timestamp() }} {{ timestamp('%Y') }}", {}) == "1970-01-01T00:00:00Z 1970"
+    with pytest.raises(TemplateProblem, match=r"^timestamp\(\) needs the environment variable SOURCE_DATE_EPOCH: "):
+        Renderer().render("{{ timestamp() }}", {})
+
+
+def test_a_version_in_a_variable_is_text() -> None:
+    found = Renderer().render("{{ '1.2.3' | semver }}", {})
+    assert type(found) is str
+    with pytest.raises(TemplateProblem, match="'str object' has no attribute 'major'"):
+        Renderer().render("{{ v.major }}", {"v": found})
+
+
+# --- the documentation ------------------------------------------------------------------------------------------------
+
+PAGE = (DOCS / "templates.md").read_text(encoding="utf-8")
+FACTS: dict[GitFact, str | bool] = {
+    "branch": "main",
+    "commit": "5f2c3a9e0d4b7186c2f4e1a0b9d8c7f6e5a4b3c2",
+    "dirty": False,
+    "tag": "v1.4.0",
+}
+EXAMPLES = [
+    line.rsplit(" -> ", 1) for block in re.findall("```jinja\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
+]
+
+
+@pytest.mark.parametrize(("template", "shown"), EXAMPLES)
+def test_the_examples_of_the_documentation(template: str, shown: str) -> None:
+    block = re.search(r"```toml\n(\[variables\]\n.*?)```", PAGE, re.DOTALL)
+    epoch = re.search(r"`SOURCE_DATE_EPOCH=(\d+)`", PAGE)
+    assert block
+    assert epoch
+    renderer = Renderer(git=FACTS.__getitem__, epoch=epoch[1])
+    found = renderer.render(template.rstrip(), tomllib.loads(block[1])["variables"])
+    assert (found if isinstance(found, str) else json.dumps(found)) == shown
+
+
+def test_the_documentation_shows_all_that_mpbake_adds() -> None:
+    text = " ".join(template for template, _ in EXAMPLES)
+    names = (
+        "| semver",
+        "| slug",
+        "| sha256",
+        "| timestamp",
+        "timestamp()",
+        "range(",
+        *(f"git.{each}" for each in GIT_FACTS),
+    )
+    assert [name for name in names if name not in text] == []
+
+
+def test_the_documentation_lists_filters_that_there_are() -> None:
+    known = Renderer()._environment.filters
+    _, _, section = PAGE.partition("## What comes with Jinja")
+    use, taken = section.split("Taken away")
+    listed = re.findall("`([a-z]+)`", use.partition("They, and")[0])
+    assert len(listed) > 10
+    assert [name for name in listed if name not in known] == []
+    assert [
+        name for name in re.findall("`([a-z]+)`", taken) if name in known or name in Renderer()._environment.globals
+    ] == []

@@ -1,0 +1,557 @@
+"""What git is asked, on real repositories; and that none of them gets to run, write or fetch anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.codes import Code
+from mpbake.base.errors import PlanError
+from mpbake.cli.loading import load
+from mpbake.cli.options import Options
+from mpbake.resolve import git
+from mpbake.resolve.git import PASSED, Repository
+from mpbake.resolve.template.filters import GIT_FACTS, GitFact, Refused
+from tests.checkout import CHECKOUT, DOCS
+from tests.unit.worlds import world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.allow_subprocess
+
+SYSTEM = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+"""An environment without any configuration of git."""
+
+
+def run(folder: Path, *arguments: str, fine: bool = True) -> str:
+    """What git prints, as its user runs it; `fine` says that it must succeed."""
+    author = {"GIT_AUTHOR_NAME": "me", "GIT_AUTHOR_EMAIL": "me@example.com"}
+    committer = {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.com"}
+    command = ["git", "-c", "protocol.file.allow=always", *arguments]
+    environment = SYSTEM | author | committer
+    done = subprocess.run(command, cwd=folder, env=environment, check=fine, capture_output=True)
+    return os.fsdecode(done.stdout).strip()
+
+
+def new_repository(folder: Path) -> Path:
+    """A repository with a plan in one commit, on the branch main."""
+    folder.mkdir(parents=True)
+    run(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / "build.toml").write_text("version = 1\n")
+    run(folder, "add", "--all")
+    run(folder, "commit", "--quiet", "--message=one")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a plan, which is a repository."""
+    return new_repository(tmp_path / "plan")
+
+
+def fact(folder: Path, name: GitFact, **environment: str) -> str | bool:
+    """What is told of a repository."""
+    return Repository(folder, SYSTEM | environment).fact(name)
+
+
+def refusal(folder: Path, name: GitFact, **environment: str) -> str:
+    """Why it cannot be told."""
+    with pytest.raises(Refused) as caught:
+        fact(folder, name, **environment)
+    assert caught.value.code is Code.GIT_FAILED
+    return str(caught.value)
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_on_a_branch(folder: Path) -> None:
+    assert re.fullmatch("[0-9a-f]{40}", str(fact(folder, "commit")))
+    assert [fact(folder, name) for name in GIT_FACTS] == ["main", run(folder, "rev-parse", "HEAD"), False, ""]
+
+
+def test_the_plan_may_lie_in_a_folder_of_the_repository(folder: Path) -> None:
+    (folder / "images").mkdir()
+    assert fact(folder / "images", "branch") == "main"
+    (folder / "build.toml").write_text("version = 2\n")
+    assert fact(folder / "images", "dirty") is True
+
+
+def test_branches(folder: Path) -> None:
+    run(folder, "tag", "feature/log-in")
+    run(folder, "switch", "--quiet", "--create", "feature/log-in")
+    assert fact(folder, "branch") == "feature/log-in", "also where a tag has that name"
+    run(folder, "switch", "--quiet", "--detach")
+    assert fact(folder, "branch") == ""
+    run(folder, "symbolic-ref", "HEAD", "refs/tags/feature/log-in")
+    assert fact(folder, "branch") == ""
+
+
+@pytest.mark.parametrize(
+    ("tags", "highest"),
+    [
+        ([], ""),
+        (["v1.2.0"], "v1.2.0"),
+        (["v1.9.0", "v1.10.0"], "v1.10.0"),
+        (["v1.0.0-rc.1", "v1.0.0", "v1.0.0-rc.2"], "v1.0.0"),
+        (["1.0.0", "v1.0.0"], "v1.0.0"),
+        (["zzz", "nightly-99", "0.1.0"], "0.1.0"),
+        (["nightly-9", "nightly-10"], "nightly-10"),
+        (["team/web-1", "team/web-02"], "team/web-02"),
+    ],
+)
+def test_the_highest_tag_of_the_commit(folder: Path, tags: list[str], highest: str) -> None:
+    for number, tag in enumerate(tags):
+        run(folder, "tag", tag, *(["--annotate", "--message=x"] if number % 2 else []))
+    run(folder, "commit", "--quiet", "--allow-empty", "--message=two")
+    run(folder, "tag", "v9.9.9")
+    run(folder, "switch", "--quiet", "--detach", "HEAD~")
+    assert fact(folder, "tag") == highest
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "changed": lambda folder: (folder / "build.toml").write_text("version = 2\n"),
+    "removed": lambda folder: (folder / "build.toml").unlink(),
+    "staged": lambda folder: [(folder / "new").write_text(""), run(folder, "add", "new")],
+    "mode": lambda folder: (folder / "build.toml").chmod(0o755),
+    "renamed": lambda folder: run(folder, "mv", "build.toml", "mpbake.toml"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_dirty(folder: Path, change: Callable[[Path], object]) -> None:
+    change(folder)
+    assert fact(folder, "dirty") is True
+
+
+def test_what_does_not_make_a_repository_dirty(folder: Path, tmp_path: Path) -> None:
+    (folder / "untracked").touch()
+    (folder / ".mpbake").mkdir()
+    os.utime(folder / "build.toml", (1, 1))
+    assert fact(folder, "dirty") is False
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert fact(copy, "dirty") is False, "git's notes on its files are all wrong"
+
+
+def test_line_ends_are_converted_as_git_does(folder: Path) -> None:
+    run(folder, "config", "core.autocrlf", "true")
+    (folder / "build.toml").unlink()
+    run(folder, "checkout", "build.toml")
+    os.utime(folder / "build.toml", (1, 1))
+    assert (folder / "build.toml").read_bytes() == b"version = 1\r\n"
+    assert fact(folder, "dirty") is False
+
+
+def filtered(folder: Path) -> Path:
+    """Add a file that is in capitals in the folder, and not in the repository; and time passes."""
+    (folder / "images").mkdir()
+    (folder / ".gitattributes").write_text("*.txt filter=capitals\n")
+    for name, command in (("clean", "tr A-Z a-z"), ("smudge", "tr a-z A-Z")):
+        run(folder, "config", f"filter.capitals.{name}", command)
+    file = folder / "images/a.txt"
+    file.write_text("ABC")
+    run(folder, "add", "--all")
+    run(folder, "commit", "--quiet", "--message=two")
+    for each in (file, folder / "build.toml"):
+        os.utime(each, (1, 1))
+    return file
+
+
+def test_a_file_that_goes_through_a_filter(folder: Path) -> None:
+    file = filtered(folder)
+    for below in (folder, folder / "images"):
+        assert refusal(below, "dirty") == (
+            'git cannot tell whether images/a.txt has changed without the filter "capitals"\n'
+            "run `git status`, and git will remember; or give the value with a variable"
+        )
+    run(folder, "status")
+    assert fact(folder, "dirty") is False
+    (folder / "build.toml").write_text("version = 2\n")
+    assert fact(folder, "dirty") is True
+    run(folder, "checkout", "build.toml")
+    file.unlink()
+    assert fact(folder, "dirty") is True
+
+
+def test_a_change_beside_files_that_go_through_a_filter(folder: Path) -> None:
+    filtered(folder)
+    (folder / "build.toml").write_text("version = 2\n")
+    assert fact(folder / "images", "dirty") is True
+
+
+def test_a_filter_that_nobody_defines(folder: Path) -> None:
+    file = filtered(folder)
+    run(folder, "config", "--remove-section", "filter.capitals")
+    assert fact(folder, "dirty") is True
+    file.write_text("abc")
+    assert fact(folder, "dirty") is False
+
+
+def test_a_submodule_counts_by_its_commit(folder: Path, tmp_path: Path) -> None:
+    run(folder, "submodule", "--quiet", "add", str(new_repository(tmp_path / "other")), "sub")
+    run(folder, "commit", "--quiet", "--message=two")
+    (folder / "sub/build.toml").write_text("changed")
+    assert fact(folder, "dirty") is False
+    run(folder / "sub", "commit", "--quiet", "--all", "--message=changed")
+    assert fact(folder, "dirty") is True
+
+
+def test_a_great_many_changes(folder: Path) -> None:
+    for number in range(2000):
+        (folder / f"{'x' * 200}{number}").touch()
+    run(folder, "add", "--all")
+    assert fact(folder, "dirty") is True
+
+
+# --- what cannot be told ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GIT_FACTS)
+def test_no_git(folder: Path, name: GitFact) -> None:
+    problem = "there is no git on the PATH\ninstall it, or give the value with a variable"
+    assert refusal(folder, name, PATH="/nonexistent") == problem
+    assert refusal(folder, name, PATH="") == problem
+
+
+@pytest.mark.parametrize("name", GIT_FACTS)
+def test_no_repository(tmp_path: Path, name: GitFact) -> None:
+    assert refusal(tmp_path, name) == "the plan is in no git repository\ngive the value with a variable"
+
+
+def test_no_commit_yet(tmp_path: Path) -> None:
+    run(tmp_path, "init", "--quiet", "--initial-branch=main")
+    problem = "the repository of the plan has no commit yet\ncommit something first"
+    assert refusal(tmp_path, "commit") == refusal(tmp_path, "tag") == problem
+    assert fact(tmp_path, "branch") == "main"
+    assert fact(tmp_path, "dirty") is False
+
+
+def wrapped(folder: Path, script: str) -> str:
+    """A PATH on which git is `script`, in which the real one is `"$git"`."""
+    folder.mkdir()
+    program = folder / "git"
+    program.write_text(f"#!/bin/sh\ngit={shutil.which('git')}\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{SYSTEM['PATH']}"
+
+
+@pytest.mark.parametrize("name", GIT_FACTS)
+def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path, name: GitFact) -> None:
+    path = wrapped(tmp_path / "bin", 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec "$git" "$@"')
+    assert refusal(folder, name, PATH=path) == (
+        "git does not trust the repository of the plan: it belongs to somebody else\n"
+        "`git status` in the plan's folder says how to trust it"
+    )
+    (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {folder}\n")
+    fact(folder, name, PATH=path, HOME=str(tmp_path))
+
+
+@pytest.mark.parametrize("name", GIT_FACTS)
+def test_a_damaged_repository(folder: Path, name: GitFact) -> None:
+    (folder / ".git/config").write_text("[core\n")
+    assert refusal(folder, name) == (
+        "git cannot tell: bad config line 1 in file .git/config\nsee what `git status` in the plan's folder says"
+    )
+
+
+def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
+    path = wrapped(tmp_path / "bin", "")
+    (tmp_path / "bin/git").write_bytes(b"\x7fELF")
+    assert refusal(folder, "commit", PATH=path) == (
+        "git cannot be started: Exec format error\nsee whether it works by hand"
+    )
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "exec >&- 2>&-; exec sleep 60", "while :; do echo x >&2; done"])
+def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    monkeypatch.setattr(git, "_SECONDS", 0.2)
+    assert refusal(folder, "commit", PATH=wrapped(tmp_path / "bin", f'echo "$$" >"$0.pid"\n{script}')) == (
+        "git rev-parse takes more than 0 seconds\nsee what `git status` in the plan's folder says"
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
+
+
+def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
+    path = wrapped(tmp_path / "bin", 'echo "$$" >"$0.pid"\nkill -TERM "$PPID"\nexec sleep 60')
+    asked = f"Repository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
+    script = f"from pathlib import Path; from mpbake.resolve.git import Repository; {asked}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
+    assert done.returncode == -signal.SIGTERM
+    for _ in range(50):
+        try:
+            os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("git is still there")
+
+
+def test_git_that_says_too_much(folder: Path, tmp_path: Path) -> None:
+    path = wrapped(tmp_path / "bin", "exec yes")
+    assert refusal(folder, "commit", PATH=path) == (
+        "git rev-parse says more than 1000000 bytes\nsee what `git status` in the plan's folder says"
+    )
+    path = wrapped(tmp_path / "other", "yes | head -c 3000000 >&2; echo 'fatal: the\tend' >&2; exit 128")
+    assert refusal(folder, "commit", PATH=path).startswith("git cannot tell: y\n"), "the end is not read"
+
+
+# --- in a plan --------------------------------------------------------------------------------------------------------
+
+PLAN = """\
+version = 1
+[variables]
+release = "{{ git.tag | semver if git.tag else 'none' }}"
+[targets.web]
+tags = ["r/web:{{ git.branch | slug }}", "r/web:{{ release }}", "{{ 'r/web:dirty' if git.dirty }}"]
+labels = { revision = "{{ git.commit }}", created = "{{ timestamp() }}" }
+"""
+
+
+def test_a_plan_knows_its_own_repository(folder: Path, tmp_path: Path) -> None:
+    (folder / "build.toml").write_text(PLAN)
+    run(folder, "commit", "--quiet", "--all", "--message=two")
+    run(folder, "tag", "v1.2.3")
+    other = new_repository(tmp_path / "other")
+    here = world(other, SYSTEM | {"SOURCE_DATE_EPOCH": "0"})
+    target = load(Options(directory="../plan"), here)[1].targets["web"]
+    assert target.tags == ("r/web:main", "r/web:1.2.3")
+    commit = run(folder, "rev-parse", "HEAD")
+    assert target.attributes["labels"] == {"revision": commit, "created": "1970-01-01T00:00:00Z"}
+
+
+def test_a_plan_without_a_repository(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    with pytest.raises(PlanError) as caught:
+        load(Options(), world(tmp_path, SYSTEM))
+    found = {(each.code, each.message) for each in caught.value.diagnostics}
+    assert (Code.GIT_FAILED, "the plan is in no git repository") in found
+    assert {code for code, _ in found} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
+
+
+# --- a hostile repository ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A program that leaves a file behind when it is run."""
+    path = tmp_path / "trap"
+    path.write_text('#!/bin/sh\ntouch "$0.sprung"\n')
+    path.chmod(0o755)
+    return path
+
+
+def sprung(trap: Path) -> bool:
+    """Whether a trap was run since this was last asked."""
+    file = trap.with_name("trap.sprung")
+    found = file.exists()
+    file.unlink(missing_ok=True)
+    return found
+
+
+def monitor(folder: Path, trap: Path) -> None:
+    run(folder, "config", "core.fsmonitor", str(trap))
+
+
+def hooks(folder: Path, trap: Path) -> None:
+    shutil.copy(trap, folder / ".git/hooks/post-index-change")
+    (folder / ".git/hooks/post-index-change").write_text(f"#!/bin/sh\nexec {trap}\n")
+    os.utime(folder / "build.toml", (1, 1))
+
+
+def hooks_elsewhere(folder: Path, trap: Path) -> None:
+    hooks(folder, trap)
+    (folder / ".git/hooks").rename(folder / "hooks")
+    run(folder, "config", "core.hooksPath", "hooks")
+
+
+def clean_filter(folder: Path, trap: Path) -> None:
+    (folder / ".git/info/attributes").write_text("* filter=a.b\n")
+    run(folder, "config", "filter.a.b.clean", str(trap))
+    os.utime(folder / "build.toml", (1, 1))
+
+
+def clean_filter_of_an_included_file(folder: Path, trap: Path) -> None:
+    clean_filter(folder, trap)
+    run(folder, "config", "--unset", "filter.a.b.clean")
+    run(folder, "config", "includeIf.onbranch:main.path", "../more")
+    (folder / "more").write_text(f'[FILTER "a.b"]\n\tCLEAN = {trap}\n')
+
+
+def clean_filter_of_the_worktree(folder: Path, trap: Path) -> None:
+    clean_filter(folder, trap)
+    run(folder, "config", "--unset", "filter.a.b.clean")
+    run(folder, "config", "extensions.worktreeConfig", "true")
+    run(folder, "config", "--worktree", "filter.a.b.clean", str(trap))
+
+
+def clean_filter_without_a_name(folder: Path, trap: Path) -> None:
+    (folder / ".git/info/attributes").write_text("* filter=\n")
+    run(folder, "config", "filter..clean", str(trap))
+    os.utime(folder / "build.toml", (1, 1))
+
+
+def process_filter(folder: Path, trap: Path) -> None:
+    (folder / ".gitattributes").write_bytes(b"* filter=\xff\xe9\n")
+    with (folder / ".git/config").open("ab") as config:
+        config.write(b'[filter "\xff\xe9"]\n\tprocess = %s\n\trequired\n' % bytes(trap))
+    os.utime(folder / "build.toml", (1, 1))
+
+
+def diff_drivers(folder: Path, trap: Path) -> None:
+    (folder / ".gitattributes").write_text("* diff=evil\n")
+    (folder / "build.toml").write_text("version = 2\n")
+    for name in ("diff.external", "diff.evil.command", "diff.evil.textconv"):
+        run(folder, "config", name, str(trap))
+
+
+def submodule(folder: Path, trap: Path) -> None:
+    new_repository(folder / "sub")
+    run(folder, "-c", "advice.addEmbeddedRepo=false", "add", "sub")
+    run(folder, "commit", "--quiet", "--message=two")
+    monitor(folder / "sub", trap)
+
+
+def program_of_a_remote(folder: Path, trap: Path) -> None:
+    run(folder, "config", "remote.origin.url", str(folder))
+    run(folder, "config", "remote.origin.uploadpack", str(trap))
+    partial(folder)
+
+
+def program_as_a_remote(folder: Path, trap: Path) -> None:
+    run(folder, "config", "remote.origin.url", f"ext::{trap}")
+    run(folder, "config", "protocol.ext.allow", "always")
+    partial(folder)
+
+
+def partial(folder: Path) -> None:
+    """Make a repository one that lacks the tree of its commit, and promises to fetch it from its remote."""
+    tree = run(folder, "rev-parse", "HEAD^{tree}")
+    run(folder, "config", "remote.origin.promisor", "true")
+    run(folder, "config", "extensions.partialClone", "origin")
+    run(folder, "config", "core.repositoryFormatVersion", "1")
+    (folder / ".git/objects" / tree[:2] / tree[2:]).unlink()
+
+
+TRAPS = {
+    each.__name__: each
+    for each in (
+        monitor,
+        hooks,
+        hooks_elsewhere,
+        clean_filter,
+        clean_filter_of_an_included_file,
+        clean_filter_of_the_worktree,
+        clean_filter_without_a_name,
+        process_filter,
+        diff_drivers,
+        submodule,
+        program_of_a_remote,
+        program_as_a_remote,
+    )
+}
+
+
+@pytest.mark.parametrize("lay", TRAPS.values(), ids=TRAPS)
+def test_a_repository_runs_nothing_and_nothing_is_written(
+    folder: Path, trap: Path, lay: Callable[[Path, Path], None]
+) -> None:
+    lay(folder, trap)
+    before = everything(folder)
+    for name in GIT_FACTS:
+        told(folder, name)
+    assert not sprung(trap)
+    assert everything(folder) == before
+    run(folder, "diff" if lay is diff_drivers else "status", fine=False)
+    assert sprung(trap), "it is no trap"
+
+
+def told(folder: Path, name: GitFact) -> str | bool:
+    """What is told, or why it cannot be: of a partial clone not everything can."""
+    try:
+        return fact(folder, name)
+    except Refused as refused:
+        return str(refused)
+
+
+def everything(folder: Path) -> dict[Path, tuple[int, int]]:
+    """All files, and when they were written."""
+    return {each: (each.lstat().st_mtime_ns, each.lstat().st_ino) for each in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("lay", [program_of_a_remote, program_as_a_remote])
+def test_nothing_is_fetched_by_a_git_that_cannot_be_told_not_to(
+    folder: Path, trap: Path, monkeypatch: pytest.MonkeyPatch, lay: Callable[[Path, Path], None]
+) -> None:
+    monkeypatch.delitem(git._SET, "GIT_NO_LAZY_FETCH")
+    lay(folder, trap)
+    assert refusal(folder, "dirty").startswith("git cannot tell: ")
+    assert not sprung(trap)
+
+
+def test_a_folder_that_only_looks_like_a_repository(folder: Path, trap: Path) -> None:
+    below = folder / "below"
+    below.mkdir()
+    shutil.copytree(folder / ".git", below, dirs_exist_ok=True)
+    run(folder, "config", "--file=below/config", "core.fsmonitor", str(trap))
+    run(folder, "config", "--file=below/config", "core.worktree", str(folder))
+    for name in GIT_FACTS:
+        assert refusal(below, name).startswith("git cannot tell: cannot use bare repository")
+    assert not sprung(trap)
+    run(below, "status")
+    assert sprung(trap), "it is no trap"
+
+
+def test_a_filter_that_cannot_be_switched_off(folder: Path, trap: Path) -> None:
+    clean_filter(folder, trap)
+    (folder / ".git/info/attributes").write_text("* filter=a=b\n")
+    run(folder, "config", "filter.a=b.clean", str(trap))
+    assert refusal(folder, "dirty") == (
+        "a filter in git's configuration has an equals sign in its name\nrename the filter"
+    )
+    assert not sprung(trap)
+    assert fact(folder, "branch") == "main"
+
+
+def test_git_of_the_plan_is_not_run(folder: Path, trap: Path) -> None:
+    shutil.copy(trap, folder / "git")
+    assert fact(folder, "branch", PATH=f":.:./:{SYSTEM['PATH']}") == "main"
+    assert not (folder / "git.sprung").exists()
+
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
+    path = wrapped(tmp_path / "bin", f'env >"$0.env"; pwd -P >"$0.pwd"; exec {shutil.which("git")} "$@"')
+    found = fact(
+        folder,
+        "branch",
+        PATH=path,
+        GIT_DIR="/other",
+        GIT_INDEX_FILE="/x",
+        GIT_CONFIG_COUNT="1",
+        LD_PRELOAD="x",
+        LANG="de",
+    )
+    assert found == "main"
+    shell = {"PWD", "SHLVL", "_", "OLDPWD"}
+    seen = dict(line.split("=", 1) for line in (tmp_path / "bin/git.env").read_text().splitlines())
+    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._SET | {"PATH": path}
+    assert (tmp_path / "bin/git.pwd").read_text().strip() == str(folder.resolve())
+
+
+def test_the_documentation_lists_the_variables_that_are_passed() -> None:
+    documentation = (DOCS / "environment.md").read_text(encoding="utf-8")
+    _, _, section = documentation.partition("## Passed to git")
+    assert re.findall("`([A-Z_]+)`", section.partition("\n## ")[0]) == list(PASSED)

@@ -1,0 +1,313 @@
+"""Where the value of a variable comes from, and its type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mpbake.base.errors import PlanError, UsageError
+from mpbake.resolve.template import RESERVED
+from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
+
+
+def value_of(default: str, **inputs: Any) -> str:
+    """How a template prints the variable `v`, whose default and environment variable `V` are given."""
+    written = f"""
+        [variables]
+        v = {{ default = {default}, env = "V" }}
+        [targets.web]
+        args = {{ V = "<{{{{ v }}}}>" }}
+        """
+    shown: str = target_of_text(written, **inputs).attributes["args"]["V"]
+    return shown[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "environment", "value"),
+    [
+        ({}, {}, "default"),
+        ({}, {"V": "env"}, "env"),
+        ({}, {"V": ""}, ""),
+        ({}, {"v": "other name", "OTHER": "x"}, "default"),
+        ({"v": "var"}, {}, "var"),
+        ({"v": "var"}, {"V": "env"}, "var"),
+        ({"v": ""}, {"V": "env"}, ""),
+    ],
+)
+def test_the_command_line_wins_over_the_environment_over_the_default(
+    variables: dict[str, str], environment: dict[str, str], value: str
+) -> None:
+    assert value_of('"default"', variables=variables, environment=environment) == value
+
+
+def test_the_environment_is_read_only_where_a_variable_names_it() -> None:
+    plan = """
+        [variables]
+        HOME = "none"
+        empty = { default = "none", env = "" }
+        [targets.web]
+        args = { A = "{{ HOME }}", B = "{{ empty }}" }
+        """
+    attributes = target_of_text(plan, environment={"HOME": "/root", "": "x"}).attributes
+    assert attributes["args"] == {"A": "none", "B": "none"}
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "value"),
+    [
+        ('"8.1"', "8.10", "8.10"),
+        ('""', "a b\nc", "a b\nc"),
+        ("true", "false", "false"),
+        ("true", "0", "false"),
+        ("true", "no", "false"),
+        ("true", "OFF", "false"),
+        ("true", "", "false"),
+        ("false", "true", "true"),
+        ("false", "1", "true"),
+        ("false", "Yes", "true"),
+        ("false", "on", "true"),
+        ("1", "42", "42"),
+        ("1", "-7", "-7"),
+        ("1", " 42", "42"),
+        ("0.5", "2", "2"),
+        ("0.5", "1e3", "1e3"),
+        ("0.5", "-0.50 ", "-0.50"),
+        ("0.5", ".5", "0.5"),
+        ("8.3", "8.10", "8.10"),
+        ("[1]", "[0x1F, 8.10]", "[0x1F, 8.10]"),
+        ("[]", "a, b,,c ,", '["a", "b", "c"]'),
+        ("[1]", "", "[]"),
+    ],
+)
+def test_a_given_text_takes_the_type_of_the_default(default: str, given: str, value: str) -> None:
+    assert value_of(default, variables={"v": given}) == value
+    assert value_of(default, environment={"V": given}) == value
+
+
+def test_text_in_a_default_is_a_number_as_it_is_written() -> None:
+    plan = """
+        [variables]
+        php = { default = "8.10", type = "float" }
+        [targets.web]
+        args = { A = "{{ php }}", B = "{{ php * 2 }}" }
+        """
+    assert target_of_text(plan).attributes["args"] == {"A": "8.10", "B": "16.2"}
+
+
+ZEROS = "a number has no leading zeros; if it is text, put the default in quotes"
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "problem"),
+    [
+        ("true", "maybe", 'cannot take "maybe" from --var: it is not true or false'),
+        ("1", "1.5", 'cannot take "1.5" from --var: it is not a whole number'),
+        ("1", "", 'cannot take "" from --var: it is not a whole number'),
+        ("1", "9" * 5000, f'cannot take "{"9" * 99}…" from --var: it is not a whole number'),
+        ("1", "007", f'cannot take "007" from --var: {ZEROS}'),
+        ("0.5", "08.10", f'cannot take "08.10" from --var: {ZEROS}'),
+        ("1", "0o7", 'cannot take "0o7" from --var: it is not a whole number'),
+        ("0.5", "half\n", r'cannot take "half\n" from --var: it is not a number'),
+    ],
+)
+def test_a_text_that_does_not_fit_the_type(default: str, given: str, problem: str) -> None:
+    plan = f"\n[variables]\nv = {default}"
+    expected = f'build.toml:3: variables.v: variable "v" {problem}\n    v = {default}'
+    assert problems_of_text(plan, variables={"v": given}) == expected
+
+
+def test_a_bad_value_from_the_environment_names_the_variable_there() -> None:
+    plan = """
+        [variables.port]
+        default = 80
+        env = "PORT"
+        """
+    assert problems_of_text(plan, environment={"PORT": "http"}) == text("""
+        build.toml:2: variables.port: variable "port" cannot take "http" from the environment variable PORT: \
+it is not a whole number
+            [variables.port]
+        """)
+
+
+def test_a_default_keeps_its_type_in_a_lone_expression() -> None:
+    plan = """
+        [variables]
+        all = ["linux/amd64", "linux/arm64"]
+        release = true
+        [targets.web]
+        platforms = "{{ all }}"
+        push = "{{ release }}"
+        tags = ["web"]
+        """
+    target = target_of_text(plan)
+    assert [str(each) for each in target.platforms] == ["linux/amd64", "linux/arm64"]
+    assert target.push is True
+
+
+@pytest.mark.parametrize(
+    ("variables", "message", "hint"),
+    [
+        ("tag = 1", '--var: the plan has no variable "tga"', 'did you mean "tag"?'),
+        ("x = 1\ny = 1", '--var: the plan has no variable "tga"', "known variables: x, y"),
+        ("", '--var: the plan has no variable "tga"', "there are no variables"),
+    ],
+)
+def test_a_variable_that_the_plan_does_not_have(variables: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve_text(f"\n[variables]\n{variables}", variables={"tga": "x", "zzz": "y"})
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("written", "key"), [("a-b", "a-b"), ('"1a"', "1a"), ('""', '""'), (r'"a\nb"', r'"a\nb"'), ('"a.b"', '"a.b"')]
+)
+def test_a_name_that_no_template_could_use(written: str, key: str) -> None:
+    shown = key.strip('"')
+    assert problems_of_text(f"\n[variables]\n{written} = 1") == (
+        f'build.toml:3: variables.{key}: "{shown}" is no variable name\n'
+        f"    {written} = 1\n"
+        "  = use letters, digits and underscores"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_that_means_something_else_in_templates(name: str) -> None:
+    assert problems_of_text(f'\n[variables]\n{name} = "x"\nother = "{{{{ {name} }}}}"') == (
+        f'build.toml:3: variables.{name}: "{name}" has a meaning of its own in templates\n'
+        f'    {name} = "x"\n'
+        "  = call the variable something else"
+    )
+
+
+def test_a_bad_name_with_a_bad_value() -> None:
+    assert problems_of_text('\n[variables]\n"a\\nb" = 1', variables={"a\nb": "x"}) == text(r"""
+        build.toml:3: variables."a\nb": "a\nb" is no variable name
+            "a\nb" = 1
+          = use letters, digits and underscores
+        """)
+
+
+# --- types and limits ---
+
+
+def shown(variable: str, **inputs: Any) -> str:
+    """The value of `v`, declared as `variable`, as a template prints it; or what is wrong with it."""
+    plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
+    try:
+        return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])
+    except PlanError as error:
+        (problem,) = error.diagnostics
+        return f"{problem.message}{f'; {problem.hint}' if problem.hint else ''}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "value"),
+    [
+        ('{ type = "string" }', "x", "x"),
+        ('{ type = "int", default = 1 }', "7", "7"),
+        ('{ type = "float", default = 1 }', "0.5", "0.5"),
+        ('{ type = "bool" }', "yes", "true"),
+        ('{ type = "list" }', "a,b", '["a", "b"]'),
+        ('{ type = "list" }', '["a,b", "c"]', '["a,b", "c"]'),
+        ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', '{ a = 1, "b.c" = "x" }'),
+        ('{ type = "int" }', "x", 'variable "v" cannot take "x" from --var: it is not a whole number'),
+        ('{ type = "list" }', "[1", 'variable "v" cannot take "[1" from --var: it is not a list'),
+        ('{ type = "map" }', "a=1", 'variable "v" cannot take "a=1" from --var: it is not a table'),
+        ('{ type = "map" }', "{", 'variable "v" cannot take "{" from --var: it is not a table'),
+        ('{ choices = ["a", "b"] }', "a", "a"),
+        ('{ choices = ["a", "b"] }', "c", 'variable "v" cannot take "c" from --var: it must be one of a, b'),
+        ("{ default = 1, choices = [1, 2] }", "2", "2"),
+        ("{ default = 8.3, choices = [8.3, 8.10] }", "8.10", "8.10"),
+        (
+            "{ default = 8.3, choices = [8.1, 8.3] }",
+            "8.10",
+            'variable "v" cannot take "8.10" from --var: it must be one of 8.1, 8.3',
+        ),
+        ("{ default = 1, min = 1, max = 3 }", "3", "3"),
+        ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
+        ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),
+        ('{ default = "a", min = 1 }', "b", 'variable "v" cannot take "b" from --var: min and max are for numbers'),
+        ('{ pattern = "^[a-z]+$" }', "abc", "abc"),
+        ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v" cannot take "abc1" from --var: it does not match ^[a-z]+$'),
+        ('{ default = 1, pattern = "1" }', "1", 'variable "v" cannot take "1" from --var: pattern is for text'),
+        (
+            '{ pattern = "(" }',
+            "a",
+            'variable "v" cannot take "a" from --var: the pattern ( cannot be read: missing ): (',
+        ),
+        ('{ pattern = "(a+)+$" }', "a" * 5000 + "b", None),
+        ("{ required = true }", "", 'variable "v" cannot take "" from --var: it must not be empty'),
+        ('{ required = true, default = "" }', "x", "x"),
+    ],
+)
+def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str | None) -> None:
+    found = shown(variable, variables={"v": given})
+    assert found == value if value is not None else "does not match" in found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ('{ type = "string" }', 'variable "v" has no value; give it with --var v=…'),
+        ('{ type = "string", env = "V" }', 'variable "v" has no value; give it with --var v=…, or set V'),
+        ('{ required = true, default = "" }', 'variable "v" cannot take "" from its default: it must not be empty'),
+        ('{ default = "c", choices = ["a"] }', 'variable "v" cannot take "c" from its default: it must be one of a'),
+        ('{ default = [1], type = "string" }', 'variable "v" cannot take "[1]" from its default: it is not text'),
+        ('{ default = true, type = "string" }', "true"),
+        ('{ default = 3.10, type = "string" }', "3.10"),
+        ('{ default = 3, type = "float" }', "3"),
+        (
+            '{ default = true, type = "int" }',
+            'variable "v" cannot take "True" from its default: it is not a whole number',
+        ),
+        ("{ default = { a = 1 } }", "{ a = 1 }"),
+        ('{ type = "number" }', 'unknown value "number"; known values: bool, float, int, list, map, string'),
+    ],
+)
+def test_types_and_limits_of_the_default(variable: str, value: str) -> None:
+    assert shown(variable) == value
+
+
+def test_a_file_of_values_wins_over_the_environment_and_keeps_its_types() -> None:
+    variable = '{ default = "d", env = "V" }'
+    assert shown(variable, environment={"V": "env"}, values={"v": "file"}) == "file"
+    assert shown(variable, environment={"V": "env"}, values={"v": "file"}, variables={"v": "var"}) == "var"
+    assert shown("{ default = [] }", values={"v": [1, "a,b"]}) == '[1, "a,b"]'
+    assert shown("{ default = 1 }", values={"v": [1]}) == (
+        'variable "v" cannot take "[1]" from --var-file: it is not a whole number'
+    )
+    with pytest.raises(UsageError, match='--var-file: the plan has no variable "w"'):
+        shown(variable, values={"w": 1})
+
+
+def test_a_default_may_refer_to_other_variables_in_any_order() -> None:
+    target = target_of_text(
+        """
+        [variables]
+        image = "{{ registry }}/{{ team }}/web"
+        team = { default = "core" }
+        registry = "r.example.com"
+        all = ["{{ image }}", "{{ n + 1 }}"]
+        n = 3
+        [targets.web]
+        args = { A = "{{ image }}", B = "{{ all | join(' ') }}" }
+        """,
+        variables={"team": "{{ not a template }}"},
+    )
+    image = "r.example.com/{{ not a template }}/web"
+    assert target.attributes["args"] == {"A": image, "B": f"{image} 4"}
+
+
+def test_variables_that_refer_to_one_another_in_a_circle() -> None:
+    found = problems_of_text("""
+        [variables]
+        a = "{{ b }}"
+        b = "{{ c }}"
+        c = "{{ a }}"
+        """)
+    assert found == text("""
+        build.toml:3: variables.a: a cycle: a -> b -> c -> a
+            a = "{{ b }}"
+          = take one of these references away
+        """)

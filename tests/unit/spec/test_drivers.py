@@ -1,0 +1,90 @@
+"""What each driver can do."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from mpbake.base.codes import Code
+from mpbake.model.plan import Driver
+from mpbake.spec.drivers import ABILITIES, ROWS, Abilities, node_warnings, table_text, unable
+from tests.unit.plans import resolve_text, target_of_text, text
+from tests.checkout import CHECKOUT
+
+
+def test_every_driver_and_every_ability_is_in_the_table() -> None:
+    assert set(ABILITIES) == set(Driver) - {Driver.AUTOMATIC, Driver.EXTERNAL}
+    assert list(ROWS) == [each.name for each in fields(Abilities)]
+
+
+def test_the_table_in_docs_is_this_one() -> None:
+    stored = (CHECKOUT / "docs" / "builders.md").read_text(encoding="utf-8")
+    assert table_text() in stored, f"docs/builders.md does not hold the table of mpbake.spec.drivers:\n{table_text()}"
+
+
+CACHE = "cache-to = ['type=registry,ref=r/c']"
+CONTAINERD = 'give the engine the containerd image store, or take driver = "docker-container"'
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("", ""),
+        ("platforms = ['linux/amd64']", ""),
+        ("cache-to = ['type=inline']", ""),
+        ("output = ['type=tar,dest=x', 'out']", ""),
+        (CACHE, "cache-to type=registry,ref=r/c"),
+        ("output = ['type=oci,dest=x']", "output type=oci,dest=/plan/x"),
+        ("platforms = ['linux/amd64', 'linux/arm64']", "platforms linux/amd64, linux/arm64"),
+    ],
+)
+def test_what_the_classic_image_store_cannot_do(asked: str, problem: str) -> None:
+    target = target_of_text(f"[targets.web]\n{asked}")
+    found = list(unable(target, target.platforms, Driver.DOCKER, containerd_store=False))
+    assert [(each.message, each.hint) for each in found] == (
+        [(f"the docker driver cannot do {problem} with this engine's image store", CONTAINERD)] if problem else []
+    )
+    assert not list(unable(target, target.platforms, Driver.DOCKER, containerd_store=True))
+    for driver in (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE):
+        assert not list(unable(target, target.platforms, driver, containerd_store=False))
+
+
+def test_a_single_platform_of_several_is_not_too_much() -> None:
+    target = target_of_text("[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']")
+    assert not list(unable(target, target.platforms[:1], Driver.DOCKER, containerd_store=False))
+
+
+def test_nodes_in_the_clear_are_warned_of() -> None:
+    plan = resolve_text("""
+        [builders.x]
+        driver = "remote"
+        [builders.x.nodes]
+        open = { endpoint = "tcp://10.0.0.5:1234", insecure = true }
+        closed = { endpoint = "tcp://10.0.0.6:1234", insecure = true, tls = { ca = "ca.crt" } }
+        here = { endpoint = "tcp://127.0.0.1:1234" }
+        """)
+    (found,) = node_warnings(plan.builders["x"].nodes)
+    assert (found.code, found.key) == (Code.INSECURE_NODE, ("builders", "x", "nodes", "open", "insecure"))
+    assert found.message == (
+        "x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true): whoever reaches its port can do anything there"
+    )
+
+
+def test_the_table() -> None:
+    assert (
+        table_text()
+        == text("""
+        |  | `docker` | `docker-container` | `kubernetes` | `remote` |
+        | --- | --- | --- | --- | --- |
+        | what it pushes is in the engine, too, without `load` | yes | no | no | no |
+        | `cache-to` other than `inline` | with the containerd image store | yes | yes | yes |
+        | output `oci` | with the containerd image store | yes | yes | yes |
+        | outputs `local` and `tar` | yes | yes | yes | yes |
+        | image of several platforms | with the containerd image store | yes | yes | yes |
+        | image pushed in pieces, of several nodes or of platforms that differ | no | yes | yes | yes |
+        | `buildkitd`, `config` and `flags` | no | yes | yes | where BuildKit is started |
+        | docker context as `endpoint` | yes | yes | no | no |
+        """)
+        + "\n"
+    )

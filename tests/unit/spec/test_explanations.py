@@ -1,0 +1,59 @@
+"""Every code is explained, and its examples draw what they say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.codes import Code
+from mpbake.cli.commands import check
+from mpbake.cli.options import Options
+from mpbake.spec.explanations import EXPLANATIONS, Explanation, diagnostics_page
+from tests.checkout import DOCS
+from tests.unit.worlds import world, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DOCS = DOCS / "diagnostics.md"
+SHOWN = [(code, each) for code, each in EXPLANATIONS.items() if not each.beyond]
+
+
+def codes_of(folder: Path, plan: str) -> set[str]:
+    """The codes of all that `mpbake check` has against a plan that lies beside a Dockerfile."""
+    (folder / "Dockerfile").touch()
+    (folder / "build.toml").write_text(plan if plan.startswith("\nversion =") else f"version = 1\n{plan}")
+    where = world(folder)
+    check.main(Options(format="json"), where)
+    return {each["code"] for each in json.loads(written(where.stdout))["diagnostics"]}
+
+
+def test_the_page_in_docs_is_this_one() -> None:
+    assert _DOCS.read_text(encoding="utf-8") == diagnostics_page()
+
+
+def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text('version = 1\n[targets.web]\ntags = ["Web"]\n')
+    where = world(tmp_path)
+    assert check.main(Options(), where) == 3
+    assert f"```console\n$ mpbake check\n{written(where.stdout)}```\n" in diagnostics_page()
+
+
+def test_every_code_is_explained() -> None:
+    assert EXPLANATIONS.keys() == set(Code)
+
+
+@pytest.mark.parametrize("explanation", EXPLANATIONS.values(), ids=list(EXPLANATIONS))
+def test_an_explanation_has_either_examples_or_what_they_cannot_show(explanation: Explanation) -> None:
+    assert explanation.text.endswith(".")
+    assert bool(explanation.wrong) == bool(explanation.right) == (not explanation.beyond)
+
+
+@pytest.mark.parametrize(("code", "explanation"), SHOWN, ids=[code for code, _ in SHOWN])
+def test_a_wrong_example_draws_its_code_alone_and_a_right_one_draws_none(
+    code: Code, explanation: Explanation, tmp_path: Path
+) -> None:
+    assert codes_of(tmp_path, explanation.wrong) == {code}
+    assert codes_of(tmp_path, explanation.right) == set()

@@ -1,0 +1,440 @@
+"""From a file's bytes to the plan as written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mpbake.base.errors import Location, PlanError
+from mpbake.spec.loader import find_plan, read_plan
+from tests.unit.plans import in_short, problems_of_text, read_text, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpbake.base.errors import KeyPath
+
+PLAN = "version = 1\n"
+FOREIGN = '[build-system]\nrequires = ["hatchling"]\n'
+
+
+def problems_of_bytes(folder: Path, content: bytes) -> str:
+    path = folder / "build.toml"
+    path.write_bytes(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan([path], show=lambda _: "build.toml")
+    return in_short(caught.value)
+
+
+def test_the_plan_of_the_folder_itself(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    assert find_plan(tmp_path).path == tmp_path / "build.toml"
+
+
+def test_the_nearest_plan_above(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    assert find_plan(tmp_path / "a" / "b" / "c").path == tmp_path / "a" / "mpbake.toml"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        *("version = 2\n", "[targets.web]\n", "[builders.x]\n", "[groups]\n", "[targets"),
+        *("[variables]\na = 1\n", "[defaults.target]\n", 'include = ["common.toml"]\n', 'requires = ">=1"\n'),
+        *('publish = "together"\n', "\ufeff[targets.web]\n", "x = [\n[1],\n]\nversion = 1\n"),
+    ],
+)
+def test_what_may_be_a_plan_is_taken_even_when_it_is_wrong(tmp_path: Path, own: str) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(own)
+    assert find_plan(tmp_path / "a").path == tmp_path / "a" / "build.toml"
+
+
+def test_what_is_not_utf8_is_taken_and_complained_of_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_bytes(b"\xff")
+    assert find_plan(tmp_path).path == tmp_path / "build.toml"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        *(FOREIGN, "", "# nothing\n", "# a word on version\n"),
+        *('[package]\nversion = "1.2"\n', "x = 1\n[a]\nversion = 1\n"),
+        *("\ufeff[tool]\n", "x = [\n[1],\n]\n", 'x = """\n[targets.web]\n"""\n'),
+    ],
+)
+def test_the_file_of_another_tool_is_passed_over(tmp_path: Path, foreign: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(foreign)
+    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "build.toml").write_text(PLAN)
+    assert find_plan(tmp_path / "a").path == tmp_path / "a" / "mpbake.toml"
+    (tmp_path / "a" / "mpbake.toml").unlink()
+    assert find_plan(tmp_path / "a").path == tmp_path / "build.toml"
+
+
+def test_folders_and_dangling_links_are_no_plans(tmp_path: Path) -> None:
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "a" / "build.toml").mkdir(parents=True)
+    (tmp_path / "a" / "mpbake.toml").symlink_to("nowhere")
+    assert find_plan(tmp_path / "a").path == tmp_path / "mpbake.toml"
+
+
+def test_what_is_passed_over_on_the_way_is_told_and_why(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FOREIGN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "build.toml").write_text(FOREIGN)
+    (tmp_path / "a" / "mpbake.toml").symlink_to("nowhere")
+    (tmp_path / "a" / "b" / "build.toml").mkdir()
+    assert find_plan(tmp_path / "a" / "b").passed_over == {
+        tmp_path / "a" / "b" / "build.toml": "is a folder",
+        tmp_path / "a" / "build.toml": "has neither version = 1 nor any other key of a plan",
+        tmp_path / "a" / "mpbake.toml": "is a link that leads nowhere",
+    }
+
+
+def test_the_file_of_another_tool_beside_a_plan_is_nothing_to_tell(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FOREIGN)
+    (tmp_path / "mpbake.toml").write_text(PLAN)
+    found = find_plan(tmp_path)
+    assert (found.passed_over, found.beside) == ({}, ())
+
+
+@pytest.mark.parametrize(("second", "beside"), [(PLAN, ["mpbake.toml"]), (FOREIGN, [])])
+def test_a_second_plan_beside_the_first(tmp_path: Path, second: str, beside: list[str]) -> None:
+    (tmp_path / "build.toml").write_text(PLAN)
+    (tmp_path / "mpbake.toml").write_text(second)
+    assert [path.name for path in find_plan(tmp_path).beside] == beside
+
+
+def test_no_plan_anywhere(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path)
+    assert in_short(caught.value) == (
+        f"no build.toml or mpbake.toml in {tmp_path} or any folder above it\n"
+        "  = mpbake init writes a first one; or name a plan with -f FILE"
+    )
+
+
+def test_no_plan_but_files_of_other_tools(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FOREIGN)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "build.toml").write_text(FOREIGN)
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path / "a")
+    assert in_short(caught.value) == (
+        f"no build.toml or mpbake.toml in {tmp_path}/a or any folder above it"
+        f" (passed over: {tmp_path}/a/build.toml has neither version = 1 nor any other key of a plan,"
+        f" {tmp_path}/build.toml has neither version = 1 nor any other key of a plan)\n"
+        "  = mpbake init writes a first one; or name a plan with -f FILE"
+    )
+
+
+def test_a_plan_and_its_document(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text("version = 1\n[targets.web]\ncontext = 'web'\n")
+    document, spec = read_plan([path], show=lambda _: "./build.toml")
+    assert (document.path, document.main.shown) == (path, "./build.toml")
+    assert document.data == {"version": 1, "targets": {"web": {"context": "web"}}}
+    assert spec.written().keys() == {"version", "targets"}
+    assert spec.targets["web"].written() == {"context": "web"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"version = 1\n# \xff\n", "build.toml:2: is not UTF-8 text: byte 0xff\n  = save the file as UTF-8"),
+        ("version = 1".encode("utf-16"), "build.toml:1: is not UTF-8 text: byte 0xff\n  = save the file as UTF-8"),
+        (b"", 'build.toml: "version" is missing\n  = write version = 1 at the top of the file'),
+        (b"x = " + b"9" * 5000, "build.toml: a number has too many digits"),
+        (b"x = " + b"[" * 5000 + b"]" * 5000, "build.toml: nested too deeply"),
+        (b"x" + b".x" * 5000 + b" = 1", "build.toml: nested too deeply"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, content: bytes, problem: str) -> None:
+    assert problems_of_bytes(tmp_path, content) == problem
+
+
+def test_a_folder_is_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        read_plan([tmp_path], show=lambda _: "plans/")
+    assert str(caught.value) == "plans/: is a folder, not a plan [file-unreadable]"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").symlink_to("nowhere")
+    with pytest.raises(PlanError) as caught:
+        read_plan([tmp_path / "build.toml"], show=lambda _: "build.toml")
+    assert str(caught.value) == "build.toml: cannot be read: No such file or directory [file-unreadable]"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            "version = 1\n\n[targets.web\ncontext = 'x'\n",
+            """
+            build.toml:3: not valid TOML: Expected ']' at the end of a table declaration
+                [targets.web
+              = close the name of the table with ]
+            """,
+        ),
+        (
+            "version = 1\n[targets.web]\ncontext = unquoted\n",
+            """
+            build.toml:3: not valid TOML: Invalid value
+                context = unquoted
+              = text stands in quotes: name = "web"; true and false are written in small letters
+            """,
+        ),
+        (
+            "version = 1\r\n[targets.web]\r\n[targets.web]\r\n",
+            """
+            build.toml:3: targets.web: is given twice
+                [targets.web]
+              = the first is on line 2; keep one of them
+            """,
+        ),
+        *(
+            (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: {message}
+                    {line}
+                  = a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes
+                """,
+            )
+            for line, message in (
+                ("[targets.wüb]", "Expected ']' at the end of a table declaration"),
+                ("[targets.web.platform.linux/arm64]", "Expected ']' at the end of a table declaration"),
+                ("labels = { größe = '1' }", "Expected '=' after a key in a key/value pair"),
+                ("labels = { ä = '1' }", "Invalid initial character for a key part"),
+                ("öl = 1", "Invalid statement"),
+                ("@types/x = 1", "Invalid statement"),
+            )
+        ),
+        (
+            "version = 1\n[targets.web x]\n",
+            """
+            build.toml:2: not valid TOML: Expected ']' at the end of a table declaration
+                [targets.web x]
+              = close the name of the table with ]
+            """,
+        ),
+        *(
+            (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: {message} '\\x1b'
+                    {line}
+                  = write it as \\u001b in double quotes, or take it away
+                """.replace("\x1b", "\\x1b"),
+            )
+            for line, message in (
+                ('x = "a\x1bb"', "Illegal character"),
+                ("x = 'a\x1bb'", "Found invalid character"),
+                ('x = """a\x1bb"""', "Illegal character"),
+            )
+        ),
+        *(
+            (
+                f"version = 1\n{line}\n",
+                f"""
+                build.toml:2: not valid TOML: Found invalid character '\\x1b'
+                    {line}
+                  = take it away: a comment holds no such characters
+                """.replace("\x1b", "\\x1b"),
+            )
+            for line in ("# it's \x1b", 'x = "a" # \x1b', "x = [ # '\x1b'")
+        ),
+        *(
+            (
+                f"version = 1\nx = {quote}a\nb{quote}\n",
+                f"""
+                build.toml:2: not valid TOML: {message} '\\n'
+                    x = {quote}a
+                  = text of several lines stands in three quotes: \"\"\"
+                """,
+            )
+            for quote, message in (("'", "Found invalid character"), ('"', "Illegal character"))
+        ),
+        (
+            "version = 1\na\0b = 1\n",
+            r"""
+            build.toml:2: not valid TOML: Expected '=' after a key in a key/value pair
+                a\x00b = 1
+              = write key = value
+            """,
+        ),
+        (
+            "version = 1\nx = ['a'\xa0]\n",
+            """
+            build.toml:2: not valid TOML: Unclosed array
+                x = ['a'\xa0]
+              = close the list with ]
+            """,
+        ),
+        (
+            "version = 1\nx = '''\n",
+            """
+            build.toml:3: not valid TOML: Expected "'''"
+              = end the text with the quotes that it begins with
+            """,
+        ),
+    ],
+)
+def test_a_mistake_of_syntax_has_its_line(tmp_path: Path, content: str, problem: str) -> None:
+    assert problems_of_bytes(tmp_path, content.encode()) == text(problem)
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        (("version",), 1),
+        (("targets",), 2),
+        (("targets", "web", "tags", 1), 5),
+        (("targets", "web", "tags", 9), 3),
+        (("targets", "web", "nothing", "of", "the", "kind"), 2),
+        (("groups", "short", "targets"), 9),
+        (("groups", "short", "targets", 0), 9),
+        (("groups", "long", "targets", 0), 11),
+        (("variables", "short", "default"), 13),
+        (("variables", "long", "default"), 15),
+        (("nowhere",), 0),
+        ((), 0),
+    ],
+)
+def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None:
+    document, _ = read_text("""
+        [targets.web]
+        tags = [
+            "a",
+            "b",
+        ]
+        [targets."#"]
+        [groups]
+        short = ["web"]
+        [groups.long]
+        targets = ["web"]
+        [variables]
+        short = 1
+        [variables.long]
+        default = 1
+        """)
+    found = document.locate(key)
+    assert found.line == line
+    assert found.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
+    short = key[1:2] == ("short",)
+    assert found.key == ((*key[:2], *key[3:]) if short else key)
+
+
+def test_a_key_that_stands_nowhere_has_only_a_file() -> None:
+    document, _ = read_text("")
+    assert document.locate(("defaults", "builder")) == Location(file="build.toml", key=("defaults", "builder"))
+
+
+def test_control_characters_in_names_are_escaped() -> None:
+    assert problems_of_text(r"""
+        ["tar\u0000gets\u001b[31m"]
+        [targets."a\nb"]
+        contxt = "x"
+        """) == text(r"""
+        build.toml:2: "tar\x00gets\x1b[31m": unknown table "tar\x00gets\x1b[31m"
+            ["tar\u0000gets\u001b[31m"]
+          = did you mean "targets"?
+        build.toml:4: targets."a\nb".contxt: unknown key "contxt"
+            contxt = "x"
+          = did you mean "context"?
+        """)
+
+
+def test_every_problem_of_the_shape_at_once_in_the_order_of_lines() -> None:
+    assert problems_of_text("""
+        [targets.web]
+        contxt = "web"
+        push = "yes"
+        [groups]
+        all = "web"
+        [builders.release.nodes.one]
+        platforms = ["linux"]
+        tsl = {}
+        """) == text("""
+        build.toml:3: targets.web.contxt: unknown key "contxt"
+            contxt = "web"
+          = did you mean "context"?
+        build.toml:4: targets.web.push: must be true or false, not text
+            push = "yes"
+        build.toml:6: groups.all: must be a list in square brackets, not text
+            all = "web"
+        build.toml:8: builders.release.nodes.one.platforms[0]: "linux" is not a platform: write \
+os/architecture[/variant], such as linux/arm64
+            platforms = ["linux"]
+        build.toml:9: builders.release.nodes.one.tsl: unknown key "tsl"
+            tsl = {}
+          = did you mean "tls"?
+        """)
+
+
+@pytest.mark.parametrize("version", ["true", "1.0", '"1"', "2"])
+def test_the_version_is_a_number(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text(f"version = {version}\n")
+    with pytest.raises(PlanError, match=r"^build.toml:1:11: version: must be 1"):
+        read_plan([path], show=lambda _: "build.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_bytes(b"\xef\xbb\xbfversion = 1\n")
+    assert read_plan([path], show=lambda _: "build.toml")[1].version == 1
+
+
+def test_what_is_in_the_way_of_a_plan_is_named(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").mkdir()
+    (tmp_path / "mpbake.toml").symlink_to("nowhere")
+    with pytest.raises(PlanError) as caught:
+        find_plan(tmp_path)
+    assert f"{tmp_path}/build.toml is a folder, {tmp_path}/mpbake.toml is a link that leads nowhere" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "x" * 300])
+def test_an_include_that_no_file_can_be(tmp_path: Path, name: str) -> None:
+    assert "there is no file" in problems_of_bytes(tmp_path, f'version = 1\ninclude = ["{name}"]\n'.encode())
+
+
+def test_a_long_name_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "build.toml"
+    path.write_text(f"version = 1\n{'k' * 100_000} = 1\n")
+    with pytest.raises(PlanError) as caught:
+        read_plan([path], show=lambda _: "build.toml")
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "said"),
+    [
+        ('["a"\n"b"]', 3, "a comma is missing"),
+        ("[1 2]", 3, "a comma is missing"),
+        ('["a", "b"\ntrue]', 3, "a comma is missing"),
+        ('[["a"]\n["b"]]', 3, "a comma is missing"),
+        ('{ a = "b" c = "d" }', 3, "a comma is missing"),
+        ('["a"\npush = true', 4, "Unclosed array"),
+        ('["a"\n"b" = 3', 4, "Unclosed array"),
+        ('["a"\n[targets.b]', 4, "Unclosed array"),
+        ('["a"; "b"]', 3, "Unclosed array"),
+        ('["a"', 3, "Unclosed array"),
+        ('{ a = "b"\nc = "d"', 4, "Unclosed inline table"),
+    ],
+)
+def test_a_missing_comma_is_told_from_a_missing_bracket(written: str, line: int, said: str) -> None:
+    assert f"build.toml:{line}:" in (found := problems_of_text(f"\n[targets.web]\ntags = {written}"))
+    assert f"not valid TOML: {said}\n" in found
