@@ -25,7 +25,7 @@ from mpbake.base.platforms import parse_platform
 from mpbake.graph.dag import BuildGraph
 from mpbake.graph.estimates import Estimates, expectations, remaining_paths
 from mpbake.model.plan import Builder, Driver, Node, Target
-from mpbake.model.steps import BootstrapNode, BuildPiece, How, Placed, StepStatus
+from mpbake.model.steps import BootstrapNode, BuildPiece, Execution, PlacedPlatform, StepStatus
 from mpbake.run.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _node(number: int, slots: int) -> Node:
 
 
 def _piece(number: int, builder: Builder, nodes: tuple[Node, ...]) -> BuildPiece:
-    placed = (Placed(platform=PLATFORM, how=How.NATIVE),)
+    placed = (PlacedPlatform(platform=PLATFORM, how=Execution.NATIVE),)
     return BuildPiece(target=Target(name=f"t{number}", builder=builder), nodes=nodes, platforms=placed)
 
 

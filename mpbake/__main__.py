@@ -8,7 +8,7 @@ import sys
 import click
 
 from mpbake.base.errors import EXHAUSTED, MpbakeError, system_error
-from mpbake.base.redaction import Hiding
+from mpbake.base.redaction import Redactor
 from mpbake.base.streams import silence, standard_streams
 from mpbake.base.text import printable
 from mpbake.cli.app import cli, is_completing
@@ -16,20 +16,20 @@ from mpbake.cli.app import cli, is_completing
 
 def main() -> None:
     """Run the command line and exit with its code; never a traceback, and never a secret."""
-    hiding = Hiding()
+    redactor = Redactor()
     if is_completing():
-        _complete(hiding)
+        _complete(redactor)
     with standard_streams():
-        message, code = _outcome(hiding)
+        message, code = _outcome(redactor)
         if message is not None:
-            _complain(f"error: {hiding.hide(message)}")
+            _complain(f"error: {redactor.redact(message)}")
     sys.exit(code)
 
 
-def _complete(hiding: Hiding) -> None:
+def _complete(redactor: Redactor) -> None:
     """Answer a shell, on the streams as they are: click writes bytes. What goes wrong is nothing to tell there."""
     with contextlib.suppress(Exception):
-        cli.main(prog_name="mpbake", standalone_mode=False, obj=hiding)
+        cli.main(prog_name="mpbake", standalone_mode=False, obj=redactor)
     silence(sys.stdout)
     sys.exit(1)
 
@@ -42,10 +42,10 @@ def _complain(message: str) -> None:
         silence(sys.stderr)
 
 
-def _outcome(hiding: Hiding) -> tuple[str | None, int]:
+def _outcome(redactor: Redactor) -> tuple[str | None, int]:
     """What went wrong, if anything did, and the exit code."""
     try:
-        cli.main(prog_name="mpbake", standalone_mode=False, obj=hiding)
+        cli.main(prog_name="mpbake", standalone_mode=False, obj=redactor)
     except MpbakeError as error:
         return str(error), error.exit_code
     except click.UsageError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from mpbake.base.codes import Severity
 from mpbake.base.tag_moves import TagMoves
-from mpbake.base.text import LONGEST_NAME, count, marked, one_line, printable, short_name, shortened
+from mpbake.base.text import LONGEST_NAME, count, marked_line, one_line, printable, short_name, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -61,15 +61,15 @@ class Diagnostic:
         """Up to four lines: place and problem, the source line, a mark below what is to blame, the remedy."""
         place, key, quoted = "", "", []
         if self.location is not None:
-            place, key = f"{self.location}: ", dotted(self.location.key)
-            quoted = marked(self.location.excerpt, self.location.column, self.location.length)
+            place, key = f"{self.location}: ", key_path_text(self.location.key)
+            quoted = marked_line(self.location.excerpt, self.location.column, self.location.length)
         severity = "" if self.severity is Severity.ERROR else f"{self.severity}: "
         head = f"{place}{severity}{key + ': ' if key else ''}{printable(self.message)} [{self.code}]"
         remedy = [f"  = {printable(self.hint)}"] if self.hint else []
         return "\n".join([head, *(f"    {line}" for line in quoted), *remedy])
 
 
-def dotted(key: KeyPath) -> str:
+def key_path_text(key: KeyPath) -> str:
     """A key path as people write it: `targets.web.tags[0]`, `targets.web.labels."a.b"`."""
     text = ""
     for part in key:
@@ -114,7 +114,7 @@ class MpbakeError(Exception):
 _WORST_FIRST = (3, 5, 4, 1)
 
 
-def worst(codes: Collection[int]) -> int:
+def most_severe(codes: Collection[int]) -> int:
     """Which of several exit codes counts: what somebody has to mend goes before what may be better by itself."""
     return next((code for code in _WORST_FIRST if code in codes), 0)
 
@@ -129,7 +129,7 @@ class PlanError(MpbakeError):
 
     def __init__(self, diagnostics: Iterable[Diagnostic], *, sensitive: Iterable[str] = ()) -> None:
         """Takes the problems in any order."""
-        self.diagnostics = in_order(diagnostics)
+        self.diagnostics = sorted_by_location(diagnostics)
         self.sensitive = frozenset(sensitive)
         super().__init__(f"the plan has {count(len(self.diagnostics), 'problem')}")
 
@@ -138,7 +138,7 @@ class PlanError(MpbakeError):
         return "\n".join(str(each) for each in self.diagnostics)
 
 
-def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+def sorted_by_location(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Sorted by place, without what was found twice."""
     return tuple(sorted(dict.fromkeys(diagnostics), key=lambda each: _place(each.location)))
 
@@ -192,11 +192,11 @@ class Unreachable(MpbakeError):
     exit_code = 5
 
 
-class MayBeUsed(Unreachable):
+class NodeMayBeInUse(Unreachable):
     """A node does not say whether something builds in it: it is left as it is."""
 
 
-class NoImage(Unreachable):
+class ImageUnavailable(Unreachable):
     """What a node is to be made of cannot be had; what there was of it is as it was."""
 
 
@@ -204,7 +204,7 @@ class NodeLost(Unreachable):
     """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
 
 
-class Disturbed(BuildFailed):
+class BatchFailed(BuildFailed):
     """A piece failed only because another one of the same batch did: built again it may succeed.
 
     It is to be built `alone` where nobody knows which one failed, or where the batch cannot have one definition.

@@ -54,7 +54,7 @@ def kind_of(path: Path) -> Kind:
         return Kind.LOOSE_LINK if os.path.lexists(path) else Kind.NOTHING
 
 
-def refusal(path: Path) -> str:
+def access_error(path: Path) -> str:
     """Why this user may not look at `path`, in the system's words; empty where it can be told what stands there."""
     try:
         path.stat()

@@ -12,7 +12,7 @@ _BESIDE = 64
 """Those of all else."""
 
 
-def affordable(threads: int) -> int:
+def affordable_threads(threads: int) -> int:
     """How many of `threads` may run docker commands at once: all of them, unless the system forbids it."""
     return max(min(threads, (_allowed() - _BESIDE) // _EACH), 1)
 

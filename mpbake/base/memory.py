@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def no_garbage() -> Iterator[None]:
+def paused_collector() -> Iterator[None]:
     """While modules are imported or a plan is read, all that is made stays.
 
     To look through it for garbage, again and again, takes a third of the time of a large plan.
@@ -25,7 +25,7 @@ def no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def keep_all() -> None:
+def freeze_objects() -> None:
     """All that is there stays to the end, as modules do: it is not looked through again, not even at the very end.
 
     That would take a tenth of a second, after the last word has been said.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
-from mpbake.base.text import closest, did_you_mean, one_line
+from mpbake.base.text import closest_name, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -100,7 +100,7 @@ def reported_platform(text: str) -> Platform:
     return parse_platform(_OS_OPTIONS.sub("", text))
 
 
-def platform_of(entry: Mapping[str, Any]) -> Platform:
+def platform_of_entry(entry: Mapping[str, Any]) -> Platform:
     """A platform as the image specification writes it; what it does not say is `unknown`. Raises ValueError.
 
     What is no image says nothing.
@@ -109,7 +109,7 @@ def platform_of(entry: Mapping[str, Any]) -> Platform:
     return parse_platform("/".join(part for part in parts if part))
 
 
-def runs(hardware: Platform, wanted: Platform) -> bool:
+def can_execute(hardware: Platform, wanted: Platform) -> bool:
     """Whether a machine whose own platform is `hardware` executes `wanted` without emulation.
 
     The same architecture in the same or a lower variant, and linux/386 on amd64. An arm64 machine is not taken to
@@ -122,13 +122,13 @@ def runs(hardware: Platform, wanted: Platform) -> bool:
     return hardware.architecture == wanted.architecture and _level(hardware) >= _level(wanted)
 
 
-def natively(reported: Sequence[Platform], wanted: Platform) -> bool:
+def runs_natively(reported: Sequence[Platform], wanted: Platform) -> bool:
     """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
 
     It reports higher variants of its own architecture only where its hardware has them.
     """
     own = [each for each in reported if (each.os, each.architecture) == (reported[0].os, reported[0].architecture)]
-    return any(runs(each, wanted) for each in own)
+    return any(can_execute(each, wanted) for each in own)
 
 
 def _level(platform: Platform) -> int:
@@ -143,7 +143,7 @@ def is_known(platform: Platform) -> bool:
     return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
 
 
-def instead_of(platform: Platform, known: Iterable[Platform]) -> str:
+def suggest_platform(platform: Platform, known: Iterable[Platform]) -> str:
     """A remedy for a platform that is none of those `known` somewhere."""
     return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
 
@@ -152,7 +152,7 @@ def check_platform(text: str) -> None:
     """Raise ValueError where a part of a platform looks like a known one misspelt; a second line is the remedy."""
     platform = parse_platform(text)
     for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
-        if part not in known and closest(part, known):
+        if part not in known and closest_name(part, known):
             msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
             raise ValueError(msg)
 

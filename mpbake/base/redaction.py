@@ -47,7 +47,7 @@ _BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f
 _SHELL_QUOTES = ("'\"'\"'", r"'\''")
 
 
-class Hiding:
+class Redactor:
     """Knows what is secret and hides it; safe to use from several threads."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Hiding:
         """Whether one of the secrets stands in `text`."""
         return self._pattern is not None and bool(self._pattern.search(text))
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """`text` with `***` in place of every secret, however it is written, and of the passwords of URLs."""
         hidden = text if self._pattern is None else self._pattern.sub(MASK, text)
         return _USER.sub(_without_password, hidden) if "://" in hidden else hidden
@@ -105,13 +105,13 @@ def _forms(character: str) -> str:
     return f"(?:{'|'.join(re.escape(each) for each in sorted(forms, key=lambda each: (-len(each), each)))})"
 
 
-def texts_and_numbers(value: Any) -> Iterator[str]:
+def scalars_in(value: Any) -> Iterator[str]:
     """What is to be hidden of a value: every text and number in it, however deep. True and false tell nothing."""
     match value:
         case dict():
-            yield from (text for each in value.values() for text in texts_and_numbers(each))
+            yield from (text for each in value.values() for text in scalars_in(each))
         case list() | tuple():
-            yield from (text for each in value for text in texts_and_numbers(each))
+            yield from (text for each in value for text in scalars_in(each))
         case None | bool():
             pass
         case int() if value.bit_length() > _LONGEST_NUMBER:
@@ -157,9 +157,9 @@ def credentials_in(text: str) -> set[str]:
     return found | _decoded(_credential_fields(text)) if _FIELD.search(text) else found
 
 
-def without_credentials(text: str) -> str:
+def redact_credentials(text: str) -> str:
     """`text` without what `credentials_in` finds in it: to be called before it is cut, since a part is not found."""
-    return Hiding(credentials_in(text)).hide(text)
+    return Redactor(credentials_in(text)).redact(text)
 
 
 def credentials_in_source(line: str) -> set[str]:
@@ -189,12 +189,12 @@ def _credential_fields(text: str) -> Iterator[str]:
 class _HidingStream:
     """A stream that hides what is written to it; in all else it is the stream behind it."""
 
-    def __init__(self, stream: TextIO, hiding: Hiding) -> None:
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
-        self._hiding = hiding
+        self._hiding = redactor
 
     def write(self, text: str) -> int:
-        self._stream.write(self._hiding.hide(text))
+        self._stream.write(self._hiding.redact(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -205,9 +205,9 @@ class _HidingStream:
         return getattr(self._stream, name)
 
 
-def hiding_stream(stream: TextIO, hiding: Hiding) -> TextIO:
+def redacting_stream(stream: TextIO, redactor: Redactor) -> TextIO:
     """`stream`, to which no secret is written.
 
     It sees one write at a time: a text that is cut into several must be hidden before.
     """
-    return cast("TextIO", _HidingStream(stream, hiding))
+    return cast("TextIO", _HidingStream(stream, redactor))

@@ -106,7 +106,7 @@ def has_host(url: str) -> bool:
         return False
 
 
-def is_local(context: str) -> bool:
+def is_local_context(context: str) -> bool:
     """Whether a build context is a folder of this machine (not git, http, an image, a layout or a link)."""
     return not _REMOTE.match(context)
 

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from mpbake.base.redaction import without_credentials
+from mpbake.base.redaction import redact_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -51,7 +51,7 @@ LONGEST_MESSAGE = 2000
 
 def short_name(name: str, longest: int = LONGEST_NAME) -> str:
     """`name`, or another value of any length, for a message: without credentials, and then cut."""
-    return one_line(shortened(without_credentials(name), longest))
+    return one_line(shortened(redact_credentials(name), longest))
 
 
 def shortened(line: str, length: int) -> str:
@@ -70,7 +70,7 @@ _EXCERPT = 120
 _BEFORE = 30
 
 
-def marked(line: str, column: int, length: int) -> list[str]:
+def marked_line(line: str, column: int, length: int) -> list[str]:
     """A line of a file and, below it, a mark under `length` characters from `column` (from 1; 0 marks nothing).
 
     Of a long line only what surrounds the mark is shown. No line gives none.
@@ -104,7 +104,7 @@ def _width(text: str) -> int:
 _MOST_NAMES = 12
 
 
-def closest(name: str, names: Iterable[str]) -> str:
+def closest_name(name: str, names: Iterable[str]) -> str:
     """The one of `names` that `name` most likely misspells, or the empty string."""
     found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
     return found[0] if found else ""
@@ -113,7 +113,7 @@ def closest(name: str, names: Iterable[str]) -> str:
 def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
     """A remedy for an unknown `name`: the nearest right one, else all that there are."""
     known = sorted(names)
-    near = closest(name, known)
+    near = closest_name(name, known)
     if near:
         return f'did you mean "{short_name(near)}"?'
     if not known:
@@ -122,7 +122,7 @@ def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
     return f"known {kind or 'names'}: {shown}{', …' if len(known) > _MOST_NAMES else ''}"
 
 
-def some_of(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
+def abbreviated(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
     """`names` for a message: the first of them, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(short_name(each) for each in names[:most]) + more
@@ -160,7 +160,7 @@ def _shared_by(names: Sequence[str], message: str) -> str:
 
 def shared_names(names: Sequence[str]) -> str:
     """The first of `names` that share a message, and how many more there are."""
-    return some_of(names, most=_SHARED_NAMES)
+    return abbreviated(names, most=_SHARED_NAMES)
 
 
 def duration(seconds: float) -> str:

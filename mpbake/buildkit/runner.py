@@ -14,21 +14,21 @@ from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.buildkit.build.archives import form_in, join_archives
 from mpbake.buildkit.build.bake_call import Bake
-from mpbake.buildkit.build.builds import Builds
-from mpbake.buildkit.build.definition import PART, part_of
+from mpbake.buildkit.build.builds import PieceBuilder
+from mpbake.buildkit.build.definition import PART, archive_part
 from mpbake.buildkit.build.engine_images import EngineImages
-from mpbake.buildkit.build.image_forms import Forms, form_of
+from mpbake.buildkit.build.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.contexts import engine_of
-from mpbake.buildkit.nodes.ready_nodes import Nodes
+from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.tools import side_by_side
 from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
-from mpbake.buildkit.registry.image_reader import Reading
-from mpbake.buildkit.registry.publishing import Publishing
+from mpbake.buildkit.registry.image_reader import ImageReader
+from mpbake.buildkit.registry.publishing import TagPublisher
 from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.registry.verification import Verification
 from mpbake.graph.delivery import archives, repositories
-from mpbake.graph.placement import NodeFacts, contradictions
+from mpbake.graph.placement import NodeFacts, declaration_conflicts
 from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import is_set
 from mpbake.model.expected_images import expected_of
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
-    from mpbake.buildkit.build.image_forms import Form
-    from mpbake.buildkit.nodes.instances import Ready
+    from mpbake.buildkit.build.image_forms import ImageForm
+    from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.registry.client import Client
     from mpbake.model.plan import Node, Plan, Target
     from mpbake.model.steps import StepResult
@@ -63,8 +63,8 @@ class BuildKitRunner:
     """
 
     docker: Docker
-    nodes: Nodes
-    builds: Builds
+    nodes: ReadyNodes
+    builds: PieceBuilder
     registries: Registries
     images: EngineImages
     default: Driver = Driver.AUTOMATIC
@@ -147,7 +147,7 @@ class BuildKitRunner:
         except Unreachable:
             self.nodes.forget(step.node)  # it may be back when it is tried again
             raise
-        warnings = contradictions(step.node, step.node.platforms, ready.facts)
+        warnings = declaration_conflicts(step.node, step.node.platforms, ready.facts)
         return Outcome(
             node=step.node.id,
             note=ready.note,
@@ -157,7 +157,7 @@ class BuildKitRunner:
             warnings=(*ready.warnings, *warnings),
         )
 
-    def _asked(self, reporter: Reporter, node: Node) -> tuple[Ready, int]:
+    def _asked(self, reporter: Reporter, node: Node) -> tuple[ReadyNode, int]:
         """A node made ready, and the CPUs of its engine: behind ssh each question takes its time.
 
         Raises Unreachable, UsageError.
@@ -191,7 +191,7 @@ class BuildKitRunner:
         digest = ""
         for number, output in enumerate(archives(step.target)):
             fields = parse_fields(output)
-            files = {piece: Path(part_of(prefix, number)) for piece, prefix in prefixes.items()}
+            files = {piece: Path(archive_part(prefix, number)) for piece, prefix in prefixes.items()}
             self.builds.forms.check(step.target, _built_on(inputs), partial(_form_in_file, files))
             parts = list(files.values())
             digest = join_archives(parts, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True))
@@ -208,7 +208,7 @@ class BuildKitRunner:
             self._upload(target, _of_target(target, inputs))
         own = _of_target(step.target, inputs)
         node, ready = self._instance_of(own)
-        digest = Publishing(client=self._client(step.target)).publish(step, self._sources(step.target, own))
+        digest = TagPublisher(client=self._client(step.target)).publish(step, self._sources(step.target, own))
         if ready.facts.driver is Driver.DOCKER and not step.target.load:
             built = next(iter(own.values())).outcome
             self.images.name_later(step.target, built.digest or built.kept, ready, reporter)
@@ -223,10 +223,10 @@ class BuildKitRunner:
 
     def _check_form(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
         """Raise BuildFailed where the pushed pieces of a target differ in form: no tag is to name such an index."""
-        reading = Reading(client=self._client(target))
+        reading = ImageReader(client=self._client(target))
         repository = parse_reference(target.tags[0])
 
-        def form(piece: BuildPiece) -> Form:
+        def form(piece: BuildPiece) -> ImageForm:
             index = reading.raw(repository.at(own[piece].outcome.digest))
             return form_of(index, lambda digest: reading.raw(repository.at(digest)))
 
@@ -240,7 +240,7 @@ class BuildKitRunner:
             with self.nodes.pushing(ready):
                 self.uploaded[target] = self.images.upload(target, built.kept, ready, self._client(target))
 
-    def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, Ready]:
+    def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, ReadyNode]:
         """The node that built the first of the pieces, and its instance."""
         node = next(iter(own)).node
         return node, self.nodes.instance(node)
@@ -252,7 +252,7 @@ class BuildKitRunner:
         before = next(iter(inputs.values()))
         platforms = _platforms(inputs)
         expected = expected_of(step.target, platforms, before.outcome.digest)
-        reading = Reading(client=self._client(step.target))
+        reading = ImageReader(client=self._client(step.target))
         served = Verification(reading=reading).wait(expected, self.docker.pause)
         self.builds.published.update(dict.fromkeys(step.target.tags, served.digest))
         images = {each.platform: each.digest for each in served.images}
@@ -275,7 +275,7 @@ def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
     }
 
 
-def _form_in_file(files: Mapping[BuildPiece, Path], piece: BuildPiece) -> Form:
+def _form_in_file(files: Mapping[BuildPiece, Path], piece: BuildPiece) -> ImageForm:
     """The form of a piece that was written to one of `files`."""
     return form_in(files[piece])
 
@@ -303,7 +303,7 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
     return number
 
 
-def settle_default(nodes: Nodes, targets: Sequence[Target]) -> Driver:
+def settle_default(nodes: ReadyNodes, targets: Sequence[Target]) -> Driver:
     """Decide which driver the default builder has, where `targets` use it; the driver."""
     automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
     return nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
@@ -316,16 +316,16 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
     plan: Plan,
     environment: Mapping[str, str],
     repeat: Callable[[BuildPiece | Target], str],
-    hide: Callable[[str], str],
+    redact: Callable[[str], str],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[BuildKitRunner]:
     """A runner for `targets` of `plan`; no process of it is left when the block is left.
 
     What is said goes through `hide`. `when_stopped` is told how to end what runs.
     """
-    docker = Docker(child_environment(environment, targets), state.run, hide)
-    nodes = Nodes(docker, state.nodes, environment, plan.file)
-    registries = Registries(docker, environment, hide)
+    docker = Docker(child_environment(environment, targets), state.run, redact)
+    nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
+    registries = Registries(docker, environment, redact)
     images = EngineImages(docker)
     when_stopped(docker.cancel)
     try:
@@ -333,9 +333,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
             buildx = beside.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
-        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), hide=hide, telemetry=telemetry)
-        builds = Builds(
-            bake=bake, forms=Forms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat
+        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry)
+        builds = PieceBuilder(
+            bake=bake, forms=ImageForms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat
         )
         builders = {target.builder.name: target.builder for target in targets}.values()
         equal = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)

@@ -18,8 +18,8 @@ from click.core import ParameterSource
 
 from mpbake import __version__
 from mpbake.base.errors import UsageError
-from mpbake.base.memory import keep_all, no_garbage
-from mpbake.base.redaction import Hiding, hiding_stream
+from mpbake.base.memory import freeze_objects, paused_collector
+from mpbake.base.redaction import Redactor, redacting_stream
 from mpbake.base.streams import OutputFailed, silence
 from mpbake.cli.options import Options, World
 
@@ -108,7 +108,7 @@ def _names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list
         without = "!" if typed.startswith("!") and kind == "targets" else ""
         with contextlib.suppress(Exception):
             module = importlib.import_module("mpbake.cli.completion")
-            names = getattr(module, kind)(Options(**given), _world(context.ensure_object(Hiding)))
+            names = getattr(module, kind)(Options(**given), _world(context.ensure_object(Redactor)))
             return [f"{without}{name}" for name in names if f"{without}{name}".startswith(typed)]
         return []
 
@@ -429,11 +429,11 @@ def is_completing() -> bool:
 
 
 def _call(module: str, given: dict[str, Any]) -> None:
-    with no_garbage():
+    with paused_collector():
         command = importlib.import_module(f"mpbake.cli.commands.{module}")
-    keep_all()
+    freeze_objects()
     try:
-        code = command.main(Options(**given), _world(click.get_current_context().ensure_object(Hiding)))
+        code = command.main(Options(**given), _world(click.get_current_context().ensure_object(Redactor)))
         with suppress(OutputFailed) if code > _SIGNALLED else nullcontext():  # as when its terminal was closed
             sys.stdout.flush()
     except BrokenPipeError:
@@ -451,16 +451,16 @@ def _folder() -> Path:
         raise UsageError("the folder that you are in does not exist any more", hint="go to another one") from None
 
 
-def _world(hiding: Hiding) -> World:
+def _world(redactor: Redactor) -> World:
     environment = dict(os.environ)
     watched = sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI")
     return World(
         environment=environment,
         folder=_folder(),
-        stdout=hiding_stream(sys.stdout, hiding),
-        stderr=hiding_stream(sys.stderr, hiding),
+        stdout=redacting_stream(sys.stdout, redactor),
+        stderr=redacting_stream(sys.stderr, redactor),
         live=watched,
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
-        hiding=hiding,
+        redactor=redactor,
     )

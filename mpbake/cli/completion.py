@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.cli.loading import load
+from mpbake.cli.loading import load_plan
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def builders(options: Options, world: World) -> list[str]:
 
 def _plan(options: Options, world: World) -> Plan:
     """The plan, without a word: it would stand in the middle of the line that somebody types."""
-    return load(replace(options, quiet=True), world)[1]
+    return load_plan(replace(options, quiet=True), world)[1]
 
 
 def _shown(names: Iterable[str], world: World) -> list[str]:
     """Those in which nothing is hidden: what is shown otherwise would mean nothing on a command line."""
-    return [name for name in names if world.hiding.hide(name) == name]
+    return [name for name in names if world.redactor.redact(name) == name]

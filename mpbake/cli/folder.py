@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.base.files import is_folder, refusal
+from mpbake.base.files import access_error, is_folder
 from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def folder_of(options: Options, world: World) -> Path:
     The folders above `b/../x`, or above a symlink, are not those that the words say.
     """
     folder = world.folder / options.directory
-    if refused := refusal(folder):
+    if refused := access_error(folder):
         raise UsageError(f"{one_line(options.directory)} cannot be read: {refused}")
     if not is_folder(folder):
         raise UsageError(f"there is no folder {options.directory}")

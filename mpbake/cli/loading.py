@@ -8,26 +8,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import PlanError, UsageError
-from mpbake.base.memory import no_garbage
+from mpbake.base.memory import paused_collector
 from mpbake.base.platforms import check_platform, is_known, parse_platform
-from mpbake.base.text import NOT_UTF_8, did_you_mean, is_unicode, one_line, some_of
+from mpbake.base.text import NOT_UTF_8, abbreviated, did_you_mean, is_unicode, one_line
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.graph.dag import BuildGraph, Selection, build_graph, selection
-from mpbake.graph.links import linked
+from mpbake.graph.dag import BuildGraph, Selection, build_graph, select_with_dependencies
+from mpbake.graph.links import linked_targets
 from mpbake.graph.placement import place
-from mpbake.graph.preflight.deletions import deletions
-from mpbake.graph.preflight.shared_tags import needs_of_pushed
-from mpbake.model.plan import Publishing
+from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
+from mpbake.model.plan import PublishMode
 from mpbake.resolve import (
-    Attempt,
     Inputs,
     Overrides,
-    attempt,
+    PartialPlan,
+    excluded_targets,
     given_secrets,
-    left_out,
-    parse_settings,
-    pushed_twice,
-    select,
+    parse_overrides,
+    resolve_partially,
+    select_targets,
+    tags_pushed_twice,
 )
 from mpbake.resolve.git import Repository
 from mpbake.spec.drivers import node_warnings
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.cli.options import Options, World
     from mpbake.graph.placement import NodeFacts, Placement
-    from mpbake.model.lifecycle import Entry
+    from mpbake.model.lifecycle import StoredBuilder
     from mpbake.model.plan import Plan, Target
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import PlanSpec
 
 
@@ -50,26 +50,26 @@ _MOST_TOLD = 12
 """Targets that a message tells of."""
 
 
-@no_garbage()
-def load(options: Options, world: World, *, relative: bool = False) -> tuple[Document, Plan]:
+@paused_collector()
+def load_plan(options: Options, world: World, *, relative: bool = False) -> tuple[PlanFiles, Plan]:
     """Find, read and resolve the plan that `options` mean. Raises PlanError, UsageError.
 
     With `relative`, relative paths of targets stay so, and count from the plan's folder.
     """
-    document, found = load_what_can_be(options, world, relative=relative)
+    document, found = load_partially(options, world, relative=relative)
     return document, found.settled()
 
 
-@no_garbage()
-def load_what_can_be(options: Options, world: World, *, relative: bool = False) -> tuple[Document, Attempt]:
+@paused_collector()
+def load_partially(options: Options, world: World, *, relative: bool = False) -> tuple[PlanFiles, PartialPlan]:
     """The same, as far as the plan can be resolved. Raises PlanError where it cannot be read, UsageError."""
     folder = folder_of(options, world)
     show = partial(_shown, folder=world.folder)
     paths = [plan_file(folder, each) for each in options.files] or _found(folder, show, options, world)
     document, spec = read_plan(paths, show=show, settings=options.settings)
     document = replace(document, relative=relative)
-    found = attempt(document, spec, inputs(options, world, document.root, spec))
-    world.hiding.add(found.plan.sensitive)
+    found = resolve_partially(document, spec, inputs(options, world, document.root, spec))
+    world.redactor.add(found.plan.sensitive)
     return document, found
 
 
@@ -90,12 +90,12 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
     """
     given = dict(_assignment(*each) for each in enumerate(options.variables, 1))
     found = Inputs(variables=given, environment=world.environment)
-    world.hiding.add(given_secrets(spec, found))
+    world.redactor.add(given_secrets(spec, found))
     values = _values(options, world)
     files = {each: name for name, given in values.items() for each in given}
     merged = {each: value for given in values.values() for each, value in given.items()}
     found = replace(found, values=merged, files=files)
-    world.hiding.add(given_secrets(spec, found))
+    world.redactor.add(given_secrets(spec, found))
     return replace(
         found,
         stored=partial(_stored, world.environment),
@@ -108,12 +108,12 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
             publish=options.publish or "",
             platforms=chosen_platforms(options),
         ),
-        settings=parse_settings(options.settings),
+        settings=parse_overrides(options.settings),
         git=Repository(root, world.environment).fact,
     )
 
 
-def _stored(environment: Mapping[str, str], name: str) -> Entry | None:
+def _stored(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
     """What the user's buildx keeps of a builder."""
     from mpbake.buildkit.nodes.buildx_store import stored_entry  # noqa: PLC0415 - Docker's part is slow, and few plans need this
 
@@ -126,14 +126,14 @@ def _values(options: Options, world: World) -> dict[str, dict[str, Any]]:
     return {name: read_values(world.folder / options.directory / name, shown=name) for name in reversed(names)}
 
 
-def selected(plan: Plan, options: Options) -> Selection:
+def select_for(plan: Plan, options: Options) -> Selection:
     """What `options` ask to build, and all that it needs. Raises UsageError."""
-    targets = select(plan, options.names)
+    targets = select_targets(plan, options.names)
     check_platforms(targets, options)
-    chosen = selection(targets, chosen_platforms(options))
-    _check_left_out(left_out(plan, options.names), targets, chosen.targets)
+    chosen = select_with_dependencies(targets, chosen_platforms(options))
+    _check_left_out(excluded_targets(plan, options.names), targets, chosen.targets)
     warnings = (*_doubtful_platforms(options), *chosen.warnings)
-    return replace(chosen, warnings=warnings, together=plan.publish is Publishing.TOGETHER)
+    return replace(chosen, warnings=warnings, together=plan.publish is PublishMode.TOGETHER)
 
 
 def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everything: Sequence[Target]) -> None:
@@ -141,13 +141,13 @@ def _check_left_out(left: Collection[Target], chosen: Iterable[Target], everythi
     missed = frozenset(left).intersection(everything)
     if not missed:
         return
-    within = tuple(dict.fromkeys((*everything, *linked(*everything))))
+    within = tuple(dict.fromkeys((*everything, *linked_targets(*everything))))
     users = [each for each in within if not missed.isdisjoint(each.needs)]
-    told = [f"{user.name} needs {some_of([each.name for each in user.needs if each in missed])}" for user in users]
+    told = [f"{user.name} needs {abbreviated([each.name for each in user.needs if each in missed])}" for user in users]
     message = f"what is left out is needed: {'; '.join(told[:_MOST_TOLD])}{'; …' if len(told) > _MOST_TOLD else ''}"
-    kept = some_of([target.name for target in left if target in missed])
+    kept = abbreviated([target.name for target in left if target in missed])
     all_users = _with_users(users, within)
-    roots = some_of([target.name for target in chosen if target in all_users])
+    roots = abbreviated([target.name for target in chosen if target in all_users])
     raise UsageError(message, hint=f"leave out {roots}, too, or keep {kept}")
 
 
@@ -194,8 +194,8 @@ def chosen_platforms(options: Options) -> tuple[Platform, ...]:
     return tuple(dict.fromkeys(map(_platform, names)))
 
 
-@no_garbage()
-def placed(
+@paused_collector()
+def place_targets(
     chosen: Selection, facts: Mapping[str, NodeFacts], before: Mapping[Target, Placement] | None = None
 ) -> dict[Target, Placement]:
     """Where what was `chosen` is built, as far as `facts` tell. `before` is what could be said without any."""
@@ -207,24 +207,24 @@ def placed(
     }
 
 
-def check_tags(document: Document, chosen: Selection) -> None:
+def check_tags(document: PlanFiles, chosen: Selection) -> None:
     """Check that no two of the `chosen` targets push the same tag. Raises PlanError."""
-    if problems := tuple(document.diagnose(each) for each in pushed_twice(chosen.targets)):
+    if problems := tuple(document.diagnose(each) for each in tags_pushed_twice(chosen.targets)):
         raise PlanError(problems)
 
 
-def check_placements(document: Document, chosen: Selection, placements: Iterable[Placement]) -> None:
+def check_placements(document: PlanFiles, chosen: Selection, placements: Iterable[Placement]) -> None:
     """That everything can be built where it is placed, and published in that order. Raises PlanError."""
     problems = [each for placement in placements for each in placement.problems]
-    problems += needs_of_pushed(chosen.targets) if chosen.together else ()
-    problems += deletions(chosen.targets, document.root)
+    problems += dependencies_on_shared_tags(chosen.targets) if chosen.together else ()
+    problems += deletion_problems(chosen.targets, document.root)
     if problems:
         raise PlanError(document.diagnose(each) for each in problems)
 
 
-@no_garbage()
-def graph_of(
-    document: Document, chosen: Selection, placements: Mapping[Target, Placement]
+@paused_collector()
+def run_graph(
+    document: PlanFiles, chosen: Selection, placements: Mapping[Target, Placement]
 ) -> tuple[BuildGraph, tuple[str, ...]]:
     """The graph of a run of what was `chosen`, and the warnings of that. Raises PlanError."""
     check_placements(document, chosen, placements.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from mpbake.base.redaction import Hiding
+from mpbake.base.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,4 +61,4 @@ class World:
     live: bool
     clock: Callable[[], float]
     now: Callable[[], datetime]
-    hiding: Hiding = field(default_factory=Hiding)
+    redactor: Redactor = field(default_factory=Redactor)

@@ -8,14 +8,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mpbake.graph.delivery import archives
-from mpbake.graph.links import alike, linked, linked_platforms, side
+from mpbake.graph.links import grouped_by_variant, linked_platforms, linked_targets, variant_key
 from mpbake.model.steps import (
     BootstrapNode,
     BuildPiece,
     CheckPiece,
-    How,
+    Execution,
     JoinArchives,
-    Placed,
+    PlacedPlatform,
     Publish,
     Step,
     Verify,
@@ -45,7 +45,7 @@ class BuildGraph:
     after: Mapping[Step, tuple[Step, ...]]
 
 
-def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
+def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
     """`targets` and all that must be wholly done before, each after what it waits for.
 
     Linked targets do not appear by themselves, since they are built within, but what they need does.
@@ -66,7 +66,7 @@ def needed(targets: Iterable[Target]) -> tuple[Target, ...]:
 
 def _prerequisites(target: Target) -> tuple[Target, ...]:
     """What must be wholly done before `target` can be built: what it needs, and what those built within it need."""
-    return tuple(dict.fromkeys(need for each in (target, *linked(target)) for need in each.needs))
+    return tuple(dict.fromkeys(need for each in (target, *linked_targets(target)) for need in each.needs))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +83,7 @@ class Selection:
     together: bool = False
 
 
-def selection(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> Selection:
+def select_with_dependencies(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> Selection:
     """`chosen` and all that they need; with `platforms`, `chosen` in these only.
 
     What they need or link to stays whole.
@@ -91,7 +91,7 @@ def selection(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> S
     only = dict.fromkeys(chosen, tuple(platforms)) if platforms else {}
     partial = {target: [each for each in target.platforms if each not in platforms] for target in only if target.push}
     warnings = (_partial(target, left_out) for target, left_out in partial.items() if left_out)
-    return Selection(targets=needed(chosen), only=only, warnings=tuple(warnings))
+    return Selection(targets=with_dependencies(chosen), only=only, warnings=tuple(warnings))
 
 
 def _partial(target: Target, left_out: Sequence[Platform]) -> str:
@@ -176,18 +176,18 @@ def _add_shared_links(draft: _Draft) -> None:
     Where it has a piece of its own for those nodes, they wait for that; it is built again on the nodes where it was
     not, if there are any.
     """
-    users: dict[tuple[Target, frozenset[str], tuple[int, ...]], dict[BuildPiece, list[Placed]]] = {}
+    users: dict[tuple[Target, frozenset[str], tuple[int, ...]], dict[BuildPiece, list[PlacedPlatform]]] = {}
     for piece in draft.build_pieces():
         pool = _pool(piece)
         for target, placed in _links(piece):
-            key = (target, pool, side(target, [each.platform for each in placed]))
+            key = (target, pool, variant_key(target, [each.platform for each in placed]))
             users.setdefault(key, {})[piece] = placed
     for (target, pool, _), pieces in users.items():
         own = [piece for piece in draft.pieces.get(target, ()) if _pool(piece) == pool]
         draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
         if len(pieces) > 1 and not (own and len(pool) == 1):
             every = [each for placed in pieces.values() for each in placed]
-            known = {each.platform: each for each in every if each.how is not How.UNKNOWN}
+            known = {each.platform: each for each in every if each.how is not Execution.UNKNOWN}
             platforms = tuple(dict.fromkeys(known.get(each.platform, each) for each in every))
             nodes = next(iter(pieces)).nodes
             spare = tuple(dict.fromkeys(node for each in pieces for node in each.spare))
@@ -197,12 +197,12 @@ def _add_shared_links(draft: _Draft) -> None:
     _order_shared_links(draft)
 
 
-def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[Placed]]]:
+def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[PlacedPlatform]]]:
     """The targets that are built within a piece, and how; what differs from platform to platform several times."""
     how = {each.platform: each.how for each in piece.platforms}
     for target, wanted in linked_platforms(piece.target, tuple(how)).items():
-        for platforms in alike(target, wanted):
-            yield target, [Placed(platform=each, how=how.get(each, How.UNKNOWN)) for each in platforms]
+        for platforms in grouped_by_variant(target, wanted):
+            yield target, [PlacedPlatform(platform=each, how=how.get(each, Execution.UNKNOWN)) for each in platforms]
 
 
 def _order_shared_links(draft: _Draft) -> None:
@@ -212,7 +212,7 @@ def _order_shared_links(draft: _Draft) -> None:
     for piece in pieces:
         at.setdefault((piece.target, _pool(piece)), []).append(piece)
     for piece in pieces:
-        for target in linked(piece.target) if piece.shared else ():
+        for target in linked_targets(piece.target) if piece.shared else ():
             draft.graph.add_edges_from((each, piece) for each in at.get((target, _pool(piece)), ()))
 
 
@@ -279,7 +279,7 @@ def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
 
     graph: nx.DiGraph[Target] = nx.DiGraph()
     graph.add_nodes_from(place)
-    graph.add_edges_from((link, target) for target in place for link in linked(target) if link in place)
+    graph.add_edges_from((link, target) for target in place for link in linked_targets(target) if link in place)
     return tuple(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
 
 

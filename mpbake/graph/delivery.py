@@ -17,17 +17,17 @@ _ENGINES = (Driver.DOCKER, Driver.AUTOMATIC)
 _UPLOAD = "mpbake-upload"
 
 
-def delivery(piece: BuildPiece) -> Delivery:
+def delivery_of(piece: BuildPiece) -> Delivery:
     """What a piece does with its image: no build moves a tag that people use."""
     return Delivery.UNTAGGED if piece.target.push else Delivery.KEEP
 
 
-def may_upload(target: Target) -> list[str]:
+def possible_upload_tags(target: Target) -> list[str]:
     """The tags for an upload, where an engine's own builder pushes `target`, or may."""
-    return uploads(target) if target.builder.driver in _ENGINES else []
+    return upload_tags(target) if target.builder.driver in _ENGINES else []
 
 
-def uploads(target: Target) -> list[str]:
+def upload_tags(target: Target) -> list[str]:
     """Tags under which an engine's own builder pushes, since it cannot push without one; mpbake moves the real tags.
 
     Each target has its own, since several of one repository may be pushed at once.

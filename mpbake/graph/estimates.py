@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.model.steps import BootstrapNode, BuildPiece, How
+from mpbake.model.steps import BootstrapNode, BuildPiece, Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +63,7 @@ def _names(piece: BuildPiece) -> list[str]:
 
     An emulated platform has a name of its own: it takes several times as long.
     """
-    names = [f"{each.platform}{' emulated' if each.how is How.EMULATED else ''}" for each in piece.platforms]
+    names = [f"{each.platform}{' emulated' if each.how is Execution.EMULATED else ''}" for each in piece.platforms]
     return names or ["native"]
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import columns
-from mpbake.graph.placement import contradictions, declares, equal_nodes, family, how_built, is_silent, own_platform
+from mpbake.graph.placement import (
+    cache_group,
+    declaration_conflicts,
+    declares,
+    equal_nodes,
+    execution_on,
+    is_unreachable,
+    own_platform,
+)
 from mpbake.model.plan import Emulation
-from mpbake.model.steps import How
+from mpbake.model.steps import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, Target
 
 
-def explained(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> str:
+def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> str:
     """For each platform of `target`: every node of its builder, whether it builds it, and which was chosen, and why."""
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     builder = target.builder
@@ -34,15 +42,15 @@ def _rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) ->
     how, equal = equal_nodes(target, platform, facts)
     rows = []
     for node in target.builder.nodes:
-        own = how_built(node, platform, facts)
+        own = execution_on(node, platform, facts)
         if own is None:
             verdict = "cannot build it"
         elif node in equal:
             verdict = _chosen(target, node, equal)
         else:
             verdict = f"not taken: {equal[0].id} {_better(equal[0], node, platform, (how, own), facts)}"
-            helps = target.builder.emulation is Emulation.ALLOW and not is_silent(node, facts)
-            if helps and how is How.NATIVE and own is not How.NATIVE:
+            helps = target.builder.emulation is Emulation.ALLOW and not is_unreachable(node, facts)
+            if helps and how is Execution.NATIVE and own is not Execution.NATIVE:
                 verdict += "; helps out if it can emulate and is done sooner"
         rows.append([node.id, _ability(node, platform, facts), verdict])
     return rows
@@ -52,18 +60,18 @@ def _ability(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> 
     """What is known of a node and a platform."""
     if declares(node, platform):
         said = "declares it" if platform in node.platforms else f"declares {_names(node.platforms)}, which includes it"
-        known = node.id in facts and contradictions(node, (platform,), facts[node.id])
+        known = node.id in facts and declaration_conflicts(node, (platform,), facts[node.id])
         return f"{said}, but is itself {facts[node.id].platforms[0]}" if known else said
     others = f"declares {_names(node.platforms)}" if node.platforms else "declares nothing"
-    match how_built(node, platform, facts):
-        case How.NATIVE:
+    match execution_on(node, platform, facts):
+        case Execution.NATIVE:
             return f"{others}, but is itself {facts[node.id].platforms[0]}" if node.platforms else "runs it natively"
-        case How.EMULATED:
+        case Execution.EMULATED:
             return f"is itself {facts[node.id].platforms[0]}, and emulates it"
         case None:
             return f"builds {_names(facts[node.id].platforms)} only"
         case _:
-            return f"{others}; {'does not answer' if is_silent(node, facts) else 'not asked what it builds'}"
+            return f"{others}; {'does not answer' if is_unreachable(node, facts) else 'not asked what it builds'}"
 
 
 def _chosen(target: Target, node: Node, equal: Sequence[Node]) -> str:
@@ -71,21 +79,23 @@ def _chosen(target: Target, node: Node, equal: Sequence[Node]) -> str:
         return "chosen: the best"
     if node is not equal[0]:
         return f"chosen: as good as {equal[0].id}, and takes over when that is busy or lost"
-    base = family(target)
+    base = cache_group(target)
     reason = "its cache, by the target's name" if base is target else f'the cache of "{base.name}", which it links to'
     return f"chosen, and preferred for {reason}"
 
 
-def _better(best: Node, node: Node, platform: Platform, ways: tuple[How, How], facts: Mapping[str, NodeFacts]) -> str:
+def _better(
+    best: Node, node: Node, platform: Platform, ways: tuple[Execution, Execution], facts: Mapping[str, NodeFacts]
+) -> str:
     """Why `node` comes after `best`; `ways` are how these two build the platform."""
     how, own = ways
-    if own is How.UNKNOWN and is_silent(node, facts) and not is_silent(best, facts):
-        return "may answer" if how is How.UNKNOWN else "answers"
+    if own is Execution.UNKNOWN and is_unreachable(node, facts) and not is_unreachable(best, facts):
+        return "may answer" if how is Execution.UNKNOWN else "answers"
     if declares(best, platform) and not declares(node, platform):
         return "declares it"
     if how is own:
         return "stands first in the plan, and this one builds other platforms than that"
-    return "runs it natively" if how is How.NATIVE else "may run it natively"
+    return "runs it natively" if how is Execution.NATIVE else "may run it natively"
 
 
 def _names(platforms: Iterable[Platform]) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Target
 
 
-def linked(*targets: Target) -> tuple[Target, ...]:
+def linked_targets(*targets: Target) -> tuple[Target, ...]:
     """Every target that is built within one of `targets`, nearest first."""
     found: dict[Target, None] = {}
     queue = [link for target in targets for link in target.every_link]
@@ -55,7 +55,7 @@ def links_in(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, 
             yield context, link, platforms
 
 
-def side(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
+def variant_key(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
     """What tells apart the things that are built for `platforms`: equal where one solve can build them together."""
     if not target.varies:
         return ()
@@ -64,10 +64,10 @@ def side(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
     return tuple(id(variant) for each, wanted in differing for variant, _ in each.sides(wanted))
 
 
-def alike(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
+def grouped_by_variant(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
     """`platforms` in groups for each of which `target`, with what it links to, is one thing. Of none: one group."""
     groups: dict[tuple[int, ...], tuple[Platform, ...]] = {}
     for platform in platforms:
-        key = side(target, (platform,))
+        key = variant_key(target, (platform,))
         groups[key] = (*groups.get(key, ()), platform)
     return list(groups.values()) or [()]

@@ -9,15 +9,15 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code, Severity
-from mpbake.base.platforms import natively, runs
+from mpbake.base.platforms import can_execute, runs_natively
 from mpbake.base.references import is_loopback, parse_fields, parse_reference
 from mpbake.base.text import one_line
-from mpbake.graph.delivery import delivery
-from mpbake.graph.links import alike, link_platforms, linked_platforms, links_in, side
+from mpbake.graph.delivery import delivery_of
+from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms, links_in, variant_key
 from mpbake.model.bake_fields import deletes
 from mpbake.model.plan import Driver, Emulation
-from mpbake.model.steps import BuildPiece, How, Placed
-from mpbake.spec.drivers import Can, abilities_of, unable
+from mpbake.model.steps import BuildPiece, Execution, PlacedPlatform
+from mpbake.spec.drivers import Ability, abilities_of, unsupported_requests
 from mpbake.spec.spec import Problem
 
 _ONE_FILE = ("tar", "docker")
@@ -74,7 +74,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     been asked. `only`, if given, stands in for the platforms of the target. Platforms for which something else is
     built do not share a piece.
     """
-    shares: dict[tuple[tuple[Node, ...], tuple[int, ...]], list[Placed]] = {}
+    shares: dict[tuple[tuple[Node, ...], tuple[int, ...]], list[PlacedPlatform]] = {}
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     problems = [*_unlinkable(target, wanted)]
     if not wanted:  # nor is it known whether a check is for none of them
@@ -85,12 +85,12 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
         if not nodes:
             problems.append(_no_node(target, platform, facts))
         elif target.builder.emulation is Emulation.FORBID and (
-            how is How.EMULATED or _is_undeclared(target.builder, platform)
+            how is Execution.EMULATED or _is_undeclared(target.builder, platform)
         ):
             problems.append(_forbidden(target, platform, facts))
         else:
-            share = (nodes, side(target, (platform,)))
-            shares.setdefault(share, []).append(Placed(platform=platform, how=how))
+            share = (nodes, variant_key(target, (platform,)))
+            shares.setdefault(share, []).append(PlacedPlatform(platform=platform, how=how))
     pieces = tuple(_piece(target, nodes, placed, of=len(shares)) for (nodes, _), placed in shares.items())
     if len(pieces) > 1:
         siblings = tuple(dict.fromkeys(piece.node for piece in pieces))
@@ -110,16 +110,18 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
 
 def _spare(piece: BuildPiece, facts: Mapping[str, NodeFacts]) -> tuple[Node, ...]:
     """The nodes that emulate all that `piece` builds natively, or that have not been asked whether they do."""
-    ways = {How.EMULATED, How.UNKNOWN}
-    others = [node for node in piece.target.builder.nodes if node not in piece.nodes and not is_silent(node, facts)]
-    if any(each.how is not How.NATIVE for each in piece.platforms):
+    ways = {Execution.EMULATED, Execution.UNKNOWN}
+    others = [
+        node for node in piece.target.builder.nodes if node not in piece.nodes and not is_unreachable(node, facts)
+    ]
+    if any(each.how is not Execution.NATIVE for each in piece.platforms):
         return ()
     return tuple(
-        node for node in others if all(how_built(node, each.platform, facts) in ways for each in piece.platforms)
+        node for node in others if all(execution_on(node, each.platform, facts) in ways for each in piece.platforms)
     )
 
 
-def to_probe(placements: Mapping[Target, Placement]) -> tuple[Node, ...]:
+def nodes_to_probe(placements: Mapping[Target, Placement]) -> tuple[Node, ...]:
     """The nodes that must be asked before targets can be placed: those of builders that leave something open.
 
     `placements` are what can be said before anybody was asked.
@@ -132,7 +134,7 @@ def to_probe(placements: Mapping[Target, Placement]) -> tuple[Node, ...]:
 
 
 def _is_open(piece: BuildPiece) -> bool:
-    return any(each.how is How.UNKNOWN for each in piece.platforms)
+    return any(each.how is Execution.UNKNOWN for each in piece.platforms)
 
 
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
@@ -141,44 +143,48 @@ def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Plat
     return first.platforms[:1] or (facts[first.id].platforms[:1] if first.id in facts else ())
 
 
-def how_built(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> How | None:
+def execution_on(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> Execution | None:
     """How `node` builds `platform`; None when it cannot. A declaration counts as native."""
     if declares(node, platform):
-        return How.NATIVE
+        return Execution.NATIVE
     known = facts.get(node.id)
     if known is None or known.silent:
-        return How.UNKNOWN
-    if natively(known.platforms, platform):
-        return How.NATIVE
-    return How.EMULATED if any(runs(each, platform) for each in known.platforms) else None
+        return Execution.UNKNOWN
+    if runs_natively(known.platforms, platform):
+        return Execution.NATIVE
+    return Execution.EMULATED if any(can_execute(each, platform) for each in known.platforms) else None
 
 
-def is_silent(node: Node, facts: Mapping[str, NodeFacts]) -> bool:
+def is_unreachable(node: Node, facts: Mapping[str, NodeFacts]) -> bool:
     """Whether `node` was asked, and did not answer."""
     return node.id in facts and facts[node.id].silent
 
 
 def declares(node: Node, platform: Platform) -> bool:
     """Whether the plan says of `node` that it runs `platform`, itself or as part of what it runs."""
-    return any(runs(declared, platform) for declared in node.platforms)
+    return any(can_execute(declared, platform) for declared in node.platforms)
 
 
-def equal_nodes(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, tuple[Node, ...]]:
+def equal_nodes(
+    target: Target, platform: Platform, facts: Mapping[str, NodeFacts]
+) -> tuple[Execution, tuple[Node, ...]]:
     """How `platform` of `target` is built, and the equal nodes that build it best, the preferred first; maybe none."""
     how, nodes = _best_nodes(target.builder, platform, facts)
     return how, _by_preference(target, nodes)
 
 
-def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[How, list[Node]]:
+def _best_nodes(builder: Builder, platform: Platform, facts: Mapping[str, NodeFacts]) -> tuple[Execution, list[Node]]:
     """The equal nodes that build `platform` best; none when nobody does."""
-    ranked: dict[_Rank, list[tuple[How, Node]]] = {}
+    ranked: dict[_Rank, list[tuple[Execution, Node]]] = {}
     for node in builder.nodes:
-        how = how_built(node, platform, facts)
+        how = execution_on(node, platform, facts)
         if how is not None:
-            rank = _Rank.DECLARED if declares(node, platform) else _rank(builder, how, silent=is_silent(node, facts))
+            rank = (
+                _Rank.DECLARED if declares(node, platform) else _rank(builder, how, silent=is_unreachable(node, facts))
+            )
             ranked.setdefault(rank, []).append((how, node))
     if not ranked:
-        return How.UNKNOWN, []
+        return Execution.UNKNOWN, []
     best = ranked[min(ranked)]
     how, first = best[0]
     return how, [node for _, node in best if _abilities(node, facts) == _abilities(first, facts)]
@@ -194,15 +200,15 @@ class _Rank(IntEnum):
     SILENT = 4
 
 
-_RANKS = {How.NATIVE: _Rank.NATIVE, How.UNKNOWN: _Rank.UNKNOWN, How.EMULATED: _Rank.EMULATED}
+_RANKS = {Execution.NATIVE: _Rank.NATIVE, Execution.UNKNOWN: _Rank.UNKNOWN, Execution.EMULATED: _Rank.EMULATED}
 
 
-def _rank(builder: Builder, how: How, *, silent: bool) -> _Rank:
+def _rank(builder: Builder, how: Execution, *, silent: bool) -> _Rank:
     """The rank of a node that does not declare the platform.
 
     Where emulation is forbidden, a silent node may still be the only one that is allowed to build it.
     """
-    if how is How.UNKNOWN and silent and builder.emulation is not Emulation.FORBID:
+    if how is Execution.UNKNOWN and silent and builder.emulation is not Emulation.FORBID:
         return _Rank.SILENT
     return _RANKS[how]
 
@@ -217,7 +223,7 @@ def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
 
     Targets that link to a common base choose as it does: its layers are then in one cache.
     """
-    base = family(target).name
+    base = cache_group(target).name
 
     def weight(node: Node) -> bytes:
         return hashlib.sha256(f"{base}\0{node.id}".encode()).digest()
@@ -225,20 +231,20 @@ def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(sorted(nodes, key=weight)) if len(nodes) > 1 else tuple(nodes)
 
 
-def family(target: Target) -> Target:
+def cache_group(target: Target) -> Target:
     """What `target` is built upon: the first that it links to, and what that links to, down to the last."""
     while target.links:
         target = next(iter(target.links.values()))
     return target
 
 
-def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[Placed], of: int = 1) -> BuildPiece:
+def _piece(target: Target, nodes: Sequence[Node], placed: Sequence[PlacedPlatform], of: int = 1) -> BuildPiece:
     return BuildPiece(target=target, nodes=tuple(nodes), platforms=tuple(placed), of=of)
 
 
 def _delivered(pieces: Iterable[BuildPiece]) -> tuple[BuildPiece, ...]:
     """The pieces of a target, each with what is to be done with its image."""
-    return tuple(replace(piece, delivery=delivery(piece)) for piece in pieces)
+    return tuple(replace(piece, delivery=delivery_of(piece)) for piece in pieces)
 
 
 def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
@@ -261,7 +267,7 @@ def _emulation_warnings(target: Target, pieces: Iterable[BuildPiece]) -> Iterabl
     if target.builder.emulation is Emulation.ALLOW:
         return
     for piece in pieces:
-        emulated = [str(each.platform) for each in piece.platforms if each.how is How.EMULATED]
+        emulated = [str(each.platform) for each in piece.platforms if each.how is Execution.EMULATED]
         if emulated:
             message = f"{', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
             yield _problem(Code.EMULATED, target, ("platforms",), message)
@@ -273,9 +279,9 @@ def _contradicted(pieces: Iterable[BuildPiece], facts: Mapping[str, NodeFacts]) 
         target, platforms = piece.target, [each.platform for each in piece.platforms]
         is_forbidden = target.builder.emulation is Emulation.FORBID
         for node in piece.nodes:
-            if node.id not in facts or not contradictions(node, platforms, facts[node.id]):
+            if node.id not in facts or not declaration_conflicts(node, platforms, facts[node.id]):
                 continue
-            (message,) = contradictions(node, node.platforms, facts[node.id])
+            (message,) = declaration_conflicts(node, node.platforms, facts[node.id])
             if is_forbidden:
                 hint = f'correct the platforms of {node.id}; builder "{node.builder}" says emulation = "forbid"'
                 yield _problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
@@ -309,7 +315,7 @@ def _is_undeclared(builder: Builder, platform: Platform) -> bool:
 
 def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Problem]:
     """What cannot be done with a target whose platforms are not built together."""
-    if target.push and abilities_of(target.builder.driver).parts is Can.NO:
+    if target.push and abilities_of(target.builder.driver).parts is Ability.NO:
         message = f"cannot be pushed by the {target.builder.driver} driver, since its platforms {_apart(pieces)}"
         hint = "the engine's own builder cannot join them: use docker-container or remote"
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
@@ -364,7 +370,7 @@ def _overwritten_caches(target: Target, pieces: Iterable[BuildPiece]) -> Iterabl
 def _what_each_builds(builder: Builder, facts: Mapping[str, NodeFacts]) -> str:
     def known(node: Node) -> str:
         reported = facts[node.id].platforms if node.id in facts else ()
-        unknown = "does not answer" if is_silent(node, facts) else "not known"
+        unknown = "does not answer" if is_unreachable(node, facts) else "not known"
         return ", ".join(str(each) for each in node.platforms or reported) or unknown
 
     return "; ".join(f"{node.name}: {known(node)}" for node in builder.nodes)
@@ -393,15 +399,15 @@ def _may_lack_some(target: Target, wanted: Sequence[Platform]) -> bool:
     return any(len(declared) > 1 and not needed <= {*declared} for declared in target.declared_within)
 
 
-def contradictions(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:
+def declaration_conflicts(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:
     """What a node's own word says against its declaration: those of `platforms` that it does not run natively."""
     if not node.platforms or not facts.platforms:
         return ()
     declared = [each for each in platforms if declares(node, each)]
-    wrong = [each for each in declared if not natively(facts.platforms, each)]
+    wrong = [each for each in declared if not runs_natively(facts.platforms, each)]
     if not wrong:
         return ()
-    emulated = all(any(runs(each, platform) for each in facts.platforms) for platform in wrong)
+    emulated = all(any(can_execute(each, platform) for each in facts.platforms) for platform in wrong)
     what = "they are emulated there" if len(wrong) > 1 else "it is emulated there"
     consequence = f"{what}, 5 to 10 times slower" if emulated else "such builds will fail there"
     return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {facts.platforms[0]}: {consequence}",)
@@ -423,12 +429,12 @@ def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
 
 def _is_in_parts(target: Target) -> bool:
     """Whether platforms differ, so that they are built one by one even on one node."""
-    return len(alike(target, target.platforms)) > 1
+    return len(grouped_by_variant(target, target.platforms)) > 1
 
 
 def _is_simple(target: Target, own: Platform) -> bool:
     """Whether an engine with the classic image store, which is itself `own`, can do all that `target` asks for."""
     if target.push and target.outputs:
         return False
-    lacking = unable(target, target.platforms, Driver.DOCKER, containerd_store=False)
-    return all(runs(own, each) for each in target.platforms) and next(lacking, None) is None
+    lacking = unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False)
+    return all(can_execute(own, each) for each in target.platforms) and next(lacking, None) is None

@@ -38,7 +38,7 @@ def levels(entry: str) -> tuple[list[str], str]:
     return ["manifest"], entry
 
 
-def platform_of(level: str) -> Platform | None:
+def annotated_platform(level: str) -> Platform | None:
     """The platform that a level names, if it names one."""
     found = _LEVEL.fullmatch(level)
     return parse_platform(found["platform"]) if found and found["platform"] else None
@@ -57,7 +57,7 @@ def parse_annotations(entries: Iterable[str]) -> Iterator[Annotation]:
     """Each of `entries` at each of its levels."""
     for level, rest in by_level(entries):
         key, _, value = rest.partition("=")
-        yield Annotation(kind=level.partition("[")[0], key=key, value=value, platform=platform_of(level))
+        yield Annotation(kind=level.partition("[")[0], key=key, value=value, platform=annotated_platform(level))
 
 
 def by_level(entries: Iterable[str]) -> Iterator[tuple[str, str]]:

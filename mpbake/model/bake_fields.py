@@ -12,8 +12,8 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from mpbake.base.references import format_fields, is_local, named_fields, parse_fields, parse_flag, split_fields
-from mpbake.base.text import closest, did_you_mean, short_name
+from mpbake.base.references import format_fields, is_local_context, named_fields, parse_fields, parse_flag, split_fields
+from mpbake.base.text import closest_name, did_you_mean, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class Paths(Enum):
     SSH = "the files after the equals sign"
 
 
-class Access(Enum):
+class PathAccess(Enum):
     """What a build does with the paths of an attribute."""
 
     NEEDS = "reads them, and fails where they are not there"
@@ -97,7 +97,7 @@ def with_paths(paths: Paths, value: Any, moved: Callable[[KeyPath, str], str]) -
 def _with_paths(paths: Paths, text: str, moved: Callable[[str], str]) -> str:
     match paths:
         case Paths.CONTEXT:
-            return moved(text) if text and is_local(text) else text
+            return moved(text) if text and is_local_context(text) else text
         case Paths.FIELDS:
             fields = parse_fields(text)
             found = {name: moved(fields[name]) for name in _FIELDS_OF_PATHS if _is_path(name, fields)}
@@ -184,7 +184,7 @@ def _attestations(entries: Iterable[str]) -> Iterator[tuple[str, bool]]:
 def check_output(text: str) -> None:
     """`type=local,dest=out`: an output."""
     parts = split_fields(text)
-    if is_folder(text):
+    if is_folder_output(text):
         return
     fields = _typed(parts, "type=local,dest=out")
     _check_type(fields["type"], _OUTPUTS, more=True)
@@ -197,27 +197,27 @@ def check_output(text: str) -> None:
 
 def check_destination(text: str) -> None:
     """`type=tar,dest=web.tar`: an output of one file says where; that of `docker` may be loaded instead."""
-    fields = {"type": "tar", "dest": "-"} if text == "-" else {} if is_folder(text) else parse_fields(text)
+    fields = {"type": "tar", "dest": "-"} if text == "-" else {} if is_folder_output(text) else parse_fields(text)
     kind, dest = fields.get("type", ""), fields.get("dest", "")
     if kind in _FILES and (dest == "-" or not (dest or kind == "docker")):
         msg = f"names no file, and standard output is not handed on\nname one: type={kind},dest=web.tar"
         raise ValueError(msg)
 
 
-def is_folder(output: str) -> bool:
+def is_folder_output(output: str) -> bool:
     """Whether an `output` entry is only a path: it has no fields, or only one that is no type."""
     return "=" not in output or (split_fields(output) == [output] and not output.startswith("type="))
 
 
 def pushes(output: str) -> bool:
     """Whether an `output` entry sends the image to a registry."""
-    fields = {} if is_folder(output) else parse_fields(output)
+    fields = {} if is_folder_output(output) else parse_fields(output)
     return fields.get("type") == "registry" or is_set(fields, "push", default=False)
 
 
 def deletes(output: str) -> bool:
     """Whether an `output` entry deletes every file of its folder that the build did not make."""
-    fields = {} if is_folder(output) else parse_fields(output)
+    fields = {} if is_folder_output(output) else parse_fields(output)
     return fields.get("type") == "local" and fields.get("mode") == "delete"
 
 
@@ -233,7 +233,7 @@ def check_policy(text: str) -> None:
             raise ValueError(msg)
 
 
-def enforced(policies: Iterable[str]) -> list[str]:
+def enforced_policies(policies: Iterable[str]) -> list[str]:
     """`policy` entries that a node without support for policies refuses, unless they say `strict` themselves.
 
     Such a node (BuildKit before 0.27) builds as if there were no policy.
@@ -318,7 +318,7 @@ def _typed(parts: Sequence[str], example: str) -> dict[str, str]:
     """The fields of what has to say its type."""
     fields = _pairs(parts, example)
     if not fields.get("type"):
-        near = next((key for key in fields if closest(key, ["type"])), "")
+        near = next((key for key in fields if closest_name(key, ["type"])), "")
         remedy = did_you_mean(near, ["type"]) if near and near != "type" else f"for example {example}"
         msg = f"a type is missing\n{remedy}"
         raise ValueError(msg)
@@ -339,6 +339,6 @@ def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:
 
 def _check_known(kind: str, name: str, known: Iterable[str], *, more: bool = False) -> None:
     """That `name` is `known`; where there may be `more`, that it does not look like one of these misspelt."""
-    if name not in known and not (more and not closest(name, known)):
+    if name not in known and not (more and not closest_name(name, known)):
         msg = f'unknown {kind} "{short_name(name)}"\n{did_you_mean(name, known, kind=f"{kind}s")}'
         raise ValueError(msg)

@@ -31,7 +31,7 @@ def images_from(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def base_of(text: str, stage: str = "") -> str:
+def base_image(text: str, stage: str = "") -> str:
     """What a stage of a Dockerfile, or its last one, is built upon at last, as written.
 
     Empty where that is of a platform that is named, or where nobody can tell.
@@ -56,7 +56,7 @@ def base_of(text: str, stage: str = "") -> str:
     return ""
 
 
-def mentions(text: str, word: str) -> bool:
+def may_mention(text: str, word: str) -> bool:
     """Whether a name may be meant somewhere in a Dockerfile, or in an argument of its build."""
     return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
 

@@ -19,7 +19,7 @@ EVERYWHERE = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expected:
+class ExpectedImages:
     """What all tags of a target must name.
 
     Without `digest`, whatever the first tag names; without `platforms`, in whichever it is built. `labels` are by
@@ -66,7 +66,7 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class Mismatch:
     """One thing under a tag that is not as it must be; where there is nothing, `found` is empty."""
 
     tag: str
@@ -79,10 +79,10 @@ class Difference:
         return f"{self.tag}: {self.what}: {self.found or 'nothing'}, not {self.expected}"
 
 
-def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "") -> Expected:
+def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "") -> ExpectedImages:
     """What must be served of `target`, which was built for `platforms`, or is to be."""
     variants = {str(each): target.on((each,)) for each in platforms} or {EVERYWHERE: target.on(())}
-    return Expected(
+    return ExpectedImages(
         target=target.name,
         tags=target.tags,
         digest=digest,
@@ -93,13 +93,13 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
     )
 
 
-def differences(expected: Expected, tag: str, served: Served, digest: str) -> Iterator[Difference]:
+def mismatches(expected: ExpectedImages, tag: str, served: Served, digest: str) -> Iterator[Mismatch]:
     """How what `tag` names differs from what it must; `digest` is that of all tags."""
     for what, wanted, found in _differences(expected, served, digest):
-        yield Difference(tag=tag, what=what, expected=wanted, found=found)
+        yield Mismatch(tag=tag, what=what, expected=wanted, found=found)
 
 
-def _differences(expected: Expected, served: Served, digest: str) -> Iterator[tuple[str, str, str]]:
+def _differences(expected: ExpectedImages, served: Served, digest: str) -> Iterator[tuple[str, str, str]]:
     if served.digest != digest:
         yield "digest", digest, served.digest
     wanted, found = set(expected.platforms), {image.platform for image in served.images}
@@ -112,7 +112,7 @@ def _differences(expected: Expected, served: Served, digest: str) -> Iterator[tu
             yield from _of_image(expected, image)
 
 
-def _of_image(expected: Expected, image: ServedImage) -> Iterator[tuple[str, str, str]]:
+def _of_image(expected: ExpectedImages, image: ServedImage) -> Iterator[tuple[str, str, str]]:
     name = str(image.platform)
     if image.configured != image.platform:
         yield f"{name}: platform by its config", name, str(image.configured or "")

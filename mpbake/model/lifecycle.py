@@ -8,9 +8,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.base.platforms import natively
+from mpbake.base.platforms import runs_natively
 from mpbake.base.text import columns, one_line
-from mpbake.model.plan import Driver, Tls
+from mpbake.model.plan import Driver, TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ class Action(StrEnum):
         return {"create": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
 
 
-class Thing(Enum):
+class ResourceKind(Enum):
     """What is changed."""
 
     CONTEXT = "docker context"
@@ -68,7 +68,7 @@ class Thing(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class NodeResource:
     """What a node lives in, as its engine or cluster describes it. `mark` is empty when mpbake did not make it.
 
     `busy` says of a container that somebody is connected: buildx reaches BuildKit by a command that it runs in it, so
@@ -84,7 +84,7 @@ class Made:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EntryNode:
+class StoredNode:
     """A node in buildx's store, its `mark` apart. For certificates in `options` their content stands, not the path."""
 
     name: str
@@ -96,11 +96,11 @@ class EntryNode:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class StoredBuilder:
     """A builder in buildx's store. One that mpbake wrote is `signed`, until buildx itself writes it anew."""
 
     driver: str
-    nodes: tuple[EntryNode, ...]
+    nodes: tuple[StoredNode, ...]
     signed: bool = field(default=False, compare=False)
 
     @property
@@ -110,7 +110,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FoundNode:
+class NodeState:
     """A declared node beside what there is of it.
 
     `mark` is that of the declaration. `context` says whether the docker context that it needs is right; None when it
@@ -119,14 +119,14 @@ class FoundNode:
 
     node: Node
     mark: str = ""
-    made: Made | None = None
+    made: NodeResource | None = None
     context: bool | None = None
     trouble: str = ""
     silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
+class Drift:
     """One thing that is not as declared."""
 
     name: str
@@ -143,29 +143,29 @@ class Change:
     """One thing to do, and what it is for. `node` is empty for the builder's own entry."""
 
     action: Action
-    thing: Thing
+    thing: ResourceKind
     name: str
     why: str
     node: Node | None = None
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Drift, ...] = ()
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-def container_of(node: Node) -> str:
+def container_name(node: Node) -> str:
     """What buildx calls the container of `node`."""
     return f"buildx_buildkit_{node.buildx_name}"
 
 
-def own(node: Node, found: Made | None, remove: str) -> Made | None:
+def owned_resource(node: Node, found: NodeResource | None, remove: str) -> NodeResource | None:
     """What `node` lives in, or None when there is nothing; the command `remove` would take it away.
 
     Raises UsageError when it is somebody else's.
     """
     if found is not None and not found.mark:
         raise UsageError(
-            f"{node.id}: a {name_of_thing(node)} {found.name} exists that mpbake did not make; it is left as it is",
+            f"{node.id}: a {resource_word(node)} {found.name} exists that mpbake did not make; it is left as it is",
             hint="rename the builder or the node, use its builder (external = true), "
             f"or remove it: {remove} {found.name}",
         )
@@ -176,60 +176,60 @@ def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
     """Raise UsageError when the volume for the cache of `node` exists without mpbake's label. None is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
-            f"{node.id}: a volume {volume_of(node)} exists that mpbake did not make; it is left as it is",
-            hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_of(node)}",
+            f"{node.id}: a volume {volume_name(node)} exists that mpbake did not make; it is left as it is",
+            hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_name(node)}",
         )
 
 
-def made_name(node: Node) -> str:
+def resource_name(node: Node) -> str:
     """The name of what is made for `node`."""
-    return container_of(node) if node.driver is Driver.DOCKER_CONTAINER else node.buildx_name
+    return container_name(node) if node.driver is Driver.DOCKER_CONTAINER else node.buildx_name
 
 
 PLACE = ("namespace", "persistent-volume-claim.requests.storage")
 """Options that say where in a cluster a kubernetes node is, and as what: without a claim a Deployment."""
 
 
-def namespace_of(node: Node) -> str:
+def kubernetes_namespace(node: Node) -> str:
     """The namespace that a kubernetes node is declared to be in; empty for that of the context in use."""
     return dict(node.options).get(PLACE[0], "")
 
 
-def holds_claim(node: Node) -> bool:
+def has_volume_claim(node: Node) -> bool:
     """Whether a volume of the cluster holds the cache of a kubernetes node, which is a StatefulSet then."""
     return PLACE[1] in dict(node.options)
 
 
-def thing_of(node: Node) -> Thing | None:
+def resource_kind(node: Node) -> ResourceKind | None:
     """What mpbake makes for `node`; None for a driver whose nodes exist already."""
     match node.driver:
         case Driver.DOCKER_CONTAINER:
-            return Thing.CONTAINER
+            return ResourceKind.CONTAINER
         case Driver.KUBERNETES:
-            return Thing.STATEFUL_SET if holds_claim(node) else Thing.DEPLOYMENT
+            return ResourceKind.STATEFUL_SET if has_volume_claim(node) else ResourceKind.DEPLOYMENT
         case _:
             return None
 
 
-def name_of_thing(node: Node) -> str:
+def resource_word(node: Node) -> str:
     """The word for what mpbake makes for `node` in messages."""
-    thing = thing_of(node)
+    thing = resource_kind(node)
     return thing.value if thing else ""
 
 
 def keeps_cache(node: Node, *, wanted: bool = True) -> bool:
     """Whether the cache of `node` outlives what it lives in: that of pods does just when a claim holds it."""
-    return holds_claim(node) if node.driver is Driver.KUBERNETES else wanted
+    return has_volume_claim(node) if node.driver is Driver.KUBERNETES else wanted
 
 
-def volume_of(node: Node) -> str:
+def volume_name(node: Node) -> str:
     """What buildx calls the volume that holds the cache of `node`."""
-    return f"{container_of(node)}_state"
+    return f"{container_name(node)}_state"
 
 
-def context_of(node: Node) -> str:
+def context_name(node: Node) -> str:
     """The name of the docker context that mpbake makes for `node`; empty when it needs none."""
-    needed = node.driver is Driver.DOCKER_CONTAINER and node.tls != Tls()
+    needed = node.driver is Driver.DOCKER_CONTAINER and node.tls != TlsFiles()
     return f"mpbake-{node.buildx_name}" if needed else ""
 
 
@@ -250,7 +250,7 @@ def add_mark(options: dict[str, str], driver: Driver, mark: str) -> None:
         options[f"env.{MARK}"] = mark
 
 
-def take_mark(options: dict[str, str]) -> str:
+def split_mark(options: dict[str, str]) -> str:
     """Take the mark out of the driver options of a node; empty when there is none."""
     others, is_marked, mark = options.get("annotations", "").rpartition(f"{ANNOTATION}=")
     if not is_marked:
@@ -268,45 +268,45 @@ def _read_annotation(value: str) -> str:
     return value.replace(":", "=")
 
 
-def mark_differences(found: str, declared: str) -> tuple[str, ...]:
+def drifted_names(found: str, declared: str) -> tuple[str, ...]:
     """What two marks differ in, by name, sorted."""
     one, other = read_mark(found), read_mark(declared)
     return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 
-def action_on_entry(changes: Iterable[Change]) -> Action | None:
+def entry_action(changes: Iterable[Change]) -> Action | None:
     """What `changes` do to a builder's entry in buildx's store; None where it is right."""
-    return next((change.action for change in changes if change.thing is Thing.ENTRY), None)
+    return next((change.action for change in changes if change.thing is ResourceKind.ENTRY), None)
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 
-def to_bring_up(
-    builder: Builder, found: Sequence[FoundNode], kept: Entry | None, declared: Entry | None
+def builder_changes(
+    builder: Builder, found: Sequence[NodeState], kept: StoredBuilder | None, declared: StoredBuilder | None
 ) -> tuple[Change, ...]:
     """What makes the world match `builder`; nothing when it does.
 
     `kept` is its entry in buildx's store, `declared` what it is to be: None for a builder that is to have none.
     """
-    changes = [change for each in found if not each.trouble and not each.node.external for change in of_node(each)]
+    changes = [change for each in found if not each.trouble and not each.node.external for change in node_changes(each)]
     return (*changes, *_of_entry(builder, kept, declared))
 
 
-def of_node(found: FoundNode) -> Iterator[Change]:
+def node_changes(found: NodeState) -> Iterator[Change]:
     """What makes one node as declared."""
     node = found.node
     if found.context is False:
         why = "buildx reaches an engine by TLS through a docker context only"
-        yield Change(action=Action.CORRECT, thing=Thing.CONTEXT, name=context_of(node), why=why, node=node)
-    thing = thing_of(node)
+        yield Change(action=Action.CORRECT, thing=ResourceKind.CONTEXT, name=context_name(node), why=why, node=node)
+    thing = resource_kind(node)
     if thing is None:
         return
-    made, name = found.made, made_name(node)
+    made, name = found.made, resource_name(node)
     if made is None:
         why = "if there is none: only the context can show it" if found.context is False else "there is none"
         yield Change(action=Action.CREATE, thing=thing, name=name, why=why, node=node)
-    elif names := mark_differences(made.mark, found.mark):
+    elif names := drifted_names(made.mark, found.mark):
         differences = tuple(_difference(each, made, node) for each in names)
         cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"
         why = f"it was made with other options; {cache}"
@@ -315,16 +315,16 @@ def of_node(found: FoundNode) -> Iterator[Change]:
         yield Change(action=Action.START, thing=thing, name=name, why=f"it is {made.status}", node=node)
 
 
-def _difference(name: str, made: Made, node: Node) -> Difference:
+def _difference(name: str, made: NodeResource, node: Node) -> Drift:
     """What is known of the two values; environment variables are not shown, since they may hold credentials."""
     unread = "another" if name in read_mark(made.mark) else ""
     if name.startswith("env.") or name in {"config", "driver"}:
-        return Difference(name=name, before=unread, after="as declared")
+        return Drift(name=name, before=unread, after="as declared")
     if name == "flags":
-        return Difference(name=name, before="others", after=" ".join(node.flags))
+        return Drift(name=name, before="others", after=" ".join(node.flags))
     before = dict(made.settings).get(name, unread)
     shown = _amount(int(before)) if name.startswith("memory") and before.isdecimal() else before
-    return Difference(name=name, before=shown, after=dict(node.options).get(name, ""))
+    return Drift(name=name, before=shown, after=dict(node.options).get(name, ""))
 
 
 def _amount(count: int) -> str:
@@ -333,40 +333,40 @@ def _amount(count: int) -> str:
     return next((f"{count // size}{unit}" for unit, size in units if count % size == 0), f"{count}b")
 
 
-def _of_entry(builder: Builder, kept: Entry | None, declared: Entry | None) -> Iterator[Change]:
+def _of_entry(builder: Builder, kept: StoredBuilder | None, declared: StoredBuilder | None) -> Iterator[Change]:
     if kept == declared:
         return
     name = builder.name.lower()
     if declared is None:
         why = "it is the engine's own builder by now, which needs none in buildx's store"
-        before = Difference(name="driver", before=kept.driver if kept else "", after=str(builder.driver))
-        yield Change(action=Action.REMOVE, thing=Thing.ENTRY, name=name, why=why, differences=(before,))
+        before = Drift(name="driver", before=kept.driver if kept else "", after=str(builder.driver))
+        yield Change(action=Action.REMOVE, thing=ResourceKind.ENTRY, name=name, why=why, differences=(before,))
     elif kept is None:
         why = f"for use by hand: docker buildx build --builder {name}"
-        yield Change(action=Action.CREATE, thing=Thing.ENTRY, name=name, why=why)
+        yield Change(action=Action.CREATE, thing=ResourceKind.ENTRY, name=name, why=why)
     else:
         differences = tuple(entry_differences(kept, declared))
         why = "buildx's store says something else"
-        yield Change(action=Action.CORRECT, thing=Thing.ENTRY, name=name, why=why, differences=differences)
+        yield Change(action=Action.CORRECT, thing=ResourceKind.ENTRY, name=name, why=why, differences=differences)
 
 
-def entry_differences(kept: Entry, declared: Entry) -> Iterator[Difference]:
+def entry_differences(kept: StoredBuilder, declared: StoredBuilder) -> Iterator[Drift]:
     """What differs between two entries, node by node."""
     if kept.driver != declared.driver:
-        yield Difference(name="driver", before=kept.driver, after=declared.driver)
+        yield Drift(name="driver", before=kept.driver, after=declared.driver)
     before, after = ({each.name: each for each in entry.nodes} for entry in (kept, declared))
     for name in dict.fromkeys([*before, *after]):
         if name in before and name in after:
             yield from _node_differences(before[name], after[name])
         else:
-            yield Difference(
+            yield Drift(
                 name=f"node {name}", before="listed" if name in before else "", after="listed" if name in after else ""
             )
     if list(before) != list(after) and before.keys() == after.keys():
-        yield Difference(name="order", before=", ".join(before), after=", ".join(after))
+        yield Drift(name="order", before=", ".join(before), after=", ".join(after))
 
 
-def _node_differences(before: EntryNode, after: EntryNode) -> Iterator[Difference]:
+def _node_differences(before: StoredNode, after: StoredNode) -> Iterator[Drift]:
     pairs = {
         "endpoint": (before.endpoint, after.endpoint),
         "platforms": (", ".join(before.platforms), ", ".join(after.platforms)),
@@ -378,7 +378,7 @@ def _node_differences(before: EntryNode, after: EntryNode) -> Iterator[Differenc
     for name, (one, other) in {"mark": (before.mark, after.mark), **pairs}.items():
         if one != other:
             shown = ("another", "as declared") if _is_hidden(name) else (one, other)
-            yield Difference(name=f"{after.name}: {name}", before=shown[0], after=shown[1])
+            yield Drift(name=f"{after.name}: {name}", before=shown[0], after=shown[1])
 
 
 def _is_hidden(option: str) -> bool:
@@ -400,7 +400,7 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
     return "\n".join(lines) + "\n"
 
 
-def summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
+def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
     """`2 to create, 1 to correct`, with what is `unclear`: `1 not known`; or `nothing to do`."""
     actions = [change.action for change in changes]
     counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
@@ -415,7 +415,7 @@ _WIDTH = 80
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
+class NodeRow:
     """A declared node beside the real one. `reported` are its platforms in its own order, its hardware's own first.
 
     `trouble` is why it cannot be used, and what to do; `silent` says that it did not answer.
@@ -434,7 +434,7 @@ AUTOMATIC = '"default" is the engine in use, or a container that a run starts on
 """What plans name where no builder is declared."""
 
 
-def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
+def inventory_text(builders: Iterable[Sequence[NodeRow]]) -> str:
     """All nodes as a table, with each its status, version and drift, and below it its platforms; then troubles."""
     nodes = [each for listed in builders for each in listed]
     if not nodes:
@@ -446,7 +446,7 @@ def inventory_text(builders: Iterable[Sequence[Listed]]) -> str:
     return "\n".join([*lines, *troubles]) + "\n"
 
 
-def _row(listed: Listed) -> tuple[str, ...]:
+def _row(listed: NodeRow) -> tuple[str, ...]:
     node = listed.node
     return (
         node.id,
@@ -458,9 +458,9 @@ def _row(listed: Listed) -> tuple[str, ...]:
     )
 
 
-def _platforms(listed: Listed) -> list[str]:
+def _platforms(listed: NodeRow) -> list[str]:
     """Lines with what a node builds, as it says itself; with what the plan says of it where it says nothing."""
-    native = [each for each in listed.reported if natively(listed.reported, each)]
+    native = [each for each in listed.reported if runs_natively(listed.reported, each)]
     emulated = [each for each in listed.reported if each not in native]
     named = {"native": native, "emulated": emulated, "declared": () if listed.reported else listed.node.platforms}
     lines = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.references import is_local
+from mpbake.base.references import is_local_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ class Emulation(StrEnum):
     ALLOW = "allow"
 
 
-class Publishing(StrEnum):
+class PublishMode(StrEnum):
     """When the tags of a run move."""
 
     EACH = "each"
@@ -55,7 +55,7 @@ class Publishing(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tls:
+class TlsFiles:
     """Files for mutual TLS, as absolute paths."""
 
     ca: Path | None = None
@@ -89,7 +89,7 @@ class Node:
     driver: Driver
     endpoint: str = ""
     platforms: tuple[Platform, ...] = ()
-    tls: Tls = field(default_factory=Tls)
+    tls: TlsFiles = field(default_factory=TlsFiles)
     slots: int = 0
     required: bool = False
     insecure: bool = False
@@ -138,7 +138,7 @@ class Builder:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
+class PlatformVariant:
     """What is built for a platform: see `attributes`, `links` and `where` of `Target`."""
 
     attributes: Mapping[str, Any]
@@ -149,7 +149,7 @@ class Variant:
     def dockerfile(self) -> tuple[str, str]:
         """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
         context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
-        is_here = is_local(context) and is_local(name)
+        is_here = is_local_context(context) and is_local_context(name)
         return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_here else ""
 
 
@@ -191,7 +191,7 @@ class Target:
     needs: tuple[Target, ...] = ()
     links: Mapping[str, Target] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    variants: Mapping[Platform, Variant] = field(default_factory=dict)
+    variants: Mapping[Platform, PlatformVariant] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     timeout: float = 0.0
     stall_timeout: float = 0.0
@@ -209,16 +209,16 @@ class Target:
         declared = frozenset(link.platforms for link in links).union(*(link.declared_within for link in links))
         object.__setattr__(self, "declared_within", declared)
 
-    def on(self, platforms: Sequence[Platform]) -> Variant:
+    def on(self, platforms: Sequence[Platform]) -> PlatformVariant:
         """What is built for `platforms`, all of which must be alike."""
-        own = Variant(attributes=self.attributes, links=self.links, where=self.where)
+        own = PlatformVariant(attributes=self.attributes, links=self.links, where=self.where)
         return self.variants.get(platforms[0], own) if platforms and self.variants else own
 
-    def sides(self, platforms: Sequence[Platform]) -> list[tuple[Variant, tuple[Platform, ...]]]:
+    def sides(self, platforms: Sequence[Platform]) -> list[tuple[PlatformVariant, tuple[Platform, ...]]]:
         """Each thing that is built for `platforms`, and those that it is built for."""
         if not self.variants:
             return [(self.on(()), tuple(platforms))]
-        found: dict[int, tuple[Variant, tuple[Platform, ...]]] = {}
+        found: dict[int, tuple[PlatformVariant, tuple[Platform, ...]]] = {}
         for platform in platforms or self.platforms:
             variant = self.on((platform,))
             _, before = found.get(id(variant), (variant, ()))
@@ -276,6 +276,6 @@ class Plan:
     groups: Mapping[str, Group]
     targets: Mapping[str, Target]
     variables: tuple[Variable, ...] = ()
-    publish: Publishing = Publishing.EACH
+    publish: PublishMode = PublishMode.EACH
     disabled: tuple[str, ...] = ()
     sensitive: frozenset[str] = frozenset()

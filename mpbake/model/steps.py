@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Check, Node, Target
 
 
-class How(StrEnum):
+class Execution(StrEnum):
     """How a node builds a platform."""
 
     NATIVE = "native"
@@ -34,11 +34,11 @@ class Delivery(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Placed:
+class PlacedPlatform:
     """A platform and how the nodes of its piece build it."""
 
     platform: Platform
-    how: How
+    how: Execution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class BuildPiece:
 
     target: Target
     nodes: tuple[Node, ...]
-    platforms: tuple[Placed, ...] = ()
+    platforms: tuple[PlacedPlatform, ...] = ()
     delivery: Delivery = Delivery.KEEP
     of: int = 1
     siblings: tuple[Node, ...] = ()
@@ -82,7 +82,7 @@ class BuildPiece:
         """The piece as it is built on `node`, one of its nodes or a spare one."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, how=How.EMULATED) for each in placed)
+            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property

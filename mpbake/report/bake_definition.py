@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
 from mpbake.base.references import format_fields, parse_reference
-from mpbake.base.text import some_of
-from mpbake.model.bake_fields import enforced
+from mpbake.base.text import abbreviated
+from mpbake.model.bake_fields import enforced_policies
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Plan, Target
 
 
-def dump(definition: dict[str, Any], *, indent: int | None = None) -> str:
+def bake_json(definition: dict[str, Any], *, indent: int | None = None) -> str:
     """`definition` as JSON in which bake finds no template of its own; only ASCII, so nothing can control a screen."""
     return json.dumps(_escaped(definition), indent=indent)
 
@@ -61,10 +61,10 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
         if _is_in_parts(target):
             groups[target.name] = {"targets": list(parts)}
     # An empty table of groups is one that bake refuses.
-    return dump(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
+    return bake_json(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
 
 
-def losses(targets: Iterable[Target]) -> Iterator[str]:
+def export_losses(targets: Iterable[Target]) -> Iterator[str]:
     """What a bake file cannot say of `targets`, in sentences."""
     everything = _with_linked(targets)
     builders: dict[str, list[str]] = {}
@@ -72,7 +72,7 @@ def losses(targets: Iterable[Target]) -> Iterator[str]:
         if target.builder.driver is not Driver.AUTOMATIC:
             builders.setdefault(target.builder.name, []).append(target.name)
     for builder, names in builders.items():
-        yield f"{some_of(names)}: bake has no builder: left out ({builder})"
+        yield f"{abbreviated(names)}: bake has no builder: left out ({builder})"
     for target in everything:
         lost = [name for name in _OURS if getattr(target, name)]
         if lost:
@@ -123,7 +123,7 @@ def _definition(target: Target, platforms: Sequence[Platform], tags: Sequence[st
     links = {name: f"target:{_name_for(link, platforms)}" for name, link in variant.links.items()}
     found = {"description": target.description, **variant.attributes}
     if "policy" in found:
-        found["policy"] = enforced(found["policy"])
+        found["policy"] = enforced_policies(found["policy"])
     found["contexts"] = {**found.get("contexts", {}), **links}
     found |= {"tags": list(tags), "platforms": [str(each) for each in platforms], "output": _outputs(target)}
     return {name: value for name, value in found.items() if value not in ("", [], {})}

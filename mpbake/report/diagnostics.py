@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Severity
-from mpbake.base.errors import dotted
+from mpbake.base.errors import key_path_text
 from mpbake.base.text import LONGEST_MESSAGE, json_lines, printable, shared_names, shortened, split_subject
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _others(found: Sequence[Diagnostic]) -> str:
 
 def _name(diagnostic: Diagnostic) -> str:
     """What a diagnostic is on: the name that its message begins with, else its key."""
-    key = dotted(diagnostic.location.key) if diagnostic.location else ""
+    key = key_path_text(diagnostic.location.key) if diagnostic.location else ""
     return split_subject(diagnostic.message)[0] or key
 
 
@@ -70,7 +70,7 @@ def _command(diagnostic: Diagnostic) -> str:
     properties: dict[str, str | int] = {}
     key, place = "", diagnostic.location
     if place is not None:
-        key = f"{dotted(place.key)}: " if place.key else ""
+        key = f"{key_path_text(place.key)}: " if place.key else ""
         properties = {"file": place.file, "line": place.line, "col": place.column}
         properties["endColumn"] = place.column + place.length - 1 if place.length else 0
     properties["title"] = diagnostic.code

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import count, duration, one_line, shortened
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus, Verify, platform_list
-from mpbake.report.plan_text import check_text, subject, verb
-from mpbake.run.events import Waiting, Warned
+from mpbake.model.steps import (
+    BootstrapNode,
+    BuildPiece,
+    CheckPiece,
+    Execution,
+    Publish,
+    StepStatus,
+    Verify,
+    platform_list,
+)
+from mpbake.report.plan_text import check_text, step_subject, step_verb
+from mpbake.run.events import AskingEngine, Warned
 
 if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
-    from mpbake.run.events import NodeAdvanced, Preparing, StepPutOff
+    from mpbake.run.events import NodeAdvanced, ProbingNodes, StepRetried
 
 
 _COMMAND = 60
@@ -23,17 +32,17 @@ def short_digest(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12] or "-"
 
 
-def label(step: Step) -> str:
+def step_label(step: Step) -> str:
     """`build web linux/arm64 on release/linux-arm64`."""
     if isinstance(step, BuildPiece):
         return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
     if isinstance(step, CheckPiece):
         place = f" on {step.piece.node.id}" if step.lost else ""
-        return f"check {short_label(step)}{place}: {shortened(check_text(step.check), _COMMAND)}"
-    return f"{verb(step)} {subject(step)}"
+        return f"check {short_step_label(step)}{place}: {shortened(check_text(step.check), _COMMAND)}"
+    return f"{step_verb(step)} {step_subject(step)}"
 
 
-def short_label(step: Step) -> str:
+def short_step_label(step: Step) -> str:
     """`web linux/arm64`: enough to tell whose output a line is."""
     match step:
         case BuildPiece():
@@ -41,54 +50,56 @@ def short_label(step: Step) -> str:
         case CheckPiece():
             return f"{step.target.name} {','.join(map(str, step.platforms)) or 'native'}"
         case _:
-            return subject(step)
+            return step_subject(step)
 
 
-def starting(step: Step) -> str:
+def start_line(step: Step) -> str:
     """A step that begins, and how, where that is worth a word."""
-    emulated = isinstance(step, BuildPiece) and [each.platform for each in step.platforms if each.how is How.EMULATED]
-    return f"{label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else label(step)
+    emulated = isinstance(step, BuildPiece) and [
+        each.platform for each in step.platforms if each.how is Execution.EMULATED
+    ]
+    return f"{step_label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else step_label(step)
 
 
-def finished(result: StepResult) -> str:
+def finish_line(result: StepResult) -> str:
     """How a step ended."""
     match result.status:
         case StepStatus.DONE:
             note = _note(result)
-            return f"{label(result.step)}: done in {duration(result.seconds)}{f', {note}' if note else ''}"
+            return f"{step_label(result.step)}: done in {duration(result.seconds)}{f', {note}' if note else ''}"
         case StepStatus.FAILED:
-            return f"{label(result.step)}: FAILED after {duration(result.seconds)}"
+            return f"{step_label(result.step)}: FAILED after {duration(result.seconds)}"
         case StepStatus.SKIPPED:
-            cause = f", since {label(result.blame)} failed" if result.blame is not None else ""
-            return f"{label(result.step)}: not started{cause}"
+            cause = f", since {step_label(result.blame)} failed" if result.blame is not None else ""
+            return f"{step_label(result.step)}: not started{cause}"
         case StepStatus.CANCELLED:
-            return f"{label(result.step)}: cancelled"
+            return f"{step_label(result.step)}: cancelled"
 
 
-def opening(event: Waiting | Preparing) -> str:
+def opening_line(event: AskingEngine | ProbingNodes) -> str:
     """What happens before anything can be built."""
-    if isinstance(event, Waiting):
+    if isinstance(event, AskingEngine):
         return "asking the engine in use what the default builder is"
     return f"asking {', '.join(node.id for node in event.nodes)} what can be built there"
 
 
-def warning(event: Warned | StepPutOff) -> str:
+def warning_line(event: Warned | StepRetried) -> str:
     """What a person should know and what stops nothing, in one line."""
-    return f"warning: {one_line(event.message if isinstance(event, Warned) else put_off(event))}"
+    return f"warning: {one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
 
 
-def advanced(event: NodeAdvanced) -> str:
+def progress_line(event: NodeAdvanced) -> str:
     """What is being done to start a node."""
     return f"{event.node.id}: {event.activity}"
 
 
-def put_off(event: StepPutOff) -> str:
+def retry_line(event: StepRetried) -> str:
     """An attempt that came to nothing, and what happens now."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
         return f"{event.step.node.id} is left out{'' if event.given_up else ' for now'}: {reason}"
     others = f" and {count(len(event.others), 'other')}" if event.others else ""
-    return f"{label(event.step)}{others}: {reason}: tried again"
+    return f"{step_label(event.step)}{others}: {reason}: tried again"
 
 
 def _note(result: StepResult) -> str:

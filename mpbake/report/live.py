@@ -11,16 +11,16 @@ from mpbake.model.steps import BootstrapNode, BuildPiece, StepStatus, platform_l
 from mpbake.report import event_lines as lines
 from mpbake.report.pace import Pace
 from mpbake.run.events import (
+    AskingEngine,
     NodeAdvanced,
-    Preparing,
+    ProbingNodes,
     RunFinished,
     RunStarted,
     StepAdvanced,
     StepFinished,
-    StepPutOff,
-    StepSaid,
+    StepOutput,
+    StepRetried,
     StepStarted,
-    Waiting,
     Warned,
 )
 
@@ -74,7 +74,7 @@ class LiveReporter:
             case NodeAdvanced():
                 for step in self._bootstraps(event.node):
                     self._running[step] = (self._running[step][0], event.activity)
-            case StepPutOff():
+            case StepRetried():
                 for step in (event.step, *event.others):
                     self._running.pop(step, None)
             case StepFinished():
@@ -94,21 +94,21 @@ class LiveReporter:
 
     def _show(self, event: Event) -> None:
         match event:
-            case Waiting() | Preparing():
-                self._print(lines.opening(event))
+            case AskingEngine() | ProbingNodes():
+                self._print(lines.opening_line(event))
             case NodeAdvanced():
                 self._show_advance(event)
             case RunStarted():
                 self._live.start()
-            case StepSaid():
+            case StepOutput():
                 if self._verbose:
-                    prefix = lines.short_label(event.step)
+                    prefix = lines.short_step_label(event.step)
                     self._print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
-            case StepPutOff() | Warned():
-                self._print(lines.warning(event), "yellow")
+            case StepRetried() | Warned():
+                self._print(lines.warning_line(event), "yellow")
             case StepFinished():
                 if event.result.status is not StepStatus.CANCELLED:
-                    self._print(lines.finished(event.result), _STYLES.get(event.result.status, ""))
+                    self._print(lines.finish_line(event.result), _STYLES.get(event.result.status, ""))
             case RunFinished():
                 self._live.stop()
             case StepStarted() | StepAdvanced():
@@ -119,7 +119,7 @@ class LiveReporter:
     def _show_advance(self, event: NodeAdvanced) -> None:
         """Print how far the start of a node is, unless the view shows it."""
         if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
-            self._print(lines.advanced(event))
+            self._print(lines.progress_line(event))
 
     def _print(self, text: str, style: str = "") -> None:
         """Have `text` stay on the screen."""
@@ -150,7 +150,7 @@ class LiveReporter:
         return ", ".join([done, *(f"{ends[each]} {each}" for each in others), f"{len(self._running)} running"])
 
     def _row(self, step: Step, seconds: float, activity: str) -> str:
-        return f"  {duration(seconds):>7}  {lines.starting(step)}{f'  {activity}' if activity else ''}"
+        return f"  {duration(seconds):>7}  {lines.start_line(step)}{f'  {activity}' if activity else ''}"
 
 
 def _planned(step: Step) -> Hashable:

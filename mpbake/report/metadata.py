@@ -11,8 +11,8 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import is_descriptor, write_named
 from mpbake.base.text import one_line, printable
 from mpbake.model.steps import BuildPiece, Publish, StepStatus, Verify
-from mpbake.report.event_lines import finished as finished_line
-from mpbake.report.summary import is_own, is_worth_a_word, status_of, unsure_text
+from mpbake.report.event_lines import finish_line as finished_line
+from mpbake.report.summary import is_own_step, is_worth_reporting, status_of, unsure_tags_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,20 +45,22 @@ def metadata_file(folder: Path, given: str) -> Path | None:
     return path
 
 
-def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> None:
+def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> None:
     """Write what came of every target; into a file, whole or not at all. Raises OSError."""
-    write_named(path, json.dumps(metadata_of(graph, finished, hide), indent=2) + "\n")
+    write_named(path, json.dumps(metadata_of(graph, finished, redact), indent=2) + "\n")
 
 
-def metadata_of(graph: BuildGraph, finished: RunFinished, hide: Callable[[str], str]) -> dict[str, Any]:
+def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> dict[str, Any]:
     """By target: what bake would tell of it, and under `mpbake` what became of it, in all and on each platform."""
     found: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
         target = getattr(result.step, "target", None)
-        if target in found and is_own(result.step):
+        if target in found and is_own_step(result.step):
             found[target].append(result)
     causes: dict[Step | None, MpbakeError] = {each.step: each.error for each in finished.results if each.error}
-    errors = {target: [hide(printable(each)) for each in _errors(results, causes)] for target, results in found.items()}
+    errors = {
+        target: [redact(printable(each)) for each in _errors(results, causes)] for target, results in found.items()
+    }
     return {target.name: _target(target, results, errors[target]) for target, results in found.items()}
 
 
@@ -70,9 +72,9 @@ def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeEr
     for result in results:
         if result.error is not None:
             yield result.error.message
-        elif unsure := unsure_text(result):
+        elif unsure := unsure_tags_text(result):
             yield unsure
-        elif result.status is StepStatus.SKIPPED and is_worth_a_word(result):
+        elif result.status is StepStatus.SKIPPED and is_worth_reporting(result):
             because = f": {causes[result.blame].message}" if result.blame in causes else ""
             yield f"{finished_line(result)}{because}"
 

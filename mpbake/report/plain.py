@@ -10,16 +10,16 @@ from mpbake.model.steps import StepStatus
 from mpbake.report import event_lines as lines
 from mpbake.report.pace import Pace
 from mpbake.run.events import (
+    AskingEngine,
     NodeAdvanced,
-    Preparing,
+    ProbingNodes,
     RunFinished,
     RunStarted,
     StepAdvanced,
     StepFinished,
-    StepPutOff,
-    StepSaid,
+    StepOutput,
+    StepRetried,
     StepStarted,
-    Waiting,
     Warned,
 )
 
@@ -55,26 +55,26 @@ class PlainReporter:
     def _lines(self, event: Event) -> list[str]:
         match event:
             case StepStarted():
-                return [lines.starting(event.step)]
+                return [lines.start_line(event.step)]
             case StepAdvanced():
                 return (
                     []
                     if self._verbose
-                    else [shortened(f"{lines.short_label(event.step)}: {event.activity}", _ACTIVITY)]
+                    else [shortened(f"{lines.short_step_label(event.step)}: {event.activity}", _ACTIVITY)]
                 )
-            case StepSaid():
-                prefix = lines.short_label(event.step)
+            case StepOutput():
+                prefix = lines.short_step_label(event.step)
                 return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
-            case StepPutOff() | Warned():
-                return [lines.warning(event)]
+            case StepRetried() | Warned():
+                return [lines.warning_line(event)]
             case StepFinished():
                 quiet = event.result.status is StepStatus.CANCELLED
-                return [] if quiet else [lines.finished(event.result)]
+                return [] if quiet else [lines.finish_line(event.result)]
             case NodeAdvanced():
-                line = lines.advanced(event)
+                line = lines.progress_line(event)
                 return [line] if self._pace.is_due(event.node.id) else []
-            case Waiting() | Preparing():
-                return [lines.opening(event)]
+            case AskingEngine() | ProbingNodes():
+                return [lines.opening_line(event)]
             case RunStarted() | RunFinished():
                 return []
             case _:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.text import json_lines
-from mpbake.graph.delivery import archives, may_upload
-from mpbake.graph.links import linked
+from mpbake.graph.delivery import archives, possible_upload_tags
+from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify
-from mpbake.report.plan_text import verb
+from mpbake.report.plan_text import step_verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mpbake.base.platforms import Platform
     from mpbake.graph.dag import BuildGraph
-    from mpbake.model.plan import Builder, Node, Target, Variant
+    from mpbake.model.plan import Builder, Node, PlatformVariant, Target
     from mpbake.model.steps import Step
 
 FORMAT = 1
@@ -59,7 +59,7 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
 def _targets(graph: BuildGraph) -> Iterator[dict[str, Any]]:
     """The targets of a run, then those that are only built within others."""
     own = dict.fromkeys(graph.targets)
-    within = dict.fromkeys(each for target in own for each in linked(target) if each not in own)
+    within = dict.fromkeys(each for target in own for each in linked_targets(target) if each not in own)
     for target in (*own, *within):
         yield _target(target, only_linked=target in within)
 
@@ -85,7 +85,7 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
     }
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
+def _variant(variant: PlatformVariant) -> dict[str, Any]:
     """What is built for some platform."""
     attributes = variant.attributes
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
@@ -102,7 +102,7 @@ def _steps(graph: BuildGraph) -> Iterator[dict[str, Any]]:
     keys = [step.key for step in graph.steps]
     for step, key in zip(graph.steps, keys, strict=True):
         before = sorted(place[each] for each in graph.before[step])
-        yield {"key": key, "kind": verb(step), **_details(step), "after": [keys[at] for at in before]}
+        yield {"key": key, "kind": step_verb(step), **_details(step), "after": [keys[at] for at in before]}
 
 
 def _details(step: Step) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _details(step: Step) -> dict[str, Any]:
             return {"target": step.target.name, "platforms": _names(step.platforms), **check}
         case Publish():
             target = step.target
-            more = {"uploads": may_upload(target), "together": bool(step.order)}
+            more = {"uploads": possible_upload_tags(target), "together": bool(step.order)}
             return {"target": target.name, "tags": target.tags, **more}
         case Verify():
             target = step.target

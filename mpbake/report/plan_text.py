@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.text import columns, count, join_shared, one_line, shortened
 from mpbake.base.toml_text import toml_value
-from mpbake.graph.delivery import archives, may_upload
-from mpbake.graph.links import linked, linked_platforms
+from mpbake.graph.delivery import archives, possible_upload_tags
+from mpbake.graph.links import linked_platforms, linked_targets
 from mpbake.model.plan import Driver
 from mpbake.model.steps import (
     BootstrapNode,
     BuildPiece,
     CheckPiece,
     Delivery,
-    How,
+    Execution,
     JoinArchives,
     Publish,
     Verify,
@@ -46,7 +46,7 @@ def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
         *columns([row for number, step in enumerate(graph.steps, 1) for row in _step_rows(number, step)], indent="  "),
     ]
     if warnings:
-        names = {target.name for target in (*graph.targets, *linked(*graph.targets))}
+        names = {target.name for target in (*graph.targets, *linked_targets(*graph.targets))}
         lines += ["", *(f"warning: {one_line(each)}" for each in join_shared(warnings, names))]
     return "\n".join(lines) + "\n"
 
@@ -61,11 +61,11 @@ def _node_row(node: Node) -> list[str]:
 def _step_rows(number: int, step: Step) -> list[list[str]]:
     """One row for a step; further tags, outputs and notes stand in rows of their own below it."""
     first, *rest = _details(step)
-    rows = [[f"{number:>3}", verb(step), subject(step), first]]
+    rows = [[f"{number:>3}", step_verb(step), step_subject(step), first]]
     return rows + [["", "", "", each] for each in rest]
 
 
-def verb(step: Step) -> str:
+def step_verb(step: Step) -> str:
     """What a step does, in one word."""
     match step:
         case BootstrapNode():
@@ -84,7 +84,7 @@ def verb(step: Step) -> str:
             assert_never(step)
 
 
-def subject(step: Step) -> str:
+def step_subject(step: Step) -> str:
     """What a step does it to."""
     return step.node.id if isinstance(step, BootstrapNode) else step.target.name
 
@@ -167,13 +167,13 @@ def _placed(piece: BuildPiece) -> str:
     return ", ".join(f"{each.platform} {_way(each.how)}" for each in piece.platforms)
 
 
-def _way(how: How) -> str:
+def _way(how: Execution) -> str:
     match how:
-        case How.NATIVE:
+        case Execution.NATIVE:
             return "native"
-        case How.EMULATED:
+        case Execution.EMULATED:
             return "EMULATED"
-        case How.UNKNOWN:
+        case Execution.UNKNOWN:
             return "(native or emulated: not known yet)"
 
 
@@ -191,7 +191,7 @@ def _results(piece: BuildPiece) -> list[str]:
 
 def _pushes(piece: BuildPiece) -> list[str]:
     """How a build pushes: an engine's own builder, which builds whole targets only, cannot push without a tag."""
-    uploads = may_upload(piece.target) if piece.of == 1 else []
+    uploads = possible_upload_tags(piece.target) if piece.of == 1 else []
     if piece.target.builder.driver is Driver.DOCKER:
         return [f"push as {each}" for each in uploads]
     return [

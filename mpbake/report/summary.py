@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.base.text import columns, count, duration, some_of
-from mpbake.graph.links import linked
+from mpbake.base.text import abbreviated, columns, count, duration
+from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece, Publish, StepResult, StepStatus, Verify
 from mpbake.report import event_lines as lines
 
@@ -26,7 +26,7 @@ def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
     by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
         step = result.step
-        if isinstance(step, BuildPiece | Verify) and step.target in by_target and is_own(step):
+        if isinstance(step, BuildPiece | Verify) and step.target in by_target and is_own_step(step):
             by_target[step.target].append(result)
     rows = [_HEAD]
     for target, results in by_target.items():
@@ -56,19 +56,19 @@ def _by_node(pieces: Iterable[StepResult]) -> list[list[str]]:
     return [[",".join(platforms) or "native", node] for node, platforms in found.items()]
 
 
-def is_worth_a_word(result: StepResult) -> bool:
+def is_worth_reporting(result: StepResult) -> bool:
     """Whether people wonder why a step was not started: a build; tags that wait for another target."""
     own = getattr(result.blame, "target", None) is getattr(result.step, "target", None)
     return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not own)
 
 
-def is_own(step: Step) -> bool:
+def is_own_step(step: Step) -> bool:
     """Whether a step is for its target's own sake, not only for those who link to it."""
     return not (isinstance(step, BuildPiece) and step.shared)
 
 
 def _steps_of(target: Target, results: Sequence[StepResult]) -> list[StepResult]:
-    return [each for each in results if getattr(each.step, "target", None) is target and is_own(each.step)]
+    return [each for each in results if getattr(each.step, "target", None) is target and is_own_step(each.step)]
 
 
 def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
@@ -97,9 +97,9 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
     return f"{count(len(statuses), 'target')}: {', '.join(parts)} in {duration(finished.seconds)}{early}"
 
 
-def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
+def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
     """Warnings of targets that are done and of which nobody gets anything; empty where there are none."""
-    users = (*graph.targets, *linked(*graph.targets))
+    users = (*graph.targets, *linked_targets(*graph.targets))
     wanted = {each for user in users for each in (*user.needs, *user.every_link)}
     undone = {getattr(each.step, "target", None) for each in finished.results if each.status is not StepStatus.DONE}
     useless = [each for each in graph.targets if not (each.push or each.load or each.is_of_use)]
@@ -113,26 +113,26 @@ def nowhere_text(graph: BuildGraph, finished: RunFinished) -> str:
 
 def _named(targets: Sequence[Target]) -> str:
     """The first of them by name, and how many more there are."""
-    return some_of([each.name for each in targets], most=_MOST_NAMES)
+    return abbreviated([each.name for each in targets], most=_MOST_NAMES)
 
 
 def errors_text(finished: RunFinished) -> str:
     """What was not started and why, what may have moved, then every error; empty when all went well."""
     found = []
     for result in finished.results:
-        if result.status is StepStatus.SKIPPED and is_worth_a_word(result):
-            found += ["", lines.finished(result)]
-        unsure = unsure_text(result)
+        if result.status is StepStatus.SKIPPED and is_worth_reporting(result):
+            found += ["", lines.finish_line(result)]
+        unsure = unsure_tags_text(result)
         found += ["", unsure] if unsure else []
     for result in finished.results:
         if result.error is not None:
-            found += ["", f"error: {lines.label(result.step)}: {result.error}"]
+            found += ["", f"error: {lines.step_label(result.step)}: {result.error}"]
     return "\n".join([*found, ""]) if found else ""
 
 
-def unsure_text(result: StepResult) -> str:
+def unsure_tags_text(result: StepResult) -> str:
     """What became of the tags of a step that was cancelled while it moved them; empty where none may have moved."""
     moves = result.outcome.moves
     if result.status is not StepStatus.CANCELLED or not (moves.moved or moves.unsure):
         return ""
-    return f"{lines.finished(result)}; {moves}"
+    return f"{lines.finish_line(result)}; {moves}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Target, Variant
+    from mpbake.model.plan import PlatformVariant, Target
 
     Origin = Callable[[KeyPath], str]
     """Tells where the value of a key was written, in words."""
@@ -82,7 +82,7 @@ def _duration(seconds: float) -> str:
     return f"{Decimal(str(seconds)).normalize():f}s"
 
 
-def _with_links(variant: Variant) -> dict[str, Any]:
+def _with_links(variant: PlatformVariant) -> dict[str, Any]:
     """The attributes of a target, its links among the contexts."""
     found = dict(variant.attributes)
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.codes import Code
 from mpbake.base.text import one_line
-from mpbake.resolve.template.filters import Refused, Version
+from mpbake.resolve.template.filters import FilterError, SemanticVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +102,7 @@ class Repository:
         self._environment = environment
 
     def fact(self, name: GitFact) -> str | bool:
-        """What is true of the repository just now; nothing is remembered. Raises Refused.
+        """What is true of the repository just now; nothing is remembered. Raises FilterError.
 
         `commit` is a full hash. `branch` is empty when none is checked out, `tag` is the highest of those at the
         commit, or empty. `dirty` says whether a tracked file differs from the commit.
@@ -153,7 +153,7 @@ class Repository:
         return sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys})
 
     def _changed(self, paths: Sequence[str], filters: Sequence[str]) -> bool:
-        """Whether one of `paths` has changed, which all seem to have while `filters` are off. Raises Refused.
+        """Whether one of `paths` has changed, which all seem to have while `filters` are off. Raises FilterError.
 
         What goes through a filter is another text in the repository than in the folder, so git cannot compare them.
         """
@@ -172,7 +172,7 @@ class Repository:
         fine: Sequence[int] = (0,),
         enough: int = _BYTES,
     ) -> _Answer:
-        """Run git with `settings` besides those that are always made. Raises Refused.
+        """Run git with `settings` besides those that are always made. Raises FilterError.
 
         An exit code that is not `fine` is an error; to have said `enough` bytes is not, unless that is too much.
         """
@@ -298,12 +298,12 @@ def _ready(selector: selectors.BaseSelector, end: float) -> list[tuple[selectors
 def _rank(tag: str) -> tuple[bool, str, str]:
     """What makes the highest of several tags: versions by precedence, before others with their numbers as numbers."""
     try:
-        return True, Version(tag), tag
-    except Refused:
+        return True, SemanticVersion(tag), tag
+    except FilterError:
         return False, re.sub("[0-9]+", lambda digits: digits[0].lstrip("0").zfill(20), tag), tag
 
 
-def _explained(complaint: str) -> Refused:
+def _explained(complaint: str) -> FilterError:
     """What git complains of, in our words where there are any."""
     for pattern, message, hint in _EXPLANATIONS:
         if re.search(pattern, complaint):
@@ -312,5 +312,5 @@ def _explained(complaint: str) -> Refused:
     return _refused(f"git cannot tell: {one_line(last)}", _BY_HAND)
 
 
-def _refused(message: str, hint: str) -> Refused:
-    return Refused(message, hint, Code.GIT_FAILED)
+def _refused(message: str, hint: str) -> FilterError:
+    return FilterError(message, hint, Code.GIT_FAILED)

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import UsageError
-from mpbake.base.text import did_you_mean, one_line, some_of
+from mpbake.base.text import abbreviated, did_you_mean, one_line
 from mpbake.model.plan import Group, Plan, Target
-from mpbake.resolve.names import Unknowns, bad_name, below, ordered
+from mpbake.resolve.names import UnknownReferences, key_below, name_problem, topological_order
 from mpbake.spec.spec import NAME, PlanSpec, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
-    from mpbake.resolve.targets.drafts import Draft
-    from mpbake.resolve.values import Rendering
+    from mpbake.resolve.targets.drafts import TargetDraft
+    from mpbake.resolve.values import ValueRenderer
 
 
 def resolve_groups(
     spec: PlanSpec,
     targets: Mapping[str, Target],
-    drafts: Mapping[str, Draft],
-    rendering: Rendering,
+    drafts: Mapping[str, TargetDraft],
+    rendering: ValueRenderer,
     scope: Mapping[str, Any],
 ) -> dict[str, Group]:
     """Declared groups, and for each matrix a group of its rows under the table's name."""
@@ -43,9 +43,9 @@ def resolve_groups(
     leading = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
     edges = {name: [each for each in listed if each in leading] for name, listed in members.items()}
     groups: dict[str, Group] = {}
-    unknown = Unknowns(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
+    unknown = UnknownReferences(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
     unnamed = [each for each in drafts.values() if each.is_unnamed]
-    for name in ordered(edges, below("groups"), rendering.problems):
+    for name in topological_order(edges, key_below("groups"), rendering.problems):
         found: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
@@ -64,14 +64,14 @@ def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool
     return name in targets or (name in spec.targets and not name.startswith("_"))
 
 
-def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], rendering: Rendering) -> str:
+def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], rendering: ValueRenderer) -> str:
     if name not in spec.groups:
         return spec.targets[name].description
-    return str(rendering.value(spec.groups[name].description, scope, below("groups", name, "description")))
+    return str(rendering.value(spec.groups[name].description, scope, key_below("groups", name, "description")))
 
 
-def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: Rendering) -> list[str]:
-    where = below("groups", name, "targets")
+def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: ValueRenderer) -> list[str]:
+    where = key_below("groups", name, "targets")
     before = len(rendering.problems)
     listed = rendering.value(written, scope, where)
     if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
@@ -81,7 +81,7 @@ def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: Rende
     return []
 
 
-def _taken(name: str, draft: Draft) -> Problem:
+def _taken(name: str, draft: TargetDraft) -> Problem:
     """The problem of a row that has the name of a whole matrix: the name would mean either."""
     message = f'"{one_line(name)}" is a target and a whole matrix'
     hint = "give each row of the matrix a name of its own"
@@ -104,10 +104,10 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
             key: KeyPath = ("groups", name)
             problems.append(Problem(code=Code.GROUP_AND_TARGET, key=key, message=message, hint=hint, of_key=True))
         elif not NAME.fullmatch(name):
-            problems.append(bad_name(("groups", name), name))
+            problems.append(name_problem(("groups", name), name))
 
 
-def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
+def select_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """The targets that `names` mean, each once, in their order.
 
     A name is a target, a group or a pattern; with `!` before it, what it means is left out. Without a name that takes
@@ -115,7 +115,7 @@ def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """
     wanted = [name for name in names if not name.startswith("!")]
     found = _meant(plan, wanted) if wanted else _default(plan)
-    for target in left_out(plan, names):
+    for target in excluded_targets(plan, names):
         found.pop(target.name, None)
     if not found:
         raise UsageError(
@@ -124,19 +124,19 @@ def select(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     return tuple(found.values())
 
 
-def left_out(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
+def excluded_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """The targets that `names` mean with `!` before them. Raises UsageError for a name that means nothing."""
     return tuple(_meant(plan, [each[1:] for each in names if each.startswith("!")]).values())
 
 
-def has_default(plan: Plan) -> bool:
+def has_default_group(plan: Plan) -> bool:
     """Whether it says what is meant without a name."""
     return "default" in plan.groups or "default" in plan.targets
 
 
 def _default(plan: Plan) -> dict[str, Target]:
-    if not has_default(plan):
-        known = some_of([*plan.groups, *plan.targets]) or "none"
+    if not has_default_group(plan):
+        known = abbreviated([*plan.groups, *plan.targets]) or "none"
         raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
     return _meant(plan, ["default"])
 

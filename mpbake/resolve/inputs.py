@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.lifecycle import Entry
-    from mpbake.resolve.targets.overrides import Setting
+    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.template.filters import AskGit
 
 
@@ -42,7 +42,7 @@ class Inputs:
     values: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    stored: Callable[[str], Entry | None] = lambda _: None
+    stored: Callable[[str], StoredBuilder | None] = lambda _: None
     overrides: Overrides = field(default_factory=Overrides)
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[SetOverride, ...] = ()
     git: AskGit = no_git

@@ -18,7 +18,9 @@ _SOUGHT = 20
 """Wrong names for which the right one is sought."""
 
 
-def ordered(edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]) -> list[str]:
+def topological_order(
+    edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]
+) -> list[str]:
     """Names in topological order: what `edges` maps a name to comes before it.
 
     Of names that are all on cycles with one another, one cycle becomes a problem, printed as `a -> b -> a` (a matrix
@@ -64,7 +66,7 @@ def _turned(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     return turned
 
 
-def below(*key: str) -> Callable[..., KeyPath]:
+def key_below(*key: str) -> Callable[..., KeyPath]:
     """A function that puts a path (or one name) below `key`."""
 
     def join(path: KeyPath | str) -> KeyPath:
@@ -73,18 +75,18 @@ def below(*key: str) -> Callable[..., KeyPath]:
     return join
 
 
-def texts(value: Any) -> Iterator[str]:
+def strings_in(value: Any) -> Iterator[str]:
     """Every string in `value`, however deep."""
     match value:
         case str():
             yield value
         case list():
-            yield from (text for each in value for text in texts(each))
+            yield from (text for each in value for text in strings_in(each))
         case dict():
-            yield from (text for each in value.values() for text in texts(each))
+            yield from (text for each in value.values() for text in strings_in(each))
 
 
-def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
+def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
     """The problem of a name that cannot be one; `matrix` says that a template should have made it."""
     if matrix and not name:
         return Problem(
@@ -105,7 +107,7 @@ def bad_name(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
     )
 
 
-class Unknowns:
+class UnknownReferences:
     """Problems of references to something that is not there: UNKNOWN_TARGET, UNKNOWN_BUILDER.
 
     Seeking the right name among thousands takes time: it is done once for each wrong one, and for the first few only.

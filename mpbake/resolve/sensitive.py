@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.redaction import MASK, Hiding, credentials_in, passwords_in, texts_and_numbers
+from mpbake.base.redaction import MASK, Redactor, credentials_in, passwords_in, scalars_in
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, paths_of
 from mpbake.resolve.template import TemplateProblem
@@ -39,7 +39,7 @@ _AS_IT_IS = re.compile(r"\{\{[ \t]*(\w+)[ \t]*(?:\|[ \t]*urlencode[ \t]*)?\}\}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Use:
+class TextUse:
     """A text of the plan with what it became. `where` gives the place in the file of `path`, and of its table: `()`."""
 
     text: str
@@ -54,7 +54,7 @@ Place = tuple["KeyPath", str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
+class SensitiveGuard:
     """Looks at each text of a plan and at what it became.
 
     `variables` are the sensitive ones. `secrets` gathers what is to be hidden, beginning with their values; `places`,
@@ -72,7 +72,7 @@ class Guard:
             return True
         return isinstance(rendered, str) and ("://" in rendered or "=" in rendered)
 
-    def look(self, use: Use, renderer: Renderer) -> Iterator[Problem]:
+    def look(self, use: TextUse, renderer: Renderer) -> Iterator[Problem]:
         """Note what is to be hidden of `use`; what may not stand there is a problem."""
         names = self.note_place(use.text, use.where(use.path), renderer)
         place = _place(use)
@@ -81,7 +81,7 @@ class Guard:
         elif names and place != "variables":
             hint = self._remedy(names[0]) if place in _IN_HISTORY else _ALLOWED
             yield self._problem(use, names[0], _REASONS.get(place, _SEEN), hint)
-        elif place != "variables" and any(map(passwords_in, texts_and_numbers(use.rendered))):
+        elif place != "variables" and any(map(passwords_in, scalars_in(use.rendered))):
             yield _password_problem(use, place)
 
     def note_place(self, text: str, key: KeyPath, renderer: Renderer) -> list[str]:
@@ -97,7 +97,7 @@ class Guard:
             self._names[text] = [name for name in self.variables if name in found]
         return self._names.get(text, [])
 
-    def _note(self, use: Use, paths: Paths, names: list[str], renderer: Renderer) -> Iterator[Problem]:
+    def _note(self, use: TextUse, paths: Paths, names: list[str], renderer: Renderer) -> Iterator[Problem]:
         """What is allowed is hidden; what cannot be, since docker gets paths as arguments, is not allowed.
 
         A text in which a value stands as it is need not be hidden as a whole, and what a value only chooses holds
@@ -113,14 +113,14 @@ class Guard:
         as_a_whole = (
             bool(given) and paths is not Paths.NONE and bool(self._sensitive_names(_remade(use.text), renderer))
         )
-        for text in texts_and_numbers(use.rendered):
+        for text in scalars_in(use.rendered):
             self.secrets.update(credentials_in(text))
             if given and _is_path(paths, text):
                 yield self._problem(use, given[0], _PATHS_SEEN, _REMOTE)
             elif as_a_whole:
                 self.secrets.add(text)
 
-    def _problem(self, use: Use, name: str, reason: str, hint: str) -> Problem:
+    def _problem(self, use: TextUse, name: str, reason: str, hint: str) -> Problem:
         """The problem of a sensitive variable at a place that is no place for it."""
         message = f'variable "{name}" is sensitive, and {reason}'
         return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint, culprit=name)
@@ -129,7 +129,7 @@ class Guard:
         return _remedy(name, one_line(self.variables[name].env) or "…")
 
 
-def _place(use: Use) -> str:
+def _place(use: TextUse) -> str:
     """The attribute of a target to which a text belongs, or else the kind of its table."""
     kind = str(use.where(())[0])
     return str(use.path[0]) if kind == "targets" and use.path else kind
@@ -145,7 +145,7 @@ def _remedy(name: str, variable: str) -> str:
     return f"give it to the build as a secret: {secret} and RUN --mount=type=secret,id={name}"
 
 
-def _password_problem(use: Use, place: str) -> Problem:
+def _password_problem(use: TextUse, place: str) -> Problem:
     message = f"holds a URL with a password, and {_REASONS.get(place, _SEEN)}"
     hint = _remedy("NAME", "NAME") if place in _IN_HISTORY else "take the password away"
     return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint)
@@ -155,7 +155,7 @@ _STAND_INS = ("stand-in", "git@stand-in.example:team/stand-in.git")
 """Values that a sensitive variable might have: text, and a whole address."""
 
 
-def _with_stand_ins(use: Use, names: Iterable[str], renderer: Renderer) -> tuple[Any, ...]:
+def _with_stand_ins(use: TextUse, names: Iterable[str], renderer: Renderer) -> tuple[Any, ...]:
     """What the text becomes with each of `_STAND_INS` for the variables `names`; nothing where that cannot be told."""
     if not all(isinstance(use.scope.get(name), str) for name in names):
         return ()
@@ -167,7 +167,7 @@ def _with_stand_ins(use: Use, names: Iterable[str], renderer: Renderer) -> tuple
 
 def _makes_paths(paths: Paths, rendered: Iterable[Any]) -> bool:
     """Whether there are paths in each of `rendered`, and other ones."""
-    found = [[text for text in texts_and_numbers(each) if _is_path(paths, text)] for each in rendered]
+    found = [[text for text in scalars_in(each) if _is_path(paths, text)] for each in rendered]
     return bool(found) and all(found) and any(each != found[0] for each in found)
 
 
@@ -186,14 +186,14 @@ def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
     return [each for each in problems if each.code is Code.SENSITIVE or each.key not in refused]
 
 
-def concealed(problem: Problem, hiding: Hiding, places: Iterable[Place] = ()) -> Problem:
+def redacted_problem(problem: Problem, redactor: Redactor, places: Iterable[Place] = ()) -> Problem:
     """`problem` without what is to be hidden.
 
     A part of a secret cannot be found. So of what a sensitive value went into, which `places` tell, nothing is quoted
     but what the plan itself says there, and no remedy that goes by what is not quoted.
     """
-    culprit = "" if hiding.finds(problem.culprit) else problem.culprit
-    message, hint = hiding.hide(problem.message), hiding.hide(problem.hint)
+    culprit = "" if redactor.finds(problem.culprit) else problem.culprit
+    message, hint = redactor.redact(problem.message), redactor.redact(problem.hint)
     if problem.code is not Code.SENSITIVE:
         written = [text for key, text in places if _touches(key, problem.key)]
         message = _QUOTED.sub(lambda found: _as_written(found, written), message) if written else message

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from mpbake.base.codes import Code
-from mpbake.resolve.sensitive import Guard, Use
+from mpbake.resolve.sensitive import SensitiveGuard, TextUse
 from mpbake.resolve.template import Renderer, TemplateProblem
 from mpbake.spec.spec import BuilderSpec, PlatformSpec, Problem, TargetSpec, problems_of
 
@@ -22,19 +22,19 @@ Table = TypeVar("Table", BuilderSpec, TargetSpec, PlatformSpec)
 _MAX_DEPTH = 50
 
 
-def without_empty(value: Any) -> Any:
+def drop_empty_strings(value: Any) -> Any:
     """`value` without the empty strings in its lists, however deep."""
     match value:
         case list():
-            return [without_empty(each) for each in value if each != ""]
+            return [drop_empty_strings(each) for each in value if each != ""]
         case dict():
-            return {key: without_empty(each) for key, each in value.items()}
+            return {key: drop_empty_strings(each) for key, each in value.items()}
         case _:
             return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rendering:
+class ValueRenderer:
     """Renders whole values and collects what goes wrong, with the key that it went wrong at.
 
     `guard` sees everything that is rendered.
@@ -42,7 +42,7 @@ class Rendering:
 
     renderer: Renderer
     problems: list[Problem]
-    guard: Guard = field(default_factory=Guard)
+    guard: SensitiveGuard = field(default_factory=SensitiveGuard)
 
     def value(
         self, value: Any, scope: Mapping[str, Any], where: Callable[[KeyPath], KeyPath], path: KeyPath = ()
@@ -75,7 +75,7 @@ class Rendering:
             )
             return ""
         if self.guard.minds(text, rendered):
-            use = Use(text=text, rendered=rendered, scope=scope, where=where, path=path)
+            use = TextUse(text=text, rendered=rendered, scope=scope, where=where, path=path)
             self.problems.extend(self.guard.look(use, self.renderer))
         return rendered
 

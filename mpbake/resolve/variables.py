@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import UsageError
-from mpbake.base.redaction import MASK, SHORTEST, texts_and_numbers
+from mpbake.base.redaction import MASK, SHORTEST, scalars_in
 from mpbake.base.text import did_you_mean, one_line, short_name
 from mpbake.model.plan import Variable
-from mpbake.resolve.names import below, ordered, texts
+from mpbake.resolve.names import key_below, strings_in, topological_order
 from mpbake.resolve.template import RESERVED, Renderer
-from mpbake.resolve.values import without_empty
+from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.loader import WrittenFloat, read_value
 from mpbake.spec.spec import PlanSpec, Problem, VariableSpec, VariableType
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.resolve.inputs import Inputs
     from mpbake.resolve.sensitive import Place
-    from mpbake.resolve.values import Rendering
+    from mpbake.resolve.values import ValueRenderer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ _STAND_IN = "none"
 """What a variable without a value holds: a text that may stand anywhere."""
 
 
-def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> Variables:
+def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: ValueRenderer) -> Variables:
     """The value of each variable: `--var`, else `--var-file`, else its environment variable, else its default.
 
     A default may refer to other variables. Raises UsageError for a value of an unknown variable.
@@ -65,7 +65,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
     secrets: set[str] = set()
     places: set[Place] = set()
     references = _references(spec, rendering)
-    for name in ordered(references, below("variables"), rendering.problems):
+    for name in topological_order(references, key_below("variables"), rendering.problems):
         declared = spec.variables[name]
         secret = declared.sensitive or not sensitive.keys().isdisjoint(references[name])
         variable = _Variable(name=name, spec=declared, sensitive=secret)
@@ -73,7 +73,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, rendering: Rendering) -> V
         values[name] = variable.value(inputs, on_a_cycle | values, rendering)
         if secret:
             sensitive[name] = declared
-            places |= {(("variables", name, "default"), each) for each in texts(declared.default)}
+            places |= {(("variables", name, "default"), each) for each in strings_in(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
         if values[name] is None:  # that is told already, so what is made of it is not wrong, too
             values[name] = _STAND_IN
@@ -113,7 +113,7 @@ def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
 
 def _names_in(variable: VariableSpec, renderer: Renderer) -> set[str]:
     """What the default of a variable refers to."""
-    return {name for text in texts(variable.default) for name in renderer.names(text)}
+    return {name for text in strings_in(variable.default) for name in renderer.names(text)}
 
 
 def _is_bool(spec: PlanSpec, name: str) -> bool:
@@ -137,7 +137,7 @@ def _check_known(given: Mapping[str, str], spec: PlanSpec) -> None:
         )
 
 
-def _references(spec: PlanSpec, rendering: Rendering) -> dict[str, list[str]]:
+def _references(spec: PlanSpec, rendering: ValueRenderer) -> dict[str, list[str]]:
     """The variables to which the default of each refers."""
     found: dict[str, list[str]] = {}
     for name, variable in spec.variables.items():
@@ -154,10 +154,12 @@ class _Variable:
     spec: VariableSpec
     sensitive: bool = False
 
-    def value(self, inputs: Inputs, values: Mapping[str, Any], rendering: Rendering) -> Any:
+    def value(self, inputs: Inputs, values: Mapping[str, Any], rendering: ValueRenderer) -> Any:
         """Its value, given those of the variables before it; what is wrong with it becomes a problem."""
         before = len(rendering.problems)
-        default = without_empty(rendering.value(self.spec.default, values, below("variables", self.name, "default")))
+        default = drop_empty_strings(
+            rendering.value(self.spec.default, values, key_below("variables", self.name, "default"))
+        )
         given = self._given(inputs)
         found = self._checked(given, default) if len(rendering.problems) == before else default
         if isinstance(found, Problem):
@@ -168,7 +170,7 @@ class _Variable:
     def secrets(self, inputs: Inputs, value: Any) -> set[str]:
         """What to hide when `value` is the variable's: also what was given and not taken. A bool has no secret."""
         given = [] if isinstance(value, bool) else [each.value for each in self._offers(inputs)]
-        return set(texts_and_numbers([value, *given]))
+        return set(scalars_in([value, *given]))
 
     def _given(self, inputs: Inputs) -> _Given | None:
         return next(self._offers(inputs), None)
@@ -310,7 +312,7 @@ def _check_limits(spec: VariableSpec, kind: VariableType, value: Any) -> None:
         _check_range(spec, kind, value)
     if spec.pattern:
         _check_pattern(spec.pattern, kind, value)
-    if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in texts(value)):
+    if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in strings_in(value)):
         msg = f"it is sensitive and too short to be hidden: {SHORTEST} characters are needed"
         raise _Refused(msg, Code.SENSITIVE_TOO_SHORT)
 

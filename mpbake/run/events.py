@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Waiting:
+class AskingEngine:
     """First of all, the engine in use is asked what the default builder is, and takes its time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Preparing:
+class ProbingNodes:
     """Before anything can be placed, `nodes` are asked what they build; those that do not exist are made."""
 
     nodes: tuple[Node, ...]
@@ -58,7 +58,7 @@ class StepAdvanced:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepSaid:
+class StepOutput:
     """A step's own output: whole lines, safe to print."""
 
     step: Step
@@ -66,7 +66,7 @@ class StepSaid:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepPutOff:
+class StepRetried:
     """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later.
 
     With `given_up` its node is not tried again: others do what was for it. `others` are steps of the same call for
@@ -107,14 +107,14 @@ class RunFinished:
 
 
 Event = (
-    Waiting
-    | Preparing
+    AskingEngine
+    | ProbingNodes
     | NodeAdvanced
     | RunStarted
     | StepStarted
     | StepAdvanced
-    | StepSaid
-    | StepPutOff
+    | StepOutput
+    | StepRetried
     | Warned
     | StepFinished
     | RunFinished

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import (
+    BatchFailed,
     BuildFailed,
     Cancelled,
-    Disturbed,
     MpbakeError,
     NodeLost,
     Unreachable,
+    most_severe,
     system_error,
-    worst,
 )
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
-from mpbake.run.events import RunFinished, RunStarted, StepFinished, StepPutOff, StepStarted, Warned
+from mpbake.run.events import RunFinished, RunStarted, StepFinished, StepRetried, StepStarted, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -139,7 +139,7 @@ class _Run:
                 self._take(skipped or result)
         if disturbed:
             first, *others = disturbed
-            event = StepPutOff(step=first.step, error=_error_of(first), others=tuple(each.step for each in others))
+            event = StepRetried(step=first.step, error=_error_of(first), others=tuple(each.step for each in others))
             self._executor.reporter.handle(event)
         for result in results:
             if not _is_disturbed(result):
@@ -163,7 +163,7 @@ class _Run:
         put_off = error is not None and not executor.stop.signal and self._is_tried_again(result.step, error)
         if error is not None and put_off:
             is_given_up = executor.schedule.is_given_up(result.step)
-            executor.reporter.handle(StepPutOff(step=result.step, error=error, given_up=is_given_up))
+            executor.reporter.handle(StepRetried(step=result.step, error=error, given_up=is_given_up))
         else:
             result = _with_reason(result)
             self._tell([result])
@@ -187,7 +187,7 @@ class _Run:
         match step:
             case BootstrapNode():
                 repeatable, lost = isinstance(error, Unreachable), True
-            case BuildPiece() if isinstance(error, Disturbed):
+            case BuildPiece() if isinstance(error, BatchFailed):
                 return self._executor.schedule.try_apart(step, alone=error.alone)
             case BuildPiece():
                 repeatable, lost = isinstance(error, BuildFailed | Unreachable), isinstance(error, NodeLost)
@@ -261,7 +261,7 @@ class _Run:
 
 
 def _is_disturbed(result: StepResult) -> bool:
-    return isinstance(result.error, Disturbed)
+    return isinstance(result.error, BatchFailed)
 
 
 def _error_of(result: StepResult) -> MpbakeError:
@@ -286,7 +286,7 @@ def _with_reason(result: StepResult) -> StepResult:
     node = _lost_node(result)
     if node is None or result.error is None or not node.required:
         return result
-    return replace(result, error=as_required(result.error, node))
+    return replace(result, error=required_node_error(result.error, node))
 
 
 def _lost_node(result: StepResult) -> Node | None:
@@ -300,7 +300,7 @@ def _lost_node(result: StepResult) -> Node | None:
             return None
 
 
-def as_required(error: MpbakeError, node: Node) -> MpbakeError:
+def required_node_error(error: MpbakeError, node: Node) -> MpbakeError:
     """The error of a node without which nothing goes on, which says so."""
     return error.saying(f"node {node.id} is required, so nothing is tried again")
 
@@ -319,4 +319,4 @@ def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:
     if failed and any(each.built and target not in failed for each, target in pieces):
         return 1
     undone = any(each.status is not StepStatus.DONE for each in results)
-    return worst({each.error.exit_code for each in results if each.error is not None}) or int(undone)
+    return most_severe({each.error.exit_code for each in results if each.error is not None}) or int(undone)

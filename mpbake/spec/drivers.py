@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.base.references import parse_fields
 from mpbake.base.text import one_line
-from mpbake.model.plan import Driver, Tls
+from mpbake.model.plan import Driver, TlsFiles
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, Target
 
 
-class Can(Enum):
+class Ability(Enum):
     """Whether a driver can do something."""
 
     YES = "yes"
@@ -35,14 +35,14 @@ class Can(Enum):
 class Abilities:
     """What the nodes of one driver can do; each field is a row of the table in the documentation."""
 
-    load: Can
-    cache_export: Can
-    archives: Can
-    folders: Can
-    several_platforms: Can
-    parts: Can
-    configuration: Can
-    contexts: Can
+    load: Ability
+    cache_export: Ability
+    archives: Ability
+    folders: Ability
+    several_platforms: Ability
+    parts: Ability
+    configuration: Ability
+    contexts: Ability
 
 
 ROWS: Mapping[str, str] = MappingProxyType(
@@ -60,30 +60,30 @@ ROWS: Mapping[str, str] = MappingProxyType(
 """What each field of `Abilities` is about, in the words of a plan."""
 
 _OWN_BUILDKIT = Abilities(
-    load=Can.NO,
-    cache_export=Can.YES,
-    archives=Can.YES,
-    folders=Can.YES,
-    several_platforms=Can.YES,
-    parts=Can.YES,
-    configuration=Can.YES,
-    contexts=Can.NO,
+    load=Ability.NO,
+    cache_export=Ability.YES,
+    archives=Ability.YES,
+    folders=Ability.YES,
+    several_platforms=Ability.YES,
+    parts=Ability.YES,
+    configuration=Ability.YES,
+    contexts=Ability.NO,
 )
 ABILITIES: Mapping[Driver, Abilities] = MappingProxyType(
     {
         Driver.DOCKER: Abilities(
-            load=Can.YES,
-            cache_export=Can.WITH_CONTAINERD,
-            archives=Can.WITH_CONTAINERD,
-            folders=Can.YES,
-            several_platforms=Can.WITH_CONTAINERD,
-            parts=Can.NO,
-            configuration=Can.NO,
-            contexts=Can.YES,
+            load=Ability.YES,
+            cache_export=Ability.WITH_CONTAINERD,
+            archives=Ability.WITH_CONTAINERD,
+            folders=Ability.YES,
+            several_platforms=Ability.WITH_CONTAINERD,
+            parts=Ability.NO,
+            configuration=Ability.NO,
+            contexts=Ability.YES,
         ),
-        Driver.DOCKER_CONTAINER: replace(_OWN_BUILDKIT, contexts=Can.YES),
+        Driver.DOCKER_CONTAINER: replace(_OWN_BUILDKIT, contexts=Ability.YES),
         Driver.KUBERNETES: _OWN_BUILDKIT,
-        Driver.REMOTE: replace(_OWN_BUILDKIT, configuration=Can.ELSEWHERE),
+        Driver.REMOTE: replace(_OWN_BUILDKIT, configuration=Ability.ELSEWHERE),
     }
 )
 
@@ -97,7 +97,7 @@ _CONTAINERD = 'give the engine the containerd image store, or take driver = "doc
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unable:
+class UnsupportedRequest:
     """Something that a target asks of its builder and that the builder's driver cannot do. `attribute` asks it."""
 
     attribute: str
@@ -105,9 +105,9 @@ class Unable:
     hint: str
 
 
-def unable(
+def unsupported_requests(
     target: Target, platforms: Sequence[Platform], driver: Driver, *, containerd_store: bool
-) -> Iterator[Unable]:
+) -> Iterator[UnsupportedRequest]:
     """What `target`, built for `platforms`, asks that nodes of `driver` cannot do with this store in their engine."""
     abilities = abilities_of(driver)
     caches = target.on(platforms).attributes.get("cache-to", ())
@@ -117,9 +117,9 @@ def unable(
         "platforms": (abilities.several_platforms, [", ".join(map(str, platforms))] if len(platforms) > 1 else []),
     }
     for attribute, (can, values) in asked.items():
-        if values and (can is Can.NO or (can is Can.WITH_CONTAINERD and not containerd_store)):
+        if values and (can is Ability.NO or (can is Ability.WITH_CONTAINERD and not containerd_store)):
             message = f"the {driver} driver cannot do {attribute} {one_line(values[0])} with this engine's image store"
-            yield Unable(attribute=attribute, message=message, hint=_CONTAINERD)
+            yield UnsupportedRequest(attribute=attribute, message=message, hint=_CONTAINERD)
 
 
 def _is_inline(cache: str) -> bool:
@@ -136,7 +136,7 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
                 message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"
                 hint = "docker buildx ls shows how yours are called"
             yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message, hint=hint)
-        if node.insecure and node.endpoint.startswith("tcp://") and node.tls == Tls():
+        if node.insecure and node.endpoint.startswith("tcp://") and node.tls == TlsFiles():
             what = f"{node.id}: {one_line(node.endpoint)} has no TLS (insecure = true)"
             message, hint = f"{what}: whoever reaches its port can do anything there", "give tls = { ca, cert, key }"
             at = (*key, "nodes", node.name, "insecure")

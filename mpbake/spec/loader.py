@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from mpbake import __version__
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location, PlanError
-from mpbake.base.files import Kind, kind_of, read_bounded, refusal
-from mpbake.base.redaction import Hiding, credentials_in_source, sensitive_defaults_in_source
+from mpbake.base.files import Kind, access_error, kind_of, read_bounded
+from mpbake.base.redaction import Redactor, credentials_in_source, sensitive_defaults_in_source
 from mpbake.base.text import one_line
-from mpbake.spec.plan_files import Document, Source, concealed, located
-from mpbake.spec.source_map import Places, Span
+from mpbake.spec.plan_files import PlanFile, PlanFiles, location_of_span, redacted_location
+from mpbake.spec.source_map import SourceMap, Span
 from mpbake.spec.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_range
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class PlanLocation:
     """The plan that is meant where none is named, and what might be taken for it.
 
     That is what was `passed_over` in folders below the plan's, each with why, and other plans `beside` it.
@@ -78,7 +78,7 @@ class Found:
     beside: tuple[Path, ...]
 
 
-def find_plan(folder: Path) -> Found:
+def find_plan(folder: Path) -> PlanLocation:
     """The plan of `folder` or of the nearest folder above it. Raises PlanError when there is none.
 
     `build.toml` is a common name: a file that is plainly another tool's is passed over, and so is what is no file.
@@ -89,7 +89,7 @@ def find_plan(folder: Path) -> Found:
         kinds = {place / name: kind_of(place / name) for name in FILE_NAMES}
         plans = [path for path, kind in kinds.items() if kind is Kind.FILE and not _is_foreign(path)]
         if plans:
-            return Found(path=plans[0], passed_over=passed_over, beside=tuple(plans[1:]))
+            return PlanLocation(path=plans[0], passed_over=passed_over, beside=tuple(plans[1:]))
         there = {path: kind for path, kind in kinds.items() if kind is not Kind.NOTHING}
         passed_over |= {path: _FOREIGN if kind is Kind.FILE else f"is {kind}" for path, kind in there.items()}
     raise PlanError([_no_plan(folder, passed_over)])
@@ -125,7 +125,7 @@ def _no_plan(folder: Path, passed_over: Mapping[Path, str]) -> Diagnostic:
 
 def read_plan(
     paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
-) -> tuple[Document, PlanSpec]:
+) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of one plan, and those that they include; of several, a later one wins.
 
     `show` says how messages call a file; `settings` are the values of `--set`, for messages. Raises PlanError with
@@ -136,7 +136,7 @@ def read_plan(
         reader.read(path)
     sources = reader.finished()
     main = next(source for source in sources if source.path == paths[0])
-    document = Document(main=main, sources=sources, settings=tuple(settings))
+    document = PlanFiles(main=main, sources=sources, settings=tuple(settings))
     try:
         return document, PlanSpec.model_validate(document.data, context=dict(AS_WRITTEN))
     except ValidationError as error:
@@ -154,7 +154,7 @@ class _Reader:
         self._folder = folder
         self._show = show
         self._open: dict[str, Path] = {}
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
 
     def read(self, path: Path) -> None:
@@ -173,7 +173,7 @@ class _Reader:
         del self._open[file]
         self._sources[file] = source
 
-    def finished(self) -> tuple[Source, ...]:
+    def finished(self) -> tuple[PlanFile, ...]:
         """What was read, in the order in which it counts. Raises PlanError."""
         sources = tuple(self._sources.values())
         for source in sources:
@@ -184,14 +184,14 @@ class _Reader:
             raise PlanError(self._problems)
         return sources
 
-    def _source(self, path: Path) -> Source:
+    def _source(self, path: Path) -> PlanFile:
         shown = self._show(path)
         own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
         data = _parse(text := _read_text(path, shown), shown, quotable=own)
         # A plan may include any file that it can name; what is no plan is none of its reader's business.
-        return Source(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+        return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
 
-    def _include(self, source: Source, index: int, name: str) -> None:
+    def _include(self, source: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(source.path.parent / name))
         kind = kind_of(path)
         code, message, hint = Code.BAD_INCLUDE, "", "paths count from the file that includes"
@@ -202,7 +202,7 @@ class _Reader:
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "take one of them away"
         elif len(self._open) > _DEEPEST:
             code, message, hint = Code.TOO_DEEP, f"files include one another more than {_DEEPEST} times over", ""
-        elif refused := refusal(path):
+        elif refused := access_error(path):
             message, hint = f"{one_line(self._show(path))} cannot be read: {refused}", ""
         elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"
@@ -213,7 +213,7 @@ class _Reader:
             return
         self._report(source, Problem(code=code, key=("include", index), message=message, hint=hint))
 
-    def _check_requirement(self, source: Source) -> None:
+    def _check_requirement(self, source: PlanFile) -> None:
         """That this mpbake understands the file; else what it says of the file would mislead."""
         required = source.data.get("requires")
         if isinstance(required, str) and not _is_met(required):
@@ -221,7 +221,7 @@ class _Reader:
             hint = "install another mpbake"
             self._report(source, Problem(code=Code.OTHER_MPBAKE, key=("requires",), message=message, hint=hint))
 
-    def _check_head(self, source: Source) -> None:
+    def _check_head(self, source: PlanFile) -> None:
         """That each file of several is a plan by itself: in what all say together, the last hides what others say."""
         head = {name: source.data[name] for name in ("version", "requires", "include") if name in source.data}
         try:
@@ -230,8 +230,8 @@ class _Reader:
             for problem in problems_of(error, PlanSpec):
                 self._report(source, problem)
 
-    def _report(self, source: Source, problem: Problem) -> None:
-        self._problems.append(Document(main=source, sources=(source,)).diagnose(problem))
+    def _report(self, source: PlanFile, problem: Problem) -> None:
+        self._problems.append(PlanFiles(main=source, sources=(source,)).diagnose(problem))
 
 
 def _is_met(required: str) -> bool:
@@ -242,7 +242,7 @@ def _is_met(required: str) -> bool:
         return True
 
 
-def _included(source: Source) -> Iterator[tuple[int, str]]:
+def _included(source: PlanFile) -> Iterator[tuple[int, str]]:
     """What a file includes, as far as it is written rightly; the rest is told when the file is checked."""
     found = source.data.get("include", [])
     for index, name in enumerate(found if isinstance(found, list) else []):
@@ -273,7 +273,7 @@ def _parse(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any]:
     try:
         return _values(text)
     except tomli.TOMLDecodeError as error:
-        raise PlanError([_no_toml(error, shown, Places(text), quotable=quotable)]) from None
+        raise PlanError([_no_toml(error, shown, SourceMap(text), quotable=quotable)]) from None
     except RecursionError:
         code, message = Code.TOO_DEEP, "nested too deeply"
     except ValueError:  # Python's own limit on the digits of a number
@@ -289,11 +289,11 @@ def _values(text: str) -> dict[str, Any]:
     """What a TOML document says, in numbers that know how they were written. Raises ValueError, RecursionError."""
     found = tomli.loads(text, parse_float=WrittenFloat)
     if _MAY_HAVE_BASE.search(text):
-        _note_bases(found, Places(text))
+        _note_bases(found, SourceMap(text))
     return found
 
 
-def _note_bases(data: dict[str, Any], places: Places) -> None:
+def _note_bases(data: dict[str, Any], places: SourceMap) -> None:
     """Put in, for each hexadecimal, octal or binary number of `data`, one that knows it: tomli tells only the value."""
     for (*tables, name), span in places.values.items():
         written = places.text[span.start : span.end]
@@ -324,7 +324,7 @@ _NOT_CLOSED = ("Expected \"'", "Unterminated string")
 _FORBIDDEN = ("Found invalid character", "Illegal character")
 
 
-def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: Places, *, quotable: bool) -> Diagnostic:
+def _no_toml(error: tomli.TOMLDecodeError, shown: str, places: SourceMap, *, quotable: bool) -> Diagnostic:
     """What tomli has against a file, with its place."""
     quotable = quotable and not _is_of_secrets(places.text, error.pos)
     if error.msg.startswith(_GIVEN_TWICE) and places.duplicate:
@@ -344,7 +344,7 @@ _VALUE = re.compile(r"""["'{\d+-]|\[(?!\[?\s*[\w.-]+\s*\])|(?:true|false|inf|nan
 _NO_VALUE = re.compile(r"(?:\s|#[^\n]*\n)*")
 
 
-def _without_comma(error: tomli.TOMLDecodeError, places: Places) -> Span | None:
+def _without_comma(error: tomli.TOMLDecodeError, places: SourceMap) -> Span | None:
     """The value after which a comma is missing in a list or a table in braces, if it is that."""
     before = _value_before(error, places)
     is_pair = bool(_PAIR.match(error.doc, error.pos))
@@ -354,7 +354,7 @@ def _without_comma(error: tomli.TOMLDecodeError, places: Places) -> Span | None:
     return before if error.msg.startswith("Unclosed inline table") and is_pair and on_one_line else None
 
 
-def _value_before(error: tomli.TOMLDecodeError, places: Places) -> Span:
+def _value_before(error: tomli.TOMLDecodeError, places: SourceMap) -> Span:
     """The last value that ends before what is wrong; where that cannot be told, its last character."""
     end = len(error.doc[: error.pos].rstrip())
     ended = (each for each in places.values.values() if each.end <= error.pos)
@@ -363,11 +363,11 @@ def _value_before(error: tomli.TOMLDecodeError, places: Places) -> Span:
     return found if found and near else Span(end - 1, end)
 
 
-def _of_source(places: Places, span: Span, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
+def _of_source(places: SourceMap, span: Span, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
     """A part of a file that cannot be parsed: what nobody may see is known by its looks only."""
-    location = located(places.spot(span), shown, key, quotable=quotable)
+    location = location_of_span(places.spot(span), shown, key, quotable=quotable)
     defaults = sensitive_defaults_in_source(places.text)
-    return concealed(location, Hiding([*defaults, *credentials_in_source(location.excerpt)]).hide)
+    return redacted_location(location, Redactor([*defaults, *credentials_in_source(location.excerpt)]).redact)
 
 
 def _remedy(error: tomli.TOMLDecodeError) -> str:
@@ -417,7 +417,7 @@ def read_key(text: str) -> list[str]:
     return parts
 
 
-def say_the_same(text: str, other: str) -> bool:
+def same_values(text: str, other: str) -> bool:
     """Whether two TOML documents have the same values; one that is none says nothing."""
     try:
         return tomli.loads(text) == tomli.loads(other)

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import Diagnostic, Location
-from mpbake.base.redaction import Hiding, credentials_in, texts_and_numbers
-from mpbake.base.text import LONGEST_MESSAGE, closest, shortened
-from mpbake.spec.source_map import Places, Spot
+from mpbake.base.redaction import Redactor, credentials_in, scalars_in
+from mpbake.base.text import LONGEST_MESSAGE, closest_name, shortened
+from mpbake.spec.source_map import SourceMap, SourceSpot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ SETTING = "--set"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class PlanFile:
     """A file as read: where it is, how to call it in messages, its text, and its tables.
 
     Of one that is not `quotable` (a plan may include any file that it can name) messages show no lines.
@@ -48,7 +48,7 @@ class Source:
         spot = self._places.find(key, culprit, of_key=of_key)
         if spot is None:
             return Location(file=self.shown, key=key)
-        return located(spot, self.shown, key, quotable=self.quotable)
+        return location_of_span(spot, self.shown, key, quotable=self.quotable)
 
     def _as_written(self, key: KeyPath) -> KeyPath:
         """`key`, without the name of the one value that the short form of a table states by itself."""
@@ -73,34 +73,34 @@ class Source:
         return _long_forms(self.data)
 
     @cached_property
-    def _places(self) -> Places:
-        return Places(self.text)
+    def _places(self) -> SourceMap:
+        return SourceMap(self.text)
 
 
-def located(spot: Spot, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
+def location_of_span(spot: SourceSpot, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
     """A part of a file that messages call `shown`, as a place; to be `concealed` before it is printed."""
     excerpt = spot.excerpt if quotable else ""
     return Location(file=shown, key=key, line=spot.line, column=spot.column, length=spot.length, excerpt=excerpt)
 
 
-def concealed(place: Location, hide: Callable[[str], str]) -> Location:
+def redacted_location(place: Location, redact: Callable[[str], str]) -> Location:
     """`place` without what is to be hidden; in a line that is not shown as it is, nothing is marked."""
-    excerpt = hide(place.excerpt)
+    excerpt = redact(place.excerpt)
     if excerpt != place.excerpt:
         place = replace(place, excerpt=excerpt, column=0, length=0)
-    return replace(place, file=hide(place.file))
+    return replace(place, file=redact(place.file))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Document:
+class PlanFiles:
     """The files of a plan; what a later one says wins over what an earlier one says under the same key.
 
     `main` is the file whose folder is the plan's; `settings` are the values of `--set`, as given. With `relative`,
     paths count from the plan's folder, for a text that stands there; otherwise they are absolute.
     """
 
-    main: Source
-    sources: tuple[Source, ...]
+    main: PlanFile
+    sources: tuple[PlanFile, ...]
     settings: tuple[str, ...] = field(default=())
     relative: bool = False
 
@@ -154,36 +154,36 @@ class Document:
             place = Location(file=f"{SETTING} {self.settings[int(key[1])]}")
         else:
             place = self._owner(key).locate(key, culprit, of_key=of_key)
-        return concealed(place, self._hide)
+        return redacted_location(place, self._hide)
 
     def diagnose(self, problem: Problem) -> Diagnostic:
         """`problem` with its place, without secrets of the files."""
         location = self.locate(problem.key, problem.culprit, of_key=problem.of_key)
         # First hidden, then cut: half a secret would not be found.
         message, hint = (
-            shortened(self._hiding.hide(each), LONGEST_MESSAGE) for each in (problem.message, problem.hint)
+            shortened(self._hiding.redact(each), LONGEST_MESSAGE) for each in (problem.message, problem.hint)
         )
         return Diagnostic(message=message, hint=hint, location=location, code=problem.code)
 
     @cached_property
-    def _hiding(self) -> Hiding:
+    def _hiding(self) -> Redactor:
         """Hides what the files themselves say and nobody may see; made only when a place is printed."""
         values = [text.partition("=")[2] for text in self.settings]
-        written = [text for source in self.sources for text in texts_and_numbers(source.data)]
+        written = [text for source in self.sources for text in scalars_in(source.data)]
         credentials = [each for text in (*values, *written) for each in credentials_in(text)]
-        return Hiding([*_sensitive_defaults(self.sources), *credentials])
+        return Redactor([*_sensitive_defaults(self.sources), *credentials])
 
     @cached_property
     def _hide(self) -> Callable[[str], str]:
         """Hides the same in lines and names of files: as many problems as one has, it is gone through once."""
-        return cache(self._hiding.hide)
+        return cache(self._hiding.redact)
 
-    def _owner(self, key: KeyPath) -> Source:
+    def _owner(self, key: KeyPath) -> PlanFile:
         """The file that states most of `key`; of several the last."""
         if len(self.sources) == 1 or key[:1] == (SETTING,):
             return self.main
         owner = self.sources[-1]
-        stating: list[tuple[Source, Any]] = [(source, source.tables) for source in self.sources]
+        stating: list[tuple[PlanFile, Any]] = [(source, source.tables) for source in self.sources]
         for part in key:
             stating = _counting([(source, value[part]) for source, value in stating if _has(value, part)])
             if not stating:
@@ -192,20 +192,20 @@ class Document:
         return owner
 
 
-def _sensitive_defaults(sources: tuple[Source, ...]) -> Iterator[str]:
+def _sensitive_defaults(sources: tuple[PlanFile, ...]) -> Iterator[str]:
     """The values that the files give to variables which one of them calls sensitive, rightly spelt or not."""
     tables = [table for each in sources if isinstance(table := each.data.get("variables"), dict)]
     sensitive = {name for table in tables for name, variable in table.items() if _is_sensitive(variable)}
     for table in tables:
         for name in sensitive & table.keys():
             variable = table[name]
-            yield from texts_and_numbers(variable.get("default") if isinstance(variable, dict) else variable)
+            yield from scalars_in(variable.get("default") if isinstance(variable, dict) else variable)
 
 
 def _is_sensitive(variable: Any) -> bool:
     """Whether a variable as written is sensitive, or is to be."""
     keys = variable if isinstance(variable, dict) else {}
-    return any(closest(key, ["sensitive"]) and value is not False for key, value in keys.items())
+    return any(closest_name(key, ["sensitive"]) and value is not False for key, value in keys.items())
 
 
 def _has(value: Any, part: str | int) -> bool:
@@ -213,7 +213,7 @@ def _has(value: Any, part: str | int) -> bool:
     return part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
 
 
-def _counting(values: list[tuple[Source, Any]]) -> list[tuple[Source, Any]]:
+def _counting(values: list[tuple[PlanFile, Any]]) -> list[tuple[PlanFile, Any]]:
     """Of what files say under one key, that which counts: the tables at the end, which are merged, else the last."""
     tables = list(takewhile(lambda each: isinstance(each[1], dict), reversed(values)))
     return tables[::-1] or values[-1:]

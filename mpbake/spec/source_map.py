@@ -38,7 +38,7 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spot:
+class SourceSpot:
     """A part of one line, for people: `line` and `column` count from 1, `excerpt` is the whole line."""
 
     line: int
@@ -47,7 +47,7 @@ class Spot:
     excerpt: str
 
 
-class Places:
+class SourceMap:
     """Where everything in a document stands that tomli accepts; of any other, as much as can be read.
 
     `keys` holds the first place of every key and array item, `values` that of every value that is written in one
@@ -65,7 +65,7 @@ class Places:
         self.values: Mapping[KeyPath, Span] = scanner.values
         self.duplicate: tuple[KeyPath, Span] | None = scanner.duplicate
 
-    def find(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Spot | None:
+    def find(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> SourceSpot | None:
         """What to mark for `key`, or for the nearest table above it that stands in the document.
 
         That is `culprit` where it stands in the value, else the value where it is on one line, else the key.
@@ -78,13 +78,13 @@ class Places:
                 return self.spot(found or self.keys[path])
         return None
 
-    def spot(self, span: Span) -> Spot:
+    def spot(self, span: Span) -> SourceSpot:
         """A part of the text as people find it; of several lines, the first."""
         line = self.line(span.start)
         start = self._line_starts[line - 1]
         excerpt = self._lines[line - 1]
         length = min(span.end - start, len(excerpt)) - (span.start - start)
-        return Spot(line=line, column=span.start - start + 1, length=max(length, 1), excerpt=excerpt)
+        return SourceSpot(line=line, column=span.start - start + 1, length=max(length, 1), excerpt=excerpt)
 
     def line(self, offset: int) -> int:
         """The line, counted from 1, of the character at `offset`."""

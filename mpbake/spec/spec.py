@@ -26,9 +26,9 @@ from pydantic import (
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
 from mpbake.base.references import parse_fields, parse_reference
-from mpbake.base.text import closest, did_you_mean, one_line, parse_duration, short_name
+from mpbake.base.text import closest_name, did_you_mean, one_line, parse_duration, short_name
 from mpbake.model.bake_fields import (
-    Access,
+    PathAccess,
     Paths,
     check_annotation,
     check_attestation,
@@ -43,7 +43,7 @@ from mpbake.model.bake_fields import (
     check_size,
     check_ulimit,
 )
-from mpbake.model.plan import Driver, Emulation, Publishing
+from mpbake.model.plan import Driver, Emulation, PublishMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -108,7 +108,7 @@ def version_text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-class Form(Enum):
+class OptionForm(Enum):
     """How buildx takes the value of a driver option."""
 
     PLAIN = "key=value; a table: key.name=value for each name in it"
@@ -127,7 +127,7 @@ class Option:
     drivers: tuple[Driver, ...]
     to_driver: bool = True
     of_client: bool = False
-    form: Form = Form.PLAIN
+    form: OptionForm = OptionForm.PLAIN
 
     def __str__(self) -> str:
         """`docker-container, kubernetes`."""
@@ -135,7 +135,7 @@ class Option:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Since:
+class OptionSince:
     """The first buildx that knows an option of nodes, or a part of one; others that mpbake works with refuse it.
 
     It holds for `drivers`; without any, for all that have the option.
@@ -164,7 +164,7 @@ class Attribute:
     to_bake: bool = False
     identity: str = ""
     paths: Paths = Paths.NONE
-    access: Access = Access.NEEDS
+    access: PathAccess = PathAccess.NEEDS
     sensitive: bool = False
     since: Version = (0, 0)
 
@@ -348,8 +348,8 @@ EmulationName = Annotated[
 
 PublishingName = Annotated[
     str,
-    _checked(_one_of(Publishing), Code.UNKNOWN_PUBLISHING, templates=False, empty=False),
-    _choice_schema(Publishing, templates=False),
+    _checked(_one_of(PublishMode), Code.UNKNOWN_PUBLISHING, templates=False, empty=False),
+    _choice_schema(PublishMode, templates=False),
 ]
 
 
@@ -360,7 +360,7 @@ def _kebab(name: str) -> str:
 def _say_what_knows(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """The description of an option ends with the drivers that know it, and since which buildx."""
     for name, field in model.model_fields.items():
-        knows = [str(each) for each in field.metadata if isinstance(each, Option | Since)]
+        knows = [str(each) for each in field.metadata if isinstance(each, Option | OptionSince)]
         if knows:
             schema["properties"][field.alias or name]["description"] += f" ({'; '.join(knows)})"
 
@@ -436,8 +436,8 @@ class TlsSpec(_Table):
 _MADE = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
 _IN_CONTAINERS = Option(drivers=(Driver.DOCKER_CONTAINER,))
 _IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,))
-_PAIRS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=Form.PAIRS)
-_ROWS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=Form.ROWS)
+_PAIRS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.PAIRS)
+_ROWS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.ROWS)
 _WHERE_MADE = Option(drivers=_MADE)
 _AT_THIS_END = Option(drivers=(*_MADE, Driver.REMOTE), of_client=True)
 _OF_CONTAINERS_AT_THIS_END = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
@@ -454,7 +454,7 @@ class ResourcesSpec(_Table):
 
     cpu: Text = Field(default="", description="processors")
     memory: Text = Field(default="", description="memory")
-    ephemeral_storage: Annotated[Text, Since(version=(0, 14))] = Field(
+    ephemeral_storage: Annotated[Text, OptionSince(version=(0, 14))] = Field(
         default="", description="storage that goes with the pod"
     )
 
@@ -462,7 +462,9 @@ class ResourcesSpec(_Table):
 class StorageSpec(_Table):
     """How much a volume claim asks for."""
 
-    storage: Annotated[Text, Since(version=(0, 34))] = Field(default="", description="size of the volume, such as 20Gi")
+    storage: Annotated[Text, OptionSince(version=(0, 34))] = Field(
+        default="", description="size of the volume, such as 20Gi"
+    )
 
 
 class VolumeClaimSpec(_Table):
@@ -494,7 +496,7 @@ class NodeOptionsSpec(_Table):
     """What a node is made with, under buildx's own names."""
 
     image: Annotated[Text, _WHERE_MADE] = Field(default="", description="BuildKit image")
-    env: Annotated[TextMap, _WHERE_MADE, Since(version=(0, 28), drivers=(Driver.KUBERNETES,))] = Field(
+    env: Annotated[TextMap, _WHERE_MADE, OptionSince(version=(0, 28), drivers=(Driver.KUBERNETES,))] = Field(
         default_factory=dict, description="environment variables of BuildKit"
     )
     flags: Annotated[Texts, _AT_START] = Field(default_factory=list, description="flags of buildkitd")
@@ -504,7 +506,7 @@ class NodeOptionsSpec(_Table):
     buildkitd: Annotated[dict[str, Any], _AT_START] = Field(
         default_factory=dict, description="configuration of buildkitd itself: what buildkitd.toml would hold"
     )
-    default_load: Annotated[Flag, _AT_THIS_END, Since(version=(0, 14))] = Field(
+    default_load: Annotated[Flag, _AT_THIS_END, OptionSince(version=(0, 14))] = Field(
         default=False, description="by hand, docker buildx build loads its images into the engine"
     )
     network: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="network of the container")
@@ -523,11 +525,11 @@ class NodeOptionsSpec(_Table):
     restart_policy: Annotated[Text, _IN_CONTAINERS] = Field(
         default="", description="no, always, unless-stopped, on-failure or on-failure:NUMBER"
     )
-    provenance_add_gha: Annotated[Flag, _IN_CONTAINERS, Since(version=(0, 30))] = Field(
+    provenance_add_gha: Annotated[Flag, _IN_CONTAINERS, OptionSince(version=(0, 30))] = Field(
         default=False,
         description="put the GitHub Actions workflow run that makes the container into the provenance of its images",
     )
-    allow_untrusted_image: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, Since(version=(0, 36))] = Field(
+    allow_untrusted_image: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, OptionSince(version=(0, 36))] = Field(
         default=False, description="use a BuildKit image that BUILDX_DEFAULT_POLICY=1 does not trust"
     )
     namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
@@ -542,7 +544,7 @@ class NodeOptionsSpec(_Table):
         default_factory=VolumeClaimSpec, description="volume for BuildKit's state"
     )
     rootless: Annotated[Flag, _IN_CLUSTERS] = Field(default=False, description="run BuildKit without privileges")
-    schedulername: Annotated[Text, _IN_CLUSTERS, Since(version=(0, 14))] = Field(
+    schedulername: Annotated[Text, _IN_CLUSTERS, OptionSince(version=(0, 14))] = Field(
         default="", description="scheduler of the pods"
     )
     serviceaccount: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="service account of the pods")
@@ -562,10 +564,10 @@ class NodeOptionsSpec(_Table):
         default="", description="how buildx takes a pod: sticky (by the build's folder) or random"
     )
     qemu: Annotated[QemuSpec, _IN_CLUSTERS] = Field(default_factory=QemuSpec, description="emulators in the pods")
-    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS, Since(version=(0, 26))] = Field(
+    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS, OptionSince(version=(0, 26))] = Field(
         default="", description="keep BuildKit's state in this much memory"
     )
-    timeout: Annotated[Duration, _IN_CLUSTERS, Since(version=(0, 15))] = Field(
+    timeout: Annotated[Duration, _IN_CLUSTERS, OptionSince(version=(0, 15))] = Field(
         default="", description="how long buildx waits for the Deployment, such as 2m"
     )
 
@@ -663,12 +665,12 @@ class PlatformSpec(_Table):
     args: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="build arguments")
     labels: Annotated[TextMap, _MAP] = Field(default_factory=dict, description="labels of the image")
     target: Annotated[Text, _PASSED] = Field(default="", description="stage of the Dockerfile to build")
-    cache_from: Annotated[Caches, _attribute(Merge.APPEND, paths=Paths.FIELDS, access=Access.READS, sensitive=True)] = (
-        Field(default_factory=list, description="caches to read")
-    )
-    cache_to: Annotated[Caches, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=Access.WRITES, sensitive=True)] = (
-        Field(default_factory=list, description="caches to write")
-    )
+    cache_from: Annotated[
+        Caches, _attribute(Merge.APPEND, paths=Paths.FIELDS, access=PathAccess.READS, sensitive=True)
+    ] = Field(default_factory=list, description="caches to read")
+    cache_to: Annotated[
+        Caches, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=PathAccess.WRITES, sensitive=True)
+    ] = Field(default_factory=list, description="caches to write")
 
 
 class CheckSpec(_Table):
@@ -722,9 +724,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     attest: Annotated[Attestations, _attribute(Merge.BY_FIELD, identity="type")] = Field(
         default_factory=list, description="attestations: provenance, sbom"
     )
-    output: Annotated[Outputs, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=Access.WRITES, to_bake=False)] = (
-        Field(default_factory=list, description="where results go, as for docker buildx build --output")
-    )
+    output: Annotated[
+        Outputs, _attribute(Merge.REPLACE, paths=Paths.FIELDS, access=PathAccess.WRITES, to_bake=False)
+    ] = Field(default_factory=list, description="where results go, as for docker buildx build --output")
     push: Annotated[Flag, _OURS] = Field(default=False, description="push all tags to their registries")
     load: Annotated[Flag, _OURS] = Field(default=False, description="load the image into the engine in use")
     needs: Annotated[Texts, _attribute(Merge.APPEND, to_bake=False)] = Field(
@@ -865,7 +867,7 @@ PLATFORM_ATTRIBUTES = tuple(attributes_of(PlatformSpec))
 """Those that may differ from platform to platform."""
 
 
-class Holds(Enum):
+class ValueKind(Enum):
     """What kind of value an attribute holds."""
 
     TEXT = str
@@ -875,12 +877,12 @@ class Holds(Enum):
     MAP = dict
 
 
-def holds(attribute: str) -> Holds:
+def value_kind(attribute: str) -> ValueKind:
     """The kind of value that an attribute of a target holds, by its declared type."""
     declared: Any = TargetSpec.model_fields[attribute.replace("-", "_")].annotation
     while get_origin(declared) is Annotated:
         declared = get_args(declared)[0]
-    return Holds(get_origin(declared) or declared)
+    return ValueKind(get_origin(declared) or declared)
 
 
 def options_of(model: type[BaseModel]) -> dict[str, Option]:
@@ -892,16 +894,16 @@ def options_of(model: type[BaseModel]) -> dict[str, Option]:
 OPTIONS: Mapping[str, Option] = MappingProxyType(options_of(NodeOptionsSpec))
 
 
-def _versions_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Since]]:
+def _versions_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, OptionSince]]:
     """The options of a node's model, and parts of them, that not every buildx knows."""
     for name, field in model.model_fields.items():
         option = f"{above}{_kebab(name)}"
-        yield from ((option, each) for each in field.metadata if isinstance(each, Since))
+        yield from ((option, each) for each in field.metadata if isinstance(each, OptionSince))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _versions_of(field.annotation, f"{option}.")
 
 
-SINCE: Mapping[str, Since] = MappingProxyType(dict(_versions_of(NodeOptionsSpec)))
+SINCE: Mapping[str, OptionSince] = MappingProxyType(dict(_versions_of(NodeOptionsSpec)))
 """The first buildx that knows an option, by its name there, as `requests.ephemeral-storage`; others every one knows."""
 
 
@@ -1016,7 +1018,7 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], prefix: KeyPath) -> Prob
     known = [_kebab(each) for each in _model_at(model, path[:-1]).model_fields]
     code, kind = (Code.UNKNOWN_KEY, "key") if prefix + path[:-1] else (Code.UNKNOWN_TABLE, "table")
     message, hint = f'unknown {kind} "{short_name(name)}"', _remedy_for_unknown(name, known)
-    if path[0] == "variables" and not closest(name, known):
+    if path[0] == "variables" and not closest_name(name, known):
         hint = f"if the table is the value, write default = {{ … }}; {hint}"
     return Problem(code=code, key=prefix + path, message=message, hint=hint, of_key=True)
 

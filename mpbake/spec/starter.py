@@ -10,7 +10,7 @@ from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mpbake.base.references import is_local
+from mpbake.base.references import is_local_context
 from mpbake.base.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _target(name: str, path: PurePosixPath, links: Sequence[str]) -> str:
 
 def _path(path: str) -> str:
     """A path as a plan must say it: neither taken for a URL nor for a template."""
-    local = path if is_local(path) else f"./{path}"
+    local = path if is_local_context(path) else f"./{path}"
     return toml_value(re.sub(r"\{(?=[{%#])", "{{ '{' }}", local))
 
 

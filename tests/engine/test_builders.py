@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.run.state.locks import held
-from tests.engine.conftest import _CHECKOUT
+from mpbake.run.state.locks import hold_lock
+from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -400,7 +400,7 @@ def test_a_node_that_builds_is_not_replaced(
     plan.write_text(container_plan(testbed, name).replace("RUN echo built", "RUN sleep 12"))
     mpbake("builders", "up")
     identity = container_id(docker, name)
-    env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT)}
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT)}
     other = tmp_path / "other.toml"
     other.write_text(container_plan(testbed, name, options='memory = "2g"'))
     command = (sys.executable, "-m", "mpbake", "run", "web")
@@ -501,7 +501,7 @@ def test_no_run_starts_while_builders_are_removed(
 ) -> None:
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     mpbake("builders", "up")
-    with ThreadPoolExecutor() as threads, held(testbed_env, f"node-{name}-local"):
+    with ThreadPoolExecutor() as threads, hold_lock(testbed_env, f"node-{name}-local"):
         removal = threads.submit(mpbake, "builders", "rm")
         while not (tmp_path / ".mpbake/lock").exists():
             assert not removal.done()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.conftest import _CHECKOUT
+from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ class Machine:
         return subprocess.run(
             ("unshare", "--mount", *user, "sh", "-c", _PRIVATE_RUN, "sh", *where, *self.as_user, *command),
             cwd=self.project,
-            env={**env, "HOME": str(self.home), "PATH": self.path, "PYTHONPATH": str(_CHECKOUT), **dict(self.env)},
+            env={**env, "HOME": str(self.home), "PATH": self.path, "PYTHONPATH": str(CHECKOUT), **dict(self.env)},
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -13,8 +13,8 @@ import pytest
 from testbed.registry_client import platforms_of
 
 from mpbake.base.text import shortened
+from tests.checkout import CHECKOUT
 from tests.engine.faulty import faulty_registry
-from tests.engine.test_failures import CHECKOUT
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from testbed.registry_client import platforms_of
 
 from mpbake.model.plan import Driver
 from mpbake.spec.spec import OPTIONS, SINCE
-from tests.engine.conftest import _CHECKOUT
+from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,7 +152,7 @@ def test_a_deployment_in_which_somebody_builds_stays(
     file.write_text(plan(testbed, name, work="sleep 20"))
     mpbake("builders", "up")
     argv = (sys.executable, "-m", "mpbake", "run", "web", "-f", str(file))
-    env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT)}
+    env = {**testbed_env, "PYTHONPATH": str(CHECKOUT)}
     with subprocess.Popen(argv, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         try:
             while not cluster.builds(f"{name}-one"):

@@ -15,8 +15,8 @@ import pytest
 from testbed.registry import PASSWORD, USER
 from testbed.registry_client import platforms_of
 
+from tests.checkout import CHECKOUT
 from tests.engine.faulty import faulty_registry
-from tests.engine.test_failures import CHECKOUT
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:

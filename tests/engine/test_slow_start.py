@@ -17,7 +17,7 @@ import pytest
 from testbed.kubernetes.cluster import SLOW
 from testbed.oci import Blob, Tree
 
-from tests.engine.conftest import _CHECKOUT
+from tests.checkout import CHECKOUT
 from tests.engine.faulty import FaultyRegistry, faulty_registry
 from tests.engine.test_builders import container_plan
 
@@ -180,7 +180,7 @@ def test_a_pull_that_is_interrupted(
 ) -> None:
     slow.blob_seconds = 60.0
     for command, prefix in ((("builders", "up"), ""), (("run", "web"), r" *\d+\.\ds  ")):
-        env = {**testbed_env, "PYTHONPATH": str(_CHECKOUT), "XDG_STATE_HOME": str(plan.parent / "state")}
+        env = {**testbed_env, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(plan.parent / "state")}
         process = subprocess.Popen(
             (sys.executable, "-m", "mpbake", *command), cwd=plan.parent, env=env, stderr=subprocess.PIPE, text=True
         )

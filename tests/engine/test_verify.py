@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from testbed.oci import INDEX
 
+from tests.checkout import CHECKOUT
 from tests.engine.faulty import faulty_registry
-from tests.engine.test_failures import CHECKOUT, descendants
+from tests.engine.test_failures import descendants
 from tests.engine.test_values import _two_nodes
 
 if TYPE_CHECKING:

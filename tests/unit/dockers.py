@@ -57,7 +57,7 @@ class FakeDocker(Docker):
         usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
         self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
         self._cancelled = 0
-        self.hide = str
+        self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
 

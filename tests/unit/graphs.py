@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from mpbake.base.platforms import parse_platforms
-from mpbake.graph.dag import BuildGraph, build_graph, needed
+from mpbake.graph.dag import BuildGraph, build_graph, with_dependencies
 from mpbake.graph.placement import NodeFacts, place
 from mpbake.model.plan import Builder, Check, Driver, Node, Target
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, How, Placed, Publish, Step
-from mpbake.resolve import select
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, PlacedPlatform, Publish, Step
+from mpbake.resolve import select_targets
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def graph_of(
     targets: Iterable[Target], facts: Mapping[str, str] | None = None, *, together: bool = False
 ) -> BuildGraph:
     """The graph of a run of `targets` on nodes that reported `facts`."""
-    everything = needed(targets)
+    everything = with_dependencies(targets)
     known = facts_of(facts or {})
     return build_graph(everything, {target: place(target, known).pieces for target in everything}, together=together)
 
@@ -50,7 +50,7 @@ def graph_of(
 def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
     """The graph of a run of the plan's targets called `names`, or of all of them."""
     plan = resolve_text(toml)
-    return graph_of(select(plan, names) if names else plan.targets.values(), facts, together=together)
+    return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
 
 def sketch(graph: BuildGraph) -> str:
@@ -109,7 +109,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
             continue
         not_its = [node for node in builder.nodes if helped and node not in nodes]
         spare = tuple(node for node in not_its if shared or draw(st.booleans()))
-        placed = tuple(Placed(platform=each, how=How.NATIVE) for each in draw(PLATFORMS))
+        placed = tuple(PlacedPlatform(platform=each, how=Execution.NATIVE) for each in draw(PLATFORMS))
         step: Step = Publish(target=target)
         if nodes:
             step = BuildPiece(target=target, nodes=nodes, shared=shared, spare=spare, platforms=placed)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft7Validator
 
-from mpbake.base.errors import PlanError, dotted
+from mpbake.base.errors import PlanError, key_path_text
 from mpbake.base.text import one_line, printable
-from mpbake.resolve import Inputs, Overrides, attempt, parse_settings, resolve
+from mpbake.resolve import Inputs, Overrides, parse_overrides, resolve, resolve_partially
 from mpbake.spec.loader import read_plan
 from mpbake.spec.schema import plan_schema
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Plan, Target
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import PlanSpec
 
 ROOT = Path("/plan")
@@ -36,7 +36,7 @@ def text(literal: str) -> str:
     return dedent(literal).strip("\n")
 
 
-def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) -> tuple[Document, PlanSpec]:
+def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) -> tuple[PlanFiles, PlanSpec]:
     """Read a literal as `build.toml`; its first, empty line becomes `version = 1`, so lines count as they are seen."""
     written = dedent(toml)
     if version:
@@ -73,14 +73,14 @@ def resolve_text(
         values=values or {},
         environment=environment or {},
         overrides=Overrides(**overrides),
-        settings=parse_settings(settings),
+        settings=parse_overrides(settings),
     )
     return resolve(document, spec, inputs)
 
 
 def read_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()
-) -> tuple[Document, PlanSpec]:
+) -> tuple[PlanFiles, PlanSpec]:
     """Write literals as files, and read those that are `named`, or `build.toml`. Messages call them as they are here.
 
     The first, empty line of a literal becomes `version = 1`, as with `read_text`; one that has none stays as it is.
@@ -99,7 +99,7 @@ def resolve_files(
 ) -> Plan:
     """The plan that several files mean."""
     document, spec = read_files(folder, files, *named, settings=settings)
-    inputs = Inputs(settings=parse_settings(settings), overrides=Overrides(**overrides))
+    inputs = Inputs(settings=parse_overrides(settings), overrides=Overrides(**overrides))
     return resolve(document, spec, inputs)
 
 
@@ -125,7 +125,7 @@ def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
 def clashes_of_text(toml: str) -> str:
     """The tags that two targets of a plan push, each problem in short; a run of one of them is allowed."""
     document, spec = read_text(toml)
-    return in_short(PlanError(attempt(document, spec, Inputs()).clashes))
+    return in_short(PlanError(resolve_partially(document, spec, Inputs()).clashes))
 
 
 def in_short(error: PlanError) -> str:
@@ -137,7 +137,7 @@ def _in_short(diagnostic: Diagnostic) -> str:
     place = diagnostic.location
     parts, excerpt = [], ""
     if place:
-        parts = [one_line(f"{place.file}:{place.line}" if place.line else place.file), dotted(place.key)]
+        parts = [one_line(f"{place.file}:{place.line}" if place.line else place.file), key_path_text(place.key)]
         excerpt = one_line(place.excerpt.strip())
     lines = [": ".join([*filter(None, parts), printable(diagnostic.message)])]
     lines += [f"    {excerpt}"] if excerpt else []

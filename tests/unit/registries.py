@@ -21,8 +21,7 @@ from tests.unit.dockers import FakeDocker, failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mpbake.buildkit.registry.hosts import Tls
-    from mpbake.buildkit.registry.image_reader import Reading
+    from mpbake.buildkit.registry.hosts import HostTls
     from mpbake.buildkit.registry.transport import Request
     from mpbake.model.expected_images import Served
     from mpbake.model.plan import Builder
@@ -42,7 +41,7 @@ class MemoryRegistry(Transport):
         self.manifests: dict[str, Manifest] = {}
         self.blobs: dict[str, bytes] = {}
 
-    def send(self, request: Request, tls: Tls, proxy: str, seconds: float) -> Response:
+    def send(self, request: Request, tls: HostTls, proxy: str, seconds: float) -> Response:
         """Answer as a registry does."""
         assert seconds > 0
         assert (tls.insecure, proxy) == (False, "")
@@ -183,7 +182,7 @@ class FakeReading:
 
 def verification_of(reading: FakeReading) -> Verification:
     """Compares what is read so."""
-    return Verification(reading=cast("Reading", reading))
+    return Verification(reading=cast("Any", reading))
 
 
 def served_of(data: Any) -> Served:

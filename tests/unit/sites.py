@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.platforms import parse_platforms
-from mpbake.buildkit.builders.apply import bring_up
-from mpbake.buildkit.builders.workspace import Site
+from mpbake.buildkit.builders.apply import reconcile
+from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.tools import tools_for
 from mpbake.model.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
@@ -140,26 +140,26 @@ class Contexts(Engine):
         return super().run(arguments, **settings)
 
 
-def site_with(folder: Path, engine: FakeDocker) -> tuple[Site, list[str]]:
+def site_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[str]]:
     """The site of somebody whose home is the folder, and what they said."""
     (folder / "scratch").mkdir(exist_ok=True)
     said: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
     tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return Site(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
+    return BuilderWorkspace(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
     """What was to be done, what was said, and what went wrong."""
     site, said = site_with(folder, engine)
     told: list[str] = []
-    found = bring_up(
+    found = reconcile(
         site, builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear))
     )
     return "".join(told), said, [str(each) for each in found.errors]
 
 
-def two_plans(folder: Path, engine: FakeDocker) -> tuple[Site, Site, list[str]]:
+def two_plans(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, BuilderWorkspace, list[str]]:
     """The sites of two plans that are there, and what is said of both."""
     site, said = site_with(folder, engine)
     plans = [folder / name for name in ("a.toml", "b.toml")]

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from testbed.certs import Authority
 
-from mpbake.model.plan import Tls
+from mpbake.model.plan import TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +30,11 @@ class Certificates:
 
     folder: Path
 
-    def tls(self, *, without: str = "", servername: str = "") -> Tls:
+    def tls(self, *, without: str = "", servername: str = "") -> TlsFiles:
         """All that a plan says of the certificates, `without` some."""
         files = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
         given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
-        return Tls(servername=servername, **given)
+        return TlsFiles(servername=servername, **given)
 
     def server(
         self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True, asked_for: str | None = "h2"

@@ -38,7 +38,7 @@ def ticking(*, step: float = 1.0) -> Callable[[], float]:
     return (step * number for number in itertools.count()).__next__
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def redact(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Make all that is in `folder` something that this user may not look at, whoever this is."""
     real = Path.stat
 

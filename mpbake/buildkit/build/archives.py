@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.build.image_forms import Form
+    from mpbake.buildkit.build.image_forms import ImageForm
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -53,7 +53,7 @@ class _Layout:
         return found
 
 
-def form_in(part: Path) -> Form:
+def form_in(part: Path) -> ImageForm:
     """Return the form of the images in an archive. Raises BuildFailed when it is no layout, OSError."""
     try:
         with tarfile.open(part) as tar:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import system_error
 from mpbake.buildkit.build.definition import entitlements, grants
-from mpbake.buildkit.build.progress import Progress, Update, target_of
-from mpbake.report.bake_definition import dump
-from mpbake.run.events import StepAdvanced, StepSaid
+from mpbake.buildkit.build.progress import Progress, ProgressUpdate, target_of
+from mpbake.report.bake_definition import bake_json
+from mpbake.run.events import StepAdvanced, StepOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mpbake.base.errors import Unreachable
-    from mpbake.buildkit.nodes.instances import Ready
+    from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.process.docker import Completed, Docker, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter
@@ -37,7 +37,7 @@ class BakeCall:
     """
 
     steps: Mapping[str, Step]
-    ready: Ready
+    ready: ReadyNode
     definition: dict[str, Any]
     log: Path
     metadata: Path | None = None
@@ -56,7 +56,7 @@ class Bake:
     docker: Docker
     root: Path
     buildx: tuple[int, int]
-    hide: Callable[[str], str] = field(default=str)
+    redact: Callable[[str], str] = field(default=str)
     telemetry: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
@@ -68,14 +68,14 @@ class Bake:
         command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
         command += ["--metadata-file", str(call.metadata)] if call.metadata else []
         command += [part for grant in self._grants(call.definition) for part in ("--allow", grant)]
-        follower = _Follower(call.steps, reporter, call.log, self.hide)
+        follower = _Follower(call.steps, reporter, call.log, self.redact)
         try:
             with follower.open():
                 found = self.docker.run(
                     [*command, *call.steps],
                     endpoint=ready.endpoint,
                     environment={**self.telemetry, **ready.environment, **_NOTHING_BY_ITSELF},
-                    given=dump(call.definition),
+                    given=bake_json(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,
                     on_stderr=follower.feed,
@@ -88,10 +88,10 @@ class Bake:
     def _grants(self, definition: dict[str, Any]) -> list[str]:
         """What the plan asks for and this buildx wants to be told."""
         found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
-        return [*found, *(grants(definition, existing) if self.buildx >= _WITH_GRANTS else [])]
+        return [*found, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
 
 
-def existing(path: str) -> str:
+def nearest_existing(path: str) -> str:
     """`path`, or the nearest folder above it that exists."""
     found = Path(path)
     while not found.exists() and found != found.parent:
@@ -105,8 +105,8 @@ class _Follower:
     What belongs to no step is told of the first.
     """
 
-    def __init__(self, steps: Mapping[str, Step], reporter: Reporter, path: Path, hide: Callable[[str], str]) -> None:
-        self.progress = Progress(hide)
+    def __init__(self, steps: Mapping[str, Step], reporter: Reporter, path: Path, redact: Callable[[str], str]) -> None:
+        self.progress = Progress(redact)
         self._steps = steps
         self._first = next(iter(steps.values()))
         self._reporter = reporter
@@ -126,7 +126,7 @@ class _Follower:
         """Take in what buildx wrote."""
         self._tell(self.progress.feed(data))
 
-    def _tell(self, update: Update) -> None:
+    def _tell(self, update: ProgressUpdate) -> None:
         if update.said:
             self._log.write("\n".join(update.said) + "\n")
             self._log.flush()  # people follow it, and a full disk is to be noticed now
@@ -134,7 +134,7 @@ class _Follower:
         for operation, line in zip(update.about, update.said, strict=True):
             said.setdefault(self._step(operation), []).append(line)
         for step, lines in said.items():
-            self._reporter.handle(StepSaid(step=step, text="\n".join(lines)))
+            self._reporter.handle(StepOutput(step=step, text="\n".join(lines)))
         last = {self._step(operation): operation for operation in update.activities}
         for step, activity in last.items():
             self._reporter.handle(StepAdvanced(step=step, activity=activity))

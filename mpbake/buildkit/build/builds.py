@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import (
+    BatchFailed,
     BuildFailed,
     Cancelled,
-    Disturbed,
     MpbakeError,
     NodeLost,
     Unreachable,
@@ -22,34 +22,34 @@ from mpbake.base.references import parse_reference
 from mpbake.base.text import duration
 from mpbake.buildkit.build.bake_call import BakeCall
 from mpbake.buildkit.build.definition import (
-    Setting,
-    anew,
+    DefinitionContext,
     bake_definition,
     check_definition,
     dockerfiles,
-    is_of_the_tags,
     load_definition,
+    names_tags,
+    without_cache,
 )
 from mpbake.buildkit.build.failures import (
     build_error,
-    has_collided,
     has_lost_result,
     is_doubtful,
-    is_of_image,
-    is_of_push,
+    is_image_failure,
+    is_push_failure,
+    is_store_collision,
 )
-from mpbake.buildkit.build.loaded_platforms import loaded
+from mpbake.buildkit.build.loaded_platforms import load_decision
 from mpbake.buildkit.build.progress import target_of
-from mpbake.buildkit.build.published_bases import images_upon
+from mpbake.buildkit.build.published_bases import published_contexts
 from mpbake.buildkit.process.docker import Watch
 from mpbake.buildkit.registry.client import repository_of
 from mpbake.graph.delivery import repositories
-from mpbake.graph.links import linked
-from mpbake.graph.placement import contradictions
+from mpbake.graph.links import linked_targets
+from mpbake.graph.placement import declaration_conflicts
 from mpbake.model.plan import Driver, Emulation
 from mpbake.model.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.run.events import Warned
-from mpbake.spec.drivers import unable
+from mpbake.spec.drivers import unsupported_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -57,13 +57,13 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.build.bake_call import Bake
     from mpbake.buildkit.build.engine_images import EngineImages
-    from mpbake.buildkit.build.image_forms import Forms
-    from mpbake.buildkit.build.loaded_platforms import Load
+    from mpbake.buildkit.build.image_forms import ImageForms
+    from mpbake.buildkit.build.loaded_platforms import LoadDecision
     from mpbake.buildkit.build.progress import Progress
-    from mpbake.buildkit.nodes.instances import Ready
-    from mpbake.buildkit.nodes.ready_nodes import Nodes
+    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
     from mpbake.buildkit.process.docker import Completed
-    from mpbake.buildkit.registry.client import Failure
+    from mpbake.buildkit.registry.client import RegistryFailure
     from mpbake.buildkit.registry.registries import Registries
     from mpbake.model.plan import Node, Target
     from mpbake.model.steps import Step, StepResult
@@ -79,14 +79,14 @@ _SHORTEST = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Builds:
+class PieceBuilder:
     """Builds pieces and runs their checks. `repeat` gives the command that does a piece, or a whole target, again.
 
     `published` holds the digests of the tags that the run has given so far. `images` keeps what engines build and push.
     """
 
     bake: Bake
-    forms: Forms
+    forms: ImageForms
     registries: Registries
     images: EngineImages
     state: State
@@ -94,7 +94,7 @@ class Builds:
     published: dict[str, str] = field(default_factory=dict)
 
     @property
-    def nodes(self) -> Nodes:
+    def nodes(self) -> ReadyNodes:
         """The nodes on which it builds."""
         return self.forms.nodes
 
@@ -118,7 +118,7 @@ class Builds:
         setting = self._setting(ready, [piece.target for piece in pieces], built)
         setting = replace(setting, common={piece.target for piece in pieces if self.forms.is_common(piece)})
         ends: dict[Step, Outcome | MpbakeError] = {}
-        loads: dict[BuildPiece, Load] = {}
+        loads: dict[BuildPiece, LoadDecision] = {}
         targets: dict[str, Any] = {}
         for piece in pieces:
             try:
@@ -135,19 +135,19 @@ class Builds:
                 targets |= {name: own[name] for name in own if name not in targets}
         return ends | (self._build(loads, ready, setting, {"target": targets}, reporter) if loads else {})
 
-    def _load_of(self, piece: BuildPiece, ready: Ready) -> Load:
+    def _load_of(self, piece: BuildPiece, ready: ReadyNode) -> LoadDecision:
         """What is loaded of a piece that may be built. Raises UsageError where it may not, Unreachable."""
         platforms = [each.platform for each in piece.platforms]
-        found = contradictions(piece.node, platforms, ready.facts)
+        found = declaration_conflicts(piece.node, platforms, ready.facts)
         if found and piece.target.builder.emulation is Emulation.FORBID:
             raise UsageError("; ".join(found), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
-        lacking = next(unable(piece.target, platforms, ready.facts.driver, containerd_store=False), None)
+        lacking = next(unsupported_requests(piece.target, platforms, ready.facts.driver, containerd_store=False), None)
         # The engine is asked only where that matters.
         if lacking and not self.nodes.engines.facts(ready.endpoint).containerd_store:
             raise UsageError(lacking.message, hint=lacking.hint)
-        return loaded(piece, self.nodes.engines)
+        return load_decision(piece, self.nodes.engines)
 
-    def _targets(self, piece: BuildPiece, setting: Setting, load: Load) -> dict[str, Any]:
+    def _targets(self, piece: BuildPiece, setting: DefinitionContext, load: LoadDecision) -> dict[str, Any]:
         definition = bake_definition(piece, setting, load=load.whole, parts=self.parts_of(piece))
         found: dict[str, Any] = definition["target"]
         return found
@@ -158,9 +158,9 @@ class Builds:
 
     def _build(
         self,
-        loads: Mapping[BuildPiece, Load],
-        ready: Ready,
-        setting: Setting,
+        loads: Mapping[BuildPiece, LoadDecision],
+        ready: ReadyNode,
+        setting: DefinitionContext,
         definition: dict[str, Any],
         reporter: Reporter,
     ) -> dict[Step, Outcome | MpbakeError]:
@@ -196,7 +196,13 @@ class Builds:
         return ends
 
     def _end(
-        self, piece: BuildPiece, outcome: Outcome, load: Load, setting: Setting, call: BakeCall, reporter: Reporter
+        self,
+        piece: BuildPiece,
+        outcome: Outcome,
+        load: LoadDecision,
+        setting: DefinitionContext,
+        call: BakeCall,
+        reporter: Reporter,
     ) -> Outcome | MpbakeError:
         """Load a piece that was built, as far as its call did not: `outcome`, or the error of that."""
         if outcome.uploaded and setting.driver is Driver.DOCKER:
@@ -208,23 +214,23 @@ class Builds:
                 return error
         return self._load(piece, load, setting, call, reporter) or outcome
 
-    def _name(self, piece: BuildPiece, outcome: Outcome, ready: Ready) -> None:
+    def _name(self, piece: BuildPiece, outcome: Outcome, ready: ReadyNode) -> None:
         """Load an image that the engine has built and pushed: it is in the store under the name of the upload only."""
-        if piece.target.load or any(is_of_the_tags(each, piece) for each in piece.target.outputs):
+        if piece.target.load or any(names_tags(each, piece) for each in piece.target.outputs):
             self.images.name(piece.target, outcome.digest, ready)
 
     def _keep(self, metadata: Path, path: Path, reporter: Reporter) -> None:
         """Keep what buildx says of a build, without secrets: it repeats much of what it was told."""
         try:
             said = metadata.read_text(encoding="utf-8", errors="replace")
-            path.write_text(self.bake.hide(said), encoding="utf-8")
+            path.write_text(self.bake.redact(said), encoding="utf-8")
         except FileNotFoundError:
             pass
         except OSError as failure:  # what was built is built
             reporter.handle(Warned(message=system_error(failure, str(path)).message))
 
     def _load(
-        self, piece: BuildPiece, load: Load, setting: Setting, built: BakeCall, reporter: Reporter
+        self, piece: BuildPiece, load: LoadDecision, setting: DefinitionContext, built: BakeCall, reporter: Reporter
     ) -> MpbakeError | None:
         """Load that of a built piece which was not loaded while it was built: the error of that."""
         if load.platform is None:
@@ -262,23 +268,25 @@ class Builds:
             watch=self._vigil(piece, ready, loads=False).watch,
         )
         error = self._single(piece, call, reporter)
-        if error is not None and not step.lost and is_of_image(error, built.uploaded):
+        if error is not None and not step.lost and is_image_failure(error, built.uploaded):
             call = replace(call, definition=check_definition(step, setting)[1])
             error = self._single(piece, call, reporter)
         if error is not None:
             raise error
         return Outcome(node=piece.node.id, log=str(call.log))
 
-    def _setting(self, ready: Ready, targets: Sequence[Target], built: Collection[Target] = ()) -> Setting:
+    def _setting(
+        self, ready: ReadyNode, targets: Sequence[Target], built: Collection[Target] = ()
+    ) -> DefinitionContext:
         """What the run has done before, as far as it matters to `targets` on a node. Raises Unreachable."""
-        every = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
-        upon = {each: images_upon(each, self.published) for each in every}
+        every = dict.fromkeys(each for target in targets for each in (target, *linked_targets(target)))
+        upon = {each: published_contexts(each, self.published) for each in every}
         driver = ready.facts.driver
         pushes = driver is Driver.DOCKER and any(target.push for target in targets)
         classic = pushes and not self.nodes.engines.facts(ready.endpoint).containerd_store
-        return Setting(driver=driver, upon=upon, built=built, classic=classic)
+        return DefinitionContext(driver=driver, upon=upon, built=built, classic=classic)
 
-    def _ready_still(self, node: Node) -> Ready:
+    def _ready_still(self, node: Node) -> ReadyNode:
         """A node that has been made ready. Raises NodeLost where it does not answer any more."""
         try:
             return self.nodes.ready(node)
@@ -308,13 +316,13 @@ class Builds:
         found, progress = self.bake.run(call, reporter)
         if not found.returncode:
             return found, progress
-        if has_collided(progress):
+        if is_store_collision(progress):
             told = "another build kept the same image at that moment: done again"
         elif call.metadata is not None and has_lost_result(progress):
             told = "BuildKit lost what another build had left: built again without the cache"
             at_fault = target_of(progress.failed.name) if progress.failed else ""
             names = [at_fault] if at_fault in call.steps else call.steps
-            call = replace(call, definition=anew(call.definition, names))
+            call = replace(call, definition=without_cache(call.definition, names))
         else:
             return found, progress
         reporter.handle(Warned(message=f"{', '.join(call.steps)}: {told}"))
@@ -325,7 +333,7 @@ class Builds:
 
         The registry is asked: what BuildKit says of its answer has no status.
         """
-        if found.timed_out or found.stalled or not is_of_push(progress):
+        if found.timed_out or found.stalled or not is_push_failure(progress):
             return False
         failures = self._push_failures(self._pushing(call, progress))
         return not any(failure.is_refusal or failure.lost is not None for failure in failures.values())
@@ -337,7 +345,7 @@ class Builds:
         name = target_of(progress.failed.name) if progress.failed is not None else ""
         return [targets[name]] if name in targets else list(targets.values())
 
-    def _push_failures(self, targets: Sequence[Target]) -> dict[str, Failure]:
+    def _push_failures(self, targets: Sequence[Target]) -> dict[str, RegistryFailure]:
         """Why repositories of some targets do not take uploads at the moment, by repository."""
         found = {}
         for target in targets:
@@ -363,7 +371,7 @@ class Builds:
         found, progress = self._run(call, reporter)
         return self._error(piece, call, found, progress) if found.returncode else None
 
-    def _vigil(self, piece: BuildPiece, ready: Ready, *, loads: bool) -> _Vigil:
+    def _vigil(self, piece: BuildPiece, ready: ReadyNode, *, loads: bool) -> _Vigil:
         """Half of a stall-timeout is for the silence, half to answer; what an engine builds is loaded by itself."""
         loads = loads and ready.facts.driver is not Driver.DOCKER
         return _Vigil(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
@@ -379,21 +387,21 @@ class Builds:
             raise error
         if len(pieces) == 1:
             return {pieces[0]: error}
-        culprit = None if has_collided(progress) or has_lost_result(progress) else culprit
+        culprit = None if is_store_collision(progress) or has_lost_result(progress) else culprit
         # An operation of a base bears the name of whichever target got to it first.
-        within = linked(culprit.target) if culprit else ()
+        within = linked_targets(culprit.target) if culprit else ()
         bases = {piece for piece in pieces if piece.target in within}
         known = culprit is not None and not bases
         what = f"another target of the same batch failed: {first.target.name}" if known else "the batch failed"
         alone = bases if culprit else set(pieces)
-        ends: dict[Step, Outcome | MpbakeError] = {piece: Disturbed(what, alone=piece in alone) for piece in pieces}
+        ends: dict[Step, Outcome | MpbakeError] = {piece: BatchFailed(what, alone=piece in alone) for piece in pieces}
         return ends | ({first: error} if known else {})
 
     def _error(self, piece: BuildPiece, call: BakeCall, found: Completed, progress: Progress) -> MpbakeError:
         """What went wrong, as far as `piece` is to blame."""
         # A part alone is never pushed.
-        again = self.repeat(piece.target if is_of_push(progress) else piece)
-        repeat = self.bake.hide(again)
+        again = self.repeat(piece.target if is_push_failure(progress) else piece)
+        repeat = self.bake.redact(again)
         if complaint := call.complaint():
             message = f"cannot be loaded: {complaint.message}\nlog: {call.log}"
             return Unreachable(message, hint=f"{complaint.hint}; repeat with: {repeat}")
@@ -405,9 +413,9 @@ class Builds:
             message = f"took longer than its timeout of {limit}\nlog: {call.log}"
             return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
-        files = {name: self.bake.hide(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
+        files = {name: self.bake.redact(each) for name, each in dockerfiles(call.definition, self.bake.root).items()}
         error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
-        if is_of_push(progress) and not isinstance(error, NodeLost):
+        if is_push_failure(progress) and not isinstance(error, NodeLost):
             error = self._explained(error, [piece.target])
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
@@ -417,7 +425,7 @@ class Builds:
         return error
 
     def _lost(self, piece: BuildPiece, what: str, log: Path) -> NodeLost:
-        hint = f"is it up, and reachable from this machine? repeat with: {self.bake.hide(self.repeat(piece))}"
+        hint = f"is it up, and reachable from this machine? repeat with: {self.bake.redact(self.repeat(piece))}"
         return NodeLost(f"node {piece.node.id} was lost: {what}\nlog: {log}", hint=hint)
 
 
@@ -428,7 +436,7 @@ class _Vigil:
     Each has `half` a stall-timeout for it; with 0 nobody is asked.
     """
 
-    nodes: Nodes
+    nodes: ReadyNodes
     node: Node
     half: float
     loads: bool
@@ -461,9 +469,9 @@ _DELIVERY = ("output", "tags", "attest", "cache-to", "annotations")
 def _check_links(piece: BuildPiece, ends: Mapping[Step, Outcome | MpbakeError]) -> None:
     """Raise Disturbed where `piece` links to one that has ended before anything was built."""
     refused = {each.target for each in ends if isinstance(each, BuildPiece)}
-    name = next((each.name for each in linked(piece.target) if each in refused), "")
+    name = next((each.name for each in linked_targets(piece.target) if each in refused), "")
     if name:
-        raise Disturbed(f"it links to {name}, which cannot be built", alone=True)
+        raise BatchFailed(f"it links to {name}, which cannot be built", alone=True)
 
 
 def _check_same(own: Mapping[str, Any], others: Mapping[str, Any], built: Collection[str]) -> None:
@@ -475,14 +483,14 @@ def _check_same(own: Mapping[str, Any], others: Mapping[str, Any], built: Collec
         ignored = _DELIVERY if name in built else ()
         one, other = ({key: each[key] for key in each if key not in ignored} for each in (own[name], others[name]))
         if one != other:
-            raise Disturbed(f"it links to {name} in another way than others of the same batch", alone=True)
+            raise BatchFailed(f"it links to {name} in another way than others of the same batch", alone=True)
 
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
     """The piece whose operation failed first, or that of something which it alone links to; None if that is unknown."""
     name = target_of(progress.failed.name) if progress.failed is not None else ""
     own = [piece for piece in pieces if piece.target.name == name]
-    users = [piece for piece in pieces if any(link.name == name for link in linked(piece.target))]
+    users = [piece for piece in pieces if any(link.name == name for link in linked_targets(piece.target))]
     return own[0] if own else users[0] if len(users) == 1 else None
 
 
@@ -492,7 +500,9 @@ def _late(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None
     return late[0] if len(late) == 1 else None
 
 
-def _outcome(piece: BuildPiece, load: Load, setting: Setting, call: BakeCall, built: tuple[str, str]) -> Outcome:
+def _outcome(
+    piece: BuildPiece, load: LoadDecision, setting: DefinitionContext, call: BakeCall, built: tuple[str, str]
+) -> Outcome:
     image, digest = built
     is_pushed = piece.delivery is Delivery.UNTAGGED and not setting.classic
     return Outcome(

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
-from mpbake.base.references import format_fields, is_local, parse_fields
+from mpbake.base.references import format_fields, is_local_context, parse_fields
 from mpbake.buildkit.build.image_forms import in_common_form
-from mpbake.graph.delivery import archives, repositories, uploads
-from mpbake.graph.links import alike, link_platforms, linked_platforms
-from mpbake.model.annotations import by_level, parse_annotations, platform_of
-from mpbake.model.bake_fields import Access, Paths, deletes, enforced, paths_of
+from mpbake.graph.delivery import archives, repositories, upload_tags
+from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
+from mpbake.model.annotations import annotated_platform, by_level, parse_annotations
+from mpbake.model.bake_fields import PathAccess, Paths, deletes, enforced_policies, paths_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
 from mpbake.spec.spec import ATTRIBUTES
@@ -43,7 +43,7 @@ _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class DefinitionContext:
     """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
 
     `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
@@ -59,7 +59,9 @@ class Setting:
     common: Collection[Target] = ()
 
 
-def bake_definition(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> dict[str, Any]:
+def bake_definition(
+    piece: BuildPiece, setting: DefinitionContext, *, load: bool = True, parts: str = ""
+) -> dict[str, Any]:
     """What buildx is told for `piece`.
 
     Without `load`, the image does not go into the engine even if its target says so. `parts` is the beginning of the
@@ -96,14 +98,16 @@ def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
     parts = {}
     for link, wanted in linked.items():
         name = link.name
-        for group in alike(link, wanted):
+        for group in grouped_by_variant(link, wanted):
             parts[name] = (link, group)
             taken.add(name)
             name = next(each for each in map(f"{link.name}-{{}}".format, count(2)) if each not in taken)
     return _Within(parts=parts)
 
 
-def _main(piece: BuildPiece, setting: Setting, platforms: tuple[Platform, ...], within: _Within) -> dict[str, Any]:
+def _main(
+    piece: BuildPiece, setting: DefinitionContext, platforms: tuple[Platform, ...], within: _Within
+) -> dict[str, Any]:
     target = piece.target
     found = _common(target, platforms, setting, within)
     found["output"] = ["type=cacheonly"]
@@ -123,7 +127,7 @@ def _is_plain(piece: BuildPiece) -> bool:
     return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
-def _link(target: Target, platforms: Sequence[Platform], setting: Setting, within: _Within) -> dict[str, Any]:
+def _link(target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
     found = _common(target, platforms, setting, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
     again = _BUILT_AGAIN_BY_AN_ENGINE if setting.driver is Driver.DOCKER else _BUILT_AGAIN
@@ -132,7 +136,7 @@ def _link(target: Target, platforms: Sequence[Platform], setting: Setting, withi
     return found
 
 
-def check_definition(step: CheckPiece, setting: Setting, uploaded: str = "") -> tuple[str, dict[str, Any]]:
+def check_definition(step: CheckPiece, setting: DefinitionContext, uploaded: str = "") -> tuple[str, dict[str, Any]]:
     """What buildx is told for a check, and under which name: a build upon the checked target that goes nowhere.
 
     That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`. With
@@ -151,7 +155,7 @@ def check_definition(step: CheckPiece, setting: Setting, uploaded: str = "") -> 
     return name, {"target": targets | {name: _command(step, checked, f"target:{target.name}")}}
 
 
-def _as_built(target: Target, platforms: tuple[Platform, ...], setting: Setting) -> dict[str, dict[str, Any]]:
+def _as_built(target: Target, platforms: tuple[Platform, ...], setting: DefinitionContext) -> dict[str, dict[str, Any]]:
     """A target and all that it links to, which the node's cache holds: nothing of it is built anew, or exported."""
     within = _within(target, platforms)
     parts = {target.name: (target, platforms), **within.parts}
@@ -184,13 +188,15 @@ def _stage(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
     return checked | {"target": stage} | ({"no-cache-filter": [stage]} if fresh else {})
 
 
-def _common(target: Target, platforms: Sequence[Platform], setting: Setting, within: _Within) -> dict[str, Any]:
+def _common(
+    target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within
+) -> dict[str, Any]:
     variant = target.on(platforms)
     found = dict(variant.attributes)
     if "annotations" in found:
         found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
     if "policy" in found:
-        found["policy"] = enforced(found["policy"])
+        found["policy"] = enforced_policies(found["policy"])
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
     contexts = {**setting.upon.get(target, {}), **found.get("contexts", {}), **links}
     if contexts:
@@ -199,7 +205,7 @@ def _common(target: Target, platforms: Sequence[Platform], setting: Setting, wit
     return found | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: str = "") -> list[str]:
+def outputs(piece: BuildPiece, setting: DefinitionContext, *, load: bool = True, parts: str = "") -> list[str]:
     """Where the results of a piece go; see `bake_definition`.
 
     The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
@@ -208,13 +214,13 @@ def outputs(piece: BuildPiece, setting: Setting, *, load: bool = True, parts: st
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
     found += _local_outputs(piece, parts)
     if setting.driver is Driver.DOCKER and image:
-        found = [each for each in found if not is_of_the_tags(each, piece)]
+        found = [each for each in found if not names_tags(each, piece)]
     if piece.delivery is Delivery.UNTAGGED and not setting.classic:
         found = [_named(each, piece.target.tags) for each in found]
     return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
 
 
-def is_of_the_tags(output: str, piece: BuildPiece) -> bool:
+def names_tags(output: str, piece: BuildPiece) -> bool:
     """Whether an output names an image in an engine by its tags.
 
     What the engine's own builder pushes is in its store already, and gets the tags there: a second image would differ.
@@ -230,7 +236,7 @@ def _loaded_by(piece: BuildPiece) -> dict[str, str]:
     return {"type": "docker"} | ({"name": names} if names else {})
 
 
-def _image(piece: BuildPiece, setting: Setting) -> dict[str, str]:
+def _image(piece: BuildPiece, setting: DefinitionContext) -> dict[str, str]:
     """The output that pushes the image of a piece, or keeps it to be pushed; none where nothing is."""
     options = piece.target.push_options
     match piece.delivery:
@@ -247,7 +253,7 @@ def _image(piece: BuildPiece, setting: Setting) -> dict[str, str]:
 def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
     """The outputs on this machine; of an archive that is joined, this piece's part."""
     joined = archives(piece.target) if piece.of > 1 else ()
-    part = {each: {"dest": part_of(parts, number), "tar": "true"} for number, each in enumerate(joined)}
+    part = {each: {"dest": archive_part(parts, number), "tar": "true"} for number, each in enumerate(joined)}
     return [
         format_fields({**parse_fields(each), **part[each]}) if each in part else each for each in piece.target.outputs
     ]
@@ -261,12 +267,12 @@ def _named(output: str, tags: Sequence[str]) -> str:
     return format_fields({**fields, "name": ",".join(tags)})
 
 
-def part_of(parts: str, number: int) -> str:
+def archive_part(parts: str, number: int) -> str:
     """The file of a piece's part of the archive that is the `number`-th of its target."""
     return f"{parts}.{number}{PART}"
 
 
-def load_definition(piece: BuildPiece, platform: Platform, setting: Setting) -> dict[str, Any]:
+def load_definition(piece: BuildPiece, platform: Platform, setting: DefinitionContext) -> dict[str, Any]:
     """What buildx is told to load one platform of a piece that has been built: all of it comes from the cache."""
     target = piece.target
     targets = _as_built(target, (platform,), setting)
@@ -274,10 +280,10 @@ def load_definition(piece: BuildPiece, platform: Platform, setting: Setting) -> 
     return {"target": targets}
 
 
-def _by_an_engine(piece: BuildPiece, setting: Setting) -> dict[str, str]:
+def _by_an_engine(piece: BuildPiece, setting: DefinitionContext) -> dict[str, str]:
     """The output of an engine's own builder, which always stores the image, and pushes it if it can."""
     options = {name: value for name, value in piece.target.push_options.items() if name != "store"}
-    push = {} if setting.classic else {"name": ",".join(uploads(piece.target)), "push": "true"}
+    push = {} if setting.classic else {"name": ",".join(upload_tags(piece.target)), "push": "true"}
     return {"type": "image", **push, **options}
 
 
@@ -298,11 +304,13 @@ def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list
     mine = (None, *platforms)
     entries = by_level(target.attributes.get("annotations", ()))
     return [
-        f"{level}:{rest}" for level, rest in entries if not level.startswith("index") and platform_of(level) in mine
+        f"{level}:{rest}"
+        for level, rest in entries
+        if not level.startswith("index") and annotated_platform(level) in mine
     ]
 
 
-def anew(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+def without_cache(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """`definition` with the targets of these names built without the cache; what they link to stays as it is."""
     targets = {
         name: each | ({"no-cache": True} if name in names else {}) for name, each in definition["target"].items()
@@ -345,7 +353,7 @@ def _dockerfile(target: dict[str, Any], root: str) -> str:
     if "dockerfile-inline" in target:
         return _DOCKERFILE
     context, name = str(target["context"]), str(target.get("dockerfile", _DOCKERFILE))
-    if not (is_local(context) and is_local(name)):
+    if not (is_local_context(context) and is_local_context(name)):
         return name
     path = posixpath.normpath(posixpath.join(context, name))
     return path.removeprefix(f"{root.rstrip('/')}/")
@@ -358,10 +366,10 @@ def _contexts(target: dict[str, Any]) -> list[str]:
 def _read_by(target: dict[str, Any]) -> Iterator[str]:
     """The local paths that a build of `target` reads."""
     for name, value in target.items():
-        if name in ATTRIBUTES and ATTRIBUTES[name].access is not Access.WRITES:
+        if name in ATTRIBUTES and ATTRIBUTES[name].access is not PathAccess.WRITES:
             yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))
     dockerfile = str(target.get("dockerfile", ""))
-    if dockerfile and is_local(dockerfile) and is_local(target["context"]):
+    if dockerfile and is_local_context(dockerfile) and is_local_context(target["context"]):
         path = posixpath.normpath(posixpath.join(target["context"], dockerfile))
         if not path.startswith(f"{target['context'].rstrip('/')}/"):
             yield path

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
-from mpbake.graph.delivery import uploads
+from mpbake.graph.delivery import upload_tags
 from mpbake.run.events import Warned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.buildkit.nodes.instances import Ready
+    from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.process.docker import Completed, Docker
     from mpbake.buildkit.registry.client import Client, Repository
     from mpbake.model.plan import Target
@@ -37,19 +37,19 @@ class EngineImages:
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
         self._taggers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="tag")
-        self._uploads: dict[str, tuple[Ready, dict[str, None]]] = {}
+        self._uploads: dict[str, tuple[ReadyNode, dict[str, None]]] = {}
 
-    def keep_in_mind(self, targets: Sequence[Target], ready: Ready) -> None:
+    def keep_in_mind(self, targets: Sequence[Target], ready: ReadyNode) -> None:
         """Have the names under which `targets` are about to be uploaded removed at the end of the run."""
         _, names = self._uploads.setdefault(ready.endpoint, (ready, {}))
-        names.update(dict.fromkeys(name for target in targets for name in uploads(target)))
+        names.update(dict.fromkeys(name for target in targets for name in upload_tags(target)))
 
-    def name(self, target: Target, image: str, ready: Ready) -> None:
+    def name(self, target: Target, image: str, ready: ReadyNode) -> None:
         """Have the tags of `target` name `image` in the engine. Raises BuildFailed, Unreachable."""
         for tag in target.tags:
             self._name(image, tag, ready)
 
-    def name_later(self, target: Target, image: str, ready: Ready, reporter: Reporter) -> None:
+    def name_later(self, target: Target, image: str, ready: ReadyNode, reporter: Reporter) -> None:
         """Do the same in the background. A failure is a warning."""
         self._taggers.submit(self._name_or_warn, target, image, ready, reporter)
 
@@ -57,13 +57,13 @@ class EngineImages:
         """Wait for the tags that are given in the background."""
         self._taggers.shutdown(wait=True)
 
-    def upload(self, target: Target, image: str, ready: Ready, client: Client) -> dict[str, str]:
+    def upload(self, target: Target, image: str, ready: ReadyNode, client: Client) -> dict[str, str]:
         """Push `image` to each repository of `target`, under a tag that nobody uses; its digest by repository.
 
         For the classic image store, which can push by `docker push` only. Raises BuildFailed, Unreachable.
         """
         found = {}
-        for tag in uploads(target):
+        for tag in upload_tags(target):
             self._name(image, tag, ready)
             try:
                 self._push(target, tag, ready, client)
@@ -79,7 +79,7 @@ class EngineImages:
             if names:
                 self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
 
-    def _name_or_warn(self, target: Target, image: str, ready: Ready, reporter: Reporter) -> None:
+    def _name_or_warn(self, target: Target, image: str, ready: ReadyNode, reporter: Reporter) -> None:
         try:
             self.name(target, image, ready)
         except Cancelled:
@@ -88,7 +88,7 @@ class EngineImages:
             what = f"{target.name}: published, but the engine's own tags do not name the new image"
             reporter.handle(Warned(message=f"{what}: {error.message}"))
 
-    def _name(self, image: str, tag: str, ready: Ready) -> None:
+    def _name(self, image: str, tag: str, ready: ReadyNode) -> None:
         end = self._run(["tag", image, tag], ready)
         if not end.returncode:
             return
@@ -98,7 +98,7 @@ class EngineImages:
         hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
         raise BuildFailed(message, hint=hint)
 
-    def _push(self, target: Target, tag: str, ready: Ready, client: Client) -> None:
+    def _push(self, target: Target, tag: str, ready: ReadyNode, client: Client) -> None:
         """Layers take as long as they take, unless the target has a timeout. A registry that fails is tried again."""
         repository = repository_of(tag)
         what = f"cannot push {target.name} to {repository.name}"
@@ -118,7 +118,7 @@ class EngineImages:
                 raise BuildFailed(f"{what}: {without_colour(end.error)}")
             self._docker.pause(_PAUSE)
 
-    def _pushed(self, image: str, tag: str, ready: Ready, client: Client) -> str:
+    def _pushed(self, image: str, tag: str, ready: ReadyNode, client: Client) -> str:
         """Return the digest under which the repository of `tag` serves `image`.
 
         The engine is asked for the image by its ID: another run may have moved `tag` to an image of its own meanwhile.
@@ -132,7 +132,7 @@ class EngineImages:
         hint = "another run may have pushed to the same tags at the same moment: run again"
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
-    def _run(self, command: Sequence[str], ready: Ready, timeout: float | None = _SECONDS) -> Completed:
+    def _run(self, command: Sequence[str], ready: ReadyNode, timeout: float | None = _SECONDS) -> Completed:
         return self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
 
 

@@ -15,7 +15,7 @@ from mpbake.buildkit.build.progress import target_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mpbake.buildkit.build.progress import Failed, Progress
+    from mpbake.buildkit.build.progress import FailedOperation, Progress
     from mpbake.model.steps import CheckPiece
 
 _NO_ANSWER = re.compile(
@@ -141,13 +141,13 @@ def _quoted(line: str) -> str:
     return f"| {line}" if _COMMAND.match(line) else line
 
 
-def is_of_push(progress: Progress) -> bool:
+def is_push_failure(progress: Progress) -> bool:
     """Whether what failed is not the build but the push of what was built."""
     message = _first_line(_complaint(progress.text))
     return not _OWN_FAULT.search(message) and _is_push(message, progress.failed)
 
 
-def _is_push(message: str, failed: Failed | None) -> bool:
+def _is_push(message: str, failed: FailedOperation | None) -> bool:
     return bool(_PUSHING.search(message) or (failed is not None and _PUSHING.search(failed.name)))
 
 
@@ -156,12 +156,12 @@ def has_lost_result(progress: Progress) -> bool:
     return bool(_GONE.search(_first_line(_complaint(progress.text))))
 
 
-def has_collided(progress: Progress) -> bool:
+def is_store_collision(progress: Progress) -> bool:
     """Whether an engine could not keep an image since another build kept the same one at that moment."""
     return bool(_COLLIDED.search(_first_line(_complaint(progress.text))))
 
 
-def is_of_image(error: MpbakeError, reference: str) -> bool:
+def is_image_failure(error: MpbakeError, reference: str) -> bool:
     """Whether a build failed since its node could not have the image that `reference` names by its digest."""
     message, digest = error.message.partition("\n")[0], reference.rpartition("@")[2]
     return bool(digest) and digest in message and _RESOLVING.search(message) is not None
@@ -178,7 +178,7 @@ def is_doubtful(error: MpbakeError) -> bool:
     return not (_PUSHING.search(message) or _RESOLVING.search(message))
 
 
-def _kind(message: str, failed: Failed | None) -> tuple[type[MpbakeError], str]:
+def _kind(message: str, failed: FailedOperation | None) -> tuple[type[MpbakeError], str]:
     if _OWN_FAULT.search(message):
         return BuildFailed, ""
     if refused := next((hint for pattern, hint in _OF_ATTRIBUTES.items() if pattern.search(message)), ""):
@@ -206,7 +206,7 @@ def _trouble(complaint: str, unanswered: str, remedies: Mapping[re.Pattern[str],
     remedy = next((remedy for pattern, remedy in remedies.items() if pattern.search(complaint)), "")
     if remedy:
         return kind, remedy
-    if has_stumbled(complaint):
+    if is_registry_error(complaint):
         return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
     return kind, unanswered if kind is Unreachable else ""
 
@@ -221,6 +221,6 @@ def _first_line(text: str) -> str:
     return line.removeprefix("failed to solve: ").strip()
 
 
-def has_stumbled(complaint: str) -> bool:
+def is_registry_error(complaint: str) -> bool:
     """Whether a registry, or a proxy before it, failed for a reason of its own, and may do better the next time."""
     return bool(_STUMBLED.search(complaint))

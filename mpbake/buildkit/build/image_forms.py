@@ -17,13 +17,13 @@ from mpbake.model.plan import Driver
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mpbake.buildkit.nodes.ready_nodes import Nodes
+    from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
     from mpbake.model.plan import Node, Target
     from mpbake.model.steps import BuildPiece
 
     Manifest = Mapping[str, Any]
 
-Form = tuple[str, ...]
+ImageForm = tuple[str, ...]
 """The form of a piece in words, such as `https://slsa.dev/provenance/v1`, sorted."""
 
 _PROVENANCE = "provenance"
@@ -78,10 +78,10 @@ def _states_form(target: Target) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Forms:
+class ImageForms:
     """Decides for each target of a run, once, whether its pieces state the common form."""
 
-    nodes: Nodes
+    nodes: ReadyNodes
     _common: dict[Target, bool] = field(default_factory=dict)
 
     def is_common(self, piece: BuildPiece) -> bool:
@@ -95,7 +95,9 @@ class Forms:
             self._common.setdefault(piece.target, not self._are_alike(piece.siblings))
         return self._common[piece.target]
 
-    def check(self, target: Target, built_on: Mapping[BuildPiece, Node], form: Callable[[BuildPiece], Form]) -> None:
+    def check(
+        self, target: Target, built_on: Mapping[BuildPiece, Node], form: Callable[[BuildPiece], ImageForm]
+    ) -> None:
         """Raise BuildFailed unless the pieces of `target` have one form; `form` reads that of a piece.
 
         Nothing is read where the pieces cannot differ.
@@ -114,7 +116,7 @@ class Forms:
         return len(versions) <= 1 and all(each and not each.startswith(_UNRELEASED) for each in versions)
 
 
-def form_of(index: Manifest, read: Callable[[str], Manifest]) -> Form:
+def form_of(index: Manifest, read: Callable[[str], Manifest]) -> ImageForm:
     """Return the form of what an index lists, in words; `read` returns the manifest of a digest."""
     entries = index.get("manifests") or [index]
     found = {f"images as {each['mediaType']}" for each in entries if not is_attestation(each)}
@@ -125,7 +127,7 @@ def form_of(index: Manifest, read: Callable[[str], Manifest]) -> Form:
     return tuple(sorted(found))
 
 
-def _check_same(target: Target, forms: Mapping[str, Form]) -> None:
+def _check_same(target: Target, forms: Mapping[str, ImageForm]) -> None:
     """Raise BuildFailed unless the pieces of `target` have one form; `forms` are by the node that built a piece."""
     every = set(forms.values())
     if len(every) <= 1:

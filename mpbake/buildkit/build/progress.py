@@ -37,7 +37,7 @@ class _Vertex:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Update:
+class ProgressUpdate:
     """News from a build: `said` are whole lines for the log, `activities` the operations that have begun, in order.
 
     `about` holds for each of the lines the name of the operation that it belongs to.
@@ -49,7 +49,7 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failed:
+class FailedOperation:
     """The operation that failed: its name, BuildKit's error, and the last lines of its own output."""
 
     name: str
@@ -63,8 +63,8 @@ class Progress:
     It is the last to see whole lines: what makes rows and columns of them may cut a secret in two.
     """
 
-    def __init__(self, hide: Callable[[str], str] = str) -> None:
-        self._hide = hide
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
+        self._hide = redact
         self._pending = b""
         self._object: list[str] = []
         self._vertexes: dict[str, _Vertex] = {}
@@ -81,12 +81,12 @@ class Progress:
         return tuple(each.name for each in self._vertexes.values() if each.started and _READ.search(each.name))
 
     @property
-    def failed(self) -> Failed | None:
+    def failed(self) -> FailedOperation | None:
         """The first operation that failed by itself, not because others did."""
         for vertex in self._vertexes.values():
             if vertex.error and "context canceled" not in vertex.error:
                 tail = [*vertex.tail, self._line(vertex.unfinished)] if vertex.unfinished else vertex.tail
-                return Failed(name=vertex.name, error=vertex.error, tail=tuple(tail))
+                return FailedOperation(name=vertex.name, error=vertex.error, tail=tuple(tail))
         return None
 
     def seconds_of(self, target: str) -> float:
@@ -99,7 +99,7 @@ class Progress:
         """The targets of which an operation has begun and not ended."""
         return {target_of(each.name) for each in self._vertexes.values() if each.started and not each.over}
 
-    def feed(self, data: bytes) -> Update:
+    def feed(self, data: bytes) -> ProgressUpdate:
         """Take in the next bytes and say what is new in them."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         said: list[tuple[str, str]] = []
@@ -109,9 +109,9 @@ class Progress:
             self._logs_of(status, said)
         return _update(said, begun)
 
-    def close(self) -> Update:
+    def close(self) -> ProgressUpdate:
         """Nothing more comes: what was incomplete is taken as it is."""
-        update = self.feed(b"\n") if self._pending else Update()
+        update = self.feed(b"\n") if self._pending else ProgressUpdate()
         unfinished = [vertex for vertex in self._vertexes.values() if vertex.unfinished]
         rest = [(vertex.name, f"  {self._line(vertex.unfinished)}") for vertex in unfinished]
         return _update([*zip(update.about, update.said, strict=True), *rest], update.activities)
@@ -184,9 +184,9 @@ def target_of(operation: str) -> str:
     return found[1] if found else ""
 
 
-def _update(said: list[tuple[str, str]], begun: Sequence[str]) -> Update:
+def _update(said: list[tuple[str, str]], begun: Sequence[str]) -> ProgressUpdate:
     said_by = tuple(name for name, _ in said)
-    return Update(said=tuple(line for _, line in said), about=said_by, activities=tuple(begun))
+    return ProgressUpdate(said=tuple(line for _, line in said), about=said_by, activities=tuple(begun))
 
 
 def _seconds(started: str, completed: str) -> float:

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.files import read_bounded
 from mpbake.base.references import parse_reference
-from mpbake.graph.dag import needed
-from mpbake.model.dockerfiles import knows_contexts, mentions
+from mpbake.graph.dag import with_dependencies
+from mpbake.model.dockerfiles import knows_contexts, may_mention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.model.plan import Target, Variant
+    from mpbake.model.plan import PlatformVariant, Target
 
 
-def images_upon(target: Target, published: Mapping[str, str]) -> dict[str, str]:
+def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str, str]:
     """Named contexts for `target`: the tags of what it needs, however far, by the digests that were `published`.
 
     So `FROM` such a tag is from just that image, whatever an engine may have under the name. Only those count that a
     Dockerfile may mean: a context says that it is built upon it, and old frontends refuse all of them.
     """
-    tags = [tag for each in needed([target]) for tag in each.tags if tag in published] if published else []
+    tags = [tag for each in with_dependencies([target]) for tag in each.tags if tag in published] if published else []
     variants = [variant for variant, _ in target.sides(())] if tags else []
     texts = [_text(variant) for variant in variants]
     if not all(text is None or knows_contexts(text) for text in texts):
@@ -32,11 +32,11 @@ def images_upon(target: Target, published: Mapping[str, str]) -> dict[str, str]:
     return {
         name.familiar: f"docker-image://{name.at(published[tag])}"
         for tag, name in names.items()
-        if any(text is None or mentions(text, name.repository.rpartition("/")[2]) for text in said)
+        if any(text is None or may_mention(text, name.repository.rpartition("/")[2]) for text in said)
     }
 
 
-def _text(variant: Variant) -> str | None:
+def _text(variant: PlatformVariant) -> str | None:
     """The Dockerfile, or None where it is not on this machine or cannot be read: it may mean anything."""
     inline, path = variant.dockerfile
     try:

@@ -6,41 +6,41 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError, NoImage, UsageError
+from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
 from mpbake.buildkit.builders.registration import register, unregister
-from mpbake.buildkit.builders.survey import look
-from mpbake.buildkit.builders.workspace import idle
+from mpbake.buildkit.builders.survey import survey_builder
+from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.containers import PAUSED
-from mpbake.buildkit.nodes.first_start import Boot
+from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.tools import errors_of, reached, side_by_side, start
-from mpbake.model.lifecycle import Action, action_on_entry, context_of, keeps_cache, of_node, thing_of
+from mpbake.model.lifecycle import Action, context_name, entry_action, keeps_cache, node_changes, resource_kind
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mpbake.buildkit.builders.survey import Found
-    from mpbake.buildkit.builders.workspace import Site
+    from mpbake.buildkit.builders.survey import BuilderState
+    from mpbake.buildkit.builders.workspace import BuilderWorkspace
     from mpbake.buildkit.nodes.tools import Keeper
-    from mpbake.model.lifecycle import Change, FoundNode
+    from mpbake.model.lifecycle import Change, NodeState
     from mpbake.model.plan import Builder, Node
 
 
-def bring_up(site: Site, builder: Builder, tell: Callable[[Found], None]) -> Found:
+def reconcile(site: BuilderWorkspace, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
     """Make the world match `builder`; `tell` hears before what will be done.
 
     What comes back has the errors of finding and doing. Whoever had to wait for another process finds nothing to
     do.
     """
     with site.locked(builder.name):
-        found = look(site.tools, builder, site.plan)
+        found = survey_builder(site.tools, builder, site.plan)
         tell(found)
         if not found.changes:
             return found
         doable = [each for each in found.nodes if not each.trouble]
         results = side_by_side(lambda each: _bring_up_node(site, each, found.changes), doable)
         errors, unnoted = errors_of(results), [each for each in results if isinstance(each, tuple)]
-        entry = action_on_entry(found.changes)
+        entry = entry_action(found.changes)
         if entry is Action.REMOVE:
             unregister(site, builder.name)
         elif entry is not None:
@@ -53,7 +53,7 @@ def bring_up(site: Site, builder: Builder, tell: Callable[[Found], None]) -> Fou
         return replace(found, warnings=tuple(warnings), errors=_told_once([*found.errors, *errors]))
 
 
-def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> tuple[str, ...]:
+def _bring_up_node(site: BuilderWorkspace, found: NodeState, changes: Iterable[Change]) -> tuple[str, ...]:
     """Do what is to be done about one node, which is noted, and see that it answers; warnings of that.
 
     What it lives in is looked at anew: it may be seen through its docker context only, or be another's by now.
@@ -65,11 +65,11 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
     if not any(change.node is node for change in changes):
         return _note(site, [node])
     with site.node_locked(node):
-        boot = Boot.of(node, lambda activity: site.progress(node.id, activity))
+        boot = NodeStart.of(node, lambda activity: site.progress(node.id, activity))
         made = reached(site.tools.contexts, keeper, node)
         unnoted = _note(site, [node])
-        todo = of_node(replace(found, made=made))
-        action = next((change.action for change in todo if change.thing is thing_of(node)), None)
+        todo = node_changes(replace(found, made=made))
+        action = next((change.action for change in todo if change.thing is resource_kind(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
             keeper.fetch(node, boot)
         if action is Action.CREATE:
@@ -85,31 +85,31 @@ def _bring_up_node(site: Site, found: FoundNode, changes: Iterable[Change]) -> t
 
 def _remove_idle(node: Node, keeper: Keeper) -> None:
     """Take away what `node` lives in when nobody builds there; its cache stays where it can. Raises LockHeld."""
-    made = idle(node, keeper)
+    made = idle_resource(node, keeper)
     if made is not None:
         keeper.remove(node, made)
 
 
-def _note(site: Site, nodes: Sequence[Node]) -> tuple[str, ...]:
+def _note(site: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
     """Note that `nodes` of a builder are made, right before they are. Warnings if that cannot be."""
     return site.tools.records.add(nodes[0].builder, nodes, site.plan) if nodes else ()
 
 
-def _has_contexts(site: Site, builder: Builder) -> bool:
+def _has_contexts(site: BuilderWorkspace, builder: Builder) -> bool:
     """Whether the docker contexts are there through which the nodes of `builder` are reached."""
-    names = (context_of(node) for node in builder.nodes)
+    names = (context_name(node) for node in builder.nodes)
     return all(site.tools.contexts.has(name) for name in names if name)
 
 
-def stop(site: Site, builder: Builder) -> list[MpbakeError]:
+def stop(site: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Stop the containers of `builder` in which nobody builds; the next run starts them again."""
     with site.locked(builder.name):
         nodes = [node for node in builder.nodes if node.driver is Driver.DOCKER_CONTAINER]
         return errors_of(side_by_side(lambda node: _stop_node(site, node), nodes))
 
 
-def _stop_node(site: Site, node: Node) -> None:
-    container = idle(node, site.tools.containers)
+def _stop_node(site: BuilderWorkspace, node: Node) -> None:
+    container = idle_resource(node, site.tools.containers)
     if container is None or container.status not in {"running", "restarting", PAUSED}:
         site.say(f"{node.id}: does not run")
         return
@@ -117,10 +117,10 @@ def _stop_node(site: Site, node: Node) -> None:
     site.say(f"{node.id}: stopped")
 
 
-def _is_unmakable(found: Found, errors: Iterable[MpbakeError]) -> bool:
+def _is_unmakable(found: BuilderState, errors: Iterable[MpbakeError]) -> bool:
     """Whether a node cannot be made or be used as declared: buildx would not have it, or another's in its place."""
-    in_trouble = any(each.trouble and thing_of(each.node) for each in found.nodes)
-    return in_trouble or any(isinstance(error, UsageError | NoImage) for error in (*found.errors, *errors))
+    in_trouble = any(each.trouble and resource_kind(each.node) for each in found.nodes)
+    return in_trouble or any(isinstance(error, UsageError | ImageUnavailable) for error in (*found.errors, *errors))
 
 
 def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Unreachable
-from mpbake.buildkit.builders.inventory import inventory, unusable
+from mpbake.buildkit.builders.inventory import inventory, unusable_row
 from mpbake.buildkit.nodes.engine import Engines
 from mpbake.graph.placement import NodeFacts
 from mpbake.model.plan import Driver
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.tools import Tools
-    from mpbake.model.lifecycle import Listed
+    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.model.lifecycle import NodeRow
     from mpbake.model.plan import Builder, Target
 
 
-def probed(tools: Tools, targets: Sequence[Target], plan: Path) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
+def probe_nodes(
+    tools: NodeServices, targets: Sequence[Target], plan: Path
+) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
     """What the nodes of `targets` of a `plan` say, by node id, and a word on each that says nothing."""
     builders = dict.fromkeys(target.builder for target in targets)
     lines = [line for each in builders for line in _lines(tools, each, targets, plan)]
@@ -28,15 +30,15 @@ def probed(tools: Tools, targets: Sequence[Target], plan: Path) -> tuple[dict[st
     return facts, tuple(_silence(line) for line in lines if not line.reported)
 
 
-def _lines(tools: Tools, builder: Builder, targets: Sequence[Target], plan: Path) -> list[Listed]:
+def _lines(tools: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
         settled = _settled(tools, builder, targets)
     except Unreachable as error:  # the engine alone knows what the default builder is
-        return [unusable(node, str(error), silent=True) for node in builder.nodes]
+        return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
     return inventory(tools, settled, plan)
 
 
-def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Builder:
+def _settled(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
     """`builder`, with the driver that a run would use where the plan leaves it to the engine. Raises Unreachable."""
     if builder.driver is not Driver.AUTOMATIC:
         return builder
@@ -45,11 +47,11 @@ def _settled(tools: Tools, builder: Builder, targets: Sequence[Target]) -> Build
     return replace(builder, driver=driver, nodes=tuple(replace(node, driver=driver) for node in builder.nodes))
 
 
-def _facts(line: Listed) -> NodeFacts:
+def _facts(line: NodeRow) -> NodeFacts:
     return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version, silent=line.silent)
 
 
-def _silence(line: Listed) -> str:
+def _silence(line: NodeRow) -> str:
     if line.trouble:
         why = line.trouble.partition("\n")[0]
         return f"{line.node.id} cannot be asked: {why}"

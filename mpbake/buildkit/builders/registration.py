@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
-from mpbake.buildkit.nodes.buildx_store import Store, entry_of, joined
+from mpbake.buildkit.nodes.buildx_store import BuildxStore, entry_of, merged_entry
 from mpbake.buildkit.nodes.failure_causes import explain, is_refused
 from mpbake.buildkit.nodes.instances import parse_nodes
 from mpbake.buildkit.nodes.tools import errors_of, side_by_side
@@ -15,19 +15,19 @@ from mpbake.buildkit.nodes.tools import errors_of, side_by_side
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.buildkit.builders.workspace import Site
+    from mpbake.buildkit.builders.workspace import BuilderWorkspace
     from mpbake.model.plan import Builder, Node
 
 _CHECK_TIMEOUT = 60.0
 
 
-def register(site: Site, builder: Builder, *, sure: bool) -> list[MpbakeError]:
+def register(site: BuilderWorkspace, builder: Builder, *, sure: bool) -> list[MpbakeError]:
     """Put the builder into the user's store; when all nodes answer, buildx is first asked what it makes of it."""
     singles = side_by_side(lambda node: _single(site, node), builder.nodes)
     made = [each for each in singles if not isinstance(each, MpbakeError)]
     if len(made) < len(singles):
         return errors_of(singles)
-    entry = joined(builder, made)
+    entry = merged_entry(builder, made)
     try:
         if sure:
             _check(site, builder, entry)
@@ -38,7 +38,7 @@ def register(site: Site, builder: Builder, *, sure: bool) -> list[MpbakeError]:
     return []
 
 
-def unregister(site: Site, builder: str) -> None:
+def unregister(site: BuilderWorkspace, builder: str) -> None:
     """Take the builder out of the user's store, if mpbake put it there."""
     found = site.tools.store.read(builder)
     if found is not None and entry_of(found).is_ours:
@@ -48,19 +48,19 @@ def unregister(site: Site, builder: str) -> None:
         site.say(f"{builder}: the builder of that name in buildx's store is not mpbake's, and stays")
 
 
-def _single(site: Site, node: Node) -> dict[str, Any]:
+def _single(site: BuilderWorkspace, node: Node) -> dict[str, Any]:
     """What buildx itself makes of one node, in a store of its own."""
     instance = site.tools.instances.written(node)
-    found = Store(folder=instance.store).read(instance.builder)
+    found = BuildxStore(folder=instance.store).read(instance.builder)
     if found is None:
         raise Unreachable(f"{node.id}: buildx did not write down what it was told")
     return found
 
 
-def _check(site: Site, builder: Builder, entry: Mapping[str, Any]) -> None:
+def _check(site: BuilderWorkspace, builder: Builder, entry: Mapping[str, Any]) -> None:
     """Have buildx read an entry in a private store. Raises MpbakeError when it takes it for something else."""
     with tempfile.TemporaryDirectory(dir=site.tools.scratch) as folder:
-        Store(folder=Path(folder)).put(builder.name, entry)
+        BuildxStore(folder=Path(folder)).put(builder.name, entry)
         command = ["buildx", "inspect", builder.name.lower()]
         private = {"BUILDX_CONFIG": folder}
         found = site.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MayBeUsed, MpbakeError, Unreachable
+from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
 from mpbake.buildkit.builders.registration import register, unregister
-from mpbake.buildkit.builders.survey import look
-from mpbake.buildkit.builders.workspace import idle
+from mpbake.buildkit.builders.survey import survey_builder
+from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.containers import is_shared
 from mpbake.buildkit.nodes.records import record_of
 from mpbake.buildkit.nodes.tools import side_by_side
 from mpbake.model.lifecycle import (
     Action,
     CacheRemoval,
-    action_on_entry,
-    context_of,
+    context_name,
+    entry_action,
     keeps_cache,
-    made_name,
-    name_of_thing,
-    volume_of,
+    resource_name,
+    resource_word,
+    volume_name,
 )
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from mpbake.buildkit.builders.workspace import Site
+    from mpbake.buildkit.builders.workspace import BuilderWorkspace
     from mpbake.buildkit.nodes.records import MadeNode, Record
     from mpbake.model.plan import Builder, Node
 
@@ -60,7 +60,7 @@ class _Removal:
         return [each for each in self.staying if (each.driver, each.buildx_name) == name]
 
 
-def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = False) -> list[MpbakeError]:
+def remove(site: BuilderWorkspace, builder: Builder, *, keep_state: bool, forget: bool = False) -> list[MpbakeError]:
     """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry.
 
     What is out of reach is an error and stays noted, unless it is to be forgotten. So does a node whose cache is kept:
@@ -88,7 +88,9 @@ def remove(site: Site, builder: Builder, *, keep_state: bool, forget: bool = Fal
         return list(failed.values())
 
 
-def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget: bool = False) -> list[MpbakeError]:
+def prune(
+    site: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
+) -> list[MpbakeError]:
     """Remove what was made of nodes that are no longer among the `declared`.
 
     What is out of reach is an error and stays noted, unless it is to be forgotten.
@@ -117,14 +119,14 @@ def prune(site: Site, record: Record, declared: Mapping[str, Builder], *, forget
         return errors + (_correct_entry(site, builder) if builder else [])
 
 
-def _note_kept(site: Site, builder: Builder, names: Collection[str]) -> None:
+def _note_kept(site: BuilderWorkspace, builder: Builder, names: Collection[str]) -> None:
     """Note the nodes of these names, which were made elsewhere, and whose caches were kept here."""
     nodes = [each for each in builder.nodes if each.name in names]
     for warning in site.tools.records.add(builder.name, nodes, site.plan):
         site.say(f"warning: {warning}")
 
 
-def _drop(site: Site, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
+def _drop(site: BuilderWorkspace, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
     """Note that `nodes` of a record are no more; without a node it is none, unless its builder is `declared`."""
     if declared or set(record.nodes) - set(nodes):
         site.tools.records.drop(record.builder, site.plan, nodes)
@@ -132,9 +134,9 @@ def _drop(site: Site, record: Record, nodes: Collection[MadeNode], *, declared: 
         site.tools.records.remove(record.builder, site.plan)
 
 
-def _correct_entry(site: Site, builder: Builder) -> list[MpbakeError]:
+def _correct_entry(site: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Correct what buildx's store says of `builder`, if it says something."""
-    match action_on_entry(look(site.tools, builder, site.plan).changes):
+    match entry_action(survey_builder(site.tools, builder, site.plan).changes):
         case Action.CORRECT:
             return register(site, builder, sure=False)
         case Action.REMOVE:
@@ -142,7 +144,7 @@ def _correct_entry(site: Site, builder: Builder) -> list[MpbakeError]:
     return []
 
 
-def _others(site: Site, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
+def _others(site: BuilderWorkspace, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
     """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""
     others = site.tools.records.of_others(record.builder, site.plan)
     plans = {made: other.plan for other in others for made in other.nodes if made in gone}
@@ -151,7 +153,7 @@ def _others(site: Site, record: Record, gone: Collection[MadeNode]) -> set[MadeN
     return set(plans)
 
 
-def _remove_nodes(site: Site, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
+def _remove_nodes(site: BuilderWorkspace, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
     """Remove what there is of nodes.
 
     Returns those of which something stays that was to go, each with its error, and those whose cache was to be kept.
@@ -162,17 +164,17 @@ def _remove_nodes(site: Site, removal: _Removal) -> tuple[dict[MadeNode, MpbakeE
     return failed, {made for made, result in pairs if result is True}
 
 
-def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> bool:
+def _remove_made(site: BuilderWorkspace, made: MadeNode, removal: _Removal) -> bool:
     """Remove what there is of one node, and the docker context that leads there; whether its cache is kept."""
     node, kept = made.node(removal.builder), False
     with site.node_locked(node):
         try:
             same = _same(site, node, removal.namesakes(node))
             if same:
-                site.say(f"{node.id}: {same.id} still is the same {name_of_thing(node)}, which stays")
+                site.say(f"{node.id}: {same.id} still is the same {resource_word(node)}, which stays")
             else:
                 kept = _remove_node(site, node, removal, noted=made in removal.noted)
-        except MayBeUsed:
+        except NodeMayBeInUse:
             raise
         except Unreachable as error:
             _give_up(site, made, removal, error)
@@ -182,7 +184,7 @@ def _remove_made(site: Site, made: MadeNode, removal: _Removal) -> bool:
     return kept
 
 
-def _give_up(site: Site, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
+def _give_up(site: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
     """What to do about a node out of reach. Raises Unreachable, unless nothing is there or it is to be forgotten.
 
     Its docker context stays where something may be left: nothing else leads there.
@@ -204,14 +206,14 @@ def _give_up(site: Site, made: MadeNode, removal: _Removal, error: Unreachable) 
     raise removal.way_out(error)
 
 
-def _remove_context(site: Site, made: MadeNode, removal: _Removal) -> None:
+def _remove_context(site: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:
     """Remove the docker context that was made for a node, unless one that is staying is reached by it."""
-    node, contexts = made.node(removal.builder), {context_of(each) for each in removal.staying}
+    node, contexts = made.node(removal.builder), {context_name(each) for each in removal.staying}
     if made.context not in {"", *contexts} and site.tools.contexts.remove(node, made.context):
         site.say(f"{node.id}: docker context {made.context} removed")
 
 
-def _same(site: Site, node: Node, namesakes: Collection[Node]) -> Node | None:
+def _same(site: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
     """Which of its `namesakes` lives in the same as `node`, though it may be reached in another way."""
     keeper = site.tools.keeper(node)
     made = keeper.find(node) if keeper and namesakes else None
@@ -221,7 +223,7 @@ def _same(site: Site, node: Node, namesakes: Collection[Node]) -> Node | None:
     return next((each for each, its in found if its and its.id == made.id), None)
 
 
-def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> bool:
+def _remove_node(site: BuilderWorkspace, node: Node, removal: _Removal, *, noted: bool) -> bool:
     """Remove what there is of a node, which may be nothing, or just the cache of what was made from here.
 
     Returns whether there may be a cache that is kept, and that is mpbake's to remove another time.
@@ -232,7 +234,7 @@ def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> b
     keeper = site.tools.keeper(node)
     if keeper is None:
         return False
-    what, made = name_of_thing(node), idle(node, keeper)
+    what, made = resource_word(node), idle_resource(node, keeper)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
         keeper.remove(node, made)
@@ -249,28 +251,28 @@ def _remove_node(site: Site, node: Node, removal: _Removal, *, noted: bool) -> b
     return removal.keep_state and node.driver is Driver.DOCKER_CONTAINER and (noted or made is not None)
 
 
-def _say_of_foreign(site: Site, node: Node, cache: CacheRemoval) -> None:
+def _say_of_foreign(site: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
     """Say of a volume that mpbake did not make that it stays."""
     if cache is CacheRemoval.FOREIGN:
-        volume = volume_of(node)
+        volume = volume_name(node)
         site.say(
             f"{node.id}: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
         )
 
 
-def _leave(site: Site, node: Node) -> None:
+def _leave(site: BuilderWorkspace, node: Node) -> None:
     """Say of the container that is every plan's why it stays, if there is one."""
     if site.tools.containers.find(node) is not None:
         why = "its container is that of every plan that declares no builder, and stays"
-        site.say(f"{node.id}: {why}; docker rm --force {made_name(node)} removes it")
+        site.say(f"{node.id}: {why}; docker rm --force {resource_name(node)} removes it")
 
 
 def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
     """Whether what buildx's store and the notes say may go, too: nothing had to stay but what does not answer."""
-    return all(isinstance(error, Unreachable) and not isinstance(error, MayBeUsed) for error in errors)
+    return all(isinstance(error, Unreachable) and not isinstance(error, NodeMayBeInUse) for error in errors)
 
 
 def _left_of(node: Node) -> list[str]:
     """What may be left of a node that was forgotten."""
-    made = f"{name_of_thing(node)} {made_name(node)}"
-    return [made, f"volume {volume_of(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]
+    made = f"{resource_word(node)} {resource_name(node)}"
+    return [made, f"volume {volume_name(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]

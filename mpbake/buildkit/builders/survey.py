@@ -10,7 +10,7 @@ from mpbake.buildkit.nodes.buildx_store import declared_node, entry_of, stored_e
 from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.model.lifecycle import Entry, FoundNode, context_of, to_bring_up
+from mpbake.model.lifecycle import NodeState, StoredBuilder, builder_changes, context_name
 from mpbake.model.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.nodes.endpoints import Endpoints
-    from mpbake.buildkit.nodes.tools import Tools
-    from mpbake.model.lifecycle import Change, EntryNode
+    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.model.lifecycle import Change, StoredNode
     from mpbake.model.plan import Builder, Node
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class BuilderState:
     """What there is of a declared builder, and what is to be done about it.
 
     `unclear` is what could not be found out, `errors` say why.
     """
 
     builder: Builder
-    nodes: tuple[FoundNode, ...]
+    nodes: tuple[NodeState, ...]
     changes: tuple[Change, ...] = ()
     unclear: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Found:
 class _Looked:
     """What was found of a node, and what is to be said of it."""
 
-    found: FoundNode
+    found: NodeState
     warnings: tuple[str, ...] = ()
     error: MpbakeError | None = None
 
 
-def look(tools: Tools, builder: Builder, plan: Path) -> Found:
+def survey_builder(tools: NodeServices, builder: Builder, plan: Path) -> BuilderState:
     """Find out what there is of `builder`, which the file `plan` declares.
 
     What fails is told in `errors`, and the rest goes on.
@@ -66,51 +66,51 @@ def look(tools: Tools, builder: Builder, plan: Path) -> Found:
         errors.append(error)
         unclear.append("its entry in buildx's store")
     nodes = tuple(each.found for each in looked)
-    return Found(
+    return BuilderState(
         builder=builder,
         nodes=nodes,
-        changes=to_bring_up(builder, nodes, kept, declared),
+        changes=builder_changes(builder, nodes, kept, declared),
         unclear=tuple(unclear),
         warnings=tuple(warning for each in looked for warning in each.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
 
 
-def _without_word(node: Node, error: MpbakeError) -> FoundNode:
-    return FoundNode(node=node, trouble=str(error), silent=isinstance(error, Unreachable))
+def _without_word(node: Node, error: MpbakeError) -> NodeState:
+    return NodeState(node=node, trouble=str(error), silent=isinstance(error, Unreachable))
 
 
-def _look_at(tools: Tools, node: Node) -> _Looked:
+def _look_at(tools: NodeServices, node: Node) -> _Looked:
     """What there is of one node. Raises what is wrong with it."""
     if node.external:
-        return _Looked(found=FoundNode(node=node))
+        return _Looked(found=NodeState(node=node))
     warnings = check_node(node, tools.now, tools.environment)
     match node.driver:
         case Driver.REMOTE:
             tools.containers.check_endpoint(node)
-            return _Looked(found=FoundNode(node=node), warnings=warnings)
+            return _Looked(found=NodeState(node=node), warnings=warnings)
         case Driver.DOCKER:
             tools.instances.engine(node)
-            return _Looked(found=FoundNode(node=node), warnings=warnings)
+            return _Looked(found=NodeState(node=node), warnings=warnings)
         case _:
             return _Looked(found=_look_at_made(tools, node), warnings=warnings)
 
 
-def _look_at_made(tools: Tools, node: Node) -> FoundNode:
-    right = tools.contexts.is_right(node) if context_of(node) else None
+def _look_at_made(tools: NodeServices, node: Node) -> NodeState:
+    right = tools.contexts.is_right(node) if context_name(node) else None
     keeper = tools.keeper(node)
     made = None if right is False or keeper is None else keeper.own(node)
     if made is None and keeper is not None and right is not False:
         keeper.check_new(node)
-    return FoundNode(node=node, mark=declare(node).mark, made=made, context=right)
+    return NodeState(node=node, mark=declare(node).mark, made=made, context=right)
 
 
-def _entries(tools: Tools, builder: Builder, plan: Path) -> tuple[Entry | None, Entry | None]:
+def _entries(tools: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
     """The entry of `builder` in the user's store, and what it is to be. Raises UsageError when it is another's."""
     if not has_entry(builder):
         return _left_over(tools, builder, plan), None
     nodes = [declared_node(node, tools.instances.endpoint(node), declare(node).options) for node in builder.nodes]
-    declared = Entry(driver=str(builder.driver), nodes=tuple(nodes))
+    declared = StoredBuilder(driver=str(builder.driver), nodes=tuple(nodes))
     found = tools.store.read(builder.name)
     if found is None:
         return None, declared
@@ -121,7 +121,7 @@ def _entries(tools: Tools, builder: Builder, plan: Path) -> tuple[Entry | None, 
     return kept, declared
 
 
-def _spelled_as_kept(endpoints: Endpoints, declared: Entry, kept: Entry) -> tuple[EntryNode, ...]:
+def _spelled_as_kept(endpoints: Endpoints, declared: StoredBuilder, kept: StoredBuilder) -> tuple[StoredNode, ...]:
     """Return the declared nodes, each with the endpoint that the store has for it if that leads to the same engine."""
     before = {node.name: node.endpoint for node in kept.nodes}
     return tuple(
@@ -130,7 +130,7 @@ def _spelled_as_kept(endpoints: Endpoints, declared: Entry, kept: Entry) -> tupl
     )
 
 
-def _left_over(tools: Tools, builder: Builder, plan: Path) -> Entry | None:
+def _left_over(tools: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
     """The entry that mpbake made of what is the engine's own builder by now, unless it may be another plan's."""
     if builder.external or builder.driver is not Driver.DOCKER or builder.name.lower() == DEFAULT_BUILDER:
         return None

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import LockHeld
-from mpbake.model.lifecycle import made_name
-from mpbake.run.state.locks import WAITING, held, node_held
+from mpbake.model.lifecycle import resource_name
+from mpbake.run.state.locks import WAITING, hold_lock, hold_node_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.tools import Keeper, Tools
-    from mpbake.model.lifecycle import Made
+    from mpbake.buildkit.nodes.tools import Keeper, NodeServices
+    from mpbake.model.lifecycle import NodeResource
     from mpbake.model.plan import Node
 
 _IDLE_TRIES = 10
@@ -24,13 +24,13 @@ _IDLE_PAUSE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class BuilderWorkspace:
     """What everybody needs who changes builders. `plan` is the file that declares them; `say` tells what was done.
 
     `progress` tells of a node, by its id, what is being done to start it; it may be called often.
     """
 
-    tools: Tools
+    tools: NodeServices
     plan: Path
     say: Callable[[str], None]
     progress: Callable[[str, str], None]
@@ -38,7 +38,7 @@ class Site:
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
         """Keep other processes from working on a builder meanwhile."""
-        return held(
+        return hold_lock(
             self.tools.environment,
             f"builder-{builder}",
             waiting=lambda: self.say(f"{builder}: another mpbake works on it, waiting"),
@@ -47,7 +47,7 @@ class Site:
 
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
         """Keep other processes, runs too, from making or removing what a node lives in meanwhile."""
-        return node_held(
+        return hold_node_lock(
             self.tools.environment,
             node,
             waiting=lambda: self.say(f"{node.id}: {WAITING}"),
@@ -55,7 +55,7 @@ class Site:
         )
 
 
-def idle(node: Node, keeper: Keeper) -> Made | None:
+def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
     """What `node` lives in, looked at anew, once nobody is connected to it; a mere question is soon over.
 
     Raises LockHeld while something builds there.
@@ -66,6 +66,6 @@ def idle(node: Node, keeper: Keeper) -> Made | None:
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(
-        f"{node.id}: something builds in {made_name(node)} just now; it is left as it is",
+        f"{node.id}: something builds in {resource_name(node)} just now; it is left as it is",
         hint="repeat this when it is idle",
     )

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import MpbakeError
 from mpbake.base.files import read_bounded, write_whole
 from mpbake.base.json_text import parse_json
-from mpbake.base.platforms import Platform, platform_of
-from mpbake.model.lifecycle import ALWAYS, CERTIFICATES, Entry, EntryNode, take_mark
+from mpbake.base.platforms import Platform, platform_of_entry
+from mpbake.model.lifecycle import ALWAYS, CERTIFICATES, StoredBuilder, StoredNode, split_mark
 from mpbake.run.state.locks import wait_for
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SIGNATURE = {"MadeBy": "mpbake"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Store:
+class BuildxStore:
     """The store in a folder: the user's, or a private one."""
 
     folder: Path
@@ -95,50 +95,50 @@ def store_folder(environment: Mapping[str, str]) -> Path:
     return Path(docker, "buildx")
 
 
-def stored_entry(environment: Mapping[str, str], name: str) -> Entry | None:
+def stored_entry(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
     """What the user's buildx keeps of a builder; None when there is none, or none that can be understood."""
     try:
-        found = Store(folder=store_folder(environment)).read(name)
+        found = BuildxStore(folder=store_folder(environment)).read(name)
         return entry_of(found) if found else None
     except MpbakeError:
         return None
 
 
-def entry_of(found: Mapping[str, Any]) -> Entry:
+def entry_of(found: Mapping[str, Any]) -> StoredBuilder:
     """What an entry in buildx's store says. Raises MpbakeError when it is no such entry."""
     try:
         nodes = tuple(_entry_node(each) for each in found["Nodes"] or ())
-        return Entry(driver=str(found["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= found.items())
+        return StoredBuilder(driver=str(found["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= found.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MpbakeError(f"an entry in buildx's store cannot be understood: {error!r}") from None
 
 
-def _entry_node(found: Mapping[str, Any]) -> EntryNode:
+def _entry_node(found: Mapping[str, Any]) -> StoredNode:
     options = dict(found["DriverOpts"] or {})
-    return EntryNode(
+    return StoredNode(
         name=str(found["Name"]),
         endpoint=_endpoint(str(found["Endpoint"])),
-        platforms=tuple(str(platform_of(each)) for each in found["Platforms"] or ()),
-        mark=take_mark(options),
+        platforms=tuple(str(platform_of_entry(each)) for each in found["Platforms"] or ()),
+        mark=split_mark(options),
         options=by_content(options),
         flags=_flags(found["Flags"] or ()),
     )
 
 
-def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> EntryNode:
+def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> StoredNode:
     """What the entry of a node is to say."""
     told = dict(options)
-    return EntryNode(
+    return StoredNode(
         name=node.buildx_name,
         endpoint=_endpoint(endpoint),
         platforms=tuple(str(each) for each in node.platforms),
-        mark=take_mark(told),
+        mark=split_mark(told),
         options=by_content(told),
         flags=_flags(node.flags),
     )
 
 
-def joined(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merged_entry(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The entry of a builder, from those that buildx made of its single nodes, in the order of the plan."""
     nodes = [
         {**single["Nodes"][0], "Platforms": _fixed(node)} for node, single in zip(builder.nodes, singles, strict=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from urllib.parse import SplitResult
 
-    from mpbake.model.plan import Node, Tls
+    from mpbake.model.plan import Node, TlsFiles
 
 _TIMEOUT = 5.0
 _LATE = 1.0
@@ -186,7 +186,7 @@ def _refuses(channel: ssl.SSLSocket) -> bool:
 
 
 def _context(node: Node) -> ssl.SSLContext:
-    tls: Tls = node.tls
+    tls: TlsFiles = node.tls
     try:
         context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
         if tls.cert and tls.key:

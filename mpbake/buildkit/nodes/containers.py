@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from mpbake.base.errors import NoImage, Unreachable
+from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.nodes.contexts import engine_of
-from mpbake.buildkit.nodes.failure_causes import docker_command, is_silent, last_words, ssh_command
+from mpbake.buildkit.nodes.failure_causes import docker_command, hides_missing_engine, last_words, ssh_command
 from mpbake.buildkit.nodes.first_start import PullProgress
-from mpbake.buildkit.nodes.instances import INSPECT_TIMEOUT, unreachable, what
-from mpbake.model.lifecycle import MARK, VOLUME_LABEL, CacheRemoval, Made, check_volume, container_of, own, volume_of
+from mpbake.buildkit.nodes.instances import INSPECT_TIMEOUT, node_text, unreachable
+from mpbake.model.lifecycle import (
+    MARK,
+    VOLUME_LABEL,
+    CacheRemoval,
+    NodeResource,
+    check_volume,
+    container_name,
+    owned_resource,
+    volume_name,
+)
 from mpbake.model.plan import Driver
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 
 if TYPE_CHECKING:
-    from mpbake.buildkit.nodes.first_start import Boot
+    from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
     from mpbake.model.plan import Node
 
@@ -47,9 +56,9 @@ class Containers:
 
     docker: Docker
 
-    def find(self, node: Node) -> Made | None:
+    def find(self, node: Node) -> NodeResource | None:
         """The container of `node`; None when there is none. Raises Unreachable."""
-        found = self._run(node, "container", "inspect", "--format", "{{json .}}", container_of(node))
+        found = self._run(node, "container", "inspect", "--format", "{{json .}}", container_name(node))
         if found.returncode:
             if "no such container" in found.stderr.lower():
                 return None
@@ -58,14 +67,14 @@ class Containers:
 
     def _unreachable(self, node: Node, found: Completed) -> Unreachable:
         """The error of an engine out of reach; what docker hides about one behind ssh is asked for."""
-        if not is_silent(node, found.stderr):
+        if not hides_missing_engine(node, found.stderr):
             return unreachable(node, found)
         asked = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
         return unreachable(node, found, f"{found.stderr}\nstderr={asked.stderr}")
 
-    def own(self, node: Node) -> Made | None:
+    def own(self, node: Node) -> NodeResource | None:
         """The container of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
-        return own(node, self.find(node), "docker rm -f")
+        return owned_resource(node, self.find(node), "docker rm -f")
 
     def check_endpoint(self, node: Node) -> None:
         """See that the container runs that the endpoint of a remote node names, if it names one. Raises Unreachable.
@@ -90,7 +99,7 @@ class Containers:
                 hint = f"let it go on: {one_line(shlex.join(['docker', 'unpause', name]))}"
             raise Unreachable(message, hint=hint)
 
-    def is_used(self, node: Node, made: Made) -> bool:
+    def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether somebody builds in it. One that has ended may still list commands that ended with it.
 
         podman lists commands for five minutes after their end, so the processes decide; where they cannot be listed,
@@ -101,7 +110,7 @@ class Containers:
         found = self._run(node, "container", "top", made.id)
         return bool(found.returncode) or _CONNECTION in found.stdout
 
-    def fetch(self, node: Node, boot: Boot) -> None:
+    def fetch(self, node: Node, boot: NodeStart) -> None:
         """Have the engine pull the image of `node` if it has none. Raises NoImage.
 
         buildx pulls, too, when it creates a container, but says neither how far it is nor why it fails. An image that
@@ -110,34 +119,34 @@ class Containers:
         image = dict(node.options).get("image", _DEFAULT_IMAGE)
         if not self._run(node, "image", "inspect", "--", image).returncode:
             return
-        progress = PullProgress(image, lambda activity: boot.tell(self.docker.hide(activity)))
+        progress = PullProgress(image, lambda activity: boot.tell(self.docker.redact(activity)))
         progress.start()
         found = self.docker.run(
             ["pull", "--", image], endpoint=engine_of(node), timeout=boot.seconds, on_terminal=progress.feed
         )
         if found.timed_out:
-            raise _slow_pull(node, self.docker.hide(one_line(image)), progress.amount)
+            raise _slow_pull(node, self.docker.redact(one_line(image)), progress.amount)
         if found.returncode:
             error = unreachable(node, found)
-            raise NoImage(error.message, hint=error.hint)
+            raise ImageUnavailable(error.message, hint=error.hint)
 
     def is_starting(self, node: Node) -> bool:
         """Whether the container of `node` runs and was never restarted, so that BuildKit in it may still answer."""
         state = "{{.State.Status}} {{.RestartCount}}"
-        found = self._run(node, "container", "inspect", "--format", state, container_of(node))
+        found = self._run(node, "container", "inspect", "--format", state, container_name(node))
         return found.stdout.split() == ["running", "0"]
 
-    def unpause(self, node: Node, made: Made) -> None:
+    def unpause(self, node: Node, made: NodeResource) -> None:
         """Let what somebody has paused go on."""
         self._must(node, "container", "unpause", made.id)
 
-    def stop(self, node: Node, made: Made) -> None:
+    def stop(self, node: Node, made: NodeResource) -> None:
         """End what runs in it; BuildKit gets the time to write down its state."""
         if made.status == PAUSED:
             self.unpause(node, made)
         self._must(node, "container", "stop", made.id)
 
-    def remove(self, node: Node, made: Made) -> None:
+    def remove(self, node: Node, made: NodeResource) -> None:
         """Stop it and take it away; the volume with its cache stays. By its id: another of that name is spared."""
         if made.status in {"running", PAUSED}:
             self.stop(node, made)
@@ -158,7 +167,7 @@ class Containers:
         labels = self._labels_of_volume(node)
         check_volume(node, labels)
         if labels is None:
-            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_of(node))
+            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_name(node))
 
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the volume with the cache of `node`, if mpbake made it."""
@@ -167,12 +176,12 @@ class Containers:
             return CacheRemoval.NOTHING
         if VOLUME_LABEL not in labels:
             return CacheRemoval.FOREIGN
-        self._must(node, "volume", "rm", volume_of(node))
+        self._must(node, "volume", "rm", volume_name(node))
         return CacheRemoval.REMOVED
 
     def _labels_of_volume(self, node: Node) -> dict[str, str] | None:
         """The labels of the volume for the cache of `node`; None when there is no volume. Raises Unreachable."""
-        found = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", volume_of(node))
+        found = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", volume_name(node))
         if not found.returncode:
             return dict(json.loads(found.stdout) or {})
         if "no such volume" in found.stderr.lower():
@@ -181,7 +190,7 @@ class Containers:
 
     def last_words(self, node: Node) -> str:
         """The end of its log, as far as it can be had."""
-        found = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), container_of(node))
+        found = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), container_name(node))
         if found.returncode:
             return ""
         lines = without_colour(f"{found.stdout}{found.stderr}").strip().splitlines()
@@ -196,18 +205,18 @@ class Containers:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
 
 
-def _slow_pull(node: Node, image: str, amount: str) -> NoImage:
+def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
     """The error of a pull that took longer than the `boot-timeout` of `node`; `amount` is what had arrived."""
     arrived = f"only {amount} arrived" if amount else "nothing arrived"
-    message = f"{what(node)} cannot be used: pulling {image} takes too long: {arrived} within "
+    message = f"{node_text(node)} cannot be used: pulling {image} takes too long: {arrived} within "
     docker = docker_command(node)
     hint = f"give it longer with boot-timeout; or pull it beforehand: {docker} pull {image}"
-    return NoImage(f"{message}{duration(node.boot_timeout)}", hint=hint)
+    return ImageUnavailable(f"{message}{duration(node.boot_timeout)}", hint=hint)
 
 
-def _container(found: dict[str, Any]) -> Made:
+def _container(found: dict[str, Any]) -> NodeResource:
     variables = dict(each.partition("=")[::2] for each in found["Config"]["Env"] or ())
-    return Made(
+    return NodeResource(
         id=found["Id"],
         name=found["Name"].lstrip("/"),
         status=found["State"]["Status"],

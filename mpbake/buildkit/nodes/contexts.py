@@ -11,13 +11,13 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import format_fields
 from mpbake.base.text import without_colour
 from mpbake.buildkit.nodes.engine import no_engine
-from mpbake.model.lifecycle import context_of
+from mpbake.model.lifecycle import context_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mpbake.buildkit.process.docker import Docker
-    from mpbake.model.plan import Node, Tls
+    from mpbake.model.plan import Node, TlsFiles
 
 _TIMEOUT = 30.0
 _OURS = "made by mpbake"
@@ -26,7 +26,7 @@ _FILES = ("ca", "cert", "key")
 
 def engine_of(node: Node) -> str:
     """How docker reaches the engine of `node`: by the name of a context or by URL; empty for the engine in use."""
-    return context_of(node) or node.endpoint
+    return context_name(node) or node.endpoint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Contexts:
 
         Raises UsageError when mpbake did not make it.
         """
-        found = self._find(context_of(node))
+        found = self._find(context_name(node))
         if not found:
             return False
         _must_be_ours(node, found)
@@ -55,7 +55,7 @@ class Contexts:
 
         Raises UsageError, Unreachable.
         """
-        name = context_of(node)
+        name = context_name(node)
         if not name or self.is_right(node):
             return False
         was_there = self.remove(node)
@@ -68,7 +68,7 @@ class Contexts:
 
     def remove(self, node: Node, name: str = "") -> bool:
         """Remove the context of `node`, or that of this `name`, if it is there and mpbake's; whether it was."""
-        found = self._find(name or context_of(node))
+        found = self._find(name or context_name(node))
         if not found:
             return False
         _must_be_ours(node, found)
@@ -122,5 +122,5 @@ def _endpoint(node: Node) -> str:
     return format_fields({"host": node.endpoint, **{name: str(path) for name, path in node.tls.files.items()}})
 
 
-def _contents(tls: Tls) -> dict[str, bytes]:
+def _contents(tls: TlsFiles) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in tls.files.items()}

@@ -13,7 +13,7 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.model.lifecycle import add_mark, thing_of
+from mpbake.model.lifecycle import add_mark, resource_kind
 from mpbake.model.plan import Driver
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.loader import read_values
@@ -40,7 +40,7 @@ def declare(node: Node) -> Declaration:
     """Read what the declaration of `node` names. Raises UsageError where a file of its configuration cannot be had."""
     config, files = _config(node)
     options = _tls_options(node) | dict(node.options)
-    mark = _mark(node, config, files) if thing_of(node) else ""
+    mark = _mark(node, config, files) if resource_kind(node) else ""
     if mark:
         add_mark(options, node.driver, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)

@@ -10,16 +10,23 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.errors import MayBeUsed, Unreachable
+from mpbake.base.errors import NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line, without_colour
 from mpbake.buildkit.nodes.failure_causes import explain, last_words
 from mpbake.buildkit.nodes.instances import INSPECT_TIMEOUT, unreachable
-from mpbake.model.lifecycle import CacheRemoval, Made, annotated_mark, holds_claim, namespace_of, own
+from mpbake.model.lifecycle import (
+    CacheRemoval,
+    NodeResource,
+    annotated_mark,
+    has_volume_claim,
+    kubernetes_namespace,
+    owned_resource,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.nodes.first_start import Boot
+    from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
     from mpbake.model.plan import Node
 
@@ -36,23 +43,23 @@ class Deployments:
 
     docker: Docker
 
-    def find(self, node: Node) -> Made | None:
+    def find(self, node: Node) -> NodeResource | None:
         """The Deployment of `node`; None when there is none. Raises Unreachable."""
         found = self._described(node)
         return _made(found) if found else None
 
-    def own(self, node: Node) -> Made | None:
+    def own(self, node: Node) -> NodeResource | None:
         """The Deployment of `node`, which mpbake made. Raises UsageError when it is somebody else's, Unreachable."""
-        return own(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
+        return owned_resource(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
 
-    def is_used(self, node: Node, made: Made) -> bool:
+    def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether somebody builds in it: buildx reaches BuildKit by a command that it runs in a pod.
 
         Raises MayBeUsed where a pod runs and does not say: what cannot be asked may be building.
         """
         return any(self._is_used(node, made, pod["metadata"]["name"]) for pod in self._pods(node) if _runs(pod))
 
-    def _is_used(self, node: Node, made: Made, pod: str) -> bool:
+    def _is_used(self, node: Node, made: NodeResource, pod: str) -> bool:
         found = self._run(node, "exec", pod, "--", "pgrep", "-f", "buildctl dial-stdio")
         if not found.returncode:
             return True
@@ -62,12 +69,12 @@ class Deployments:
         why = found.stderr.strip().removesuffix(ended).strip()
         said, hint = explain(node, found.error if found.timed_out else why or found.error)
         by_hand = f"if nothing does: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
-        raise MayBeUsed(
+        raise NodeMayBeInUse(
             f"{node.id}: the pod {pod} does not say whether something builds in it: {said}",
             hint="; or, ".join(filter(None, [hint, by_hand])),
         )
 
-    def remove(self, node: Node, made: Made) -> None:
+    def remove(self, node: Node, made: NodeResource) -> None:
         """Take it away with its configuration, and wait until its pods are gone: buildx would go on to use them."""
         found = self._described(node)
         if not found or found["metadata"]["uid"] != made.id:
@@ -76,7 +83,7 @@ class Deployments:
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *gone, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
-    def fetch(self, node: Node, boot: Boot) -> None:
+    def fetch(self, node: Node, boot: NodeStart) -> None:
         """Nothing: which machine needs the image, the cluster finds out when it has the pods."""
 
     def is_starting(self, node: Node) -> bool:
@@ -137,12 +144,12 @@ class Deployments:
 
 def _kubectl(node: Node) -> list[str]:
     """The command that speaks of what is where `node` is."""
-    namespace = namespace_of(node)
+    namespace = kubernetes_namespace(node)
     return ["kubectl", *([f"--namespace={namespace}"] if namespace else [])]
 
 
 def _kind(node: Node) -> str:
-    return "statefulset" if holds_claim(node) else "deployment"
+    return "statefulset" if has_volume_claim(node) else "deployment"
 
 
 def _selector(node: Node) -> str:
@@ -163,12 +170,12 @@ def _is_starting(pod: Mapping[str, Any]) -> bool:
     return bool(states) and reasons <= _ON_THE_WAY and not any(each.get("restartCount") for each in statuses)
 
 
-def _made(found: Mapping[str, Any]) -> Made:
+def _made(found: Mapping[str, Any]) -> NodeResource:
     spec = found["spec"]
     ready, wanted = found.get("status", {}).get("readyReplicas") or 0, spec.get("replicas", 1)
     pod = spec["template"]["spec"]
     container = pod["containers"][0]
-    return Made(
+    return NodeResource(
         id=found["metadata"]["uid"],
         name=found["metadata"]["name"],
         status="running" if ready else f"not ready ({ready} of {wanted} pods)",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from mpbake.base.text import one_line, without_colour
-from mpbake.model.lifecycle import context_of
-from mpbake.model.plan import Driver, Tls
+from mpbake.model.lifecycle import context_name
+from mpbake.model.plan import Driver, TlsFiles
 
 if TYPE_CHECKING:
     from mpbake.model.plan import Node
@@ -210,7 +210,7 @@ _UNIMPORTANT = re.compile(r"\blevel=(debug|info|warning)\b")
 _REMOTE_TLS = _cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
 
-def is_silent(node: Node, said: str) -> bool:
+def hides_missing_engine(node: Node, said: str) -> bool:
     """Whether docker reached the machine behind ssh and hides why it has no engine there."""
     return _is_far(node) and "docker.example.com" in said and not _SSH_SAID.search(said)
 
@@ -282,7 +282,7 @@ def _causes(node: Node, *, is_far: bool) -> tuple[Cause, ...]:
     if node.driver is Driver.EXTERNAL or node.missing:
         return (_NO_BUILDER, _PAUSED, *_NEAR)
     if node.driver is Driver.REMOTE:
-        return (_REFUSED, _REMOTE if node.tls == Tls() else _REMOTE_TLS)
+        return (_REFUSED, _REMOTE if node.tls == TlsFiles() else _REMOTE_TLS)
     if node.driver is Driver.KUBERNETES:
         return (_REFUSED, *_CLUSTER)
     images = (_PAUSED, *_NO_IMAGES, _NO_INIT, _NO_BUILDKIT) if node.driver is Driver.DOCKER_CONTAINER else ()
@@ -313,7 +313,7 @@ def _host(node: Node) -> str:
 
 def docker_command(node: Node) -> str:
     """The docker command that talks to the engine of `node`."""
-    engine = context_of(node) or node.endpoint
+    engine = context_name(node) or node.endpoint
     if not engine or node.driver not in {Driver.DOCKER, Driver.DOCKER_CONTAINER}:
         return "docker"
     return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))

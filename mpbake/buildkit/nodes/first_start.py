@@ -25,19 +25,19 @@ _STEP = re.compile(r"^#\d+ (?![\d.]+ |\[|DONE|ERROR|CACHED)(?P<step>.+)$")
 """A line in which buildx says what it does to start a node; others quote a log, or say how long something took."""
 
 
-def nobody(_: str) -> None:
+def ignore_progress(_: str) -> None:
     """A `Tell` for a start whose progress is not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Boot:
+class NodeStart:
     """One start of a node: `tell` hears what happens, and it fails at `deadline`, a time of `time.monotonic`."""
 
     tell: Tell
     deadline: float
 
     @classmethod
-    def of(cls, node: Node, tell: Tell = nobody) -> Boot:
+    def of(cls, node: Node, tell: Tell = ignore_progress) -> NodeStart:
         """A start that begins now and may take the `boot-timeout` of `node`."""
         return cls(tell=tell, deadline=time.monotonic() + node.boot_timeout)
 

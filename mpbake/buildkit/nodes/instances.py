@@ -21,7 +21,7 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.files import read_bounded
 from mpbake.base.platforms import reported_platform
 from mpbake.base.text import duration, one_line
-from mpbake.buildkit.nodes.buildx_store import Store, store_folder
+from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.declaration import create_arguments, declare
 from mpbake.buildkit.nodes.endpoints import Endpoints
@@ -29,15 +29,15 @@ from mpbake.buildkit.nodes.failure_causes import explain, is_refused
 from mpbake.buildkit.nodes.first_start import BootProgress
 from mpbake.buildkit.process.environment import workflow_variables
 from mpbake.graph.placement import NodeFacts, default_driver
-from mpbake.model.lifecycle import ALWAYS, container_of
+from mpbake.model.lifecycle import ALWAYS, container_name
 from mpbake.model.plan import Driver
-from mpbake.spec.loader import say_the_same
+from mpbake.spec.loader import same_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mpbake.base.errors import MpbakeError
-    from mpbake.buildkit.nodes.first_start import Boot
+    from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
     from mpbake.graph.placement import EngineFacts
     from mpbake.model.plan import Node, Target
@@ -54,7 +54,7 @@ _CLIENT = ".buildNodeID"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
+class ReadyNode:
     """A node that answers: what it said, how buildx is told to use it, and what had to be done.
 
     `workflow` is what buildx is told of the workflow run in case that it makes the node's container.
@@ -91,7 +91,7 @@ class Instances:
         self._asking = threading.Lock()
         self._ours: set[Path] = set()
 
-    def engine(self, node: Node) -> Ready:
+    def engine(self, node: Node) -> ReadyNode:
         """The builder that every engine has, asked. Its store is always made anew: it may have come with a checkout.
 
         Raises Unreachable, and UsageError where the engine has no BuildKit.
@@ -122,19 +122,19 @@ class Instances:
                 self._buildkit = not _lacks_buildkit(said)
             return self._buildkit
 
-    def _own_builder(self, node: Node, store: Path) -> Ready:
+    def _own_builder(self, node: Node, store: Path) -> ReadyNode:
         """The builder that the engine of `node` has, not yet asked."""
         builder = node.endpoint or self.endpoints.context_in_use()
-        return Ready(
+        return ReadyNode(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder="default" if "://" in builder else builder,
             store=store,
         )
 
-    def written(self, node: Node) -> Ready:
+    def written(self, node: Node) -> ReadyNode:
         """The instance of `node` as declared, made anew when it is anything else; the node itself is not asked."""
-        ready = Ready(
+        ready = ReadyNode(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder=node.buildx_name,
@@ -144,35 +144,35 @@ class Instances:
         endpoint = self.endpoint(node)
         if node.driver is Driver.REMOTE:
             # buildx has nothing to add, and would connect twice before it writes this down.
-            Store(folder=ready.store).put(ready.builder, _entry(node, endpoint))
+            BuildxStore(folder=ready.store).put(ready.builder, _entry(node, endpoint))
         elif not self._is_right(ready, endpoint):
             self._create(ready, endpoint)
         return ready
 
-    def booted(self, ready: Ready, boot: Boot) -> Ready:
+    def booted(self, ready: ReadyNode, boot: NodeStart) -> ReadyNode:
         """Create and start the node if need be, and return `ready` with what the node says of itself.
 
         `inspect` stops asking the node 20 seconds after its own begin, however long the start takes. If it has no
         answer after a start that succeeded, the node is asked again.
         Raises Unreachable, or UsageError where buildx does not take it as declared.
         """
-        progress = BootProgress(lambda step: boot.tell(self._docker.hide(step)))
+        progress = BootProgress(lambda step: boot.tell(self._docker.redact(step)))
         found, said = self._ask(ready, "--bootstrap", timeout=boot.seconds, on_stderr=progress.feed)
         if found.timed_out:
-            raise _late(ready.node, self._docker.hide(progress.step))
+            raise _late(ready.node, self._docker.redact(progress.step))
         if not found.returncode and not said.get("platforms"):
             return self.asked(ready, min(boot.seconds, INSPECT_TIMEOUT))
-        found = replace(found, stderr=self._docker.hide(progress.text))
+        found = replace(found, stderr=self._docker.redact(progress.text))
         return replace(ready, facts=self._facts(ready.node, found, said))
 
-    def asked(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> Ready:
+    def asked(self, ready: ReadyNode, timeout: float = INSPECT_TIMEOUT) -> ReadyNode:
         """`ready` with what the node says of itself within so many seconds; one that does not run is not started.
 
         Raises Unreachable.
         """
         return replace(ready, facts=self._inspect(ready, timeout=timeout))
 
-    def external(self, node: Node, boot: Boot) -> Ready:
+    def external(self, node: Node, boot: NodeStart) -> ReadyNode:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
         if node.driver is Driver.DOCKER:
             return self.engine(node)
@@ -186,7 +186,7 @@ class Instances:
             self.booted(original, boot)
             return self.asked(copy)
 
-    def seen(self, node: Node) -> Ready:
+    def seen(self, node: Node) -> ReadyNode:
         """A node of a builder that somebody else made, as it is; one that does not run is not started.
 
         Its `note` is then what buildx calls it. Raises Unreachable.
@@ -200,24 +200,26 @@ class Instances:
             return replace(ready, note=status)
         return replace(ready, facts=self._facts(ready.node, found, said))
 
-    def _original(self, node: Node) -> Ready:
+    def _original(self, node: Node) -> ReadyNode:
         """The builder that somebody else made, as the user's own buildx keeps it."""
-        return Ready(
+        return ReadyNode(
             node=node,
             facts=NodeFacts(driver=node.driver),
             builder=node.builder.lower(),
             store=store_folder(self._environment),
         )
 
-    def _copied(self, node: Node) -> Ready:
+    def _copied(self, node: Node) -> ReadyNode:
         """An instance of one node of another's builder, as buildx keeps it there. Raises Unreachable."""
-        found = Store(folder=store_folder(self._environment)).read(node.builder) or {"Nodes": ()}
+        found = BuildxStore(folder=store_folder(self._environment)).read(node.builder) or {"Nodes": ()}
         single = next((each for each in found["Nodes"] or () if each.get("Name") == node.name), None)
         if single is None:
             raise Unreachable(f"node {node.id}: buildx keeps no such builder any more", hint="try: docker buildx ls")
-        ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=self._folder_of(node))
+        ready = ReadyNode(
+            node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=self._folder_of(node)
+        )
         entry = {**found, "Name": node.name, "Nodes": [{**single, "Platforms": None}]}
-        Store(folder=ready.store).put(node.name, entry)
+        BuildxStore(folder=ready.store).put(node.name, entry)
         return ready
 
     def endpoint(self, node: Node) -> str:
@@ -229,7 +231,7 @@ class Instances:
             return ""
         return engine_of(node) or self.endpoints.in_use()
 
-    def _is_right(self, ready: Ready, endpoint: str) -> bool:
+    def _is_right(self, ready: ReadyNode, endpoint: str) -> bool:
         """Whether the instance on disk says just what the plan says, to buildx too; it may have come with a checkout.
 
         Go takes `endpoint` for `Endpoint`, and puts together what is said twice: neither may be there. Of what buildx
@@ -262,14 +264,14 @@ class Instances:
         config = self._config(node)
         if not config or files.keys() != {_KEPT_CONFIG}:
             return not config and not files
-        return say_the_same(base64.b64decode(files[_KEPT_CONFIG], validate=True).decode(), config)
+        return same_values(base64.b64decode(files[_KEPT_CONFIG], validate=True).decode(), config)
 
     def _user_config(self) -> Path | None:
         """The user's own defaults for BuildKit containers, which apply to mpbake's too."""
         path = store_folder(self._environment) / _CONFIG
         return path if path.is_file() else None
 
-    def _create(self, ready: Ready, endpoint: str) -> None:
+    def _create(self, ready: ReadyNode, endpoint: str) -> None:
         """Write the instance anew. Only the entry goes; what it refers to is not touched."""
         store = ready.store
         _clear(store, {store / _CLIENT})
@@ -308,13 +310,13 @@ class Instances:
         if logins.is_dir():
             (store / _LOGINS).symlink_to(logins.absolute())
 
-    def _inspect(self, ready: Ready, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
+    def _inspect(self, ready: ReadyNode, timeout: float = INSPECT_TIMEOUT) -> NodeFacts:
         found, said = self._ask(ready, timeout=timeout)
         return self._facts(ready.node, found, said)
 
     def _ask(
         self,
-        ready: Ready,
+        ready: ReadyNode,
         *flags: str,
         timeout: float = INSPECT_TIMEOUT,
         on_stderr: Callable[[bytes], None] | None = None,
@@ -430,15 +432,15 @@ def _rest(said: Mapping[str, str]) -> str:
 
 def _late(node: Node, step: str) -> Unreachable:
     """The error of a node that did not answer within its `boot-timeout`; `step` is what buildx was doing."""
-    message = f"{what(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
+    message = f"{node_text(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
     message += f" ({step})" if step else ""
     remedies = ["give it longer with boot-timeout"]
     if node.driver is Driver.DOCKER_CONTAINER:
-        remedies.insert(0, f"look at its log: docker logs {container_of(node)}")
+        remedies.insert(0, f"look at its log: docker logs {container_name(node)}")
     return Unreachable(message, hint="; or ".join(remedies))
 
 
-def what(node: Node) -> str:
+def node_text(node: Node) -> str:
     """A node with its driver and endpoint, as messages name it."""
     in_use = "the cluster in use" if node.driver is Driver.KUBERNETES else "the engine in use"
     return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or in_use})"
@@ -447,7 +449,7 @@ def what(node: Node) -> str:
 def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
     """Why `node` cannot be used: what docker said when it was asked, and what to do."""
     said, hint = explain(node, _said(found, complaint))
-    return Unreachable(f"{what(node)} cannot be used: {said}", hint=hint)
+    return Unreachable(f"{node_text(node)} cannot be used: {said}", hint=hint)
 
 
 def _unusable(node: Node, found: Completed, complaint: str) -> MpbakeError:

@@ -16,14 +16,14 @@ from mpbake.buildkit.nodes.containers import Containers
 from mpbake.buildkit.nodes.contexts import Contexts
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.engine import Engines, ask_engine
-from mpbake.buildkit.nodes.first_start import Boot, nobody
-from mpbake.buildkit.nodes.instances import Instances, Ready
+from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
+from mpbake.buildkit.nodes.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.nodes.tools import keeper_of, reached, start
 from mpbake.graph.preflight.certificates import utc_now
-from mpbake.model.lifecycle import keeps_cache, mark_differences
+from mpbake.model.lifecycle import drifted_names, keeps_cache
 from mpbake.model.plan import Driver
-from mpbake.run.state.locks import WAITING, engine_held, node_held
+from mpbake.run.state.locks import WAITING, hold_engine_lock, hold_node_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.first_start import Tell
     from mpbake.buildkit.nodes.tools import Keeper
     from mpbake.buildkit.process.docker import Docker
-    from mpbake.model.lifecycle import Made
+    from mpbake.model.lifecycle import NodeResource
     from mpbake.model.plan import Node, Target
 
 _CREATED = "created"
@@ -42,7 +42,7 @@ _ASK_AGAIN = 2.0
 """Seconds between two questions to a node that says no, which may be a connection that broke."""
 
 
-class Nodes:
+class ReadyNodes:
     """Makes nodes ready, each once for a run; safe to use from several threads.
 
     `folder` holds the instances, `plan` is the file that declares the nodes.
@@ -66,8 +66,8 @@ class Nodes:
         self._contexts = Contexts(docker=docker)
         self._now = now
         self._of_default: Sequence[Target] = ()
-        self._ready: dict[str, Ready | MpbakeError] = {}
-        self._known: dict[str, Ready] = {}
+        self._ready: dict[str, ReadyNode | MpbakeError] = {}
+        self._known: dict[str, ReadyNode] = {}
         self._failed: set[str] = set()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Nodes:
         """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
         return self._instances.default_driver(self._of_default, self.engines.facts())
 
-    def ready(self, node: Node, tell: Tell = nobody) -> Ready:
+    def ready(self, node: Node, tell: Tell = ignore_progress) -> ReadyNode:
         """Make sure that `node` exists and answers; `tell` hears what is done for that, often.
 
         Raises Unreachable, or UsageError when it is somebody else's.
@@ -99,9 +99,9 @@ class Nodes:
                 raise found
             return found
 
-    def _try(self, node: Node, tell: Tell) -> Ready | MpbakeError:
+    def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
         """What became of `node`; what failed once is not tried again until it is to be forgotten."""
-        found: Ready | MpbakeError
+        found: ReadyNode | MpbakeError
         try:
             found = self._known[node.id] = self._make_ready(node, tell)
         except Cancelled:
@@ -112,7 +112,7 @@ class Nodes:
         self._ready[node.id] = found  # which is not read back: another thread may forget it at once
         return found
 
-    def instance(self, node: Node) -> Ready:
+    def instance(self, node: Node) -> ReadyNode:
         """The instance of a node that has been ready in this run, whether or not it answers now."""
         return self._known.get(node.id) or self.ready(node)
 
@@ -122,10 +122,10 @@ class Nodes:
         Empty if it states none, or could not be made ready.
         """
         with self._lock_of(f"ready {node.id}"):
-            known: Ready | MpbakeError | None = self._known.get(node.id)
+            known: ReadyNode | MpbakeError | None = self._known.get(node.id)
             if known is None and node.id not in self._failed:
-                known = self._try(node, nobody)
-        return known.facts.version if isinstance(known, Ready) else ""
+                known = self._try(node, ignore_progress)
+        return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
         """`node` was lost: when it is asked for again, it is made ready anew.
@@ -135,14 +135,14 @@ class Nodes:
         self._ready.pop(node.id, None)
 
     @contextlib.contextmanager
-    def pushing(self, ready: Ready) -> Iterator[None]:
+    def pushing(self, ready: ReadyNode) -> Iterator[None]:
         """Within, an engine pushes from its own store, and no other process of this user has it do so.
 
         It takes layers that another push still sends for sent, and the registry then refuses the manifest.
         """
         address = self._instances.endpoints.address(ready.endpoint)
         engine = address.url if address else ready.endpoint
-        among_us = engine_held(self._environment, engine, cancelled=lambda: self._docker.cancelled)
+        among_us = hold_engine_lock(self._environment, engine, cancelled=lambda: self._docker.cancelled)
         with self._lock_of(f"push {ready.endpoint}"), among_us:
             yield
 
@@ -187,16 +187,16 @@ class Nodes:
             if ready.node.driver is not Driver.EXTERNAL:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
-    def _make_ready(self, declared: Node, tell: Tell) -> Ready:
+    def _make_ready(self, declared: Node, tell: Tell) -> ReadyNode:
         automatic = declared.driver is Driver.AUTOMATIC
         node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
-            return self._instances.external(node, Boot.of(node, tell))
+            return self._instances.external(node, NodeStart.of(node, tell))
         warnings = check_node(node, self._now, self._environment)
         ready = self._declared(node, tell)
         return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
-    def _declared(self, node: Node, tell: Tell) -> Ready:
+    def _declared(self, node: Node, tell: Tell) -> ReadyNode:
         """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
         if node.driver is Driver.DOCKER:
             return self._instances.engine(node)
@@ -205,15 +205,15 @@ class Nodes:
             return self._remote_node(node, tell)
         return self._kept_node(node, keeper, tell)
 
-    def _remote_node(self, node: Node, tell: Tell) -> Ready:
+    def _remote_node(self, node: Node, tell: Tell) -> ReadyNode:
         self._containers.check_endpoint(node)
-        return self._instances.booted(self._instances.written(node), Boot.of(node, tell))
+        return self._instances.booted(self._instances.written(node), NodeStart.of(node, tell))
 
-    def _kept_node(self, node: Node, keeper: Keeper, tell: Tell) -> Ready:
+    def _kept_node(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
         waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
-        with node_held(self._environment, node, waiting=waiting, cancelled=cancelled):
-            boot = Boot.of(node, tell)
+        with hold_node_lock(self._environment, node, waiting=waiting, cancelled=cancelled):
+            boot = NodeStart.of(node, tell)
             made = reached(self._contexts, keeper, node)
             if made is None:
                 keeper.fetch(node, boot)
@@ -223,14 +223,14 @@ class Nodes:
         return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))
 
 
-def _note(before: Made | None) -> str:
+def _note(before: NodeResource | None) -> str:
     """What had to be done with what a node lives in, from what it was before."""
     if before is None:
         return _CREATED
     return "running" if before.status == "running" else "started"
 
 
-def _earlier_workflow(ready: Ready) -> tuple[str, ...]:
+def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
     """Warn of a container that was made before this run, if it is to put a workflow run into provenance."""
     if not ready.workflow or ready.note == _CREATED:
         return ()
@@ -241,9 +241,9 @@ def _earlier_workflow(ready: Ready) -> tuple[str, ...]:
     )
 
 
-def _drift(node: Node, made: Made | None) -> tuple[str, ...]:
+def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
     """What a run says of what was made with other options: it is used as it is."""
-    changed = mark_differences(made.mark, declare(node).mark) if made else ()
+    changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
     remedy = f"mpbake builders up {node.builder} makes it anew{', and its cache stays' if keeps_cache(node) else ''}"

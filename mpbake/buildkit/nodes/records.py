@@ -15,7 +15,7 @@ from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.containers import is_shared
 from mpbake.buildkit.nodes.contexts import engine_of
-from mpbake.model.lifecycle import PLACE, context_of
+from mpbake.model.lifecycle import PLACE, context_name
 from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for
 
@@ -82,7 +82,7 @@ def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | Non
 def _made(node: Node) -> MadeNode:
     place = {name: value for name, value in node.options if name in PLACE} if node.driver is Driver.KUBERNETES else {}
     return MadeNode(
-        name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_of(node), place=place
+        name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_name(node), place=place
     )
 
 

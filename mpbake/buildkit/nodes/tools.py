@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
-from mpbake.base.limits import affordable
-from mpbake.buildkit.nodes.buildx_store import Store, store_folder
+from mpbake.base.limits import affordable_threads
+from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.containers import Containers
 from mpbake.buildkit.nodes.contexts import Contexts
 from mpbake.buildkit.nodes.deployments import Deployments
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mpbake.buildkit.nodes.first_start import Boot
-    from mpbake.buildkit.nodes.instances import Ready
+    from mpbake.buildkit.nodes.first_start import NodeStart
+    from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.model import lifecycle
     from mpbake.model.plan import Node
 
@@ -39,7 +39,7 @@ _ASK_AGAIN = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tools:
+class NodeServices:
     """Everything that touches builders. `store` is the user's own, `scratch` a private folder."""
 
     docker: Docker
@@ -48,7 +48,7 @@ class Tools:
     containers: Containers
     contexts: Contexts
     instances: Instances
-    store: Store
+    store: BuildxStore
     records: Records
     now: Callable[[], datetime]
 
@@ -58,18 +58,18 @@ class Tools:
 
 
 @contextmanager
-def open_tools(
+def open_services(
     environment: Mapping[str, str],
-    hide: Callable[[str], str],
+    redact: Callable[[str], str],
     now: Callable[[], datetime],
     when_stopped: Callable[[Callable[[], None]], None],
-) -> Iterator[Tools]:
+) -> Iterator[NodeServices]:
     """Such tools; no process and no private folder of them is left when the block is left.
 
     `when_stopped` is told how to end what runs.
     """
     with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
-        docker = Docker(child_environment(environment, ()), Path(folder), hide)
+        docker = Docker(child_environment(environment, ()), Path(folder), redact)
         when_stopped(docker.cancel)
         try:
             yield tools_for(docker, environment, Path(folder), now)
@@ -88,22 +88,24 @@ def keeper_of(docker: Docker, node: Node) -> Keeper | None:
             return None
 
 
-def tools_for(docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]) -> Tools:
+def tools_for(
+    docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]
+) -> NodeServices:
     """The tools of a user with this environment."""
-    return Tools(
+    return NodeServices(
         docker=docker,
         environment=environment,
         scratch=scratch,
         containers=Containers(docker=docker),
         contexts=Contexts(docker=docker),
         instances=Instances(docker, scratch, environment),
-        store=Store(folder=store_folder(environment)),
+        store=BuildxStore(folder=store_folder(environment)),
         records=Records(folder=records_folder(environment)),
         now=now,
     )
 
 
-def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | None:
+def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.NodeResource | None:
     """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
 
     Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
@@ -120,7 +122,7 @@ def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.Made | 
     return made
 
 
-def start(instances: Instances, keeper: Keeper, instance: Ready, boot: Boot) -> Ready:
+def start(instances: Instances, keeper: Keeper, instance: ReadyNode, boot: NodeStart) -> ReadyNode:
     """Start a node, and wait until it answers, for as long as it is starting and `boot` has time.
 
     buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
@@ -155,7 +157,7 @@ def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Mad
         except MpbakeError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=affordable(max(len(each), 1))) as workers:
+    with ThreadPoolExecutor(max_workers=affordable_threads(max(len(each), 1))) as workers:
         return list(workers.map(attempt, each))
 
 

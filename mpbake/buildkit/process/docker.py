@@ -73,12 +73,12 @@ class Docker:
     complain of goes through `hide`. `scratch` is a folder that is gone after `close`.
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, hide: Callable[[str], str] = str) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
         # buildx leaves each inline Dockerfile behind in its temporary folder: this one goes when all is done.
         self._temporary = _short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
-        self.hide = hide
+        self.redact = redact
         self._register = folder / "children"
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._cancelled = 0
@@ -154,7 +154,7 @@ class Docker:
             return Completed(
                 returncode=child.returncode,
                 stdout=_written(stdout),
-                stderr=self.hide(stderr.decode(errors="replace")),
+                stderr=self.redact(stderr.decode(errors="replace")),
                 timed_out=timed_out,
                 stalled=stalled,
             )

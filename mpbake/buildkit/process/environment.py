@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.graph.links import linked
+from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import secret_source
 from mpbake.model.plan import Driver
 
@@ -128,5 +128,5 @@ def telemetry_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 def secret_variables(target: Target) -> list[str]:
     """The environment variables from which the secrets of `target` and of what it links to may come."""
-    entries = [entry for each in (target, *linked(target)) for entry in each.attributes.get("secret", ())]
+    entries = [entry for each in (target, *linked_targets(target)) for entry in each.attributes.get("secret", ())]
     return [source.variable for source in map(secret_source, entries) if source.variable]

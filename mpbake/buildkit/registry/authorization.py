@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from mpbake.base.json_text import parse_json
 from mpbake.base.references import is_loopback
-from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
+from mpbake.buildkit.registry.transport import NoResponse, Request, resolve_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
+class RegistryAccess:
     """What a request needs: some actions on a repository of a registry."""
 
     registry: str
@@ -41,7 +41,7 @@ class Access:
         return f"repository:{self.path}:{','.join(self.actions)}"
 
 
-class Refused(Exception):
+class TokenRefused(Exception):
     """The token server does not give a token; `response` is what it answers."""
 
     def __init__(self, response: Response) -> None:
@@ -56,14 +56,14 @@ class Authorization:
     def __init__(self, transport: Transport, credentials: Credentials) -> None:
         self._transport = transport
         self._credentials = credentials
-        self._headers: dict[Access, str] = {}
+        self._headers: dict[RegistryAccess, str] = {}
         self._lock = threading.Lock()
 
-    def header(self, access: Access) -> str:
+    def header(self, access: RegistryAccess) -> str:
         """The header that was accepted for such a request before; empty before the first challenge."""
         return self._headers.get(access, "")
 
-    def answer(self, access: Access, challenge: str, endpoint: Endpoint, hosts: Hosts, seconds: float) -> str:
+    def answer(self, access: RegistryAccess, challenge: str, endpoint: Endpoint, hosts: Hosts, seconds: float) -> str:
         """The header that answers the challenge of a registry at `endpoint`; empty where there is no login for it.
 
         Raises Refused, NoResponse, and BuildFailed as `Credentials.login` does.
@@ -83,14 +83,14 @@ class Authorization:
 
     def _token(
         self,
-        access: Access,
+        access: RegistryAccess,
         parameters: Mapping[str, str],
         login: Login,
         endpoint: Endpoint,
         hosts: Hosts,
         seconds: float,
     ) -> str:
-        realm = resolved("", parameters.get("realm", ""))
+        realm = resolve_url("", parameters.get("realm", ""))
         parts = urlsplit(realm)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise NoResponse("it names no token server", sent=False)
@@ -101,7 +101,7 @@ class Authorization:
         server = hosts.other(realm)
         response = self._transport.send(request, server.tls, server.proxy, seconds)
         if response.status != 200:
-            raise Refused(replace(response, body=b""))
+            raise TokenRefused(replace(response, body=b""))
         try:
             said = dict(parse_json(response.body))
             return str(said.get("token") or said["access_token"])

@@ -16,8 +16,8 @@ from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, U
 from mpbake.base.json_text import parse_json
 from mpbake.base.references import parse_reference
 from mpbake.base.text import one_line, shortened
-from mpbake.buildkit.registry.authorization import PULL, PUSH, Access, Refused
-from mpbake.buildkit.registry.transport import NoResponse, Request, resolved
+from mpbake.buildkit.registry.authorization import PULL, PUSH, RegistryAccess, TokenRefused
+from mpbake.buildkit.registry.transport import NoResponse, Request, resolve_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,9 +81,9 @@ class Repository:
     name: str
     """What users call it: `localhost:5000/team/web`, `web`."""
 
-    def access(self, actions: tuple[str, ...]) -> Access:
+    def access(self, actions: tuple[str, ...]) -> RegistryAccess:
         """What a request for `actions` needs."""
-        return Access(registry=self.registry, path=self.path, actions=actions)
+        return RegistryAccess(registry=self.registry, path=self.path, actions=actions)
 
 
 def repository_of(reference: str) -> Repository:
@@ -93,7 +93,7 @@ def repository_of(reference: str) -> Repository:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class RegistryFailure:
     """Why a registry did not do what it was asked: the `status` of its answer, or 0 and no answer.
 
     `lost` says why there is no answer, `login` why the user's login could not be read. `settled` says that the request
@@ -152,7 +152,7 @@ class Failure:
 class RequestFailed(Exception):
     """A request that failed for good, after all retries."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: RegistryFailure) -> None:
         """Keeps the failure."""
         super().__init__(str(failure))
         self.failure = failure
@@ -174,7 +174,7 @@ class Client:
     reading: float = READING
     now: Callable[[], float] = time.time
     pauses: tuple[float, ...] = PAUSES
-    hide: Callable[[str], str] = str
+    redact: Callable[[str], str] = str
 
     @property
     def once(self) -> Client:
@@ -219,7 +219,7 @@ class Client:
             actions=PUSH,
         )
 
-    def probe(self, repository: Repository) -> Failure | None:
+    def probe(self, repository: Repository) -> RegistryFailure | None:
         """Why the repository does not take an upload at the moment, if it does not; nothing is left of the attempt."""
         try:
             response = self._once("POST", repository, "blobs/uploads/", actions=PUSH)
@@ -270,32 +270,32 @@ class Client:
         endpoint = self.hosts.endpoint(repository.registry)
         seconds = self.reading if request.method in {"GET", "HEAD"} else self.seconds
         try:
-            url = resolved(f"{endpoint.url}/v2/{repository.path}/", request.url)
+            url = resolve_url(f"{endpoint.url}/v2/{repository.path}/", request.url)
             response = self._authorized(replace(request, url=url), repository.access(actions), endpoint, seconds)
         except NoResponse as lost:
-            failure = Failure(registry=repository.registry, lost=lost, settled=not lost.sent)
+            failure = RegistryFailure(registry=repository.registry, lost=lost, settled=not lost.sent)
             raise RequestFailed(failure) from None
-        except Refused as refused:
+        except TokenRefused as refused:
             # The registry has only answered with a challenge by then.
             raise RequestFailed(replace(self._failure(repository, refused.response), settled=True)) from None
         except Cancelled:
             raise
         except MpbakeError as error:
-            raise RequestFailed(Failure(registry=repository.registry, login=error)) from None
+            raise RequestFailed(RegistryFailure(registry=repository.registry, login=error)) from None
         if not 200 <= response.status < 300:
             raise RequestFailed(self._failure(repository, response))
         return response
 
-    def _failure(self, repository: Repository, response: Response) -> Failure:
-        return Failure(
+    def _failure(self, repository: Repository, response: Response) -> RegistryFailure:
+        return RegistryFailure(
             registry=repository.registry,
             status=response.status,
-            words=self.hide(_words(response)),
+            words=self.redact(_words(response)),
             settled=_is_settled(response),
             after=response.headers.get("retry-after", ""),
         )
 
-    def _authorized(self, request: Request, access: Access, endpoint: Endpoint, seconds: float) -> Response:
+    def _authorized(self, request: Request, access: RegistryAccess, endpoint: Endpoint, seconds: float) -> Response:
         """Send a request; if the registry itself answers with a challenge, log in and send the request again.
 
         mpbake ignores the challenge of any other server, where a redirect or an upload's location may lead: the
@@ -322,7 +322,7 @@ class Client:
             before = _server(request.url)
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"} or not location:
                 return response, before
-            url = resolved(request.url, location)
+            url = resolve_url(request.url, location)
             after = _server(url)
             if after[0] not in {"http", "https"} or (before[0], after[0]) == ("https", "http"):
                 raise NoResponse("it redirects to a server without TLS", sent=True)
@@ -347,7 +347,7 @@ def _check_digest(repository: Repository, name: str, found: str) -> None:
     kind, _, wanted = name.partition(":")
     if kind == "sha256" and wanted != found:
         lost = NoResponse(f"what it serves as {name} has another digest", sent=False)
-        raise RequestFailed(Failure(registry=repository.registry, lost=lost))
+        raise RequestFailed(RegistryFailure(registry=repository.registry, lost=lost))
 
 
 def _signed(request: Request, header: str) -> Request:
@@ -355,7 +355,7 @@ def _signed(request: Request, header: str) -> Request:
     return replace(request, headers=others | ({"Authorization": header} if header else {}))
 
 
-def _is_retried(failure: Failure) -> bool:
+def _is_retried(failure: RegistryFailure) -> bool:
     """Whether a request may succeed when it is sent again; not where a deadline is over, or TLS does not work."""
     lost = failure.lost
     if lost is None:

@@ -21,7 +21,7 @@ _CERTIFICATES = "/etc/docker/certs.d"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tls:
+class HostTls:
     """Whom to trust, and the client certificates to show. `system_…` replace the system's own authorities."""
 
     insecure: bool = False
@@ -46,7 +46,7 @@ class Endpoint:
     """Where the registry of some references answers: `https://registry-1.docker.io`, and how to connect."""
 
     url: str
-    tls: Tls
+    tls: HostTls
     proxy: str = ""
 
 
@@ -64,7 +64,7 @@ class Hosts:
         http = is_loopback(f"//{host}") if settings.http is None else settings.http
         url = f"{'http' if http else 'https'}://{host}"
         own = HostSettings() if http else _certificates(registry, self.environment)
-        tls = Tls(
+        tls = HostTls(
             insecure=settings.insecure,
             authorities=(*settings.authorities, *own.authorities),
             pairs=(*settings.pairs, *own.pairs),

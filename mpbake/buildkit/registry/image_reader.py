@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import BuildFailed, NoSuchTag
 from mpbake.base.json_text import parse_json
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
-from mpbake.buildkit.registry.manifests import has_config, image_entries, parse_served, understood
+from mpbake.buildkit.registry.manifests import has_config, image_entries, parse_served, parsing
 
 if TYPE_CHECKING:
     from mpbake.buildkit.registry.client import Client, Manifest, Repository
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class ImageReader:
     """Reads images by tag. Every method raises BuildFailed, and Unreachable without an answer."""
 
     client: Client
@@ -32,7 +32,7 @@ class Reading:
     def served(self, tag: str, manifest: Manifest) -> Served:
         """What a manifest or index under a tag consists of, with each image's own manifest and config."""
         repository = repository_of(tag)
-        with understood(tag):
+        with parsing(tag):
             data = dict(parse_json(manifest.content))
             if "manifests" not in data:
                 return parse_served(manifest.digest, data, {manifest.digest: (data, self._config(repository, data))})
@@ -49,7 +49,7 @@ class Reading:
             content = self.client.manifest(repository, digest).content
         except RequestFailed as error:
             raise _incomplete(error, reference) from None
-        with understood(reference):
+        with parsing(reference):
             return dict(parse_json(content))
 
     def _config(self, repository: Repository, manifest: dict[str, Any]) -> dict[str, Any] | None:

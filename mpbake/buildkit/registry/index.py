@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.json_text import parse_json
 from mpbake.buildkit.registry.client import DOCKER_INDEX, INDEX, Manifest
-from mpbake.buildkit.registry.manifests import in_order
+from mpbake.buildkit.registry.manifests import in_buildkit_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ def entries_of(manifest: Manifest, platform: Mapping[str, str] | None) -> list[d
     return [entry | ({"platform": dict(platform)} if platform else {})]
 
 
-def joined(
+def joined_index(
     entries: Iterable[Mapping[str, Any]], annotations: Mapping[str, str], platforms: Sequence[Platform]
 ) -> Manifest:
     """One index of all entries: the images in the order of `platforms`, then what attests of each.
@@ -46,7 +46,7 @@ def joined(
         known |= {**known, **entry} | ({"annotations": merged} if merged else {})
     is_docker = all(str(entry.get("mediaType")).startswith(_DOCKER) for entry in by_digest.values())
     media_type = DOCKER_INDEX if is_docker else INDEX
-    listed = in_order({"manifests": list(by_digest.values())}, platforms)["manifests"]
+    listed = in_buildkit_order({"manifests": list(by_digest.values())}, platforms)["manifests"]
     index = {
         "schemaVersion": 2,
         "mediaType": media_type,

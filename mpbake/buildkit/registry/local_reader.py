@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment
-from mpbake.buildkit.registry.image_reader import Reading
+from mpbake.buildkit.registry.image_reader import ImageReader
 from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.registry.verification import Verification
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_verification(
-    environment: Mapping[str, str], hide: Callable[[str], str], on_stop: Callable[[Callable[[], None]], None]
+    environment: Mapping[str, str], redact: Callable[[str], str], on_stop: Callable[[Callable[[], None]], None]
 ) -> Iterator[Callable[[Builder], Verification]]:
     """A way to compare what registries serve with what was built by a builder, whose settings tell how to reach them.
 
@@ -29,11 +29,11 @@ def open_verification(
     Cancelled.
     """
     with tempfile.TemporaryDirectory(prefix="mpb") as folder:
-        docker = Docker(child_environment(environment, ()), Path(folder), hide)
-        registries = Registries(docker, environment, hide)
+        docker = Docker(child_environment(environment, ()), Path(folder), redact)
+        registries = Registries(docker, environment, redact)
         on_stop(docker.cancel)
         try:
-            yield lambda builder: Verification(reading=Reading(client=registries.client(builder)))
+            yield lambda builder: Verification(reading=ImageReader(client=registries.client(builder)))
         finally:
             registries.close()
             docker.close()

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import BuildFailed
-from mpbake.base.platforms import Platform, platform_of
+from mpbake.base.platforms import Platform, platform_of_entry
 from mpbake.base.text import one_line
 from mpbake.model.expected_images import Served, ServedImage
 
@@ -19,7 +19,7 @@ _PARTS = ("os", "architecture", "variant")
 
 
 @contextlib.contextmanager
-def understood(reference: str) -> Iterator[None]:
+def parsing(reference: str) -> Iterator[None]:
     """Within, what is served as `reference` is read, which may be anything. Raises BuildFailed where it is no image."""
     try:
         yield
@@ -69,7 +69,7 @@ def _image(entry: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappin
 def _platform(stated: Mapping[str, Any] | None) -> Platform:
     """The platform that an entry or a config states. Anybody may push what is none: it stays as it is written."""
     try:
-        return platform_of(stated or {})
+        return platform_of_entry(stated or {})
     except ValueError:
         system, architecture, variant = (one_line((stated or {}).get(part) or "") for part in _PARTS)
         return Platform(os=system or "unknown", architecture=architecture or "unknown", variant=variant)
@@ -84,7 +84,7 @@ def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def in_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[str, Any]:
+def in_buildkit_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[str, Any]:
     """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
     entries = index.get("manifests", [])
     place = {platform: number for number, platform in enumerate(platforms)}

@@ -9,21 +9,21 @@ from mpbake.base.errors import BuildFailed, Cancelled
 from mpbake.base.json_text import parse_json
 from mpbake.base.tag_moves import TagMoves
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
-from mpbake.buildkit.registry.index import entries_of, joined
-from mpbake.buildkit.registry.manifests import understood
+from mpbake.buildkit.registry.index import entries_of, joined_index
+from mpbake.buildkit.registry.manifests import parsing
 from mpbake.model.annotations import index_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.base.errors import MpbakeError
-    from mpbake.buildkit.registry.client import Client, Failure, Manifest, Repository
+    from mpbake.buildkit.registry.client import Client, Manifest, RegistryFailure, Repository
     from mpbake.model.plan import Target
     from mpbake.model.steps import Publish
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Publishing:
+class TagPublisher:
     """Moves the tags of targets."""
 
     client: Client
@@ -56,7 +56,7 @@ class Publishing:
             moved.append(tag)
         return manifests[repository_of(tags[0]).name].digest
 
-    def _move(self, tag: str, manifest: Manifest) -> tuple[Failure | None, bool]:
+    def _move(self, tag: str, manifest: Manifest) -> tuple[RegistryFailure | None, bool]:
         """Have a tag name a manifest: why it does not, and whether it may have moved all the same, or may yet."""
         repository, name = _split(tag)
         try:
@@ -99,9 +99,9 @@ class Publishing:
         annotations = index_annotations(target.attributes.get("annotations", ()))["index"]
         if len(found) == 1 and (found[0].is_index or not annotations):
             return found[0]
-        with understood(name):
+        with parsing(name):
             entries = [entry for each in found for entry in entries_of(each, self._platform(repository, each))]
-            return joined(entries, annotations, target.platforms)
+            return joined_index(entries, annotations, target.platforms)
 
     def _platform(self, repository: Repository, manifest: Manifest) -> dict[str, Any] | None:
         """The platform of an image without an index, as its config states it."""

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError
-from mpbake.buildkit.nodes.buildx_store import Store, store_folder
+from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import READING, SECONDS, Client
@@ -33,7 +33,7 @@ _HELPER_SECONDS = 60.0
 class Registries:
     """Makes clients for registries; safe to use from several threads. Credential helpers run through `docker`."""
 
-    def __init__(self, docker: Docker, environment: Mapping[str, str], hide: Callable[[str], str] = str) -> None:
+    def __init__(self, docker: Docker, environment: Mapping[str, str], redact: Callable[[str], str] = str) -> None:
         self._environment = environment
         transport = Transport(lambda: docker.cancelled)
         credentials = Credentials(environment, _helper(docker))
@@ -43,7 +43,7 @@ class Registries:
             authorization=Authorization(transport, credentials),
             hosts=Hosts(environment=environment),
             pause=docker.pause,
-            hide=hide,
+            redact=redact,
             seconds=SECONDS,
             reading=READING,
         )
@@ -92,7 +92,7 @@ def _takes_defaults(node: Node) -> bool:
 def _kept_configs(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
     """What buildx keeps of the configuration of a builder that somebody else made."""
     with contextlib.suppress(MpbakeError, LookupError, TypeError, ValueError, AttributeError):
-        entry = Store(folder=store_folder(environment)).read(builder.name.lower()) or {}
+        entry = BuildxStore(folder=store_folder(environment)).read(builder.name.lower()) or {}
         for node in entry.get("Nodes") or ():
             kept = (node.get("Files") or {}).get(_KEPT_CONFIG, "")
             yield base64.b64decode(kept).decode()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import urllib3
 
-    from mpbake.buildkit.registry.hosts import Tls
+    from mpbake.buildkit.registry.hosts import HostTls
 
 Result = TypeVar("Result")
 
@@ -89,10 +89,10 @@ class Transport:
 
     def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         self._cancelled = cancelled
-        self._pools: dict[tuple[Tls | None, str], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[HostTls | None, str], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
-    def send(self, request: Request, tls: Tls, proxy: str, seconds: float) -> Response:
+    def send(self, request: Request, tls: HostTls, proxy: str, seconds: float) -> Response:
         """Return the response to `request`, through `proxy` if one is named, within so many seconds.
 
         Redirects are not followed. Raises NoResponse, and Cancelled as soon as the run is cancelled.
@@ -137,7 +137,7 @@ class Transport:
             raise errors[0]
         return results[0]
 
-    def _pool(self, tls: Tls | None, proxy: str) -> urllib3.PoolManager:
+    def _pool(self, tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
         with self._lock:
             key = (tls, proxy)
             if key not in self._pools:
@@ -176,7 +176,7 @@ def import_urllib3() -> None:
     importlib.import_module("urllib3")
 
 
-def _manager(tls: Tls | None, proxy: str) -> urllib3.PoolManager:
+def _manager(tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
     import urllib3  # noqa: PLC0415
 
     context = None if tls is None else ssl_context(tls)
@@ -203,7 +203,7 @@ def _proxied(proxy: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager
     return urllib3.ProxyManager(bare, maxsize=_POOLED, ssl_context=context, proxy_headers=headers)
 
 
-def resolved(base: str, reference: str) -> str:
+def resolve_url(base: str, reference: str) -> str:
     """The URL that `reference` names, seen from `base`. Raises NoResponse if it is not a URL."""
     try:
         url = urljoin(base, reference)
@@ -214,7 +214,7 @@ def resolved(base: str, reference: str) -> str:
 
 
 @cache
-def ssl_context(tls: Tls) -> ssl.SSLContext:
+def ssl_context(tls: HostTls) -> ssl.SSLContext:
     """The TLS settings of a host. Raises NoResponse where a file that they name cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.base.references import parse_reference
-from mpbake.buildkit.registry.manifests import attestation_types, understood
-from mpbake.model.expected_images import Difference, Served, differences
+from mpbake.buildkit.registry.manifests import attestation_types, parsing
+from mpbake.model.expected_images import Mismatch, Served, mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mpbake.buildkit.registry.image_reader import Reading
-    from mpbake.model.expected_images import Expected, ServedImage
+    from mpbake.buildkit.registry.image_reader import ImageReader
+    from mpbake.model.expected_images import ExpectedImages, ServedImage
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds after which a registry is asked again that does not serve yet what it was given."""
@@ -28,11 +28,11 @@ PATIENCE = 60.0
 class Verification:
     """Compares what registries serve with what they must."""
 
-    reading: Reading
+    reading: ImageReader
 
     def wait(
         self,
-        expected: Expected,
+        expected: ExpectedImages,
         pause: Callable[[float], object],
         pauses: Sequence[float] = PAUSES,
         clock: Callable[[], float] = time.monotonic,
@@ -54,30 +54,30 @@ class Verification:
                     raise
             pause(seconds)
 
-    def _without_difference(self, expected: Expected) -> Served:
+    def _without_difference(self, expected: ExpectedImages) -> Served:
         """What is served, as `compare` tells. Raises BuildFailed where it differs."""
         found, served = self.compare(expected)
         if found:
             raise _failed(found)
         return served
 
-    def compare(self, expected: Expected) -> tuple[tuple[Difference, ...], Served]:
+    def compare(self, expected: ExpectedImages) -> tuple[tuple[Mismatch, ...], Served]:
         """How every tag differs from what it must be, and what is served under the first.
 
         Raises BuildFailed, Unreachable.
         """
         known: dict[str, Served] = {}
-        found: list[Difference] = []
+        found: list[Mismatch] = []
         digest = expected.digest
         for tag in expected.tags:
             manifest = self.reading.manifest(tag)
             digest = digest or manifest.digest
             if manifest.digest not in known:
                 known[manifest.digest] = self._attested(expected, tag, self.reading.served(tag, manifest))
-            found += differences(expected, tag, known[manifest.digest], digest)
+            found += mismatches(expected, tag, known[manifest.digest], digest)
         return tuple(found), next(iter(known.values()))
 
-    def complaints(self, expected: Expected) -> Iterator[Difference]:
+    def complaints(self, expected: ExpectedImages) -> Iterator[Mismatch]:
         """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable, Cancelled."""
         digest = expected.digest
         for tag in expected.tags:
@@ -87,12 +87,12 @@ class Verification:
                 raise
             except MpbakeError as error:
                 said = "no such tag" if isinstance(error, NoSuchTag) else error.message
-                yield Difference(tag=tag, what="answer", expected="an image", found=said)
+                yield Mismatch(tag=tag, what="answer", expected="an image", found=said)
             else:
                 digest = digest or first.digest
                 yield from found
 
-    def _attested(self, expected: Expected, tag: str, served: Served) -> Served:
+    def _attested(self, expected: ExpectedImages, tag: str, served: Served) -> Served:
         """`served` with the types of its images' attestations, where any are expected."""
         if not expected.attestations:
             return served
@@ -106,11 +106,11 @@ class Verification:
 
     def _types(self, reference: str) -> tuple[str, ...]:
         """What an attestation manifest attests."""
-        with understood(reference):
+        with parsing(reference):
             return attestation_types(self.reading.raw(reference))
 
 
-def _failed(found: Sequence[Difference]) -> BuildFailed:
+def _failed(found: Sequence[Mismatch]) -> BuildFailed:
     lines = "\n".join(f"  {each}" for each in found)
     return BuildFailed(
         f"the registry does not serve what was built:\n{lines}",

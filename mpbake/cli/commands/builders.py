@@ -6,31 +6,31 @@ import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from mpbake.base.errors import MpbakeError, UsageError, worst
+from mpbake.base.errors import MpbakeError, UsageError, most_severe
 from mpbake.base.text import did_you_mean
-from mpbake.buildkit.builders.apply import bring_up, stop
+from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
-from mpbake.buildkit.builders.survey import look
-from mpbake.buildkit.builders.workspace import Site
-from mpbake.buildkit.nodes.tools import open_tools, side_by_side
+from mpbake.buildkit.builders.survey import survey_builder
+from mpbake.buildkit.builders.workspace import BuilderWorkspace
+from mpbake.buildkit.nodes.tools import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
-from mpbake.cli.loading import load
+from mpbake.cli.loading import load_plan
 from mpbake.graph.preflight.buildx_versions import check_builders
-from mpbake.model.lifecycle import AUTOMATIC, changes_text, inventory_text, summary
+from mpbake.model.lifecycle import AUTOMATIC, changes_summary, changes_text, inventory_text
 from mpbake.model.plan import Driver
 from mpbake.report.pace import Pace
 from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.run.signals import stoppable, stopped_by_signals
-from mpbake.run.state.directory import runs_held_off
+from mpbake.run.state.directory import block_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from mpbake.buildkit.builders.survey import Found
+    from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.records import Record
-    from mpbake.buildkit.nodes.tools import Tools
+    from mpbake.buildkit.nodes.tools import NodeServices
     from mpbake.cli.options import Options, World
     from mpbake.model.plan import Builder, Plan
     from mpbake.run.executor import StopRequest
@@ -48,9 +48,9 @@ _TAKING_AWAY = ("stop", "rm", "prune")
 
 def main(options: Options, world: World) -> int:
     """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
-    document, plan = load(options, world)
+    document, plan = load_plan(options, world)
     chosen = _chosen(plan, options.names)
-    held_off = runs_held_off(plan.root) if options.action in _TAKING_AWAY else nullcontext()
+    held_off = block_runs(plan.root) if options.action in _TAKING_AWAY else nullcontext()
 
     def work(request: StopRequest) -> int:
         with stopped_by_signals(request), held_off, _opened(plan, world, request) as site:
@@ -61,7 +61,7 @@ def main(options: Options, world: World) -> int:
     return stoppable(work)
 
 
-def _act(site: Site, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
+def _act(site: BuilderWorkspace, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
     match options.action:
         case "plan":
             return _plan(site.tools, chosen, plan.file, options, world)
@@ -73,7 +73,7 @@ def _act(site: Site, plan: Plan, chosen: tuple[Builder, ...], options: Options, 
             return _list(site.tools, chosen, plan.file, world)
 
 
-def _change(site: Site, own: tuple[Builder, ...], options: Options, world: World) -> int:
+def _change(site: BuilderWorkspace, own: tuple[Builder, ...], options: Options, world: World) -> int:
     if not own:
         world.stdout.write(_NOTHING)
     match options.action:
@@ -88,33 +88,33 @@ def _change(site: Site, own: tuple[Builder, ...], options: Options, world: World
             return _told(_each(lambda each: remove(site, each, keep_state=keep, forget=forget), own), world)
 
 
-def _list(tools: Tools, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
+def _list(tools: NodeServices, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
     """Print every node with what it says of itself. What is out of reach is in the table, and no failure."""
     found = _each(lambda builder: inventory(tools, builder, plan), chosen)
     world.stdout.write(inventory_text(found))
     return 0
 
 
-def _plan(tools: Tools, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
-    found = _each(lambda builder: look(tools, builder, plan), chosen)
+def _plan(tools: NodeServices, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
+    found = _each(lambda builder: survey_builder(tools, builder, plan), chosen)
     for each in found:
         world.stdout.write(changes_text(each.builder, each.changes, each.unclear))
     changes = [change for each in found for change in each.changes]
     unclear = [what for each in found for what in each.unclear]
-    world.stdout.write(f"{summary(changes, unclear)}\n")
+    world.stdout.write(f"{changes_summary(changes, unclear)}\n")
     return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
 
 
-def _up(site: Site, chosen: tuple[Builder, ...], world: World) -> int:
+def _up(site: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
     write = _whole(world.stdout)
 
-    def tell(found: Found) -> None:
+    def tell(found: BuilderState) -> None:
         write(changes_text(found.builder, found.changes, found.unclear))
 
-    return _told_all(_each(lambda builder: bring_up(site, builder, tell), chosen), world)
+    return _told_all(_each(lambda builder: reconcile(site, builder, tell), chosen), world)
 
 
-def _prune(site: Site, plan: Plan, options: Options, world: World) -> int:
+def _prune(site: BuilderWorkspace, plan: Plan, options: Options, world: World) -> int:
     """Records of this plan, of builders that are still declared or no longer."""
     _warn_of_unreadable_records(site, world)
     records = site.tools.records.of_plan(plan.file)
@@ -124,7 +124,7 @@ def _prune(site: Site, plan: Plan, options: Options, world: World) -> int:
     return _told(_each(lambda record: prune(site, record, plan.builders, forget=options.forget), stale), world)
 
 
-def _warn_of_unreadable_records(site: Site, world: World) -> None:
+def _warn_of_unreadable_records(site: BuilderWorkspace, world: World) -> None:
     world.stderr.writelines(f"warning: {each}\n" for each in site.tools.records.unreadable())
 
 
@@ -143,7 +143,7 @@ def _each(do: Callable[[Given], Result], things: Iterable[Given]) -> list[Result
     return results
 
 
-def _told_all(found: Iterable[Found], world: World) -> int:
+def _told_all(found: Iterable[BuilderState], world: World) -> int:
     """Tell warnings and errors; the exit code."""
     found = list(found)
     world.stderr.writelines(f"warning: {warning}\n" for each in found for warning in each.warnings)
@@ -154,7 +154,7 @@ def _told(errors: Iterable[list[MpbakeError]], world: World) -> int:
     """Tell errors; the exit code: what is wrong with the plan comes before what does not answer."""
     every = [error for each in errors for error in each]
     world.stderr.writelines(f"error: {error}\n" for error in every)
-    return worst({error.exit_code for error in every})
+    return most_severe({error.exit_code for error in every})
 
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
@@ -176,7 +176,7 @@ def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
 
 
 @contextmanager
-def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
+def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[BuilderWorkspace]:
     """Everything that works on builders; no process and no private folder of it is left when the block is left."""
     write, pace = _whole(world.stderr), Pace(world.clock)
 
@@ -184,8 +184,8 @@ def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[Site]:
         if pace.is_due(node):
             write(f"{node}: {activity}\n")
 
-    with open_tools(world.environment, world.hiding.hide, world.now, request.then) as tools:
-        yield Site(
+    with open_services(world.environment, world.redactor.redact, world.now, request.then) as tools:
+        yield BuilderWorkspace(
             tools=tools,
             plan=plan.file,
             say=lambda text: write(f"{text}\n"),

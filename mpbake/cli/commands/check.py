@@ -6,17 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Severity
-from mpbake.base.errors import PlanError, in_order
+from mpbake.base.errors import PlanError, sorted_by_location
 from mpbake.base.text import count
-from mpbake.cli.loading import load_what_can_be
+from mpbake.cli.loading import load_partially
 from mpbake.graph.placement import place
 from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
-from mpbake.graph.preflight.deletions import deletions
-from mpbake.graph.preflight.lint import warnings_of
+from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.lint import lint_warnings
 from mpbake.graph.preflight.paths import missing_paths
-from mpbake.graph.preflight.shared_tags import needs_of_pushed
+from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
 from mpbake.graph.preflight.tls import certificate_problems
-from mpbake.model.plan import Publishing
+from mpbake.model.plan import PublishMode
 from mpbake.report.diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
 from mpbake.spec.drivers import node_warnings
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.cli.options import Options, World
     from mpbake.model.plan import Plan, Target
-    from mpbake.resolve import Attempt
-    from mpbake.spec.plan_files import Document
+    from mpbake.resolve import PartialPlan
+    from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import Problem
 
 
 def main(options: Options, world: World) -> int:
     """Print what is found. Returns 3 where the plan is wrong; with `--strict`, warnings make it so."""
     try:
-        document, loaded = load_what_can_be(options, world)
+        document, loaded = load_partially(options, world)
         found = _diagnostics(document, loaded, world)
         is_whole = not loaded.problems
         checked = f"{document.main.shown}: {count(len(loaded.plan.targets), 'target')}, " if is_whole else ""
@@ -56,21 +56,21 @@ _NOT_ALL = "; more may be found once this is mended"
 """Said where what is wrong was found before all was looked at."""
 
 
-def _diagnostics(document: Document, found: Attempt, world: World) -> tuple[Diagnostic, ...]:
+def _diagnostics(document: PlanFiles, found: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
     if found.problems:
         later = (document.diagnose(each) for each in _problems_of(found.sound, found.plan.root, world))
-        return in_order((*found.problems, *found.clashes, *later))
+        return sorted_by_location((*found.problems, *found.clashes, *later))
     problems = (document.diagnose(each) for each in _problems(found.plan, world))
-    return in_order((*found.clashes, *problems, *warnings_of(document, found.plan)))
+    return sorted_by_location((*found.clashes, *problems, *lint_warnings(document, found.plan)))
 
 
 def _problems(plan: Plan, world: World) -> Iterator[Problem]:
     """What a run of all targets would end with or warn of, as far as that is known without one."""
     targets = plan.targets.values()
     yield from _problems_of(targets, plan.root, world)
-    if plan.publish is Publishing.TOGETHER:
-        yield from needs_of_pushed(targets)
+    if plan.publish is PublishMode.TOGETHER:
+        yield from dependencies_on_shared_tags(targets)
     yield from unlinked_bases(plan.targets)
     yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
 
@@ -80,7 +80,7 @@ def _problems_of(targets: Collection[Target], root: Path, world: World) -> Itera
     for target in targets:
         placement = place(target, {})
         yield from (*placement.problems, *placement.warnings)
-        yield from deletions([target], root, os.path.realpath)
+        yield from deletion_problems([target], root, os.path.realpath)
     yield from missing_paths(targets, root, world.environment)
     yield from foreign_bases(targets)
     yield from certificate_problems(targets, {}, world.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.cli.loading import load
+from mpbake.cli.loading import load_plan
 from mpbake.report.plan_text import list_text
 
 if TYPE_CHECKING:
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 def main(options: Options, world: World) -> int:
     """Print groups, targets and variables."""
-    _, plan = load(options, world)
+    _, plan = load_plan(options, world)
     world.stdout.write(list_text(plan))
     return 0

@@ -11,27 +11,27 @@ from threading import Thread, Timer
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, system_error
-from mpbake.base.limits import affordable
+from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared, one_line
 from mpbake.buildkit import open_runner
-from mpbake.cli.loading import check_placements, check_tags, graph_of, load, placed, selected
+from mpbake.cli.loading import check_placements, check_tags, load_plan, place_targets, run_graph, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
-from mpbake.graph.links import linked
-from mpbake.graph.placement import is_silent, to_probe
+from mpbake.graph.links import linked_targets
+from mpbake.graph.placement import is_unreachable, nodes_to_probe
 from mpbake.graph.preflight.base_images import foreign_bases
 from mpbake.graph.preflight.buildx_versions import check_buildx
-from mpbake.graph.preflight.paths import check_files, unset_variables
+from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece
-from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
+from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.metadata import metadata_file, write_metadata
-from mpbake.run.events import Preparing, RunFinished, Waiting, Warned
-from mpbake.run.executor import WORKERS, Executor, as_required, exit_code
+from mpbake.run.events import AskingEngine, ProbingNodes, RunFinished, Warned
+from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import FOLDER, open_state, read_durations, write_durations
-from mpbake.run.state.published import published_by, remember
+from mpbake.run.state.published import published_by, remember_published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mpbake.run.events import Event, Reporter
     from mpbake.run.executor import StopRequest
     from mpbake.run.state.directory import State
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
 
 
 _MOMENT = 2.0
@@ -54,12 +54,12 @@ _MOMENT = 2.0
 
 def main(options: Options, world: World) -> int:
     """Run `options.names`, and all that they need."""
-    document, plan = load(options, world)
-    chosen = selected(plan, options)
+    document, plan = load_plan(options, world)
+    chosen = select_for(plan, options)
     check_tags(document, chosen)
     check_files(document, chosen, world.environment, world.now())
     metadata = metadata_file(world.folder / options.directory, options.metadata_file)
-    repeat, hide = partial(repeat_command, options), world.hiding.hide
+    repeat, redact = partial(repeat_command, options), world.redactor.redact
 
     def work(stop: StopRequest) -> int:
         reporting = _Reporting(_reporter(options, world), stop, began=world.clock())
@@ -68,7 +68,7 @@ def main(options: Options, world: World) -> int:
             open_state(plan.root, world.now()) as state,
             ExitStack() as ends,
         ):
-            runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, hide, stop.then)
+            runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, redact, stop.then)
             Thread(target=import_networkx, daemon=True).start()
             with _patience(chosen.targets, reporting):
                 runner = ends.enter_context(runner_of)
@@ -90,7 +90,7 @@ def main(options: Options, world: World) -> int:
 @contextmanager
 def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
     """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
-    timer = Timer(moment, reporter.handle, [Waiting()])
+    timer = Timer(moment, reporter.handle, [AskingEngine()])
     timer.daemon = True
     if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
         timer.start()
@@ -112,21 +112,21 @@ class _Run:
     state: State
     metadata: Path | None
 
-    def prepare(self, document: Document, chosen: Selection) -> BuildGraph:
+    def prepare(self, document: PlanFiles, chosen: Selection) -> BuildGraph:
         """Ask what only nodes can tell, and place everything."""
-        before = placed(chosen, {})
-        nodes = to_probe(before)
+        before = place_targets(chosen, {})
+        nodes = nodes_to_probe(before)
         asked = {node.builder for node in nodes}
         settled = (placement for target, placement in before.items() if target.builder.name not in asked)
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
-            self.reporting.handle(Preparing(nodes=nodes))
+            self.reporting.handle(ProbingNodes(nodes=nodes))
         facts = self.runner.make_ready(nodes, self.reporting)
-        lost = [node for node in nodes if node.id not in facts or is_silent(node, facts)]
-        graph, warnings = graph_of(document, chosen, placed(chosen, facts, before))
-        unset = unset_variables(chosen.targets, self.world.environment)
+        lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
+        graph, warnings = run_graph(document, chosen, place_targets(chosen, facts, before))
+        unset = unset_secret_warnings(chosen.targets, self.world.environment)
         foreign = (each.message for each in foreign_bases(chosen.targets))
-        names = {target.name for target in (*graph.targets, *linked(*graph.targets))}
+        names = {target.name for target in (*graph.targets, *linked_targets(*graph.targets))}
         for warning in join_shared((*unset, *foreign, *warnings, *self._left_out(lost, graph)), names):
             self.reporting.handle(Warned(message=warning))
         return graph
@@ -137,7 +137,7 @@ class _Run:
         for node in lost:
             error = self.runner.complaint(node)
             if error is not None and node.required:
-                raise as_required(error, node)
+                raise required_node_error(error, node)
             if error is not None and node.id not in used:
                 yield f"{node.id} is left out: {error.message}"
 
@@ -155,7 +155,7 @@ class _Run:
             clock=self.world.clock,
             began=reporting.began,
             stop=self.stop,
-            workers=affordable(WORKERS),
+            workers=affordable_threads(WORKERS),
         ).execute()
         finished, kept = reporting.finished, [0]
         with ExitStack() as ends:  # the last of them first, and each of them whatever the others raise
@@ -175,7 +175,7 @@ class _Run:
     def _complain(self, graph: BuildGraph, finished: RunFinished) -> None:
         """Tell what is not as most people want it, unless `--no-push` says that it is meant, and what went wrong."""
         if not self.options.quiet and self.options.push is not False:
-            self.world.stderr.write(nowhere_text(graph, finished))
+            self.world.stderr.write(unkept_results_text(graph, finished))
         self.world.stderr.write(errors_text(finished))
 
     def _keep(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> int:
@@ -183,11 +183,11 @@ class _Run:
 
         Returns 1 where what was asked for could not be written.
         """
-        told = [f"warning: {one_line(each)}\n" for each in remember(folder, published_by(finished.results))]
+        told = [f"warning: {one_line(each)}\n" for each in remember_published(folder, published_by(finished.results))]
         code = 0
         try:
             if self.metadata is not None:
-                write_metadata(self.metadata, graph, finished, self.world.hiding.hide)
+                write_metadata(self.metadata, graph, finished, self.world.redactor.redact)
         except OSError as error:
             told.append(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
             code = MpbakeError.exit_code

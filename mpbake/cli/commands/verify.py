@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, UsageError, worst
+from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, UsageError, most_severe
 from mpbake.base.references import parse_reference
 from mpbake.base.text import columns, count, one_line
 from mpbake.buildkit import open_verification
-from mpbake.cli.loading import load, selected
+from mpbake.cli.loading import load_plan, select_for
 from mpbake.model.expected_images import expected_of
 from mpbake.report.event_lines import short_digest
-from mpbake.resolve import has_default
+from mpbake.resolve import has_default_group
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import FOLDER
 from mpbake.run.state.published import read_published
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mpbake.cli.options import Options, World
-    from mpbake.model.expected_images import Difference, Expected
+    from mpbake.model.expected_images import ExpectedImages, Mismatch
     from mpbake.model.plan import Builder, Target
     from mpbake.run.executor import StopRequest
 
@@ -36,13 +36,13 @@ def main(options: Options, world: World) -> int:
 
 
 def _compare(options: Options, world: World, stop: StopRequest) -> int:
-    _, plan = load(options, world)
+    _, plan = load_plan(options, world)
     published, warning = read_published(plan.root / FOLDER)
     if warning:
         world.stderr.write(f"warning: {one_line(warning)}\n")
-    if not options.names and not has_default(plan):
+    if not options.names and not has_default_group(plan):
         options = replace(options, names=tuple(name for name in plan.targets if name in published))
-    targets = selected(plan, options).targets
+    targets = select_for(plan, options).targets
     renamed = _renamed(targets, published)
     world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)
     asked = [*_expected(targets, published), *renamed]
@@ -57,15 +57,15 @@ def _compare(options: Options, world: World, stop: StopRequest) -> int:
     world.stderr.writelines(f"error: {each.target}: {error}\n" for each, error in errors)
     if any(different for _, different in told):
         return BuildFailed.exit_code
-    return worst({error.exit_code for _, error in errors})
+    return most_severe({error.exit_code for _, error in errors})
 
 
 def _found(
-    asked: Iterable[Expected], builders: Mapping[str, Builder], world: World, stop: StopRequest
-) -> list[list[Difference] | MpbakeError]:
+    asked: Iterable[ExpectedImages], builders: Mapping[str, Builder], world: World, stop: StopRequest
+) -> list[list[Mismatch] | MpbakeError]:
     """How what is served of each differs, or why nobody can tell. `builders` are those of the targets, by name."""
 
-    def compare(each: Expected) -> list[Difference] | MpbakeError:
+    def compare(each: ExpectedImages) -> list[Mismatch] | MpbakeError:
         try:
             return list(verification(builders[each.target]).complaints(each))
         except Cancelled:
@@ -74,13 +74,13 @@ def _found(
             return error
 
     with (
-        open_verification(world.environment, world.hiding.hide, stop.then) as verification,
+        open_verification(world.environment, world.redactor.redact, stop.then) as verification,
         ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
     ):
         return list(workers.map(compare, asked))
 
 
-def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:
+def _expected(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
     """What must be served of `targets`. Raises UsageError where nothing must."""
     found = [
         published.get(each.name) or expected_of(each, each.platforms)
@@ -92,7 +92,7 @@ def _expected(targets: Iterable[Target], published: Mapping[str, Expected]) -> l
     return found
 
 
-def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> list[Expected]:
+def _renamed(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
     """What must be served, as the plan says, of targets that were published under other tags than it gives them now."""
     found = []
     for each in targets:
@@ -103,7 +103,7 @@ def _renamed(targets: Iterable[Target], published: Mapping[str, Expected]) -> li
     return found
 
 
-def _renaming(now: Expected, was: Expected) -> str:
+def _renaming(now: ExpectedImages, was: ExpectedImages) -> str:
     """A word on a target that was published as `was`, and of which the plan names more by now."""
     named, known = ", ".join(now.tags), ", ".join(was.tags)
     return f"{now.target} was published as {known} the last time; the plan names {named} by now: that is looked at, too"
@@ -113,7 +113,7 @@ def _names(tags: Iterable[str]) -> set[str]:
     return {str(parse_reference(tag)) for tag in tags}
 
 
-def _text(found: Sequence[tuple[Expected, Sequence[Difference]]]) -> str:
+def _text(found: Sequence[tuple[ExpectedImages, Sequence[Mismatch]]]) -> str:
     """What is as it must be, and a table of what is not."""
     good = [each for each, different in found if not different]
     rows = [
@@ -126,12 +126,12 @@ def _text(found: Sequence[tuple[Expected, Sequence[Difference]]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _shown(one: Difference) -> tuple[str, str]:
+def _shown(one: Mismatch) -> tuple[str, str]:
     """What must be and what is; of two digests as much as tells them apart."""
     whole = (one.expected, one.found or "nothing")
     short = (short_digest(whole[0]), short_digest(whole[1]))
     return short if one.what == "digest" and short[0] != short[1] else whole
 
 
-def _source(expected: Expected) -> str:
+def _source(expected: ExpectedImages) -> str:
     return f"published ({expected.digest})" if expected.digest else "the plan says"

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.files import read_bounded
-from mpbake.base.platforms import runs
+from mpbake.base.platforms import can_execute
 from mpbake.graph.links import linked_platforms
-from mpbake.model.dockerfiles import base_of, images_from
+from mpbake.model.dockerfiles import base_image, images_from
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Target, Variant
+    from mpbake.model.plan import PlatformVariant, Target
 
 
 def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
@@ -52,17 +52,17 @@ def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
 def _may_be_upon_a_foreign_base(target: Target) -> bool:
     """Whether it is worth a look: plans are large."""
     single = [declared[0] for declared in target.declared_within if len(declared) == 1]
-    return any(not runs(each, other) for each in target.platforms for other in single)
+    return any(not can_execute(each, other) for each in target.platforms for other in single)
 
 
 def _others(link: Target, wanted: Sequence[Platform]) -> list[Platform]:
     """Those of `wanted` that get the only platform of `link`, and would not run it."""
-    return [each for each in wanted if len(link.platforms) == 1 and not runs(each, link.platforms[0])]
+    return [each for each in wanted if len(link.platforms) == 1 and not can_execute(each, link.platforms[0])]
 
 
-def _base_of(variant: Variant, read: Callable[[str, str], str]) -> str:
+def _base_of(variant: PlatformVariant, read: Callable[[str, str], str]) -> str:
     """The image that what is built of a target is built upon, by its short name."""
-    return _as_image(base_of(read(*variant.dockerfile), str(variant.attributes.get("target", ""))))
+    return _as_image(base_image(read(*variant.dockerfile), str(variant.attributes.get("target", ""))))
 
 
 def _text_of(inline: str, path: str) -> str:
@@ -78,14 +78,14 @@ def _as_image(context: str) -> str:
     return context.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
 
 
-def _unlinked(target: Target, variant: Variant, name: str) -> Problem:
+def _unlinked(target: Target, variant: PlatformVariant, name: str) -> Problem:
     message = f'{target.name}: its Dockerfile says FROM {name}, but it does not link to the target "{name}"'
     hint = f'contexts = {{ {name} = "target:{name}" }}; if an image from elsewhere is meant, write where it is from'
     key = variant.where(("contexts",))
     return Problem(code=Code.UNLINKED_BASE, key=key, message=message, hint=hint, culprit=name)
 
 
-def _foreign(target: Target, variant: Variant, context: str, platforms: Sequence[Platform]) -> Problem:
+def _foreign(target: Target, variant: PlatformVariant, context: str, platforms: Sequence[Platform]) -> Problem:
     link = variant.links[context]
     names, only = ", ".join(map(str, platforms)), link.platforms[0]
     is_that = "" if context == link.name else f', the target "{link.name}"'

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
-from mpbake.graph.links import linked
+from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import deletes
 from mpbake.model.plan import Driver
 from mpbake.spec.spec import ATTRIBUTES, SINCE, Problem, version_text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.plan import Builder, Node, Target
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import Version
 
 
@@ -24,13 +24,13 @@ _DELETING: Version = (0, 35)
 """The first buildx that knows `mode=delete` of a local output."""
 
 
-def check_buildx(document: Document, targets: Iterable[Target], version: Version, default: Driver) -> None:
+def check_buildx(document: PlanFiles, targets: Iterable[Target], version: Version, default: Driver) -> None:
     """Raise PlanError for what this buildx does not know of `targets`, of what they link to, and of their builders.
 
     `default` is the driver that the default builder has in this run.
     """
     targets = tuple(targets)
-    everything = dict.fromkeys(each for target in targets for each in (target, *linked(target)))
+    everything = dict.fromkeys(each for target in targets for each in (target, *linked_targets(target)))
     problems = [problem for target in everything for problem in _too_new(target, version)]
     problems += [problem for target in targets for problem in _too_new_outputs(target, version)]
     for builder in dict.fromkeys(target.builder for target in targets):
@@ -38,7 +38,7 @@ def check_buildx(document: Document, targets: Iterable[Target], version: Version
     _raise(document, problems)
 
 
-def check_builders(document: Document, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
+def check_builders(document: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
     """Raise PlanError for options of declared `builders` that this buildx would refuse; most plans need not ask it."""
     builders = tuple(builders)
     if any(_asked(node, node.driver) for builder in builders for node in builder.nodes):
@@ -46,7 +46,7 @@ def check_builders(document: Document, builders: Iterable[Builder], buildx: Call
         _raise(document, (each for builder in builders for each in _refused(document, builder, version)))
 
 
-def _raise(document: Document, problems: Iterable[Problem]) -> None:
+def _raise(document: PlanFiles, problems: Iterable[Problem]) -> None:
     found = [document.diagnose(each) for each in dict.fromkeys(problems)]
     if found:
         raise PlanError(found)
@@ -70,7 +70,7 @@ def _too_new_outputs(target: Target, version: Version) -> Iterator[Problem]:
 
 
 def _refused(
-    document: Document, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
+    document: PlanFiles, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
 ) -> Iterator[Problem]:
     """The options of a builder's nodes that are too new. One that holds for several nodes is told once."""
     for node in builder.nodes:
@@ -98,7 +98,7 @@ def _asked(node: Node, driver: Driver) -> list[str]:
     return [name for name in held if any(each.startswith(f"{name}.") for each in told)]
 
 
-def _written(document: Document, node: Node, option: str) -> tuple[str, KeyPath]:
+def _written(document: PlanFiles, node: Node, option: str) -> tuple[str, KeyPath]:
     """Whose an option of `node` is, and where it is written: by itself, by its builder, or for every builder."""
     builder: KeyPath = ("builders", node.builder)
     tables = {(*builder, "nodes", node.name): node.id, builder: node.builder, ("defaults", "builder"): node.builder}

@@ -11,7 +11,7 @@ from mpbake.base.codes import Code, Severity
 from mpbake.base.errors import UsageError
 from mpbake.base.files import Kind, kind_of, read_bounded
 from mpbake.base.text import count, one_line
-from mpbake.model.plan import Tls
+from mpbake.model.plan import TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ _PEM = "it must hold PEM: text that begins with -----BEGIN"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class CertificateFinding:
     """What is to be said of one of the files of `tls`, and what to do; the code tells how bad it is."""
 
     field: str
@@ -38,7 +38,7 @@ class Finding:
 class _Unreadable(Exception):
     """A file that cannot be taken for what it is to be."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: CertificateFinding) -> None:
         super().__init__(finding.message)
         self.finding = finding
 
@@ -50,16 +50,16 @@ def utc_now() -> datetime:
 
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
     """Check the files that `node` names for TLS; the warnings of it. Raises UsageError with every fault."""
-    found = judge(node, now)
+    found = certificate_findings(node, now)
     faults = [each for each in found if each.code.severity is Severity.ERROR]
     if faults:
         raise UsageError("\n".join(_told(node, each) for each in faults), hint=faults[0].hint)
     return tuple(_told(node, each) for each in found)
 
 
-def judge(node: Node, now: datetime) -> list[Finding]:
+def certificate_findings(node: Node, now: datetime) -> list[CertificateFinding]:
     """All that is to be said of the files that `node` names for TLS; after one that cannot be read, nothing more."""
-    if node.tls == Tls():
+    if node.tls == TlsFiles():
         return []
     try:
         authorities, chain = _read(node.tls)
@@ -76,7 +76,7 @@ def end_warning(certificate: Certificate, now: datetime, days: int) -> Iterator[
         yield f"expires in {count(left.days, 'day')}, on {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
-def _told(node: Node, finding: Finding) -> str:
+def _told(node: Node, finding: CertificateFinding) -> str:
     return f"{node.id}: tls.{finding.field}: {finding.message}"
 
 
@@ -90,7 +90,7 @@ def read_der(data: bytes) -> Certificate:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(tls: Tls) -> tuple[list[Certificate], list[Certificate]]:
+def _read(tls: TlsFiles) -> tuple[list[Certificate], list[Certificate]]:
     """The authorities, and the client's certificate with what came along; its key is its own. Raises _Unreadable."""
     data = {name: _bytes(name, path) for name, path in tls.files.items()}
     authorities = _certificates("ca", data["ca"]) if "ca" in data else []
@@ -104,12 +104,16 @@ def _bytes(field: str, path: Path) -> bytes:
     name = one_line(str(path))
     if kind_of(path) is Kind.NOTHING:
         hint = "paths count from the folder of the file that states them"
-        raise _Unreadable(Finding(field=field, message=f"there is no file {name}", hint=hint, code=Code.MISSING_FILE))
+        raise _Unreadable(
+            CertificateFinding(field=field, message=f"there is no file {name}", hint=hint, code=Code.MISSING_FILE)
+        )
     try:
         return read_bounded(path, pipe=False)
     except OSError as error:
         hint = "it must be a file that this user may read"
-        raise _Unreadable(Finding(field=field, message=f"{name} cannot be read: {error.strerror}", hint=hint)) from None
+        raise _Unreadable(
+            CertificateFinding(field=field, message=f"{name} cannot be read: {error.strerror}", hint=hint)
+        ) from None
 
 
 def _certificates(field: str, data: bytes) -> list[Certificate]:
@@ -118,7 +122,7 @@ def _certificates(field: str, data: bytes) -> list[Certificate]:
     try:
         return load_pem_x509_certificates(data)
     except ValueError:
-        raise _Unreadable(Finding(field=field, message="is no certificate", hint=_PEM)) from None
+        raise _Unreadable(CertificateFinding(field=field, message="is no certificate", hint=_PEM)) from None
 
 
 def _check_key(data: bytes, certificate: Certificate) -> None:
@@ -130,45 +134,49 @@ def _check_key(data: bytes, certificate: Certificate) -> None:
     except TypeError:
         hint = "take the passphrase away, on a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
         message = "is encrypted, and BuildKit's client asks for no passphrase"
-        raise _Unreadable(Finding(field="key", message=message, hint=hint)) from None
+        raise _Unreadable(CertificateFinding(field="key", message=message, hint=hint)) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _Unreadable(Finding(field="key", message="is no private key", hint=_PEM)) from None
+        raise _Unreadable(CertificateFinding(field="key", message="is no private key", hint=_PEM)) from None
     if key.public_key() != certificate.public_key():
         hint = "name the key with which this certificate was asked for"
-        raise _Unreadable(Finding(field="key", message="does not belong to tls.cert", hint=hint))
+        raise _Unreadable(CertificateFinding(field="key", message="does not belong to tls.cert", hint=hint))
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
-def _of_authorities(authorities: Iterable[Certificate], now: datetime) -> Iterator[Finding]:
+def _of_authorities(authorities: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
     for certificate in authorities:
         yield from _of_time("ca", certificate, now)
         if not _signs(certificate):
             hint = "name the certificate that signed the node's own"
-            yield Finding(field="ca", message=f"{_subject(certificate)} is no certificate authority", hint=hint)
+            yield CertificateFinding(
+                field="ca", message=f"{_subject(certificate)} is no certificate authority", hint=hint
+            )
 
 
-def _of_client(chain: Iterable[Certificate], now: datetime) -> Iterator[Finding]:
+def _of_client(chain: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
     for index, certificate in enumerate(chain):
         yield from _of_time("cert", certificate, now)
         if index == 0 and not _is_for_clients(certificate):
             hint = "have one issued for clients: extendedKeyUsage = clientAuth"
-            yield Finding(field="cert", message=f"{_subject(certificate)} is not for clients", hint=hint)
+            yield CertificateFinding(field="cert", message=f"{_subject(certificate)} is not for clients", hint=hint)
 
 
-def _of_time(field: str, certificate: Certificate, now: datetime) -> Iterator[Finding]:
+def _of_time(field: str, certificate: Certificate, now: datetime) -> Iterator[CertificateFinding]:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= end:
         message = f"{_subject(certificate)} expired on {end:%Y-%m-%d}"
-        yield Finding(field=field, message=message, hint=_NEW)
+        yield CertificateFinding(field=field, message=message, hint=_NEW)
     elif now < begin:
         message = f"{_subject(certificate)} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
-        yield Finding(field=field, message=message, hint="is the clock of this machine right?")
+        yield CertificateFinding(field=field, message=message, hint="is the clock of this machine right?")
 
 
-def _doubts(node: Node, authorities: list[Certificate], chain: list[Certificate], now: datetime) -> Iterator[Finding]:
-    doubt = partial(Finding, code=Code.DOUBTFUL_CERTIFICATE)
+def _doubts(
+    node: Node, authorities: list[Certificate], chain: list[Certificate], now: datetime
+) -> Iterator[CertificateFinding]:
+    doubt = partial(CertificateFinding, code=Code.DOUBTFUL_CERTIFICATE)
     for field, certificates in (("ca", authorities), ("cert", chain)):
         for each in certificates:
             for said in end_warning(each, now, node.certificate_days):

@@ -6,7 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
-from mpbake.base.references import is_local
+from mpbake.base.references import is_local_context
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, deletes, paths_of
 from mpbake.spec.spec import Problem
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Target
 
 
-def deletions(
+def deletion_problems(
     targets: Iterable[Target], root: Path, real: Callable[[str], str] = posixpath.normpath
 ) -> Iterator[Problem]:
     """The problems of outputs that would delete the plan in `root`, a build context, or what another output writes.
@@ -47,7 +47,7 @@ def _contexts(targets: Sequence[Target]) -> Iterator[str]:
     """The folders of this machine that `targets` are built from."""
     for attributes in (variant.attributes for target in targets for variant, _ in target.sides(())):
         for context in (attributes.get("context", ""), *attributes.get("contexts", {}).values()):
-            if context and is_local(context):
+            if context and is_local_context(context):
                 yield posixpath.normpath(context)
 
 

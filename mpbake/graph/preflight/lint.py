@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.errors import in_order
-from mpbake.base.platforms import check_platform, instead_of, parse_platform
+from mpbake.base.errors import sorted_by_location
+from mpbake.base.platforms import check_platform, parse_platform, suggest_platform
 from mpbake.base.text import count, one_line
 from mpbake.model.bake_fields import check_call, check_entitlement, check_limit
-from mpbake.resolve.names import texts
+from mpbake.resolve.names import strings_in
 from mpbake.resolve.template import Renderer
 from mpbake.spec.spec import BAKE_TEMPLATE, MARKER, Problem
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic, KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Plan
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
 
 
-def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
+def lint_warnings(document: PlanFiles, plan: Plan) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan as written and as meant, in order of place; only warnings."""
     data = document.data
     found = [*_unused_variables(data), *_unused_templates(data), *_going_nowhere(plan)]
@@ -32,7 +32,7 @@ def warnings_of(document: Document, plan: Plan) -> tuple[Diagnostic, ...]:
     # What the command line builds for is no fault of the plan.
     if not any(".platforms" in setting for setting in document.settings):
         found += _of_no_platform(data, plan)
-    return in_order(document.diagnose(each) for each in found)
+    return sorted_by_location(document.diagnose(each) for each in found)
 
 
 def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -56,7 +56,7 @@ def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _templates(value: Any) -> Iterator[str]:
     """Every string in `value`, however deep, that may be a template."""
-    return (text for text in texts(value) if "{" in text)
+    return (text for text in strings_in(value) if "{" in text)
 
 
 def _unused_templates(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -219,6 +219,6 @@ def _others(platforms: Iterable[str], known: set[Platform]) -> list[str]:
 
 
 def _not_built(key: KeyPath, name: str, known: Iterable[Platform]) -> Problem:
-    hint = instead_of(parse_platform(name), known)
+    hint = suggest_platform(parse_platform(name), known)
     message = f"no target with this table is built for {one_line(name)}"
     return Problem(code=Code.PLATFORM_NOT_BUILT, key=key, message=message, hint=hint, of_key=True)

@@ -11,10 +11,10 @@ from mpbake.base.errors import PlanError
 from mpbake.base.files import Kind, is_file, is_folder, kind_of
 from mpbake.base.references import parse_fields
 from mpbake.base.text import one_line
-from mpbake.graph.links import linked, linked_platforms
-from mpbake.graph.preflight.deletions import deletions
+from mpbake.graph.links import linked_platforms, linked_targets
+from mpbake.graph.preflight.deletions import deletion_problems
 from mpbake.graph.preflight.tls import certificate_problems
-from mpbake.model.bake_fields import Access, Paths, paths_of, secret_source
+from mpbake.model.bake_fields import PathAccess, Paths, paths_of, secret_source
 from mpbake.spec.plan_files import SETTING
 from mpbake.spec.spec import ATTRIBUTES, Problem
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.graph.dag import Selection
-    from mpbake.model.plan import Target, Variant
-    from mpbake.spec.plan_files import Document
+    from mpbake.model.plan import PlatformVariant, Target
+    from mpbake.spec.plan_files import PlanFiles
 
 
-def check_files(document: Document, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
+def check_files(document: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
     """Raise PlanError for all that is missing of what was `chosen`, or cannot be right in the files of its nodes.
 
     See `missing_paths`, `deletions`, `certificate_problems`.
     """
     missing = missing_paths(chosen.targets, document.root, environment)
-    deleted = deletions(chosen.targets, document.root, os.path.realpath)
+    deleted = deletion_problems(chosen.targets, document.root, os.path.realpath)
     found = (*missing, *deleted, *certificate_problems(chosen.targets, chosen.only, now))
     wrong = [each for each in found if each.code.severity is Severity.ERROR]
     if wrong:
@@ -51,7 +51,7 @@ def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[st
         yield from _unknown_secrets(each, root, environment)
 
 
-def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
+def unset_secret_warnings(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
     """A word on each build secret of `targets`, or of what they link to, that is empty: its variable is not set."""
     for target in _with_links(targets):
         for entry in target.attributes.get("secret", ()):
@@ -64,7 +64,7 @@ def unset_variables(targets: Iterable[Target], environment: Mapping[str, str]) -
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
     """`targets` and all that is built within them; where nothing differs, one walk finds that of all."""
     targets = tuple(targets)
-    same = linked(*(each for each in targets if not each.varies))
+    same = linked_targets(*(each for each in targets if not each.varies))
     differing = (link for each in targets if each.varies for link in linked_platforms(each, ()))
     return dict.fromkeys((*targets, *same, *differing))
 
@@ -72,7 +72,7 @@ def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
 def _missing(target: Target) -> Iterator[Problem]:
     for variant, _ in target.sides(()):
         for name, value in variant.attributes.items():
-            needed = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is Access.NEEDS else Paths.NONE
+            needed = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
             for place, path in paths_of(needed, value):
                 yield from _not_there(target, variant.where((name, *place)), needed, path)
         yield from _missing_dockerfile(target, variant)
@@ -91,7 +91,7 @@ def _not_there(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterato
         yield _problem(code, target, key, f"there is no {what} {path}")
 
 
-def _missing_dockerfile(target: Target, variant: Variant) -> Iterator[Problem]:
+def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Problem]:
     """That of a context which is there itself."""
     inline, path = variant.dockerfile
     if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):

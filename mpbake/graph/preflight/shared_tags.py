@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.text import one_line
-from mpbake.graph.links import linked
+from mpbake.graph.links import linked_targets
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Target
 
 
-def needs_of_pushed(targets: Iterable[Target]) -> Iterator[Problem]:
+def dependencies_on_shared_tags(targets: Iterable[Target]) -> Iterator[Problem]:
     """Targets, and those built within them, that wait for tags which would move only after they are built."""
-    for target in dict.fromkeys(each for user in targets for each in (user, *linked(user))):
+    for target in dict.fromkeys(each for user in targets for each in (user, *linked_targets(user))):
         for need in target.needs:
             if need.push:
                 name = one_line(need.name)

@@ -8,7 +8,7 @@ from mpbake.base.codes import Code
 from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.graph.placement import place
-from mpbake.model.plan import Driver, Tls
+from mpbake.model.plan import Driver, TlsFiles
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platfo
 
 def _has_files(node: Node) -> bool:
     """Whether files are to be there for a node. The default builder may be an engine, which needs none."""
-    return node.tls != Tls() or (node.config_file is not None and node.driver is not Driver.AUTOMATIC)
+    return node.tls != TlsFiles() or (node.config_file is not None and node.driver is not Driver.AUTOMATIC)
 
 
 def _of_configuration(node: Node) -> Iterator[Problem]:
@@ -51,8 +51,8 @@ def _of_configuration(node: Node) -> Iterator[Problem]:
 
 
 def _problems(node: Node, now: datetime) -> Iterator[Problem]:
-    from mpbake.graph.preflight.certificates import judge  # noqa: PLC0415 - Docker's part is slow, and few plans need this
+    from mpbake.graph.preflight.certificates import certificate_findings  # noqa: PLC0415 - Docker's part is slow, and few plans need this
 
-    for each in judge(node, now):
+    for each in certificate_findings(node, now):
         key = ("builders", node.builder, "nodes", node.name, "tls", each.field)
         yield Problem(code=each.code, key=key, message=each.message, hint=each.hint)

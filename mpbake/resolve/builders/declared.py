@@ -10,12 +10,19 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import has_host
 from mpbake.base.text import one_line, parse_duration
-from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, Tls
+from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, TlsFiles
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
-from mpbake.resolve.builders.node_options import above, located, node_options, option_problems, starting, value_problems
-from mpbake.resolve.builders.tls import trust_problems
-from mpbake.resolve.names import bad_name, below
-from mpbake.resolve.values import without_empty
+from mpbake.resolve.builders.node_options import (
+    merge_over_general,
+    node_options,
+    option_problems,
+    path_starts,
+    value_problems,
+    with_absolute_paths,
+)
+from mpbake.resolve.builders.tls import tls_problems
+from mpbake.resolve.names import key_below, name_problem
+from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.spec import NAME, BuilderSpec, NodeSpec, PlanSpec, Problem, TlsSpec
 
 if TYPE_CHECKING:
@@ -23,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.lifecycle import Entry
-    from mpbake.resolve.values import Rendering
+    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.resolve.values import ValueRenderer
 
 DEFAULT_BUILDER = "default"
 DEFAULT_NODE = "local"
@@ -34,9 +41,9 @@ _FILES = ("ca", "cert", "key")
 def resolve_builders(
     spec: PlanSpec,
     scope: Mapping[str, Any],
-    rendering: Rendering,
+    rendering: ValueRenderer,
     folder: Callable[[KeyPath], Path],
-    stored: Callable[[str], Entry | None] = lambda _: None,
+    stored: Callable[[str], StoredBuilder | None] = lambda _: None,
 ) -> dict[str, Builder]:
     """Every declared builder, and the one that targets without a builder get.
 
@@ -47,7 +54,9 @@ def resolve_builders(
     for name, written in spec.builders.items():
         own = written.written()
         where = _stated(name, own)
-        table = rendering.table(BuilderSpec, without_empty(rendering.value(above(defaults, own), scope, where)), where)
+        table = rendering.table(
+            BuilderSpec, drop_empty_strings(rendering.value(merge_over_general(defaults, own), scope, where)), where
+        )
         if table.external:
             rendering.problems.extend(external_problems(("builders", name), own))
             entry = stored(name) if DOCKER_NAME.fullmatch(name) else None
@@ -56,8 +65,8 @@ def resolve_builders(
             driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
             rendering.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, folder, where)
-    where = below("defaults", "builder")
-    table = rendering.table(BuilderSpec, without_empty(rendering.value(defaults, scope, where)), where)
+    where = key_below("defaults", "builder")
+    table = rendering.table(BuilderSpec, drop_empty_strings(rendering.value(defaults, scope, where)), where)
     rendering.problems.extend(value_problems(where(()), table.written()))
     if DEFAULT_BUILDER not in builders:
         driver = Driver(table.driver or Driver.AUTOMATIC)
@@ -84,7 +93,7 @@ def _builder(
     where: Callable[[KeyPath], KeyPath],
 ) -> Builder:
     """The builder that a table means. `where` tells the key of a path below it, `folder` where a key's paths start."""
-    made = (_node(name, each, driver, table, starting(folder, where)) for each in _nodes(table))
+    made = (_node(name, each, driver, table, path_starts(folder, where)) for each in _nodes(table))
     nodes = tuple(replace(each, config_at=where(_config_path(each.name, table))) for each in made)
     emulation = Emulation(table.emulation or Emulation.WARN)
     return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
@@ -102,12 +111,12 @@ def _config_path(node: str, table: BuilderSpec) -> KeyPath:
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
     node = _nodes(table)[name]
-    own_folder = starting(folder, below("nodes", name))
+    own_folder = path_starts(folder, key_below("nodes", name))
     told = node_options(
         # A container is what the engine's own builder may become.
         Driver.DOCKER_CONTAINER if driver is Driver.AUTOMATIC else driver,
-        located(table.written(), folder),
-        located(node.written(), own_folder),
+        with_absolute_paths(table.written(), folder),
+        with_absolute_paths(node.written(), own_folder),
     )
     return Node(
         builder=builder,
@@ -115,7 +124,7 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         driver=driver,
         endpoint=node.endpoint,
         platforms=parse_platforms(node.platforms),
-        tls=_tls(node.tls, starting(own_folder, below("tls"))),
+        tls=_tls(node.tls, path_starts(own_folder, key_below("tls"))),
         slots=node.slots or table.slots or 0,
         required=node.required,
         insecure=node.insecure,
@@ -129,16 +138,18 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
     )
 
 
-def _tls(written: TlsSpec, folder: Callable[[KeyPath], Path]) -> Tls:
+def _tls(written: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
     files = {each: getattr(written, each) for each in _FILES}
-    return Tls(servername=written.servername, **{each: folder((each,)) / path for each, path in files.items() if path})
+    return TlsFiles(
+        servername=written.servername, **{each: folder((each,)) / path for each, path in files.items() if path}
+    )
 
 
 def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with a builder and its nodes, as far as its `own` table is to blame."""
     key: KeyPath = ("builders", name)
     if not NAME.fullmatch(name):
-        yield bad_name(key, name)
+        yield name_problem(key, name)
     elif not name[0].isalpha():
         message, hint = "a builder's name begins with a letter", "buildx takes no other"
         yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
@@ -152,13 +163,13 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
 def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     """What the driver of a node makes impossible or necessary."""
     if not NAME.fullmatch(str(key[-1])):
-        yield bad_name(key, str(key[-1]))
+        yield name_problem(key, str(key[-1]))
     yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
     if driver is Driver.REMOTE and not node.endpoint:
         message, hint = "a remote node needs an endpoint", 'for example endpoint = "tcp://10.0.0.5:1234"'
         yield Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint)
     yield from option_problems(key, driver, node.written())
-    yield from trust_problems(key, driver, node)
+    yield from tls_problems(key, driver, node)
 
 
 _SCHEMES = {

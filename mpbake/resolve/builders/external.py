@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.lifecycle import Entry
+    from mpbake.model.lifecycle import StoredBuilder
     from mpbake.spec.spec import BuilderSpec
 
 _KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
@@ -27,7 +27,7 @@ DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """What docker calls a context, and buildx a builder or a node."""
 
 
-def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Builder:
+def external_builder(name: str, table: BuilderSpec, entry: StoredBuilder | None) -> Builder:
     """The builder of that name as buildx keeps it.
 
     Of one that is not there buildx makes that of a docker context's engine. One whose driver is a hosted service's is
@@ -38,7 +38,7 @@ def external_builder(name: str, table: BuilderSpec, entry: Entry | None) -> Buil
     return Builder(name=name, driver=nodes[0].driver, nodes=nodes, emulation=emulation, external=True)
 
 
-def _nodes(name: str, slots: int, entry: Entry | None) -> tuple[Node, ...]:
+def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ...]:
     single = Node(builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True)
     if entry is None:
         context = "" if name.lower() == _OF_ENGINE else name

@@ -11,8 +11,8 @@ from mpbake.base.codes import Code
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.plan import Driver
-from mpbake.resolve.names import below
-from mpbake.spec.spec import OPTIONS, Form, Problem
+from mpbake.resolve.names import key_below
+from mpbake.spec.spec import OPTIONS, OptionForm, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,22 +46,22 @@ class NodeOptions:
     config_file: Path | None = None
 
 
-def starting(folder: Callable[[KeyPath], Path], where: Callable[[KeyPath], KeyPath]) -> Callable[[KeyPath], Path]:
+def path_starts(folder: Callable[[KeyPath], Path], where: Callable[[KeyPath], KeyPath]) -> Callable[[KeyPath], Path]:
     """Where paths start, for those who know a key only by its path below a table: `where` tells the whole key."""
     return lambda path: folder(where(path))
 
 
-def located(stated: Mapping[str, Any], folder: Callable[[KeyPath], Path]) -> dict[str, Any]:
+def with_absolute_paths(stated: Mapping[str, Any], folder: Callable[[KeyPath], Path]) -> dict[str, Any]:
     """What a table states, the paths in its options absolute; `folder` is where one at a path below it starts."""
     found = dict(stated)
     if stated.get("config"):
         found["config"] = str(folder(("config",)) / stated["config"])
     if stated.get("buildkitd"):
-        found["buildkitd"] = absolute_paths(stated["buildkitd"], starting(folder, below("buildkitd")))
+        found["buildkitd"] = absolute_paths(stated["buildkitd"], path_starts(folder, key_below("buildkitd")))
     return found
 
 
-def above(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def merge_over_general(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """What a table states itself, above what is `general`: of both ways to configure BuildKit it takes the own one."""
     if any(own.get(each) for each in _CONFIGURATIONS):
         general = {key: value for key, value in general.items() if key not in _CONFIGURATIONS}
@@ -74,7 +74,9 @@ def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, 
     Paths in them are absolute.
     """
     given = {
-        key: value for key, value in above(builder, node).items() if key in OPTIONS and driver in OPTIONS[key].drivers
+        key: value
+        for key, value in merge_over_general(builder, node).items()
+        if key in OPTIONS and driver in OPTIONS[key].drivers
     }
     config = given.get("buildkitd", {})
     told = {key: value for key, value in given.items() if OPTIONS[key].to_driver}
@@ -116,10 +118,10 @@ def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]
 def _belongs(driver: Driver, drivers: tuple[Driver, ...]) -> str:
     if driver is Driver.REMOTE and drivers != (Driver.KUBERNETES,):
         return "a remote BuildKit is set up where it is started; take the key away"
-    return f"take it away, or use driver = {named(drivers)}"
+    return f"take it away, or use driver = {alternatives_text(drivers)}"
 
 
-def named(drivers: Iterable[Driver]) -> str:
+def alternatives_text(drivers: Iterable[Driver]) -> str:
     """`"docker-container" or "remote"`."""
     return " or ".join(f'"{each}"' for each in drivers)
 
@@ -133,17 +135,17 @@ def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Ite
             yield Problem(code=Code.BAD_OPTION, key=(*key, index, "operator"), message=message, hint=hint)
 
 
-def _pairs(key: str, value: Any, form: Form) -> Iterator[tuple[str, str]]:
+def _pairs(key: str, value: Any, form: OptionForm) -> Iterator[tuple[str, str]]:
     """The driver options that one key of the plan means; an empty value means nothing."""
     if value is None or value in ("", {}, []):
         return
     match form, value:
-        case Form.PLAIN, dict():
+        case OptionForm.PLAIN, dict():
             for name, inner in value.items():
                 yield from _pairs(f"{key}.{name}", inner, form)
-        case Form.PAIRS, dict():
+        case OptionForm.PAIRS, dict():
             yield key, _row(value)
-        case Form.ROWS, list():
+        case OptionForm.ROWS, list():
             yield key, ";".join(map(_row, value))
         case _, bool():
             yield key, "true" if value else "false"
@@ -163,7 +165,9 @@ def absolute_paths(config: Mapping[str, Any], folder: Callable[[KeyPath], Path])
     registries = config.get("registry")
     if not isinstance(registries, dict):
         return dict(config)
-    found = {name: _absolute(each, starting(folder, below("registry", name))) for name, each in registries.items()}
+    found = {
+        name: _absolute(each, path_starts(folder, key_below("registry", name))) for name, each in registries.items()
+    }
     return {**config, "registry": found}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.base.references import has_host, is_loopback
 from mpbake.model.plan import Driver
-from mpbake.resolve.builders.node_options import named
+from mpbake.resolve.builders.node_options import alternatives_text
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WITH_TLS = (Driver.REMOTE, Driver.DOCKER_CONTAINER)
 
 
-def trust_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
+def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     """What is wrong with the way in which the node at `key` is to be reached."""
     tls = node.tls.written()
     where: KeyPath = (*key, "tls")
@@ -33,7 +33,7 @@ def trust_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pro
 def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     tls = node.tls
     if driver not in _WITH_TLS:
-        message, hint = f"the {driver} driver takes no tls", f"it belongs to driver = {named(_WITH_TLS)}"
+        message, hint = f"the {driver} driver takes no tls", f"it belongs to driver = {alternatives_text(_WITH_TLS)}"
         yield Problem(code=Code.TLS_MISPLACED, key=key, message=message, hint=hint)
     elif node.endpoint and not node.endpoint.startswith("tcp://"):
         message, hint = "only a node behind tcp:// has TLS", "take tls away"

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.base.codes import Code
-from mpbake.base.platforms import PlatformText, instead_of, parse_platforms
+from mpbake.base.platforms import PlatformText, parse_platforms, suggest_platform
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.bake_fields import pushes
-from mpbake.resolve.names import bad_name, texts
-from mpbake.resolve.targets.inheritance import Family, Lineage, last_of_each, lineages, reaching
+from mpbake.resolve.names import name_problem, strings_in
+from mpbake.resolve.targets.inheritance import InheritedTable, Lineage, last_by_identity, lineages, overrides_for
 from mpbake.resolve.targets.matrix import matrix_rows
-from mpbake.resolve.targets.paths import Locating
-from mpbake.resolve.values import without_empty
+from mpbake.resolve.targets.paths import PathResolver
+from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.spec import (
     ATTRIBUTES,
     MARKER,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.resolve.inputs import Inputs, Overrides
-    from mpbake.resolve.targets.overrides import Setting
-    from mpbake.resolve.values import Rendering
+    from mpbake.resolve.targets.overrides import SetOverride
+    from mpbake.resolve.values import ValueRenderer
 
 
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
@@ -47,15 +47,15 @@ _REFERRING = ("enabled", "builder", "needs", "contexts")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class PlatformPart:
     """Values of a target that hold on some platform, and the family that says where they were written."""
 
-    family: Family
+    family: InheritedTable
     values: PlatformSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
+class TargetDraft:
     """A target whose own values are known, but not yet what they refer to.
 
     `family` is the table that made it. A `broken` one has been complained of already: it still exists for those who
@@ -65,9 +65,9 @@ class Draft:
     """
 
     name: str
-    family: Family
+    family: InheritedTable
     values: TargetSpec
-    special: Mapping[Platform, Part] = field(default_factory=dict)
+    special: Mapping[Platform, PlatformPart] = field(default_factory=dict)
     broken: bool = False
     perhaps: bool = False
 
@@ -89,21 +89,21 @@ class Draft:
         return self.family.table
 
     @property
-    def parts(self) -> Iterable[Part]:
+    def parts(self) -> Iterable[PlatformPart]:
         """The values that may differ from platform to platform: one for all, or one for each."""
-        return self.special.values() or [Part(family=self.family, values=self.values)]
+        return self.special.values() or [PlatformPart(family=self.family, values=self.values)]
 
 
 def draft_targets(
-    spec: PlanSpec, scope: dict[str, Any], rendering: Rendering, inputs: Inputs, folder: Callable[[KeyPath], Path]
-) -> dict[str, Draft]:
+    spec: PlanSpec, scope: dict[str, Any], rendering: ValueRenderer, inputs: Inputs, folder: Callable[[KeyPath], Path]
+) -> dict[str, TargetDraft]:
     """One draft for each target, or for each row of its matrix, in the plan's order. `folder` is of a key's file."""
-    drafts: dict[str, Draft] = {}
+    drafts: dict[str, TargetDraft] = {}
     found = lineages(spec, inputs.settings, rendering.problems)
     for table, lineage in found.items():
         if table.startswith("_"):
             continue
-        family = lineage.family(reaching(inputs.settings, table))
+        family = lineage.family(overrides_for(inputs.settings, table))
         drafting = _Drafting(
             lineage=lineage, family=family, scope=scope, rendering=rendering, inputs=inputs, folder=folder
         )
@@ -121,7 +121,7 @@ def draft_targets(
     return drafts
 
 
-def _pointless(settings: Iterable[Setting], names: Sequence[str]) -> Iterator[Problem]:
+def _pointless(settings: Iterable[SetOverride], names: Sequence[str]) -> Iterator[Problem]:
     """Settings that match no target: misspelt, most likely."""
     for setting in settings:
         if not any(setting.matches(name) for name in names):
@@ -130,7 +130,7 @@ def _pointless(settings: Iterable[Setting], names: Sequence[str]) -> Iterator[Pr
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 
-def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> Iterator[Problem]:
+def _of_no_platform(settings: Iterable[SetOverride], drafts: Collection[TargetDraft]) -> Iterator[Problem]:
     """Settings for a platform for which no target that they reach is built: misspelt, most likely."""
     if any(each.broken for each in drafts):
         return
@@ -140,7 +140,7 @@ def _of_no_platform(settings: Iterable[Setting], drafts: Collection[Draft]) -> I
             own = (draft for draft in drafts if setting.platform in draft.family.platforms)
             built = dict.fromkeys(platform for draft in own for platform in draft.special)
             message = f"no target that it reaches is built for {setting.platform}"
-            hint = instead_of(setting.platform, built)
+            hint = suggest_platform(setting.platform, built)
             yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
 
 
@@ -149,13 +149,13 @@ class _Drafting:
     """One family on its way to drafts."""
 
     lineage: Lineage
-    family: Family
+    family: InheritedTable
     scope: dict[str, Any]
-    rendering: Rendering
+    rendering: ValueRenderer
     inputs: Inputs
     folder: Callable[[KeyPath], Path]
 
-    def rows(self) -> Iterable[Draft]:
+    def rows(self) -> Iterable[TargetDraft]:
         """One draft for each row of the family's matrix; without a matrix, one."""
         if not _has_matrix(self.family):
             yield self._draft(self.family, self.scope)
@@ -171,24 +171,26 @@ class _Drafting:
         """What holds for each row whatever its variables are: without templates, and the same on all platforms."""
         differing = {name for special in self.family.platforms.values() for name in special}
         common = self.family.without(differing).raw
-        return {name: each for name, each in common.items() if not any(map(MARKER.search, texts(each)))}
+        return {name: each for name, each in common.items() if not any(map(MARKER.search, strings_in(each)))}
 
-    def _row_family(self, scope: dict[str, Any]) -> Family:
+    def _row_family(self, scope: dict[str, Any]) -> InheritedTable:
         """The family of one row: the command line may set something for this row only."""
         if not self.inputs.settings:
             return self.family
         name = str(self.rendering.value(self.family.raw.get("name", ""), scope, self.family.where, ("name",)))
-        own = reaching(self.inputs.settings, name, self.family.table)
+        own = overrides_for(self.inputs.settings, name, self.family.table)
         # Those of the whole table are made once for all rows; a later one of them counts above an earlier one of a row.
-        return self.family if own == reaching(self.inputs.settings, self.family.table) else self.lineage.family(own)
+        return (
+            self.family if own == overrides_for(self.inputs.settings, self.family.table) else self.lineage.family(own)
+        )
 
-    def _draft(self, family: Family, scope: dict[str, Any]) -> Draft:
+    def _draft(self, family: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
         rendering = self.rendering
         before = len(rendering.problems)
         common = family.without((*_NOT_OF_A_ROW, *(PLATFORM_ATTRIBUTES if self._differs(family) else ())))
         rendered, family = family.spread(rendering.value(common.raw, scope, family.where))
         if "checks" in rendered:
-            rendered["checks"] = without_empty(rendered["checks"])
+            rendered["checks"] = drop_empty_strings(rendered["checks"])
         values = rendering.sound(TargetSpec, rendered, family.where)
         if values is None:
             return self._broken(_known_name(rendered, family), family, rendered)
@@ -198,9 +200,9 @@ class _Drafting:
         special = self._special(family, values, scope) if sound and self._differs(family) else {}
         name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
         broken = len(rendering.problems) > before
-        return Draft(name=name or family.table, family=family, values=values, special=special, broken=broken)
+        return TargetDraft(name=name or family.table, family=family, values=values, special=special, broken=broken)
 
-    def _broken(self, name: str, family: Family, known: Mapping[str, Any]) -> Draft:
+    def _broken(self, name: str, family: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
         """What is left of a target that has been complained of: those of its references that are `known` and right."""
         right = {
             each: known[each]
@@ -210,9 +212,9 @@ class _Drafting:
         perhaps = "enabled" in family.attributes and "enabled" not in right
         values, family = _compacted(TargetSpec.model_validate(right), family)
         values, family = _overridden(values, family, self.inputs.overrides)
-        return Draft(name=name, family=family, values=values, broken=True, perhaps=perhaps)
+        return TargetDraft(name=name, family=family, values=values, broken=True, perhaps=perhaps)
 
-    def _differs(self, family: Family) -> bool:
+    def _differs(self, family: InheritedTable) -> bool:
         """Whether a target is not the same on all its platforms."""
         mentions = self._own_mentions if family is self.family else self._mentions_platform(family)
         return bool(family.platforms) or mentions
@@ -222,12 +224,14 @@ class _Drafting:
         """The same answer for all rows of a matrix."""
         return self._mentions_platform(self.family)
 
-    def _mentions_platform(self, family: Family) -> bool:
+    def _mentions_platform(self, family: InheritedTable) -> bool:
         values = [each.value for name, each in family.attributes.items() if name in PLATFORM_ATTRIBUTES]
-        mentioning = (text for value in values for text in texts(value) if "platform" in text)
+        mentioning = (text for value in values for text in strings_in(value) if "platform" in text)
         return any("platform" in self.rendering.renderer.names(text) for text in mentioning)
 
-    def _special(self, family: Family, values: TargetSpec, scope: dict[str, Any]) -> dict[Platform, Part]:
+    def _special(
+        self, family: InheritedTable, values: TargetSpec, scope: dict[str, Any]
+    ) -> dict[Platform, PlatformPart]:
         """What holds on each platform of a target, and on those that the command line asks for."""
         platforms = dict.fromkeys((*parse_platforms(values.platforms), *self.inputs.overrides.platforms))
         if not values.platforms:
@@ -237,24 +241,24 @@ class _Drafting:
             self.rendering.problems.append(Problem(code=Code.PLATFORM_UNKNOWN, key=key, message=message, hint=hint))
         return {platform: self._part(family.on(platform), platform, scope) for platform in platforms}
 
-    def _part(self, family: Family, platform: Platform, scope: dict[str, Any]) -> Part:
+    def _part(self, family: InheritedTable, platform: Platform, scope: dict[str, Any]) -> PlatformPart:
         raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
         scope = scope | {"platform": PlatformText(platform)}
         rendered, family = family.spread(self.rendering.value(raw, scope, family.where))
         values = self.rendering.table(PlatformSpec, rendered, family.where)
         values, family = self._once(*_compacted(values, family))
-        return Part(family=family, values=values)
+        return PlatformPart(family=family, values=values)
 
-    def _once(self, values: Values, family: Family) -> tuple[Values, Family]:
+    def _once(self, values: Values, family: InheritedTable) -> tuple[Values, InheritedTable]:
         """Each item of a list where it stands first: bake drops the others, too. Paths of two files may be two."""
-        locating = Locating(family=family, folder=self.folder)
+        locating = PathResolver(family=family, folder=self.folder)
         stated = {field.replace("_", "-"): getattr(values, field) for field in values.model_fields_set}
         written = {name: each for name, each in stated.items() if isinstance(each, list) and len(each) > 1}
         kept = {name: _first_of_each(locating.items(name, each)) for name, each in written.items()}
         return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
 
 
-def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
+def _compacted(values: Values, family: InheritedTable) -> tuple[Values, InheritedTable]:
     """The lists in `values` without empty strings, which mean nothing, and where the rest was written."""
     lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
     return _keeping(
@@ -262,10 +266,10 @@ def _compacted(values: Values, family: Family) -> tuple[Values, Family]:
     )
 
 
-def _merged(values: TargetSpec, family: Family) -> tuple[TargetSpec, Family]:
+def _merged(values: TargetSpec, family: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
     """Entries that templates have made merged with the others, as they would have been if written out."""
     written = values.written()
-    kept = {name: last_of_each(name, written[name]) for name in _BY_FIELD if name in written}
+    kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
     return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
 
 
@@ -277,7 +281,9 @@ def _first_of_each(items: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) -> tuple[Values, Family]:
+def _keeping(
+    values: Values, family: InheritedTable, kept: Mapping[str, Sequence[int]]
+) -> tuple[Values, InheritedTable]:
     """Only the items at `kept` of the lists that it names, and where they were written."""
     if not kept:
         return values, family
@@ -286,12 +292,12 @@ def _keeping(values: Values, family: Family, kept: Mapping[str, Sequence[int]]) 
     return values.model_copy(update=left), family.keeping(kept)
 
 
-def _has_matrix(family: Family) -> bool:
+def _has_matrix(family: InheritedTable) -> bool:
     """An empty table is no matrix; an empty list is one without rows, which is a mistake."""
     return bool(family.raw.get("matrix", {}) != {})
 
 
-def _name(family: Family, values: TargetSpec, problems: list[Problem]) -> str:
+def _name(family: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
     """What a target is called: as its table, or as a matrix says. What is wrong with that becomes a problem."""
     matrix = _has_matrix(family)
     if values.name and not matrix:
@@ -300,17 +306,17 @@ def _name(family: Family, values: TargetSpec, problems: list[Problem]) -> str:
     name = values.name if matrix else family.table
     if not NAME.fullmatch(name):
         key = family.where(("name",)) if values.name else ("targets", family.table)
-        problems.append(bad_name(key, name, matrix=matrix))
+        problems.append(name_problem(key, name, matrix=matrix))
     return name
 
 
-def _known_name(rendered: Mapping[str, Any], family: Family) -> str:
+def _known_name(rendered: Mapping[str, Any], family: InheritedTable) -> str:
     """What a target is called whose values are wrong: as its table where its name is one of them."""
     name = rendered.get("name") if _has_matrix(family) else ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else family.table
 
 
-def _overridden(values: TargetSpec, family: Family, overrides: Overrides) -> tuple[TargetSpec, Family]:
+def _overridden(values: TargetSpec, family: InheritedTable, overrides: Overrides) -> tuple[TargetSpec, InheritedTable]:
     changes: dict[str, Any] = {}
     if overrides.push is not None:
         changes["push"] = overrides.push and bool(values.tags)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
 from mpbake.base.references import parse_fields
-from mpbake.resolve.names import Unknowns, ordered
+from mpbake.resolve.names import UnknownReferences, topological_order
 from mpbake.spec.plan_files import SETTING
 from mpbake.spec.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
-    from mpbake.resolve.targets.overrides import Setting
+    from mpbake.resolve.targets.overrides import SetOverride
 
 _BY_PLATFORM = "platform"
 _ALONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
@@ -26,7 +26,7 @@ _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class WrittenValue:
     """The value of an attribute as written, templates and all, and the key of the table that states it.
 
     A list or table that several tables had a part in names one for each entry: `entries` maps an entry's index or
@@ -39,7 +39,7 @@ class Written:
     entries: Mapping[int | str, tuple[KeyPath, int | str]] = field(default_factory=dict)
     whole: frozenset[int | str] = frozenset()
 
-    def spread(self, rendered: Any) -> tuple[Any, Written]:
+    def spread(self, rendered: Any) -> tuple[Any, WrittenValue]:
         """`rendered`, the value without templates, in which what stood for a whole list or table is no entry any more.
 
         Where that has become neither, it stays alone, to be refused; but what the command line gives may be an item.
@@ -50,17 +50,17 @@ class Written:
             if key not in self.whole or (table[0] == SETTING and not isinstance(value, list)):
                 found.append((key, value, (table, there)))
             elif type(value) is not type(rendered):
-                return value, Written(value=value, table=table)
+                return value, WrittenValue(value=value, table=table)
             else:
                 found += [(inner, each, (table, inner)) for inner, each in _pairs(value)]
         if isinstance(rendered, dict):
             values: Any = {key: value for key, value, _ in found}
-            return values, Written(value=values, table=self.table, entries={key: place for key, _, place in found})
+            return values, WrittenValue(value=values, table=self.table, entries={key: place for key, _, place in found})
         values = [value for _, value, _ in found]
         places: dict[int | str, tuple[KeyPath, int | str]] = {at: place for at, (_, _, place) in enumerate(found)}
-        return values, Written(value=values, table=self.table, entries=places)
+        return values, WrittenValue(value=values, table=self.table, entries=places)
 
-    def keeping(self, kept: Sequence[int]) -> Written:
+    def keeping(self, kept: Sequence[int]) -> WrittenValue:
         """The places of a list of which only the items at `kept` are left."""
         if not isinstance(self.value, list):
             return self
@@ -77,12 +77,12 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Family:
+class InheritedTable:
     """A table under `[targets]` with all that it states or inherits; `platforms` holds what single ones differ in."""
 
     table: str
-    attributes: Mapping[str, Written]
-    platforms: Mapping[Platform, Mapping[str, Written]] = field(default_factory=dict)
+    attributes: Mapping[str, WrittenValue]
+    platforms: Mapping[Platform, Mapping[str, WrittenValue]] = field(default_factory=dict)
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -96,17 +96,17 @@ class Family:
             return self.attributes[name].place(name, path[1:])
         return ("targets", self.table, *path)
 
-    def without(self, names: Iterable[str]) -> Family:
+    def without(self, names: Iterable[str]) -> InheritedTable:
         """The same without some attributes, and without what single platforms differ in."""
         left = {name: each for name, each in self.attributes.items() if name not in names}
-        return Family(table=self.table, attributes=left)
+        return InheritedTable(table=self.table, attributes=left)
 
-    def keeping(self, kept: Mapping[str, Sequence[int]]) -> Family:
+    def keeping(self, kept: Mapping[str, Sequence[int]]) -> InheritedTable:
         """The places of lists of which only some items are left."""
         attributes = {name: self.attributes[name].keeping(items) for name, items in kept.items()}
         return replace(self, attributes={**self.attributes, **attributes})
 
-    def spread(self, rendered: Mapping[str, Any]) -> tuple[dict[str, Any], Family]:
+    def spread(self, rendered: Mapping[str, Any]) -> tuple[dict[str, Any], InheritedTable]:
         """`rendered` values of it with what stood for whole lists and tables, and where all of that was written."""
         spread = {
             name: self.attributes[name].spread(rendered[name]) for name in rendered if self.attributes[name].whole
@@ -115,47 +115,47 @@ class Family:
         attributes = {name: written for name, (_, written) in spread.items()}
         return {**rendered, **values}, replace(self, attributes={**self.attributes, **attributes})
 
-    def on(self, platform: Platform) -> Family:
+    def on(self, platform: Platform) -> InheritedTable:
         """What holds on `platform`."""
-        return Family(table=self.table, attributes=_merged([self.attributes, self.platforms.get(platform, {})]))
+        return InheritedTable(table=self.table, attributes=_merged([self.attributes, self.platforms.get(platform, {})]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lineage:
     """A table under `[targets]` without what the command line sets: all that it states or inherits, and `defaults`."""
 
-    stated: Family
-    defaults: Family
+    stated: InheritedTable
+    defaults: InheritedTable
 
-    def family(self, settings: Sequence[Setting]) -> Family:
+    def family(self, settings: Sequence[SetOverride]) -> InheritedTable:
         """The family that the table makes with `settings`, the later above the earlier, the defaults below all."""
-        own = with_settings(self.stated, settings, self.defaults)
+        own = with_overrides(self.stated, settings, self.defaults)
         return _combined_families(own.table, [_unset(self.defaults, settings), own])
 
 
-def lineages(spec: PlanSpec, settings: Sequence[Setting], problems: list[Problem]) -> dict[str, Lineage]:
+def lineages(spec: PlanSpec, settings: Sequence[SetOverride], problems: list[Problem]) -> dict[str, Lineage]:
     """Every table under `[targets]` with what it inherits: left to right, own values last.
 
     What the command line sets is part of what a table states, so whoever inherits from it has it too.
     """
     defaults = _stated("", ("defaults", "target"), spec.defaults.target.written(), problems)
     found: dict[str, Lineage] = {}
-    inherited: dict[str, Family] = {}
+    inherited: dict[str, InheritedTable] = {}
     for table in _inheritance_order(spec, problems):
         own = _stated(table, ("targets", table), spec.targets[table].written(), problems)
         parents = [inherited[name] for name in spec.targets[table].inherits if name in inherited]
         stated = _combined_families(table, [*parents, own])
         found[table] = Lineage(stated=stated, defaults=defaults)
-        inherited[table] = _inheritable(with_settings(stated, reaching(settings, table), defaults))
+        inherited[table] = _inheritable(with_overrides(stated, overrides_for(settings, table), defaults))
     return {table: found[table] for table in spec.targets}
 
 
-def reaching(settings: Iterable[Setting], *names: str) -> list[Setting]:
+def overrides_for(settings: Iterable[SetOverride], *names: str) -> list[SetOverride]:
     """Those of `settings` that one of `names` is meant by, in their order."""
     return [each for each in settings if any(map(each.matches, names))]
 
 
-def with_settings(family: Family, settings: Iterable[Setting], defaults: Family) -> Family:
+def with_overrides(family: InheritedTable, settings: Iterable[SetOverride], defaults: InheritedTable) -> InheritedTable:
     """`family` with what `settings` change in it.
 
     What is added to may come from `defaults`, where these would otherwise be replaced.
@@ -173,11 +173,11 @@ def with_settings(family: Family, settings: Iterable[Setting], defaults: Family)
             before = base.platforms.get(setting.platform, {})
             value = before.get(name) or (base.attributes.get(name) if replaces else None)
             special[setting.platform] = {**before, name: _set(setting, value)}
-        family = Family(table=family.table, attributes=attributes, platforms=special)
+        family = InheritedTable(table=family.table, attributes=attributes, platforms=special)
     return family
 
 
-def _unset(defaults: Family, settings: Iterable[Setting]) -> Family:
+def _unset(defaults: InheritedTable, settings: Iterable[SetOverride]) -> InheritedTable:
     """`defaults` without what `settings` give as a whole: lists and tables would else be added to."""
     for setting in settings:
         attributes, platforms = defaults.attributes, dict(defaults.platforms)
@@ -186,11 +186,11 @@ def _unset(defaults: Family, settings: Iterable[Setting]) -> Family:
             attributes = attributes if setting.adds else _without(attributes, setting.attribute)
         elif not setting.adds and setting.platform in platforms:
             platforms[setting.platform] = _without(platforms[setting.platform], setting.attribute)
-        defaults = Family(table=defaults.table, attributes=attributes, platforms=platforms)
+        defaults = InheritedTable(table=defaults.table, attributes=attributes, platforms=platforms)
     return defaults
 
 
-def _overruled(special: Mapping[str, Written], setting: Setting) -> Mapping[str, Written]:
+def _overruled(special: Mapping[str, WrittenValue], setting: SetOverride) -> Mapping[str, WrittenValue]:
     """What still is different for a platform when `setting` has been made for all."""
     name = setting.attribute
     if name not in special or (setting.adds and ATTRIBUTES[name].merge is Merge.APPEND):
@@ -204,11 +204,11 @@ def _overruled(special: Mapping[str, Written], setting: Setting) -> Mapping[str,
     return _without(special, name)
 
 
-def _without(attributes: Mapping[str, Written], name: str) -> dict[str, Written]:
+def _without(attributes: Mapping[str, WrittenValue], name: str) -> dict[str, WrittenValue]:
     return {each: value for each, value in attributes.items() if each != name}
 
 
-def _set(setting: Setting, before: Written | None) -> Written:
+def _set(setting: SetOverride, before: WrittenValue | None) -> WrittenValue:
     """The value of an attribute after `setting`."""
     after = _given(setting)
     if before is None or not setting.adds:
@@ -220,64 +220,64 @@ def _set(setting: Setting, before: Written | None) -> Written:
     return _combined(replace(declared, merge=merge), before, after)
 
 
-def _given(setting: Setting) -> Written:
+def _given(setting: SetOverride) -> WrittenValue:
     """What a setting itself states. A lone template that stands there for an item may as well give the whole list."""
     value = setting.value
     if not isinstance(value, list) or len(value) != 1 or not _ALONE.fullmatch(str(value[0])):
-        return Written(value=value, table=setting.key)
-    return Written(value=value, table=setting.key, entries={0: (setting.key, 0)}, whole=frozenset({0}))
+        return WrittenValue(value=value, table=setting.key)
+    return WrittenValue(value=value, table=setting.key, entries={0: (setting.key, 0)}, whole=frozenset({0}))
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
     """Parents before children. Cycles and unknown parents become problems; what is left is still ordered."""
     edges: dict[str, list[str]] = {}
-    unknown = Unknowns(Code.UNKNOWN_TARGET, spec.targets)
+    unknown = UnknownReferences(Code.UNKNOWN_TARGET, spec.targets)
     for name, target in spec.targets.items():
         edges[name] = [parent for parent in target.inherits if parent in spec.targets]
         for index, parent in enumerate(target.inherits):
             if parent not in spec.targets:
                 key: KeyPath = ("targets", name, "inherits", index)
                 problems.append(unknown.problem(parent, key))
-    return ordered(edges, lambda name: ("targets", name, "inherits"), problems)
+    return topological_order(edges, lambda name: ("targets", name, "inherits"), problems)
 
 
-def _stated(table: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> Family:
+def _stated(table: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> InheritedTable:
     """What a table itself states; `key` is where it stands."""
-    platforms: dict[Platform, dict[str, Written]] = {}
+    platforms: dict[Platform, dict[str, WrittenValue]] = {}
     for written, special in values.get(_BY_PLATFORM, {}).items():
         platform = parse_platform(written)
         at: KeyPath = (*key, _BY_PLATFORM, written)
         if platform in platforms:
             message, hint = f"a second table for {platform}", "put them together"
             problems.append(Problem(code=Code.PLATFORM_TWICE, key=at, message=message, hint=hint))
-        platforms[platform] = {name: Written(value=value, table=at) for name, value in special.items()}
-    own = {name: Written(value=value, table=key) for name, value in values.items() if name != _BY_PLATFORM}
-    return Family(table=table, attributes=own, platforms=platforms)
+        platforms[platform] = {name: WrittenValue(value=value, table=at) for name, value in special.items()}
+    own = {name: WrittenValue(value=value, table=key) for name, value in values.items() if name != _BY_PLATFORM}
+    return InheritedTable(table=table, attributes=own, platforms=platforms)
 
 
-def _inheritable(family: Family) -> Family:
+def _inheritable(family: InheritedTable) -> InheritedTable:
     own = {name for name in family.attributes if ATTRIBUTES[name].merge is Merge.OWN}
-    return Family(table=family.table, attributes=family.without(own).attributes, platforms=family.platforms)
+    return InheritedTable(table=family.table, attributes=family.without(own).attributes, platforms=family.platforms)
 
 
-def _combined_families(table: str, members: Sequence[Family]) -> Family:
+def _combined_families(table: str, members: Sequence[InheritedTable]) -> InheritedTable:
     """All that `members` state, the last first in rank."""
-    platforms: dict[Platform, Mapping[str, Written]] = {}
+    platforms: dict[Platform, Mapping[str, WrittenValue]] = {}
     for member in members:
         for platform, special in member.platforms.items():
             platforms[platform] = _merged([platforms[platform], special]) if platform in platforms else special
-    return Family(table=table, attributes=_merged([each.attributes for each in members]), platforms=platforms)
+    return InheritedTable(table=table, attributes=_merged([each.attributes for each in members]), platforms=platforms)
 
 
-def _merged(tables: Iterable[Mapping[str, Written]]) -> dict[str, Written]:
-    merged: dict[str, Written] = {}
+def _merged(tables: Iterable[Mapping[str, WrittenValue]]) -> dict[str, WrittenValue]:
+    merged: dict[str, WrittenValue] = {}
     for attributes in tables:
         for name, value in attributes.items():
             merged[name] = _combined(ATTRIBUTES[name], merged[name], value) if name in merged else value
     return merged
 
 
-def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
+def _combined(attribute: Attribute, before: WrittenValue, after: WrittenValue) -> WrittenValue:
     """Two values of one attribute, as its declaration says."""
     if attribute.merge in {Merge.REPLACE, Merge.OWN}:
         return after
@@ -287,7 +287,7 @@ def _combined(attribute: Attribute, before: Written, after: Written) -> Written:
     tables = attribute.merge is Merge.BY_KEY
     keys = [entry.key if tables and not entry.whole else at for at, entry in enumerate(entries)]
     values = [entry.value for entry in entries]
-    return Written(
+    return WrittenValue(
         value=dict(zip(keys, values, strict=True)) if tables else values,
         table=after.table,
         entries={key: (entry.table, entry.key) for key, entry in zip(keys, entries, strict=True)},
@@ -308,7 +308,7 @@ class _Entry:
     whole: bool = False
 
 
-def _entries(written: Written) -> Iterator[_Entry]:
+def _entries(written: WrittenValue) -> Iterator[_Entry]:
     if isinstance(written.value, str):
         yield _Entry(key=0, value=written.value, table=written.table, whole=True)
         return
@@ -373,7 +373,7 @@ def _known_by(attribute: Attribute, text: str) -> str:
     return parse_fields(text).get(attribute.identity) or text
 
 
-def last_of_each(attribute: str, texts: Sequence[str]) -> list[int]:
+def last_by_identity(attribute: str, texts: Sequence[str]) -> list[int]:
     """Which of the rendered `texts` of an attribute count: of those with one identity the last, for the first."""
     declared = ATTRIBUTES[attribute]
     if declared.merge is not Merge.BY_FIELD:

@@ -10,18 +10,18 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.base.text import count, one_line, parse_duration
 from mpbake.model.bake_fields import pushes
-from mpbake.model.plan import Builder, Check, Driver, Target, Variant
+from mpbake.model.plan import Builder, Check, Driver, PlatformVariant, Target
 from mpbake.resolve.builders.declared import DEFAULT_BUILDER
-from mpbake.resolve.names import Unknowns, ordered
-from mpbake.resolve.targets.drafts import Draft, Part
-from mpbake.resolve.targets.paths import Locating
+from mpbake.resolve.names import UnknownReferences, topological_order
+from mpbake.resolve.targets.drafts import PlatformPart, TargetDraft
+from mpbake.resolve.targets.paths import PathResolver
 from mpbake.spec.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.plan_files import Document
+    from mpbake.spec.plan_files import PlanFiles
 
 
 _LINK = "target:"
@@ -54,12 +54,12 @@ class _Known:
     `left` is how many more may be needed.
     """
 
-    def __init__(self, drafts: Mapping[str, Draft]) -> None:
+    def __init__(self, drafts: Mapping[str, TargetDraft]) -> None:
         rows: dict[str, list[str]] = {}
         for draft in drafts.values():
             rows.setdefault(draft.table, []).append(draft.name)
         self.rows = rows | {name: [name] for name in drafts}
-        self.unknown = Unknowns(Code.UNKNOWN_TARGET, self.rows)
+        self.unknown = UnknownReferences(Code.UNKNOWN_TARGET, self.rows)
         self.left = MAX_NEEDS
         self._unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
 
@@ -73,9 +73,9 @@ class Linker:
     """Turns drafts into targets whose builder, needs and links are objects."""
 
     builders: Mapping[str, Builder]
-    drafts: Mapping[str, Draft]
+    drafts: Mapping[str, TargetDraft]
     spec: PlanSpec
-    document: Document
+    document: PlanFiles
     problems: list[Problem]
 
     def targets(self) -> dict[str, Target]:
@@ -88,11 +88,11 @@ class Linker:
             for name, each in references.items()
         }
         done: dict[str, Target] = {}
-        for name in ordered(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
+        for name in topological_order(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
             done[name] = self._target(self.drafts[name], references[name], done)
         return {name: done[name] for name in enabled}
 
-    def _references(self, draft: Draft, known: _Known) -> _References:
+    def _references(self, draft: TargetDraft, known: _Known) -> _References:
         needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
             key = draft.family.where(("needs", index))
@@ -114,7 +114,7 @@ class Linker:
             hint = "need just the row that is meant, or let one target stand between the two tables"
             self.problems.append(Problem(code=Code.TOO_MANY_NEEDS, key=key, message=message, hint=hint))
 
-    def _links(self, draft: Draft, part: Part, known: _Known) -> dict[str, str]:
+    def _links(self, draft: TargetDraft, part: PlatformPart, known: _Known) -> dict[str, str]:
         links = {}
         for context, value in part.values.contexts.items():
             if not value.startswith(_LINK):
@@ -129,7 +129,7 @@ class Linker:
                 links[context] = found[0]
         return links
 
-    def _enabled(self, name: str, known: _Known, key: KeyPath, draft: Draft) -> list[str]:
+    def _enabled(self, name: str, known: _Known, key: KeyPath, draft: TargetDraft) -> list[str]:
         """The targets that `name`, which stands at `key` for `draft`, means; none where that is a problem."""
         if name not in known.rows:
             if not known.may_be(name):
@@ -142,7 +142,7 @@ class Linker:
             self.problems.append(Problem(code=Code.DISABLED_TARGET, key=key, message=message, hint=hint))
         return enabled
 
-    def _target(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> Target:
+    def _target(self, draft: TargetDraft, references: _References, done: Mapping[str, Target]) -> Target:
         values = draft.values
         pushed = [output for output in values.output if pushes(output)]
         push = values.push or bool(pushed)
@@ -152,7 +152,7 @@ class Linker:
             message = "pushes, but has no tags"
             self.problems.append(Problem(code=Code.PUSH_WITHOUT_TAGS, key=key, message=message, hint=hint))
         self._check_call(draft, push=push)
-        locating = Locating(family=draft.family, folder=self.document.folder)
+        locating = PathResolver(family=draft.family, folder=self.document.folder)
         variants = self._variants(draft, references, done)
         same = variants[0]
         differ = any(each != same for each in variants)
@@ -179,7 +179,7 @@ class Linker:
             where=same.where,
         )
 
-    def _check_call(self, draft: Draft, *, push: bool) -> None:
+    def _check_call(self, draft: TargetDraft, *, push: bool) -> None:
         """That a target which is not built has no result to go anywhere."""
         values = draft.values
         if values.call not in {"", "build"} and (push or values.load or values.output):
@@ -187,23 +187,25 @@ class Linker:
             key = draft.family.where(("call",))
             self.problems.append(Problem(code=Code.CALL_MAKES_NOTHING, key=key, message=message, hint=hint))
 
-    def _variants(self, draft: Draft, references: _References, done: Mapping[str, Target]) -> list[Variant]:
+    def _variants(
+        self, draft: TargetDraft, references: _References, done: Mapping[str, Target]
+    ) -> list[PlatformVariant]:
         """What is built for each part of a draft, equal ones as one."""
         folder = self.document.folder
-        own = Part(family=draft.family, values=draft.values)
+        own = PlatformPart(family=draft.family, values=draft.values)
         common = {"context": str(self.document.context)}
-        common |= _attributes(own, Locating(family=own.family, folder=folder))
+        common |= _attributes(own, PathResolver(family=own.family, folder=folder))
         needs = list(references.needs.values())
-        found: list[Variant] = []
+        found: list[PlatformVariant] = []
         for part, links in zip(draft.parts, references.links, strict=True):
-            special = _attributes(part, Locating(family=part.family, folder=folder)) if draft.special else {}
+            special = _attributes(part, PathResolver(family=part.family, folder=folder)) if draft.special else {}
             linked = {context: done[name] for context, name in links.items() if name in done}
             family = part.family.keeping({"needs": needs}) if needs else part.family
-            variant = Variant(attributes=common | special, links=linked, where=family.where)
+            variant = PlatformVariant(attributes=common | special, links=linked, where=family.where)
             found.append(next((each for each in found if each == variant), variant))
         return found
 
-    def _push_options(self, draft: Draft, pushed: Iterable[str]) -> dict[str, str]:
+    def _push_options(self, draft: TargetDraft, pushed: Iterable[str]) -> dict[str, str]:
         """What `output` entries that push say besides: `compression=zstd` and the like, but no names."""
         options: dict[str, str] = {}
         for entry in pushed:
@@ -213,11 +215,11 @@ class Linker:
             self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message=message, hint=hint))
         return options
 
-    def _builder(self, draft: Draft) -> Builder:
+    def _builder(self, draft: TargetDraft) -> Builder:
         name = draft.values.builder or DEFAULT_BUILDER
         if name not in self.builders:
             key = draft.family.where(("builder",))
-            self.problems.append(Unknowns(Code.UNKNOWN_BUILDER, self.builders).problem(name, key))
+            self.problems.append(UnknownReferences(Code.UNKNOWN_BUILDER, self.builders).problem(name, key))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
         if name not in self.spec.builders and builder.driver is Driver.REMOTE:
@@ -228,7 +230,7 @@ class Linker:
         return builder
 
 
-def _attributes(part: Part, locating: Locating) -> dict[str, Any]:
+def _attributes(part: PlatformPart, locating: PathResolver) -> dict[str, Any]:
     """What is handed to BuildKit as it stands: only what the plan states, local paths absolute, links left out."""
     found: dict[str, Any] = {}
     for name, value in part.values.written().items():
@@ -247,7 +249,7 @@ def _checks(values: TargetSpec) -> tuple[Check, ...]:
     )
 
 
-def pushed_twice(targets: Iterable[Target]) -> Iterator[Problem]:
+def tags_pushed_twice(targets: Iterable[Target]) -> Iterator[Problem]:
     """The tags that two of `targets` push, however each target spells them: the second push would win."""
     owners: dict[str, str] = {}
     for target in targets:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.resolve.targets.inheritance import Family
-    from mpbake.resolve.values import Rendering
+    from mpbake.resolve.targets.inheritance import InheritedTable
+    from mpbake.resolve.values import ValueRenderer
 
 MAX_ROWS = 100_000
 
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 """The values of a matrix's variables for one target."""
 
 
-def matrix_rows(family: Family, scope: Mapping[str, Any], rendering: Rendering) -> list[Row]:
+def matrix_rows(family: InheritedTable, scope: Mapping[str, Any], rendering: ValueRenderer) -> list[Row]:
     """The rows of a family's matrix, in order. What is wrong with it becomes problems; then there are none."""
     matrix = _Matrix(family=family, scope=scope, rendering=rendering)
     before = len(rendering.problems)
@@ -37,9 +37,9 @@ def matrix_rows(family: Family, scope: Mapping[str, Any], rendering: Rendering) 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Matrix:
-    family: Family
+    family: InheritedTable
     scope: Mapping[str, Any]
-    rendering: Rendering
+    rendering: ValueRenderer
 
     def listed(self) -> list[Row]:
         """The rows of a matrix that lists them."""

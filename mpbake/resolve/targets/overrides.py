@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platform
-from mpbake.base.redaction import Hiding, credentials_in
+from mpbake.base.redaction import Redactor, credentials_in
 from mpbake.base.text import NOT_UTF_8, did_you_mean, is_unicode, one_line
 from mpbake.spec.loader import read_key, read_value
 from mpbake.spec.plan_files import SETTING
-from mpbake.spec.spec import ATTRIBUTES, PLATFORM_ATTRIBUTES, Holds, Merge, holds
+from mpbake.spec.spec import ATTRIBUTES, PLATFORM_ATTRIBUTES, Merge, ValueKind, value_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ _PLATFORM = "platform"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class SetOverride:
     """One `--set`. With `platform` it is for that one only; `append` says that it was written with `+=`.
 
     `value` is what the attribute is set to, or, where it `adds`, what is put to what it has already.
@@ -46,12 +46,12 @@ class Setting:
         return fnmatch.fnmatchcase(name, self.pattern)
 
 
-def parse_settings(texts: Iterable[str]) -> tuple[Setting, ...]:
+def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
     """Read the values of `--set`. Raises UsageError for the first that cannot be understood."""
     return tuple(_parse(text, number) for number, text in enumerate(texts))
 
 
-def _parse(text: str, number: int) -> Setting:
+def _parse(text: str, number: int) -> SetOverride:
     if not is_unicode(text):
         raise _wrong(text, NOT_UTF_8, "a plan holds text, and so does what is set in it")
     left, equals, value = text.partition("=")
@@ -64,14 +64,14 @@ def _parse(text: str, number: int) -> Setting:
     if attribute == _PLATFORM:
         platform, attribute, below = _for_platform(text, below)
     _check_attribute(text, attribute, PLATFORM_ATTRIBUTES if platform else _SETTABLE)
-    kind = holds(attribute)
+    kind = value_kind(attribute)
     if not all(below):
         raise _wrong(text, "has an empty name", _FORM)
-    if below and kind is not Holds.MAP:
+    if below and kind is not ValueKind.MAP:
         raise _wrong(text, f"{attribute} has no keys", _FORM)
-    if append and (below or kind not in {Holds.LIST, Holds.MAP}):
+    if append and (below or kind not in {ValueKind.LIST, ValueKind.MAP}):
         raise _wrong(text, "+= adds to lists and tables only", "write = instead")
-    return Setting(
+    return SetOverride(
         key=(SETTING, number),
         pattern=pattern,
         attribute=attribute,
@@ -111,20 +111,20 @@ def _check_attribute(text: str, attribute: str, known: Iterable[str]) -> None:
         raise _wrong(text, f'unknown key "{one_line(attribute)}"', did_you_mean(attribute, known, kind="keys"))
 
 
-def _typed(text: str, kind: Holds, value: str) -> Any:
+def _typed(text: str, kind: ValueKind, value: str) -> Any:
     """`value` as what the attribute holds: lists and tables as TOML writes them, a single item by itself."""
     match kind:
-        case Holds.TEXT:
+        case ValueKind.TEXT:
             return value
-        case Holds.LIST if not value.lstrip().startswith("["):
+        case ValueKind.LIST if not value.lstrip().startswith("["):
             return [value] if value else []
         case _:
             found = read_value(value)
-            if found is None and kind in {Holds.LIST, Holds.MAP}:
-                raise _wrong(text, f"is not a {'list' if kind is Holds.LIST else 'table'}", _FORM)
+            if found is None and kind in {ValueKind.LIST, ValueKind.MAP}:
+                raise _wrong(text, f"is not a {'list' if kind is ValueKind.LIST else 'table'}", _FORM)
             return value if found is None else found
 
 
 def _wrong(text: str, message: str, hint: str) -> UsageError:
-    shown = Hiding(credentials_in(text.partition("=")[2])).hide(text)
+    shown = Redactor(credentials_in(text.partition("=")[2])).redact(text)
     return UsageError(f"{SETTING} {one_line(shown)}: {message}", hint=hint)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.references import format_fields
-from mpbake.model.bake_fields import is_folder, with_paths
+from mpbake.model.bake_fields import is_folder_output, with_paths
 from mpbake.spec.spec import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.errors import KeyPath
-    from mpbake.resolve.targets.inheritance import Family
+    from mpbake.resolve.targets.inheritance import InheritedTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Locating:
+class PathResolver:
     """Makes the paths in the values of one family absolute; `folder` tells the folder of a key's file."""
 
-    family: Family
+    family: InheritedTable
     folder: Callable[[KeyPath], Path]
 
     def absolute(self, name: str, value: Any) -> Any:
@@ -37,7 +37,7 @@ class Locating:
 
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
-        entry = format_fields({"type": "local", "dest": entry}) if is_folder(entry) else entry
+        entry = format_fields({"type": "local", "dest": entry}) if is_folder_output(entry) else entry
         return str(with_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: self._located("output", (at,), path)))
 
     def _located(self, name: str, place: KeyPath, path: str) -> str:

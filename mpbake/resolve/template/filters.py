@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     AskGit = Callable[["GitFact"], str | bool]
-    """Tells one thing about the repository of the plan; raises Refused."""
+    """Tells one thing about the repository of the plan; raises FilterError."""
 
 GitFact = Literal["branch", "commit", "dirty", "tag"]
 GIT_FACTS: tuple[GitFact, ...] = get_args(GitFact)
@@ -26,7 +26,7 @@ _EXCERPT = 100
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
-class Refused(ValueError):
+class FilterError(ValueError):
     """What a filter or function cannot do: why, for people, and in a second line what to do.
 
     `culprit` is the part of the template that is to blame, if it is known.
@@ -40,7 +40,7 @@ class Refused(ValueError):
 
 def no_git(_fact: GitFact) -> str | bool:
     """What is told where nobody can ask git."""
-    raise Refused("git cannot be asked here", "give the value with a variable", Code.GIT_FAILED)
+    raise FilterError("git cannot be asked here", "give the value with a variable", Code.GIT_FAILED)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------
@@ -56,10 +56,10 @@ _SEMVER = re.compile(  # the grammar of semver.org
 VERSION_PARTS = ("build", "major", "minor", "patch", "prerelease")
 
 
-class Version(str):
+class SemanticVersion(str):
     """A semantic version: text without a leading v, with its parts as attributes, and ordered by precedence.
 
-    It may be compared with text that is one too. Raises Refused where the text, or the other one, is none.
+    It may be compared with text that is one too. Raises FilterError where the text, or the other one, is none.
     """
 
     __slots__ = ("_rank", *VERSION_PARTS)
@@ -77,7 +77,7 @@ class Version(str):
         found = _SEMVER.fullmatch(plain) if len(text) <= _LONGEST_VERSION else None
         if found is None:
             hint = "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
-            raise Refused(f'"{short_name(text, _EXCERPT)}" is no semantic version', hint)
+            raise FilterError(f'"{short_name(text, _EXCERPT)}" is no semantic version', hint)
         version = super().__new__(cls, plain)
         version.major, version.minor, version.patch = (int(part) for part in found.groups()[:3])
         version.prerelease, version.build = found[4] or "", found[5] or ""
@@ -90,19 +90,19 @@ class Version(str):
 
     def __lt__(self, other: str) -> bool:
         """Whether it comes before `other`."""
-        return self._rank < Version(other)._rank
+        return self._rank < SemanticVersion(other)._rank
 
     def __le__(self, other: str) -> bool:
         """Whether it does not come after `other`."""
-        return self._rank <= Version(other)._rank
+        return self._rank <= SemanticVersion(other)._rank
 
     def __gt__(self, other: str) -> bool:
         """Whether it comes after `other`."""
-        return self._rank > Version(other)._rank
+        return self._rank > SemanticVersion(other)._rank
 
     def __ge__(self, other: str) -> bool:
         """Whether it does not come before `other`."""
-        return self._rank >= Version(other)._rank
+        return self._rank >= SemanticVersion(other)._rank
 
 
 def _precedence(prerelease: str) -> tuple[object, ...]:
@@ -113,16 +113,16 @@ def _precedence(prerelease: str) -> tuple[object, ...]:
     return False, *((not part.isdigit(), int(part) if part.isdigit() else part) for part in parts)
 
 
-def semver(value: object) -> Version:
-    """`value` as a semantic version. Raises Refused."""
-    return Version(_text("semver", value))
+def semver(value: object) -> SemanticVersion:
+    """`value` as a semantic version. Raises FilterError."""
+    return SemanticVersion(_text("semver", value))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
 def slug(value: object) -> str:
-    """`value` in lower-case ASCII letters, digits and single separators: fit for a tag. Raises Refused.
+    """`value` in lower-case ASCII letters, digits and single separators: fit for a tag. Raises FilterError.
 
     What is too long for a tag is cut, and ends in a part of its digest: two long texts do not become one.
     """
@@ -131,7 +131,7 @@ def slug(value: object) -> str:
     found = re.sub(r"[._-]{2,}", "-", found).strip("._-")
     if not found:
         hint = "take {{ (branch | sha256)[:12] }}, or, where it may be empty, {{ (branch or 'none') | slug }}"
-        raise Refused(f'"{short_name(text, _EXCERPT)}" has no ASCII letter or digit for a slug', hint)
+        raise FilterError(f'"{short_name(text, _EXCERPT)}" has no ASCII letter or digit for a slug', hint)
     if len(found) <= _LONGEST_SLUG:
         return found
     digest = sha256(text)[:12]
@@ -139,7 +139,7 @@ def slug(value: object) -> str:
 
 
 def sha256(value: object) -> str:
-    """The SHA-256 digest of `value` in UTF-8, in 64 hexadecimal digits. Raises Refused."""
+    """The SHA-256 digest of `value` in UTF-8, in 64 hexadecimal digits. Raises FilterError."""
     return hashlib.sha256(_text("sha256", value).encode()).hexdigest()
 
 
@@ -147,14 +147,14 @@ def sha256(value: object) -> str:
 
 
 def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - what people know it as
-    """The time `value`, in seconds since 1970, in UTC and without regard to any locale. Raises Refused."""
+    """The time `value`, in seconds since 1970, in UTC and without regard to any locale. Raises FilterError."""
     return _formatted(_time(_text("timestamp", value), "a time"), format)
 
 
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
-    """The time that the environment variable SOURCE_DATE_EPOCH gives, if it does. Raises Refused."""
+    """The time that the environment variable SOURCE_DATE_EPOCH gives, if it does. Raises FilterError."""
     if not epoch:
-        raise Refused(
+        raise FilterError(
             "timestamp() needs the environment variable SOURCE_DATE_EPOCH: a plan does not look at the clock",
             "set it, for example to $(git log -1 --format=%ct), or give a variable: {{ epoch | timestamp }}",
         )
@@ -163,7 +163,7 @@ def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as a
 
 def _time(text: str, what: str) -> datetime:
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
-        raise Refused(
+        raise FilterError(
             f'"{short_name(text, _EXCERPT)}" is not {what}', "give whole seconds since 1970, such as 1767225600"
         )
     return datetime.fromtimestamp(int(text), UTC)
@@ -171,13 +171,13 @@ def _time(text: str, what: str) -> datetime:
 
 def _formatted(time: datetime, format: str) -> str:  # noqa: A002 - as above
     if len(format) > _LONGEST_FORMAT:
-        raise Refused(f"a format of more than {_LONGEST_FORMAT} characters", "write a shorter one")
+        raise FilterError(f"a format of more than {_LONGEST_FORMAT} characters", "write a shorter one")
     parts = _parts(time)
 
     def part(found: re.Match[str]) -> str:
         if found[1] not in parts:
             known = ", ".join(f"%{each}" for each in parts)
-            raise Refused(f'"{one_line(found[0])}" is not in the formats of timestamp', f"known: {known}")
+            raise FilterError(f'"{one_line(found[0])}" is not in the formats of timestamp', f"known: {known}")
         return parts[found[1]]
 
     return re.sub("%(.?)", part, format, flags=re.DOTALL)
@@ -207,7 +207,7 @@ def _text(name: str, value: object) -> str:
     """What the filter `name` is given, as templates print it."""
     text = str(value)  # of what is undefined, Jinja says so here
     if not isinstance(value, str | int | float):
-        raise Refused(f"{name} takes text or a number", "pick one value: {{ list[0] }}, {{ table.key }}")
+        raise FilterError(f"{name} takes text or a number", "pick one value: {{ list[0] }}, {{ table.key }}")
     return text.lower() if isinstance(value, bool) else text
 
 

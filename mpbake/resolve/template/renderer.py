@@ -9,9 +9,9 @@ from jinja2 import TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.base.codes import Code
-from mpbake.base.text import closest, did_you_mean, is_unicode, one_line
-from mpbake.resolve.template.filters import Refused, no_git
-from mpbake.resolve.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, text_of
+from mpbake.base.text import closest_name, did_you_mean, is_unicode, one_line
+from mpbake.resolve.template.filters import FilterError, no_git
+from mpbake.resolve.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, rendered_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -94,7 +94,7 @@ class Renderer:
             raise
         except UndefinedError as error:
             raise self._undefined(str(error.message), scope) from error
-        except Refused as error:
+        except FilterError as error:
             raise TemplateProblem(str(error), error.code, error.culprit) from error
         except _FAILURES as error:
             raise self._failed(error, text) from error
@@ -150,7 +150,7 @@ class Renderer:
         """A remedy for the name of something that is no variable."""
         if name in self._environment.filters:
             return f"{name} is a filter: {{{{ value | {name} }}}}"
-        near = closest(name, [*scope, *self._environment.globals])
+        near = closest_name(name, [*scope, *self._environment.globals])
         return did_you_mean(name, [near] if near else scope, kind="variables")
 
     def _failed(self, error: Exception, text: str) -> TemplateProblem:
@@ -210,7 +210,7 @@ def _plain(text: str) -> tuple[_Fill, frozenset[str]] | None:
         return None
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return lambda scope: scope[parts[1]], names
-    return lambda scope: _joined(text_of(scope[part]) if at % 2 else part for at, part in enumerate(parts)), names
+    return lambda scope: _joined(rendered_text(scope[part]) if at % 2 else part for at, part in enumerate(parts)), names
 
 
 def _line(text: str, number: int) -> str:

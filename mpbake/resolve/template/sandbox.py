@@ -22,7 +22,15 @@ from jinja2.visitor import NodeTransformer
 
 from mpbake.base.text import did_you_mean, is_unicode, one_line
 from mpbake.base.toml_text import toml_value
-from mpbake.resolve.template.filters import FILTERS, GIT_FACTS, ISO_8601, VERSION_PARTS, Refused, Version, source_date
+from mpbake.resolve.template.filters import (
+    FILTERS,
+    GIT_FACTS,
+    ISO_8601,
+    VERSION_PARTS,
+    FilterError,
+    SemanticVersion,
+    source_date,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,11 +93,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         found = list(value) if _is_lazy(value) else value
         for each in self._everything(found):
             _check_value(each)
-        return str(found) if isinstance(found, Version) else found
+        return str(found) if isinstance(found, SemanticVersion) else found
 
     def printed(self, value: Any) -> str:
         """`value` as it stands in a text; raises as `defined` does."""
-        text = value if isinstance(value, str) else text_of(self.defined(value))
+        text = value if isinstance(value, str) else rendered_text(self.defined(value))
         self._spend(len(text))
         return text
 
@@ -307,7 +315,7 @@ class _Git:
 
     def __init__(self, ask: AskGit) -> None:
         self._ask = ask
-        self._told: dict[str, str | bool | Refused] = {}
+        self._told: dict[str, str | bool | FilterError] = {}
 
     def __getattr__(self, name: str) -> str | bool:
         if name not in GIT_FACTS:
@@ -315,18 +323,18 @@ class _Git:
         if name not in self._told:
             try:
                 self._told[name] = self._ask(name)
-            except Refused as refused:
+            except FilterError as refused:
                 self._told[name] = refused
         told = self._told[name]
-        if isinstance(told, Refused):
+        if isinstance(told, FilterError):
             message, _, hint = str(told).partition("\n")
-            raise Refused(message, hint, told.code, culprit=f"git.{name}")
+            raise FilterError(message, hint, told.code, culprit=f"git.{name}")
         return told
 
     def __repr__(self) -> str:
         """What would print it: there is nothing to print."""
         known = ", ".join(f"git.{each}" for each in GIT_FACTS)
-        raise Refused("git is no value", f"known: {known}", culprit="git")
+        raise FilterError("git is no value", f"known: {known}", culprit="git")
 
 
 class _Undefined(StrictUndefined):
@@ -348,7 +356,7 @@ def _inventory(value: Any) -> tuple[str, Iterable[str]]:
     match value:
         case _Git():
             return "git", GIT_FACTS
-        case Version():
+        case SemanticVersion():
             return "a version", VERSION_PARTS
         case Mapping():
             return "the table", [each for each in value if isinstance(each, str)]
@@ -361,7 +369,7 @@ def _inventory(value: Any) -> tuple[str, Iterable[str]]:
 NO_UNICODE = "what it gives is no text: half a character (a surrogate) is in it"
 
 
-def text_of(value: Any) -> str:
+def rendered_text(value: Any) -> str:
     """A value as it stands in a text: text as it is, none as nothing, anything else as TOML writes it."""
     if isinstance(value, str):
         return value
@@ -376,7 +384,7 @@ def _plain(value: Any) -> Any:
         case bytes():
             raise TypeError("bytes are no text")
         case Mapping():
-            return {text_of(key): _plain(each) for key, each in value.items()}
+            return {rendered_text(key): _plain(each) for key, each in value.items()}
         case _ if _is_collection(value):
             return [_plain(each) for each in value]
         case _:

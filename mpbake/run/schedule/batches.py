@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mpbake.graph.links import linked
+from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece
 from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.graph.estimates import Estimates
     from mpbake.model.steps import Step
     from mpbake.run.schedule.fleet import Fleet
-    from mpbake.run.schedule.pools import Host
+    from mpbake.run.schedule.pools import ScheduledNode
 
 SHORT = 5.0
 """Seconds of its last build up to which a piece is short: starting buildx takes a quarter of one."""
@@ -62,7 +62,7 @@ class Batches:
 
     # --- nodes with slots ---------------------------------------------------------------------------------------------
 
-    def companions(self, piece: BuildPiece, host: Host) -> Iterator[BuildPiece]:
+    def companions(self, piece: BuildPiece, host: ScheduledNode) -> Iterator[BuildPiece]:
         """Short pieces that wait for `host` too, and share the call of `piece`, if that is short; they wait no more."""
         pool = self._fleet.pool_of(piece)
         left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
@@ -137,15 +137,15 @@ class Batches:
 
     def _is_alike(self, piece: BuildPiece, other: BuildPiece) -> bool:
         same = _deadlines(piece) == _deadlines(other) and piece.platforms == other.platforms
-        return same and other.of == 1 and self._may_share(other) and piece.target in linked(other.target)
+        return same and other.of == 1 and self._may_share(other) and piece.target in linked_targets(other.target)
 
-    def bases(self, pieces: Sequence[BuildPiece], host: Host) -> list[BuildPiece]:
+    def bases(self, pieces: Sequence[BuildPiece], host: ScheduledNode) -> list[BuildPiece]:
         """The shared pieces that the call of `pieces` is to build, too, before them: nobody else builds them."""
         missing = dict.fromkeys(each for piece in pieces for each in self._fleet.all_missing(piece, host))
         named = {piece.target for piece in pieces}
         return [each for each in missing if each not in host.building and each.target not in named]
 
-    def base_before(self, piece: BuildPiece, host: Host) -> BuildPiece | None:
+    def base_before(self, piece: BuildPiece, host: ScheduledNode) -> BuildPiece | None:
         """Return the shared piece for which `piece` waits on `host`: one that cannot share the call of `piece`.
 
         A call has one timeout and one stall timeout, so a base with other deadlines than `piece` has its own call.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeGuard
 
-from mpbake.base.platforms import runs
+from mpbake.base.platforms import can_execute
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece
-from mpbake.run.schedule.pools import Host, Life, Pool
+from mpbake.run.schedule.pools import NodeStatus, Pool, ScheduledNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,20 +37,20 @@ class Fleet:
             piece: tuple(sorted(filter(_is_shared, graph.before[piece]), key=place.__getitem__)) for piece in pieces
         }
         self._shared_by = _shared_by(pieces)
-        self._down: dict[Host, None] = {}
+        self._down: dict[ScheduledNode, None] = {}
 
     # --- who is who -----------------------------------------------------------------------------------------------
 
     @property
-    def required(self) -> list[Host]:
+    def required(self) -> list[ScheduledNode]:
         """The nodes without which nothing goes on; those that only help out are not among them."""
         return [host for host in self._hosts.values() if host.node.required and host.pools]
 
-    def host(self, node: Node) -> Host:
+    def host(self, node: Node) -> ScheduledNode:
         """What a run knows of `node`."""
         return self._hosts[node.id]
 
-    def host_of(self, step: Step) -> Host:
+    def host_of(self, step: Step) -> ScheduledNode:
         """The node on which `step`, which is done on one, was started."""
         return self.host(step.node if isinstance(step, BootstrapNode) else piece_of(step).node)
 
@@ -58,11 +58,15 @@ class Fleet:
         """The nodes of `piece`, and what waits for any of them."""
         return self._pool_of[piece]
 
-    def spares(self, piece: BuildPiece) -> list[Host]:
+    def spares(self, piece: BuildPiece) -> list[ScheduledNode]:
         """The nodes that can emulate `piece` and what it shares with others, or have not said yet what they can."""
         hosts = [self.host(node) for node in piece.spare]
         wanted = (piece, *self._shared[piece])
-        return [host for host in hosts if host.life is not Life.GONE and all(_may_build(host, each) for each in wanted)]
+        return [
+            host
+            for host in hosts
+            if host.life is not NodeStatus.GONE and all(_may_build(host, each) for each in wanted)
+        ]
 
     # --- what they have built -------------------------------------------------------------------------------------
 
@@ -70,11 +74,11 @@ class Fleet:
         """The shared pieces that `piece` needs on its node, in the order in which they are built."""
         return self._shared[piece]
 
-    def missing(self, piece: BuildPiece, host: Host) -> BuildPiece | None:
+    def missing(self, piece: BuildPiece, host: ScheduledNode) -> BuildPiece | None:
         """The first of the shared pieces before `piece` that `host` does not have yet."""
         return next((each for each in self._shared[piece] if each not in host.built), None)
 
-    def all_missing(self, piece: BuildPiece, host: Host) -> list[BuildPiece]:
+    def all_missing(self, piece: BuildPiece, host: ScheduledNode) -> list[BuildPiece]:
         """The shared pieces before `piece` that `host` does not have yet, in the order in which they are built."""
         return [each for each in self._shared[piece] if each not in host.built]
 
@@ -84,9 +88,9 @@ class Fleet:
         host.losses = 0
         host.built |= {each for each in self._shared_by.get(step.target, ()) if _holds(step, each)}
 
-    def has_room(self, host: Host, piece: BuildPiece) -> bool:
+    def has_room(self, host: ScheduledNode, piece: BuildPiece) -> bool:
         """Whether `host` can be given `piece`, or have it wait for something shared that is being built there."""
-        if host.life is Life.UP and self.missing(piece, host) in host.building:
+        if host.life is NodeStatus.UP and self.missing(piece, host) in host.building:
             return len(host.parked) < host.slots if host.slots else host.open
         return host.open
 
@@ -97,30 +101,30 @@ class Fleet:
         """When the lost nodes that are of use are tried again."""
         return [host.back_at for host in self._down if host.checks or any(host.pools) or any(host.helped)]
 
-    def lose(self, host: Host, now: float) -> bool:
+    def lose(self, host: ScheduledNode, now: float) -> bool:
         """`host` does not answer: nothing is given to it for a while. Whether this was once too often."""
         host.outages += 1
         host.losses += 1
         host.built.clear()
         if host.losses >= host.tries or host.node.required:
             return True
-        host.life = Life.DOWN
+        host.life = NodeStatus.DOWN
         host.back_at = now + FIRST_PAUSE * 2 ** (host.losses - 1)
         self._down[host] = None
         return False
 
-    def give_up(self, host: Host) -> None:
+    def give_up(self, host: ScheduledNode) -> None:
         """`host` is not used any more; nor is a set that it is required in."""
-        host.life = Life.GONE
+        host.life = NodeStatus.GONE
         for pool in host.pools:
             pool.closed = pool.closed or host.node.required
 
-    def wake(self, now: float) -> list[Host]:
+    def wake(self, now: float) -> list[ScheduledNode]:
         """The nodes that were lost long enough ago; they may be tried again."""
         found = [host for host in self._down if host.back_at <= now]
         for host in found:
             del self._down[host]
-            host.life = Life.COLD
+            host.life = NodeStatus.COLD
         return found
 
     def leave_alone(self) -> None:
@@ -150,10 +154,10 @@ def _is_shared(step: Step) -> TypeGuard[BuildPiece]:
     return isinstance(step, BuildPiece) and step.shared
 
 
-def _may_build(host: Host, piece: BuildPiece) -> bool:
+def _may_build(host: ScheduledNode, piece: BuildPiece) -> bool:
     """Whether a node says that it builds all platforms of `piece`, in whatever way, or has not been asked yet."""
     said = host.platforms
-    return said is None or all(any(runs(own, each.platform) for own in said) for each in piece.platforms)
+    return said is None or all(any(can_execute(own, each.platform) for own in said) for each in piece.platforms)
 
 
 def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
@@ -169,14 +173,14 @@ def _shared_by(pieces: Iterable[BuildPiece]) -> dict[Target, list[BuildPiece]]:
     return found
 
 
-def _hosts(pieces: Sequence[BuildPiece], slots: Mapping[str, int]) -> dict[str, Host]:
+def _hosts(pieces: Sequence[BuildPiece], slots: Mapping[str, int]) -> dict[str, ScheduledNode]:
     """The nodes of all pieces, in the order in which these first name them; those that only help out come last."""
-    found: dict[str, Host] = {}
+    found: dict[str, ScheduledNode] = {}
     for nodes in (*_distinct(piece.nodes for piece in pieces), *_distinct(piece.spare for piece in pieces)):
         for node in nodes:
             if node.id not in found:
                 told = slots.get(node.id, node.slots)
-                found[node.id] = Host(node=node, order=len(found), slots=told, told=bool(told))
+                found[node.id] = ScheduledNode(node=node, order=len(found), slots=told, told=bool(told))
     return found
 
 
@@ -185,7 +189,7 @@ def _distinct(tuples: Iterable[tuple[Node, ...]]) -> Iterable[tuple[Node, ...]]:
     return {id(each): each for each in tuples}.values()
 
 
-def _pools(pieces: Sequence[BuildPiece], hosts: Mapping[str, Host]) -> dict[BuildPiece, Pool]:
+def _pools(pieces: Sequence[BuildPiece], hosts: Mapping[str, ScheduledNode]) -> dict[BuildPiece, Pool]:
     """The pool of each piece; pieces of the same nodes have the same one."""
     pools: dict[frozenset[str], Pool] = {}
     of_tuple: dict[int, Pool] = {}

@@ -13,7 +13,7 @@ from mpbake.run.schedule.checks import Checks
 from mpbake.run.schedule.choice import Choice
 from mpbake.run.schedule.fleet import Fleet
 from mpbake.run.schedule.ledger import Ledger, is_lazy
-from mpbake.run.schedule.pools import MOST_CALLS, Life, Waiting
+from mpbake.run.schedule.pools import MOST_CALLS, NodeStatus, QueuedPiece
 from mpbake.run.schedule.retries import Retries
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.platforms import Platform
     from mpbake.graph.dag import BuildGraph
-    from mpbake.run.schedule.pools import Host, Pool
+    from mpbake.run.schedule.pools import Pool, ScheduledNode
 
 REGISTRY_STEPS = 8
 """Targets that are published or verified at a time: registries limit the rate of requests."""
@@ -59,7 +59,7 @@ class Schedule:
         self._fleet = Fleet(graph, slots or {}, self._ledger.place)
         self._choice = Choice(self._fleet, estimates, self._seconds)
         self._batches = Batches(graph, self._fleet, estimates)
-        self._gathering: dict[Host, None] = {}
+        self._gathering: dict[ScheduledNode, None] = {}
         self._numbers = itertools.count()
         self._checks = Checks(self._ledger, self._fleet)
         self._retries = Retries()
@@ -93,7 +93,7 @@ class Schedule:
 
     def is_given_up(self, step: Step) -> bool:
         """Whether the node on which `step` was started was lost once too often."""
-        return _is_on_a_node(step) and self._fleet.host_of(step).life is Life.GONE
+        return _is_on_a_node(step) and self._fleet.host_of(step).life is NodeStatus.GONE
 
     def order(self, step: Step) -> tuple[int, str]:
         """What to sort started steps by to have them in the graph's order."""
@@ -147,9 +147,9 @@ class Schedule:
 
     def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
         """Give pieces to nodes while there are any of either."""
-        aside: list[Waiting] = []
+        aside: list[QueuedPiece] = []
         in_line: Counter[str] = Counter()
-        shares: dict[Host, int] = {}
+        shares: dict[ScheduledNode, int] = {}
         while (entry := pool.first()) and (idlest := pool.idlest()):
             preferred = pool.preferred(entry.piece) or idlest
             if not preferred.slots:
@@ -191,26 +191,26 @@ class Schedule:
         """Have a spare node do `piece`, or first be asked whether it can. What this starts, which may be nothing."""
         spares = self._fleet.spares(piece)
         for host in spares:
-            if host.life is Life.UP and self._fleet.has_room(host, piece):
+            if host.life is NodeStatus.UP and self._fleet.has_room(host, piece):
                 return self._give(piece, host, now)
-        if any(host.life is Life.STARTING for host in spares):
+        if any(host.life is NodeStatus.STARTING for host in spares):
             return ()
-        cold = next((host for host in spares if host.life is Life.COLD), None)
+        cold = next((host for host in spares if host.life is NodeStatus.COLD), None)
         return self._boot(cold) if cold else ()
 
-    def _give(self, piece: BuildPiece, host: Host, now: float) -> Call:
+    def _give(self, piece: BuildPiece, host: ScheduledNode, now: float) -> Call:
         """Have `host` do `piece`, after what must come before it there. What this starts, which may be nothing."""
         self._fleet.pool_of(piece).discard(piece)
-        if host.life is Life.UP and not host.slots:
+        if host.life is NodeStatus.UP and not host.slots:
             host.gathered.append(piece)
             host.changed()
             self._gathering[host] = None
             return ()
         missing = self._fleet.missing(piece, host)
-        if host.life is not Life.UP or missing is not None:
+        if host.life is not NodeStatus.UP or missing is not None:
             host.parked.append(piece)
             host.changed()
-        if host.life is not Life.UP:
+        if host.life is not NodeStatus.UP:
             return self._boot(host)
         if missing is None:
             return self._run_on(host, [piece, *self._batches.companions(piece, host)], now)
@@ -219,7 +219,7 @@ class Schedule:
         host.building.add(missing)
         return self._run_on(host, [missing], now)
 
-    def _send(self, host: Host, now: float) -> Iterator[Call]:
+    def _send(self, host: ScheduledNode, now: float) -> Iterator[Call]:
         """Have `host`, which has no slots, begin what it has gathered, with the bases that this needs there."""
         gathered, host.gathered = host.gathered, []
         ready = []
@@ -237,7 +237,7 @@ class Schedule:
             yield self._run_on(host, [*bases, *batch], now)
         host.changed()
 
-    def _begin_base(self, base: BuildPiece, user: BuildPiece, host: Host, now: float) -> Call:
+    def _begin_base(self, base: BuildPiece, user: BuildPiece, host: ScheduledNode, now: float) -> Call:
         """Start `base` in its own call, and let `user` wait for it. Returns the call, or nothing if none starts.
 
         If `host` has as many calls as it may have, `user` is queued again: the end of any of these calls wakes it.
@@ -252,7 +252,7 @@ class Schedule:
         host.building.add(base)
         return self._run_on(host, [base], now)
 
-    def _units(self, pieces: Sequence[BuildPiece], host: Host) -> list[Sequence[BuildPiece]]:
+    def _units(self, pieces: Sequence[BuildPiece], host: ScheduledNode) -> list[Sequence[BuildPiece]]:
         """`pieces`, each with those that link to it, wait for nothing else, and can only be built on `host`."""
         found = []
         for piece in pieces:
@@ -262,16 +262,16 @@ class Schedule:
             found.append(self._batches.unit(piece, mine))
         return found
 
-    def _is_ready_on(self, host: Host, piece: BuildPiece, pool: Pool) -> bool:
+    def _is_ready_on(self, host: ScheduledNode, piece: BuildPiece, pool: Pool) -> bool:
         return self._fleet.pool_of(piece) is pool and self._batches.base_before(piece, host) is None
 
-    def _boot(self, host: Host) -> Call:
-        if host.life is Life.STARTING:
+    def _boot(self, host: ScheduledNode) -> Call:
+        if host.life is NodeStatus.STARTING:
             return ()
-        host.life = Life.STARTING
+        host.life = NodeStatus.STARTING
         return (self._bootstraps.setdefault(host.node.id, BootstrapNode(node=host.node)),)
 
-    def _run_on(self, host: Host, pieces: Sequence[BuildPiece], now: float) -> Call:
+    def _run_on(self, host: ScheduledNode, pieces: Sequence[BuildPiece], now: float) -> Call:
         """Have `host` build `pieces` in one call, with one slot, or one for each piece where the plan gives them."""
         started = [self._ledger.on(piece, host.node) for piece in pieces]
         for piece, bound in zip(pieces, started, strict=True):
@@ -285,11 +285,14 @@ class Schedule:
     def _check(self, check: CheckPiece) -> Iterator[Call]:
         """Start `check`, or have it wait until a node on which it can be done is up."""
         host = self._checks.settle(check)
-        if host.life in {Life.UP, Life.GONE}:  # of one that is given up, the check itself says what is wrong with it
+        if host.life in {
+            NodeStatus.UP,
+            NodeStatus.GONE,
+        }:  # of one that is given up, the check itself says what is wrong with it
             yield (self._checks.on(check, host),)
             return
         host.checks.append(check)
-        if host.life is Life.COLD and (call := self._boot(host)):
+        if host.life is NodeStatus.COLD and (call := self._boot(host)):
             yield call
 
     def _line_up(self, steps: Sequence[Step]) -> None:
@@ -299,11 +302,11 @@ class Schedule:
                 continue
             if isinstance(step, BuildPiece):
                 urgency, place = -self._paths[step], self._ledger.place[step]
-                self._fleet.pool_of(step).push(Waiting(urgency, place, step, self._seconds[step]))
+                self._fleet.pool_of(step).push(QueuedPiece(urgency, place, step, self._seconds[step]))
             else:
                 self._ready.append(step)
 
-    def _release(self, host: Host) -> None:
+    def _release(self, host: ScheduledNode) -> None:
         """What waited for something on `host` has the choice again."""
         waiting: list[Step] = [*host.parked, *host.checks]
         host.parked, host.checks = [], []
@@ -350,9 +353,9 @@ class Schedule:
             case _:
                 return self._end(step, status)
 
-    def _finish_bootstrap(self, host: Host, status: StepStatus) -> None:
+    def _finish_bootstrap(self, host: ScheduledNode, status: StepStatus) -> None:
         if status is StepStatus.DONE:
-            host.life = Life.UP
+            host.life = NodeStatus.UP
             self._stranded += [pool for pool in host.helped if pool.lost]  # it may turn out not to be able to help
         else:
             self._give_up(host)
@@ -369,7 +372,7 @@ class Schedule:
         host.changed()
         return self._end(self.origin(step), status)
 
-    def _leave(self, step: BuildPiece) -> Host:
+    def _leave(self, step: BuildPiece) -> ScheduledNode:
         """`step` does not run any more, however it went. The node that it leaves."""
         host = self._fleet.host_of(step)
         host.running.pop(step, None)
@@ -438,7 +441,7 @@ class Schedule:
         self._put_back(step)
         return True
 
-    def _may_retry(self, step: BootstrapNode | BuildPiece | CheckPiece, host: Host, *, lost: bool) -> bool:
+    def _may_retry(self, step: BootstrapNode | BuildPiece | CheckPiece, host: ScheduledNode, *, lost: bool) -> bool:
         if isinstance(step, BootstrapNode):
             return not (host.node.required or self._stranded_pieces() or self._stranded_checks)
         origin = self.origin(step)
@@ -454,7 +457,7 @@ class Schedule:
         return self._retries.take(origin, host.node, lost=lost)
 
     @staticmethod
-    def _shares_call_of_users(step: BuildPiece, host: Host) -> bool:
+    def _shares_call_of_users(step: BuildPiece, host: ScheduledNode) -> bool:
         """Whether `step` is a base that `host` builds in the call of pieces that link to it."""
         call = host.calls.get(step)
         return step.shared and any(not piece.shared for piece, number in host.calls.items() if number == call)
@@ -463,15 +466,15 @@ class Schedule:
         """Whether a piece or check is not to be started again: no node is left for it, or a required one is lost."""
         return self._checks.is_hopeless(origin) if isinstance(origin, CheckPiece) else self._fleet.is_hopeless(origin)
 
-    def _lose(self, host: Host, now: float) -> None:
+    def _lose(self, host: ScheduledNode, now: float) -> None:
         """`host` does not answer: nothing is given to it for a while. Its other pieces will find out by themselves."""
-        if host.life is Life.GONE:
+        if host.life is NodeStatus.GONE:
             return
         if self._fleet.lose(host, now):
             self._give_up(host)
         self._release(host)
 
-    def _give_up(self, host: Host) -> None:
+    def _give_up(self, host: ScheduledNode) -> None:
         """`host` is not used any more, and some of what waits for it may never start."""
         self._fleet.give_up(host)
         self._stranded += [pool for pool in (*host.pools, *host.helped) if pool.lost or pool.closed]
@@ -509,7 +512,7 @@ def _is_on_a_node(step: Step) -> bool:
     return isinstance(step, BootstrapNode | BuildPiece | CheckPiece)
 
 
-def _head(pool: Pool) -> Waiting:
+def _head(pool: Pool) -> QueuedPiece:
     first = pool.first()
     assert first is not None  # noqa: S101 - asked of pools that have one
     return first

@@ -28,7 +28,7 @@ MOST_CALLS = 8
 """Bake calls at a time on a node without slots, each of which is a docker process and one of its plugin."""
 
 
-class Life(Enum):
+class NodeStatus(Enum):
     """How a node is doing."""
 
     COLD = "nobody has used it yet"
@@ -39,7 +39,7 @@ class Life(Enum):
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Host:
+class ScheduledNode:
     """A node in a run.
 
     `slots` limits how many pieces it builds at once, where the plan or its BuildKit says so; 0 is no limit: BuildKit
@@ -61,7 +61,7 @@ class Host:
     weight: int = WEIGHT
     told: bool = False
     tries: int = 0
-    life: Life = Life.COLD
+    life: NodeStatus = NodeStatus.COLD
     losses: int = 0
     outages: int = 0
     back_at: float = 0.0
@@ -79,14 +79,14 @@ class Host:
     @property
     def usable(self) -> bool:
         """Whether work may be given to it."""
-        return self.life in {Life.COLD, Life.STARTING, Life.UP}
+        return self.life in {NodeStatus.COLD, NodeStatus.STARTING, NodeStatus.UP}
 
     @property
     def open(self) -> bool:
         """Whether it has room for one more piece."""
         if not self.slots:
             return self.usable and self.in_flight < CALLS * LARGEST_CALL and self.calls_under_way < MOST_CALLS
-        taken = self.running if self.life is Life.UP else self.parked
+        taken = self.running if self.life is NodeStatus.UP else self.parked
         return self.usable and len(taken) < self.slots
 
     @property
@@ -137,7 +137,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Waiting:
+class QueuedPiece:
     """A piece that is ready, the most urgent first: that before the longest path; the plan's order breaks ties.
 
     It is expected to take so many `seconds`.
@@ -157,16 +157,16 @@ class Pool:
     back has a new one.
     """
 
-    def __init__(self, hosts: Mapping[str, Host]) -> None:
+    def __init__(self, hosts: Mapping[str, ScheduledNode]) -> None:
         self.hosts = hosts
         self._idle: list[tuple[float, int, str]] = []
-        self._waiting: list[Waiting] = []
-        self._fans: dict[str, list[Waiting]] = {}
-        self._members: dict[BuildPiece, Waiting] = {}
-        self._last: list[tuple[float, int, Waiting]] = []
+        self._waiting: list[QueuedPiece] = []
+        self._fans: dict[str, list[QueuedPiece]] = {}
+        self._members: dict[BuildPiece, QueuedPiece] = {}
+        self._last: list[tuple[float, int, QueuedPiece]] = []
         self.backlog = 0.0
         self.closed = False
-        self.helpers: list[Host] = []
+        self.helpers: list[ScheduledNode] = []
         for host in hosts.values():
             host.pools.append(self)
             self.note(host)
@@ -178,25 +178,25 @@ class Pool:
     @property
     def lost(self) -> bool:
         """Whether no node of it will ever be usable again."""
-        return all(host.life is Life.GONE for host in self.hosts.values())
+        return all(host.life is NodeStatus.GONE for host in self.hosts.values())
 
     @property
     def usable(self) -> bool:
         """Whether work may be given to a node of it."""
         return any(host.usable for host in self.hosts.values())
 
-    def helped_by(self, host: Host) -> None:
+    def helped_by(self, host: ScheduledNode) -> None:
         """`host` may emulate a piece of it."""
         if self not in host.helped:
             host.helped.append(self)
             self.helpers.append(host)
 
-    def note(self, host: Host) -> None:
+    def note(self, host: ScheduledNode) -> None:
         """Take account of the load of `host`."""
         if host.open:
             heapq.heappush(self._idle, (host.load, host.order, host.node.id))
 
-    def idlest(self) -> Host | None:
+    def idlest(self) -> ScheduledNode | None:
         """The least loaded node that has room, or None when all are full."""
         while self._idle:
             load, _, name = self._idle[0]
@@ -206,14 +206,14 @@ class Pool:
             heapq.heappop(self._idle)
         return None
 
-    def even_shares(self) -> dict[Host, int]:
+    def even_shares(self) -> dict[ScheduledNode, int]:
         """How many pieces each usable node has when all that wait are divided evenly, those that it has included."""
         usable = [host for host in self.hosts.values() if host.usable]
         pieces = sum(host.in_flight for host in usable) + len(self._members)
         total = sum(host.share for host in usable)
         return {host: math.ceil(pieces * host.share / total) for host in usable}
 
-    def push(self, entry: Waiting) -> None:
+    def push(self, entry: QueuedPiece) -> None:
         """A piece waits from now on."""
         self._members[entry.piece] = entry
         self.backlog += entry.seconds
@@ -227,39 +227,39 @@ class Pool:
         if entry := self._members.pop(piece, None):
             self.backlog -= entry.seconds
 
-    def first(self) -> Waiting | None:
+    def first(self) -> QueuedPiece | None:
         """The most urgent piece."""
         return self._first(self._waiting)
 
-    def set_aside(self) -> Waiting:
+    def set_aside(self) -> QueuedPiece:
         """Let the next one be the first, until `put_back`; the piece waits all the same."""
         return heapq.heappop(self._waiting)
 
-    def put_back(self, entries: Iterable[Waiting]) -> None:
+    def put_back(self, entries: Iterable[QueuedPiece]) -> None:
         """Those that were set aside are in the line again."""
         for entry in entries:
             heapq.heappush(self._waiting, entry)
 
-    def first_fan(self, host: Host) -> Waiting | None:
+    def first_fan(self, host: ScheduledNode) -> QueuedPiece | None:
         """The most urgent of those that prefer `host`."""
         return self._first(self._fans.get(host.node.id, []))
 
-    def _first(self, heap: list[Waiting]) -> Waiting | None:
+    def _first(self, heap: list[QueuedPiece]) -> QueuedPiece | None:
         while heap and not self._waits(heap[0]):
             heapq.heappop(heap)
         return heap[0] if heap else None
 
-    def _waits(self, entry: Waiting) -> bool:
+    def _waits(self, entry: QueuedPiece) -> bool:
         """Whether the piece of `entry` waits, and by this entry."""
         return self._members.get(entry.piece) is entry
 
-    def last(self) -> Waiting | None:
+    def last(self) -> QueuedPiece | None:
         """The least urgent piece, if it has spare nodes."""
         while self._last and not self._waits(self._last[0][2]):
             heapq.heappop(self._last)
         return self._last[0][2] if self._last else None
 
-    def in_line(self) -> list[Waiting]:
+    def in_line(self) -> list[QueuedPiece]:
         """Those that wait, the most urgent first."""
         return sorted(self._members.values())
 
@@ -275,9 +275,9 @@ class Pool:
         first = min(host.wait(now, 0, unknown) for host in usable)
         return first + max(self.backlog - unknown, 0.0) / sum(host.share for host in usable)
 
-    def preferred(self, piece: BuildPiece) -> Host | None:
+    def preferred(self, piece: BuildPiece) -> ScheduledNode | None:
         """The usable node that comes first for `piece`, or None while there is none; one that was lost comes last."""
-        lost: Host | None = None
+        lost: ScheduledNode | None = None
         for node in piece.nodes:
             host = self.hosts[node.id]
             if host.usable and not host.losses:
@@ -285,7 +285,7 @@ class Pool:
             lost = lost or (host if host.usable else None)
         return lost
 
-    def soonest(self) -> Host | None:
+    def soonest(self) -> ScheduledNode | None:
         """Of the nodes that were lost and are tried again, the one that is tried first."""
-        down = (host for host in self.hosts.values() if host.life is Life.DOWN)
+        down = (host for host in self.hosts.values() if host.life is NodeStatus.DOWN)
         return min(down, key=lambda host: host.back_at, default=None)

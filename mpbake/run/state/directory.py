@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from mpbake.base.errors import LockHeld, MpbakeError, UsageError, system_error
 from mpbake.base.files import write_whole
-from mpbake.run.state.json_store import KeptFile
+from mpbake.run.state.json_store import JsonStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
 
 
 @contextlib.contextmanager
-def runs_held_off(root: Path) -> Iterator[None]:
+def block_runs(root: Path) -> Iterator[None]:
     """Keep runs from starting on the plan in `root` until the block ends; several processes may do so at once.
 
     Raises LockHeld when a run works on the plan, UsageError where the lock cannot be a file of mpbake. Where this user
@@ -126,8 +126,8 @@ def write_durations(path: Path, durations: Recorded) -> None:
     _durations(path).write(durations)
 
 
-def _durations(path: Path) -> KeptFile:
-    return KeptFile(path=path, key="durations", format=1, loss="durations of earlier runs count as not known")
+def _durations(path: Path) -> JsonStore:
+    return JsonStore(path=path, key="durations", format=1, loss="durations of earlier runs count as not known")
 
 
 def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:

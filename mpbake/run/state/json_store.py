@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-Entry = TypeVar("Entry")
+JsonEntry = TypeVar("JsonEntry")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptFile:
+class JsonStore:
     """A file of entries, under `key`. `loss` says in a warning what it means that they cannot be used.
 
     `format` rises when a field changes its meaning; a file of a newer one is neither read nor written.
@@ -32,7 +32,7 @@ class KeptFile:
     format: int
     loss: str
 
-    def read(self, parse: Callable[[str, Any], Entry]) -> tuple[dict[str, Entry], str]:
+    def read(self, parse: Callable[[str, Any], JsonEntry]) -> tuple[dict[str, JsonEntry], str]:
         """The entries by name, each made by `parse` of name and value; and a warning when they cannot be used.
 
         A file that is not there is no reason for one: nothing was kept yet.

@@ -23,7 +23,7 @@ _PAUSE = 0.05
 
 
 @contextlib.contextmanager
-def held(
+def hold_lock(
     environment: Mapping[str, str],
     name: str,
     *,
@@ -46,7 +46,7 @@ def held(
         os.close(descriptor)
 
 
-def node_held(
+def hold_node_lock(
     environment: Mapping[str, str],
     node: Node,
     *,
@@ -54,15 +54,15 @@ def node_held(
     cancelled: Callable[[], bool],
 ) -> contextlib.AbstractContextManager[None]:
     """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
-    return held(environment, f"node-{node.buildx_name}", waiting=waiting, cancelled=cancelled)
+    return hold_lock(environment, f"node-{node.buildx_name}", waiting=waiting, cancelled=cancelled)
 
 
-def engine_held(
+def hold_engine_lock(
     environment: Mapping[str, str], engine: str, *, cancelled: Callable[[], bool]
 ) -> contextlib.AbstractContextManager[None]:
     """Hold the lock of an `engine`, which is a docker context or a URL. Raises as `held` does."""
     name = hashlib.sha256(engine.encode()).hexdigest()[:16]
-    return held(environment, f"engine-{name}", cancelled=cancelled)
+    return hold_lock(environment, f"engine-{name}", cancelled=cancelled)
 
 
 def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.platforms import parse_platform, parse_platforms
 from mpbake.base.references import parse_reference
 from mpbake.model.annotations import Annotation
-from mpbake.model.expected_images import Expected, expected_of
+from mpbake.model.expected_images import ExpectedImages, expected_of
 from mpbake.model.steps import Publish, StepStatus, Verify
-from mpbake.run.state.json_store import KeptFile
+from mpbake.run.state.json_store import JsonStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
 
 
-def published_by(results: Iterable[StepResult]) -> dict[str, Expected]:
+def published_by(results: Iterable[StepResult]) -> dict[str, ExpectedImages]:
     """What a run has published, by target, whether or not the registry serves it by now."""
     found = {}
     for result in results:
@@ -37,17 +37,17 @@ def _published(step: Step) -> Target | None:
     return step.target if isinstance(step, Publish | Verify) else None
 
 
-def read_published(folder: Path) -> tuple[dict[str, Expected], str]:
+def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
     """What is remembered in `folder`, and a warning where it cannot be used. No file means that nothing was."""
     return _kept(folder).read(_parsed)
 
 
-def write_published(folder: Path, published: Mapping[str, Expected]) -> None:
+def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> None:
     """Remember `published`, by target, unless a newer mpbake wrote what is there. Raises OSError."""
     _kept(folder).write({name: _fields(each) for name, each in published.items()})
 
 
-def remember(folder: Path, published: Mapping[str, Expected]) -> Iterator[str]:
+def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) -> Iterator[str]:
     """Add `published` to what is remembered in `folder`; a warning of each thing that was in the way."""
     if not published:
         return
@@ -60,12 +60,12 @@ def remember(folder: Path, published: Mapping[str, Expected]) -> Iterator[str]:
         yield f"{_kept(folder).path}: {error.strerror}: mpbake verify will not know what was published"
 
 
-def _kept(folder: Path) -> KeptFile:
+def _kept(folder: Path) -> JsonStore:
     loss = "what was published counts as not known"
-    return KeptFile(path=folder / "published.json", key="targets", format=1, loss=loss)
+    return JsonStore(path=folder / "published.json", key="targets", format=1, loss=loss)
 
 
-def _fields(expected: Expected) -> dict[str, Any]:
+def _fields(expected: ExpectedImages) -> dict[str, Any]:
     return {
         "tags": expected.tags,
         "digest": expected.digest,
@@ -79,8 +79,8 @@ def _fields(expected: Expected) -> dict[str, Any]:
     }
 
 
-def _parsed(name: str, fields: dict[str, Any]) -> Expected:
-    return Expected(
+def _parsed(name: str, fields: dict[str, Any]) -> ExpectedImages:
+    return ExpectedImages(
         target=name,
         tags=tuple(str(parse_reference(tag)) for tag in fields["tags"]),
         digest=str(fields["digest"]),

@@ -16,7 +16,7 @@ from mpbake.base.errors import (
     PlanError,
     Unreachable,
     UsageError,
-    dotted,
+    key_path_text,
 )
 
 
@@ -49,7 +49,7 @@ def test_location(location: Location, shown: str) -> None:
     ],
 )
 def test_dotted_is_what_people_write(key: KeyPath, shown: str) -> None:
-    assert dotted(key) == shown
+    assert key_path_text(key) == shown
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,17 @@ import pytest
 from mpbake.base import files
 from mpbake.base.files import (
     Kind,
+    access_error,
     is_descriptor,
     is_file,
     is_folder,
     kind_of,
     read_bounded,
-    refusal,
     whole_file,
     write_named,
     write_whole,
 )
-from tests.unit.worlds import hide
+from tests.unit.worlds import redact
 
 
 def test_what_stands_at_a_path(tmp_path: Path) -> None:
@@ -41,8 +41,13 @@ def test_where_nothing_can_be_is_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_where_one_may_not_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hide(monkeypatch, tmp_path / "p")
-    assert [refusal(tmp_path / name) for name in ("p/x", "nothing", "a\0b", ".")] == ["Permission denied", "", "", ""]
+    redact(monkeypatch, tmp_path / "p")
+    assert [access_error(tmp_path / name) for name in ("p/x", "nothing", "a\0b", ".")] == [
+        "Permission denied",
+        "",
+        "",
+        "",
+    ]
     assert kind_of(tmp_path / "p/x") is Kind.NOTHING
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.base.limits import affordable
+from mpbake.base.limits import affordable_threads
 from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def test_a_limit_is_raised_as_far_as_it_goes(
     found: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: found.append(given))
-    assert affordable(256) == threads
+    assert affordable_threads(256) == threads
     assert found == ([] if raised is None else [(raised, limits[1])])
-    assert affordable(1) == 1
+    assert affordable_threads(1) == 1
 
 
 def test_a_system_that_allows_less_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_a_system_that_allows_less_than_it_says(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, INFINITE))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert affordable(256) == 16
+    assert affordable_threads(256) == 16
 
 
 _MANY = """

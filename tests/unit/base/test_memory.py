@@ -7,25 +7,25 @@ import weakref
 
 import pytest
 
-from mpbake.base.memory import keep_all, no_garbage
+from mpbake.base.memory import freeze_objects, paused_collector
 
 
 def test_collection_rests_and_goes_on() -> None:
     assert gc.isenabled()
-    with pytest.raises(KeyError), no_garbage():
+    with pytest.raises(KeyError), paused_collector():
         raise KeyError(gc.isenabled())
     assert gc.isenabled()
 
 
 def test_nothing_is_collected_within() -> None:
-    with no_garbage():
+    with paused_collector():
         assert not gc.isenabled()
 
 
 def test_who_turned_it_off_keeps_it_off() -> None:
     gc.disable()
     try:
-        with no_garbage():
+        with paused_collector():
             pass
         assert not gc.isenabled()
     finally:
@@ -35,7 +35,7 @@ def test_who_turned_it_off_keeps_it_off() -> None:
 def test_what_is_kept_is_not_looked_through() -> None:
     garbage = weakref.ref(_Loop())
     try:
-        keep_all()
+        freeze_objects()
         gc.collect()
         assert garbage() is not None
     finally:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.base.platforms import Platform, parse_platform, parse_platforms, platform_of, reported_platform, runs
+from mpbake.base.platforms import (
+    Platform,
+    can_execute,
+    parse_platform,
+    parse_platforms,
+    platform_of_entry,
+    reported_platform,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,7 @@ def test_a_printed_platform_reads_as_itself(written: str) -> None:
     ],
 )
 def test_a_platform_as_the_image_specification_writes_it(entry: dict[str, Any], platform: str) -> None:
-    assert str(platform_of(entry)) == platform
+    assert str(platform_of_entry(entry)) == platform
 
 
 @pytest.mark.parametrize(
@@ -121,7 +128,7 @@ def test_a_platform_as_the_image_specification_writes_it(entry: dict[str, Any], 
     ],
 )
 def test_runs_without_emulation(hardware: str, wanted: str, *, native: bool) -> None:
-    assert runs(parse_platform(hardware), parse_platform(wanted)) is native
+    assert can_execute(parse_platform(hardware), parse_platform(wanted)) is native
 
 
 def test_platforms_are_listed_once_in_their_order() -> None:

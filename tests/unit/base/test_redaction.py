@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.base import redaction as hiding
-from mpbake.base.redaction import MASK, SHORTEST, Hiding, credentials_in, hiding_stream, passwords_in, texts_and_numbers
+from mpbake.base import redaction as redactor
+from mpbake.base.redaction import MASK, SHORTEST, Redactor, credentials_in, passwords_in, redacting_stream, scalars_in
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line, printable
-from mpbake.report.bake_definition import dump
+from mpbake.report.bake_definition import bake_json
 from tests.checkout import DOCS
 
 SECRETS = st.text(min_size=SHORTEST, max_size=30).filter(
@@ -45,26 +45,26 @@ SECRETS = st.text(min_size=SHORTEST, max_size=30).filter(
     ],
 )
 def test_what_is_hidden(secrets: list[str], text: str, hidden: str) -> None:
-    assert Hiding(secrets).hide(text) == hidden
+    assert Redactor(secrets).redact(text) == hidden
 
 
 def test_secrets_of_several_lines_are_hidden_line_by_line() -> None:
-    hiding = Hiding(["-----BEGIN KEY-----\r\nMIIE/pQ+=\r\n-----END KEY-----\r\n"])
-    assert hiding.hide("MIIE/pQ+=") == MASK
-    assert hiding.hide("#12 0.3   -----END KEY-----") == "#12 0.3   ***"
-    assert hiding.hide(json.dumps("x\nMIIE/pQ+=\ny")) == '"x\\n***\\ny"'
+    redactor = Redactor(["-----BEGIN KEY-----\r\nMIIE/pQ+=\r\n-----END KEY-----\r\n"])
+    assert redactor.redact("MIIE/pQ+=") == MASK
+    assert redactor.redact("#12 0.3   -----END KEY-----") == "#12 0.3   ***"
+    assert redactor.redact(json.dumps("x\nMIIE/pQ+=\ny")) == '"x\\n***\\ny"'
 
 
 def test_a_line_that_is_too_short_is_hidden_with_the_others() -> None:
-    hiding = Hiding(["ab\ncdef\ngh"])
-    assert hiding.hide("ab gh") == "ab gh"
-    assert hiding.hide("x ab\ncdef\ngh y") == "x *** y"
-    assert hiding.hide(json.dumps("ab\ncdef\ngh")) == '"***"'
+    redactor = Redactor(["ab\ncdef\ngh"])
+    assert redactor.redact("ab gh") == "ab gh"
+    assert redactor.redact("x ab\ncdef\ngh y") == "x *** y"
+    assert redactor.redact(json.dumps("ab\ncdef\ngh")) == '"***"'
 
 
 @given(secret=SECRETS, around=st.text(alphabet="xyz \n", max_size=5))
 def test_nothing_is_left_of_a_secret_however_it_is_written(secret: str, around: str) -> None:
-    hiding = Hiding([secret])
+    redactor = Redactor([secret])
     bare = secret.strip()
     written = [
         secret,
@@ -75,46 +75,46 @@ def test_nothing_is_left_of_a_secret_however_it_is_written(secret: str, around: 
         printable(secret),
         one_line(secret),
         " ".join(secret.split()),
-        dump({"context": secret}),
+        bake_json({"context": secret}),
         format_fields({"token": secret}),
     ]
     if not any(0xD800 <= ord(each) < 0xE000 for each in secret):
         written += [urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret)]
     for text in written:
-        hidden = hiding.hide(f"{around}{text}{around}")
+        hidden = redactor.redact(f"{around}{text}{around}")
         assert MASK in hidden
         assert bare not in hidden
-        assert hiding.hide(hidden) == hidden
+        assert redactor.redact(hidden) == hidden
 
 
 @given(secrets=st.lists(SECRETS, max_size=5), text=st.text(max_size=50))
 def test_hiding_takes_nothing_else_away(secrets: list[str], text: str) -> None:
-    hiding = Hiding(secrets)
-    hidden = hiding.hide(text)
-    assert hiding.finds(text) == (hidden != text)
+    redactor = Redactor(secrets)
+    hidden = redactor.redact(text)
+    assert redactor.finds(text) == (hidden != text)
     assert not any(secret.strip() in hidden for secret in secrets)
 
 
 def test_what_is_added_later_is_hidden_later() -> None:
-    hiding = Hiding()
-    assert hiding.hide("one two") == "one two"
-    hiding.add(["one"])
-    hiding.add([])
-    hiding.add(["two", "one"])
-    assert hiding.hide("one two") == "*** ***"
-    assert hiding.finds("one")
-    assert not hiding.finds("three")
+    redactor = Redactor()
+    assert redactor.redact("one two") == "one two"
+    redactor.add(["one"])
+    redactor.add([])
+    redactor.add(["two", "one"])
+    assert redactor.redact("one two") == "*** ***"
+    assert redactor.finds("one")
+    assert not redactor.finds("three")
 
 
 def test_several_threads_may_add() -> None:
-    hiding = Hiding()
+    redactor = Redactor()
     names = [f"secret{number:03}" for number in range(100)]
-    threads = [threading.Thread(target=hiding.add, args=([name],)) for name in names]
+    threads = [threading.Thread(target=redactor.add, args=([name],)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert hiding.hide(" ".join(names)) == " ".join([MASK] * len(names))
+    assert redactor.redact(" ".join(names)) == " ".join([MASK] * len(names))
 
 
 # --- credentials ------------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_several_threads_may_add() -> None:
     ],
 )
 def test_credentials_in_urls(text: str, hidden: str, found: set[str]) -> None:
-    assert Hiding().hide(text) == hidden
+    assert Redactor().redact(text) == hidden
     assert credentials_in(text) == found
 
 
@@ -187,15 +187,15 @@ def test_only_passwords_are_sure() -> None:
 
 def test_what_a_value_has_to_hide() -> None:
     value = ["one", {"key": "two", "more": [3, 4.5, True, None]}, (5,)]
-    assert list(texts_and_numbers(value)) == ["one", "two", "3", "4.5", "5"]
+    assert list(scalars_in(value)) == ["one", "two", "3", "4.5", "5"]
 
 
 def test_a_stream_that_hides() -> None:
     stream = io.StringIO()
-    hiding = Hiding()
-    hidden = hiding_stream(stream, hiding)
+    redactor = Redactor()
+    hidden = redacting_stream(stream, redactor)
     assert hidden.write("hunter2\n") == 8
-    hiding.add(["hunter2"])
+    redactor.add(["hunter2"])
     assert hidden.write("hunter2\n") == 8
     hidden.writelines(["a hunter2\n", "b\n"])
     print("hunter2", "c", file=hidden)
@@ -207,10 +207,10 @@ def test_a_stream_that_hides() -> None:
 def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
     told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
     told = " ".join(told.split())
-    names = {*hiding._PARAMETERS.split("|"), *hiding.CREDENTIAL_FIELDS}
+    names = {*redactor._PARAMETERS.split("|"), *redactor.CREDENTIAL_FIELDS}
     assert [name for name in sorted(names) if f"`{name}`" not in told] == []
-    assert f"has a digit, or {hiding._TOKEN_LENGTH} characters or more" in told
+    assert f"has a digit, or {redactor._TOKEN_LENGTH} characters or more" in told
     urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
     for url, hidden in urls.items():
-        assert (Hiding().hide(url) != url) is hidden
+        assert (Redactor().redact(url) != url) is hidden
     assert "`https://token@host`, is taken for a name" in told

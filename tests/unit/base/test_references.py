@@ -10,7 +10,7 @@ from mpbake.base.references import (
     Reference,
     format_fields,
     has_host,
-    is_local,
+    is_local_context,
     is_loopback,
     parse_fields,
     parse_flag,
@@ -193,7 +193,7 @@ def test_what_names_a_host(url: str, *, has: bool) -> None:
     ],
 )
 def test_which_contexts_are_folders(context: str, *, local: bool) -> None:
-    assert is_local(context) is local
+    assert is_local_context(context) is local
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mpbake.base.text import (
-    closest,
+    closest_name,
     columns,
     count,
     did_you_mean,
     duration,
     is_unicode,
     join_shared,
-    marked,
+    marked_line,
     one_line,
     parse_duration,
     printable,
@@ -85,8 +85,8 @@ def test_without_colour_keeps_what_a_person_would_have_seen(output: str, seen: s
     ],
 )
 def test_closest(name: str, names: list[str], near: str) -> None:
-    assert closest(name, names) == near
-    assert closest(name, reversed(names)) == near
+    assert closest_name(name, names) == near
+    assert closest_name(name, reversed(names)) == near
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_duration_is_a_year_at_most(written: str) -> None:
     ],
 )
 def test_a_part_of_a_line_is_marked(line: str, column: int, length: int, shown: list[str]) -> None:
-    assert marked(line, column, length) == shown
+    assert marked_line(line, column, length) == shown
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_part_of_a_line_is_marked(line: str, column: int, length: int, shown: 
     ],
 )
 def test_of_a_long_line_what_surrounds_the_mark_is_shown(line: str, column: int, length: int, shown: list[str]) -> None:
-    assert marked(line, column, length) == shown
+    assert marked_line(line, column, length) == shown
 
 
 def test_a_value_is_cut_after_its_credentials_are_taken_out() -> None:

@@ -16,19 +16,20 @@ import tomli
 
 from mpbake import __main__
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.cli.commands import check, export, names, plan, run, show, verify
+from mpbake.cli.commands import check, export, plan, run, show, verify
+from mpbake.cli.commands import list as list_command
 from mpbake.cli.commands.run import repeat_command
-from mpbake.cli.loading import graph_of, inputs, load, placed, selected
+from mpbake.cli.loading import inputs, load_plan, place_targets, run_graph, select_for
 from mpbake.cli.options import Options
 from mpbake.graph import dag as graph
-from mpbake.graph.dag import selection
+from mpbake.graph.dag import select_with_dependencies
 from mpbake.run.events import Warned
 from mpbake.spec.spec import PlanSpec
 from tests.checkout import CHECKOUT
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text
 from tests.unit.report.test_reporters import Terminal
-from tests.unit.worlds import hide, world, written
+from tests.unit.worlds import redact, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,7 @@ def test_plan_explained(folder: Path) -> None:
 
 def test_list(folder: Path) -> None:
     assert (
-        said(names.main, world(folder))
+        said(list_command.main, world(folder))
         == text("""
         groups
           default  web
@@ -140,8 +141,8 @@ def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> Non
     (folder / "below/aside").mkdir()
     (folder / "below/build.toml").write_text("version = 1\n[targets.wrong]\n")
     (folder / "x").mkdir()
-    assert load(Options(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
-    assert load(Options(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
+    assert load_plan(Options(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
+    assert load_plan(Options(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[s
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/link").symlink_to(folder / "below")
     (folder / "below/build.toml").write_text(PLAN)
-    assert load(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
+    assert load_plan(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[s
 )
 def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        load(Options(files=(name,)), world(folder))
+        load_plan(Options(files=(name,)), world(folder))
     assert str(caught.value) == told
 
 
@@ -205,7 +206,7 @@ def test_what_is_passed_over_is_told_before_what_is_wrong(folder: Path) -> None:
 
 def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
     (folder / "below/mine.toml").symlink_to("../build.toml")
-    assert load(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
+    assert load_plan(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_messages_call_the_plan_as_seen_from_where_people_are(
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
-    document, found = load(Options(), world(folder / "below"))
+    document, found = load_plan(Options(), world(folder / "below"))
     assert (document.path, found.root) == (folder / "build.toml", folder)
     assert found.targets["web"].attributes["context"] == str(folder)
 
@@ -245,7 +246,7 @@ def test_no_plan(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hide(monkeypatch, tmp_path / "p")
+    redact(monkeypatch, tmp_path / "p")
     with pytest.raises(UsageError) as caught:
         plan.main(Options(directory="p/x"), world(tmp_path))
     assert str(caught.value) == "p/x cannot be read: Permission denied"
@@ -551,7 +552,7 @@ BOTH = "web.platforms=['linux/amd64', 'linux/arm64']"
 
 def test_platforms_are_read_once_each(folder: Path) -> None:
     options = Options(platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"), settings=(BOTH,))
-    chosen = selected(load(options, world(folder))[1], options)
+    chosen = select_for(load_plan(options, world(folder))[1], options)
     (web,) = chosen.targets
     assert (web.name, list(map(str, chosen.only[web]))) == ("web", ["linux/amd64", "linux/arm64"])
     assert chosen.warnings == ()
@@ -648,7 +649,7 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
 def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
     (tmp_path / "build.toml").write_text(MATRIX)
     options = Options(names=tuple(names))
-    chosen = selected(load(options, world(tmp_path))[1], options)
+    chosen = select_for(load_plan(options, world(tmp_path))[1], options)
     assert [target.name for target in chosen.targets] == found
 
 
@@ -755,10 +756,10 @@ def test_two_selected_targets_do_not_push_one_tag(
 
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
-    document, found = load(Options(), world(tmp_path))
+    document, found = load_plan(Options(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
-    chosen = selection(tuple(found.targets.values()))
-    graph, warnings = graph_of(document, chosen, placed(chosen, facts))
+    chosen = select_with_dependencies(tuple(found.targets.values()))
+    graph, warnings = run_graph(document, chosen, place_targets(chosen, facts))
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
 
@@ -944,7 +945,7 @@ print([name for name in ("python_on_whales", "rich") if name in sys.modules])
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
     )
-    listed = said(names.main, world(folder))
+    listed = said(list_command.main, world(folder))
     assert found.stdout == f"{listed}{WEB}{WEB}[]\n"
 
 

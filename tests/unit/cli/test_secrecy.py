@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbake import __main__
-from mpbake.base.redaction import hiding_stream, texts_and_numbers
+from mpbake.base.redaction import redacting_stream, scalars_in
 from mpbake.buildkit import runner
 from mpbake.buildkit.process.docker import Completed
 from mpbake.cli.commands import run
@@ -82,7 +82,7 @@ def leaks(printed: str, *secrets: str) -> list[str]:
     """The secrets that stand in what was printed, or in the strings of it, if it is JSON."""
     texts = [printed]
     with contextlib.suppress(ValueError):
-        texts += texts_and_numbers(json.loads(printed))
+        texts += scalars_in(json.loads(printed))
     return [secret for secret in secrets if any(secret.strip() in text for text in texts)]
 
 
@@ -215,11 +215,11 @@ class Builds(FakeDocker):
         self.arguments: list[str] = []
         self.given = ""
 
-    def started(self, environment: Mapping[str, str], folder: Path, hide: Callable[[str], str]) -> Builds:
+    def started(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> Builds:
         """As the class itself would be called."""
         assert environment == {"TOKEN": "hunter2"}
         assert folder.is_dir()
-        assert hide("hunter2") == "***"
+        assert redact("hunter2") == "***"
         return self
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
@@ -241,7 +241,7 @@ class Builds(FakeDocker):
 def ran(docker: Builds, here: World, **options: Any) -> str:
     """What a run prints with that docker."""
     output = here.stderr if here.live else io.StringIO()
-    stream = hiding_stream(output, here.hiding)
+    stream = redacting_stream(output, here.redactor)
     with mock.patch.object(runner, "Docker", docker.started):
         run.main(Options(**options), replace(here, stdout=stream, stderr=stream))
     assert isinstance(output, io.StringIO)

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from mpbake.cli.app import cli
-from tests.unit.plans import resolve_text
 from tests.checkout import CHECKOUT
+from tests.unit.plans import resolve_text
 
 PAGE = (CHECKOUT / "docs/builders.md").read_text(encoding="utf-8")
 

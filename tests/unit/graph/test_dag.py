@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbake.base.platforms import Platform, parse_platform
-from mpbake.graph.dag import BuildGraph, Selection, build_graph, needed, selection
-from mpbake.graph.links import linked
+from mpbake.graph.dag import BuildGraph, Selection, build_graph, select_with_dependencies, with_dependencies
+from mpbake.graph.links import linked_targets
 from mpbake.graph.placement import place
 from mpbake.model.plan import Builder, Driver, Node, Target
-from mpbake.model.steps import BootstrapNode, BuildPiece, Delivery, How, Publish, Verify
+from mpbake.model.steps import BootstrapNode, BuildPiece, Delivery, Execution, Publish, Verify
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of, sketch, sorted_steps, steps_of
 from tests.unit.plans import resolve_text, text
 
@@ -54,10 +54,10 @@ def test_needs_come_with_a_target_and_before_it() -> None:
         [targets.unrelated]
         """)
     a, b, c, d, _ = plan.targets.values()
-    assert needed([a]) == (d, c, b, a)
-    assert needed([b]) == (d, b)
-    assert needed([c, a]) == (d, c, b, a)
-    assert needed([]) == ()
+    assert with_dependencies([a]) == (d, c, b, a)
+    assert with_dependencies([b]) == (d, b)
+    assert with_dependencies([c, a]) == (d, c, b, a)
+    assert with_dependencies([]) == ()
 
 
 def test_links_do_not_come_by_themselves_but_what_they_need_does() -> None:
@@ -70,13 +70,13 @@ def test_links_do_not_come_by_themselves_but_what_they_need_does() -> None:
         needs = ["toolchain"]
         [targets.toolchain]
         """)
-    assert names(needed([plan.targets["web"]])) == ["toolchain", "web"]
+    assert names(with_dependencies([plan.targets["web"]])) == ["toolchain", "web"]
 
 
 def test_a_long_chain_of_needs_is_no_deep_recursion() -> None:
     chain = "\n".join(f'[targets.t{n}]\nneeds = ["t{n + 1}"]' for n in range(2000))
     plan = resolve_text(f"{chain}\n[targets.t2000]")
-    assert names(needed([plan.targets["t0"]])) == [f"t{n}" for n in range(2000, -1, -1)]
+    assert names(with_dependencies([plan.targets["t0"]])) == [f"t{n}" for n in range(2000, -1, -1)]
 
 
 def test_linked_targets_nearest_first_each_once() -> None:
@@ -89,8 +89,8 @@ def test_linked_targets_nearest_first_each_once() -> None:
         contexts = { deep = "target:deep" }
         [targets.deep]
         """)
-    assert names(linked(plan.targets["web"])) == ["one", "two", "deep"]
-    assert linked(plan.targets["deep"]) == ()
+    assert names(linked_targets(plan.targets["web"])) == ["one", "two", "deep"]
+    assert linked_targets(plan.targets["deep"]) == ()
 
 
 # --- for some platforms only ------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ NARROW = """
 
 def chosen_from(names: tuple[str, ...], platforms: tuple[Platform, ...] = (ARM64,)) -> Selection:
     plan = resolve_text(NARROW)
-    return selection([plan.targets[name] for name in names], platforms)
+    return select_with_dependencies([plan.targets[name] for name in names], platforms)
 
 
 def narrow(*names: str, platforms: tuple[Platform, ...] = (ARM64,)) -> dict[str, str]:
@@ -289,7 +289,7 @@ def test_a_shared_base_of_a_single_platform_has_it_once() -> None:
         """
     for names in (("a", "b"), ("b", "a")):
         (shared,) = shared_of(graph_of_text(plan, *names))
-        assert [(str(each.platform), each.how) for each in shared.platforms] == [("linux/arm64", How.NATIVE)]
+        assert [(str(each.platform), each.how) for each in shared.platforms] == [("linux/arm64", Execution.NATIVE)]
 
 
 def shared_of(graph: BuildGraph) -> list[BuildPiece]:

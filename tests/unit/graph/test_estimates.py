@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.graph.estimates import KEPT, SAVED, UNKNOWN, Estimates, expectations, remaining_paths, with_results
-from mpbake.model.steps import How, StepResult, StepStatus
+from mpbake.model.steps import Execution, StepResult, StepStatus
 from tests.unit.graphs import graph_of_text, piece_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_what_was_built_is_remembered_and_what_is_in_the_plan_no_more_is_forgott
 
 def test_what_is_emulated_is_recorded_apart() -> None:
     web = piece_of(graph(), "web")
-    emulated = replace(web, platforms=tuple(replace(each, how=How.EMULATED) for each in web.platforms[:1]))
+    emulated = replace(web, platforms=tuple(replace(each, how=Execution.EMULATED) for each in web.platforms[:1]))
     results = [StepResult(step=emulated, status=StepStatus.DONE, seconds=9.0)]
     assert with_results({}, results, ["web"]) == {"web": {"linux/amd64 emulated": [9.0]}}
 

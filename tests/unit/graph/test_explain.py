@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mpbake.base.platforms import parse_platforms
-from mpbake.graph.explain import explained
+from mpbake.graph.explain import explain_placement
 from mpbake.graph.placement import place
 from tests.unit.graphs import facts_of
 from tests.unit.plans import resolve_text, target_of_text, text
@@ -35,7 +35,7 @@ SECOND = "chosen: as good as x/a, and takes over when that is busy or lost"
 def test_before_anybody_was_asked() -> None:
     one = PLAN.replace("nodes.b", "#")
     assert (
-        explained(target_of_text(one), {}, parse_platforms(["linux/amd64"]))
+        explain_placement(target_of_text(one), {}, parse_platforms(["linux/amd64"]))
         == text("""
         web on builder x (remote, emulation: warn)
 
@@ -46,7 +46,7 @@ def test_before_anybody_was_asked() -> None:
         """)
         + "\n"
     )
-    shown = explained(target_of_text(PLAN), {})
+    shown = explain_placement(target_of_text(PLAN), {})
     assert rows(shown, "linux/amd64")[:2] == [
         'x/a | declares it | chosen, and preferred for the cache of "base", which it links to',
         f"x/b | declares it | {SECOND}",
@@ -65,14 +65,14 @@ def rows(shown: str, platform: str) -> list[str]:
 
 def test_what_nodes_said() -> None:
     facts = facts_of({"x/arm": "linux/arm64 linux/amd64", "x/c": "linux/amd64 linux/386", "x/b": "linux/amd64"})
-    shown = explained(target_of_text(PLAN, "base"), facts)
+    shown = explain_placement(target_of_text(PLAN, "base"), facts)
     assert rows(shown, "linux/amd64") == [
         "x/a | declares it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares it | {SECOND}",
         "x/c | declares linux/386, but is itself linux/amd64 | not taken: x/a declares it",
         "x/arm | is itself linux/arm64, and emulates it | not taken: x/a declares it",
     ]
-    wrong = explained(target_of_text(PLAN, "base"), facts_of({"x/a": "linux/arm64 linux/amd64"}))
+    wrong = explain_placement(target_of_text(PLAN, "base"), facts_of({"x/a": "linux/arm64 linux/amd64"}))
     assert rows(wrong, "linux/amd64")[0].startswith("x/a | declares it, but is itself linux/arm64 | chosen")
     assert rows(shown, "linux/386") == [
         "x/a | declares linux/amd64, which includes it | chosen, and preferred for its cache, by the target's name",
@@ -91,15 +91,15 @@ def test_what_nodes_said() -> None:
 def test_a_node_that_does_not_answer() -> None:
     facts = facts_of({"x/arm": "", "x/a": "linux/amd64 linux/arm64"})
     one = re.sub("nodes.[bc].*", "", PLAN).replace('driver = "remote"', 'driver = "remote"\nemulation = "allow"')
-    assert rows(explained(target_of_text(one), facts), "linux/arm64") == [
+    assert rows(explain_placement(target_of_text(one), facts), "linux/arm64") == [
         "x/a | is itself linux/amd64, and emulates it | chosen: the best",
         "x/arm | declares nothing; does not answer | not taken: x/a answers",
     ]
-    assert rows(explained(target_of_text(one), facts), "linux/amd64") == [
+    assert rows(explain_placement(target_of_text(one), facts), "linux/amd64") == [
         "x/a | declares it | chosen: the best",
         "x/arm | declares nothing; does not answer | not taken: x/a answers",
     ]
-    assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/amd64")[2] == (
+    assert rows(explain_placement(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/amd64")[2] == (
         "x/c | declares linux/386; does not answer | not taken: x/a answers"
     )
     two = text("""
@@ -111,18 +111,18 @@ def test_a_node_that_does_not_answer() -> None:
         nodes.a = { endpoint = "unix:///a" }
         nodes.b = { endpoint = "unix:///b" }
         """)
-    assert rows(explained(target_of_text(two), facts_of({"x/a": ""})), "linux/amd64") == [
+    assert rows(explain_placement(target_of_text(two), facts_of({"x/a": ""})), "linux/amd64") == [
         "x/a | declares nothing; does not answer | not taken: x/b may answer",
         "x/b | declares nothing; not asked what it builds | chosen: the best",
     ]
-    assert rows(explained(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/386")[2] == (
+    assert rows(explain_placement(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/386")[2] == (
         "x/c | declares it | not taken: x/a stands first in the plan, and this one builds other platforms than that"
     ), "what it declares holds, whether it answers or not"
 
 
 def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
     assert (
-        explained(target_of_text("[targets.web]"), {})
+        explain_placement(target_of_text("[targets.web]"), {})
         == text("""
         web on builder default (automatic, emulation: warn)
 
@@ -138,7 +138,7 @@ def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
 def test_what_is_chosen_is_what_placement_chooses(said: dict[str, str]) -> None:
     facts = facts_of(said)
     for target in resolve_text(PLAN).targets.values():
-        blocks = explained(target, facts).split("\n\n")[1:]
+        blocks = explain_placement(target, facts).split("\n\n")[1:]
         for piece in place(target, facts).pieces:
             for each in piece.platforms:
                 block = next(block for block in blocks if block.startswith(f"{each.platform}\n"))

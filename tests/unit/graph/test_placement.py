@@ -10,17 +10,17 @@ import pytest
 from mpbake.base.codes import Code
 from mpbake.base.platforms import Platform, parse_platform, parse_platforms
 from mpbake.graph.delivery import repositories
-from mpbake.graph.links import alike, link_platforms, linked_platforms
+from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.graph.placement import (
     EngineFacts,
     NodeFacts,
     Placement,
-    contradictions,
+    declaration_conflicts,
     declares,
     default_driver,
+    nodes_to_probe,
     own_platform,
     place,
-    to_probe,
 )
 from mpbake.model.plan import Driver, Node, Target
 from mpbake.spec.spec import Problem
@@ -712,10 +712,10 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
         {APART}
         """)
     amd64, arm64, both = platforms_of("amd64"), platforms_of("arm64"), platforms_of("amd64", "arm64")
-    assert alike(plan.targets["base"], both) == [amd64, arm64]
-    assert alike(plan.targets["web"], both) == [amd64, arm64]
-    assert alike(plan.targets["assets"], amd64) == [amd64]
-    assert alike(plan.targets["web"], ()) == [()]
+    assert grouped_by_variant(plan.targets["base"], both) == [amd64, arm64]
+    assert grouped_by_variant(plan.targets["web"], both) == [amd64, arm64]
+    assert grouped_by_variant(plan.targets["assets"], amd64) == [amd64]
+    assert grouped_by_variant(plan.targets["web"], ()) == [()]
     assert all(each.varies for each in plan.targets.values()), "also by what it links to"
 
 
@@ -763,7 +763,7 @@ def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
         [builders.x]
         {tables_of(nodes)}
         """)
-    assert [node.id for node in to_probe({each: place(each, {}) for each in plan.targets.values()})] == asked
+    assert [node.id for node in nodes_to_probe({each: place(each, {}) for each in plan.targets.values()})] == asked
 
 
 @pytest.mark.parametrize(("nodes", "asked"), [("a = amd64\nb = arm64", []), ("a =\nb = arm64", ["x/a", "x/b"])])
@@ -776,7 +776,7 @@ def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, a
         emulation = "forbid"
         {tables_of(nodes)}
         """)
-    assert [node.id for node in to_probe({target: place(target, {})})] == asked
+    assert [node.id for node in nodes_to_probe({target: place(target, {})})] == asked
 
 
 @pytest.mark.parametrize("emulation", ["warn", "allow", "forbid"])
@@ -821,7 +821,7 @@ def test_contradictions(declared: str, platforms: str, said: str, complaint: str
     node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
     facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*said.split()))
     expected = f"x/a declares {complaint.format(but='but is itself linux/amd64')}"
-    assert contradictions(node, platforms_of(*platforms.split()), facts) == ((expected,) if complaint else ())
+    assert declaration_conflicts(node, platforms_of(*platforms.split()), facts) == ((expected,) if complaint else ())
 
 
 # --- the driver of the default builder --------------------------------------------------------------------------------

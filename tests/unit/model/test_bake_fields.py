@@ -26,7 +26,7 @@ from mpbake.model.bake_fields import (
     check_size,
     check_ulimit,
     deletes,
-    enforced,
+    enforced_policies,
     is_attested,
     is_set,
     paths_of,
@@ -187,7 +187,7 @@ def test_which_outputs_delete(output: str, *, does: bool) -> None:
     ],
 )
 def test_policies_are_enforced_unless_they_say_otherwise(policies: list[str], told: list[str]) -> None:
-    assert enforced(policies) == told
+    assert enforced_policies(policies) == told
 
 
 @pytest.mark.parametrize(("text", "tar"), [("", True), ("tar=", True), ("tar=1", True), ("tar=F", False)])

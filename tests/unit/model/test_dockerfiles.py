@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.model.dockerfiles import base_of, images_from
+from mpbake.model.dockerfiles import base_image, images_from
 from tests.unit.plans import text
 
 
@@ -63,4 +63,4 @@ def test_what_only_looks_like_an_instruction() -> None:
     ],
 )
 def test_what_it_is_built_upon_at_last(dockerfile: str, stage: str, base: str) -> None:
-    assert base_of(dockerfile, stage) == base
+    assert base_image(dockerfile, stage) == base

@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.base.platforms import parse_platform
 from mpbake.model.annotations import Annotation, levels, parse_annotations
-from mpbake.model.expected_images import Expected, Served, ServedImage, differences, expected_of
+from mpbake.model.expected_images import ExpectedImages, Served, ServedImage, expected_of, mismatches
 from tests.unit.plans import target_of_text
 
 AMD64, ARM64 = parse_platform("linux/amd64"), parse_platform("linux/arm64")
@@ -24,7 +24,7 @@ def test_what_a_plan_declares() -> None:
         annotations = ["index,manifest[linux/arm64]:a=b=c", "d=e"]
         attest = ["type=sbom,generator=x", "type=provenance,disabled=1"]
         """)
-    assert expected_of(target, (AMD64, ARM64), "sha256:1") == Expected(
+    assert expected_of(target, (AMD64, ARM64), "sha256:1") == ExpectedImages(
         target="web",
         tags=("r/web:1",),
         digest="sha256:1",
@@ -50,7 +50,7 @@ def test_levels() -> None:
     assert [each.kind for each in parse_annotations(["index-descriptor:a=b"])] == ["index-descriptor"]
 
 
-EXPECTED = Expected(
+EXPECTED = ExpectedImages(
     target="web",
     tags=("r/web:1",),
     platforms=(AMD64, ARM64),
@@ -119,9 +119,9 @@ GOOD = Served(
     ],
 )
 def test_differences(served: Served, told: list[str]) -> None:
-    found = [str(each) for each in differences(EXPECTED, "r/web:1", served, "sha256:1")]
+    found = [str(each) for each in mismatches(EXPECTED, "r/web:1", served, "sha256:1")]
     assert found == [f"r/web:1: {each}" for each in told]
 
 
 def test_any_platform_will_do_where_none_is_known() -> None:
-    assert list(differences(replace(EXPECTED, platforms=()), "r/web:1", GOOD, "sha256:1")) == []
+    assert list(mismatches(replace(EXPECTED, platforms=()), "r/web:1", GOOD, "sha256:1")) == []

@@ -11,20 +11,20 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.model.lifecycle import (
     Action,
     Change,
-    Entry,
-    EntryNode,
-    FoundNode,
-    Listed,
-    Made,
-    Thing,
+    NodeResource,
+    NodeRow,
+    NodeState,
+    ResourceKind,
+    StoredBuilder,
+    StoredNode,
     add_mark,
+    builder_changes,
+    changes_summary,
     changes_text,
     inventory_text,
-    summary,
-    take_mark,
-    to_bring_up,
+    split_mark,
 )
-from mpbake.model.plan import Builder, Driver, Node, Tls
+from mpbake.model.plan import Builder, Driver, Node, TlsFiles
 from tests.unit.plans import text
 
 LOCAL = Node(
@@ -36,17 +36,17 @@ LOCAL = Node(
 )
 CI = Builder(name="CI", driver=Driver.DOCKER_CONTAINER, nodes=(LOCAL,))
 MARK = "driver=1;env.TOKEN=2;flags=3;image=4;memory=5"
-RIGHT = Made(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
-ENTRY = Entry(driver="docker-container", nodes=(EntryNode(name="ci-local", endpoint="desktop"),))
+RIGHT = NodeResource(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark=MARK)
+ENTRY = StoredBuilder(driver="docker-container", nodes=(StoredNode(name="ci-local", endpoint="desktop"),))
 
 
-def found(made: Made | None = RIGHT, **more: object) -> FoundNode:
-    return replace(FoundNode(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
+def found(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
+    return replace(NodeState(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
 
 
-def decided(*nodes: FoundNode, kept: Entry | None = ENTRY, declared: Entry | None = ENTRY) -> str:
+def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
     """The changes as people read them."""
-    return changes_text(CI, to_bring_up(CI, nodes, kept, declared))
+    return changes_text(CI, builder_changes(CI, nodes, kept, declared))
 
 
 def test_a_mark_among_driver_options() -> None:
@@ -58,19 +58,19 @@ def test_a_mark_among_driver_options() -> None:
         options = {"annotations": "a=b"}
         add_mark(options, driver, "image=1;memory=2")
         assert options == told
-        assert take_mark(options) == "image=1;memory=2"
+        assert split_mark(options) == "image=1;memory=2"
         assert options == {"annotations": "a=b"}
-        assert take_mark(options) == ""
+        assert split_mark(options) == ""
 
 
 def test_nothing_to_do() -> None:
-    assert to_bring_up(CI, [found()], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [found()], ENTRY, ENTRY) == ()
     assert decided(found()) == "CI (docker-container)\n  as declared\n"
     assert decided(found(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
 
 
 def test_everything_is_missing() -> None:
-    secured = replace(LOCAL, endpoint="tcp://far:2376", tls=Tls(ca=Path("/c/ca.crt")))
+    secured = replace(LOCAL, endpoint="tcp://far:2376", tls=TlsFiles(ca=Path("/c/ca.crt")))
     assert (
         decided(found(None, node=secured, context=False), kept=None)
         == text("""
@@ -101,8 +101,10 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
         mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
         settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
     )
-    changes = to_bring_up(CI, [found(old)], ENTRY, ENTRY)
-    assert [(each.action, each.thing, each.node) for each in changes] == [(Action.REPLACE, Thing.CONTAINER, LOCAL)]
+    changes = builder_changes(CI, [found(old)], ENTRY, ENTRY)
+    assert [(each.action, each.thing, each.node) for each in changes] == [
+        (Action.REPLACE, ResourceKind.CONTAINER, LOCAL)
+    ]
     assert (
         changes_text(CI, changes)
         == text("""
@@ -131,15 +133,15 @@ def test_a_mark_of_another_format_is_drift() -> None:
 
 
 def test_a_node_in_trouble_is_left_alone() -> None:
-    assert to_bring_up(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
 
 
 def test_an_entry_that_says_something_else() -> None:
-    one = EntryNode(name="x-a", endpoint="tcp://a", platforms=("linux/amd64",), options=(("cacert", "1"),))
-    two = EntryNode(name="x-b", endpoint="tcp://b", options=(("env.A", "secret"), ("memory", "1g")))
-    gone = EntryNode(name="x-c", endpoint="tcp://c")
-    kept = Entry(driver="docker-container", nodes=(two, one, gone))
-    declared = Entry(
+    one = StoredNode(name="x-a", endpoint="tcp://a", platforms=("linux/amd64",), options=(("cacert", "1"),))
+    two = StoredNode(name="x-b", endpoint="tcp://b", options=(("env.A", "secret"), ("memory", "1g")))
+    gone = StoredNode(name="x-c", endpoint="tcp://c")
+    kept = StoredBuilder(driver="docker-container", nodes=(two, one, gone))
+    declared = StoredBuilder(
         driver="remote",
         nodes=(
             replace(one, endpoint="tcp://a:1", platforms=("linux/amd64", "linux/386"), options=(("cacert", "2"),)),
@@ -165,21 +167,21 @@ def test_an_entry_that_says_something_else() -> None:
 
 
 def test_the_order_of_nodes_matters() -> None:
-    one, two = EntryNode(name="x-a", endpoint="a"), EntryNode(name="x-b", endpoint="b")
-    kept, declared = (Entry(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
+    one, two = StoredNode(name="x-a", endpoint="a"), StoredNode(name="x-b", endpoint="b")
+    kept, declared = (StoredBuilder(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
     assert "order: x-b, x-a -> x-a, x-b" in decided(found(), kept=kept, declared=declared)
 
 
 def test_what_is_found_is_safe_to_print() -> None:
-    evil = replace(ENTRY, nodes=(EntryNode(name="ci-local", endpoint="\x1b[2J"),))
+    evil = replace(ENTRY, nodes=(StoredNode(name="ci-local", endpoint="\x1b[2J"),))
     assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
 
 
 def test_a_summary() -> None:
-    create = Change(action=Action.CREATE, thing=Thing.CONTAINER, name="x", why="")
-    start = Change(action=Action.START, thing=Thing.CONTAINER, name="x", why="")
-    assert summary([start, create, create]) == "2 to create, 1 to start"
-    assert summary([]) == "nothing to do"
+    create = Change(action=Action.CREATE, thing=ResourceKind.CONTAINER, name="x", why="")
+    start = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="x", why="")
+    assert changes_summary([start, create, create]) == "2 to create, 1 to start"
+    assert changes_summary([]) == "nothing to do"
 
 
 def test_the_list() -> None:
@@ -190,15 +192,15 @@ def test_the_list() -> None:
         endpoint="tcp://far:1234",
         platforms=parse_platforms(["linux/arm64"]),
     )
-    running = Listed(
+    running = NodeRow(
         node=LOCAL,
         status="running",
         version="v0.20.0",
         reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
         drift=("memory", "entry: flags"),
     )
-    stopped = Listed(node=LOCAL, status="exited")
-    gone = Listed(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
+    stopped = NodeRow(node=LOCAL, status="exited")
+    gone = NodeRow(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
     table, _, troubles = inventory_text([[running, stopped], [gone]]).partition("\n\n")
     assert troubles == "node release/arm: no answer\n  = is it up?\n"
     assert table == text("""
@@ -215,7 +217,7 @@ def test_the_list() -> None:
 
 def test_many_platforms_fit_a_terminal() -> None:
     names = "linux/amd64 linux/arm64 linux/riscv64 linux/ppc64le linux/s390x linux/mips64le linux/arm/v7 linux/arm/v6"
-    shown = inventory_text([[Listed(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
+    shown = inventory_text([[NodeRow(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
     assert shown.partition("\n  native ")[2] == (
         "   linux/amd64\n"
         "  emulated  linux/arm64, linux/riscv64, linux/ppc64le, linux/s390x,\n"

@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.report.bake_definition import bake_text, losses
+from mpbake.report.bake_definition import bake_text, export_losses
 from tests.unit.plans import resolve_text, text
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def exported(toml: str, *names: str, only: Sequence[str] = ()) -> dict[str, Any]
 
 def lost(toml: str, *names: str) -> list[str]:
     plan = resolve_text(toml)
-    return list(losses([plan.targets[name] for name in names or plan.targets]))
+    return list(export_losses([plan.targets[name] for name in names or plan.targets]))
 
 
 # --- what is exported -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from mpbake.cli.commands import plan as plan_command
 from mpbake.cli.options import Options
 from mpbake.model.plan import Builder, Driver, Node, Target
-from mpbake.report.plan_text import list_text, plan_text, subject, verb
+from mpbake.report.plan_text import list_text, plan_text, step_subject, step_verb
 from tests.checkout import GOLDEN, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text
 from tests.unit.plans import ROOT, resolve_text, text
@@ -258,7 +258,7 @@ def test_the_same_plan_is_printed_the_same() -> None:
 
 def test_verbs_and_subjects() -> None:
     graph = graph_of_text("[targets.a]\ntags = ['r/a', 's/a']\npush = true")
-    assert [(verb(step), subject(step)) for step in graph.steps] == [
+    assert [(step_verb(step), step_subject(step)) for step in graph.steps] == [
         ("bootstrap", "default/local"),
         ("build", "a"),
         ("publish", "a"),

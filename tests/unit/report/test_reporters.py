@@ -18,20 +18,20 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.graph.dag import BuildGraph, build_graph
 from mpbake.graph.placement import place
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
-from mpbake.report import LiveReporter, PlainReporter, errors_text, nowhere_text, summary_text
-from mpbake.report.event_lines import short_digest, starting
+from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
+from mpbake.report.event_lines import short_digest, start_line
 from mpbake.run.events import (
+    AskingEngine,
     Event,
     NodeAdvanced,
-    Preparing,
+    ProbingNodes,
     RunFinished,
     RunStarted,
     StepAdvanced,
     StepFinished,
-    StepPutOff,
-    StepSaid,
+    StepOutput,
+    StepRetried,
     StepStarted,
-    Waiting,
     Warned,
 )
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text
@@ -84,14 +84,14 @@ class Run:
         amd64, publish = self.step("build web linux/amd64"), self.step("publish")
         arm64 = self.result("build web linux/arm64", FAILED, seconds=7200.4, error=BuildFailed("no"))
         return [
-            Preparing(nodes=tuple(step.node for step in self.graph.steps if isinstance(step, BuildPiece))[:2]),
+            ProbingNodes(nodes=tuple(step.node for step in self.graph.steps if isinstance(step, BuildPiece))[:2]),
             Warned(message="web: linux/arm64 emulated\n\x1b[31m"),
             RunStarted(graph=self.graph),
             StepStarted(step=self.step("bootstrap release/intel")),
             StepFinished(result=self.result("bootstrap release/intel", outcome=Outcome(note="created"))),
             StepStarted(step=amd64),
             StepAdvanced(step=amd64, activity="[2/4] RUN make"),
-            StepSaid(step=amd64, text="=> [2/4] RUN make\n  cc main.c"),
+            StepOutput(step=amd64, text="=> [2/4] RUN make\n  cc main.c"),
             StepFinished(result=self.result("build web linux/amd64", seconds=65.2)),
             StepFinished(result=arm64),
             StepStarted(step=publish),
@@ -145,7 +145,7 @@ def test_plain_lines() -> None:
 
 
 def test_what_a_run_waits_for_before_anything() -> None:
-    assert shown([Waiting()]) == "    0.2s  asking the engine in use what the default builder is\n"
+    assert shown([AskingEngine()]) == "    0.2s  asking the engine in use what the default builder is\n"
 
 
 def advances(run: Run, number: int) -> list[Event]:
@@ -167,9 +167,9 @@ def test_what_is_tried_again() -> None:
     error = BuildFailed("exit code 1\nmore")
     bootstrap, build = run.step("bootstrap release/intel"), run.step("build web")
     events = [
-        StepPutOff(step=bootstrap, error=error),
-        StepPutOff(step=bootstrap, error=error, given_up=True),
-        StepPutOff(step=build, error=error),
+        StepRetried(step=bootstrap, error=error),
+        StepRetried(step=bootstrap, error=error, given_up=True),
+        StepRetried(step=build, error=error),
     ]
     assert shown(events) == lines("""
         0.2s  warning: release/intel is left out for now: exit code 1
@@ -219,7 +219,7 @@ def test_what_is_emulated_is_said_when_it_starts() -> None:
     (web,) = plan.targets.values()
     facts = facts_of({"default/local": "linux/amd64 linux/arm64 linux/s390x"})
     graph = build_graph([web], {web: place(web, facts).pieces})
-    assert [starting(step) for step in graph.steps] == [
+    assert [start_line(step) for step in graph.steps] == [
         "bootstrap default/local",
         "build web linux/amd64,linux/arm64,linux/s390x on default/local (emulated: linux/arm64, linux/s390x)",
     ]
@@ -681,7 +681,7 @@ UNTAGGED = "without tags nothing is pushed, and what was built stays in the buil
 
 def nowhere(toml: str, *names: str, failed: str = "") -> str:
     run = Run(graph_of_text(toml, *names))
-    return nowhere_text(run.graph, run.finished(*([run.result(failed, FAILED)] if failed else [])))
+    return unkept_results_text(run.graph, run.finished(*([run.result(failed, FAILED)] if failed else [])))
 
 
 @pytest.mark.parametrize(
@@ -754,7 +754,7 @@ def test_a_check_in_words() -> None:
 
 def test_a_check_that_is_done_again_says_where() -> None:
     (check, *_) = (step for step in together().graph.steps if isinstance(step, CheckPiece))
-    events: list[Event] = [StepPutOff(step=check, error=NodeLost("gone")), StepStarted(step=replace(check, lost=True))]
+    events: list[Event] = [StepRetried(step=check, error=NodeLost("gone")), StepStarted(step=replace(check, lost=True))]
     assert shown(events) == lines("""
         0.2s  warning: check tool native: sh -c 'exit 1': gone: tried again
         0.5s  check tool native on default/local: sh -c 'exit 1'

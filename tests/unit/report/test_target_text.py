@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.base.errors import dotted
+from mpbake.base.errors import key_path_text
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.toml_text import toml_key, toml_value
 from mpbake.report.target_text import target_text
@@ -179,7 +179,7 @@ def test_what_looks_like_a_template_is_written_as_none(value: str, line: str) ->
 
 
 def with_origins(toml: str, name: str = "web", **inputs: Any) -> str:
-    return target_text(target_of_text(toml, name, **inputs), dotted)
+    return target_text(target_of_text(toml, name, **inputs), key_path_text)
 
 
 def test_each_value_has_its_origin() -> None:

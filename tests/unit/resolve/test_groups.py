@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.model.plan import Group
-from mpbake.resolve import select
+from mpbake.resolve import select_targets
 from tests.unit.plans import problems_of_text, resolve_text, text
 
 PLAN = """
@@ -189,12 +189,12 @@ def test_a_row_of_another_matrix_neither() -> None:
     ],
 )
 def test_what_is_typed_means_targets(typed: list[str], names: list[str]) -> None:
-    assert [target.name for target in select(resolve_text(PLAN), typed)] == names
+    assert [target.name for target in select_targets(resolve_text(PLAN), typed)] == names
 
 
 def test_a_target_named_default_is_taken_when_nothing_is_typed() -> None:
     plan = resolve_text("\n[targets.web]\n[targets.default]")
-    assert select(plan, []) == (plan.targets["default"],)
+    assert select_targets(plan, []) == (plan.targets["default"],)
 
 
 @pytest.mark.parametrize(
@@ -218,20 +218,20 @@ def test_what_is_typed_means_nothing(typed: list[str], message: str, hint: str) 
         [targets._template]
         """)
     with pytest.raises(UsageError) as caught:
-        select(plan, typed)
+        select_targets(plan, typed)
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 def test_of_many_names_the_first_are_told() -> None:
     plan = resolve_text("".join(f"[targets.t{number}]\n" for number in range(40)))
     with pytest.raises(UsageError) as caught:
-        select(plan, [])
+        select_targets(plan, [])
     assert caught.value.hint == "groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
 
 
 def test_nothing_typed_for_a_plan_without_targets() -> None:
     with pytest.raises(UsageError) as caught:
-        select(resolve_text(""), [])
+        select_targets(resolve_text(""), [])
     assert caught.value.hint == "groups and targets: none"
 
 
@@ -259,10 +259,10 @@ def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str
         [targets.web]
         """)
     if isinstance(found, list):
-        assert [target.name for target in select(plan, names)] == found
+        assert [target.name for target in select_targets(plan, names)] == found
     else:
         with pytest.raises(UsageError, match=re.escape(found)):
-            select(plan, names)
+            select_targets(plan, names)
 
 
 def test_what_is_disabled_is_not_in_the_plan() -> None:
@@ -281,9 +281,9 @@ def test_what_is_disabled_is_not_in_the_plan() -> None:
         """
     resolved = resolve_text(plan)
     assert list(resolved.targets) == ["web", "php-2"]
-    assert [target.name for target in select(resolved, [])] == ["web", "php-2"]
+    assert [target.name for target in select_targets(resolved, [])] == ["web", "php-2"]
     with pytest.raises(UsageError, match='target "debug" is disabled'):
-        select(resolved, ["debug"])
+        select_targets(resolved, ["debug"])
     assert list(resolve_text(plan, variables={"debug": "yes"}).targets) == ["web", "debug", "php-1", "php-2"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
-from mpbake.resolve.names import Unknowns, bad_name, below, ordered
+from mpbake.resolve.names import UnknownReferences, key_below, name_problem, topological_order
 from mpbake.spec.spec import Problem
 from tests.unit.plans import problems_of_text
 
@@ -34,7 +34,7 @@ def key(name: str) -> KeyPath:
 )
 def test_what_is_referred_to_comes_first(edges: dict[str, list[str]], order: list[str]) -> None:
     problems: list[Problem] = []
-    assert ordered(edges, key, problems) == order
+    assert topological_order(edges, key, problems) == order
     assert not problems
 
 
@@ -42,7 +42,7 @@ def test_what_is_referred_to_comes_first(edges: dict[str, list[str]], order: lis
 def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tuple[str, ...]) -> None:
     edges = {name: {"a": ["c"], "b": ["a"], "c": ["b"]}[name] for name in names} | {"d": ["a"]}
     problems: list[Problem] = []
-    assert set(ordered(edges, key, problems)) == {"a", "b", "c", "d"}
+    assert set(topological_order(edges, key, problems)) == {"a", "b", "c", "d"}
     message, hint = "a cycle: a -> c -> b -> a", "take one of these references away"
     assert problems == [Problem(code=Code.CYCLE, key=("key", "a"), message=message, hint=hint, culprit="c")]
 
@@ -59,7 +59,7 @@ def after_all(edges: dict[str, list[str]], name: str) -> set[str]:
 def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
     edges = {name: [each for each in before if each in graph] for name, before in graph.items()}
     problems: list[Problem] = []
-    order = ordered(edges, key, problems)
+    order = topological_order(edges, key, problems)
     assert sorted(order) == sorted(edges)
     knots = []
     for problem in problems:
@@ -76,18 +76,18 @@ def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
         knot = next((each for each in knots if name in each), set())
         assert all(order.index(each) < order.index(name) for each in before if each not in knot)
     again: list[Problem] = []
-    assert ordered(edges, key, again) == order
+    assert topological_order(edges, key, again) == order
     assert again == problems
 
 
 def test_control_characters_of_a_cycle_are_escaped() -> None:
     problems: list[Problem] = []
-    ordered({"a\nb": ["\x00"], "\x00": ["a\nb"]}, key, problems)
+    topological_order({"a\nb": ["\x00"], "\x00": ["a\nb"]}, key, problems)
     assert problems[0].message == r"a cycle: \x00 -> a\nb -> \x00"
 
 
 def test_below_takes_a_name_or_a_path() -> None:
-    where = below("builders", "release")
+    where = key_below("builders", "release")
     assert where("driver") == ("builders", "release", "driver")
     assert where(("nodes", "a", 0)) == ("builders", "release", "nodes", "a", 0)
     assert where(()) == ("builders", "release")
@@ -109,7 +109,7 @@ NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-'
 )
 def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None:
     code = Code.MATRIX_WITHOUT_NAME if matrix and not name else Code.BAD_NAME
-    assert bad_name(("x",), name, matrix=matrix) == Problem(code=code, key=("x",), message=message, hint=hint)
+    assert name_problem(("x",), name, matrix=matrix) == Problem(code=code, key=("x",), message=message, hint=hint)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None
     ],
 )
 def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], hint: str) -> None:
-    assert Unknowns(Code.UNKNOWN_TARGET, known).problem("wep", ("x",)) == Problem(
+    assert UnknownReferences(Code.UNKNOWN_TARGET, known).problem("wep", ("x",)) == Problem(
         code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "wep"', hint=hint, culprit="wep"
     )
 
@@ -136,13 +136,13 @@ def test_an_unknown_name_is_compared_with_what_is_not_hidden(known: list[str], h
     ],
 )
 def test_a_hidden_name_is_compared_with_everything(known: list[str], hint: str) -> None:
-    assert Unknowns(Code.UNKNOWN_TARGET, known).problem("_wep", ("x",)) == Problem(
+    assert UnknownReferences(Code.UNKNOWN_TARGET, known).problem("_wep", ("x",)) == Problem(
         code=Code.UNKNOWN_TARGET, key=("x",), message='unknown target "_wep"', hint=hint, culprit="_wep"
     )
 
 
 def test_the_right_names_are_sought_for_the_first_wrong_ones_only() -> None:
-    unknown = Unknowns(Code.UNKNOWN_TARGET, ["web"])
+    unknown = UnknownReferences(Code.UNKNOWN_TARGET, ["web"])
     hints = [unknown.problem(f"web{number}", ("x",)).hint for number in range(100)]
     assert hints == ['did you mean "web"?'] * 20 + [""] * 80
     assert unknown.problem("web0", ("y",)).hint == 'did you mean "web"?', "once found it is known"

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.base.references import is_local
+from mpbake.base.references import is_local_context
 from mpbake.graph.placement import place
-from mpbake.graph.preflight.lint import warnings_of
+from mpbake.graph.preflight.lint import lint_warnings
 from mpbake.model.plan import Driver
 from mpbake.report.bake_definition import bake_text
 from mpbake.report.diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
 from mpbake.report.target_text import target_text
-from mpbake.resolve import Inputs, Overrides, resolve, select
+from mpbake.resolve import Inputs, Overrides, resolve, select_targets
 from mpbake.spec.spec import ATTRIBUTES, NAME, TargetSpec
 from tests.unit.plans import ROOT, problems_of_text, read_text, resolve_text, text
 
@@ -576,7 +576,7 @@ def outcome(toml: str, **overrides: bool) -> str:
     except MpbakeError as error:
         return str(error)
     check_plan(plan)
-    check_diagnostics(warnings_of(document, plan), toml)
+    check_diagnostics(lint_warnings(document, plan), toml)
     return f"{list(plan.targets)} {list(plan.groups)} {list(plan.builders)}"
 
 
@@ -618,14 +618,14 @@ def check_plan(plan: Plan) -> None:
         assert json.loads(json.dumps(target.attributes)) == target.attributes
         assert all(type(each) is str for each in (*target.tags, *target.outputs, target.description))
         contexts = [target.attributes["context"], *target.attributes.get("contexts", {}).values()]
-        assert all(Path(each).is_absolute() or not is_local(each) for each in contexts)
+        assert all(Path(each).is_absolute() or not is_local_context(each) for each in contexts)
         assert tomli.loads(target_text(target))["targets"].keys() == {name}
         assert place(target, {}).pieces or place(target, {}).problems
     with contextlib.suppress(UsageError):  # two of them would have one name
         assert json.loads(bake_text(plan, list(plan.targets.values())))["target"] or not plan.targets
     for name, group in plan.groups.items():
         assert name not in plan.targets
-        assert set(select(plan, [name])) == set(group.targets) if group.targets else True
+        assert set(select_targets(plan, [name])) == set(group.targets) if group.targets else True
     for builder in plan.builders.values():
         assert builder.nodes
         assert all(node.driver is builder.driver for node in builder.nodes)

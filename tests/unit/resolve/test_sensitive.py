@@ -8,8 +8,8 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
-from mpbake.base.redaction import Hiding
-from mpbake.resolve.sensitive import Guard, concealed
+from mpbake.base.redaction import Redactor
+from mpbake.resolve.sensitive import SensitiveGuard, redacted_problem
 from mpbake.spec.spec import ATTRIBUTES, Problem
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
@@ -482,12 +482,12 @@ def test_what_may_not_stand_somewhere_is_no_unknown_reference_as_well(reference:
 def test_a_concealed_problem() -> None:
     problem = Problem(code=Code.BAD_FIELDS, key=("a",), message="x hunter2", hint="y hunter2", culprit="hunter2")
     hidden = Problem(code=Code.BAD_FIELDS, key=("a",), message="x ***", hint="y ***")
-    assert concealed(problem, Hiding(["hunter2"])) == hidden
-    assert concealed(problem, Hiding()) == problem
+    assert redacted_problem(problem, Redactor(["hunter2"])) == hidden
+    assert redacted_problem(problem, Redactor()) == problem
 
 
 def test_a_guard_without_variables_minds_hardly_anything() -> None:
-    guard = Guard()
+    guard = SensitiveGuard()
     assert not guard.minds("{{ token }}", "hunter2")
     assert not guard.minds("FROM x", ["a"])
     assert guard.minds("https://host", "https://host")

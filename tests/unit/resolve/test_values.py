@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.codes import Code
-from mpbake.resolve.names import below
+from mpbake.resolve.names import key_below
 from mpbake.resolve.template import Renderer
-from mpbake.resolve.values import Rendering, without_empty
+from mpbake.resolve.values import ValueRenderer, drop_empty_strings
 from mpbake.spec.spec import BuilderSpec, Problem, TargetSpec
 from tests.unit.plans import problems_of_text, target_of_text, text
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
 
 SCOPE = {"tag": "1.2", "all": ["a", "b"], "no": ""}
-WHERE = below("targets", "web")
+WHERE = key_below("targets", "web")
 
 
-def rendering() -> Rendering:
-    return Rendering(renderer=Renderer(), problems=[])
+def rendering() -> ValueRenderer:
+    return ValueRenderer(renderer=Renderer(), problems=[])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_value_is_filled_in_all_the_way_down(value: object, rendered: object) 
 
 
 def test_what_is_empty_in_a_list_means_nothing() -> None:
-    assert without_empty({"a": ["", "x", ["", {"b": [""], "c": ""}]], "d": ""}) == {
+    assert drop_empty_strings({"a": ["", "x", ["", {"b": [""], "c": ""}]], "d": ""}) == {
         "a": ["x", [{"b": [], "c": ""}]],
         "d": "",
     }
@@ -99,7 +99,7 @@ def test_a_table_is_checked_without_leave_for_templates() -> None:
 
 def test_a_wrong_table_becomes_an_empty_one() -> None:
     given = rendering()
-    table = given.table(BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, below("builders", "x"))
+    table = given.table(BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, key_below("builders", "x"))
     assert table.written() == {}
     assert given.problems == [
         Problem(

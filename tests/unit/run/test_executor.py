@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbake.base.errors import (
+    BatchFailed,
     BuildFailed,
     Cancelled,
-    Disturbed,
     LockHeld,
     MpbakeError,
     NodeLost,
@@ -33,11 +33,11 @@ from mpbake.run.events import (
     RunStarted,
     StepAdvanced,
     StepFinished,
-    StepPutOff,
+    StepRetried,
     StepStarted,
     Warned,
 )
-from mpbake.run.executor import Executor, StopRequest, _Run, as_required, exit_code
+from mpbake.run.executor import Executor, StopRequest, _Run, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from tests.unit.graphs import graph_of_text, graphs, piece_of
 from tests.unit.plans import text
@@ -94,7 +94,7 @@ class FakeRunner:
                 ends[piece] = error
         failed = any(isinstance(end, BuildFailed) for end in ends.values())
         return {
-            piece: Disturbed("another failed") if failed and isinstance(end, Outcome) else end
+            piece: BatchFailed("another failed") if failed and isinstance(end, Outcome) else end
             for piece, end in ends.items()
         }
 
@@ -126,7 +126,7 @@ class Recorder:
                 self.lines.append(f"started {event.step.key}")
             case StepFinished():
                 self.lines.append(told(event.result))
-            case StepPutOff():
+            case StepRetried():
                 end = " for good" if event.given_up else ""
                 steps = (event.step, *event.others)
                 self.lines += [f"put off {step.key}{end}: {event.error.message}" for step in steps]
@@ -580,7 +580,7 @@ def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error:
 
 def test_the_error_of_a_required_node_stays_what_it_was() -> None:
     node = piece_of(graph_of_text(REQUIRED), "web").node
-    error = as_required(NodeLost("gone", hint="is it up?").after(TagMoves(moved=("r/web",))), node)
+    error = required_node_error(NodeLost("gone", hint="is it up?").after(TagMoves(moved=("r/web",))), node)
     assert (type(error), error.hint, error.moves) == (NodeLost, "is it up?", TagMoves(moved=("r/web",)))
 
 
@@ -846,7 +846,7 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
     (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
     assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
     started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
-    events = [event for event in reporter.events if isinstance(event, StepPutOff)]
+    events = [event for event in reporter.events if isinstance(event, StepRetried)]
     put_off = {step for event in events for step in (event.step, *event.others)}
     ended = {result.step for result in finished if result.status not in {SKIPPED, CANCELLED}}
     assert ended <= started

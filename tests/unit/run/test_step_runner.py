@@ -15,12 +15,12 @@ from mpbake.base.errors import BuildFailed, Cancelled, NodeLost, Unreachable, Us
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import parse_fields
 from mpbake.buildkit.build.bake_call import Bake
-from mpbake.buildkit.build.builds import Builds
+from mpbake.buildkit.build.builds import PieceBuilder
 from mpbake.buildkit.build.engine_images import EngineImages
-from mpbake.buildkit.build.image_forms import Forms
-from mpbake.buildkit.nodes.ready_nodes import Nodes
+from mpbake.buildkit.build.image_forms import ImageForms
+from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.runner import BuildKitRunner, buildx_version, settle_default
-from mpbake.model.plan import Driver, Node, Tls
+from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.model.steps import BuildPiece, Outcome, StepResult, StepStatus
 from mpbake.run.state.directory import State
 from tests.unit.buildkit.build.test_archives import part
@@ -68,12 +68,15 @@ def runner_with(
 ) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
-    nodes, state = Nodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"), State(nodes=folder, run=folder)
+    nodes, state = (
+        ReadyNodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"),
+        State(nodes=folder, run=folder),
+    )
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
     registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker)
-    builds = Builds(
+    builds = PieceBuilder(
         bake=bake,
-        forms=Forms(nodes=nodes),
+        forms=ImageForms(nodes=nodes),
         registries=registries,
         images=images,
         state=state,
@@ -340,7 +343,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
         name="n",
         driver=Driver.DOCKER_CONTAINER,
         endpoint="tcp://far:2376",
-        tls=Tls(ca=tmp_path / "ca.crt"),
+        tls=TlsFiles(ca=tmp_path / "ca.crt"),
     )
     this = runner(tmp_path, {"system info": engine_with(8)}, "x/n")
     assert this._cpus(node) == 8
@@ -408,7 +411,7 @@ def test_a_node_that_is_lost_during_a_load_is_made_ready_anew(tmp_path: Path, mo
     docker = Baker(ENGINE)
     this, piece = runner_with(docker, tmp_path), step_of(graph, "build")
     assert isinstance(piece, BuildPiece)
-    monkeypatch.setattr(Builds, "build", lambda *_: {piece: NodeLost("gone")})
+    monkeypatch.setattr(PieceBuilder, "build", lambda *_: {piece: NodeLost("gone")})
     for _ in range(2):
         this.nodes.ready(piece.node)
         with pytest.raises(NodeLost):

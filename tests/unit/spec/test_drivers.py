@@ -8,9 +8,9 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.model.plan import Driver
-from mpbake.spec.drivers import ABILITIES, ROWS, Abilities, node_warnings, table_text, unable
-from tests.unit.plans import resolve_text, target_of_text, text
+from mpbake.spec.drivers import ABILITIES, ROWS, Abilities, node_warnings, table_text, unsupported_requests
 from tests.checkout import CHECKOUT
+from tests.unit.plans import resolve_text, target_of_text, text
 
 
 def test_every_driver_and_every_ability_is_in_the_table() -> None:
@@ -41,18 +41,18 @@ CONTAINERD = 'give the engine the containerd image store, or take driver = "dock
 )
 def test_what_the_classic_image_store_cannot_do(asked: str, problem: str) -> None:
     target = target_of_text(f"[targets.web]\n{asked}")
-    found = list(unable(target, target.platforms, Driver.DOCKER, containerd_store=False))
+    found = list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False))
     assert [(each.message, each.hint) for each in found] == (
         [(f"the docker driver cannot do {problem} with this engine's image store", CONTAINERD)] if problem else []
     )
-    assert not list(unable(target, target.platforms, Driver.DOCKER, containerd_store=True))
+    assert not list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=True))
     for driver in (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE):
-        assert not list(unable(target, target.platforms, driver, containerd_store=False))
+        assert not list(unsupported_requests(target, target.platforms, driver, containerd_store=False))
 
 
 def test_a_single_platform_of_several_is_not_too_much() -> None:
     target = target_of_text("[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']")
-    assert not list(unable(target, target.platforms[:1], Driver.DOCKER, containerd_store=False))
+    assert not list(unsupported_requests(target, target.platforms[:1], Driver.DOCKER, containerd_store=False))
 
 
 def test_nodes_in_the_clear_are_warned_of() -> None:

@@ -9,9 +9,9 @@ import pytest
 import tomli
 
 from mpbake import __version__
-from mpbake.spec.plan_files import Document, Source
+from mpbake.spec.plan_files import PlanFile, PlanFiles
 from tests.unit.plans import problems_of_files, read_files, resolve_files, text
-from tests.unit.worlds import hide
+from tests.unit.worlds import redact
 
 if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
@@ -69,16 +69,16 @@ COMMON = """
 )
 def test_files_are_merged_table_by_table_and_key_by_key(before: str, after: str, together: Any) -> None:
     sources = tuple(source(name, toml) for name, toml in (("before.toml", before), ("after.toml", after)))
-    assert Document(main=sources[0], sources=sources).data == together
+    assert PlanFiles(main=sources[0], sources=sources).data == together
 
 
 def test_one_file_says_what_it_says() -> None:
     only = source("build.toml", "[variables]\nv = 'x'")
-    assert Document(main=only, sources=(only,)).data == {"variables": {"v": "x"}}
+    assert PlanFiles(main=only, sources=(only,)).data == {"variables": {"v": "x"}}
 
 
-def source(name: str, toml: str) -> Source:
-    return Source(path=Path("/plan", name), shown=name, text=toml, data=tomli.loads(toml))
+def source(name: str, toml: str) -> PlanFile:
+    return PlanFile(path=Path("/plan", name), shown=name, text=toml, data=tomli.loads(toml))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_what_cannot_be_included(tmp_path: Path, include: str, problem: str) -> 
 
 
 def test_what_lies_in_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hide(monkeypatch, tmp_path / "p")
+    redact(monkeypatch, tmp_path / "p")
     assert problems_of_files(tmp_path, {"build.toml": "version = 1\ninclude = ['p/inc.toml']\n"}) == text("""
         build.toml:2: include[0]: p/inc.toml cannot be read: Permission denied
             include = ['p/inc.toml']

@@ -11,7 +11,7 @@ import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpbake.spec.source_map import Places, Span, Spot
+from mpbake.spec.source_map import SourceMap, SourceSpot, Span
 from tests.unit.plans import text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def lines_of(document: str) -> dict[KeyPath, int]:
     """The line on which each key first stands."""
-    places = Places(document)
+    places = SourceMap(document)
     return {key: places.line(span.start) for key, span in places.keys.items()}
 
 
@@ -248,13 +248,13 @@ def test_of_a_broken_document_as_much_as_can_be_read(document: str, places: dict
 @pytest.mark.parametrize("blank", ["\xa0", "\u3000", "\x85", "\u2028", "\x0b", "\x0c", "\x1c", "\x1f"])
 @pytest.mark.parametrize("document", ["a = ['b'{}]\nc = 1", "a = [{}]\nc = 1", "a = ['b'{}, 'd']\nc = 1"])
 def test_a_blank_that_is_none_in_toml_is_an_item_of_its_own(document: str, blank: str) -> None:
-    places = Places(document.format(blank))
+    places = SourceMap(document.format(blank))
     assert places.line(places.keys["c",].start) == 2
     assert blank in {places.text[span.start : span.end] for span in places.values.values()}
 
 
 def test_a_value_of_nothing_ends_the_map() -> None:
-    assert Places("a = { b = \r}\nc = 1").values == {}
+    assert SourceMap("a = { b = \r}\nc = 1").values == {}
 
 
 def test_deep_nesting_gives_a_partial_map() -> None:
@@ -269,7 +269,7 @@ PARTS = [*"[]{}=,.#'\"\n \\ab1\r\xa0\f\u2028", '"""', "'''", "[[", "]]", "a = ",
 def test_any_text_gives_some_map(document: str) -> None:
     lines = document.count("\n") + 1
     assert all(1 <= line <= lines for line in lines_of(document).values())
-    places = Places(document)
+    places = SourceMap(document)
     for key in places.keys:
         spot = places.find(key, "a")
         assert spot is not None
@@ -291,7 +291,7 @@ def test_any_text_gives_some_map(document: str) -> None:
     ],
 )
 def test_a_key_that_is_given_twice(document: str, duplicate: KeyPath | None, first: int) -> None:
-    places = Places(document)
+    places = SourceMap(document)
     if duplicate is None:
         assert places.duplicate is None
         tomli.loads(document)
@@ -325,7 +325,7 @@ WEB = ("targets", "web")
 
 def marked(key: KeyPath, culprit: str = "", *, of_key: bool = False) -> tuple[int, str]:
     """The line, and the part of it that is marked."""
-    spot = Places(DOCUMENT).find(key, culprit, of_key=of_key)
+    spot = SourceMap(DOCUMENT).find(key, culprit, of_key=of_key)
     assert spot is not None
     assert spot.excerpt == DOCUMENT.split("\n")[spot.line - 1]
     return spot.line, spot.excerpt[spot.column - 1 :][: spot.length]
@@ -369,8 +369,8 @@ def test_what_does_not_stand_there_is_marked_at_the_nearest_that_does(key: KeyPa
 
 
 def test_nothing_is_marked_where_nothing_of_the_key_stands() -> None:
-    assert Places(DOCUMENT).find(("groups", "web")) is None
-    assert Places(DOCUMENT).find(()) is None
+    assert SourceMap(DOCUMENT).find(("groups", "web")) is None
+    assert SourceMap(DOCUMENT).find(()) is None
 
 
 def test_a_key_itself() -> None:
@@ -380,29 +380,29 @@ def test_a_key_itself() -> None:
 
 
 def test_a_name_in_a_template_comes_before_the_same_word_elsewhere() -> None:
-    assert Places(DOCUMENT).find((*WEB, "dockerfile-inline"), "tag") == Spot(
+    assert SourceMap(DOCUMENT).find((*WEB, "dockerfile-inline"), "tag") == SourceSpot(
         line=7, column=13, length=3, excerpt="COPY tag {{ tag }} /"
     )
-    spot = Places("a = 'tags {% if tags and tag %} tag {% endif %}'").find(("a",), "tag")
+    spot = SourceMap("a = 'tags {% if tags and tag %} tag {% endif %}'").find(("a",), "tag")
     assert spot is not None
     assert spot.column == 26
 
 
 def test_a_span_over_several_lines_is_marked_on_its_first() -> None:
-    places = Places('a = [\n \'x\', """b\nc""" ]')
-    assert places.find(("a", 1)) == Spot(line=2, column=7, length=4, excerpt=' \'x\', """b')
-    assert places.spot(Span(0, len(places.text))) == Spot(line=1, column=1, length=5, excerpt="a = [")
+    places = SourceMap('a = [\n \'x\', """b\nc""" ]')
+    assert places.find(("a", 1)) == SourceSpot(line=2, column=7, length=4, excerpt=' \'x\', """b')
+    assert places.spot(Span(0, len(places.text))) == SourceSpot(line=1, column=1, length=5, excerpt="a = [")
     assert places.spot(Span(len(places.text), len(places.text) + 1)).length == 1
 
 
 def test_a_line_is_kept_once_however_many_parts_of_it_are_marked() -> None:
-    places = Places(f"[t]\na = {{ {', '.join(f'a{number} = 1' for number in range(99))} }}\n")
+    places = SourceMap(f"[t]\na = {{ {', '.join(f'a{number} = 1' for number in range(99))} }}\n")
     spots = [places.find(("t", "a", f"a{number}")) for number in range(99)]
     assert len({id(spot.excerpt) for spot in spots if spot}) == 1
 
 
 def test_columns_count_with_windows_line_ends() -> None:
-    assert Places("[t]\r\na = 'b'\r\n").find(("t", "a")) == Spot(line=2, column=5, length=3, excerpt="a = 'b'")
+    assert SourceMap("[t]\r\na = 'b'\r\n").find(("t", "a")) == SourceSpot(line=2, column=5, length=3, excerpt="a = 'b'")
 
 
 def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
@@ -563,7 +563,7 @@ def check_places(writer: Writer, line_end: str) -> None:
 
 def check_spans(document: str) -> None:
     """The span of each key holds that key, and that of each value its value, as tomli reads them."""
-    places, data = Places(document), tomli.loads(document)
+    places, data = SourceMap(document), tomli.loads(document)
     for path, span in places.keys.items():
         if isinstance(path[-1], str):
             assert tomli.loads(f"{places.text[span.start : span.end]} = 1") == {path[-1]: 1}

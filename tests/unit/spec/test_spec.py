@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from mpbake.base.errors import PlanError
-from mpbake.model.bake_fields import Access, Paths
+from mpbake.model.bake_fields import PathAccess, Paths
 from mpbake.spec.spec import (
     AS_WRITTEN,
     ATTRIBUTES,
     PLATFORM_ATTRIBUTES,
-    Holds,
     Merge,
     PlanSpec,
     TargetDefaultsSpec,
     TargetSpec,
+    ValueKind,
     attributes_of,
-    holds,
+    value_kind,
 )
 from tests.unit.plans import problems_of_text, read_text, resolve_text, text
 
@@ -103,10 +103,10 @@ def test_which_attributes_hold_paths() -> None:
 
 
 def test_what_is_done_with_paths() -> None:
-    assert {name: each.access for name, each in ATTRIBUTES.items() if each.access is not Access.NEEDS} == {
-        "cache-from": Access.READS,
-        "cache-to": Access.WRITES,
-        "output": Access.WRITES,
+    assert {name: each.access for name, each in ATTRIBUTES.items() if each.access is not PathAccess.NEEDS} == {
+        "cache-from": PathAccess.READS,
+        "cache-to": PathAccess.WRITES,
+        "output": PathAccess.WRITES,
     }
 
 
@@ -133,25 +133,25 @@ def test_defaults_for_targets_are_all_that_is_inherited() -> None:
 @pytest.mark.parametrize(
     ("attribute", "kind"),
     [
-        ("context", Holds.TEXT),
-        ("timeout", Holds.TEXT),
-        ("call", Holds.TEXT),
-        ("push", Holds.FLAG),
-        ("no-cache", Holds.FLAG),
-        ("retries", Holds.NUMBER),
-        ("tags", Holds.LIST),
-        ("secret", Holds.LIST),
-        ("checks", Holds.LIST),
-        ("args", Holds.MAP),
-        ("resources", Holds.MAP),
+        ("context", ValueKind.TEXT),
+        ("timeout", ValueKind.TEXT),
+        ("call", ValueKind.TEXT),
+        ("push", ValueKind.FLAG),
+        ("no-cache", ValueKind.FLAG),
+        ("retries", ValueKind.NUMBER),
+        ("tags", ValueKind.LIST),
+        ("secret", ValueKind.LIST),
+        ("checks", ValueKind.LIST),
+        ("args", ValueKind.MAP),
+        ("resources", ValueKind.MAP),
     ],
 )
-def test_what_kind_of_value_an_attribute_holds(attribute: str, kind: Holds) -> None:
-    assert holds(attribute) is kind
+def test_what_kind_of_value_an_attribute_holds(attribute: str, kind: ValueKind) -> None:
+    assert value_kind(attribute) is kind
 
 
 def test_every_attribute_holds_something_that_is_known() -> None:
-    assert {holds(name) for name in ATTRIBUTES} == set(Holds)
+    assert {value_kind(name) for name in ATTRIBUTES} == set(ValueKind)
 
 
 def test_every_attribute_is_described() -> None:

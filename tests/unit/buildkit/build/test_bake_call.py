@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.build.bake_call import Bake, existing
+from mpbake.buildkit.build.bake_call import Bake, nearest_existing
 from tests.unit.dockers import FakeDocker
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     for path in ("file", "folder"):
-        assert existing(str(tmp_path / path)) == str(tmp_path / path)
-    assert existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
-    assert existing(str(tmp_path / "no/a")) == str(tmp_path)
-    assert existing("/no-such-folder-at-all/x") == "/"
+        assert nearest_existing(str(tmp_path / path)) == str(tmp_path / path)
+    assert nearest_existing(str(tmp_path / "folder/a/b")) == str(tmp_path / "folder")
+    assert nearest_existing(str(tmp_path / "no/a")) == str(tmp_path)
+    assert nearest_existing("/no-such-folder-at-all/x") == "/"

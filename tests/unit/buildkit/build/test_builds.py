@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mpbake.base.errors import BuildFailed, Disturbed, MpbakeError, NodeLost, Unreachable, UsageError
+from mpbake.base.errors import BatchFailed, BuildFailed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.buildkit.build.bake_call import Bake
-from mpbake.buildkit.build.builds import Builds
+from mpbake.buildkit.build.builds import PieceBuilder
 from mpbake.buildkit.build.engine_images import EngineImages
-from mpbake.buildkit.build.image_forms import Forms
-from mpbake.buildkit.nodes.ready_nodes import Nodes
+from mpbake.buildkit.build.image_forms import ImageForms
+from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.process.docker import Completed
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.transport import NoResponse, Response
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
-from mpbake.run.events import StepAdvanced, StepSaid, Warned
+from mpbake.run.events import StepAdvanced, StepOutput, Warned
 from mpbake.run.state.directory import State
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text, piece_of
@@ -100,7 +100,7 @@ class Recorder:
 
     def handle(self, event: Event) -> None:
         match event:
-            case StepSaid():
+            case StepOutput():
                 self.said[name_of(event.step)] = event.text
             case StepAdvanced():
                 self.activities.append(name_of(event.step))
@@ -125,13 +125,13 @@ def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
     return [piece for name in names for piece in found if piece.target.name == name]
 
 
-def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = None) -> Builds:
+def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = None) -> PieceBuilder:
     for name in ("nodes", "run", "scratch"):
         (folder / name).mkdir(exist_ok=True)
     docker.scratch = folder / "scratch"
-    return Builds(
+    return PieceBuilder(
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
-        forms=Forms(nodes=Nodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
+        forms=ImageForms(nodes=ReadyNodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
         registries=MemoryRegistries(registry or MemoryRegistry()),
         images=EngineImages(docker),
         state=State(nodes=folder / "nodes", run=folder / "run"),
@@ -263,7 +263,11 @@ COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete
 def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
     says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
     found = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
-    assert {name: type(end) for name, end in found.items()} == {"web": Disturbed, "tool": BuildFailed, "api": Disturbed}
+    assert {name: type(end) for name, end in found.items()} == {
+        "web": BatchFailed,
+        "tool": BuildFailed,
+        "api": BatchFailed,
+    }
     assert "exit code: 2" in found["tool"].message
     assert found["tool"].hint == "repeat with: again tool"
     assert found["web"].message == "another target of the same batch failed: tool"
@@ -271,10 +275,10 @@ def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
 
 def test_where_nobody_is_plainly_at_fault_each_is_built_by_itself(tmp_path: Path) -> None:
     found = built(tmp_path, Baking(COMPLAINT, failed("")), pieces_of("web", "tool"))
-    assert {type(end) for end in found.values()} == {Disturbed}
+    assert {type(end) for end in found.values()} == {BatchFailed}
     late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
     found = built(tmp_path, Baking(COMPLAINT, late), pieces_of("web", "tool"))
-    assert {type(end) for end in found.values()} == {Disturbed}
+    assert {type(end) for end in found.values()} == {BatchFailed}
 
 
 def test_a_timeout(tmp_path: Path) -> None:
@@ -391,7 +395,7 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
     ends = builds.build(pieces, {}, Recorder())
     assert len(docker.calls) == 1, "it is not retried"
     if len(names) > 1:
-        assert {type(end) for end in ends.values()} == {Disturbed}
+        assert {type(end) for end in ends.values()} == {BatchFailed}
         return
     error = ends[pieces[0]]
     assert isinstance(error, BuildFailed)
@@ -511,7 +515,7 @@ def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) 
     docker = Baking()
     found = built(tmp_path, docker, pieces_of("one", "two", plan=plan))
     assert isinstance(found["one"], Outcome)
-    assert isinstance(found["two"], Disturbed)
+    assert isinstance(found["two"], BatchFailed)
     assert docker.calls[0]["targets"] == ["one"]
 
 
@@ -677,7 +681,7 @@ def test_an_engine_that_falls_silent_while_it_is_loaded_into_is_not_the_nodes_fa
 def test_an_engine_is_asked_when_one_of_several_is_loaded_into_it(tmp_path: Path) -> None:
     plan = LOADING.replace(', "linux/arm64"', "").replace('"10s"', '"0.1s"')
     found = built(tmp_path, Frozen(), pieces_of("web", "tool", plan=plan))
-    assert {type(end) for end in found.values()} == {Disturbed}
+    assert {type(end) for end in found.values()} == {BatchFailed}
 
 
 def test_an_engine_is_not_asked_where_nothing_is_loaded_into_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.build.definition import (
-    Setting,
+    DefinitionContext,
     annotations_of_part,
     bake_definition,
     check_definition,
@@ -24,7 +24,7 @@ from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import Paths
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, CheckPiece
-from mpbake.report.bake_definition import dump
+from mpbake.report.bake_definition import bake_json
 from mpbake.spec.spec import ATTRIBUTES
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of
 from tests.unit.plans import target_of_text
@@ -53,7 +53,7 @@ def _pieces(plan: str) -> list[BuildPiece]:
 def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """The definition of a piece by target; `built` names links."""
     links = {link.name: link for link in piece.target.links.values()}
-    setting = Setting(driver=driver, built=[links[name] for name in built])
+    setting = DefinitionContext(driver=driver, built=[links[name] for name in built])
     definition = bake_definition(piece, setting)
     assert list(definition) == ["target"]
     found: dict[str, dict[str, Any]] = definition["target"]
@@ -312,7 +312,7 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
 )
 def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], tags: list[str] | None) -> None:
     (piece,) = pieces_on(driver, f"platforms = ['linux/amd64']\n{attributes}")
-    assert outputs(piece, Setting(driver=driver)) == output
+    assert outputs(piece, DefinitionContext(driver=driver)) == output
     found = targets_of(piece, driver)["web"]
     assert (found["output"], found.get("tags")) == (output, tags)
 
@@ -320,14 +320,14 @@ def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], ta
 @pytest.mark.parametrize("load", ["", "load = true"])
 def test_an_engine_with_the_classic_store_keeps_the_image_under_its_tags(load: str) -> None:
     (piece,) = pieces_on(ENGINE, f"platforms = ['linux/amd64']\n{SEVERAL}\npush = true\n{load}\noutput = ['out']")
-    found = bake_definition(piece, Setting(driver=ENGINE, classic=True))["target"]["web"]
+    found = bake_definition(piece, DefinitionContext(driver=ENGINE, classic=True))["target"]["web"]
     assert found["output"] == ["type=local,dest=/plan/out", "type=image"]
     assert found["tags"] == ["r/web:1", "s:5000/web:1"]
 
 
 def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
     (piece,) = pieces_of("platforms = ['linux/amd64']\ntags = ['r/web:1']\noutput = ['type=registry', 'out']")
-    assert outputs(piece, Setting(driver=CONTAINER)) == ["type=local,dest=/plan/out", ONE_BY_DIGEST]
+    assert outputs(piece, DefinitionContext(driver=CONTAINER)) == ["type=local,dest=/plan/out", ONE_BY_DIGEST]
 
 
 NOWHERE = {"output": ["type=cacheonly"], "attest": ["type=provenance,disabled=true"]}
@@ -409,7 +409,9 @@ def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_the
     (piece,) = pieces_of("platforms = ['linux/arm64']\ncontexts = { base = 'target:base', own = 'own' }", LINKS)
     (base,) = piece.target.links.values()
     published = {"r/a": "docker-image://r/a@sha256:1", "own": "docker-image://r/own@sha256:1"}
-    setting = Setting(driver=CONTAINER, upon={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}})
+    setting = DefinitionContext(
+        driver=CONTAINER, upon={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}}
+    )
     targets = bake_definition(piece, setting)["target"]
     assert targets["web"]["contexts"] == {
         "r/a": "docker-image://r/a@sha256:1",
@@ -609,7 +611,7 @@ def test_a_link_that_differs_is_there_for_one_whose_platform_only_the_node_knows
 )
 def test_bake_finds_no_template_of_its_own(text: str, escaped: str) -> None:
     definition = {"target": {"web": {text: [text, {text: text}], "no-cache": True, "other": None}}}
-    assert json.loads(dump(definition)) == {
+    assert json.loads(bake_json(definition)) == {
         "target": {"web": {escaped: [escaped, {escaped: escaped}], "no-cache": True, "other": None}}
     }
 
@@ -621,7 +623,7 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
         dockerfile-inline = "ENV A=${PATH}"
         context = "%{x}"
         """)
-    found = dump(bake_definition(piece, Setting(driver=CONTAINER)))
+    found = bake_json(bake_definition(piece, DefinitionContext(driver=CONTAINER)))
     assert [found.count(each) for each in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
     assert found.count("${") == 3
 
@@ -650,7 +652,7 @@ def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
 
 def granted(attributes: str, *more: str) -> list[str]:
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", *more)
-    return grants(bake_definition(piece, Setting(driver=CONTAINER)), lambda path: path)
+    return grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), lambda path: path)
 
 
 @pytest.mark.parametrize(
@@ -738,7 +740,7 @@ def test_a_node_that_knows_no_policies_is_to_refuse_them() -> None:
 def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, found: list[str]) -> None:
     privileged = "[targets.privileged]\nentitlements = ['network.host', 'device']"
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", privileged)
-    assert entitlements(bake_definition(piece, Setting(driver=CONTAINER))) == found
+    assert entitlements(bake_definition(piece, DefinitionContext(driver=CONTAINER))) == found
 
 
 def test_the_nearest_folder_that_exists_is_granted() -> None:
@@ -757,7 +759,7 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         asked.append(path)
         return path.rpartition("/")[0] or path
 
-    assert grants(bake_definition(piece, Setting(driver=CONTAINER)), parent) == [
+    assert grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), parent) == [
         "fs.read=/plan",
         "fs.read=/plan/cache",
         "fs.read=/plan/secrets",
@@ -805,7 +807,7 @@ def checked(
     """The definition of the first check of a target."""
     graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
     check = next(step for step in graph.steps if isinstance(step, CheckPiece))
-    name, definition = check_definition(check, Setting(driver=driver), uploaded)
+    name, definition = check_definition(check, DefinitionContext(driver=driver), uploaded)
     return name, definition["target"]
 
 

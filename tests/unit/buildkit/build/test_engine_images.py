@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.base.errors import BuildFailed, Cancelled, Unreachable
 from mpbake.buildkit.build.engine_images import EngineImages
-from mpbake.buildkit.nodes.instances import Ready
+from mpbake.buildkit.nodes.instances import ReadyNode
 from mpbake.graph.placement import NodeFacts
 from mpbake.model.plan import Driver, Node
 from mpbake.run.events import Event, Warned
@@ -17,7 +17,7 @@ from tests.unit.plans import target_of_text
 from tests.unit.registries import MemoryRegistry, client_of
 
 NODE = Node(builder="default", name="local", driver=Driver.DOCKER, endpoint="here")
-READY = Ready(node=NODE, facts=NodeFacts(driver=Driver.DOCKER), builder="here", store=Path("/store"))
+READY = ReadyNode(node=NODE, facts=NodeFacts(driver=Driver.DOCKER), builder="here", store=Path("/store"))
 WEB = target_of_text("[targets.web]\ntags = ['r/web:1', 's/web:2']")
 
 

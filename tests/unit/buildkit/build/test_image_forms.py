@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import BuildFailed
-from mpbake.buildkit.build.image_forms import Forms, form_of, in_common_form
+from mpbake.buildkit.build.image_forms import ImageForms, form_of, in_common_form
 from mpbake.model.steps import BuildPiece
 from tests.unit.graphs import TWO_NODES, graph_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.buildkit.build.image_forms import Form
+    from mpbake.buildkit.build.image_forms import ImageForm
     from mpbake.model.plan import Node
 
 PUSHED = "type=image,name=r/a,push=true"
@@ -68,9 +68,9 @@ def pieces(attributes: str = "") -> list[BuildPiece]:
     return [step for step in graph_of_text(plan, "web").steps if isinstance(step, BuildPiece)]
 
 
-def forms_of(first: str, second: str) -> Forms:
+def forms_of(first: str, second: str) -> ImageForms:
     names = [piece.node.name for piece in pieces()]
-    return Forms(nodes=FakeNodes(dict(zip(names, (first, second), strict=True))))  # type: ignore[arg-type]
+    return ImageForms(nodes=FakeNodes(dict(zip(names, (first, second), strict=True))))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_it_is_decided_once_for_a_target() -> None:
     forms = forms_of("v0.32.0", "v0.13.1")
     one, other = pieces()
     assert forms.is_common(one)
-    forms = Forms(nodes=forms_of("v0.32.0", "v0.32.0").nodes, _common=forms._common)
+    forms = ImageForms(nodes=forms_of("v0.32.0", "v0.32.0").nodes, _common=forms._common)
     assert forms.is_common(other)
 
 
-def checked(forms: Forms, own: list[BuildPiece], *found: Form) -> None:
+def checked(forms: ImageForms, own: list[BuildPiece], *found: ImageForm) -> None:
     by_piece = dict(zip(own, found, strict=True))
     forms.check(own[0].target, {piece: piece.node for piece in own}, by_piece.__getitem__)
 
@@ -131,7 +131,7 @@ def test_a_piece_that_another_node_took_is_compared() -> None:
     own = pieces()
     forms = forms_of("v0.32.0", "v0.32.0")
     assert not forms.is_common(own[0])
-    later = Forms(nodes=forms_of("v0.32.0", "v0.13.1").nodes, _common=forms._common)
+    later = ImageForms(nodes=forms_of("v0.32.0", "v0.13.1").nodes, _common=forms._common)
     with pytest.raises(BuildFailed, match="cannot be one image"):
         checked(later, own, ("a",), ("b",))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.buildkit.build.loaded_platforms import Load, load_of, loaded
+from mpbake.buildkit.build.loaded_platforms import LoadDecision, load_decision, load_of
 from mpbake.buildkit.nodes.engine import Engines
 from mpbake.graph.placement import EngineFacts, place
 from tests.unit.dockers import FakeDocker, done
@@ -32,18 +32,18 @@ def engine(*, containerd: bool = True, platform: str = "linux/amd64") -> EngineF
 
 def test_the_containerd_store_takes_all_platforms_of_one_piece() -> None:
     (piece,) = pieces("amd64 arm64")
-    assert load_of(piece, engine()) == Load(whole=True)
+    assert load_of(piece, engine()) == LoadDecision(whole=True)
 
 
 def test_the_classic_store_takes_the_engines_own() -> None:
     (piece,) = pieces("amd64 arm64")
-    assert load_of(piece, engine(containerd=False)) == Load(platform=AMD64)
+    assert load_of(piece, engine(containerd=False)) == LoadDecision(platform=AMD64)
 
 
 @pytest.mark.parametrize("containerd", [True, False])
 def test_of_several_pieces_one_is_loaded(*, containerd: bool) -> None:
     found = [load_of(piece, engine(containerd=containerd)) for piece in pieces("amd64 arm64", "release")]
-    assert found == [Load(platform=AMD64), Load()]
+    assert found == [LoadDecision(platform=AMD64), LoadDecision()]
 
 
 def test_what_is_not_built_for_the_engine_is_said_once() -> None:
@@ -58,6 +58,10 @@ def test_the_engine_is_asked_once_and_only_if_it_matters() -> None:
     docker = FakeDocker({"system info": done('{"OSType":"linux","Architecture":"x86_64"}')})
     engines = Engines(docker)
     (single,), (several,), (none,) = pieces("amd64"), pieces("amd64 arm64"), pieces("amd64 arm64", attributes="")
-    assert (loaded(single, engines), loaded(none, engines), docker.commands) == (Load(whole=True), Load(), [])
-    assert loaded(several, engines) == loaded(several, engines) == Load(platform=AMD64)
+    assert (load_decision(single, engines), load_decision(none, engines), docker.commands) == (
+        LoadDecision(whole=True),
+        LoadDecision(),
+        [],
+    )
+    assert load_decision(several, engines) == load_decision(several, engines) == LoadDecision(platform=AMD64)
     assert len(docker.commands) == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.buildkit.build.progress import Failed, Progress, Update
+from mpbake.buildkit.build.progress import FailedOperation, Progress, ProgressUpdate
 from tests.unit.plans import text
 from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, vertex
 
@@ -63,7 +63,7 @@ def test_a_build_that_fails() -> None:
           last 漢
         """).split("\n")
     assert activities == ["[2/3] RUN echo ERROR: hello; exit 3"]
-    assert progress.failed == Failed(
+    assert progress.failed == FailedOperation(
         name="[2/3] RUN echo ERROR: hello; exit 3", error=PROCESS, tail=("ERROR: hello", "last 漢")
     )
     assert progress.text == f"{EXCERPT}ERROR: failed to solve: {PROCESS}"
@@ -161,7 +161,7 @@ def test_what_was_cancelled_with_others_is_not_what_failed() -> None:
             vertex(3, "RUN three", "1", "2", error="exit code: 2"),
         )
     )
-    assert progress.failed == Failed(name="RUN two", error="exit code: 1", tail=())
+    assert progress.failed == FailedOperation(name="RUN two", error="exit code: 1", tail=())
 
 
 def test_only_the_last_lines_of_a_failure_are_kept() -> None:
@@ -221,8 +221,8 @@ def test_an_object_that_never_ends_is_kept_as_text() -> None:
 
 def test_a_last_line_without_its_end_counts() -> None:
     progress = Progress()
-    assert progress.feed(raw(vertex(1, "RUN", "1"), one_line=True).rstrip()) == Update()
-    assert progress.close() == Update(said=("=> RUN",), about=("RUN",), activities=("RUN",))
+    assert progress.feed(raw(vertex(1, "RUN", "1"), one_line=True).rstrip()) == ProgressUpdate()
+    assert progress.close() == ProgressUpdate(said=("=> RUN",), about=("RUN",), activities=("RUN",))
     progress = Progress()
     progress.feed(b"ERROR: half a li")
     progress.close()
@@ -237,7 +237,7 @@ def test_each_line_says_what_it_is_about() -> None:
         ("[web 1/2] RUN a", "  one"),
         ("[api] FROM b", "=> [api] FROM b"),
     ]
-    assert progress.close() == Update(said=("  two",), about=("[web 1/2] RUN a",))
+    assert progress.close() == ProgressUpdate(said=("  two",), about=("[web 1/2] RUN a",))
 
 
 def test_every_text_is_hidden_once_it_is_whole() -> None:
@@ -259,5 +259,5 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
         "  3 ***",
     ]
     assert [name for update in updates for name in update.activities] == ["[1/2] RUN ***"]
-    assert progress.failed == Failed(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
+    assert progress.failed == FailedOperation(name="[1/2] RUN ***", error="no ***", tail=("1 ***", "2 ***", "3 ***"))
     assert progress.text == 'ERROR: ***\n{"***": ['

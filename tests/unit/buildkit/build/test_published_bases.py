@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.build.published_bases import images_upon
+from mpbake.buildkit.build.published_bases import published_contexts
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BOTH = {"r/stem": "docker-image://r/stem@sha256:1", "stem:2": "docker-image://do
 
 
 def upon(more: str, name: str = "web") -> dict[str, str]:
-    return images_upon(resolve_text(STEM + more).targets[name], DIGESTS)
+    return published_contexts(resolve_text(STEM + more).targets[name], DIGESTS)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_what_is_needed_by_what_is_built_within_or_needed_itself_counts(more: st
 
 def test_what_is_not_needed_or_was_not_published_does_not_count() -> None:
     assert upon("dockerfile-inline = 'FROM r/stem'") == {}
-    assert images_upon(resolve_text(f"{STEM}needs = ['stem']").targets["web"], {}) == {}
+    assert published_contexts(resolve_text(f"{STEM}needs = ['stem']").targets["web"], {}) == {}

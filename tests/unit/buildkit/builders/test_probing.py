@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.builders.probing import probed
+from mpbake.buildkit.builders.probing import probe_nodes
 from tests.unit.dockers import FakeDocker, failed
 from tests.unit.plans import target_of_text
 from tests.unit.sites import site_with
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_an_engine_that_does_not_answer_is_warned_of_though_it_decides_what_builds(tmp_path: Path) -> None:
     site, _ = site_with(tmp_path, FakeDocker({"system info": failed("Cannot connect to the Docker daemon at x")}))
-    facts, warnings = probed(site.tools, [target_of_text("[targets.web]")], site.plan)
+    facts, warnings = probe_nodes(site.tools, [target_of_text("[targets.web]")], site.plan)
     assert [(name, each.silent, each.platforms) for name, each in facts.items()] == [("default/local", True, ())]
     silence = "the Docker engine does not answer: Cannot connect to the Docker daemon at x"
     assert warnings == (f"default/local cannot be asked: {silence}",)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.builders.apply import bring_up
+from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import remove
 from mpbake.buildkit.nodes.declaration import declare
@@ -135,18 +135,18 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
     declared = Builder(name="ci", driver=Driver.DOCKER, nodes=(node,))
     one, other, said = two_plans(tmp_path, engine)
-    assert not bring_up(one, CI, lambda _: None).errors
-    assert bring_up(other, declared, lambda _: None).changes == ()
+    assert not reconcile(one, CI, lambda _: None).errors
+    assert reconcile(other, declared, lambda _: None).changes == ()
     (listed,) = inventory(one.tools, declared, one.plan)
     assert listed.drift == ("entry: driver",)
     said.clear()
-    found = bring_up(one, declared, lambda _: None)
+    found = reconcile(one, declared, lambda _: None)
     why = "it is the engine's own builder by now, which needs none in buildx's store"
     assert changes_text(declared, found.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",
     ]
     assert said == ["ci: taken out of buildx's store"]
-    assert bring_up(one, declared, lambda _: None).changes == ()
+    assert reconcile(one, declared, lambda _: None).changes == ()
     (record,) = one.tools.records.of_plan(one.plan)
     assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.builders.apply import bring_up
+from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.records import record_of
@@ -275,7 +275,7 @@ def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, said = two_plans(tmp_path, engine)
     one.tools.records.add("ci", [LOCAL, ARM], one.plan)
-    bring_up(other, CI, lambda _: None)
+    reconcile(other, CI, lambda _: None)
     said.clear()
     (record,) = other.tools.records.of_plan(other.plan)
     assert record.gone(CI) == ()
@@ -291,7 +291,7 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
 ) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, said = two_plans(tmp_path, engine)
-    bring_up(other, CI, lambda _: None)
+    reconcile(other, CI, lambda _: None)
     for each in (one, other):
         each.tools.records.add("ci", [LOCAL, ARM], each.plan)
     said.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.builders.survey import look
+from mpbake.buildkit.builders.survey import survey_builder
 from tests.unit.sites import CI, OUT_OF_REACH, Engine, site_with
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     engine = Engine()
     engine.unreachable = True
     site, _ = site_with(tmp_path, engine)
-    found = look(site.tools, CI, site.plan)
+    found = survey_builder(site.tools, CI, site.plan)
     assert [each.message for each in found.errors] == [OUT_OF_REACH]
     assert [change.thing.value for change in found.changes] == ["builder"]
     assert found.unclear == ("node ci/local",)

@@ -13,8 +13,15 @@ import pytest
 from mpbake.base.errors import MpbakeError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes import buildx_store as module
-from mpbake.buildkit.nodes.buildx_store import Store, by_content, declared_node, entry_of, joined, store_folder
-from mpbake.model.lifecycle import ALWAYS, MARK, Entry, EntryNode
+from mpbake.buildkit.nodes.buildx_store import (
+    BuildxStore,
+    by_content,
+    declared_node,
+    entry_of,
+    merged_entry,
+    store_folder,
+)
+from mpbake.model.lifecycle import ALWAYS, MARK, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node
 
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ BUILDER = Builder(
 def test_a_builder_is_put_together_from_its_nodes() -> None:
     """Both keep a platform that both declare, which `buildx create --append` would take away from the first."""
     files = {"buildkitd.toml": "eA=="}
-    entry = joined(BUILDER, [single("ci-one", "ssh://a"), single("ci-two", "ssh://b", Files=files)])
+    entry = merged_entry(BUILDER, [single("ci-one", "ssh://a"), single("ci-two", "ssh://b", Files=files)])
     assert (entry["Name"], entry["Driver"], entry["Dynamic"]) == ("ci", "docker-container", False)
     one, two = entry["Nodes"]
     assert one["Platforms"] == [
@@ -56,7 +63,7 @@ def test_a_builder_is_put_together_from_its_nodes() -> None:
     ]
     assert two["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
     assert two["Files"] == files
-    assert entry_of(entry) == Entry(
+    assert entry_of(entry) == StoredBuilder(
         driver="docker-container",
         nodes=(
             declared_node(BUILDER.nodes[0], "ssh://a", {}),
@@ -77,7 +84,7 @@ def test_whose_an_entry_is() -> None:
 
 def test_a_node_that_leaves_its_platforms_open() -> None:
     builder = replace(BUILDER, nodes=(node_at("one", "ssh://a"),))
-    assert joined(builder, [single("ci-one", "ssh://a")])["Nodes"][0]["Platforms"] is None
+    assert merged_entry(builder, [single("ci-one", "ssh://a")])["Nodes"][0]["Platforms"] is None
 
 
 def test_what_an_entry_says() -> None:
@@ -89,7 +96,7 @@ def test_what_an_entry_says() -> None:
         Flags=["--debug", ALWAYS],
     )
     assert entry_of(found).nodes == (
-        EntryNode(
+        StoredNode(
             name="ci-one",
             endpoint="ssh://a",
             platforms=("linux/arm64",),
@@ -126,14 +133,14 @@ def test_a_damaged_store_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances/ci").write_text(content)
     with pytest.raises(MpbakeError, match="instances/ci cannot be read: "):
-        Store(folder=tmp_path).read("ci")
+        BuildxStore(folder=tmp_path).read("ci")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_put_is_there(tmp_path: Path) -> None:
-    store = Store(folder=tmp_path / "buildx")
+    store = BuildxStore(folder=tmp_path / "buildx")
     assert store.read("CI") is None
     entry = single("ci", "ssh://a")
     store.put("CI", entry)
@@ -147,7 +154,7 @@ def test_what_is_put_is_there(tmp_path: Path) -> None:
 
 
 def test_an_entry_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(folder=tmp_path)
+    store = BuildxStore(folder=tmp_path)
     before = single("ci", "ssh://a")
     store.put("ci", before)
 
@@ -164,14 +171,14 @@ def test_an_entry_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_does_not_read_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_whole", lambda path, _, **__: path.write_text("{}"))
     with pytest.raises(MpbakeError, match="does not hold what was written"):
-        Store(folder=tmp_path).put("ci", single("ci", "ssh://a"))
+        BuildxStore(folder=tmp_path).put("ci", single("ci", "ssh://a"))
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances/ci").write_text("{")
     with pytest.raises(MpbakeError, match="instances/ci cannot be read"):
-        Store(folder=tmp_path).read("ci")
+        BuildxStore(folder=tmp_path).read("ci")
 
 
 def test_the_lock_of_buildx_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,8 +186,8 @@ def test_the_lock_of_buildx_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mo
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(MpbakeError, match="is locked by a buildx command that does not end"):
-            Store(folder=tmp_path).put("ci", single("ci", "ssh://a"))
-    Store(folder=tmp_path).put("ci", single("ci", "ssh://a"))
+            BuildxStore(folder=tmp_path).put("ci", single("ci", "ssh://a"))
+    BuildxStore(folder=tmp_path).put("ci", single("ci", "ssh://a"))
     assert json.loads((tmp_path / "instances/ci").read_text())["Name"] == "ci"
 
 

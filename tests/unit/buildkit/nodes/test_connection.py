@@ -18,7 +18,7 @@ from testbed.certs import ensure_certificates
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.nodes import connection
 from mpbake.buildkit.nodes.connection import check_connection
-from mpbake.model.plan import Driver, Node, Tls
+from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.plans import text
 from tests.unit.tls import Certificates, issued, serving, silent
 
@@ -40,11 +40,11 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(folder=folder)
 
 
-def node_at(port: int, tls: Tls = Tls(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
+def node_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
     return replace(REMOTE, endpoint=f"tcp://{host}:{port}", tls=tls)
 
 
-def refusal(port: int, tls: Tls, host: str = "127.0.0.1") -> str:
+def refusal(port: int, tls: TlsFiles, host: str = "127.0.0.1") -> str:
     """What is wrong with the certificates."""
     with pytest.raises(UsageError) as caught:
         check_connection(node_at(port, tls, host))
@@ -278,11 +278,11 @@ def test_a_node_that_hangs_up(certificates: Certificates) -> None:
 # --- engines ----------------------------------------------------------------------------------------------------------
 
 
-def engine_at(port: int, tls: Tls = Tls(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
+def engine_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") -> Node:  # noqa: B008 - it is frozen
     return replace(node_at(port, tls, host), driver=Driver.DOCKER_CONTAINER)
 
 
-def engines_refusal(port: int, tls: Tls) -> str:
+def engines_refusal(port: int, tls: TlsFiles) -> str:
     """What is wrong with the certificates, to who wants to reach an engine."""
     with pytest.raises(UsageError) as caught:
         check_connection(engine_at(port, tls))
@@ -404,7 +404,7 @@ def test_an_engine_behind_a_proxy_is_left_to_docker(
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def changed(tls: Tls, name: str, path: Path) -> Tls:
+def changed(tls: TlsFiles, name: str, path: Path) -> TlsFiles:
     changes: dict[str, Any] = {name: path}
     return replace(tls, **changes)
 

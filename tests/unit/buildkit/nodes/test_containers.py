@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.base.errors import NoImage, Unreachable
+from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.buildkit.nodes.containers import Containers
-from mpbake.buildkit.nodes.first_start import Boot
-from mpbake.model.lifecycle import CacheRemoval, Made, container_of, volume_of
+from mpbake.buildkit.nodes.first_start import NodeStart
+from mpbake.model.lifecycle import CacheRemoval, NodeResource, container_name, volume_name
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.process.docker import Completed
 
 NODE = Node(builder="CI", name="local", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://far")
-FOUND = Made(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")
+FOUND = NodeResource(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")
 
 
 def containers(**answers: Any) -> tuple[Containers, FakeDocker]:
@@ -27,7 +27,7 @@ def containers(**answers: Any) -> tuple[Containers, FakeDocker]:
 
 
 def test_names() -> None:
-    assert (container_of(NODE), volume_of(NODE)) == ("buildx_buildkit_ci-local", "buildx_buildkit_ci-local_state")
+    assert (container_name(NODE), volume_name(NODE)) == ("buildx_buildkit_ci-local", "buildx_buildkit_ci-local_state")
 
 
 def test_what_there_is() -> None:
@@ -123,16 +123,16 @@ DOWNLOADING = "9db0c266a1c0: Downloading  2.097MB/251.3MB\r"
 def test_an_image_that_the_engine_has_is_left_to_buildx() -> None:
     this, docker = containers()
     said: list[str] = []
-    this.fetch(NODE, Boot.of(NODE, said.append))
+    this.fetch(NODE, NodeStart.of(NODE, said.append))
     assert docker.commands == ["image inspect -- moby/buildkit:buildx-stable-1"]
     assert said == []
 
 
 def test_an_image_that_the_engine_lacks_is_pulled() -> None:
     this, docker = containers(image_inspect=failed("No such image"), pull=done(DOWNLOADING))
-    docker.hide = lambda text: text.replace("hunter2", "***")
+    docker.redact = lambda text: text.replace("hunter2", "***")
     said: list[str] = []
-    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), Boot.of(NODE, said.append))
+    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), NodeStart.of(NODE, said.append))
     assert docker.commands[1:] == ["pull -- r/hunter2:1"]
     assert docker.settings[1]["endpoint"] == "ssh://far"
     assert 290 < docker.settings[1]["timeout"] <= 300
@@ -143,8 +143,8 @@ def test_an_image_that_the_engine_lacks_is_pulled() -> None:
 def test_a_pull_that_takes_too_long(drawn: str, arrived: str) -> None:
     slow = failed("", stdout=drawn, timed_out=True)
     this, _ = containers(image_inspect=failed("No such image"), pull=slow)
-    with pytest.raises(NoImage) as caught:
-        this.fetch(NODE, Boot.of(NODE))
+    with pytest.raises(ImageUnavailable) as caught:
+        this.fetch(NODE, NodeStart.of(NODE))
     image = "moby/buildkit:buildx-stable-1"
     assert str(caught.value) == (
         f"node CI/local (docker-container, ssh://far) cannot be used: pulling {image} takes too long: "
@@ -221,5 +221,5 @@ def test_a_remote_node_in_a_container_of_another_context() -> None:
 def test_an_image_is_no_option() -> None:
     this, docker = containers(image_inspect=failed("No such image"), pull=failed("invalid reference format"))
     with pytest.raises(Unreachable):
-        this.fetch(replace(NODE, options=(("image", "--all-tags"),)), Boot.of(NODE))
+        this.fetch(replace(NODE, options=(("image", "--all-tags"),)), NodeStart.of(NODE))
     assert docker.commands == ["image inspect -- --all-tags", "pull -- --all-tags"]

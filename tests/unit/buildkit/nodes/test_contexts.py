@@ -10,8 +10,8 @@ import pytest
 
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.nodes.contexts import Contexts, engine_of
-from mpbake.model.lifecycle import context_of
-from mpbake.model.plan import Driver, Node, Tls
+from mpbake.model.lifecycle import context_name
+from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.unit.tls import Certificates
 
 
-def node_of(tls: Tls) -> Node:
+def node_of(tls: TlsFiles) -> Node:
     return Node(builder="Far", name="arm", driver=Driver.DOCKER_CONTAINER, endpoint="tcp://10.0.0.7:2376", tls=tls)
 
 
@@ -62,10 +62,10 @@ def create(certificates: Certificates) -> str:
 
 def test_only_an_engine_with_tls_needs_one(certificates: Certificates) -> None:
     node = node_of(certificates.tls())
-    assert (context_of(node), engine_of(node)) == ("mpbake-far-arm", "mpbake-far-arm")
-    plain = replace(node, tls=Tls())
-    assert (context_of(plain), engine_of(plain)) == ("", "tcp://10.0.0.7:2376")
-    assert context_of(replace(node, driver=Driver.REMOTE)) == ""
+    assert (context_name(node), engine_of(node)) == ("mpbake-far-arm", "mpbake-far-arm")
+    plain = replace(node, tls=TlsFiles())
+    assert (context_name(plain), engine_of(plain)) == ("", "tcp://10.0.0.7:2376")
+    assert context_name(replace(node, driver=Driver.REMOTE)) == ""
     assert asked({}, plain) == []
 
 
@@ -120,6 +120,6 @@ def test_removing(certificates: Certificates, kept: Path) -> None:
 def test_paths_with_commas(certificates: Certificates, tmp_path: Path) -> None:
     ca = tmp_path / 'a,"b".crt'
     ca.write_bytes((certificates.folder / "ca.crt").read_bytes())
-    commands = asked({"context inspect": failed("not found")}, node_of(Tls(ca=ca)))
+    commands = asked({"context inspect": failed("not found")}, node_of(TlsFiles(ca=ca)))
     quoted = str(ca).replace('"', '""')
     assert commands[-1].endswith(f'--docker host=tcp://10.0.0.7:2376,"ca={quoted}"')

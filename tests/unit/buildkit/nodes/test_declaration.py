@@ -11,8 +11,8 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import Declaration, create_arguments, declare
-from mpbake.model.lifecycle import MARK, mark_differences, read_mark
-from mpbake.model.plan import Driver, Node, Tls
+from mpbake.model.lifecycle import MARK, drifted_names, read_mark
+from mpbake.model.plan import Driver, Node, TlsFiles
 
 CONTAINER = Node(
     builder="ci",
@@ -25,7 +25,7 @@ REMOTE = Node(
     name="arm",
     driver=Driver.REMOTE,
     endpoint="tcp://10.0.0.5:1234",
-    tls=Tls(ca=Path("/c/ca.crt"), cert=Path("/c/client.crt"), key=Path("/c/client.key"), servername="build"),
+    tls=TlsFiles(ca=Path("/c/ca.crt"), cert=Path("/c/client.crt"), key=Path("/c/client.key"), servername="build"),
 )
 
 
@@ -38,7 +38,9 @@ def test_a_remote_node() -> None:
         "servername": "build",
     }
     assert (declared.mark, declared.config, declared.flags) == ("", "", ())
-    assert declare(replace(REMOTE, tls=Tls(), options=(("default-load", "true"),))).options == {"default-load": "true"}
+    assert declare(replace(REMOTE, tls=TlsFiles(), options=(("default-load", "true"),))).options == {
+        "default-load": "true"
+    }
 
 
 def test_a_container_carries_a_mark_of_all_that_it_was_made_with() -> None:
@@ -78,14 +80,14 @@ def test_a_mark_does_not_tell_what_only_buildx_heeds() -> None:
     ],
 )
 def test_what_marks_differ_in(node: Node, names: tuple[str, ...]) -> None:
-    assert mark_differences(declare(CONTAINER).mark, declare(node).mark) == names
-    assert mark_differences(declare(node).mark, declare(CONTAINER).mark) == names
+    assert drifted_names(declare(CONTAINER).mark, declare(node).mark) == names
+    assert drifted_names(declare(node).mark, declare(CONTAINER).mark) == names
 
 
 @pytest.mark.parametrize("mark", ["96c5747e0ee97b71", "=", ";;", "a=1;a=2"])
 def test_any_mark_can_be_read(mark: str) -> None:
     read_mark(mark)
-    assert mark_differences(mark, declare(CONTAINER).mark)
+    assert drifted_names(mark, declare(CONTAINER).mark)
 
 
 def test_a_configuration_from_a_file(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_configuration_from_a_file(tmp_path: Path) -> None:
     assert declare(node) == declare(inline), "it does not matter where it is written"
     before = declare(node)
     (tmp_path / "ca.pem").write_text("two")
-    assert mark_differences(before.mark, declare(node).mark) == ("config",), "certificates count by content"
+    assert drifted_names(before.mark, declare(node).mark) == ("config",), "certificates count by content"
 
 
 def test_files_that_are_missing(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_the_arguments_of_create(tmp_path: Path) -> None:
         str(file),
     ]
     assert file.read_text() == "debug = true\n"
-    assert create_arguments(declare(replace(REMOTE, tls=Tls())), tmp_path / "none") == []
+    assert create_arguments(declare(replace(REMOTE, tls=TlsFiles())), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
 
 

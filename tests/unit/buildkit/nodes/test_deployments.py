@@ -14,7 +14,7 @@ from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.deployments import Deployments
 from mpbake.buildkit.process.docker import Completed
-from mpbake.model.lifecycle import ANNOTATION, Made, inventory_text
+from mpbake.model.lifecycle import ANNOTATION, NodeResource, inventory_text
 from mpbake.model.plan import Builder, Driver, Node
 from tests.unit import sites
 from tests.unit.dockers import FakeDocker, done, failed
@@ -123,7 +123,7 @@ def test_nobody_knows_whether_a_cluster_that_does_not_answer_starts_anything() -
 
 
 def test_what_there_is() -> None:
-    assert Deployments(docker=Cluster(deployment("image=1"))).find(NODE) == Made(
+    assert Deployments(docker=Cluster(deployment("image=1"))).find(NODE) == NodeResource(
         id="c0ffee",
         name="k-n",
         status="running",

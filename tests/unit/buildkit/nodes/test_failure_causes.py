@@ -7,9 +7,9 @@ import pytest
 from mpbake.buildkit.nodes.failure_causes import (
     explain,
     explain_engine,
+    hides_missing_engine,
     is_no_buildkit,
     is_refused,
-    is_silent,
     ssh_command,
 )
 from mpbake.model.plan import Driver, Node
@@ -159,9 +159,9 @@ def test_what_is_said_is_safe_to_print() -> None:
 
 def test_docker_hides_why_an_engine_behind_ssh_does_not_answer() -> None:
     said = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
-    assert is_silent(FAR, said)
-    assert not is_silent(FAR, DOCKER.format(said="x", code=1))
-    assert not is_silent(HERE, said)
+    assert hides_missing_engine(FAR, said)
+    assert not hides_missing_engine(FAR, DOCKER.format(said="x", code=1))
+    assert not hides_missing_engine(HERE, said)
 
 
 @pytest.mark.parametrize(

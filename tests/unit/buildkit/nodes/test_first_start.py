@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mpbake.buildkit.nodes.first_start import Boot, BootProgress, PullProgress
+from mpbake.buildkit.nodes.first_start import BootProgress, NodeStart, PullProgress
 from mpbake.model.plan import Driver, Node
 
 NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER, boot_timeout=60.0)
@@ -90,7 +90,7 @@ def test_what_buildx_does_to_start_a_node() -> None:
 
 @pytest.mark.parametrize(("timeout", "least", "most", "over"), [(60.0, 50.0, 60.0, False), (0.0, 1.0, 1.0, True)])
 def test_a_start_has_the_boot_timeout_of_its_node(timeout: float, least: float, most: float, *, over: bool) -> None:
-    boot = Boot.of(replace(NODE, boot_timeout=timeout))
+    boot = NodeStart.of(replace(NODE, boot_timeout=timeout))
     time.sleep(0.001)
     assert least <= boot.seconds <= most
     assert boot.is_over is over

@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.first_start import Boot
+from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.instances import Instances
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, done
@@ -36,7 +36,7 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
             f"--driver-opt annotations=mpbake-node={declare(node).mark.replace('=', ':')}"
         )
     ]
-    assert site.tools.instances.booted(ready, Boot.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
+    assert site.tools.instances.booted(ready, NodeStart.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
 
 
 @pytest.mark.parametrize("asked", ["true", "false", ""])
@@ -46,7 +46,7 @@ def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_
     docker = FakeDocker({"buildx create": done(), "buildx inspect": done("Platforms: windows(10.0.20348)/amd64\n")})
     instances = Instances(docker, tmp_path, {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "secret"})
 
-    ready = instances.booted(instances.written(node), Boot.of(node))
+    ready = instances.booted(instances.written(node), NodeStart.of(node))
 
     told = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
     assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}

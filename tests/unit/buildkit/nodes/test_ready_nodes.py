@@ -19,13 +19,13 @@ from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.failure_causes import explain
-from mpbake.buildkit.nodes.instances import Instances, Ready, parse_inspect
-from mpbake.buildkit.nodes.ready_nodes import Nodes
+from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
+from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
 from mpbake.graph.placement import NodeFacts
 from mpbake.model.lifecycle import MARK
-from mpbake.model.plan import Driver, Node, Tls
-from mpbake.run.state.locks import held
+from mpbake.model.plan import Driver, Node, TlsFiles
+from mpbake.run.state.locks import hold_lock
 from tests.unit.dockers import FakeDocker, container, context_in_use, done, failed
 from tests.unit.plans import target_of_text, text
 from tests.unit.tls import Certificates, serving
@@ -44,7 +44,7 @@ REMOTE = Node(
     name="arm",
     driver=Driver.REMOTE,
     endpoint="tcp://10.0.0.5:1234",
-    tls=Tls(ca=Path("/c/ca.crt"), cert=Path("/c/client.crt"), key=Path("/c/client.key"), servername="build"),
+    tls=TlsFiles(ca=Path("/c/ca.crt"), cert=Path("/c/client.crt"), key=Path("/c/client.key"), servername="build"),
 )
 
 INSPECTED = """\
@@ -155,11 +155,11 @@ def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Pat
 
 def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
-) -> tuple[Nodes, FakeDocker]:
+) -> tuple[ReadyNodes, FakeDocker]:
     """Nodes of somebody whose docker context is called desktop."""
     docker = FakeDocker({"context inspect": context_in_use("desktop"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
-    return Nodes(docker, folder, environment, PLAN), docker
+    return ReadyNodes(docker, folder, environment, PLAN), docker
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_the_engines_own_builder(
     asked = [] if node.endpoint or environment else ["context inspect"]
     assert docker.commands == [*asked, f"buildx inspect {builder}"]
     assert docker.settings[-1]["endpoint"] == ready.endpoint == endpoint
-    assert ready == Ready(
+    assert ready == ReadyNode(
         node=node,
         facts=NodeFacts(
             driver=Driver.DOCKER,
@@ -246,7 +246,7 @@ def test_only_the_default_node_fails_where_the_engine_does_not_answer(tmp_path: 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(path))
         server.listen()
-        assert nodes.ready(replace(REMOTE, tls=Tls(), endpoint=f"unix://{path}")).note == "running"
+        assert nodes.ready(replace(REMOTE, tls=TlsFiles(), endpoint=f"unix://{path}")).note == "running"
     asked = list(docker.commands)
     for _ in range(2):
         with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: Cannot connect\n"):
@@ -329,7 +329,7 @@ def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
 
 def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
-    found: list[Ready] = []
+    found: list[ReadyNode] = []
     threads = [threading.Thread(target=lambda: found.append(nodes.ready(ENGINE))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -568,7 +568,7 @@ def test_an_engine_that_cannot_tell_whether_there_is_a_container(tmp_path: Path)
 def test_a_docker_context_is_made_by_one_process_at_a_time(tmp_path: Path, certificates: Certificates) -> None:
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
     nodes, docker = nodes_with(tmp_path, {"context": done(), "container inspect": made_for()}, environment)
-    with serving(certificates.engine()) as port, held(environment, f"node-{CONTAINER.buildx_name}"):
+    with serving(certificates.engine()) as port, hold_lock(environment, f"node-{CONTAINER.buildx_name}"):
         docker._cancelled = 1
         with pytest.raises(Cancelled):
             nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls()))
@@ -760,7 +760,7 @@ def test_what_buildx_may_read_otherwise_is_made_anew(tmp_path: Path, written: st
 
 
 def test_a_remote_node_is_always_told_anew(tmp_path: Path) -> None:
-    node = replace(REMOTE, tls=Tls())
+    node = replace(REMOTE, tls=TlsFiles())
     path = tmp_path / "release-arm/instances/release-arm"
     path.parent.mkdir(parents=True)
     right = json.dumps(instance(node, Endpoint=node.endpoint, DriverOpts=None, Flags=None))
@@ -1062,7 +1062,7 @@ def test_what_a_node_builds_at_once(node: Node, shown: str, defaults: str, slots
     (tmp_path / "buildkitd.default.toml").write_text(defaults)
     _, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED + shown)})
     instances = Instances(docker, tmp_path, {"BUILDX_CONFIG": str(tmp_path)})
-    ready = Ready(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
+    ready = ReadyNode(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
     assert instances.asked(ready).facts.slots == slots
 
 

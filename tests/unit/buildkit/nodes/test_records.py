@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.buildkit.nodes.records import MadeNode, Record, Records, record_of, records_folder
-from mpbake.model.plan import Builder, Driver, Node, Tls
+from mpbake.model.plan import Builder, Driver, Node, TlsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ONE = Node(builder="ci", name="one", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://a")
 TWO = Node(
-    builder="ci", name="two", driver=Driver.DOCKER_CONTAINER, endpoint="tcp://b:2376", tls=Tls(ca=Path("/ca.crt"))
+    builder="ci", name="two", driver=Driver.DOCKER_CONTAINER, endpoint="tcp://b:2376", tls=TlsFiles(ca=Path("/ca.crt"))
 )
 BUILDER = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(ONE, TWO))
 PLAN = Path("/plan/build.toml")

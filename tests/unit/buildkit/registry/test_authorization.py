@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mpbake.buildkit.registry.authorization import PUSH, Access, Authorization, Refused, parse_challenge
+from mpbake.buildkit.registry.authorization import PUSH, Authorization, RegistryAccess, TokenRefused, parse_challenge
 from mpbake.buildkit.registry.credentials import Credentials, Login
 from mpbake.buildkit.registry.hosts import Hosts
 from mpbake.buildkit.registry.transport import NoResponse, Response
@@ -14,7 +14,7 @@ from tests.unit.dockers import failed
 from tests.unit.registries import MemoryRegistry
 
 BEARER = 'Bearer realm="https://auth.example.com/token?a=b",service="r",scope="repository:web:pull"'
-ACCESS = Access(registry="r.example.com", path="web", actions=PUSH)
+ACCESS = RegistryAccess(registry="r.example.com", path="web", actions=PUSH)
 
 
 class Known(Credentials):
@@ -108,6 +108,6 @@ def test_what_is_no_token(challenge: str, body: bytes, told: str) -> None:
 
 
 def test_a_token_server_may_refuse() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(TokenRefused) as caught:
         answered(Login(name="me", password="pw"), BEARER, b"the password is wrong", 401)
     assert (caught.value.response.status, caught.value.response.body) == (401, b"")

@@ -204,7 +204,7 @@ def test_what_a_failure_says(end: Response | NoResponse, kind: type[Exception], 
 
 
 def test_what_a_registry_says_goes_through_hide() -> None:
-    client = replace(client_of(MemoryRegistry(fails(refusal(400)))), hide=lambda text: text.replace("told", "***"))
+    client = replace(client_of(MemoryRegistry(fails(refusal(400)))), redact=lambda text: text.replace("told", "***"))
     with pytest.raises(RequestFailed, match=r"DENIED \*\*\* to fail"):
         client.put(WEB, "1", IMAGE)
 

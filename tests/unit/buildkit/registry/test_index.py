@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.registry.client import DOCKER_INDEX, INDEX, MANIFEST, Manifest
-from mpbake.buildkit.registry.index import entries_of, go_json, joined
+from mpbake.buildkit.registry.index import entries_of, go_json, joined_index
 from tests.unit.plans import text
 
 BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
@@ -26,7 +26,7 @@ def attestation(digest: str, of: str) -> dict[str, Any]:
 
 
 def test_the_bytes_of_an_index() -> None:
-    index = joined([entry("sha256:1", "amd64", annotations={"b": "<&>", "a": "ä"})], {"z": "1", "y": "2"}, BOTH)
+    index = joined_index([entry("sha256:1", "amd64", annotations={"b": "<&>", "a": "ä"})], {"z": "1", "y": "2"}, BOTH)
     assert index.media_type == INDEX
     assert index.content.decode() == text("""
         {
@@ -62,22 +62,22 @@ def test_images_come_first_in_the_order_of_the_plan_then_what_attests_of_each() 
         entry("amd", "amd64"),
         attestation("about", "amd"),
     ]
-    listed = json.loads(joined(entries, {}, BOTH).content)["manifests"]
+    listed = json.loads(joined_index(entries, {}, BOTH).content)["manifests"]
     assert [each["digest"] for each in listed] == ["amd", "arm", "about", "about-arm"]
 
 
 def test_what_is_listed_twice_stands_there_once() -> None:
     entries = [entry("1", "amd64", annotations={"a": "1", "b": "1"}), entry("1", "amd64", annotations={"b": "2"})]
-    (found,) = json.loads(joined(entries, {}, BOTH).content)["manifests"]
+    (found,) = json.loads(joined_index(entries, {}, BOTH).content)["manifests"]
     assert found["annotations"] == {"a": "1", "b": "2"}
 
 
 def test_an_index_of_dockers_own_images_is_dockers_and_has_no_annotations() -> None:
     docker = "application/vnd.docker.distribution.manifest.v2+json"
-    index = joined([entry("1", "amd64", mediaType=docker)], {"a": "b"}, BOTH)
+    index = joined_index([entry("1", "amd64", mediaType=docker)], {"a": "b"}, BOTH)
     assert index.media_type == DOCKER_INDEX
     assert "annotations" not in json.loads(index.content)
-    mixed = joined([entry("1", "amd64", mediaType=docker), entry("2", "arm64")], {"a": "b"}, BOTH)
+    mixed = joined_index([entry("1", "amd64", mediaType=docker), entry("2", "arm64")], {"a": "b"}, BOTH)
     assert mixed.media_type == INDEX
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Reader(FakeDocker):
     """Made as the real one is."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, hide: Callable[[str], str]) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> None:
         super().__init__({})
-        assert hide("a") == "a"
+        assert redact("a") == "a"
         self.given = dict(environment)
         self.folder = folder
         self.closed = False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mpbake.base.platforms import Platform, parse_platform, parse_platforms
-from mpbake.buildkit.registry.manifests import attestation_types, in_order, is_attestation
+from mpbake.buildkit.registry.manifests import attestation_types, in_buildkit_order, is_attestation
 from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
 from tests.unit.registries import served_of
 
@@ -62,7 +62,7 @@ def test_a_platform_that_is_none_is_shown_as_it_is_written() -> None:
     )
     assert [str(each.platform) for each in served_of(data).images] == ["a b/am\\x1bd", "linux/amd64"]
     assert all(each.configured == each.platform for each in served_of(data).images)
-    found = in_order({"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"]))
+    found = in_buildkit_order({"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"]))
     assert [each["digest"] for each in found["manifests"]] == ["x", "sha256:am\x1bd"]
 
 
@@ -132,10 +132,10 @@ def listed(digest: str, of: str = "") -> dict[str, Any]:
 def test_the_order_of_an_index(entries: str, order: str) -> None:
     manifests = [listed(each, each.partition(":")[0] if ":" in each else "") for each in entries.split()]
     declared = parse_platforms(["linux/amd64", "linux/arm64", "linux/386"])
-    found = in_order({"schemaVersion": 2, "manifests": manifests}, declared)
+    found = in_buildkit_order({"schemaVersion": 2, "manifests": manifests}, declared)
     assert [each["digest"] for each in found["manifests"]] == order.split()
     assert {**found, "manifests": []} == {"schemaVersion": 2, "manifests": []}
 
 
 def test_what_is_no_index_has_no_order() -> None:
-    assert in_order({"layers": []}, ()) == {"layers": []}
+    assert in_buildkit_order({"layers": []}, ()) == {"layers": []}

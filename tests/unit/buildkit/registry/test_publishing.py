@@ -13,7 +13,7 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, Manifest
 from mpbake.buildkit.registry.credentials import Credentials
-from mpbake.buildkit.registry.publishing import Publishing
+from mpbake.buildkit.registry.publishing import TagPublisher
 from mpbake.buildkit.registry.transport import NoResponse, Request, Response
 from mpbake.model.steps import Publish
 from tests.unit.dockers import failed
@@ -44,7 +44,9 @@ def two_platforms() -> tuple[MemoryRegistry, dict[str, list[str]]]:
 
 def test_one_piece_is_tagged_byte_for_byte() -> None:
     registry, sources = two_platforms()
-    digest = Publishing(client=client_of(registry)).publish(Publish(target=web("annotations = ['index:a=b']")), sources)
+    digest = TagPublisher(client=client_of(registry)).publish(
+        Publish(target=web("annotations = ['index:a=b']")), sources
+    )
     assert [digest] == sources["r/web"]
     assert [each for each in registry.asked if "PUT" in each] == [f"PUT {tag}" for tag in TAGS]
     assert {registry.manifests[tag].digest for tag in TAGS} == {digest}
@@ -55,7 +57,7 @@ def test_a_plain_image_stays_plain_unless_its_index_is_annotated() -> None:
     image = registry.add_image("r/web", "arm", variant="v7")
     registry.add_image("s/web", "arm", variant="v7")
     sources = {"r/web": [image.digest], "s/web": [image.digest]}
-    publishing = Publishing(client=client_of(registry))
+    publishing = TagPublisher(client=client_of(registry))
     assert publishing.publish(Publish(target=web()), sources) == image.digest
     publishing.publish(Publish(target=web("annotations = ['index:a=b']")), sources)
     index = json.loads(registry.manifests["r/web:1"].content)
@@ -73,7 +75,9 @@ def test_pieces_are_joined_in_the_order_of_the_plan() -> None:
     for each in ("arm64", "amd64"):
         registry.add_index("s/web", each)
     target = web("platforms = ['linux/amd64', 'linux/arm64']")
-    digest = Publishing(client=client_of(registry)).publish(Publish(target=target), {"r/web": pieces, "s/web": pieces})
+    digest = TagPublisher(client=client_of(registry)).publish(
+        Publish(target=target), {"r/web": pieces, "s/web": pieces}
+    )
     index = json.loads(registry.manifests["s/web:1"].content)
     assert registry.manifests["s/web:1"].digest == digest
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
@@ -118,7 +122,7 @@ def test_what_failed_says_what_became_of_each_tag(
     registry, sources = two_platforms()
     at("r/web:2", *ends)(registry)
     with pytest.raises(kind) as caught:
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == moves
     first, second = caught.value.message.splitlines()
     assert first.startswith("cannot move the tag r/web:2: docker.io")
@@ -130,14 +134,14 @@ def test_a_tag_that_moved_although_the_answer_was_lost_has_moved(end: NoResponse
     registry, sources = two_platforms()
     at("r/web:2", "done", *[end] * 9)(registry)
     (digest,) = sources["r/web"]
-    assert Publishing(client=client_of(registry)).publish(Publish(target=web()), sources) == digest
+    assert TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources) == digest
 
 
 def test_a_tag_that_may_not_be_moved_and_names_the_image_already_is_right() -> None:
     registry, sources = two_platforms()
     registry.manifests["r/web:2"] = registry.manifests[f"r/web@{sources['r/web'][0]}"]
     at("r/web:2", refusal(400, "TAG_IMMUTABLE"))(registry)
-    Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+    TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
 
 
 def test_a_tag_that_named_the_image_before_it_was_moved_is_told_as_moved() -> None:
@@ -145,7 +149,7 @@ def test_a_tag_that_named_the_image_before_it_was_moved_is_told_as_moved() -> No
     registry.manifests["s/web:1"] = registry.manifests[f"s/web@{sources['s/web'][0]}"]
     at("r/web:1", refusal(403))(registry)
     with pytest.raises(BuildFailed, match=r"moved: s/web:1; not moved: r/web:1, r/web:2\n"):
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
 
 
 def test_a_registry_that_cannot_be_asked_settles_nothing() -> None:
@@ -158,7 +162,7 @@ def test_a_registry_that_cannot_be_asked_settles_nothing() -> None:
 
     registry.answer = answer
     with pytest.raises(Unreachable, match=r"moved: none; may have moved: r/web:1; not moved: r/web:2, s/web:1\n"):
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
 
 
 def test_a_run_that_is_cancelled_knows_which_tag_was_about_to_move() -> None:
@@ -171,7 +175,7 @@ def test_a_run_that_is_cancelled_knows_which_tag_was_about_to_move() -> None:
 
     registry.answer = answer
     with pytest.raises(Cancelled) as caught:
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == TagMoves(moved=TAGS[:1], unsure=TAGS[1:2], unmoved=TAGS[2:])
 
 
@@ -181,14 +185,16 @@ def test_the_tags_of_all_that_moves_together_are_told() -> None:
     at("r/web:1", refusal(403))(registry)
     target = web()
     with pytest.raises(BuildFailed, match="moved: r/base:1; not moved: r/web:1, r/web:2, s/web:1\n"):
-        Publishing(client=client_of(registry)).publish(Publish(target=target, order=(base, target)), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=target, order=(base, target)), sources)
 
 
 def test_what_was_pushed_and_is_gone_moves_no_tag() -> None:
     registry = MemoryRegistry()
     missing = f"sha256:{'0' * 64}"
     with pytest.raises(BuildFailed, match=r"^cannot read what was pushed of web: docker\.io answers 404 ") as caught:
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), {"r/web": [missing], "s/web": [missing]})
+        TagPublisher(client=client_of(registry)).publish(
+            Publish(target=web()), {"r/web": [missing], "s/web": [missing]}
+        )
     assert caught.value.moves == TagMoves(unmoved=TAGS)
     assert registry.asked == [f"GET r/web@{missing}"]
 
@@ -240,7 +246,7 @@ def test_a_login_that_cannot_be_read_hides_no_tag_that_moved(
     unauthorized_at(*asks)(registry)
     client = replace(client_of(registry), authorization=Authorization(registry, BrokenHelper()))
     with pytest.raises(MpbakeError) as caught:
-        Publishing(client=client).publish(Publish(target=web()), sources)
+        TagPublisher(client=client).publish(Publish(target=web()), sources)
     first, second = caught.value.message.splitlines()
     assert first.startswith("cannot move the tag r/web:2: ")
     assert line in first
@@ -254,7 +260,7 @@ def test_a_pushed_image_that_cannot_be_read_moves_no_tag() -> None:
     unauthorized_at(f"GET r/web@{sources['r/web'][0]}")(registry)
     client = replace(client_of(registry), authorization=Authorization(registry, BrokenHelper()))
     with pytest.raises(BuildFailed, match=r"JSON\nmoved: none; not moved: r/web:1, r/web:2, s/web:1\n") as caught:
-        Publishing(client=client).publish(Publish(target=web()), sources)
+        TagPublisher(client=client).publish(Publish(target=web()), sources)
     assert caught.value.moves == TagMoves(unmoved=TAGS)
 
 
@@ -263,5 +269,5 @@ def test_a_pushed_piece_that_is_no_image_moves_no_tag() -> None:
     strange = registry.add("r/web", Manifest(content=b"[]", media_type=INDEX))
     sources["r/web"].append(strange)
     with pytest.raises(BuildFailed, match=r"is no image: .*\nmoved: none; not moved: ") as caught:
-        Publishing(client=client_of(registry)).publish(Publish(target=web()), sources)
+        TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == TagMoves(unmoved=TAGS)

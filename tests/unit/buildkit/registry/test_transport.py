@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import Cancelled
-from mpbake.buildkit.registry.hosts import Tls
+from mpbake.buildkit.registry.hosts import HostTls
 from mpbake.buildkit.registry.transport import NoResponse, Request, Transport
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.unit.tls import Certificates
 
-TLS = Tls()
+TLS = HostTls()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -141,7 +141,7 @@ def server_context(certificates: Certificates, *, wants_client: bool = False) ->
 def test_a_certificate_is_trusted_by_its_authority(certificates: Certificates) -> None:
     authority = str(certificates.folder / "ca.crt")
     with serving(server_context(certificates)) as url:
-        for tls in (Tls(authorities=(authority,)), Tls(system_file=authority), Tls(insecure=True)):
+        for tls in (HostTls(authorities=(authority,)), HostTls(system_file=authority), HostTls(insecure=True)):
             assert Transport().send(get(f"{url}/a"), tls, "", 5.0).status == 200
         with pytest.raises(NoResponse, match=r"^its certificate is not trusted: ") as caught:
             Transport().send(get(f"{url}/a"), TLS, "", 5.0)
@@ -151,10 +151,10 @@ def test_a_certificate_is_trusted_by_its_authority(certificates: Certificates) -
 def test_a_client_certificate_is_shown(certificates: Certificates) -> None:
     names = [str(certificates.folder / name) for name in ("ca.crt", "client.crt", "client.key")]
     with serving(server_context(certificates, wants_client=True)) as url:
-        tls = Tls(authorities=(names[0],), pairs=((names[1], names[2]),))
+        tls = HostTls(authorities=(names[0],), pairs=((names[1], names[2]),))
         assert Transport().send(get(f"{url}/a"), tls, "", 5.0).status == 200
         with pytest.raises(NoResponse):
-            Transport().send(get(f"{url}/a"), Tls(authorities=(names[0],)), "", 5.0)
+            Transport().send(get(f"{url}/a"), HostTls(authorities=(names[0],)), "", 5.0)
 
 
 def test_a_server_without_tls_is_known() -> None:
@@ -165,7 +165,7 @@ def test_a_server_without_tls_is_known() -> None:
 
 def test_certificates_that_are_not_there_are_named() -> None:
     with pytest.raises(NoResponse, match=r"^certificates cannot be loaded: /nowhere/ca\.crt: No such file"):
-        Transport().send(get("https://127.0.0.1:1/"), Tls(authorities=("/nowhere/ca.crt",)), "", 5.0)
+        Transport().send(get("https://127.0.0.1:1/"), HostTls(authorities=("/nowhere/ca.crt",)), "", 5.0)
 
 
 def test_a_proxy_is_asked_and_its_password_is_in_no_message() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.base.errors import BuildFailed, NoSuchTag, Unreachable
 from mpbake.base.platforms import parse_platforms
-from mpbake.model.expected_images import Expected, expected_of
+from mpbake.model.expected_images import ExpectedImages, expected_of
 from tests.unit.indexes import MANY, ONE, attestation, config, entry, index
 from tests.unit.plans import target_of_text, text
 from tests.unit.registries import FakeReading, verification_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BOTH = parse_platforms(["linux/amd64", "linux/arm64"])
 
 
-def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "linux/arm64")) -> Expected:
+def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "linux/arm64")) -> ExpectedImages:
     target = target_of_text(f"[targets.web]\ntags = ['r/web:1', 'r/web:2', 's:5000/web:1']\n{attributes}")
     return expected_of(target, parse_platforms(platforms), "sha256:1")
 

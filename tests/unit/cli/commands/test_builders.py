@@ -15,11 +15,11 @@ import pytest
 
 import mpbake.cli.commands.builders
 from mpbake.base.errors import LockHeld, MpbakeError, PlanError, Unreachable, UsageError
-from mpbake.buildkit.builders.survey import Found
+from mpbake.buildkit.builders.survey import BuilderState
 from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
 from mpbake.cli.options import Options
-from mpbake.model.lifecycle import AUTOMATIC, Action, Change, Thing
+from mpbake.model.lifecycle import AUTOMATIC, Action, Change, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.run.executor import StopRequest
 from mpbake.run.state.directory import open_state
@@ -72,10 +72,10 @@ def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch
 
 NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER)
 CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
-START = Change(action=Action.START, thing=Thing.CONTAINER, name="c", why="it is exited", node=NODE)
+START = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="c", why="it is exited", node=NODE)
 
 
-def shown(folder: Path, found: Found, **options: Any) -> tuple[int, str, str]:
+def shown(folder: Path, found: BuilderState, **options: Any) -> tuple[int, str, str]:
     """What `builders plan` makes of what was found."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -98,13 +98,13 @@ class _Pretended:
 
 
 def test_the_plan_of_builders(tmp_path: Path) -> None:
-    nothing = Found(builder=CI, nodes=())
+    nothing = BuilderState(builder=CI, nodes=())
     assert shown(tmp_path, nothing, detailed_exitcode=True) == (
         0,
         "ci (docker-container)\n  as declared\nnothing to do\n",
         "",
     )
-    something = Found(builder=CI, nodes=(), changes=(START,), warnings=("tls.cert expires",))
+    something = BuilderState(builder=CI, nodes=(), changes=(START,), warnings=("tls.cert expires",))
     assert shown(tmp_path, something) == (
         0,
         "ci (docker-container)\n  > start container c: it is exited\n1 to start\n",
@@ -114,7 +114,7 @@ def test_the_plan_of_builders(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
-    gone = Found(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
+    gone = BuilderState(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
     unknown = "  ? node ci/local: whether it is as declared is not known\n"
     assert shown(tmp_path, gone)[1] == f"ci (docker-container)\n{unknown}1 not known\n"
     some = replace(gone, changes=(START,))
@@ -134,7 +134,9 @@ def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
     ],
 )
 def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
-    found = shown(tmp_path, Found(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True)
+    found = shown(
+        tmp_path, BuilderState(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True
+    )
     assert found[0] == code, "more than that there is something to do"
     assert found[2] == "".join(f"error: {each}\n" for each in errors)
 
@@ -253,8 +255,8 @@ def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
 
 
 def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bring_up(_: object, builder: Builder, tell: Callable[[Found], None]) -> Found:
-        found = Found(builder=builder, nodes=())
+    def bring_up(_: object, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
+        found = BuilderState(builder=builder, nodes=())
         tell(found)
         return found
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.cli.commands import check, init, plan
-from mpbake.cli.loading import load
+from mpbake.cli.loading import load_plan
 from mpbake.cli.options import Options
-from mpbake.graph.dag import selection
+from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.preflight.paths import check_files
 from mpbake.spec.schema import schema_text
 from mpbake.spec.starter import is_dockerfile, is_searched
@@ -319,9 +319,9 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
             return
         said(root)
         here = world(root)
-        document, loaded = load(Options(), here)
+        document, loaded = load_plan(Options(), here)
         assert plan.main(Options(push=True), here) == 0
-        check_files(document, selection(tuple(loaded.targets.values())), {}, here.now())
+        check_files(document, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
             for target in loaded.targets.values()
@@ -360,7 +360,7 @@ def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
     for name, dockerfile in said_by.items():
         (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
     said(tmp_path)
-    _, found = load(Options(), world(tmp_path))
+    _, found = load_plan(Options(), world(tmp_path))
     links = {name: list(target.links) for name, target in found.targets.items()}
     assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
     assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()

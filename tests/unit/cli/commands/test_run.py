@@ -15,7 +15,7 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import BuildFailed, PlanError
 from mpbake.base.streams import OutputFailed
 from mpbake.cli.commands import run
-from mpbake.cli.loading import load, selected
+from mpbake.cli.loading import load_plan, select_for
 from mpbake.cli.options import Options
 from mpbake.model.steps import Outcome
 from mpbake.report import PlainReporter
@@ -214,7 +214,7 @@ nodes.a = { platforms = ["linux/amd64"] }
 def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(FORBIDDEN)
     here = world(tmp_path)
-    document, plan = load(Options(), here)
+    document, plan = load_plan(Options(), here)
 
     def prepared(*names: str) -> list[list[str]]:
         asked: list[list[str]] = []
@@ -236,7 +236,7 @@ def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: 
             metadata=None,
         )
         try:
-            this.prepare(document, selected(plan, Options(names=names)))
+            this.prepare(document, select_for(plan, Options(names=names)))
         except PlanError as error:
             assert [each.code for each in error.diagnostics] == [Code.EMULATION_FORBIDDEN]  # noqa: PT017 - it may not come
         return asked

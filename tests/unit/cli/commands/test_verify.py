@@ -14,7 +14,7 @@ from mpbake.base.errors import Cancelled, NoSuchTag, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.cli.commands import verify
 from mpbake.cli.options import Options
-from mpbake.model.expected_images import Expected
+from mpbake.model.expected_images import ExpectedImages
 from mpbake.run.state.published import write_published
 from tests.unit.dockers import FakeDocker
 from tests.unit.indexes import MANY, ONE, entry, index
@@ -64,7 +64,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, found: Mapping[str, Any]) -> None:
 
 def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = parse_platforms(["linux/amd64", "linux/arm64"])
-    web = Expected(target="web", tags=("r/web:9", "r/web:8"), digest="sha256:1", platforms=both)
+    web = ExpectedImages(target="web", tags=("r/web:9", "r/web:8"), digest="sha256:1", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
@@ -93,7 +93,8 @@ def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
 ) -> None:
     (folder / "build.toml").write_text(PLAN.replace('[groups]\ndefault = ["*"]', default))
     published = [
-        Expected(target=name, tags=(tag,), digest="sha256:1") for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
+        ExpectedImages(target=name, tags=(tag,), digest="sha256:1")
+        for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
     ]
     write_published(folder / ".mpbake", {each.target: each for each in published})
     answers(monkeypatch, {"": MANY})
@@ -114,7 +115,7 @@ def test_a_tag_that_the_plan_names_by_now_must_be_there(
 ) -> None:
     (folder / "build.toml").write_text(PLAN if pushed_by == "the plan" else PLAN.replace("push = true\n", ""))
     both = parse_platforms(["linux/amd64", "linux/arm64"])
-    web = Expected(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
+    web = ExpectedImages(target="web", tags=("r/web:9",), digest="sha256:1", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"r/web:9": MANY, "r/web:1": NoSuchTag("not found")})
     here = world(folder)
@@ -145,7 +146,7 @@ def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.MonkeyPatch, found: str, told: str) -> None:
     both = parse_platforms(["linux/amd64", "linux/arm64"])
-    web = Expected(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
+    web = ExpectedImages(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
     served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
     answers(monkeypatch, {"": served})
@@ -201,9 +202,9 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
 
     @contextlib.contextmanager
     def open_verification(
-        _: object, hide: object, on_stop: Callable[[Callable[[], None]], None]
+        _: object, redact: object, on_stop: Callable[[Callable[[], None]], None]
     ) -> Iterator[Callable[[Builder], Verification]]:
-        del hide
+        del redact
         on_stop(docker.cancel)
         if when == "while it opens":
             interrupted()

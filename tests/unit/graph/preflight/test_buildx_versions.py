@@ -8,7 +8,7 @@ from mpbake.base.errors import PlanError
 from mpbake.graph.preflight.buildx_versions import check_builders, check_buildx
 from mpbake.model.plan import Driver
 from mpbake.resolve import Inputs, resolve
-from mpbake.spec.spec import ATTRIBUTES, OPTIONS, SINCE, Holds, holds
+from mpbake.spec.spec import ATTRIBUTES, OPTIONS, SINCE, ValueKind, value_kind
 from tests.unit.plans import in_short, read_text, text
 
 PLAN = """
@@ -85,8 +85,8 @@ def test_what_is_asked_of_each_version(version: tuple[int, int], names: list[str
 
 @pytest.mark.parametrize("name", [name for name, each in ATTRIBUTES.items() if any(each.since)])
 def test_each_attribute_works_from_its_version_on(name: str) -> None:
-    values = {Holds.TEXT: "'none'", Holds.MAP: "{ memory = '1g' }", Holds.LIST: "['x']"}
-    written = "['filename=x']" if name == "policy" else values[holds(name)]
+    values = {ValueKind.TEXT: "'none'", ValueKind.MAP: "{ memory = '1g' }", ValueKind.LIST: "['x']"}
+    written = "['filename=x']" if name == "policy" else values[value_kind(name)]
     plan = f"\n[targets.web]\n{name} = {written}"
     major, minor = ATTRIBUTES[name].since
     assert complaints(plan, (major, minor), "web") == ""

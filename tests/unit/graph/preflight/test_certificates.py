@@ -13,7 +13,7 @@ from testbed.certs import ensure_certificates
 
 from mpbake.base.errors import UsageError
 from mpbake.graph.preflight.certificates import check_certificates
-from mpbake.model.plan import Driver, Node, Tls
+from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.plans import text
 from tests.unit.tls import Certificates, issued
 
@@ -24,17 +24,17 @@ NOW = datetime.now(UTC)
 PEM = "it must hold PEM: text that begins with -----BEGIN"
 
 
-def node_with(tls: Tls) -> Node:
+def node_with(tls: TlsFiles) -> Node:
     return Node(builder="release", name="arm", driver=Driver.REMOTE, endpoint="tcp://far:1234", tls=tls)
 
 
-def refusal(tls: Tls, now: datetime = NOW) -> str:
+def refusal(tls: TlsFiles, now: datetime = NOW) -> str:
     with pytest.raises(UsageError) as caught:
         check_certificates(node_with(tls), now)
     return str(caught.value)
 
 
-def changed(tls: Tls, name: str, path: Path) -> Tls:
+def changed(tls: TlsFiles, name: str, path: Path) -> TlsFiles:
     changes: dict[str, Any] = {name: path}
     return replace(tls, **changes)
 
@@ -42,7 +42,7 @@ def changed(tls: Tls, name: str, path: Path) -> Tls:
 def test_all_is_well(certificates: Certificates) -> None:
     assert check_certificates(node_with(certificates.tls()), NOW) == ()
     assert check_certificates(node_with(certificates.tls(without="cert key")), NOW) == ()
-    assert check_certificates(node_with(Tls()), NOW) == ()
+    assert check_certificates(node_with(TlsFiles()), NOW) == ()
 
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])

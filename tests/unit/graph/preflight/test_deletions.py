@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.graph.preflight.deletions import deletions
+from mpbake.graph.preflight.deletions import deletion_problems
 from tests.unit.plans import ROOT, resolve_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def found_in(toml: str, *names: str, real: Callable[[str], str] = posixpath.norm
     """The messages of the targets called `names`, or of all."""
     plan = resolve_text(toml)
     targets = [plan.targets[name] for name in names or plan.targets]
-    return [problem.message for problem in deletions(targets, ROOT, real)]
+    return [problem.message for problem in deletion_problems(targets, ROOT, real)]
 
 
 def saying(dest: str, what: str) -> str:

@@ -6,15 +6,15 @@ from textwrap import dedent
 
 import pytest
 
-from mpbake.graph.preflight.lint import warnings_of
-from mpbake.resolve import Inputs, parse_settings, resolve
+from mpbake.graph.preflight.lint import lint_warnings
+from mpbake.resolve import Inputs, parse_overrides, resolve
 from tests.unit.plans import read_text, text
 
 
 def warned(toml: str) -> str:
     """The key and code of each warning of a plan, a line for each."""
     document, spec = read_text(toml)
-    found = warnings_of(document, resolve(document, spec, Inputs()))
+    found = lint_warnings(document, resolve(document, spec, Inputs()))
     places = [(each.code, each.location) for each in found]
     return "\n".join(f"{place.line} {'.'.join(map(str, place.key))}: {code}" for code, place in places if place)
 
@@ -147,7 +147,7 @@ def test_templates_as_bake_writes_them() -> None:
 
 def test_the_name_of_the_variable_is_told() -> None:
     document, spec = read_text('\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }')
-    (found,) = warnings_of(document, resolve(document, spec, Inputs()))
+    (found,) = lint_warnings(document, resolve(document, spec, Inputs()))
     assert (found.message, found.hint) == ("${TAG} is taken as it is", "templates are written {{ Tag }}")
 
 
@@ -191,8 +191,8 @@ def test_tables_for_platforms_that_may_be_built_for(written: str, instead: str) 
 def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
     settings = ('web.platforms=["linux/amd64"]',)
     document, spec = read_text(MISSPELT.replace("arm46", "arm64"), settings=settings)
-    plan = resolve(document, spec, Inputs(settings=parse_settings(settings)))
-    assert warnings_of(document, plan) == ()
+    plan = resolve(document, spec, Inputs(settings=parse_overrides(settings)))
+    assert lint_warnings(document, plan) == ()
 
 
 def test_values_that_look_misspelt_or_that_nobody_knows() -> None:

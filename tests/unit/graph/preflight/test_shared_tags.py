@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mpbake.base.errors import dotted
-from mpbake.graph.preflight.shared_tags import needs_of_pushed
+from mpbake.base.errors import key_path_text
+from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
 from tests.unit.plans import resolve_text
 
 PLAN = """
@@ -19,8 +19,8 @@ PLAN = """
 
 
 def test_nobody_may_wait_for_tags_that_move_in_the_end() -> None:
-    (found,) = needs_of_pushed([resolve_text(PLAN).targets["web"]])
-    assert (dotted(found.key), found.message) == (
+    (found,) = dependencies_on_shared_tags([resolve_text(PLAN).targets["web"]])
+    assert (key_path_text(found.key), found.message) == (
         "targets.base.needs",
         'base: needs "pushed", whose tags move only when all is built (publish = "together")',
     )
@@ -28,7 +28,7 @@ def test_nobody_may_wait_for_tags_that_move_in_the_end() -> None:
 
 
 def test_what_is_not_pushed_may_be_needed() -> None:
-    assert list(needs_of_pushed(resolve_text(PLAN, push=False).targets.values())) == []
+    assert list(dependencies_on_shared_tags(resolve_text(PLAN, push=False).targets.values())) == []
 
 
 def test_the_command_line_wins() -> None:

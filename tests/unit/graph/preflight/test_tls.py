@@ -11,7 +11,7 @@ import pytest
 
 from mpbake.base.errors import PlanError
 from mpbake.cli.commands import check as check_command
-from mpbake.cli.loading import load, selected
+from mpbake.cli.loading import load_plan, select_for
 from mpbake.cli.options import Options
 from mpbake.graph.preflight.paths import check_files
 from tests.unit.plans import in_short, text
@@ -53,8 +53,8 @@ def folder(tmp_path: Path, certificates: Certificates) -> Path:
 def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
     options = Options(names=names, platforms=platforms)
     (folder / "Dockerfile").touch()
-    document, plan = load(options, world(folder))
-    check_files(document, selected(plan, options), {}, datetime.now(UTC))
+    document, plan = load_plan(options, world(folder))
+    check_files(document, select_for(plan, options), {}, datetime.now(UTC))
 
 
 def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:

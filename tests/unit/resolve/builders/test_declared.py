@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mpbake.base.platforms import Platform
-from mpbake.model.plan import Builder, Driver, Emulation, Node, Tls
+from mpbake.model.plan import Builder, Driver, Emulation, Node, TlsFiles
 from mpbake.resolve import DEFAULT_BUILDER
 from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
 
@@ -29,7 +29,7 @@ def test_a_remote_builder_with_everything() -> None:
         endpoint = "tcp://10.0.0.6:{{ port }}"
         insecure = true
         """)
-    tls = Tls(
+    tls = TlsFiles(
         ca=ROOT / "certs/ca.crt",
         cert=ROOT / "certs/client.crt",
         key=ROOT.joinpath("/etc/client.key"),

@@ -7,7 +7,7 @@ import pytest
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.base.platforms import parse_platforms
-from mpbake.model.lifecycle import Entry, EntryNode
+from mpbake.model.lifecycle import StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Emulation, Node
 from mpbake.resolve import Inputs, resolve
 from mpbake.spec.drivers import node_warnings
@@ -25,18 +25,18 @@ PLAN = """
     """
 
 
-def builder_of(entry: Entry | None, plan: str = PLAN) -> Builder:
+def builder_of(entry: StoredBuilder | None, plan: str = PLAN) -> Builder:
     document, spec = read_text(plan)
     return resolve(document, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
 
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
 def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
-    entry = Entry(
+    entry = StoredBuilder(
         driver=str(driver),
         nodes=(
-            EntryNode(name="theirs0", endpoint="ssh://a", platforms=("linux/amd64",)),
-            EntryNode(name="theirs1", endpoint="ssh://b"),
+            StoredNode(name="theirs0", endpoint="ssh://a", platforms=("linux/amd64",)),
+            StoredNode(name="theirs1", endpoint="ssh://b"),
         ),
     )
     one, two = (
@@ -58,8 +58,8 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
     assert one.folder_name == "theirs0@Theirs", "others may have nodes of this name"
 
 
-@pytest.mark.parametrize("entry", [Entry(driver="cloud", nodes=()), Entry(driver="remote", nodes=())])
-def test_any_other_is_one_node_on_which_buildx_places(entry: Entry | None) -> None:
+@pytest.mark.parametrize("entry", [StoredBuilder(driver="cloud", nodes=()), StoredBuilder(driver="remote", nodes=())])
+def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | None) -> None:
     node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, slots=3, external=True)
     found = builder_of(entry)
     assert (found.driver, found.nodes) == (Driver.EXTERNAL, (node,))

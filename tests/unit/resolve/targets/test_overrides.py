@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from mpbake.base.errors import PlanError, UsageError
 from mpbake.base.platforms import parse_platform
-from mpbake.resolve.targets.overrides import Setting, parse_settings
+from mpbake.resolve.targets.overrides import SetOverride, parse_overrides
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 from tests.unit.resolve.targets.test_drafts import INHERITED, seen
 
 
-def setting(written: str) -> Setting:
-    (found,) = parse_settings([written])
+def setting(written: str) -> SetOverride:
+    (found,) = parse_overrides([written])
     return found
 
 
@@ -144,7 +144,7 @@ PLATFORM = (
 )
 def test_what_cannot_be_understood(written: str, problem: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_settings(["web.push=true", written])
+        parse_overrides(["web.push=true", written])
     shown = written.replace("\x1b", "\\x1b")
     assert str(caught.value).startswith(f"--set {shown}:{problem}")
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_understood(written: str, problem: str) -> None:
 )
 def test_what_is_no_text(written: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_settings([written])
+        parse_overrides([written])
     shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
     hint = "a plan holds text, and so does what is set in it"
     assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"

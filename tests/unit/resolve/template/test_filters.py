@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
-from mpbake.resolve.template.filters import Refused, Version, no_git, semver, sha256, slug, source_date, timestamp
+from mpbake.resolve.template.filters import (
+    FilterError,
+    SemanticVersion,
+    no_git,
+    semver,
+    sha256,
+    slug,
+    source_date,
+    timestamp,
+)
 from mpbake.spec.loader import WrittenFloat
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
 def refusal(function: Callable[..., object], *given: object) -> str:
     """Why a filter cannot do what it is asked."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FilterError) as caught:
         function(*given)
     assert caught.value.code is Code.TEMPLATE_FAILED
     return str(caught.value)
@@ -122,13 +131,13 @@ def test_builds_have_no_precedence() -> None:
 
 
 def test_a_version_is_compared_with_versions_only() -> None:
-    with pytest.raises(Refused, match=r'^"1\.2" is no semantic version\n'):
+    with pytest.raises(FilterError, match=r'^"1\.2" is no semantic version\n'):
         assert semver("1.2.3") < "1.2"
 
 
 def test_a_version_in_lower_case_is_one() -> None:
     found = semver("1.0.0-RC.1+X").lower()
-    assert (type(found), found, found.prerelease) == (Version, "1.0.0-rc.1+x", "rc.1")
+    assert (type(found), found, found.prerelease) == (SemanticVersion, "1.0.0-rc.1+x", "rc.1")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -257,7 +266,7 @@ def test_filters_take_text_and_numbers(function: Callable[..., object], value: o
 
 
 def test_nobody_to_ask() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FilterError) as caught:
         no_git("commit")
     assert str(caught.value) == "git cannot be asked here\ngive the value with a variable"
     assert caught.value.code is Code.GIT_FAILED

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mpbake.base.codes import Code
 from mpbake.base.platforms import PlatformText, parse_platform
 from mpbake.resolve.template import RESERVED, Renderer, TemplateProblem
-from mpbake.resolve.template.filters import GIT_FACTS, GitFact, Refused
+from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
 from mpbake.spec.loader import WrittenFloat
 from tests.checkout import DOCS
 
@@ -670,7 +670,7 @@ class Asked:
     def __call__(self, name: GitFact) -> str | bool:
         self.asked.append(name)
         if name == "tag":
-            raise Refused("no tags", "make one", Code.GIT_FAILED)
+            raise FilterError("no tags", "make one", Code.GIT_FAILED)
         return False if name == "dirty" else f"the {name}"
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from mpbake.base.platforms import parse_platform
 from mpbake.graph.estimates import Estimates
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, How, Publish, StepStatus
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, Publish, StepStatus
 from mpbake.run.schedule import Schedule as Real
 from mpbake.run.schedule.batches import SHORT
 from mpbake.run.schedule.fleet import FIRST_PAUSE, TRIES
 from mpbake.run.schedule.machine import REGISTRY_STEPS
-from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS, Life
+from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS, NodeStatus
 from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
@@ -708,8 +708,8 @@ def test_what_is_emulated_says_so() -> None:
     graph = graph_of_text(MIXED)
     piece = next(step for step in graph.steps if isinstance(step, BuildPiece) and step.spare)
     (spare,) = piece.spare
-    assert [each.how for each in piece.on(spare).platforms] == [How.EMULATED]
-    assert [each.how for each in piece.on(piece.node).platforms] == [How.NATIVE]
+    assert [each.how for each in piece.on(spare).platforms] == [Execution.EMULATED]
+    assert [each.how for each in piece.on(piece.node).platforms] == [Execution.NATIVE]
 
 
 # --- short pieces -----------------------------------------------------------------------------------------------------
@@ -1675,7 +1675,7 @@ def _is_impossible(schedule: Schedule, piece: Step) -> bool:
     """Whether a piece has lost a required node, or every node that is left says that it cannot build it."""
     if not isinstance(piece, BuildPiece):
         return True
-    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.host(node).life is Life.GONE}
+    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.host(node).life is NodeStatus.GONE}
     wanted = [piece, *schedule._fleet.shared(piece)]
     left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, each) for each in wanted)]
     return any(node.required for node in gone & {*piece.nodes}) or (gone >= {*piece.nodes} and not left)

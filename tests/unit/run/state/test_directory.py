@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import LockHeld, MpbakeError, UsageError
-from mpbake.run.state.directory import KEPT_RUNS, State, open_state, read_durations, runs_held_off, write_durations
+from mpbake.run.state.directory import KEPT_RUNS, State, block_runs, open_state, read_durations, write_durations
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
 
 def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
     told = f"another run works on this plan \\(process {os.getpid()}\\)"
-    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told), runs_held_off(tmp_path):
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told), block_runs(tmp_path):
         pass
 
 
 def test_no_run_starts_while_it_is_held_off(tmp_path: Path) -> None:
     """Also where no run has been before, and where the number of an earlier run stands in the lock."""
     for _ in range(2):
-        with runs_held_off(tmp_path), runs_held_off(tmp_path):
+        with block_runs(tmp_path), block_runs(tmp_path):
             with pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):
                 pass
             assert str(caught.value) == "another mpbake works on this plan\n  = wait for it, or end it"
@@ -124,7 +124,7 @@ def test_a_lock_that_this_user_cannot_have(tmp_path: Path, monkeypatch: pytest.M
         return real(path, flags, mode)
 
     monkeypatch.setattr(os, "open", refusing)
-    with runs_held_off(tmp_path):
+    with block_runs(tmp_path):
         monkeypatch.undo()
         if write:
             with pytest.raises(LockHeld), open_state(tmp_path, NOON):
@@ -153,7 +153,7 @@ def test_folders_that_are_links_are_not_followed(tmp_path: Path, name: str) -> N
         pass
     assert str(caught.value) == f"{root / name} is not a folder\n  = remove it: mpbake makes its own"
     if name == ".mpbake":
-        with pytest.raises(UsageError), runs_held_off(root):
+        with pytest.raises(UsageError), block_runs(root):
             pass
     assert listed(elsewhere) == []
 
@@ -168,7 +168,7 @@ def test_a_folder_where_the_lock_should_be(tmp_path: Path) -> None:
     (tmp_path / ".mpbake/lock").mkdir(parents=True)
     with pytest.raises(UsageError, match="lock is not a file"), open_state(tmp_path, NOON):
         pass
-    with pytest.raises(UsageError) as caught, runs_held_off(tmp_path):
+    with pytest.raises(UsageError) as caught, block_runs(tmp_path):
         pass
     assert str(caught.value) == f"{tmp_path}/.mpbake/lock is not a file\n  = remove it: mpbake makes its own"
 

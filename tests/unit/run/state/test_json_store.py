@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.run.state.json_store import KeptFile
+from mpbake.run.state.json_store import JsonStore
 
 DAMAGED = "is damaged: nothing is known"
 NEWER = "was written by a newer mpbake and stays as it is: nothing is known"
@@ -22,8 +22,8 @@ values = st.recursive(
 )
 
 
-def kept(folder: Path) -> KeptFile:
-    return KeptFile(path=folder / "file.json", key="things", format=3, loss="nothing is known")
+def kept(folder: Path) -> JsonStore:
+    return JsonStore(path=folder / "file.json", key="things", format=3, loss="nothing is known")
 
 
 def number(_: str, value: Any) -> float:

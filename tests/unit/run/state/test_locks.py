@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import Cancelled, UsageError
-from mpbake.run.state.locks import held
+from mpbake.run.state.locks import hold_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +20,10 @@ def test_the_second_waits(tmp_path: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with held(environment, "Builder-CI", waiting=lambda: order.append("waits")):
+        with hold_lock(environment, "Builder-CI", waiting=lambda: order.append("waits")):
             order.append("second")
 
-    with held(environment, "builder-ci"):
+    with hold_lock(environment, "builder-ci"):
         thread = threading.Thread(target=second)
         thread.start()
         while "waits" not in order:
@@ -35,24 +35,24 @@ def test_the_second_waits(tmp_path: Path) -> None:
 
 def test_others_do_not_wait(tmp_path: Path) -> None:
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    with held(environment, "a"), held(environment, "b", waiting=lambda: pytest.fail("it waits")):
+    with hold_lock(environment, "a"), hold_lock(environment, "b", waiting=lambda: pytest.fail("it waits")):
         pass
 
 
 def test_waiting_ends_when_all_ends(tmp_path: Path) -> None:
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    with held(environment, "a"), pytest.raises(Cancelled), held(environment, "a", cancelled=lambda: True):
+    with hold_lock(environment, "a"), pytest.raises(Cancelled), hold_lock(environment, "a", cancelled=lambda: True):
         pytest.fail("two hold it")
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    with held(environment, "a"):
+    with hold_lock(environment, "a"):
         (folder,) = tmp_path.glob("mpbake-*")
     folder.chmod(0o777)
-    with pytest.raises(UsageError, match="is not a folder of this user's alone"), held(environment, "a"):
+    with pytest.raises(UsageError, match="is not a folder of this user's alone"), hold_lock(environment, "a"):
         pytest.fail("everybody may write there")
     folder.rename(tmp_path / "elsewhere").chmod(0o700)
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is not a folder of this user's alone"), held(environment, "a"):
+    with pytest.raises(UsageError, match="is not a folder of this user's alone"), hold_lock(environment, "a"):
         pytest.fail("a link was followed")
