@@ -56,10 +56,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, tuple(map(int, sys.argv[2:4])))
 from mpbake.buildkit.process.docker import Docker, Watch
-from mpbake.base.limits import affordable
+from mpbake.base.limits import affordable_threads
 docker = Docker({"PATH": "/usr/bin:/bin"}, Path(sys.argv[1]))
 docker._head = lambda _: ["/bin/sh", "-c"]
-threads = affordable(256)
+threads = affordable_threads(256)
 
 def build(number):
     with Path(sys.argv[1], f"{number}.log").open("w"):

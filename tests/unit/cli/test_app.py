@@ -57,7 +57,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
     found = Called()
-    for name in ("check", "export", "init", "names", "plan", "run", "schema", "show"):
+    for name in ("check", "export", "init", "list", "plan", "run", "schema", "show"):
         monkeypatch.setattr(getattr(mpbake.cli.commands, name), "main", found.main)
     return found
 

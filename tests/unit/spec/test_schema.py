@@ -214,7 +214,7 @@ FIELD = """
 def package(tmp_path: Path) -> Path:
     """A copy of mpbake with one attribute more; nothing else of it is changed."""
     shutil.copytree(CHECKOUT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
-    spec = tmp_path / "mpbake" / "spec.py"
+    spec = tmp_path / "mpbake" / "spec" / "spec.py"
     before, class_, after = spec.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
     header, blank, fields = after.partition('"""\n\n')
     spec.write_text(before + class_ + header + blank + FIELD + fields, encoding="utf-8")

@@ -79,7 +79,9 @@ def shown(folder: Path, found: BuilderState, **options: Any) -> tuple[int, str, 
     """What `builders plan` makes of what was found."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "look", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder)))
+        patch.setattr(
+            command, "survey_builder", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder))
+        )
         code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
 
@@ -260,7 +262,7 @@ def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pyt
         tell(found)
         return found
 
-    monkeypatch.setattr(command, "bring_up", bring_up)
+    monkeypatch.setattr(command, "reconcile", bring_up)
     here = hesitant_world(tmp_path)
     chosen = tuple(replace(CI, name=name) for name in NAMES)
     assert command._act(_Pretended(), resolve_text(""), chosen, Options(action="up"), here) == 0  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
-from mpbake.buildkit.build.failures import build_error, is_doubtful
-from mpbake.buildkit.build.progress import Progress
+from mpbake.buildkit.bake.failures import build_error, is_doubtful
+from mpbake.buildkit.bake.progress import Progress
 from mpbake.model.steps import CheckPiece
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import text

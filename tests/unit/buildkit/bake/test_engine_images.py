@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mpbake.base.errors import BuildFailed, Cancelled, Unreachable
-from mpbake.buildkit.build.engine_images import EngineImages
+from mpbake.buildkit.bake.engine_images import EngineImages
 from mpbake.buildkit.nodes.instances import ReadyNode
 from mpbake.graph.placement import NodeFacts
 from mpbake.model.plan import Driver, Node

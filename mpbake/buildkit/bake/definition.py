@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import format_fields, is_local_context, parse_fields
-from mpbake.buildkit.build.image_forms import in_common_form
+from mpbake.buildkit.bake.image_forms import in_common_form
 from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.model.annotations import annotated_platform, by_level, parse_annotations

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.build.published_bases import published_contexts
+from mpbake.buildkit.bake.published_bases import published_contexts
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:

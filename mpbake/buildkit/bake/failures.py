@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.base.text import one_line, shortened
-from mpbake.buildkit.build.definition import CHECKED
-from mpbake.buildkit.build.progress import target_of
+from mpbake.buildkit.bake.definition import CHECKED
+from mpbake.buildkit.bake.progress import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mpbake.buildkit.build.progress import FailedOperation, Progress
+    from mpbake.buildkit.bake.progress import FailedOperation, Progress
     from mpbake.model.steps import CheckPiece
 
 _NO_ANSWER = re.compile(

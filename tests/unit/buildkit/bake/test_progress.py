@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpbake.buildkit.build.progress import FailedOperation, Progress, ProgressUpdate
+from mpbake.buildkit.bake.progress import FailedOperation, Progress, ProgressUpdate
 from tests.unit.plans import text
 from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, vertex
 

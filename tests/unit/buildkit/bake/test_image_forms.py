@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import BuildFailed
-from mpbake.buildkit.build.image_forms import ImageForms, form_of, in_common_form
+from mpbake.buildkit.bake.image_forms import ImageForms, form_of, in_common_form
 from mpbake.model.steps import BuildPiece
 from tests.unit.graphs import TWO_NODES, graph_of_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.buildkit.build.image_forms import ImageForm
+    from mpbake.buildkit.bake.image_forms import ImageForm
     from mpbake.model.plan import Node
 
 PUSHED = "type=image,name=r/a,push=true"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.platforms import parse_platforms
-from mpbake.buildkit.build.definition import (
+from mpbake.buildkit.bake.definition import (
     DefinitionContext,
     annotations_of_part,
     bake_definition,
@@ -793,7 +793,7 @@ def test_links_are_granted_theirs() -> None:
 
 def test_another_attribute_that_holds_paths_is_granted_them(monkeypatch: pytest.MonkeyPatch) -> None:
     attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
-    for module in ("resolve.targets.paths", "buildkit.build.definition"):
+    for module in ("resolve.targets.paths", "buildkit.bake.definition"):
         monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
     assert granted("labels = { a = 'files' }") == ["fs.read=/plan", "fs.read=/plan/files"]
 

@@ -20,8 +20,8 @@ from mpbake.base.errors import (
 )
 from mpbake.base.references import parse_reference
 from mpbake.base.text import duration
-from mpbake.buildkit.build.bake_call import BakeCall
-from mpbake.buildkit.build.definition import (
+from mpbake.buildkit.bake.bake_call import BakeCall
+from mpbake.buildkit.bake.definition import (
     DefinitionContext,
     bake_definition,
     check_definition,
@@ -30,7 +30,7 @@ from mpbake.buildkit.build.definition import (
     names_tags,
     without_cache,
 )
-from mpbake.buildkit.build.failures import (
+from mpbake.buildkit.bake.failures import (
     build_error,
     has_lost_result,
     is_doubtful,
@@ -38,9 +38,9 @@ from mpbake.buildkit.build.failures import (
     is_push_failure,
     is_store_collision,
 )
-from mpbake.buildkit.build.loaded_platforms import load_decision
-from mpbake.buildkit.build.progress import target_of
-from mpbake.buildkit.build.published_bases import published_contexts
+from mpbake.buildkit.bake.loaded_platforms import load_decision
+from mpbake.buildkit.bake.progress import target_of
+from mpbake.buildkit.bake.published_bases import published_contexts
 from mpbake.buildkit.process.docker import Watch
 from mpbake.buildkit.registry.client import repository_of
 from mpbake.graph.delivery import repositories
@@ -55,11 +55,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.build.bake_call import Bake
-    from mpbake.buildkit.build.engine_images import EngineImages
-    from mpbake.buildkit.build.image_forms import ImageForms
-    from mpbake.buildkit.build.loaded_platforms import LoadDecision
-    from mpbake.buildkit.build.progress import Progress
+    from mpbake.buildkit.bake.bake_call import Bake
+    from mpbake.buildkit.bake.engine_images import EngineImages
+    from mpbake.buildkit.bake.image_forms import ImageForms
+    from mpbake.buildkit.bake.loaded_platforms import LoadDecision
+    from mpbake.buildkit.bake.progress import Progress
     from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
     from mpbake.buildkit.process.docker import Completed

@@ -13,14 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mpbake.base.errors import BuildFailed
 from mpbake.base.files import whole_file
-from mpbake.buildkit.build.image_forms import form_of
+from mpbake.buildkit.bake.image_forms import form_of
 from mpbake.buildkit.registry.manifests import is_attestation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.build.image_forms import ImageForm
+    from mpbake.buildkit.bake.image_forms import ImageForm
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import BuildFailed
-from mpbake.buildkit.build.archives import INDEX, join_archives
+from mpbake.buildkit.bake.archives import INDEX, join_archives
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.buildkit.build.bake_call import Bake, nearest_existing
+from mpbake.buildkit.bake.bake_call import Bake, nearest_existing
 from tests.unit.dockers import FakeDocker
 
 if TYPE_CHECKING:

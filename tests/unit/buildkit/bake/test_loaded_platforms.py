@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.buildkit.build.loaded_platforms import LoadDecision, load_decision, load_of
+from mpbake.buildkit.bake.loaded_platforms import LoadDecision, load_decision, load_of
 from mpbake.buildkit.nodes.engine import Engines
 from mpbake.graph.placement import EngineFacts, place
 from tests.unit.dockers import FakeDocker, done

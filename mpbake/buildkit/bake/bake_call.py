@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import system_error
-from mpbake.buildkit.build.definition import entitlements, grants
-from mpbake.buildkit.build.progress import Progress, ProgressUpdate, target_of
+from mpbake.buildkit.bake.definition import entitlements, grants
+from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, target_of
 from mpbake.report.bake_definition import bake_json
 from mpbake.run.events import StepAdvanced, StepOutput
 
