@@ -1,1 +1,1 @@
-"""What every layer uses and what knows nothing of plans: errors, text, files, platforms, image references."""
+"""Code that every layer uses and that does not depend on plans: errors, text, files, platforms, image references."""

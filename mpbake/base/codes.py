@@ -1,4 +1,4 @@
-"""The codes of everything that can be wrong with a plan: short, stable, and explained in `docs/diagnostics.md`."""
+"""The codes of all plan errors and warnings: short, stable, and explained in `docs/diagnostics.md`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad something is: with a warning the plan builds, but perhaps not what was meant."""
+    """How severe a diagnostic is. A plan with warnings can be run, but may not do what its author wants."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Code(StrEnum):
-    """What a diagnostic is called. A code keeps its meaning for ever; one that is no longer given is not used again."""
+    """The identifier of a kind of diagnostic. A code never changes its meaning, and a retired code is never reused."""
 
     # Reading a file
     NO_PLAN = "no-plan"
@@ -26,7 +26,7 @@ class Code(StrEnum):
     BAD_INCLUDE = "bad-include"
     BAD_REQUIREMENT = "bad-requirement"
     OTHER_MPBAKE = "other-mpbake"
-    # What stands in a table
+    # Keys and values of a table
     UNKNOWN_TABLE = "unknown-table"
     UNKNOWN_KEY = "unknown-key"
     MISSING_KEY = "missing-key"
@@ -44,7 +44,7 @@ class Code(StrEnum):
     BAD_VALUE = "bad-value"
     BAD_CHECK = "bad-check"
     UNKNOWN_PUBLISHING = "unknown-publishing"
-    # Names, and what they refer to
+    # Names and references
     BAD_NAME = "bad-name"
     UNKNOWN_TARGET = "unknown-target"
     UNKNOWN_BUILDER = "unknown-builder"
@@ -103,7 +103,7 @@ class Code(StrEnum):
     BAD_OPTION = "bad-option"
     TWO_CONFIGURATIONS = "two-configurations"
     EXTERNAL_BUILDER = "external-builder"
-    # What leaves a target
+    # Tags and outputs of a target
     PUSH_WITHOUT_TAGS = "push-without-tags"
     NEEDS_TOGETHER = "needs-together"
     TAG_TWICE = "tag-twice"
@@ -117,10 +117,10 @@ class Code(StrEnum):
     LINK_LACKS_PLATFORM = "link-lacks-platform"
     SPLIT_PUSH = "split-push"
     SPLIT_OUTPUT = "split-output"
-    # What buildx can do
+    # Limits of buildx
     NEEDS_BUILDX = "needs-buildx"
     CALL_MAKES_NOTHING = "call-makes-nothing"
-    # Files of this machine
+    # Files on this machine
     MISSING_FOLDER = "missing-folder"
     MISSING_DOCKERFILE = "missing-dockerfile"
     MISSING_FILE = "missing-file"
@@ -143,7 +143,7 @@ class Code(StrEnum):
 
     @property
     def severity(self) -> Severity:
-        """How bad it is."""
+        """Whether the code is an error or a warning."""
         return Severity.WARNING if self in _WARNINGS else Severity.ERROR
 
 

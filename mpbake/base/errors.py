@@ -1,4 +1,4 @@
-"""Everything that can go wrong, each class with its exit code and its remedy."""
+"""The errors that mpbake explains to its users: each class has an exit code, each error a message and a hint."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from mpbake.base.codes import Code
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in a TOML document: `("targets", "web", "tags", 0)`."""
+"""The path to a value in a TOML document: `("targets", "web", "tags", 0)`."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
-    """A place in a plan file.
+    """A position in a plan file.
 
-    `line` and `column` count from 1; 0 means that it is not known. `excerpt` is the source line itself, of which
-    `length` characters from `column` on are to blame.
+    `line` and `column` count from 1; 0 means unknown. `excerpt` is the source line; the problem is in the `length`
+    characters that start at `column`. `key` is the path to the value.
     """
 
     file: str
@@ -39,13 +39,13 @@ class Location:
 
     def __str__(self) -> str:
         """`build.toml:12:9`."""
-        numbers = "".join(f":{each}" for each in (self.line, self.column) if each)
+        numbers = "".join(f":{number}" for number in (self.line, self.column) if number)
         return one_line(self.file) + numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """One problem: what is wrong, where, and what to do; its code says what kind of problem it is, and how bad."""
+    """One problem of a plan: what is wrong, where, and what to do. Its code gives its kind and its severity."""
 
     code: Code
     message: str
@@ -54,23 +54,23 @@ class Diagnostic:
 
     @property
     def severity(self) -> Severity:
-        """How bad it is: every code has one severity."""
+        """The severity of its code."""
         return self.code.severity
 
     def __str__(self) -> str:
-        """Up to four lines: place and problem, the source line, a mark below what is to blame, the remedy."""
-        place, key, quoted = "", "", []
+        """Up to four lines: location and message, the source line, a marker below the wrong part, the hint."""
+        position, key, excerpt = "", "", []
         if self.location is not None:
-            place, key = f"{self.location}: ", key_path_text(self.location.key)
-            quoted = marked_line(self.location.excerpt, self.location.column, self.location.length)
+            position, key = f"{self.location}: ", key_path_text(self.location.key)
+            excerpt = marked_line(self.location.excerpt, self.location.column, self.location.length)
         severity = "" if self.severity is Severity.ERROR else f"{self.severity}: "
-        head = f"{place}{severity}{key + ': ' if key else ''}{printable(self.message)} [{self.code}]"
-        remedy = [f"  = {printable(self.hint)}"] if self.hint else []
-        return "\n".join([head, *(f"    {line}" for line in quoted), *remedy])
+        first_line = f"{position}{severity}{key + ': ' if key else ''}{printable(self.message)} [{self.code}]"
+        hint = [f"  = {printable(self.hint)}"] if self.hint else []
+        return "\n".join([first_line, *(f"    {line}" for line in excerpt), *hint])
 
 
 def key_path_text(key: KeyPath) -> str:
-    """A key path as people write it: `targets.web.tags[0]`, `targets.web.labels."a.b"`."""
+    """Return a key path as users write it: `targets.web.tags[0]`, `targets.web.labels."a.b"`."""
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{_quoted(part)}"
@@ -82,9 +82,9 @@ def _quoted(part: str) -> str:
 
 
 class MpbakeError(Exception):
-    """A failure that mpbake explains; `exit_code` is what the process returns.
+    """A failure that mpbake explains. mpbake exits with `exit_code`.
 
-    `moves` says what became of the tags that the failed step was to move.
+    `moves` holds the state of the tags that the failed step had to move.
     """
 
     exit_code: ClassVar[int] = 1
@@ -96,92 +96,95 @@ class MpbakeError(Exception):
         self.message = message
         self.hint = hint
 
-    def after(self, moves: TagMoves) -> Self:
-        """Return this error, which knows what became of tags."""
+    def with_moves(self, moves: TagMoves) -> Self:
+        """Set the state of the tags and return this error."""
         self.moves = moves
         return self
 
-    def saying(self, more: str) -> Self:
-        """This error with another line."""
-        return type(self)(f"{self.message}\n{more}", hint=self.hint).after(self.moves)
+    def with_line(self, line: str) -> Self:
+        """Return a copy of this error whose message has one more line."""
+        return type(self)(f"{self.message}\n{line}", hint=self.hint).with_moves(self.moves)
 
     def __str__(self) -> str:
-        """Message and remedy, printable."""
-        remedy = f"\n  = {printable(self.hint)}" if self.hint else ""
-        return printable(self.message) + remedy
+        """The message and the hint, printable."""
+        hint = f"\n  = {printable(self.hint)}" if self.hint else ""
+        return printable(self.message) + hint
 
 
 _WORST_FIRST = (3, 5, 4, 1)
 
 
 def most_severe(codes: Collection[int]) -> int:
-    """Which of several exit codes counts: what somebody has to mend goes before what may be better by itself."""
+    """Return the exit code that counts among several; 0 without any.
+
+    A failure that a user must fix comes before a failure that may pass by itself.
+    """
     return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
 class PlanError(MpbakeError):
-    """The plan is wrong; carries every problem found, in order of place.
+    """The plan is wrong. The error holds all its problems, sorted by location.
 
-    The problems hold no secrets, but what is printed besides might: `sensitive` says what nobody may see.
+    The problems contain no secrets, but other text printed with them might: `sensitive` holds the values to redact.
     """
 
     exit_code = 3
 
     def __init__(self, diagnostics: Iterable[Diagnostic], *, sensitive: Iterable[str] = ()) -> None:
-        """Takes the problems in any order."""
+        """Take the problems in any order."""
         self.diagnostics = sorted_by_location(diagnostics)
         self.sensitive = frozenset(sensitive)
         super().__init__(f"the plan has {count(len(self.diagnostics), 'problem')}")
 
     def __str__(self) -> str:
         """All problems, one after another."""
-        return "\n".join(str(each) for each in self.diagnostics)
+        return "\n".join(map(str, self.diagnostics))
 
 
 def sorted_by_location(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sorted by place, without what was found twice."""
-    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda each: _place(each.location)))
+    """Return the diagnostics sorted by location, without duplicates."""
+    return tuple(sorted(dict.fromkeys(diagnostics), key=lambda diagnostic: _sort_key(diagnostic.location)))
 
 
-def _place(location: Location | None) -> tuple[str, int, int]:
+def _sort_key(location: Location | None) -> tuple[str, int, int]:
     return ("", 0, 0) if location is None else (location.file, location.line, location.column)
 
 
-_REMEDIES = {
-    errno.ENOSPC: "is the disk full?",
-    errno.EDQUOT: "is the disk full?",
-    errno.EMFILE: "allow this process more of them (ulimit -n 4096), or have fewer builds at once: slots",
-    errno.ENFILE: "all programs of this machine together have too many",
+_HINTS = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space",
+    errno.EMFILE: "raise the limit of this process (ulimit -n 4096), or lower `slots` to run fewer builds at once",
+    errno.ENFILE: "close other programs: all programs of this machine together have too many open files",
 }
-EXHAUSTED = frozenset(_REMEDIES)
-"""What can be used up, whatever is asked for."""
+EXHAUSTED = frozenset(_HINTS)
+"""Error numbers of exhausted resources: disk space and open files."""
 
 
 def system_error(error: OSError, place: object) -> MpbakeError:
-    """What the system has refused at `place`, with a remedy."""
-    remedy = _REMEDIES.get(error.errno or 0, "is the disk full, or may this user not write there?")
+    """Return the error for an operation that the system refused at `place` (a path), with a hint."""
+    hint = _HINTS.get(error.errno or 0, "check the free disk space and that this user may write there")
     where = "" if error.errno in {errno.EMFILE, errno.ENFILE} else f"{place}: "
-    return MpbakeError(f"{where}{error.strerror}", hint=remedy)
+    return MpbakeError(f"{where}{error.strerror}", hint=hint)
 
 
 class UsageError(MpbakeError):
-    """The command line asks for something that cannot be."""
+    """The command line asks for something impossible or contradictory."""
 
     exit_code = 3
 
 
 class BuildFailed(MpbakeError):
-    """A target's own build, check or verification failed, or a registry said no."""
+    """The build, check or verification of a target failed, or a registry denied a request."""
 
     exit_code = 1
 
 
 class NoSuchTag(BuildFailed):
-    """A registry says that there is no such tag."""
+    """A registry does not have a tag."""
 
 
 class LockHeld(MpbakeError):
-    """Another run works on this plan."""
+    """Another run holds the lock of this plan."""
 
     exit_code = 4
 
@@ -193,30 +196,31 @@ class Unreachable(MpbakeError):
 
 
 class NodeMayBeInUse(Unreachable):
-    """A node does not say whether something builds in it: it is left as it is."""
+    """A node does not report whether a build runs on it, so mpbake does not change it."""
 
 
 class ImageUnavailable(Unreachable):
-    """What a node is to be made of cannot be had; what there was of it is as it was."""
+    """The image of a node cannot be pulled. An existing node is left unchanged."""
 
 
 class NodeLost(Unreachable):
-    """A node went away, or hangs, while it was working: what it did may be done again elsewhere."""
+    """A node disappeared or stalled during its work. Another node may repeat the work."""
 
 
 class BatchFailed(BuildFailed):
-    """A piece failed only because another one of the same batch did: built again it may succeed.
+    """A build piece failed only because another piece of its batch failed. A retry may succeed.
 
-    It is to be built `alone` where nobody knows which one failed, or where the batch cannot have one definition.
+    With `alone` the retry must build the piece without a batch: either it is unknown which piece failed, or the
+    pieces cannot share one bake definition.
     """
 
     def __init__(self, message: str, *, hint: str = "", alone: bool = False) -> None:
-        """`message` and `hint` as with every error."""
+        """`message` and `hint` as in `MpbakeError`."""
         super().__init__(message, hint=hint)
         self.alone = alone
 
 
 class Cancelled(MpbakeError):
-    """A step was stopped because the run was."""
+    """A step was stopped because the run was cancelled."""
 
     exit_code = 130

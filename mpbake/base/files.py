@@ -1,4 +1,4 @@
-"""Files: what stands at a path, told without raising, what it holds, within bounds; and writing them whole."""
+"""Files: the kind of a path (without exceptions), reading within bounds, and atomic writing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes that are read of a file; a plan has thousands, a large one millions."""
+"""The maximum size in bytes of a file that mpbake reads. A plan has thousands of bytes, a large one millions."""
 _DESCRIPTORS = frozenset({"dev", "proc"})
-"""Folders of the system whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a disk like any other, to which every user may write
+"""System folders whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system to which every user may write
 
 
 class Kind(StrEnum):
-    """What stands at a path, as messages call it."""
+    """The kind of file at a path, in the words of messages."""
 
     NOTHING = "nothing"
     FILE = "a file"
@@ -44,9 +44,10 @@ _KINDS = {
 
 
 def kind_of(path: Path) -> Kind:
-    """What stands at `path`, behind links. Never raises: where no file can be, and where one may not look, is nothing.
+    """Return the kind of file at `path`; follow symlinks. Never raises.
 
-    Among those are paths with a NUL or with a name that is longer than the file system takes.
+    Return `NOTHING` if the path cannot be read (no permission) or cannot exist: it contains a NUL, or a name that is
+    too long for the file system.
     """
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode), Kind.DEVICE)
@@ -55,7 +56,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def access_error(path: Path) -> str:
-    """Why this user may not look at `path`, in the system's words; empty where it can be told what stands there."""
+    """Return the system's reason why this user cannot access `path`; empty if `kind_of` can tell its kind."""
     try:
         path.stat()
     except PermissionError as error:
@@ -66,29 +67,29 @@ def access_error(path: Path) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file stands at `path`."""
+    """Whether `path` is a regular file."""
     return kind_of(path) is Kind.FILE
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder stands at `path`."""
+    """Whether `path` is a folder."""
     return kind_of(path) is Kind.FOLDER
 
 
 def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
-    """What a regular file or a pipe holds, if that is no more than `LARGEST`. Raises OSError with a reason for people.
+    """Return the content of a regular file or a pipe, at most `LARGEST` bytes. Raises OSError with a readable reason.
 
-    A pipe is waited for, since somebody writes to it; a file that has nothing yet, as some of /proc, is not. Without
-    `pipe` only a file will do, without `link` none that is reached by a symlink.
+    Wait for a pipe, since another process writes to it; do not wait for a file without data yet, such as some files in
+    /proc. With `pipe=False` refuse pipes, with `link=False` refuse a symlink.
     """
     kind = kind_of(path)
     if kind is Kind.FOLDER:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind in {Kind.DEVICE, Kind.SOCKET} or (kind is Kind.PIPE and not pipe):
         raise OSError(errno.EINVAL, f"it is {kind}")
-    patience = 0 if kind is Kind.PIPE else os.O_NONBLOCK
+    waiting = 0 if kind is Kind.PIPE else os.O_NONBLOCK
     following = 0 if link else os.O_NOFOLLOW
-    flags = os.O_RDONLY | os.O_CLOEXEC | patience | following
+    flags = os.O_RDONLY | os.O_CLOEXEC | waiting | following
     with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
         content = file.read(LARGEST + 1)
     if content is None:
@@ -99,22 +100,21 @@ def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
 
 
 def write_whole(path: Path, text: str, *, within: Path | None = None) -> None:
-    """Write a text as `whole_file` does."""
+    """Write a text atomically, as `whole_file` does."""
     with whole_file(path, within=within) as file:
         file.write(text.encode())
 
 
 def is_descriptor(path: Path) -> bool:
     """Whether `path` names an open file of a process, such as `/dev/stdout`, or a device."""
-    absolute = os.path.abspath(path)  # noqa: PTH100 - without `..`, and without following a symlink
-    named = Path(absolute)
-    return not _DESCRIPTORS.isdisjoint(named.parts[:2]) and not named.is_relative_to(_SHARED_MEMORY)
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - removes `..` without following a symlink
+    return not _DESCRIPTORS.isdisjoint(absolute.parts[:2]) and not absolute.is_relative_to(_SHARED_MEMORY)
 
 
 def write_named(path: Path, text: str) -> None:
-    """Write a text to the path that a user named: replace a file as a whole, append to a device, pipe or descriptor.
+    """Write a text to a path that a user named: replace a file atomically, append to a device, pipe or descriptor.
 
-    Replace a symlink instead of following it: it may have come with a checkout. Raises OSError.
+    Replace a symlink instead of following it, since it may be part of a checkout. Raises OSError.
     """
     replaced = path.is_symlink() or kind_of(path) in {Kind.NOTHING, Kind.FILE}
     if replaced and not is_descriptor(path):
@@ -126,9 +126,10 @@ def write_named(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
-    """A file that appears as `path` when the block is left, whole or not at all, whenever this process or machine ends.
+    """Open a file that replaces `path` atomically when the block ends, even if the process or the machine crashes.
 
-    Until then it lies beside `path`, or in the folder `within` of the same disk. Raises OSError.
+    Until then the data is in a temporary file beside `path`, or in the folder `within` on the same disk. Raises
+    OSError.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
     try:

@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written."""
+"""Safe parsing of JSON from untrusted sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text holds. Raises ValueError where it is none, and where it is nested too deep to be read."""
+    """Parse a JSON text. Raises ValueError if it is not JSON or is nested too deep."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""Python's garbage collector, told when it cannot find anything."""
+"""Control of Python's garbage collector while it has nothing to collect."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def paused_collector() -> Iterator[None]:
-    """While modules are imported or a plan is read, all that is made stays.
+    """Pause the garbage collector while modules are imported or a plan is read.
 
-    To look through it for garbage, again and again, takes a third of the time of a large plan.
+    All objects made then stay alive. Scanning them repeatedly would take a third of the time of a large plan.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -26,8 +26,8 @@ def paused_collector() -> Iterator[None]:
 
 
 def freeze_objects() -> None:
-    """All that is there stays to the end, as modules do: it is not looked through again, not even at the very end.
+    """Exclude all existing objects from garbage collection, including the collection at exit.
 
-    That would take a tenth of a second, after the last word has been said.
+    The objects (mostly modules) live until the end; scanning them at exit would take a tenth of a second.
     """
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Platforms as `os/architecture[/variant]`, normalised the way containerd does."""
+"""Platforms as `os/architecture[/variant]`, normalised as containerd does."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ ARCHITECTURES = (
     *("386", "amd64", "arm", "arm64", "armbe", "arm64be", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc"),
     *("ppc64", "ppc64le", "riscv", "riscv64", "s390", "s390x", "sparc", "sparc64", "wasm"),
 )
-_OF_COURSE = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
+_DEFAULT_VARIANTS = {("amd64", "v1"), ("arm64", "v8"), ("arm64", "8")}
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _OS_OPTIONS = re.compile(r"\(.*?\)")
-"""What may stand after the operating system: its version and features, as in `windows(10.0.17763+win32k)/amd64`."""
+"""The version and features of an operating system, as in `windows(10.0.17763+win32k)/amd64`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Platform:
-    """A normalised platform; `str()` gives the form that Docker prints."""
+    """A normalised platform. `str()` returns the form that Docker prints."""
 
     os: str
     architecture: str
@@ -48,7 +48,7 @@ class Platform:
 
     @property
     def slug(self) -> str:
-        """`linux-arm-v7`: what may stand in a name."""
+        """`linux-arm-v7`: the form for names."""
         return str(self).replace("/", "-")
 
 
@@ -72,9 +72,9 @@ class PlatformText(str):
 
 @lru_cache(maxsize=1024)  # a plan names the same few again and again
 def parse_platform(text: str) -> Platform:
-    """Read `linux/arm64/v8` as `linux/arm64`, `linux/x86_64` as `linux/amd64`, `linux/arm` as `linux/arm/v7`.
+    """Parse and normalise: `linux/arm64/v8` to `linux/arm64`, `linux/x86_64` to `linux/amd64`, `linux/arm` to v7.
 
-    Raises ValueError with a sentence for people when `text` is no platform.
+    Raises ValueError with a message for users if `text` is not a platform.
     """
     if _OS_OPTIONS.search(text):
         plain = one_line(_OS_OPTIONS.sub("", text))
@@ -90,30 +90,30 @@ def parse_platform(text: str) -> Platform:
     variant = variant or implied
     if architecture == "arm":
         variant = f"v{variant.removeprefix('v') or '7'}"
-    if (architecture, variant) in _OF_COURSE:
+    if (architecture, variant) in _DEFAULT_VARIANTS:
         variant = ""
     return Platform(os=system, architecture=architecture, variant=variant)
 
 
 def reported_platform(text: str) -> Platform:
-    """Read a platform as a node reports it; a version of its operating system is left out. Raises ValueError."""
+    """Parse a platform that a node reports; drop the version of its operating system. Raises ValueError."""
     return parse_platform(_OS_OPTIONS.sub("", text))
 
 
 def platform_of_entry(entry: Mapping[str, Any]) -> Platform:
-    """A platform as the image specification writes it; what it does not say is `unknown`. Raises ValueError.
+    """Return the platform of an index entry or image config (OCI image specification). Raises ValueError.
 
-    What is no image says nothing.
+    A missing part becomes `unknown`; entries that are not images have no platform at all.
     """
     parts = (entry.get("os") or "unknown", entry.get("architecture") or "unknown", entry.get("variant"))
     return parse_platform("/".join(part for part in parts if part))
 
 
 def can_execute(hardware: Platform, wanted: Platform) -> bool:
-    """Whether a machine whose own platform is `hardware` executes `wanted` without emulation.
+    """Whether a machine with the platform `hardware` executes `wanted` without emulation.
 
-    The same architecture in the same or a lower variant, and linux/386 on amd64. An arm64 machine is not taken to
-    run 32-bit ARM: many cores no longer can, and a node that does can declare it.
+    That is the same architecture in the same or a lower variant, and linux/386 on amd64. 32-bit ARM does not count as
+    native on arm64: many cores no longer execute it, and a node that does can declare it.
     """
     if hardware.os != wanted.os:
         return False
@@ -125,10 +125,11 @@ def can_execute(hardware: Platform, wanted: Platform) -> bool:
 def runs_natively(reported: Sequence[Platform], wanted: Platform) -> bool:
     """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
 
-    It reports higher variants of its own architecture only where its hardware has them.
+    A machine reports higher variants of its own architecture only if its hardware supports them.
     """
-    own = [each for each in reported if (each.os, each.architecture) == (reported[0].os, reported[0].architecture)]
-    return any(can_execute(each, wanted) for each in own)
+    first = [(platform.os, platform.architecture) for platform in reported[:1]]
+    own = [platform for platform in reported if (platform.os, platform.architecture) in first]
+    return any(can_execute(platform, wanted) for platform in own)
 
 
 def _level(platform: Platform) -> int:
@@ -139,24 +140,25 @@ def _level(platform: Platform) -> int:
 
 
 def is_known(platform: Platform) -> bool:
-    """Whether there is such a platform, as far as is known: then it is no other one misspelt."""
+    """Whether both the system and the architecture are known, so the platform is not misspelt."""
     return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
 
 
 def suggest_platform(platform: Platform, known: Iterable[Platform]) -> str:
-    """A remedy for a platform that is none of those `known` somewhere."""
+    """Return a hint for a platform that is not in `known`: the closest one, or the list."""
     return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
 
 
 def check_platform(text: str) -> None:
-    """Raise ValueError where a part of a platform looks like a known one misspelt; a second line is the remedy."""
+    """Raise ValueError if a part of a platform looks misspelt; the second line of the message is the hint."""
     platform = parse_platform(text)
-    for part, known in ((platform.os, SYSTEMS), (platform.architecture, ARCHITECTURES)):
+    parts = ("operating system", platform.os, SYSTEMS), ("architecture", platform.architecture, ARCHITECTURES)
+    for kind, part, known in parts:
         if part not in known and closest_name(part, known):
-            msg = f'there is no "{one_line(part)}"\n{did_you_mean(part, known)}'
+            msg = f'unknown {kind} "{one_line(part)}"\n{did_you_mean(part, known)}'
             raise ValueError(msg)
 
 
 def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
-    """Each of `texts` once, in their order. Raises ValueError as `parse_platform` does."""
+    """Parse platforms; drop duplicates, keep the order. Raises ValueError as `parse_platform` does."""
     return tuple(dict.fromkeys(parse_platform(text) for text in texts))

@@ -1,4 +1,4 @@
-"""What nobody may see, taken out of texts before they are printed or written. Pure."""
+"""Redaction: secrets and credentials are masked in texts before they are printed or written. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MASK = "***"
-"""What is shown instead."""
+"""The text that replaces a secret."""
 
 SHORTEST = 3
-"""Characters that a value needs to be hidden: a shorter one stands in every other word."""
+"""The minimum length of a value that is redacted: a shorter one occurs in every other word."""
 
 CREDENTIAL_FIELDS = ("access_key_id", "secret_access_key", "session_token", "token", "ghtoken", "account_key", "sas")
 """The fields of BuildKit's caches (s3, azblob, gha) that hold credentials."""
@@ -37,18 +37,18 @@ _HEADER = re.compile(r"\n(?=\[)")
 _DEFAULT_OF_SOURCE = re.compile(r"""\bdefault[ \t]*=[ \t]*(?P<quote>["'])(?P<text>[^\n]*?)(?P=quote)""")
 _TOKEN_LENGTH = 16
 _BASIC = "x-oauth-basic"
-"""The password of those whose user is a token."""
+"""The password in a URL whose user name is a token."""
 
 _LONGEST_NUMBER = 14_000
-"""The bits of a number that Python still prints: no other can ever be seen."""
+"""The bits of the largest number that Python prints; larger numbers cannot appear in any output."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]")
-# White space is folded, escaped and encoded in many ways.
+# Output folds, escapes and encodes white space in many ways.
 _BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
 _SHELL_QUOTES = ("'\"'\"'", r"'\''")
 
 
 class Redactor:
-    """Knows what is secret and hides it; safe to use from several threads."""
+    """Redacts a set of secrets in texts; thread-safe."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
@@ -57,27 +57,27 @@ class Redactor:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Hide `secrets` from now on; those shorter than `SHORTEST` are left alone."""
+        """Redact `secrets` from now on, except secrets shorter than `SHORTEST`."""
         with self._lock:
             known = self._known.union(part for secret in secrets for part in _parts(secret))
             if known != self._known:
                 # Longest first: a secret may begin with another one.
-                longest_first = sorted(known, key=lambda each: (-len(each), each))
+                longest_first = sorted(known, key=lambda secret: (-len(secret), secret))
                 self._pattern = re.compile("|".join(map(_in_any_form, longest_first)))
                 self._known = known
 
     def finds(self, text: str) -> bool:
-        """Whether one of the secrets stands in `text`."""
+        """Whether `text` contains one of the secrets."""
         return self._pattern is not None and bool(self._pattern.search(text))
 
     def redact(self, text: str) -> str:
-        """`text` with `***` in place of every secret, however it is written, and of the passwords of URLs."""
-        hidden = text if self._pattern is None else self._pattern.sub(MASK, text)
-        return _USER.sub(_without_password, hidden) if "://" in hidden else hidden
+        """Replace every secret in `text`, in any notation, and the passwords of URLs with `***`."""
+        redacted = text if self._pattern is None else self._pattern.sub(MASK, text)
+        return _USER.sub(_without_password, redacted) if "://" in redacted else redacted
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """What is looked for: each line of a secret, since lines are printed one by one; all of it if one is too short."""
+    """Split a secret into lines, since output is printed line by line. If one is too short, add the whole secret."""
     lines = [line.strip() for line in secret.splitlines() if line.strip()]
     yield from (line for line in lines if len(line) >= SHORTEST)
     if any(len(line) < SHORTEST for line in lines) and len(secret.strip()) >= SHORTEST:
@@ -85,7 +85,7 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _in_any_form(secret: str) -> str:
-    """A pattern for `secret` as it is and as JSON, URLs, shells, CSV and mpbake's own messages write it."""
+    """Return a pattern for `secret`, verbatim and as JSON, URLs, shells, CSV and mpbake's own messages escape it."""
     return "".join(_BLANK if part.isspace() else _forms(part) for part in re.findall(r"\s+|\S", secret))
 
 
@@ -98,20 +98,20 @@ def _forms(character: str) -> str:
     in_json = json.dumps(character)[1:-1]
     forms = {character, f"\\{character}", escaped, in_json, encoded, encoded.lower()}
     forms |= {f"\\u{code:04x}", f"\\u{code:04X}", f"\\U{code:08x}", f"\\U{code:08X}"}
-    if character in '$%"':  # bake doubles the first two, CSV the third
+    if character in '$%"':  # bake doubles `$` and `%`, CSV doubles `"`
         forms.add(character * 2)
     if character == "'":
         forms.update(_SHELL_QUOTES)
-    return f"(?:{'|'.join(re.escape(each) for each in sorted(forms, key=lambda each: (-len(each), each)))})"
+    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))})"
 
 
 def scalars_in(value: Any) -> Iterator[str]:
-    """What is to be hidden of a value: every text and number in it, however deep. True and false tell nothing."""
+    """Yield every string and number in a nested value, as text to redact. Booleans reveal nothing."""
     match value:
         case dict():
-            yield from (text for each in value.values() for text in scalars_in(each))
+            yield from (text for item in value.values() for text in scalars_in(item))
         case list() | tuple():
-            yield from (text for each in value for text in scalars_in(each))
+            yield from (text for item in value for text in scalars_in(item))
         case None | bool():
             pass
         case int() if value.bit_length() > _LONGEST_NUMBER:
@@ -120,62 +120,63 @@ def scalars_in(value: Any) -> Iterator[str]:
             yield str(value)
 
 
-def _without_password(found: re.Match[str]) -> str:
-    """The part of a URL before the `@`, without what lets somebody in."""
-    user, colon, password = found.group().partition(":")
+def _without_password(user_part: re.Match[str]) -> str:
+    """Return the part of a URL before the `@`, with its credentials masked."""
+    user, colon, password = user_part.group().partition(":")
     if colon and not _is_placeholder(password):
         return f"{MASK if password == _BASIC else user}:{MASK}"
-    return MASK if not colon and _is_token(found) else found.group()
+    return MASK if not colon and _is_token(user_part) else user_part.group()
 
 
-def _is_token(found: re.Match[str]) -> bool:
-    """Whether a user without a password is a token, as git hosts take it: names of people are shorter, and words."""
-    user = found.group()
-    of_the_web = found.string[: found.start()].endswith(("http://", "https://"))
-    return of_the_web and not _is_placeholder(user) and (len(user) >= _TOKEN_LENGTH or bool(re.search(r"\d", user)))
+def _is_token(user_part: re.Match[str]) -> bool:
+    """Whether a user without a password is a token, as git hosts accept it: longer than a name, or with digits."""
+    user = user_part.group()
+    is_http = user_part.string[: user_part.start()].endswith(("http://", "https://"))
+    return is_http and not _is_placeholder(user) and (len(user) >= _TOKEN_LENGTH or bool(re.search(r"\d", user)))
 
 
 def _is_placeholder(value: str) -> bool:
-    """Whether somebody else is to fill `value` in: a shell, or a template that is not rendered yet."""
+    """Whether `value` is filled in later: by a shell, or by a template that is not rendered yet."""
     return not value or value.startswith("$") or "{{" in value or value == MASK
 
 
 def passwords_in(text: str) -> set[str]:
-    """The passwords in the URLs of `text`, encoded as they are and decoded."""
-    found = {user.group().partition(":")[2] for user in _USER.finditer(text)} if "://" in text else set()
-    return _decoded(found)
+    """Return the passwords in the URLs of `text`, both verbatim and URL-decoded."""
+    passwords = {user.group().partition(":")[2] for user in _USER.finditer(text)} if "://" in text else set()
+    return _decoded(passwords)
 
 
 def credentials_in(text: str) -> set[str]:
-    """What in the URLs of `text`, or in its fields if it describes a cache, lets somebody in."""
-    found = passwords_in(text)
+    """Return the credentials in the URLs of `text`, and in its fields if it is a cache entry."""
+    credentials = passwords_in(text)
     if "://" in text:
         users = list(_USER.finditer(text))
-        found |= _decoded(user.group() for user in users if ":" not in user.group() and _is_token(user))
-        found |= _decoded(user.group().partition(":")[0] for user in users if user.group().endswith(f":{_BASIC}"))
-        found |= _decoded(each["value"] for each in _PARAMETER.finditer(text))
-    return found | _decoded(_credential_fields(text)) if _FIELD.search(text) else found
+        credentials |= _decoded(user.group() for user in users if ":" not in user.group() and _is_token(user))
+        credentials |= _decoded(user.group().partition(":")[0] for user in users if user.group().endswith(f":{_BASIC}"))
+        credentials |= _decoded(parameter["value"] for parameter in _PARAMETER.finditer(text))
+    return credentials | _decoded(_credential_fields(text)) if _FIELD.search(text) else credentials
 
 
 def redact_credentials(text: str) -> str:
-    """`text` without what `credentials_in` finds in it: to be called before it is cut, since a part is not found."""
+    """Redact the credentials in `text`. Call this before `text` is shortened: a part of a credential is not found."""
     return Redactor(credentials_in(text)).redact(text)
 
 
 def credentials_in_source(line: str) -> set[str]:
-    """What in a line of a plan that cannot be parsed lets somebody in, as far as its looks tell."""
-    found = {each.group(name) for each in _FIELD_OF_SOURCE.finditer(line) for name in ("text", "word") if each[name]}
-    return credentials_in(line) | _decoded(found)
+    """Return the credentials in a line of a plan that cannot be parsed; they are detected by pattern."""
+    fields = _FIELD_OF_SOURCE.finditer(line)
+    values = {field.group(name) for field in fields for name in ("text", "word") if field[name]}
+    return credentials_in(line) | _decoded(values)
 
 
 def sensitive_defaults_in_source(text: str) -> set[str]:
-    """The texts that a plan which cannot be parsed gives as defaults, in tables that speak of what is sensitive."""
+    """Return the `default` strings of a plan that cannot be parsed, from tables that contain the word `sensitive`."""
     tables = (table for table in _HEADER.split(text) if "sensitive" in table)
-    return {each["text"] for table in tables for each in _DEFAULT_OF_SOURCE.finditer(table)}
+    return {default["text"] for table in tables for default in _DEFAULT_OF_SOURCE.finditer(table)}
 
 
 def _decoded(values: Iterable[str]) -> set[str]:
-    return {each for value in values if not _is_placeholder(value) for each in (value, unquote(value))}
+    return {form for value in values if not _is_placeholder(value) for form in (value, unquote(value))}
 
 
 def _credential_fields(text: str) -> Iterator[str]:
@@ -186,15 +187,15 @@ def _credential_fields(text: str) -> Iterator[str]:
                 yield value
 
 
-class _HidingStream:
-    """A stream that hides what is written to it; in all else it is the stream behind it."""
+class _RedactingStream:
+    """A wrapper that redacts what is written to a stream."""
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
-        self._hiding = redactor
+        self._redactor = redactor
 
     def write(self, text: str) -> int:
-        self._stream.write(self._hiding.redact(text))
+        self._stream.write(self._redactor.redact(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -206,8 +207,8 @@ class _HidingStream:
 
 
 def redacting_stream(stream: TextIO, redactor: Redactor) -> TextIO:
-    """`stream`, to which no secret is written.
+    """Wrap `stream` so that everything written to it is redacted.
 
-    It sees one write at a time: a text that is cut into several must be hidden before.
+    Each write is redacted by itself: redact a text before you split it over several writes.
     """
-    return cast("TextIO", _HidingStream(stream, redactor))
+    return cast("TextIO", _RedactingStream(stream, redactor))

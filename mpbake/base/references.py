@@ -31,7 +31,7 @@ _REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.I
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """A repository with a tag; without one, Docker means `latest`."""
+    """A repository and a tag. Docker's default tag is `latest`."""
 
     repository: str
     tag: str
@@ -41,36 +41,36 @@ class Reference:
         return f"{self.repository}:{self.tag}"
 
     def at(self, digest: str) -> str:
-        """The same repository, by content: `localhost:5000/team/web@sha256:…`."""
+        """Return the reference by digest: `localhost:5000/team/web@sha256:…`."""
         return f"{self.repository}@{digest}"
 
     @property
     def registry(self) -> str:
-        """The host that serves it, with its port if any: `localhost:5000`; `docker.io` where none is named."""
+        """The registry's host, with its port if any: `localhost:5000`; `docker.io` if the reference names no host."""
         return self._split()[0]
 
     @property
     def path(self) -> str:
-        """What the registry calls the repository: `team/web`; `library/web` for `web` on Docker Hub."""
+        """The repository's name in its registry: `team/web`; `library/web` for `web` on Docker Hub."""
         host, path = self._split()
         official = host == _DOCKER_HUB and "/" not in path
         return f"{'library/' if official else ''}{path}"
 
     @property
     def canonical(self) -> str:
-        """The one spelling of all that mean the same: `docker.io/library/web:1` for `web:1` and `docker.io/web:1`."""
+        """The same text for all equivalent references: `docker.io/library/web:1` for `web:1` and `docker.io/web:1`."""
         return f"{self.registry}/{self.path}:{self.tag}"
 
     @property
     def familiar(self) -> str:
-        """The spelling by which BuildKit looks for a context of that name: `web` for `docker.io/library/web:latest`."""
+        """The short form in which BuildKit looks up a named context: `web` for `docker.io/library/web:latest`."""
         host, path = self._split()
         folder, _, name = path.partition("/")
         path = name if folder == "library" and "/" not in name else path
         return f"{path if host == _DOCKER_HUB else self.repository}{'' if self.tag == 'latest' else f':{self.tag}'}"
 
     def _split(self) -> tuple[str, str]:
-        """Host and path, told apart as Docker does."""
+        """Split into host and path by Docker's rule."""
         host, slash, path = self.repository.partition("/")
         if not slash or not (host == "localhost" or "." in host or ":" in host or host != host.lower()):
             return _DOCKER_HUB, self.repository
@@ -78,27 +78,27 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """Read a name to be given to an image. Raises ValueError with a sentence for people."""
-    found = _REFERENCE.fullmatch(text)
-    if found is None:
+    """Parse the name of an image. Raises ValueError with a message for users."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
         msg = (
             f'"{one_line(text)}" is not an image name: write [registry/]repository[:tag], the repository in lower case'
         )
         raise ValueError(msg)
-    return Reference(repository=found["repository"], tag=found["tag"] or "latest")
+    return Reference(repository=match["repository"], tag=match["tag"] or "latest")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the host of a URL is the machine itself, whichever that is."""
+    """Whether the host of a URL is `localhost` or a loopback address."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
-    except ValueError:  # the name of another host, or no URL
+    except ValueError:  # another host's name, or not a URL
         return False
 
 
 def has_host(url: str) -> bool:
-    """Whether a URL names a host that can be one, and a port if any that can be one."""
+    """Whether the host of a URL, and its port if any, are valid."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "-")[0] != "-" and (parts.port is None or parts.port > 0)
@@ -107,25 +107,25 @@ def has_host(url: str) -> bool:
 
 
 def is_local_context(context: str) -> bool:
-    """Whether a build context is a folder of this machine (not git, http, an image, a layout or a link)."""
+    """Whether a build context is a folder on this machine (not git, http, an image, an OCI layout or a link)."""
     return not _REMOTE.match(context)
 
 
 def parse_fields(text: str) -> dict[str, str]:
-    """Read `type=local,"dest=a,b"` as BuildKit does; a field without `=` stands for itself with an empty value.
+    """Parse `type=local,"dest=a,b"` as BuildKit does; a field without `=` becomes a key with an empty value.
 
-    Keys may be written in upper case. Raises ValueError with a sentence for people.
+    Keys become lower case. Raises ValueError with a message for users.
     """
     return named_fields(split_fields(text))
 
 
 def named_fields(fields: Iterable[str]) -> dict[str, str]:
-    """Fields that `split_fields` gives by their keys, which may be written in upper case."""
-    return {key.strip().lower(): value for key, _, value in (each.partition("=") for each in fields)}
+    """Return the fields that `split_fields` returns as a mapping; keys become lower case."""
+    return {key.strip().lower(): value for key, _, value in (field.partition("=") for field in fields)}
 
 
 def parse_flag(text: str) -> bool:
-    """The value of a field that is true or false, as Go reads it. Raises ValueError with a sentence for people."""
+    """Parse a boolean field as Go does. Raises ValueError with a message for users."""
     if text not in _FLAGS:
         msg = f'"{short_name(text)}" is neither true nor false'
         raise ValueError(msg)
@@ -133,7 +133,7 @@ def parse_flag(text: str) -> bool:
 
 
 def split_fields(text: str) -> list[str]:
-    """The fields of `type=local,"dest=a,b"` as they stand. Raises ValueError as `parse_fields` does."""
+    """Split `type=local,"dest=a,b"` into its fields, unchanged. Raises ValueError as `parse_fields` does."""
     try:
         return next(csv.reader([text], strict=True), [])
     except csv.Error as error:
@@ -142,7 +142,7 @@ def split_fields(text: str) -> list[str]:
 
 
 def format_fields(fields: dict[str, str]) -> str:
-    """The inverse of `parse_fields`."""
+    """Format fields as a comma-separated list: the inverse of `parse_fields`."""
     buffer = io.StringIO()
     parts = [f"{key}={value}" if value else key for key, value in fields.items()]
     csv.writer(buffer, lineterminator="").writerow(parts)

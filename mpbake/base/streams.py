@@ -1,4 +1,4 @@
-"""Standard output and standard error as a process is really given them: perhaps full, closed, or of few characters."""
+"""Standard output and standard error that may be closed, full, or limited to a small character set."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class OutputFailed(MpbakeError):
-    """What was to be said on standard output could not be."""
+    """Writing to standard output failed."""
 
     exit_code = 1
 
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Within, `sys.stdout` and `sys.stderr` are streams that can be relied upon.
+    """Replace `sys.stdout` and `sys.stderr` with streams that handle failures, for the length of the block.
 
-    What standard output does not take raises OutputFailed, what standard error does not take is dropped: nobody could
-    be told. A reader that has gone is neither: BrokenPipeError.
+    A failed write to standard output raises OutputFailed. A failed write to standard error is ignored, since no
+    stream is left to report it. If the reader closed the pipe, both raise BrokenPipeError.
     """
     stdout, stderr = _opened(sys.stdout, 1), _opened(sys.stderr, 2)
     if isinstance(stdout, io.TextIOWrapper):
@@ -38,17 +38,17 @@ def standard_streams() -> Iterator[None]:
 
 
 def silence(stream: TextIO) -> None:
-    """Send what `stream` still holds, and all that it is given from now on, nowhere."""
-    with contextlib.suppress(OSError):  # also of streams without a descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    """Discard the buffer of `stream` and everything that is written to it from now on."""
+    with contextlib.suppress(OSError):  # streams without a descriptor raise a subclass
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def _opened(stream: TextIO | None, number: int) -> TextIO:
-    """`stream`; for one that was closed before we began, which Python does not have, one that takes nothing.
+    """Return `stream`, or a stream that refuses all output if it was closed when this process started (None).
 
-    It holds the stream's `number`, which the next file would get otherwise, and with it what is printed.
+    The replacement occupies descriptor `number`. Otherwise the next opened file would get it, and the output too.
     """
     if stream is not None:
         return stream
@@ -59,10 +59,10 @@ def _opened(stream: TextIO | None, number: int) -> TextIO:
 
 
 class _Output:
-    """A stream whose failures raise OutputFailed, or are nobody's business where it has no `name`.
+    """A stream whose failed writes raise OutputFailed, or are ignored if it has no `name`.
 
-    One that has failed goes on failing, since whoever tries it first may think nothing of it. It lacks
-    the `buffer` of the stream behind it, by which one could pass it by; in all else it is that stream.
+    After one failure every write fails, since the first caller may ignore the error. The wrapper hides `buffer`, which
+    would bypass it; all other attributes are the wrapped stream's.
     """
 
     def __init__(self, stream: TextIO, *, name: str = "") -> None:
@@ -71,7 +71,7 @@ class _Output:
         self._failure: OutputFailed | None = None
 
     def write(self, text: str) -> int:
-        with self._told():
+        with self._checked():
             self._stream.write(text)
         return len(text)
 
@@ -80,17 +80,17 @@ class _Output:
             self.write(line)
 
     def flush(self) -> None:
-        with self._told():
+        with self._checked():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _checked(self) -> Iterator[None]:
         try:
             yield
         except BrokenPipeError:
             raise
         except OSError as error:
-            silence(self._stream)  # or Python would try again at the end, and complain
+            silence(self._stream)  # otherwise Python retries the write at exit and prints an error
             self._failure = OutputFailed(f"{self._name}: {error.strerror}") if self._name else None
         if self._failure is not None:
             raise self._failure

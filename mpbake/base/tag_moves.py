@@ -1,4 +1,4 @@
-"""What is known of tags after a step that moves them: which name the new image, which may, and which do not."""
+"""The state of tags after a step that moves them: moved, perhaps moved, or not moved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TagMoves:
-    """Every tag of a step, in one of three states: `moved`, `unsure` (it may have moved, or may yet), not moved.
+    """The tags of a step, by state: `moved`, `unsure` (the tag may have moved, or may move later), `unmoved`.
 
-    Messages, the metadata file and the table of a run all show this value.
+    Messages, the metadata file and the summary of a run all show this value.
     """
 
     moved: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class TagMoves:
     unmoved: tuple[str, ...] = ()
 
     def of(self, tags: Collection[str]) -> TagMoves:
-        """The part of this that is about some tags."""
+        """Return the states of `tags` only."""
         return TagMoves(
             moved=tuple(tag for tag in self.moved if tag in tags),
             unsure=tuple(tag for tag in self.unsure if tag in tags),
@@ -29,10 +29,10 @@ class TagMoves:
         )
 
     def __bool__(self) -> bool:
-        """Whether it is about any tag."""
+        """Whether it contains any tag."""
         return bool(self.moved or self.unsure or self.unmoved)
 
     def __str__(self) -> str:
-        """`moved: a; may have moved: b; not moved: c`; the second part only where there are any."""
+        """`moved: a; may have moved: b; not moved: c`; without unsure tags the second part is left out."""
         unsure = f"may have moved: {', '.join(self.unsure)}; " if self.unsure else ""
         return f"moved: {', '.join(self.moved) or 'none'}; {unsure}not moved: {', '.join(self.unmoved) or 'none'}"

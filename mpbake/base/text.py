@@ -1,4 +1,4 @@
-"""Text for people: safe to print, aligned, and the nearest right name."""
+"""Text for users: escaping for terminals, alignment, shortening, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mpbake.base.redaction import redact_credentials
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-# C0 (without tab and newline), DEL, C1, and the marks that reorder or hide text on a screen.
+# C0 (without tab and newline), DEL, C1, and characters that reorder or hide text on a screen.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 def printable(text: str) -> str:
-    r"""`text` with every control character shown as `\xNN`; tabs and newlines stay."""
-    return _UNSAFE.sub(lambda found: _escaped(found.group()), text)
+    r"""Escape every control character in `text` as `\xNN`, except tabs and newlines."""
+    return _UNSAFE.sub(lambda match: _escaped(match.group()), text)
 
 
 def _escaped(character: str) -> str:
@@ -30,39 +30,39 @@ def _escaped(character: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be written anywhere at all: half a character cannot, nor can bytes that were no UTF-8."""
+    """Whether `text` can be encoded: surrogates, which stand for bytes that are not UTF-8, cannot."""
     return text.isascii() or not _SURROGATE.search(text)
 
 
-NOT_UTF_8 = "bytes in it are not UTF-8"
-"""What is wrong with an argument that is no text."""
+NOT_UTF_8 = "it contains bytes that are not UTF-8"
+"""The message for an argument that is not valid text."""
 
 
 def one_line(text: str) -> str:
-    """`printable`, with tabs and newlines escaped too: for names and values inside a sentence."""
+    """Escape control characters including tabs and newlines: for names and values inside a sentence."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 LONGEST_NAME = 120
-"""Characters of a name that messages show."""
+"""The maximum number of characters of a name in a message."""
 LONGEST_MESSAGE = 2000
-"""Characters that one message has."""
+"""The maximum number of characters of a message."""
 
 
 def short_name(name: str, longest: int = LONGEST_NAME) -> str:
-    """`name`, or another value of any length, for a message: without credentials, and then cut."""
+    """Format a name or value of any length for a message: redact its credentials, then shorten it."""
     return one_line(shortened(redact_credentials(name), longest))
 
 
 def shortened(line: str, length: int) -> str:
-    """`line`, cut off where it is longer than `length` characters."""
+    """Cut `line` to `length` characters; a cut line ends with `…`."""
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def without_colour(text: str) -> str:
-    """A program's own output as plain text: terminal sequences dropped, what is left made printable."""
+    """Convert terminal output to plain text: remove escape sequences and make the rest printable."""
     lines = _ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n").split("\n")
-    # A carriage return redraws the line: what a person would have seen is what came last.
+    # A carriage return redraws the line: a terminal shows only the last text.
     return printable("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines))
 
 
@@ -71,9 +71,9 @@ _BEFORE = 30
 
 
 def marked_line(line: str, column: int, length: int) -> list[str]:
-    """A line of a file and, below it, a mark under `length` characters from `column` (from 1; 0 marks nothing).
+    """Return a source line and below it a marker under `length` characters from `column` (from 1; 0: no marker).
 
-    Of a long line only what surrounds the mark is shown. No line gives none.
+    A long line is cut to the text around the marker. An empty line returns an empty list.
     """
     line = line.rstrip()
     indent = len(line) - len(line.lstrip())
@@ -96,50 +96,53 @@ def _on_screen(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
-    wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
-    return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
+    """Return the number of terminal columns that `text` occupies."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
 _MOST_NAMES = 12
 
 
 def closest_name(name: str, names: Iterable[str]) -> str:
-    """The one of `names` that `name` most likely misspells, or the empty string."""
-    found = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    """Return the name of which `name` is probably a misspelling, or the empty string."""
+    matches = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+    return matches[0] if matches else ""
 
 
 def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
-    """A remedy for an unknown `name`: the nearest right one, else all that there are."""
+    """Return a hint for an unknown `name`: the closest known name, or else the list of known names.
+
+    `kind` is the plural noun for the names, such as `targets`.
+    """
     known = sorted(names)
-    near = closest_name(name, known)
-    if near:
-        return f'did you mean "{short_name(near)}"?'
+    closest = closest_name(name, known)
+    if closest:
+        return f'did you mean "{short_name(closest)}"?'
     if not known:
         return f"there are no {kind}" if kind else ""
-    shown = ", ".join(short_name(each) for each in known[:_MOST_NAMES])
-    return f"known {kind or 'names'}: {shown}{', …' if len(known) > _MOST_NAMES else ''}"
+    listed = ", ".join(map(short_name, known[:_MOST_NAMES]))
+    return f"known {kind or 'names'}: {listed}{', …' if len(known) > _MOST_NAMES else ''}"
 
 
 def abbreviated(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
-    """`names` for a message: the first of them, and how many more there are."""
+    """List the first `most` names for a message, and the number of the others: `a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(short_name(each) for each in names[:most]) + more
+    return ", ".join(map(short_name, names[:most])) + more
 
 
 _SHARED_NAMES = 3
-"""Names that a line shows which several share."""
+"""The maximum number of names in a message that several targets share."""
 
 
 def split_subject(message: str) -> tuple[str, str]:
-    """The name at the start of a message such as `web: not built`, and the rest; without a name all is the rest."""
+    """Split `web: not built` into its name and the rest; a message without a name is all rest."""
     subject, colon, rest = message.partition(": ")
     return (subject, rest) if colon and " " not in subject else ("", message)
 
 
 def join_shared(messages: Iterable[str], targets: Collection[str]) -> list[str]:
-    """Join messages `TARGET: …` that differ in the name of the target alone, in the order of the first of each.
+    """Join messages `TARGET: …` that differ only in the target's name; keep the order of first occurrences.
 
     A joined message is `20 targets (a, b, c and 17 more): …`.
     """
@@ -148,23 +151,23 @@ def join_shared(messages: Iterable[str], targets: Collection[str]) -> list[str]:
         name, rest = split_subject(message)
         key, names = (rest, {name: None}) if name in targets else (message, {})
         shared.setdefault(key, {}).update(names)
-    return [_shared_by(tuple(names), rest) for rest, names in shared.items()]
+    return [_with_targets(tuple(names), rest) for rest, names in shared.items()]
 
 
-def _shared_by(names: Sequence[str], message: str) -> str:
-    """A message on the targets `names`, of which there may be none."""
+def _with_targets(names: Sequence[str], message: str) -> str:
+    """Put the names of the targets, if any, before a message."""
     if len(names) > 1:
         return f"{len(names)} targets ({shared_names(names)}): {message}"
     return ": ".join([*names, message])
 
 
 def shared_names(names: Sequence[str]) -> str:
-    """The first of `names` that share a message, and how many more there are."""
+    """Abbreviate the names of targets that share a message."""
     return abbreviated(names, most=_SHARED_NAMES)
 
 
 def duration(seconds: float) -> str:
-    """`0.4s`, `12.3s`, `4m05s`, `1h02m`."""
+    """Format a duration: `0.4s`, `12.3s`, `4m05s`, `1h02m`."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -177,32 +180,32 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def parse_duration(text: str, *, hours_at_most: int = 8760) -> float:
-    """The seconds of `90s`, `30m`, `1h` or `1h30m`. Raises ValueError with a sentence for people."""
-    found = _DURATION.fullmatch(text)
-    if not text or found is None:
+    """Parse `90s`, `30m`, `1h` or `1h30m` into seconds. Raises ValueError with a message for users."""
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
         msg = f'"{one_line(text)}" is not a duration: write 90s, 30m, 1h or 1h30m'
         raise ValueError(msg)
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    duration = hours * 3600 + minutes * 60 + seconds
-    if duration > hours_at_most * 3600:
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total > hours_at_most * 3600:
         msg = f'"{short_name(text)}" is too long: at most {hours_at_most}h'
         raise ValueError(msg)
-    return duration
+    return total
 
 
 def count(number: int, noun: str) -> str:
-    """`1 target`, `3 targets`."""
+    """Format a number with its noun: `1 target`, `3 targets`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def json_lines(items: Iterable[object]) -> str:
-    """A JSON list. A line for each item makes differences readable; only ASCII, so nothing can control a screen."""
+    """Format a JSON list with one line for each item, for readable diffs. ASCII only: safe to print."""
     text = ",\n".join(map(json.dumps, items))
     return f"[\n{text}\n]" if text else "[]"
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
-    """`rows` as aligned lines, two spaces between columns, nothing cut off, no trailing blanks."""
+    """Format `rows` as aligned lines: two spaces between columns, nothing cut off, no trailing blanks."""
     if not rows:
         return []
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]

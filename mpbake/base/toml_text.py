@@ -1,4 +1,4 @@
-"""Values and tables as TOML writes them. Pure."""
+"""A TOML writer for values and tables. Pure."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# What JSON leaves as it is, and TOML or a screen does not take: controls, and marks that hide or reorder text.
+# Characters that JSON does not escape but that TOML forbids or that hide or reorder text on a screen.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def toml_key(name: str) -> str:
-    """One part of a key: bare where it can be."""
+    """Format one part of a key, without quotes if possible."""
     return name if _BARE_KEY.fullmatch(name) else toml_value(name)
 
 
 def toml_value(value: Any) -> str:
-    """A string, number, bool, date, list or table on one line."""
+    """Format a string, number, bool, date, list or table on one line."""
     match value:
         case dict():
-            pairs = ", ".join(_pair(name, each) for name, each in value.items())
+            pairs = ", ".join(_pair(name, item) for name, item in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case list() | tuple():
             return f"[{', '.join(map(toml_value, value))}]"
         case str():
-            return _UNSAFE.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False))
+            return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(value, ensure_ascii=False))
         case bool():
             return str(value).lower()
         case _:
-            return str(value)  # numbers; dates are written as ISO 8601 has them
+            return str(value)  # numbers, and dates as in ISO 8601
 
 
 def toml_document(table: Mapping[str, Any]) -> str:
-    """`table` as a document that means the same, in the same order but for plain values first."""
+    """Format `table` as a TOML document. The order is kept, except that plain values come before tables."""
     return "\n".join(_lines(table, ())) + "\n" if table else ""
 
 
@@ -50,15 +50,15 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         if isinstance(value, dict):
             yield from _lines(value, (*path, name))
         elif _has_header(value):
-            for each in value:
+            for item in value:
                 yield f"[[{_dotted((*path, name))}]]"
-                yield from (_pair(*pair) for pair in each.items())
+                yield from (_pair(*pair) for pair in item.items())
 
 
 def _has_header(value: Any) -> bool:
-    """Whether a value is a table, or a list of nothing but tables, which get headers of their own."""
+    """Whether a value is written below a header of its own: a table, or a list that contains only tables."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(each, dict) for each in value)
+        return bool(value) and all(isinstance(item, dict) for item in value)
     return isinstance(value, dict)
 
 

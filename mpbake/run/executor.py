@@ -302,7 +302,7 @@ def _lost_node(result: StepResult) -> Node | None:
 
 def required_node_error(error: MpbakeError, node: Node) -> MpbakeError:
     """The error of a node without which nothing goes on, which says so."""
-    return error.saying(f"node {node.id} is required, so nothing is tried again")
+    return error.with_line(f"node {node.id} is required, so nothing is tried again")
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

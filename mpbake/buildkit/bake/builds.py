@@ -357,7 +357,7 @@ class PieceBuilder:
 
     def _explained(self, error: MpbakeError, targets: Sequence[Target]) -> MpbakeError:
         """The error of a push, with what the registry itself answers; no tag has moved then."""
-        error = error.saying("no tag has moved")
+        error = error.with_line("no tag has moved")
         for name, failure in self._push_failures(targets).items():
             if failure.lost is None:
                 told = failure.error(f"push to {name}")

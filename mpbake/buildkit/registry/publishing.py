@@ -48,7 +48,7 @@ class TagPublisher:
             try:
                 failure, is_unsure = self._move(tag, manifest)
             except Cancelled as stop:
-                raise Cancelled(stop.message).after(self._moves(step, moved, [tag])) from stop
+                raise Cancelled(stop.message).with_moves(self._moves(step, moved, [tag])) from stop
             if failure is not None:
                 later = [each for each in tags[len(moved) + 1 :] if self._names(each, wanted[each])]
                 moves = self._moves(step, [*moved, *later], [tag] if is_unsure else [])
@@ -81,7 +81,7 @@ class TagPublisher:
     @staticmethod
     def _telling(error: MpbakeError, moves: TagMoves) -> MpbakeError:
         """Return `error` with what became of the tags, as a line of its message and as data."""
-        return error.saying(str(moves)).after(moves)
+        return error.with_line(str(moves)).with_moves(moves)
 
     @staticmethod
     def _moves(step: Publish, moved: Sequence[str], unsure: Sequence[str]) -> TagMoves:

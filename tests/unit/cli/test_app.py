@@ -371,12 +371,12 @@ def test_a_variable_that_is_no_boolean(
         (
             OSError(30, "Read-only file system", "/home/\x07"),
             1,
-            "error: /home/\\x07: Read-only file system\n  = is the disk full, or may this user not write there?\n",
+            "error: /home/\\x07: Read-only file system\n  = check the free disk space and that this user may write there\n",
         ),
         (
             OSError(28, "No space left on device"),
             1,
-            "error: a temporary file: No space left on device\n  = is the disk full?\n",
+            "error: a temporary file: No space left on device\n  = free some disk space\n",
         ),
         (OSError("x"), 1, "error: mpbake itself failed: OSError: x\n  = please report this as a bug\n"),
         (

@@ -486,7 +486,7 @@ def test_a_value_that_is_no_text() -> None:
     with pytest.raises(UsageError) as caught:
         inputs(Options(variables=("a=b", "tag=x\udcff")), world(Path("/")), Path("/"), PlanSpec(version=1))
     hint = "a variable holds text; the value is not shown, since it may be a secret"
-    assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
+    assert str(caught.value) == f"--var tag: it contains bytes that are not UTF-8\n  = {hint}"
 
 
 def test_which_file_a_value_comes_from(folder: Path) -> None:
@@ -511,7 +511,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
 
 def test_a_platform_that_looks_misspelt(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
-    words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
+    words = 'warning: --platform linux/amd46: unknown architecture "amd46", did you mean "amd64"?\n'
     assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
 
 

@@ -282,7 +282,7 @@ def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
 def test_a_full_disk_is_no_bug(file: str | None, said: str) -> None:
     full = OSError(28, "No space left on device", file)
     assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
-        f"failed bootstrap default/local: {said}: No space left on device\n  = is the disk full?"
+        f"failed bootstrap default/local: {said}: No space left on device\n  = free some disk space"
     )
 
 
@@ -291,7 +291,7 @@ def test_too_many_open_files_are_no_full_disk(file: str | None) -> None:
     full = OSError(24, "Too many open files", file)
     assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
         "failed bootstrap default/local: Too many open files\n"
-        "  = allow this process more of them (ulimit -n 4096), or have fewer builds at once: slots"
+        "  = raise the limit of this process (ulimit -n 4096), or lower `slots` to run fewer builds at once"
     )
 
 
@@ -311,7 +311,7 @@ def test_a_step_that_is_cancelled_is_no_failure_and_to_blame_for_nothing() -> No
 def test_what_became_of_tags_stays_with_the_result_of_their_step(error: MpbakeError) -> None:
     key, moves = "publish a", TagMoves(moved=("r/a:1",), unsure=("s/a:1",))
     reporter = Recorder()
-    executed(graph_of_text(CHAIN), FakeRunner({key: error.after(moves)}), reporter)
+    executed(graph_of_text(CHAIN), FakeRunner({key: error.with_moves(moves)}), reporter)
     ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
     assert next(each for each in ended if each.step.key == key).outcome.moves == moves
 
@@ -580,7 +580,7 @@ def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error:
 
 def test_the_error_of_a_required_node_stays_what_it_was() -> None:
     node = piece_of(graph_of_text(REQUIRED), "web").node
-    error = required_node_error(NodeLost("gone", hint="is it up?").after(TagMoves(moved=("r/web",))), node)
+    error = required_node_error(NodeLost("gone", hint="is it up?").with_moves(TagMoves(moved=("r/web",))), node)
     assert (type(error), error.hint, error.moves) == (NodeLost, "is it up?", TagMoves(moved=("r/web",)))
 
 

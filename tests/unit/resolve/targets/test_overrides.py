@@ -157,7 +157,7 @@ def test_what_is_no_text(written: str) -> None:
         parse_overrides([written])
     shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
     hint = "a plan holds text, and so does what is set in it"
-    assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
+    assert str(caught.value) == f"--set {shown}: it contains bytes that are not UTF-8\n  = {hint}"
 
 
 # --- whom they reach --------------------------------------------------------------------------------------------------
