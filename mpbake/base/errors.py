@@ -162,7 +162,7 @@ EXHAUSTED = frozenset(_HINTS)
 
 def system_error(error: OSError, place: object) -> MpbakeError:
     """Return the error for an operation that the system refused at `place` (a path), with a hint."""
-    hint = _HINTS.get(error.errno or 0, "check the free disk space and that this user may write there")
+    hint = _HINTS.get(error.errno or 0, "check the disk space and that this user may write there")
     where = "" if error.errno in {errno.EMFILE, errno.ENFILE} else f"{place}: "
     return MpbakeError(f"{where}{error.strerror}", hint=hint)
 

@@ -50,7 +50,7 @@ def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target,
 
 def links_in(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
     """The links of `target` in `wanted`: the context's name, the linked target, and what needs it."""
-    for variant, platforms in target.sides(wanted) if target.variants else [(target, tuple(wanted))]:
+    for variant, platforms in target.split_by_variant(wanted) if target.variants else [(target, tuple(wanted))]:
         for context, link in variant.links.items():
             yield context, link, platforms
 
@@ -61,7 +61,7 @@ def variant_key(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...
         return ()
     everything = {target: tuple(platforms), **linked_platforms(target, platforms)}
     differing = ((each, wanted) for each, wanted in everything.items() if each.variants)
-    return tuple(id(variant) for each, wanted in differing for variant, _ in each.sides(wanted))
+    return tuple(id(variant) for each, wanted in differing for variant, _ in each.split_by_variant(wanted))
 
 
 def grouped_by_variant(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:

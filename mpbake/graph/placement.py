@@ -395,8 +395,8 @@ def _may_lack_some(target: Target, wanted: Sequence[Platform]) -> bool:
 
     One that declares none or a single one serves all.
     """
-    needed = {*wanted, *(platform for declared in target.declared_within for platform in declared)}
-    return any(len(declared) > 1 and not needed <= {*declared} for declared in target.declared_within)
+    needed = {*wanted, *(platform for declared in target.platforms_of_links for platform in declared)}
+    return any(len(declared) > 1 and not needed <= {*declared} for declared in target.platforms_of_links)
 
 
 def declaration_conflicts(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Values only: the resolved plan, its steps, the fields of bake, and what a registry must serve."""
+"""Immutable values: the resolved plan, its steps, the fields of bake, and the expected images of a registry."""

@@ -1,4 +1,4 @@
-"""OCI annotations as plans state them: `index,manifest[linux/arm64]:key=value`. Pure."""
+"""OCI annotations in the notation of plans: `index,manifest[linux/arm64]:key=value`. Pure."""
 
 from __future__ import annotations
 
@@ -17,51 +17,54 @@ _LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manife
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
-    """One annotation at one level; without `platform`, of every manifest."""
+    """An annotation at one level (`kind`), such as `index` or `manifest`.
+
+    `platform` limits it to the manifests of one platform; None means every manifest.
+    """
 
     kind: str
     key: str
     value: str
     platform: Platform | None = None
 
-    def is_for(self, platform: Platform) -> bool:
-        """Whether it belongs to what is built for `platform`."""
+    def applies_to(self, platform: Platform) -> bool:
+        """Whether the annotation belongs to the image for `platform`."""
         return self.platform in {None, platform}
 
 
-def levels(entry: str) -> tuple[list[str], str]:
-    """Split `index,manifest[linux/arm64]:key=value`; without levels an annotation is the manifest's."""
-    found = _ANNOTATION.fullmatch(entry)
-    written = found["levels"].split(",") if found else []
-    if found and all(_LEVEL.fullmatch(level) for level in written):
-        return written, found["rest"]
+def split_levels(entry: str) -> tuple[list[str], str]:
+    """Split `index,manifest[linux/arm64]:key=value` into levels and `key=value`. The default level is `manifest`."""
+    match = _ANNOTATION.fullmatch(entry)
+    levels = match["levels"].split(",") if match else []
+    if match and all(_LEVEL.fullmatch(level) for level in levels):
+        return levels, match["rest"]
     return ["manifest"], entry
 
 
 def annotated_platform(level: str) -> Platform | None:
-    """The platform that a level names, if it names one."""
-    found = _LEVEL.fullmatch(level)
-    return parse_platform(found["platform"]) if found and found["platform"] else None
+    """Return the platform in a level such as `manifest[linux/arm64]`, or None."""
+    match = _LEVEL.fullmatch(level)
+    return parse_platform(match["platform"]) if match and match["platform"] else None
 
 
 def index_annotations(entries: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The annotations of an index that joins pieces, and of its descriptor, by level."""
-    found: dict[str, dict[str, str]] = {"index": {}, "index-descriptor": {}}
-    for each in parse_annotations(entries):
-        if each.kind in found:
-            found[each.kind][each.key] = each.value
-    return found
+    """Return the annotations of an index and of its descriptor, by level: `index`, `index-descriptor`."""
+    annotations: dict[str, dict[str, str]] = {"index": {}, "index-descriptor": {}}
+    for annotation in parse_annotations(entries):
+        if annotation.kind in annotations:
+            annotations[annotation.kind][annotation.key] = annotation.value
+    return annotations
 
 
 def parse_annotations(entries: Iterable[str]) -> Iterator[Annotation]:
-    """Each of `entries` at each of its levels."""
-    for level, rest in by_level(entries):
-        key, _, value = rest.partition("=")
+    """Parse `entries` into one annotation for each level of each entry."""
+    for level, pair in split_by_level(entries):
+        key, _, value = pair.partition("=")
         yield Annotation(kind=level.partition("[")[0], key=key, value=value, platform=annotated_platform(level))
 
 
-def by_level(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each level of each of `entries`, and what is annotated there, both as written."""
+def split_by_level(entries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each level of each entry with its `key=value`, both as written."""
     for entry in entries:
-        written, rest = levels(entry)
-        yield from ((level, rest) for level in written)
+        levels, pair = split_levels(entry)
+        yield from ((level, pair) for level in levels)

@@ -1,7 +1,7 @@
-"""What values that go to buildx may say: secrets, attestations, outputs, caches, limits, networks and the like.
+"""The fields of values that are passed to buildx: secrets, attestations, outputs, caches, limits, networks and others.
 
-Only what no buildx takes is refused. Each check raises ValueError with a sentence for people; a second line of it is
-the remedy. Whoever looks for paths of this machine in such values does so here.
+The functions check such values, and find or replace the local paths in them. A check refuses only what every version of
+buildx refuses. It raises ValueError with a message for users; the second line of the message is the hint.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
 
-_OF_SECRET = ("id", "src", "source", "env", "type")
-_SECRETS = ("file", "env")
+_SECRET_FIELDS = ("id", "src", "source", "env", "type")
+_SECRET_TYPES = ("file", "env")
 _ATTESTATIONS = ("provenance", "sbom")
-_OF_POLICY = ("filename", "reset", "disabled", "strict", "log-level")
-_FLAGS_OF_POLICIES = ("reset", "disabled", "strict")
+_POLICY_FIELDS = ("filename", "reset", "disabled", "strict", "log-level")
+_POLICY_FLAGS = ("reset", "disabled", "strict")
 _MODES = ("copy", "delete")
 _OUTPUTS = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 _CACHES = ("azblob", "gha", "inline", "local", "registry", "s3")
 _NETWORKS = ("default", "host", "none")
 _CALLS = ("build", "check", "lint", "outline", "targets")
 _ENTITLEMENTS = ("device", "network.host", "security.insecure")
-_FILES = ("docker", "oci", "tar")
-_FLAGS_OF_OUTPUTS = (
+_FILE_OUTPUTS = ("docker", "oci", "tar")
+_OUTPUT_FLAGS = (
     *("force-compression", "name-canonical", "oci-artifact", "oci-mediatypes", "platform-split", "push"),
     *("push-by-digest",),
     *("registry.insecure", "rewrite-timestamp", "store", "tar", "unpack"),
@@ -42,69 +42,69 @@ _LIMITS = (
     *("rttime", "sigpending", "stack"),
 )
 _LIMIT = re.compile(r"(?P<name>[^=]*)=(?:-?\d+|infinity)(?::(?:-?\d+|infinity))?")
-_FIELDS_OF_PATHS = ("src", "source", "dest")
+_PATH_FIELDS = ("src", "source", "dest")
 _SIZE = re.compile(r"\+?[\d.][\d.e+-]* ?[kmgtp]?i?b?", re.IGNORECASE)
 
 
 class Paths(Enum):
-    """Which local paths an attribute holds; they count from the folder of the file that states them."""
+    """The part of an attribute's value that is a local path, relative to the folder of the plan file that sets it."""
 
     NONE = "none"
     CONTEXT = "the value, or each value of a table, unless it is remote"
-    FIELDS = "the src, source and dest fields"
+    FIELDS = "the fields `src`, `source` and `dest`"
     SSH = "the files after the equals sign"
 
 
 class PathAccess(Enum):
-    """What a build does with the paths of an attribute."""
+    """What a build does with the paths in an attribute."""
 
-    NEEDS = "reads them, and fails where they are not there"
-    READS = "reads what is there of them"
-    WRITES = "makes them"
+    NEEDS = "reads them, and fails if they do not exist"
+    READS = "reads them if they exist"
+    WRITES = "writes them"
 
 
 def paths_of(paths: Paths, value: Any) -> list[tuple[KeyPath, str]]:
-    """The local paths in a value that holds `paths`, each after its place in it: a key of a table, an index of a list.
+    """Return the local paths in a value, each with its position in the value: a key of a table, an index of a list.
 
-    Raises ValueError for fields that are none.
+    `paths` says which part of the value is a path. Raises ValueError if a list of fields is malformed.
     """
-    found: list[tuple[KeyPath, str]] = []
+    located: list[tuple[KeyPath, str]] = []
 
-    def note(place: KeyPath, path: str) -> str:
-        found.append((place, path))
+    def collect(position: KeyPath, path: str) -> str:
+        located.append((position, path))
         return path
 
-    with_paths(paths, value, note)
-    return found
+    map_paths(paths, value, collect)
+    return located
 
 
-def with_paths(paths: Paths, value: Any, moved: Callable[[KeyPath, str], str]) -> Any:
-    """A value that holds `paths` with each local path as `moved` makes it, which is told its place, too.
+def map_paths(paths: Paths, value: Any, convert: Callable[[KeyPath, str], str]) -> Any:
+    """Return a copy of `value` in which `convert(position, path)` replaces each local path.
 
-    Raises ValueError for fields that are none.
+    `paths` says which part of the value is a path. Raises ValueError if a list of fields is malformed.
     """
     match value:
         case _ if paths is Paths.NONE:
             return value
         case dict():
-            return {key: _with_paths(paths, each, partial(moved, (key,))) for key, each in value.items()}
+            return {key: _map_in_text(paths, item, partial(convert, (key,))) for key, item in value.items()}
         case list():
-            return [_with_paths(paths, each, partial(moved, (at,))) for at, each in enumerate(value)]
+            return [_map_in_text(paths, item, partial(convert, (index,))) for index, item in enumerate(value)]
         case _:
-            return _with_paths(paths, value, partial(moved, ()))
+            return _map_in_text(paths, value, partial(convert, ()))
 
 
-def _with_paths(paths: Paths, text: str, moved: Callable[[str], str]) -> str:
+def _map_in_text(paths: Paths, text: str, convert: Callable[[str], str]) -> str:
     match paths:
         case Paths.CONTEXT:
-            return moved(text) if text and is_local_context(text) else text
+            return convert(text) if text and is_local_context(text) else text
         case Paths.FIELDS:
             fields = parse_fields(text)
-            found = {name: moved(fields[name]) for name in _FIELDS_OF_PATHS if _is_path(name, fields)}
-            return format_fields(fields | found) if found else text
+            converted = {name: convert(fields[name]) for name in _PATH_FIELDS if _is_path(name, fields)}
+            return format_fields(fields | converted) if converted else text
         case Paths.SSH:
             name, equals, files = text.partition("=")
-            return name + equals + ",".join(moved(each) for each in files.split(",") if each)
+            return name + equals + ",".join(convert(file) for file in files.split(",") if file)
         case Paths.NONE:
             return text
         case _:
@@ -112,30 +112,30 @@ def _with_paths(paths: Paths, text: str, moved: Callable[[str], str]) -> str:
 
 
 def _is_path(name: str, fields: Mapping[str, str]) -> bool:
-    """Whether a field names something here: of the type env it is a variable, and `dest=-` is standard output."""
+    """Whether a field is a local path: with `type=env` it is a variable, and `dest=-` is standard output."""
     return fields.get(name, "") not in ("", "-" if name == "dest" else "") and fields.get("type") != "env"
 
 
 def check_secret(text: str) -> None:
-    """`id=token,env=TOKEN`: a build secret."""
+    """Check a build secret, such as `id=token,env=TOKEN`."""
     fields = _pairs(split_fields(text), "id=token,env=TOKEN")
     for key in fields:
-        if key not in _OF_SECRET:
-            msg = f'unknown field "{short_name(key)}"\n{did_you_mean(key, _OF_SECRET, kind="fields")}'
+        if key not in _SECRET_FIELDS:
+            msg = f'unknown field "{short_name(key)}"\n{did_you_mean(key, _SECRET_FIELDS, kind="fields")}'
             raise ValueError(msg)
     if not fields.get("id"):
-        msg = "a secret needs an id\nfor example id=token,env=TOKEN"
+        msg = "a secret needs an id\nwrite for example id=token,env=TOKEN"
         raise ValueError(msg)
     if "type" in fields:
-        _check_type(fields["type"], _SECRETS)
+        _check_type(fields["type"], _SECRET_TYPES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretSource:
-    """Where buildx has a build secret from, if that may be an environment `variable`.
+    """The environment variable from which buildx reads a build secret; empty if it reads a file.
 
-    With `or_file` only its id is given: where no variable of that name is set, it is the file of that name in the
-    plan's folder.
+    With `or_file` the entry has only an id: buildx reads the variable of that name or, if it is not set, the file of
+    that name in the plan's folder.
     """
 
     variable: str = ""
@@ -143,7 +143,7 @@ class SecretSource:
 
 
 def secret_source(text: str) -> SecretSource:
-    """Where the secret of a right entry comes from, as buildx reads it: `src` of the type env is a variable, too."""
+    """Return the source of a valid secret entry by buildx's rules: with `type=env`, `src` is a variable, too."""
     fields = parse_fields(text)
     variable, source = fields.get("env", ""), fields.get("src") or fields.get("source", "")
     if not variable and not source:
@@ -152,7 +152,7 @@ def secret_source(text: str) -> SecretSource:
 
 
 def check_attestation(text: str) -> None:
-    """`type=provenance,mode=max`: an attestation; what else it says is BuildKit's affair."""
+    """Check an attestation, such as `type=provenance,mode=max`. BuildKit checks all fields but `type` and `disabled`."""
     fields = _typed(split_fields(text), "type=provenance,mode=max")
     _check_type(fields["type"], _ATTESTATIONS)
     if "disabled" in fields:
@@ -160,83 +160,87 @@ def check_attestation(text: str) -> None:
 
 
 def attestations_asked_for(entries: Iterable[str]) -> list[str]:
-    """The types of what `attest` entries want to have attested, as `sbom`."""
-    return [kind for kind, is_wanted in _attestations(entries) if is_wanted]
+    """Return the types of attestations, such as `sbom`, that `attest` entries enable."""
+    return [kind for kind, is_enabled in _attestations(entries) if is_enabled]
 
 
 def attestations_declined(entries: Iterable[str]) -> list[str]:
-    """The types of what `attest` entries do not want to have attested."""
-    return [kind for kind, is_wanted in _attestations(entries) if not is_wanted]
+    """Return the types of attestations that `attest` entries disable."""
+    return [kind for kind, is_enabled in _attestations(entries) if not is_enabled]
 
 
 def is_attested(entries: Iterable[str]) -> bool:
-    """Whether an image with these `attest` entries has attestations: its provenance, unless they decline that."""
+    """Whether an image with these `attest` entries has attestations. Provenance is enabled by default."""
     return any({"provenance": True, **dict(_attestations(entries))}.values())
 
 
 def _attestations(entries: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The type of each entry, and whether it is wanted."""
+    """Yield the type of each entry, and whether it is enabled."""
     for fields in map(parse_fields, entries):
         if "type" in fields:
             yield fields["type"], not parse_flag(fields.get("disabled", "false"))
 
 
 def check_output(text: str) -> None:
-    """`type=local,dest=out`: an output."""
+    """Check an output, such as `type=local,dest=out`."""
     parts = split_fields(text)
     if is_folder_output(text):
         return
     fields = _typed(parts, "type=local,dest=out")
     _check_type(fields["type"], _OUTPUTS, more=True)
     for key in fields:
-        if key in _FLAGS_OF_OUTPUTS and fields[key]:
+        if key in _OUTPUT_FLAGS and fields[key]:
             _check_flag(key, fields[key])
     if fields["type"] == "local" and fields.get("mode"):
         _check_known("mode", fields["mode"], _MODES)
 
 
 def check_destination(text: str) -> None:
-    """`type=tar,dest=web.tar`: an output of one file says where; that of `docker` may be loaded instead."""
+    """Check that an output of one file, such as `type=tar,dest=web.tar`, names this file.
+
+    A `docker` output without `dest` is loaded into the engine instead.
+    """
     fields = {"type": "tar", "dest": "-"} if text == "-" else {} if is_folder_output(text) else parse_fields(text)
     kind, dest = fields.get("type", ""), fields.get("dest", "")
-    if kind in _FILES and (dest == "-" or not (dest or kind == "docker")):
-        msg = f"names no file, and standard output is not handed on\nname one: type={kind},dest=web.tar"
+    if kind in _FILE_OUTPUTS and (dest == "-" or not (dest or kind == "docker")):
+        problem = "writing to standard output is not supported" if dest == "-" else "dest is missing"
+        msg = f"{problem}\nname a file: type={kind},dest=web.tar"
         raise ValueError(msg)
 
 
 def is_folder_output(output: str) -> bool:
-    """Whether an `output` entry is only a path: it has no fields, or only one that is no type."""
+    """Whether an `output` entry is only a path: it has no `=`, or is a single field other than `type=`."""
     return "=" not in output or (split_fields(output) == [output] and not output.startswith("type="))
 
 
 def pushes(output: str) -> bool:
-    """Whether an `output` entry sends the image to a registry."""
+    """Whether an `output` entry pushes the image to a registry."""
     fields = {} if is_folder_output(output) else parse_fields(output)
     return fields.get("type") == "registry" or is_set(fields, "push", default=False)
 
 
 def deletes(output: str) -> bool:
-    """Whether an `output` entry deletes every file of its folder that the build did not make."""
+    """Whether an `output` entry deletes all files in its folder that are not part of the result."""
     fields = {} if is_folder_output(output) else parse_fields(output)
     return fields.get("type") == "local" and fields.get("mode") == "delete"
 
 
 def check_policy(text: str) -> None:
-    """`filename=extra.rego,strict=true`: a policy for the sources of a build. A later buildx may know more fields."""
-    for part in split_fields(text):  # there may be several of one name
+    """Check a source policy, such as `filename=extra.rego,strict=true`. Later versions of buildx may add fields."""
+    for part in split_fields(text):  # a field may occur several times
         ((key, value),) = _pairs([part], "filename=extra.rego").items()
-        _check_known("field", key, _OF_POLICY, more=True)
-        if key in _FLAGS_OF_POLICIES:
+        _check_known("field", key, _POLICY_FIELDS, more=True)
+        if key in _POLICY_FLAGS:
             _check_flag(key, value)
         if key == "filename" and not value:
-            msg = "filename names no file\nfor example filename=extra.rego"
+            msg = "filename is empty\nwrite for example filename=extra.rego"
             raise ValueError(msg)
 
 
 def enforced_policies(policies: Iterable[str]) -> list[str]:
-    """`policy` entries that a node without support for policies refuses, unless they say `strict` themselves.
+    """Add `strict=true` to `policy` entries, unless an entry sets `strict` or `disabled`.
 
-    Such a node (BuildKit before 0.27) builds as if there were no policy.
+    A node without support for policies (BuildKit before 0.27) refuses strict policies and silently ignores others.
     """
     entries = list(policies)
     if any({"strict", "disabled"} & parse_fields(entry).keys() for entry in entries):
@@ -245,13 +249,13 @@ def enforced_policies(policies: Iterable[str]) -> list[str]:
 
 
 def is_set(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
-    """Whether a field of an output is true; without a value it is, for BuildKit."""
+    """Whether a boolean field of an output is true. BuildKit takes a field without a value as true."""
     value = fields.get(key)
     return default if value is None else not value or parse_flag(value)
 
 
 def check_cache(text: str) -> None:
-    """`type=registry,ref=registry.example.com/cache`: a cache. What has no fields at all names images."""
+    """Check a cache, such as `type=registry,ref=registry.example.com/cache`. Without any `=` it lists images."""
     parts = split_fields(text)
     if not any("=" in part for part in parts):
         return
@@ -260,67 +264,67 @@ def check_cache(text: str) -> None:
 
 
 def check_size(text: str) -> None:
-    """`512m`, `1.5g`: an amount of memory."""
+    """Check an amount of memory, such as `512m` or `1.5g`."""
     if not _SIZE.fullmatch(text):
-        msg = f'"{short_name(text)}" is not a size\nfor example 512m or 2g'
+        msg = f'"{short_name(text)}" is not a size\nwrite for example 512m or 2g'
         raise ValueError(msg)
 
 
 def check_network(text: str) -> None:
-    """`none`: a network of RUN steps."""
+    """Check the network of RUN steps, such as `none`."""
     _check_known("network", text, _NETWORKS)
 
 
 def check_call(text: str, *, more: bool = True) -> None:
-    """`check`: what is done instead of a build. A frontend of somebody else's may know `more`."""
+    """Check what replaces the build, such as `check`. With `more` a foreign frontend may support other calls."""
     _check_known("call", text.partition(",")[0], _CALLS, more=more)
 
 
 def check_entitlement(text: str, *, more: bool = True) -> None:
-    """`network.host`, `device=NAME`: a privilege. A later buildx may know `more`."""
+    """Check a privilege, such as `network.host` or `device=NAME`. With `more` a later buildx may support others."""
     _check_known("entitlement", text.partition("=")[0], _ENTITLEMENTS, more=more)
 
 
 def check_annotation(text: str) -> None:
-    """`index:org.example.key=value`: an annotation."""
+    """Check an annotation, such as `index:org.example.key=value`."""
     if "=" not in text:
-        msg = f'"{short_name(text)}" is no key=value\nfor example org.opencontainers.image.title=web'
+        msg = f'"{short_name(text)}" is not key=value\nwrite for example org.opencontainers.image.title=web'
         raise ValueError(msg)
 
 
 def check_ulimit(text: str) -> None:
-    """`nofile=1024`: something that has a limit; a later buildx may know more than `check_limit`."""
+    """Check that a ulimit has a value. Later versions of buildx may support more limits than `check_limit` knows."""
     if "=" not in text:
         check_limit(text)
 
 
 def check_limit(text: str) -> None:
-    """`nofile=1024:2048`: a soft limit, and a hard one."""
-    found = _LIMIT.fullmatch(text)
-    if found is None:
-        msg = f'"{short_name(text)}" is not a limit\nfor example nofile=1024:2048'
+    """Check a ulimit with its soft limit and, optionally, its hard limit, such as `nofile=1024:2048`."""
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        msg = f'"{short_name(text)}" is not a limit\nwrite for example nofile=1024:2048'
         raise ValueError(msg)
-    if found["name"] not in _LIMITS:
-        msg = f'unknown limit "{short_name(found["name"])}"\n{did_you_mean(found["name"], _LIMITS, kind="limits")}'
+    if match["name"] not in _LIMITS:
+        msg = f'unknown limit "{short_name(match["name"])}"\n{did_you_mean(match["name"], _LIMITS, kind="limits")}'
         raise ValueError(msg)
 
 
 def _pairs(parts: Sequence[str], example: str) -> dict[str, str]:
-    """The fields by their keys, all of which have a value."""
+    """Return the fields by key. Raises ValueError if a field has no value."""
     wrong = next((part for part in parts if "=" not in part), None)
     if wrong is not None:
-        msg = f'"{short_name(wrong)}" is no key=value field\nfor example {example}'
+        msg = f'"{short_name(wrong)}" is not a key=value field\nwrite for example {example}'
         raise ValueError(msg)
     return named_fields(parts)
 
 
 def _typed(parts: Sequence[str], example: str) -> dict[str, str]:
-    """The fields of what has to say its type."""
+    """Return the fields by key. Raises ValueError if `type` is missing."""
     fields = _pairs(parts, example)
     if not fields.get("type"):
-        near = next((key for key in fields if closest_name(key, ["type"])), "")
-        remedy = did_you_mean(near, ["type"]) if near and near != "type" else f"for example {example}"
-        msg = f"a type is missing\n{remedy}"
+        similar = next((key for key in fields if closest_name(key, ["type"])), "")
+        hint = did_you_mean(similar, ["type"]) if similar and similar != "type" else f"write for example {example}"
+        msg = f"a type is missing\n{hint}"
         raise ValueError(msg)
     return fields
 
@@ -338,7 +342,7 @@ def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:
 
 
 def _check_known(kind: str, name: str, known: Iterable[str], *, more: bool = False) -> None:
-    """That `name` is `known`; where there may be `more`, that it does not look like one of these misspelt."""
+    """Raise ValueError if `name` is not `known`; with `more` only if it looks like a misspelt known name."""
     if name not in known and not (more and not closest_name(name, known)):
         msg = f'unknown {kind} "{short_name(name)}"\n{did_you_mean(name, known, kind=f"{kind}s")}'
         raise ValueError(msg)

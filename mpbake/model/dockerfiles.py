@@ -1,4 +1,4 @@
-"""What a Dockerfile is built from, as far as a look at its lines tells. Pure."""
+"""The base images of a Dockerfile, read from its lines without a full parser. Pure."""
 
 from __future__ import annotations
 
@@ -13,70 +13,73 @@ _WITH_CONTEXTS = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?"
     r"(?::(?:latest|labs|master|1|1-labs|1\.(?:[4-9]|[1-9]\d)(?:[.-].*)?))?(?:@.*)?"
 )
-_GOES_ON = re.compile(r"[\\`][ \t]*$")
+_CONTINUATION = re.compile(r"[\\`][ \t]*$")
 
 
 def images_from(text: str) -> tuple[str, ...]:
-    """What stands after the FROMs of a Dockerfile and is none of its own stages, as written, each once."""
-    found: dict[str, None] = {}
+    """Return the images in the FROM instructions of a Dockerfile, as written, each once, without its own stages."""
+    images: dict[str, None] = {}
     stages: set[str] = set()
     for line in _instructions(text):
-        said = _FROM.match(line)
-        if said is None:
+        instruction = _FROM.match(line)
+        if instruction is None:
             continue
-        if said["image"].lower() not in stages:
-            found[said["image"]] = None
-        if said["stage"]:
-            stages.add(said["stage"].lower())
-    return tuple(found)
+        if instruction["image"].lower() not in stages:
+            images[instruction["image"]] = None
+        if instruction["stage"]:
+            stages.add(instruction["stage"].lower())
+    return tuple(images)
 
 
 def base_image(text: str, stage: str = "") -> str:
-    """What a stage of a Dockerfile, or its last one, is built upon at last, as written.
+    """Return the base image of a stage (default: the last stage), as written; follow FROM through earlier stages.
 
-    Empty where that is of a platform that is named, or where nobody can tell.
+    Empty if one of these FROMs has `--platform`, or if the base image cannot be determined.
     """
-    known = [found for line in _instructions(text) if (found := _FROM.match(line))]
-    names = [(found["stage"] or "").lower() for found in known]
-    wanted = stage.lower()
-    if not wanted:
-        at = len(known) - 1
-    elif wanted.isdecimal():
-        at = int(wanted)
-    else:
-        at = max((index for index, name in enumerate(names) if name == wanted), default=-1)
-    while 0 <= at < len(known):
-        if _PLATFORM.search(known[at][0]):
+    stages = [instruction for line in _instructions(text) if (instruction := _FROM.match(line))]
+    names = [(instruction["stage"] or "").lower() for instruction in stages]
+    current = _index_of(stage.lower(), names)
+    while 0 <= current < len(stages):
+        if _PLATFORM.search(stages[current][0]):
             return ""
-        image = known[at]["image"]
-        before = [index for index, name in enumerate(names[:at]) if name == image.lower()]
-        if not before:
+        image = stages[current]["image"]
+        earlier = [index for index, name in enumerate(names[:current]) if name == image.lower()]
+        if not earlier:
             return image
-        at = before[-1]
+        current = earlier[-1]
     return ""
 
 
+def _index_of(stage: str, names: list[str]) -> int:
+    """Return the index of a stage that is given by name, number or not at all (the last one); -1 if there is none."""
+    if not stage:
+        return len(names) - 1
+    if stage.isdecimal():
+        return int(stage)
+    return max((index for index, name in enumerate(names) if name == stage), default=-1)
+
+
 def may_mention(text: str, word: str) -> bool:
-    """Whether a name may be meant somewhere in a Dockerfile, or in an argument of its build."""
+    """Whether `word` occurs as a whole word in a Dockerfile or in a build argument."""
     return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
 
 
-def knows_contexts(text: str) -> bool:
-    """Whether the frontend that a Dockerfile asks for knows of named contexts, as that of BuildKit itself does."""
-    said = _SYNTAX.match(text)
-    return said is None or _WITH_CONTEXTS.fullmatch(said["image"]) is not None
+def supports_named_contexts(text: str) -> bool:
+    """Whether the frontend in the `syntax` line of a Dockerfile supports named contexts. BuildKit's own one does."""
+    syntax = _SYNTAX.match(text)
+    return syntax is None or _WITH_CONTEXTS.fullmatch(syntax["image"]) is not None
 
 
 def _instructions(text: str) -> list[str]:
-    """The first line of each instruction: without what goes on below it, and without documents within."""
-    found: list[str] = []
-    ends: list[str] = []
-    goes_on = False
+    """Return the first line of each instruction, without continuation lines and here-documents."""
+    instructions: list[str] = []
+    delimiters: list[str] = []
+    is_continued = False
     for line in text.splitlines():
-        if ends:
-            ends = ends[1:] if line.strip() == ends[0] else ends
+        if delimiters:
+            delimiters = delimiters[1:] if line.strip() == delimiters[0] else delimiters
         elif not _COMMENT.match(line):
-            if not goes_on:
-                found.append(line)
-            goes_on, ends = bool(_GOES_ON.search(line)), _HEREDOC.findall(line)
-    return found
+            if not is_continued:
+                instructions.append(line)
+            is_continued, delimiters = bool(_CONTINUATION.search(line)), _HEREDOC.findall(line)
+    return instructions

@@ -1,4 +1,4 @@
-"""What a registry must serve of a target, and how what it serves differs from that. Pure."""
+"""The images that a registry must serve for a target, and a comparison with the images that it serves. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Target
 
-EVERYWHERE = ""
-"""The key of labels that do not belong to one platform."""
+_ANY_PLATFORM = ""
+"""The key of labels that belong to every platform."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectedImages:
-    """What all tags of a target must name.
+    """The image that all tags of a target must name.
 
-    Without `digest`, whatever the first tag names; without `platforms`, in whichever it is built. `labels` are by
-    platform. `attestations` are their types, such as `sbom`, which every platform must have.
+    - `digest`: empty means the digest that the first tag names.
+    - `platforms`: empty means any platforms.
+    - `labels`: the expected labels by platform.
+    - `attestations`: the types of attestations, such as `sbom`, that every platform must have.
     """
 
     target: str
@@ -35,16 +37,17 @@ class ExpectedImages:
     attestations: tuple[str, ...] = ()
 
     def labels_of(self, platform: Platform) -> Mapping[str, str]:
-        """The labels that the image for `platform` must have."""
-        return self.labels.get(str(platform), self.labels.get(EVERYWHERE, {}))
+        """Return the labels that the image for `platform` must have."""
+        return self.labels.get(str(platform), self.labels.get(_ANY_PLATFORM, {}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServedImage:
-    """One image under a tag: its platform by its entry in the index, and by its own config.
+    """One image under a tag, as a registry serves it.
 
-    `annotations` are by level: those of its descriptor and, where they were asked for, of its manifest. `attestations`
-    are what was asked for as well.
+    - `platform`: the platform in the index entry; `configured`: the platform in the image's config.
+    - `annotations`: by level: `manifest-descriptor` and, if it was read, `manifest`.
+    - `attestations`: the types of its attestations, if they were read.
     """
 
     platform: Platform
@@ -57,7 +60,10 @@ class ServedImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Served:
-    """What a registry serves under a tag. `statements` maps the digest of an image to those of its attestations."""
+    """The image or index that a registry serves under a tag.
+
+    `statements` maps the digest of an image to the digests of its attestation manifests.
+    """
 
     digest: str
     images: tuple[ServedImage, ...] = ()
@@ -67,7 +73,10 @@ class Served:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mismatch:
-    """One thing under a tag that is not as it must be; where there is nothing, `found` is empty."""
+    """One difference between the expected and the served image: property `what` of `tag`.
+
+    `found` is empty if the served image does not have the property.
+    """
 
     tag: str
     what: str
@@ -75,13 +84,13 @@ class Mismatch:
     found: str
 
     def __str__(self) -> str:
-        """A line for people."""
+        """One line of a message: `TAG: platforms: linux/amd64, not linux/amd64, linux/arm64`."""
         return f"{self.tag}: {self.what}: {self.found or 'nothing'}, not {self.expected}"
 
 
 def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "") -> ExpectedImages:
-    """What must be served of `target`, which was built for `platforms`, or is to be."""
-    variants = {str(each): target.on((each,)) for each in platforms} or {EVERYWHERE: target.on(())}
+    """Return the images that a registry must serve for `target`, built for `platforms`."""
+    variants = {str(platform): target.on((platform,)) for platform in platforms} or {_ANY_PLATFORM: target.on(())}
     return ExpectedImages(
         target=target.name,
         tags=target.tags,
@@ -94,43 +103,51 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
 
 
 def mismatches(expected: ExpectedImages, tag: str, served: Served, digest: str) -> Iterator[Mismatch]:
-    """How what `tag` names differs from what it must; `digest` is that of all tags."""
-    for what, wanted, found in _differences(expected, served, digest):
-        yield Mismatch(tag=tag, what=what, expected=wanted, found=found)
+    """Yield the differences between the expected image and the image that `tag` names. All tags must have `digest`."""
+    for what, wanted, actual in _differences(expected, served, digest):
+        yield Mismatch(tag=tag, what=what, expected=wanted, found=actual)
 
 
-def _differences(expected: ExpectedImages, served: Served, digest: str) -> Iterator[tuple[str, str, str]]:
+_Difference = tuple[str, str, str]
+"""A property, its expected value, and its actual value."""
+
+
+def _differences(expected: ExpectedImages, served: Served, digest: str) -> Iterator[_Difference]:
     if served.digest != digest:
         yield "digest", digest, served.digest
-    wanted, found = set(expected.platforms), {image.platform for image in served.images}
-    if wanted and wanted != found:
-        yield "platforms", _names(wanted), _names(found)
-    own = [each for each in expected.annotations if each.kind == "index"]
-    yield from _missing("annotation of the index", {each.key: each.value for each in own}, served.annotations)
+    wanted, actual = set(expected.platforms), {image.platform for image in served.images}
+    if wanted and wanted != actual:
+        yield "platforms", _names(wanted), _names(actual)
+    annotations = _pairs(annotation for annotation in expected.annotations if annotation.kind == "index")
+    yield from _differing("annotation of the index", annotations, served.annotations)
     for image in served.images:
         if not wanted or image.platform in wanted:
-            yield from _of_image(expected, image)
+            yield from _image_differences(expected, image)
 
 
-def _of_image(expected: ExpectedImages, image: ServedImage) -> Iterator[tuple[str, str, str]]:
+def _image_differences(expected: ExpectedImages, image: ServedImage) -> Iterator[_Difference]:
     name = str(image.platform)
     if image.configured != image.platform:
         yield f"{name}: platform by its config", name, str(image.configured or "")
-    yield from _missing(f"{name}: label", expected.labels_of(image.platform), image.labels)
+    yield from _differing(f"{name}: label", expected.labels_of(image.platform), image.labels)
+    own = [annotation for annotation in expected.annotations if annotation.applies_to(image.platform)]
     for kind in ("manifest", "manifest-descriptor"):
-        own = [each for each in expected.annotations if each.kind == kind and each.is_for(image.platform)]
-        wanted = {each.key: each.value for each in own}
-        where = kind.rpartition("-")[2]
-        yield from _missing(f"{name}: annotation of its {where}", wanted, image.annotations.get(kind, {}))
-    for each in expected.attestations:
-        if each not in image.attestations:
-            yield f"{name}: attestation", each, ", ".join(image.attestations)
+        wanted = _pairs(annotation for annotation in own if annotation.kind == kind)
+        place = kind.rpartition("-")[2]
+        yield from _differing(f"{name}: annotation of its {place}", wanted, image.annotations.get(kind, {}))
+    for attestation in expected.attestations:
+        if attestation not in image.attestations:
+            yield f"{name}: attestation", attestation, ", ".join(image.attestations)
 
 
-def _missing(what: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _pairs(annotations: Iterable[Annotation]) -> dict[str, str]:
+    return {annotation.key: annotation.value for annotation in annotations}
+
+
+def _differing(what: str, wanted: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[_Difference]:
     for key, value in wanted.items():
-        if found.get(key) != value:
-            yield f"{what} {key}", value or '""', found.get(key, "")
+        if actual.get(key) != value:
+            yield f"{what} {key}", value or '""', actual.get(key, "")
 
 
 def _names(platforms: Iterable[Platform]) -> str:

@@ -1,4 +1,4 @@
-"""The plan as it is meant: everything resolved, references are objects, nothing changes any more."""
+"""The resolved plan: immutable values in which variables are replaced and references are objects."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 
 BOOT_TIMEOUT = 300.0
-"""Seconds in which a node has to start and answer: an image may have to be pulled."""
+"""The default number of seconds for a node to start and answer; it may have to pull an image."""
 
 CERTIFICATE_DAYS = 30
-"""Days before its end from which on a certificate is warned of."""
+"""The default number of days before a certificate expires from which on mpbake warns."""
 
 
 class Driver(StrEnum):
-    """How a builder's nodes are reached; the names are buildx's."""
+    """The buildx driver of a builder, under buildx's name, or one of two special values."""
 
     DOCKER = "docker"
     DOCKER_CONTAINER = "docker-container"
     KUBERNETES = "kubernetes"
     REMOTE = "remote"
     AUTOMATIC = "automatic"
-    """The default builder of a plan: the engine's own, or a container, as the engine's abilities decide."""
+    """The plan's default builder: the engine's own builder if the engine can do what is asked, else a container."""
     EXTERNAL = "external"
-    """A builder that somebody else made, with a driver of which mpbake knows nothing, or that is not to be found."""
+    """A foreign builder whose driver mpbake does not know, or that does not exist."""
 
 
 class Emulation(StrEnum):
-    """What a builder does about a platform that none of its nodes runs natively."""
+    """The policy of a builder for a platform that none of its nodes runs natively."""
 
     FORBID = "forbid"
     WARN = "warn"
@@ -46,17 +46,17 @@ class Emulation(StrEnum):
 
 
 class PublishMode(StrEnum):
-    """When the tags of a run move."""
+    """When a run moves its tags."""
 
     EACH = "each"
-    """Those of a target when it is built and has passed its checks."""
+    """The tags of a target move when this target is built and has passed its checks."""
     TOGETHER = "together"
-    """All of them, when every target of the run is built and has passed its checks."""
+    """All tags move when every target of the run is built and has passed its checks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TlsFiles:
-    """Files for mutual TLS, as absolute paths."""
+    """The files for mutual TLS of a node, as absolute paths; None for a file that the plan does not name."""
 
     ca: Path | None = None
     cert: Path | None = None
@@ -65,23 +65,27 @@ class TlsFiles:
 
     @property
     def files(self) -> dict[str, Path]:
-        """Those that are given, by their names here."""
+        """The files that the plan names, by attribute: `ca`, `cert`, `key`."""
         named = {"ca": self.ca, "cert": self.cert, "key": self.key}
         return {name: path for name, path in named.items() if path is not None}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One BuildKit of a builder.
+    """One node of a builder: a BuildKit daemon, as the plan declares it.
 
-    `endpoint` is empty for the engine that the docker command itself talks to; otherwise a docker context's name or
-    a URL. `platforms` is empty when the plan leaves it to the node to say. `slots` is how many pieces it builds at
-    once, 0 when the plan does not say. The loss of a `required` node is an error even if an equal one is there. An
-    `external` node is one of a builder that somebody else made: it is used as it is; `missing` where buildx's store has
-    no such builder, though there may be a docker context of that name. `options` are those of its driver,
-    sorted, under buildx's names; `config` is the text of its buildkitd.toml, which names the files `config_names`, or
-    `config_file` the file that holds it, which the plan names at `config_at`. `boot_timeout` is in seconds;
-    `certificate_days` before its end a certificate is warned of.
+    - `endpoint`: the name of a docker context or a URL; empty for the engine that the docker command uses.
+    - `platforms`: empty if the plan does not declare them; then the node reports its platforms.
+    - `slots`: how many pieces the node builds at once; 0 if the plan does not say.
+    - `required`: the loss of the node is an error, even if an equal node is available.
+    - `insecure`: the plan allows a connection without TLS.
+    - `external`: the node belongs to a foreign builder and is used unchanged.
+    - `missing`: buildx's store has no such foreign builder, but a docker context of that name may exist.
+    - `options`: the driver's options, sorted, under buildx's names; `flags`: the flags of buildkitd.
+    - `config`: the text of its buildkitd.toml; `config_names`: the files that this text names.
+    - `config_file`: the file with its buildkitd.toml; `config_key`: the path in the plan to the key that names it.
+    - `boot_timeout`: seconds to start and answer.
+    - `certificate_days`: mpbake warns this many days before a certificate expires.
     """
 
     builder: str
@@ -100,35 +104,39 @@ class Node:
     config: str = ""
     config_names: tuple[Path, ...] = ()
     config_file: Path | None = None
-    config_at: KeyPath = field(default=(), compare=False)
+    config_key: KeyPath = field(default=(), compare=False)
     boot_timeout: float = BOOT_TIMEOUT
     certificate_days: int = CERTIFICATE_DAYS
 
     @property
     def id(self) -> str:
-        """`release/linux-amd64`: unique in a plan."""
+        """`BUILDER/NODE`, such as `release/linux-amd64`: unique in a plan."""
         return f"{self.builder}/{self.name}"
 
     @property
     def buildx_name(self) -> str:
-        """Its name in buildx, which names its container too: the builder's name keeps projects apart."""
+        """Its name in buildx and in the name of its container. The builder's name in it keeps projects apart."""
         if self.external:
             return self.name
         name = f"{self.builder}-{self.name}".lower()
-        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # as buildx names Deployments
+        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # buildx's rule for Deployments
 
     @property
     def folder_name(self) -> str:
-        """What the folder of its own instance is called, unique in a plan.
+        """The name of the folder for its own buildx instance, unique in a plan.
 
-        Any external builder may have a node of this name; neither that nor a declared node has an `@` in its name.
+        Several external builders may have a node of the same name, so the folder's name includes the builder. An `@`
+        cannot occur in the name of a node.
         """
         return f"{self.name}@{self.builder}" if self.external else self.buildx_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Builder:
-    """Nodes that serve the same targets; at least one. An `external` one is never created, changed or removed."""
+    """A builder: one or more nodes that build the same targets.
+
+    mpbake never creates, changes or removes an `external` builder.
+    """
 
     name: str
     driver: Driver
@@ -139,7 +147,7 @@ class Builder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformVariant:
-    """What is built for a platform: see `attributes`, `links` and `where` of `Target`."""
+    """The part of a target that can differ by platform: `attributes`, `links` and `where` as in `Target`."""
 
     attributes: Mapping[str, Any]
     links: Mapping[str, Target]
@@ -147,17 +155,18 @@ class PlatformVariant:
 
     @property
     def dockerfile(self) -> tuple[str, str]:
-        """The Dockerfile itself where the plan holds it, and the path of one on this machine."""
+        """The text of an inline Dockerfile, and the path of a local Dockerfile; each is empty if there is none."""
         context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
-        is_here = is_local_context(context) and is_local_context(name)
-        return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_here else ""
+        is_local = is_local_context(context) and is_local_context(name)
+        return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_local else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """What an image must pass before it is published: a command that runs in it, or a stage of its Dockerfile.
+    """A check that an image must pass before it is published.
 
-    Without `platforms` it is for all of the target's.
+    The check is either a command to `run` in the image or a stage (`target`) of its Dockerfile. It applies to
+    `platforms`, or to all platforms of the target if they are empty.
     """
 
     run: tuple[str, ...] = ()
@@ -167,17 +176,23 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Target:
-    """One image (or other result) to build. Compared by identity: a plan holds each target once.
+    """One image (or other result) to build. Targets are compared by identity: a plan holds each target once.
 
-    `platforms` is empty when the native platform of the builder's first node is meant. `links` maps the names of
-    named contexts to the targets that provide them. `attributes` holds what is handed to BuildKit as it stands, under
-    bake's names, with local paths made absolute. `push_options` are what BuildKit's image exporter is told besides,
-    such as a compression. `timeout` and `stall_timeout` are in seconds; 0 is none. `table` is its table in the plan,
-    and `where` tells where the value at a path (an attribute, and what is below it) was written.
+    - `platforms`: empty means the native platform of the builder's first node.
+    - `needs`: the targets that must be published before this one is built.
+    - `links`: the linked targets, by the name of the named context that they provide.
+    - `attributes`: the values passed to BuildKit unchanged, under bake's names; local paths are absolute.
+    - `push_options`: further options of BuildKit's image exporter, such as a compression.
+    - `timeout`, `stall_timeout`: in seconds; 0 means no limit.
+    - `table`: the name of its table in the plan.
+    - `where`: a function that maps the path of a value in this target (an attribute and the keys below it) to the
+      path in the plan where the value was written.
 
-    Where platforms differ, `variants` holds what is built for each; `attributes` and `links` are those of the first.
-    `varies` says that this is so of the target, or of something that it links to, however far; `declared_within` are
-    the platforms that each of the latter declares.
+    A target with attributes that differ by platform has one variant for each platform in `variants`; `attributes` and
+    `links` are then those of its first platform. Two fields are computed:
+
+    - `varies`: this target, or a target that it links to directly or indirectly, has variants.
+    - `platforms_of_links`: the declared platforms of each directly or indirectly linked target.
     """
 
     name: str
@@ -200,52 +215,54 @@ class Target:
     table: str = ""
     where: Callable[[KeyPath], KeyPath] = tuple
     varies: bool = field(init=False)
-    declared_within: frozenset[tuple[Platform, ...]] = field(init=False)
+    platforms_of_links: frozenset[tuple[Platform, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Know at once what would take a walk through all links to find out."""
+        """Compute once the fields that otherwise require a walk through all links."""
         links = self.every_link
         object.__setattr__(self, "varies", bool(self.variants) or any(link.varies for link in links))
-        declared = frozenset(link.platforms for link in links).union(*(link.declared_within for link in links))
-        object.__setattr__(self, "declared_within", declared)
+        declared = frozenset(link.platforms for link in links).union(*(link.platforms_of_links for link in links))
+        object.__setattr__(self, "platforms_of_links", declared)
 
     def on(self, platforms: Sequence[Platform]) -> PlatformVariant:
-        """What is built for `platforms`, all of which must be alike."""
+        """Return the variant that is built for `platforms`, which must share one variant; empty: the first."""
         own = PlatformVariant(attributes=self.attributes, links=self.links, where=self.where)
         return self.variants.get(platforms[0], own) if platforms and self.variants else own
 
-    def sides(self, platforms: Sequence[Platform]) -> list[tuple[PlatformVariant, tuple[Platform, ...]]]:
-        """Each thing that is built for `platforms`, and those that it is built for."""
+    def split_by_variant(self, platforms: Sequence[Platform]) -> list[tuple[PlatformVariant, tuple[Platform, ...]]]:
+        """Group `platforms` by variant: return each variant and its platforms; empty: all platforms of the target."""
         if not self.variants:
             return [(self.on(()), tuple(platforms))]
-        found: dict[int, tuple[PlatformVariant, tuple[Platform, ...]]] = {}
+        groups: dict[int, tuple[PlatformVariant, tuple[Platform, ...]]] = {}
         for platform in platforms or self.platforms:
             variant = self.on((platform,))
-            _, before = found.get(id(variant), (variant, ()))
-            found[id(variant)] = (variant, (*before, platform))
-        return list(found.values())
+            _, earlier = groups.get(id(variant), (variant, ()))
+            groups[id(variant)] = (variant, (*earlier, platform))
+        return list(groups.values())
 
     @property
     def every_link(self) -> tuple[Target, ...]:
-        """The targets that it links to, for whichever platform."""
+        """The targets that it links to directly, on any platform, each once."""
         variants = self.variants.values() or [self]
-        return tuple(dict.fromkeys(link for each in variants for link in each.links.values()))
+        return tuple(dict.fromkeys(link for variant in variants for link in variant.links.values()))
 
     @property
-    def is_of_use(self) -> bool:
-        """Whether its build serves something even where its image is neither pushed nor loaded."""
-        built = [variant.attributes for variant, _ in self.sides(())]
-        serves = any(each.get("cache-to") or each.get("call", "build") != "build" for each in built)
-        return bool(self.outputs or self.checks or serves)
+    def has_other_results(self) -> bool:
+        """Whether its build has a result other than an image: an output, a check, a cache export or a `call`."""
+        built = [variant.attributes for variant, _ in self.split_by_variant(())]
+        has_export = any(
+            attributes.get("cache-to") or attributes.get("call", "build") != "build" for attributes in built
+        )
+        return bool(self.outputs or self.checks or has_export)
 
     def __repr__(self) -> str:
-        """Short: a target refers to others, which refer to others."""
+        """Only the name: a full representation would contain all targets that it refers to."""
         return f"Target({self.name!r})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A name for several targets, in the plan's order."""
+    """A named list of targets, in the plan's order."""
 
     name: str
     targets: tuple[Target, ...]
@@ -254,7 +271,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A variable as the plan declares it: `default` as written, templates and all; None where nobody may see it."""
+    """A variable as the plan declares it. `default` is as written, including templates; None if it is sensitive."""
 
     name: str
     default: Any = None
@@ -265,9 +282,11 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A whole plan. `root` is the folder of its file: where `.mpbake/` lies and relative paths count from.
+    """A resolved plan.
 
-    `disabled` are the names of targets whose `enabled` is false; `sensitive` is what nobody may see.
+    - `root`: the folder of its file. Relative paths start there, and it contains `.mpbake/`.
+    - `disabled`: the names of the targets whose `enabled` is false.
+    - `sensitive`: the values that must be redacted.
     """
 
     file: Path

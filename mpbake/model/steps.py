@@ -1,4 +1,8 @@
-"""The steps of a run, as frozen types; what happened to one is a `StepResult`, never a field of the step."""
+"""The steps of a run, as immutable values, and their results.
+
+`Step` is the closed union of all kinds of steps: handle it with `match` and `assert_never`. A step holds no state of
+the run; the state is in `StepResult` and in the schedule.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,19 @@ class Execution(StrEnum):
     NATIVE = "native"
     EMULATED = "emulated"
     UNKNOWN = "not known yet"
-    """Only the engine or node can say, and it has not been asked."""
+    """Only the engine or the node knows, and mpbake has not asked it yet."""
 
 
 class Delivery(Enum):
-    """What a piece does with its image."""
+    """What a build piece does with its image."""
 
     KEEP = "nothing is pushed"
-    UNTAGGED = "pushed without a tag; `Publish` gives the tags"
+    UNTAGGED = "pushed by digest, without a tag; the `Publish` step moves the tags"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedPlatform:
-    """A platform and how the nodes of its piece build it."""
+    """A platform of a build piece, and how the nodes of the piece build it."""
 
     platform: Platform
     how: Execution
@@ -43,25 +47,28 @@ class PlacedPlatform:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapNode:
-    """Make sure that a node exists, is the declared one, and answers."""
+    """Make sure that a node exists, matches its declaration, and answers."""
 
     node: Node
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"bootstrap {self.node.id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BuildPiece:
-    """Build some platforms of a target in one solve.
+    """Build some platforms of a target in one solve of BuildKit.
 
-    `nodes` are equal, the preferred first: which of them builds it is decided when it starts. `of` is the number of
-    pieces of the target; if there are several, `siblings` are the preferred nodes of all of them. Without `platforms`
-    the node's own is meant. A piece that exists only for those who link to
-    the target is `shared`: it is built once on each of its nodes that builds one of them. `spare` are nodes that
-    emulate what its own run natively, or may: they help out when its own are busy for long, or cannot be had.
+    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule chooses one when the piece starts.
+    - `platforms`: the platforms to build; empty means the node's own platform.
+    - `of`: the number of pieces of the target. `siblings`: the preferred nodes of all these pieces, if there are
+      several.
+    - `shared`: the piece exists only for targets that link to this one. Each node that builds one of these targets
+      builds the shared piece once.
+    - `spare`: nodes that emulate, or may emulate, what the candidate nodes run natively. They build the piece when the
+      candidate nodes are busy for long or are unavailable.
     """
 
     target: Target
@@ -75,41 +82,43 @@ class BuildPiece:
 
     @property
     def node(self) -> Node:
-        """The preferred node; the only one of a piece that has been given to one."""
+        """The preferred node; for a piece that `on` assigned to a node, this node."""
         return self.nodes[0]
 
     def on(self, node: Node) -> BuildPiece:
-        """The piece as it is built on `node`, one of its nodes or a spare one."""
+        """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
+            placed = tuple(replace(platform, how=Execution.EMULATED) for platform in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"build {self.target.name} {platform_list(self)} on {self.node.id}{' (shared)' if self.shared else ''}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class JoinArchives:
-    """Write each `oci` output of a target that is built in pieces as one layout of all of them."""
+    """Join the `oci` outputs of all pieces of a target into one layout for each output."""
 
     target: Target
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"join {self.target.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CheckPiece:
-    """Have a piece pass a check of its target; the target's `number`-th, from 1.
+    """Run a check of a target on one of its build pieces.
 
-    Once it has been started, the node of its `piece` is the one on which it is done: that which has built the piece,
-    or an equal one. `platforms` are those of the piece that the check is for; none where the node's own is meant.
-    `lost` says that the node that has built the piece was lost since: its cache may be gone.
+    - `piece`: the checked piece. In a check that has started, the piece is assigned to the node that runs the check:
+      the node that built the piece, or an equal node.
+    - `number`: the position of the check in its target, from 1.
+    - `platforms`: the platforms of the piece to check; empty means the node's own platform.
+    - `lost`: the node that built the piece is lost, so its cache may be gone.
     """
 
     piece: BuildPiece
@@ -120,20 +129,21 @@ class CheckPiece:
 
     @property
     def target(self) -> Target:
-        """The target that is checked."""
+        """The checked target."""
         return self.piece.target
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"check {self.target.name} {','.join(map(str, self.platforms)) or 'native'} ({self.number})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Publish:
-    """Join the pieces of a target and give it its tags.
+    """Join the pieces of a target into an index and move the target's tags to it.
 
-    `order` are all targets whose tags move together, this one among them, in the order in which they do.
+    `order` lists all targets whose tags move together, including this one, in the order in which their tags move. It
+    is empty if the tags of this target move alone.
     """
 
     target: Target
@@ -141,31 +151,31 @@ class Publish:
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"publish {self.target.name}"
 
     @property
     def together(self) -> tuple[Target, ...]:
-        """All that moves together, be it the target alone."""
+        """All targets whose tags move together; at least this target."""
         return self.order or (self.target,)
 
     @property
     def every_tag(self) -> tuple[str, ...]:
-        """The tags of all that moves together."""
+        """The tags of all targets in `together`."""
         return tuple(tag for target in self.together for tag in target.tags)
 
     @property
     def earlier_tags(self) -> tuple[str, ...]:
-        """Those of them that have moved when this step begins."""
-        before = takewhile(lambda each: each is not self.target, self.order)
-        return tuple(tag for target in before for tag in target.tags)
+        """The tags in `every_tag` that have already moved when this step begins."""
+        earlier = takewhile(lambda target: target is not self.target, self.order)
+        return tuple(tag for target in earlier for tag in target.tags)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Verify:
-    """Read back what the registry serves and compare it with the plan.
+    """Read a target's tags back from the registry and compare the images with the plan.
 
-    Without `platforms` the node's own is meant.
+    Empty `platforms` mean the node's own platform.
     """
 
     target: Target
@@ -173,16 +183,17 @@ class Verify:
 
     @property
     def key(self) -> str:
-        """Unique among the steps of a run."""
+        """A text that is unique among the steps of a run."""
         return f"verify {self.target.name}"
 
 
 Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
+"""Any step of a run. A new kind of step is added here; mypy then reports every `match` that does not handle it."""
 
 
 def platform_list(piece: BuildPiece) -> str:
-    """`linux/amd64,linux/arm64`, or `native` where the node decides."""
-    return ",".join(str(each.platform) for each in piece.platforms) or "native"
+    """Return the platforms of a piece as `linux/amd64,linux/arm64`; `native` if the node decides."""
+    return ",".join(str(placed.platform) for placed in piece.platforms) or "native"
 
 
 class StepStatus(StrEnum):
@@ -191,21 +202,27 @@ class StepStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Never started, since something it depends on did not succeed."""
+    """Never started, because a step that it depends on did not succeed."""
     CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What a runner reports of a step that succeeded, and `moves` of one that did not.
+    """What a runner reports about a step that succeeded. For a step that did not succeed, only `moves` is set.
 
-    `digest` is what the registry serves, or what was built; `kept` is what a built image is called in the store of an
-    engine, by its content;
-    `uploaded` the reference by digest of what a registry has already, without a tag; `node` the node that did it;
-    `tags` what has been published; `platforms` what was built, or read back, and `images` the digest of each as it is
-    served; `slots` how many pieces a node says it can build at once, 0 where it does not say; `weight` its CPUs, 0
-    where they are not known; `seconds` how long a piece of a batch was worked on, 0 where that is not known; `log` the
-    step's log file. `moves` says what became of the tags of a step that failed or was cancelled.
+    - `digest`: the digest of the built image, or of the image that the registry serves.
+    - `kept`: the id (by content) of the built image in the image store of an engine.
+    - `uploaded`: the reference by digest of an image that is in a registry without a tag.
+    - `node`: the id of the node that did the step.
+    - `tags`: the published tags.
+    - `platforms`: the platforms that were built or read back; `images`: the served digest for each of them.
+    - `slots`: how many pieces a node can build at once, as it reports; 0 if it does not.
+    - `weight`: the number of CPUs of a node; 0 if unknown.
+    - `seconds`: how long a piece of a batch was built; 0 if unknown.
+    - `note`: a remark on the step for the user.
+    - `log`: the path of the step's log file.
+    - `moves`: the state of the tags after a step that failed or was cancelled.
+    - `warnings`: messages for the user.
     """
 
     digest: str = ""
@@ -226,7 +243,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """How a step ended, and how long it took in seconds. `blame` is the failed step that a skipped one waited for."""
+    """How a step ended, and how long it took in `seconds`.
+
+    `blame` is the failed step because of which a skipped step never started.
+    """
 
     step: Step
     status: StepStatus
@@ -237,5 +257,5 @@ class StepResult:
 
     @property
     def built(self) -> bool:
-        """Whether this is a piece that was built."""
+        """Whether the step is a build piece that was built."""
         return isinstance(self.step, BuildPiece) and self.status is StepStatus.DONE

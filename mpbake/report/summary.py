@@ -102,7 +102,7 @@ def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
     users = (*graph.targets, *linked_targets(*graph.targets))
     wanted = {each for user in users for each in (*user.needs, *user.every_link)}
     undone = {getattr(each.step, "target", None) for each in finished.results if each.status is not StepStatus.DONE}
-    useless = [each for each in graph.targets if not (each.push or each.load or each.is_of_use)]
+    useless = [each for each in graph.targets if not (each.push or each.load or each.has_other_results)]
     useless = [each for each in useless if each not in wanted | undone]
     tagged, untagged = ([each for each in useless if bool(each.tags) is told] for told in (True, False))
     stays = "what was built stays in the build cache"

@@ -12,7 +12,7 @@ from mpbake.base.references import format_fields, is_local_context, parse_fields
 from mpbake.buildkit.bake.image_forms import in_common_form
 from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
-from mpbake.model.annotations import annotated_platform, by_level, parse_annotations
+from mpbake.model.annotations import annotated_platform, parse_annotations, split_by_level
 from mpbake.model.bake_fields import PathAccess, Paths, deletes, enforced_policies, paths_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
@@ -194,7 +194,7 @@ def _common(
     variant = target.on(platforms)
     found = dict(variant.attributes)
     if "annotations" in found:
-        found["annotations"] = [f"{level}:{rest}" for level, rest in by_level(found["annotations"])]
+        found["annotations"] = [f"{level}:{rest}" for level, rest in split_by_level(found["annotations"])]
     if "policy" in found:
         found["policy"] = enforced_policies(found["policy"])
     links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
@@ -302,7 +302,7 @@ def _is_in_oci_terms(target: Target) -> bool:
 def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
     """The annotations that a piece of several can carry: those of manifests, for its own platforms."""
     mine = (None, *platforms)
-    entries = by_level(target.attributes.get("annotations", ()))
+    entries = split_by_level(target.attributes.get("annotations", ()))
     return [
         f"{level}:{rest}"
         for level, rest in entries

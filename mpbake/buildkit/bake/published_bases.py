@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.files import read_bounded
 from mpbake.base.references import parse_reference
 from mpbake.graph.dag import with_dependencies
-from mpbake.model.dockerfiles import knows_contexts, may_mention
+from mpbake.model.dockerfiles import may_mention, supports_named_contexts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,9 @@ def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str
     Dockerfile may mean: a context says that it is built upon it, and old frontends refuse all of them.
     """
     tags = [tag for each in with_dependencies([target]) for tag in each.tags if tag in published] if published else []
-    variants = [variant for variant, _ in target.sides(())] if tags else []
+    variants = [variant for variant, _ in target.split_by_variant(())] if tags else []
     texts = [_text(variant) for variant in variants]
-    if not all(text is None or knows_contexts(text) for text in texts):
+    if not all(text is None or supports_named_contexts(text) for text in texts):
         return {}
     said = [*texts, *(str(value) for variant in variants for value in variant.attributes.get("args", {}).values())]
     names = {tag: parse_reference(tag) for tag in tags}

@@ -24,7 +24,7 @@ def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
     """Every FROM in a Dockerfile of `targets` that names another of them to which its target does not link."""
     read = cache(_text_of)
     for target in targets.values():
-        for variant, _ in target.sides(()):
+        for variant, _ in target.split_by_variant(()):
             linked = {_as_image(name) for name in (*variant.links, *variant.attributes.get("contexts", ()))}
             for name in images_from(read(*variant.dockerfile)):
                 if name in targets and name not in {target.name, *linked}:
@@ -41,7 +41,7 @@ def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
     told: set[tuple[Target, str]] = set()
     for target in filter(_may_be_upon_a_foreign_base, targets):
         for user, wanted in {target: target.platforms, **linked_platforms(target, target.platforms)}.items():
-            for variant, platforms in user.sides(wanted):
+            for variant, platforms in user.split_by_variant(wanted):
                 for context, link in variant.links.items():
                     others = _others(link, platforms)
                     if others and (user, context) not in told and _as_image(context) == _base_of(variant, read):
@@ -51,7 +51,7 @@ def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
 
 def _may_be_upon_a_foreign_base(target: Target) -> bool:
     """Whether it is worth a look: plans are large."""
-    single = [declared[0] for declared in target.declared_within if len(declared) == 1]
+    single = [declared[0] for declared in target.platforms_of_links if len(declared) == 1]
     return any(not can_execute(each, other) for each in target.platforms for other in single)
 
 

@@ -45,7 +45,7 @@ def deletion_problems(
 
 def _contexts(targets: Sequence[Target]) -> Iterator[str]:
     """The folders of this machine that `targets` are built from."""
-    for attributes in (variant.attributes for target in targets for variant, _ in target.sides(())):
+    for attributes in (variant.attributes for target in targets for variant, _ in target.split_by_variant(())):
         for context in (attributes.get("context", ""), *attributes.get("contexts", {}).values()):
             if context and is_local_context(context):
                 yield posixpath.normpath(context)

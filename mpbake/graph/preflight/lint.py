@@ -80,7 +80,7 @@ def _going_nowhere(plan: Plan) -> Iterator[Problem]:
     lost: dict[str, list[str]] = {}
     for name, target in plan.targets.items():
         # With tags `--push` and `--load` may do the rest.
-        if target not in wanted and not (target.tags or target.load or target.is_of_use):
+        if target not in wanted and not (target.tags or target.load or target.has_other_results):
             lost.setdefault(target.table, []).append(name)
     for table, names in lost.items():
         rows = "" if names == [table] else f" ({count(len(names), 'row')} of its matrix)"

@@ -70,7 +70,7 @@ def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
 
 
 def _missing(target: Target) -> Iterator[Problem]:
-    for variant, _ in target.sides(()):
+    for variant, _ in target.split_by_variant(()):
         for name, value in variant.attributes.items():
             needed = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
             for place, path in paths_of(needed, value):

@@ -47,7 +47,7 @@ def _of_configuration(node: Node) -> Iterator[Problem]:
     if node.config_file is not None and not is_file(node.config_file):
         message = f"there is no file {one_line(str(node.config_file))}"
         hint = "paths count from the folder of the file that states them"
-        yield Problem(code=Code.MISSING_FILE, key=node.config_at, message=message, hint=hint)
+        yield Problem(code=Code.MISSING_FILE, key=node.config_key, message=message, hint=hint)
 
 
 def _problems(node: Node, now: datetime) -> Iterator[Problem]:

@@ -94,7 +94,7 @@ def _builder(
 ) -> Builder:
     """The builder that a table means. `where` tells the key of a path below it, `folder` where a key's paths start."""
     made = (_node(name, each, driver, table, path_starts(folder, where)) for each in _nodes(table))
-    nodes = tuple(replace(each, config_at=where(_config_path(each.name, table))) for each in made)
+    nodes = tuple(replace(each, config_key=where(_config_path(each.name, table))) for each in made)
     emulation = Emulation(table.emulation or Emulation.WARN)
     return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.references import format_fields
-from mpbake.model.bake_fields import is_folder_output, with_paths
+from mpbake.model.bake_fields import is_folder_output, map_paths
 from mpbake.spec.spec import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class PathResolver:
 
     def absolute(self, name: str, value: Any) -> Any:
         """The value of the attribute `name`, its paths absolute."""
-        return with_paths(ATTRIBUTES[name].paths, value, partial(self._located, name))
+        return map_paths(ATTRIBUTES[name].paths, value, partial(self._located, name))
 
     def items(self, name: str, value: list[Any]) -> list[Any]:
         """The items of a list, the value of the attribute `name`, by what they mean: their paths absolute."""
@@ -38,7 +38,7 @@ class PathResolver:
     def output(self, entry: str, at: int) -> str:
         """One `output`; an entry that is only a path means that folder, as with buildx."""
         entry = format_fields({"type": "local", "dest": entry}) if is_folder_output(entry) else entry
-        return str(with_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: self._located("output", (at,), path)))
+        return str(map_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: self._located("output", (at,), path)))
 
     def _located(self, name: str, place: KeyPath, path: str) -> str:
         """What `path` means that stands at a `place` in the value of the attribute `name`."""

@@ -371,7 +371,7 @@ def test_a_variable_that_is_no_boolean(
         (
             OSError(30, "Read-only file system", "/home/\x07"),
             1,
-            "error: /home/\\x07: Read-only file system\n  = check the free disk space and that this user may write there\n",
+            "error: /home/\\x07: Read-only file system\n  = check the disk space and that this user may write there\n",
         ),
         (
             OSError(28, "No space left on device"),

@@ -29,10 +29,10 @@ from mpbake.model.bake_fields import (
     enforced_policies,
     is_attested,
     is_set,
+    map_paths,
     paths_of,
     pushes,
     secret_source,
-    with_paths,
 )
 
 if TYPE_CHECKING:
@@ -74,17 +74,17 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
     ("check", "text", "problem"),
     [
         (check_secret, "id=tok,scr=x", 'unknown field "scr"\ndid you mean "src"?'),
-        (check_secret, "tok", '"tok" is no key=value field\nfor example id=token,env=TOKEN'),
-        (check_secret, "env=TOKEN", "a secret needs an id\nfor example id=token,env=TOKEN"),
+        (check_secret, "tok", '"tok" is not a key=value field\nwrite for example id=token,env=TOKEN'),
+        (check_secret, "env=TOKEN", "a secret needs an id\nwrite for example id=token,env=TOKEN"),
         (check_secret, "id=a,type=evn", 'unknown type "evn"\ndid you mean "env"?'),
         (check_attestation, "type=prov", 'unknown type "prov"\nknown types: provenance, sbom'),
         (check_attestation, "type=sbmo", 'unknown type "sbmo"\ndid you mean "sbom"?'),
-        (check_attestation, "mode=max", "a type is missing\nfor example type=provenance,mode=max"),
-        (check_attestation, "sbom", '"sbom" is no key=value field\nfor example type=provenance,mode=max'),
+        (check_attestation, "mode=max", "a type is missing\nwrite for example type=provenance,mode=max"),
+        (check_attestation, "sbom", '"sbom" is not a key=value field\nwrite for example type=provenance,mode=max'),
         (check_output, "type=lokal,dest=x", 'unknown type "lokal"\ndid you mean "local"?'),
         (check_output, "tpye=local,dest=x", 'a type is missing\ndid you mean "type"?'),
-        (check_output, "type=", "a type is missing\nfor example type=local,dest=out"),
-        (check_output, "type=oci,x", '"x" is no key=value field\nfor example type=local,dest=out'),
+        (check_output, "type=", "a type is missing\nwrite for example type=local,dest=out"),
+        (check_output, "type=oci,x", '"x" is not a key=value field\nwrite for example type=local,dest=out'),
         (check_output, "type=image,push=yes", 'push: "yes" is neither true nor false\nwrite push=true or push=false'),
         (check_output, "type=oci,dest=x,TAR=no", 'tar: "no" is neither true nor false\nwrite tar=true or tar=false'),
         (
@@ -96,15 +96,15 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
             (
                 check_destination,
                 text,
-                f"names no file, and standard output is not handed on\nname one: type={kind},dest=web.tar",
+                f"{message}\nname a file: type={kind},dest=web.tar",
             )
-            for text, kind in (
-                ("-", "tar"),
-                ("type=tar", "tar"),
-                ("type=tar,dest=-", "tar"),
-                ("TYPE=oci,dest=", "oci"),
-                ("type=oci,tar=false", "oci"),
-                ("type=docker,DEST=-", "docker"),
+            for text, kind, message in (
+                ("-", "tar", "writing to standard output is not supported"),
+                ("type=tar", "tar", "dest is missing"),
+                ("type=tar,dest=-", "tar", "writing to standard output is not supported"),
+                ("TYPE=oci,dest=", "oci", "dest is missing"),
+                ("type=oci,tar=false", "oci", "dest is missing"),
+                ("type=docker,DEST=-", "docker", "writing to standard output is not supported"),
             )
         ),
         (check_output, "type=local,dest=a,mode=delte", 'unknown mode "delte"\ndid you mean "delete"?'),
@@ -114,22 +114,22 @@ def test_what_buildx_takes_is_taken(check: Callable[[str], None], texts: list[st
             "type=registry,oci-artifact=no",
             'oci-artifact: "no" is neither true nor false\nwrite oci-artifact=true or oci-artifact=false',
         ),
-        (check_policy, "extra.rego", '"extra.rego" is no key=value field\nfor example filename=extra.rego'),
+        (check_policy, "extra.rego", '"extra.rego" is not a key=value field\nwrite for example filename=extra.rego'),
         (check_policy, "filname=a", 'unknown field "filname"\ndid you mean "filename"?'),
-        (check_policy, "filename=", "filename names no file\nfor example filename=extra.rego"),
+        (check_policy, "filename=", "filename is empty\nwrite for example filename=extra.rego"),
         (check_policy, "strict=yes", 'strict: "yes" is neither true nor false\nwrite strict=true or strict=false'),
         (check_cache, "type=registri,ref=x", 'unknown type "registri"\ndid you mean "registry"?'),
         (check_cache, "typ=registry,ref=x", 'a type is missing\ndid you mean "type"?'),
-        (check_size, "lots", '"lots" is not a size\nfor example 512m or 2g'),
-        (check_size, "-1", '"-1" is not a size\nfor example 512m or 2g'),
+        (check_size, "lots", '"lots" is not a size\nwrite for example 512m or 2g'),
+        (check_size, "-1", '"-1" is not a size\nwrite for example 512m or 2g'),
         (check_network, "foo", 'unknown network "foo"\nknown networks: default, host, none'),
         (check_call, "chekc", 'unknown call "chekc"\ndid you mean "check"?'),
         (check_entitlement, "network.hots", 'unknown entitlement "network.hots"\ndid you mean "network.host"?'),
-        (check_annotation, "foo", '"foo" is no key=value\nfor example org.opencontainers.image.title=web'),
-        (check_ulimit, "x", '"x" is not a limit\nfor example nofile=1024:2048'),
-        (check_limit, "x", '"x" is not a limit\nfor example nofile=1024:2048'),
+        (check_annotation, "foo", '"foo" is not key=value\nwrite for example org.opencontainers.image.title=web'),
+        (check_ulimit, "x", '"x" is not a limit\nwrite for example nofile=1024:2048'),
+        (check_limit, "x", '"x" is not a limit\nwrite for example nofile=1024:2048'),
         (check_limit, "nofiel=1", 'unknown limit "nofiel"\ndid you mean "nofile"?'),
-        (check_limit, "nofile=1:2:3", '"nofile=1:2:3" is not a limit\nfor example nofile=1024:2048'),
+        (check_limit, "nofile=1:2:3", '"nofile=1:2:3" is not a limit\nwrite for example nofile=1024:2048'),
     ],
 )
 def test_what_no_buildx_takes_is_refused(check: Callable[[str], None], text: str, problem: str) -> None:
@@ -236,7 +236,7 @@ def test_which_images_are_attested(entries: list[str], *, has: bool) -> None:
 )
 def test_the_paths_in_a_value(paths: Paths, value: Any, found: list[Any]) -> None:
     assert paths_of(paths, value) == found
-    moved = with_paths(paths, value, lambda place, path: f"/{len(place)}/{path}")
+    moved = map_paths(paths, value, lambda place, path: f"/{len(place)}/{path}")
     assert paths_of(paths, moved) == [(place, f"/{len(place)}/{path}") for place, path in found]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.model.annotations import Annotation, levels, parse_annotations
+from mpbake.model.annotations import Annotation, parse_annotations, split_levels
 from mpbake.model.expected_images import ExpectedImages, Served, ServedImage, expected_of, mismatches
 from tests.unit.plans import target_of_text
 
@@ -45,8 +45,8 @@ def test_labels_where_nobody_knows_the_platform() -> None:
 
 
 def test_levels() -> None:
-    assert levels("index,manifest[linux/arm64]:a=b") == (["index", "manifest[linux/arm64]"], "a=b")
-    assert levels("org.example:a=b") == (["manifest"], "org.example:a=b")
+    assert split_levels("index,manifest[linux/arm64]:a=b") == (["index", "manifest[linux/arm64]"], "a=b")
+    assert split_levels("org.example:a=b") == (["manifest"], "org.example:a=b")
     assert [each.kind for each in parse_annotations(["index-descriptor:a=b"])] == ["index-descriptor"]
 
 

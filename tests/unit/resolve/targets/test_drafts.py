@@ -971,7 +971,7 @@ def test_platforms_that_are_alike_share_what_is_built() -> None:
         platforms = ["linux/amd64", "linux/386", "linux/arm64"]
         args = { X86 = "{{ platform.arch != 'arm64' }}" }
         """)
-    sides = [list(map(str, platforms)) for _, platforms in target.sides(target.platforms)]
+    sides = [list(map(str, platforms)) for _, platforms in target.split_by_variant(target.platforms)]
     assert sides == [["linux/amd64", "linux/386"], ["linux/arm64"]]
 
 
@@ -990,7 +990,7 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
     assert target.on(parse_platforms(["linux/arm64"])).attributes["args"] == {"A": "2"}
     assert list(map(str, target.platforms)) == ["linux/amd64", "linux/386"]
     # but what would be built for others is not looked at
-    assert [list(map(str, platforms)) for _, platforms in target.sides(())] == [["linux/amd64", "linux/386"]]
+    assert [list(map(str, platforms)) for _, platforms in target.split_by_variant(())] == [["linux/amd64", "linux/386"]]
 
 
 @pytest.mark.parametrize("inputs", [{}, {"platforms": parse_platforms(["linux/arm64"])}])

@@ -214,7 +214,9 @@ def test_what_is_refused_elsewhere_is_not_taken_for_this_folder(tmp_path: Path, 
     with pytest.raises(MpbakeError) as caught, open_state(tmp_path, NOON):
         raise OSError(13, "Permission denied", file)
     where = file or "a log or temporary file"
-    assert str(caught.value) == f"{where}: Permission denied\n  = check the free disk space and that this user may write there"
+    assert (
+        str(caught.value) == f"{where}: Permission denied\n  = check the disk space and that this user may write there"
+    )
 
 
 # --- old runs ---------------------------------------------------------------------------------------------------------
