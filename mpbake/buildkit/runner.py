@@ -223,12 +223,12 @@ class BuildKitRunner:
 
     def _check_form(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
         """Raise BuildFailed where the pushed pieces of a target differ in form: no tag is to name such an index."""
-        reading = ImageReader(client=self._client(target))
+        reader = ImageReader(client=self._client(target))
         repository = parse_reference(target.tags[0])
 
         def form(piece: BuildPiece) -> ImageForm:
-            index = reading.raw(repository.at(own[piece].outcome.digest))
-            return form_of(index, lambda digest: reading.raw(repository.at(digest)))
+            index = reader.raw(repository.at(own[piece].outcome.digest))
+            return form_of(index, lambda digest: reader.raw(repository.at(digest)))
 
         self.builds.forms.check(target, _built_on(own), form)
 
@@ -252,8 +252,8 @@ class BuildKitRunner:
         before = next(iter(inputs.values()))
         platforms = _platforms(inputs)
         expected = expected_of(step.target, platforms, before.outcome.digest)
-        reading = ImageReader(client=self._client(step.target))
-        served = Verification(reading=reading).wait(expected, self.docker.pause)
+        reader = ImageReader(client=self._client(step.target))
+        served = Verification(reader=reader).wait(expected, self.docker.pause)
         self.builds.published.update(dict.fromkeys(step.target.tags, served.digest))
         images = {each.platform: each.digest for each in served.images}
         return Outcome(digest=served.digest, tags=step.target.tags, platforms=platforms, images=images)

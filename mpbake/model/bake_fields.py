@@ -152,7 +152,7 @@ def secret_source(text: str) -> SecretSource:
 
 
 def check_attestation(text: str) -> None:
-    """Check an attestation, such as `type=provenance,mode=max`. BuildKit checks all fields but `type` and `disabled`."""
+    """Check `type` and `disabled` of an attestation, such as `type=provenance,mode=max`; BuildKit checks the others."""
     fields = _typed(split_fields(text), "type=provenance,mode=max")
     _check_type(fields["type"], _ATTESTATIONS)
     if "disabled" in fields:

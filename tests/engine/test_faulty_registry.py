@@ -95,7 +95,9 @@ CASES = {
 def patient(seconds: float) -> tuple[str, ...]:
     """An mpbake that waits for a registry for so long only."""
     module = "mpbake.buildkit.registry.registries"
-    script = f"import {module} as r; r.SECONDS = r.READING = {seconds}; from mpbake.__main__ import main; main()"
+    script = (
+        f"import {module} as r; r.WRITE_TIMEOUT = r.READ_TIMEOUT = {seconds}; from mpbake.__main__ import main; main()"
+    )
     return (sys.executable, "-c", script)
 
 

@@ -137,7 +137,7 @@ def test_registry_out_of_reach(
     done = run_mpbake(["run", "web"])
 
     assert done.returncode == 5, done.stderr
-    assert "the registry does not answer" in done.stderr or "is the registry up and reachable" in done.stderr
+    assert "the registry does not answer" in done.stderr or "check that the registry is up and reachable" in done.stderr
     assert "Traceback" not in done.stderr
     assert registry.client.tags(unique) == []
 
@@ -329,7 +329,7 @@ def test_a_registry_with_a_certificate_of_its_own(
     assert verified.returncode == 0, verified.stderr
     assert stranger.returncode == 5, stranger.stderr
     assert "its certificate is not trusted" in stranger.stderr
-    assert "\n  = this machine does not trust the registry's certificate: name its CA with" in stranger.stderr
+    assert "\n  = name the CA of the registry's certificate, which this machine does not trust, with" in stranger.stderr
     assert trusting.returncode == 0, trusting.stderr
     assert locked.client.manifest(f"{unique}:1") == locked.client.manifest(f"{unique}/copy:1")
 

@@ -258,7 +258,7 @@ def test_a_plain_http_registry_that_only_the_builder_knows_is_verified(
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert stranger.returncode == 5, stranger.stdout + stranger.stderr
     assert f"{registry.host}: it does not speak TLS\n" in stranger.stderr
-    assert '= the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true' in stranger.stderr
+    assert '= set buildkitd.registry."HOST".http = true in the builder' in stranger.stderr
 
 
 def own_address() -> str:

@@ -182,7 +182,7 @@ class FakeReading:
 
 def verification_of(reading: FakeReading) -> Verification:
     """Compares what is read so."""
-    return Verification(reading=cast("Any", reading))
+    return Verification(reader=cast("Any", reading))
 
 
 def served_of(data: Any) -> Served:

@@ -1,1 +1,1 @@
-"""Registries, asked over HTTP: the tags that a run moves, and what is served under them."""
+"""Registries over HTTP: a run moves tags, reads images back and compares them with the plan."""

@@ -1,4 +1,4 @@
-"""How a request proves who sends it: basic authentication, or bearer tokens from the registry's token server."""
+"""The authorization of requests: basic authentication, or bearer tokens from the registry's token server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryAccess:
-    """What a request needs: some actions on a repository of a registry."""
+    """The access that a request requires: some actions on a repository of a registry."""
 
     registry: str
     path: str
@@ -37,21 +37,21 @@ class RegistryAccess:
 
     @property
     def scope(self) -> str:
-        """As token servers call it: `repository:team/web:pull,push`."""
+        """The scope in the notation of token servers: `repository:team/web:pull,push`."""
         return f"repository:{self.path}:{','.join(self.actions)}"
 
 
 class TokenRefused(Exception):
-    """The token server does not give a token; `response` is what it answers."""
+    """The token server refused a token; `response` is its response."""
 
     def __init__(self, response: Response) -> None:
-        """Keeps the response."""
+        """Keep the response."""
         super().__init__(response.status)
         self.response = response
 
 
 class Authorization:
-    """Keeps the Authorization headers that registries accepted; safe to use from several threads."""
+    """Creates Authorization headers and keeps those that registries accepted; thread-safe."""
 
     def __init__(self, transport: Transport, credentials: Credentials) -> None:
         self._transport = transport
@@ -60,13 +60,13 @@ class Authorization:
         self._lock = threading.Lock()
 
     def header(self, access: RegistryAccess) -> str:
-        """The header that was accepted for such a request before; empty before the first challenge."""
+        """Return the header that the registry accepted for this access before; empty before the first challenge."""
         return self._headers.get(access, "")
 
     def answer(self, access: RegistryAccess, challenge: str, endpoint: Endpoint, hosts: Hosts, seconds: float) -> str:
-        """The header that answers the challenge of a registry at `endpoint`; empty where there is no login for it.
+        """Return the header that answers the challenge of a registry at `endpoint`; empty without a login for it.
 
-        Raises Refused, NoResponse, and BuildFailed as `Credentials.login` does.
+        Raises TokenRefused, NoResponse, and BuildFailed as `Credentials.login` does.
         """
         login = self._credentials.login(access.registry, access.path, access.actions)
         scheme, parameters = parse_challenge(challenge)
@@ -96,36 +96,37 @@ class Authorization:
             raise NoResponse("it names no token server", sent=False)
         if parts.scheme == "http" and endpoint.url.startswith("https:") and login and not is_loopback(realm):
             raise NoResponse("its token server would get the password without TLS", sent=False)
-        asked = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or access.scope}
-        request = _token_request(realm, {name: value for name, value in asked.items() if value}, login)
+        query = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or access.scope}
+        request = _token_request(realm, {name: value for name, value in query.items() if value}, login)
         server = hosts.other(realm)
         response = self._transport.send(request, server.tls, server.proxy, seconds)
         if response.status != 200:
             raise TokenRefused(replace(response, body=b""))
         try:
-            said = dict(parse_json(response.body))
-            return str(said.get("token") or said["access_token"])
+            answer = dict(parse_json(response.body))
+            return str(answer.get("token") or answer["access_token"])
         except (ValueError, TypeError, LookupError):
-            raise NoResponse("its token server does not give a token", sent=False) from None
+            raise NoResponse("its token server does not return a token", sent=False) from None
 
 
-def _token_request(realm: str, asked: Mapping[str, str], login: Login) -> Request:
-    """An identity token is sent as a form, a password in a header, as docker does."""
+def _token_request(realm: str, query: Mapping[str, str], login: Login) -> Request:
+    """Return the request for a token: an identity token goes into a form, a password into a header, as in docker."""
     if login.identity:
-        form = {**asked, "grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": login.identity}
+        form = {**query, "grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": login.identity}
         return Request(method="POST", url=realm, headers=_FORM, body=urlencode(form).encode())
     if login.basic:
-        asked = {**asked, "account": login.name}
-    url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(asked)}"
+        query = {**query, "account": login.name}
+    url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
     return Request(method="GET", url=url, headers={"Authorization": login.basic} if login.basic else {})
 
 
 def parse_challenge(text: str) -> tuple[str, dict[str, str]]:
-    """Scheme, in lower case, and parameters of a WWW-Authenticate header; of several challenges the bearer one."""
+    """Parse a WWW-Authenticate header into its scheme (lower case) and parameters; prefer the bearer challenge."""
     starts = [match.start("scheme") for match in _SCHEME.finditer(text)]
     challenges: list[tuple[str, dict[str, str]]] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         scheme, _, rest = text[start:end].partition(" ")
         parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
         challenges.append((scheme.strip(", ").lower(), parameters))
-    return next((each for each in challenges if each[0] == "bearer"), challenges[0] if challenges else ("", {}))
+    bearer = [challenge for challenge in challenges if challenge[0] == "bearer"]
+    return next(iter([*bearer, *challenges]), ("", {}))

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _ALSO_HUB = ("dhi.io", "registry.scout.docker.com")
-"""Hosts for which the login to Docker Hub is used where they have none of their own, as in buildx."""
+"""Hosts without a login of their own use the login to Docker Hub, as in buildx."""
 _CONFIG = "config.json"
 _FRESH = 290.0
-"""Seconds for which a login is used again: a helper may give a token that is good for five minutes."""
+"""Seconds for which a login is cached: a token from a helper may expire after five minutes."""
 _HELPER_SECONDS = 30.0
 _TOKEN_NAME = "<token>"  # noqa: S105 - the name under which helpers keep identity tokens
 _NOT_FOUND = "credentials not found in native keychain"
-"""What the protocol of credential helpers has them print where there is no login."""
+"""The text that a credential helper prints, by protocol, if it has no login."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Login:
-    """A name with a password, or an `identity` token that stands for both, or a `bearer` token ready to use."""
+    """A login: a name with a password, an `identity` token that replaces both, or a ready `bearer` token."""
 
     name: str = ""
     password: str = field(default="", repr=False)
@@ -51,12 +51,12 @@ class Login:
         return f"Basic {base64.b64encode(f'{self.name}:{self.password}'.encode()).decode()}"
 
     def __bool__(self) -> bool:
-        """Whether there is anything to log in with."""
+        """Whether the login contains any credential."""
         return bool(self.password or self.identity or self.bearer)
 
 
 class Credentials:
-    """Finds logins; safe to use from several threads. `run_helper` runs a credential helper: its command, its input."""
+    """Finds the user's logins; thread-safe. `run_helper(command, input)` runs a credential helper."""
 
     def __init__(
         self,
@@ -67,51 +67,51 @@ class Credentials:
         self._environment = environment
         self._run_helper = run_helper
         self._clock = clock
-        self._found: dict[tuple[Path, str], tuple[float, Login]] = {}
+        self._cache: dict[tuple[Path, str], tuple[float, Login]] = {}
         self._lock = threading.Lock()
 
     def login(self, registry: str, path: str, actions: Collection[str]) -> Login:
-        """The login for `actions` (`pull`, `push`) on the repository `path`; an empty one where there is none.
+        """Return the login for `actions` (`pull`, `push`) on the repository `path`; an empty login if there is none.
 
-        Raises BuildFailed where a configuration cannot be read or a helper fails.
+        Raises BuildFailed if a configuration cannot be read or a helper fails.
         """
         host = HUB_HOST if registry == DOCKER_HUB else registry
         with self._lock:
-            found = self._of_host(host, path, actions)
-            return found or (self._of_host(HUB_HOST, path, actions) if host in _ALSO_HUB else found)
+            login = self._of_host(host, path, actions)
+            return login or (self._of_host(HUB_HOST, path, actions) if host in _ALSO_HUB else login)
 
     def _of_host(self, host: str, path: str, actions: Collection[str]) -> Login:
         folder = self._scoped(host, path, actions) or config_folder(self._environment)
         key = (folder, host)
-        began, login = self._found.get(key, (-_FRESH, Login()))
-        if self._clock() - began >= _FRESH:
+        read_at, login = self._cache.get(key, (-_FRESH, Login()))
+        if self._clock() - read_at >= _FRESH:
             login = self._read(folder, _HUB_KEY if host == HUB_HOST else host)
-            self._found[key] = (self._clock(), login)
+            self._cache[key] = (self._clock(), login)
         return login
 
     def _scoped(self, host: str, path: str, actions: Collection[str]) -> Path | None:
-        """The folder of buildx that holds a configuration for just this host, repository or kind of access."""
+        """Return buildx's folder with the configuration for this host, repository and actions, or None."""
         base = store_folder(self._environment) / "config"
         if not base.is_dir():
             return None
         keys = {_scope_of(file.parent.relative_to(base)): file.parent for file in sorted(base.rglob(_CONFIG))}
         fitting = [key for key in keys if key[0] == host and key[1] in {"", path} and set(key[2]) <= set(actions)]
-        # As in buildx: what names the repository goes before what does not, then what names more actions.
+        # As in buildx: a folder that names the repository comes first, then a folder that names more actions.
         return keys[min(fitting, key=lambda key: (key[1] == "", -len(key[2])))] if fitting else None
 
     def _read(self, folder: Path, key: str) -> Login:
-        """The login that a configuration holds; where it names a helper for the host, only the helper is asked."""
-        if found := _entry(self._given(), key):
-            return found
+        """Return the login in a configuration. If it names a helper for the host, ask only the helper."""
+        if login := _entry(self._environment_logins(), key):
+            return login
         config = self._config(folder)
         helper = _text(_table(config, "credHelpers").get(key)) or _text(config.get("credsStore"))
         return self._ask_helper(helper, key) if helper else _entry(_table(config, "auths"), key)
 
-    def _given(self) -> Mapping[str, Any]:
-        """The logins that a CI server gives in the environment."""
-        given = self._environment.get("DOCKER_AUTH_CONFIG", "")
+    def _environment_logins(self) -> Mapping[str, Any]:
+        """Return the logins in the variable DOCKER_AUTH_CONFIG, which CI servers set."""
+        text = self._environment.get("DOCKER_AUTH_CONFIG", "")
         try:
-            return _table(dict(parse_json(given)), "auths") if given else {}
+            return _table(dict(parse_json(text)), "auths") if text else {}
         except (ValueError, TypeError):
             raise BuildFailed("DOCKER_AUTH_CONFIG is not a JSON object", hint="correct or unset it") from None
 
@@ -123,51 +123,51 @@ class Credentials:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not a JSON object"
-            raise BuildFailed(f"{one_line(str(path))} cannot be read: {why}", hint="try: docker login") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not a JSON object"
+            raise BuildFailed(f"{one_line(str(path))} cannot be read: {reason}", hint="run `docker login`") from None
 
     def _ask_helper(self, helper: str, key: str) -> Login:
         command = f"docker-credential-{helper}"
         try:
-            found = self._run_helper((command, "get"), key)
+            completed = self._run_helper((command, "get"), key)
         except Unreachable as error:
-            raise BuildFailed(error.message, hint=f"{_CONFIG} of docker names it: install it") from None
-        if found.returncode:
-            if _NOT_FOUND in found.stdout:
+            raise BuildFailed(error.message, hint=f"install it: docker's {_CONFIG} names it") from None
+        if completed.returncode:
+            if _NOT_FOUND in completed.stdout:
                 return Login()
-            raise BuildFailed(f"{command} get {key}: {one_line(found.error)}", hint="try: docker login")
+            raise BuildFailed(f"{command} get {key}: {one_line(completed.error)}", hint="run `docker login`")
         try:
-            said = dict(parse_json(found.stdout))
+            answer = dict(parse_json(completed.stdout))
         except (ValueError, TypeError):
-            raise BuildFailed(f"{command} get {key}: it does not print JSON", hint="try: docker login") from None
-        name, secret = _text(said.get("Username")), _text(said.get("Secret"))
+            raise BuildFailed(f"{command} get {key}: it does not print JSON", hint="run `docker login`") from None
+        name, secret = _text(answer.get("Username")), _text(answer.get("Secret"))
         return Login(identity=secret) if name == _TOKEN_NAME else Login(name=name, password=secret)
 
 
 def config_folder(environment: Mapping[str, str]) -> Path:
-    """The folder of docker's own configuration."""
-    given = environment.get("DOCKER_CONFIG")
-    return Path(given) if given else Path(environment.get("HOME", "/")) / ".docker"
+    """Return the folder of docker's configuration."""
+    configured = environment.get("DOCKER_CONFIG")
+    return Path(configured) if configured else Path(environment.get("HOME", "/")) / ".docker"
 
 
 def _scope_of(folder: Path) -> tuple[str, str, tuple[str, ...]]:
-    """Host, repository and actions of a folder such as `registry.example.com/team/web@push`."""
-    main, _, scope = folder.as_posix().partition("@")
+    """Return host, repository and actions of a folder such as `registry.example.com/team/web@push`."""
+    main, _, actions = folder.as_posix().partition("@")
     host, _, path = main.partition("/")
-    return host, path, tuple(sorted(filter(None, (each.strip() for each in scope.split(",")))))
+    return host, path, tuple(sorted(filter(None, (action.strip() for action in actions.split(",")))))
 
 
 def _entry(logins: Mapping[str, Any], key: str) -> Login:
-    """The login for a host among those of a configuration, some of which are named by URLs."""
-    found = logins.get(key) or next((each for name, each in logins.items() if _host(name) == _host(key)), None)
-    if not isinstance(found, dict):
+    """Return the login for a host from the entries of a configuration; some of their keys are URLs."""
+    entry = logins.get(key) or next((login for name, login in logins.items() if _host(name) == _host(key)), None)
+    if not isinstance(entry, dict):
         return Login()
-    name, password = _decoded(_text(found.get("auth")))
+    name, password = _decoded(_text(entry.get("auth")))
     return Login(
-        name=name or _text(found.get("username")),
-        password=password or _text(found.get("password")),
-        identity=_text(found.get("identitytoken")),
-        bearer=_text(found.get("registrytoken")),
+        name=name or _text(entry.get("username")),
+        password=password or _text(entry.get("password")),
+        identity=_text(entry.get("identitytoken")),
+        bearer=_text(entry.get("registrytoken")),
     )
 
 
@@ -184,8 +184,8 @@ def _host(name: str) -> str:
 
 
 def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = config.get(name)
-    return found if isinstance(found, dict) else {}
+    table = config.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""How each registry host is reached: scheme, TLS settings, proxy. Pure, but for the names of files in `certs.d`."""
+"""The connection settings of registry hosts: scheme, TLS, proxy. Pure, except that it lists files in `certs.d`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
 DOCKER_HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
-"""The host that serves what names on Docker Hub mean."""
+"""The host that serves the images of Docker Hub."""
 _CERTIFICATES = "/etc/docker/certs.d"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostTls:
-    """Whom to trust, and the client certificates to show. `system_…` replace the system's own authorities."""
+    """The TLS settings of a host.
+
+    - `insecure`: do not verify the host's certificate.
+    - `authorities`: files with CA certificates to trust besides the system's.
+    - `pairs`: client certificates, each a certificate file and a key file.
+    - `system_file`, `system_folder`: replace the system's CA certificates.
+    """
 
     insecure: bool = False
     authorities: tuple[str, ...] = ()
@@ -33,7 +39,7 @@ class HostTls:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostSettings:
-    """What `buildkitd.registry."HOST"` says of a host; `http` is None where it does not say."""
+    """The settings `buildkitd.registry."HOST"` of a host; `http` is None if it is not set."""
 
     http: bool | None = None
     insecure: bool = False
@@ -43,7 +49,7 @@ class HostSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """Where the registry of some references answers: `https://registry-1.docker.io`, and how to connect."""
+    """The URL of a registry's server, such as `https://registry-1.docker.io`, and how to connect to it."""
 
     url: str
     tls: HostTls
@@ -52,13 +58,13 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hosts:
-    """The hosts as this user's `environment` and the `settings` of a builder have them."""
+    """The registry hosts, as configured by the user's `environment` and the `settings` of a builder."""
 
     environment: Mapping[str, str]
     settings: Mapping[str, HostSettings] = field(default_factory=dict)
 
     def endpoint(self, registry: str) -> Endpoint:
-        """How to reach the registry that references name as `registry`."""
+        """Return how to reach the registry that image references call `registry`."""
         settings = self.settings.get(registry, HostSettings())
         host = HUB_HOST if registry == DOCKER_HUB else registry
         http = is_loopback(f"//{host}") if settings.http is None else settings.http
@@ -74,39 +80,39 @@ class Hosts:
         return Endpoint(url=url, tls=tls, proxy=proxy_for(url, self.environment))
 
     def other(self, url: str) -> Endpoint:
-        """How to reach another server that a registry names: for tokens, or where a blob lies."""
+        """Return how to reach another server that a registry names: a token server, or a store of blobs."""
         parts = urlsplit(url)
         known = self.endpoint(parts.netloc)
         return Endpoint(url=f"{parts.scheme}://{parts.netloc}", tls=known.tls, proxy=proxy_for(url, self.environment))
 
 
 def registry_settings(configs: Iterable[str]) -> dict[str, HostSettings]:
-    """What the texts of some `buildkitd.toml` say of registries, by host; the first one to name a host counts."""
-    found: dict[str, HostSettings] = {}
+    """Return the registry settings in the texts of `buildkitd.toml` files, by host; the first file with a host wins."""
+    settings: dict[str, HostSettings] = {}
     for text in configs:
         try:
             table = tomllib.loads(text).get("registry")
         except tomllib.TOMLDecodeError:
-            continue  # BuildKit itself says what is wrong with it
+            continue  # BuildKit itself reports the error
         for host, values in table.items() if isinstance(table, dict) else ():
             if isinstance(values, dict):
-                found.setdefault(host, _settings(values))
-    return found
+                settings.setdefault(host, _settings(values))
+    return settings
 
 
 def _settings(values: Mapping[str, Any]) -> HostSettings:
     http = values.get("http")
-    pairs = [each for each in values.get("keypair") or () if isinstance(each, dict)]
+    pairs = [pair for pair in values.get("keypair") or () if isinstance(pair, dict)]
     return HostSettings(
         http=http if isinstance(http, bool) else None,
         insecure=values.get("insecure") is True,
-        authorities=tuple(str(each) for each in values.get("ca") or ()),
-        pairs=tuple((str(each["cert"]), str(each["key"])) for each in pairs if "cert" in each and "key" in each),
+        authorities=tuple(map(str, values.get("ca") or ())),
+        pairs=tuple((str(pair["cert"]), str(pair["key"])) for pair in pairs if "cert" in pair and "key" in pair),
     )
 
 
 def _certificates(registry: str, environment: Mapping[str, str]) -> HostSettings:
-    """The certificates that docker uses for a host: `*.crt` are authorities, `*.cert` and `*.key` are pairs."""
+    """Return the certificates that docker uses for a host: `*.crt` are CAs, `*.cert` with `*.key` client pairs."""
     home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
     folders = [Path(folder) / registry for folder in (_CERTIFICATES, f"{home}/docker/certs.d")]
     files = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
@@ -116,7 +122,7 @@ def _certificates(registry: str, environment: Mapping[str, str]) -> HostSettings
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
-    """The proxy for a URL, as Go and so docker choose it; empty where there is none."""
+    """Return the proxy for a URL by the rules of Go, and therefore of docker; empty if there is none."""
     parts = urlsplit(url)
     name = f"{parts.scheme}_proxy"
     proxy = environment.get(name.upper()) or environment.get(name) or ""
@@ -124,12 +130,12 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str:
         return ""
     excluded = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    without = any(_excludes(each.strip().lower(), parts.hostname or "", port) for each in excluded.split(","))
-    return "" if without else proxy
+    is_excluded = any(_excludes(rule.strip().lower(), parts.hostname or "", port) for rule in excluded.split(","))
+    return "" if is_excluded else proxy
 
 
 def _excludes(rule: str, host: str, port: int) -> bool:
-    """Whether an entry of NO_PROXY is about a host: `*`, an address, a network, a domain; a port may follow."""
+    """Whether an entry of NO_PROXY matches a host: `*`, an address, a network or a domain, with an optional port."""
     if rule in {"", "*"}:
         return rule == "*"
     try:

@@ -1,4 +1,4 @@
-"""What registries serve, read back."""
+"""Images read back from registries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageReader:
-    """Reads images by tag. Every method raises BuildFailed, and Unreachable without an answer."""
+    """Reads images by tag. Every method raises BuildFailed, or Unreachable if the registry does not answer."""
 
     client: Client
 
     def manifest(self, tag: str) -> Manifest:
-        """What a tag names. Raises NoSuchTag where there is none."""
+        """Return the manifest or index that a tag names. Raises NoSuchTag if the tag does not exist."""
         name = tag.rpartition(":")[2]
         try:
             return self.client.manifest(repository_of(tag), name)
@@ -30,7 +30,7 @@ class ImageReader:
             raise error.failure.error(f"{tag} could not be read back") from None
 
     def served(self, tag: str, manifest: Manifest) -> Served:
-        """What a manifest or index under a tag consists of, with each image's own manifest and config."""
+        """Return the images of a manifest or index; read the manifest and config of each."""
         repository = repository_of(tag)
         with parsing(tag):
             data = dict(parse_json(manifest.content))
@@ -43,7 +43,7 @@ class ImageReader:
             return parse_served(manifest.digest, data, details)
 
     def raw(self, reference: str) -> dict[str, Any]:
-        """A manifest by digest, as `REPOSITORY@DIGEST`, or an index."""
+        """Return the parsed manifest or index of a reference `REPOSITORY@DIGEST`."""
         repository, digest = repository_of(reference), reference.partition("@")[2]
         try:
             content = self.client.manifest(repository, digest).content
@@ -53,7 +53,7 @@ class ImageReader:
             return dict(parse_json(content))
 
     def _config(self, repository: Repository, manifest: dict[str, Any]) -> dict[str, Any] | None:
-        """The config of an image; None where the manifest is of something else."""
+        """Return the config of an image; None if the manifest is not an image's."""
         if not has_config(manifest):
             return None
         digest = manifest["config"]["digest"]
@@ -64,6 +64,6 @@ class ImageReader:
 
 
 def _incomplete(error: RequestFailed, reference: str) -> Exception:
-    """A part of an image that is not there is no tag that is not there."""
-    found = error.failure.error(f"{reference} could not be read back")
-    return BuildFailed(found.message) if isinstance(found, NoSuchTag) else found
+    """Return the error for a part of an image that cannot be read; a missing part is not a missing tag."""
+    failure = error.failure.error(f"{reference} could not be read back")
+    return BuildFailed(failure.message) if isinstance(failure, NoSuchTag) else failure

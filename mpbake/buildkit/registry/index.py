@@ -1,4 +1,4 @@
-"""The index that joins what several nodes have built: the bytes that `docker buildx imagetools create` writes. Pure."""
+"""The index that joins the images of several nodes, byte for byte as `docker buildx imagetools create` does. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _DOCKER = "application/vnd.docker."
 _FIELDS = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
-# Go writes these as escapes, so that JSON can stand in HTML.
-_ESCAPED = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+# Go escapes these characters so that JSON can be embedded in HTML.
+_ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def entries_of(manifest: Manifest, platform: Mapping[str, str] | None) -> list[dict[str, Any]]:
-    """What an index lists; of an image without an index, the image itself, with its `platform`.
+    """Return the entries of an index, or an entry for a single image with its `platform`.
 
-    Raises ValueError, LookupError or TypeError where it is no such thing.
+    Raises ValueError, LookupError or TypeError if the content is not an index.
     """
     if manifest.is_index:
         return [dict(entry) for entry in parse_json(manifest.content)["manifests"]]
@@ -35,9 +35,9 @@ def entries_of(manifest: Manifest, platform: Mapping[str, str] | None) -> list[d
 def joined_index(
     entries: Iterable[Mapping[str, Any]], annotations: Mapping[str, str], platforms: Sequence[Platform]
 ) -> Manifest:
-    """One index of all entries: the images in the order of `platforms`, then what attests of each.
+    """Return an index of all entries: the images in the order of `platforms`, then the attestations of each image.
 
-    It is Docker's kind of index where all entries are Docker's; that kind carries no annotations.
+    If all entries have Docker's media types, the index has Docker's media type, which carries no annotations.
     """
     by_digest: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -57,15 +57,16 @@ def joined_index(
 
 
 def go_json(value: Any) -> bytes:
-    """JSON as Go's encoder indents it with two blanks."""
+    """Format JSON as Go's encoder does, with an indent of two blanks."""
     return json.dumps(value, indent=2, ensure_ascii=False).translate(_ESCAPED).encode()
 
 
 def _ordered(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The fields of a descriptor in the order in which Go writes them; maps are sorted, what is empty is left out."""
-    found = {name: entry[name] for name in (*names, *(each for each in entry if each not in names)) if entry.get(name)}
-    if "platform" in found:
-        found["platform"] = _ordered(found["platform"], _PLATFORM)
-    if "annotations" in found:
-        found["annotations"] = dict(sorted(found["annotations"].items()))
-    return found
+    """Return the fields of a descriptor in Go's order: `names`, then others; sort annotations, drop empty fields."""
+    others = [name for name in entry if name not in names]
+    ordered = {name: entry[name] for name in (*names, *others) if entry.get(name)}
+    if "platform" in ordered:
+        ordered["platform"] = _ordered(ordered["platform"], _PLATFORM)
+    if "annotations" in ordered:
+        ordered["annotations"] = dict(sorted(ordered["annotations"].items()))
+    return ordered

@@ -1,4 +1,4 @@
-"""Registries asked without any node: with this machine's own logins, and the host settings of the plan's builders."""
+"""Verification from this machine without any node: with the user's logins and the host settings of the builders."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 def open_verification(
     environment: Mapping[str, str], redact: Callable[[str], str], on_stop: Callable[[Callable[[], None]], None]
 ) -> Iterator[Callable[[Builder], Verification]]:
-    """A way to compare what registries serve with what was built by a builder, whose settings tell how to reach them.
+    """Open a function that returns the verification for a builder, whose settings say how to reach its registries.
 
-    No process is left when the block is left. `on_stop` is told how to end it early: what is being asked then raises
-    Cancelled.
+    `on_stop` gets a function that cancels the verification: running requests then raise Cancelled. When the block ends,
+    no process is left.
     """
     with tempfile.TemporaryDirectory(prefix="mpb") as folder:
         docker = Docker(child_environment(environment, ()), Path(folder), redact)
         registries = Registries(docker, environment, redact)
         on_stop(docker.cancel)
         try:
-            yield lambda builder: Verification(reading=ImageReader(client=registries.client(builder)))
+            yield lambda builder: Verification(reader=ImageReader(client=registries.client(builder)))
         finally:
             registries.close()
             docker.close()

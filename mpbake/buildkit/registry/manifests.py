@@ -1,4 +1,4 @@
-"""What registries serve, parsed from manifests and configs. Pure."""
+"""Parsing of manifests, indexes and configs that registries serve. Pure."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _PARTS = ("os", "architecture", "variant")
 
 @contextlib.contextmanager
 def parsing(reference: str) -> Iterator[None]:
-    """Within, what is served as `reference` is read, which may be anything. Raises BuildFailed where it is no image."""
+    """Guard code that parses untrusted content of `reference`. Raises BuildFailed if the content is not an image."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise BuildFailed(f"{reference} could not be read back: what is served is no image: {said}") from error
+        detail = f"{type(error).__name__}: {error}"
+        raise BuildFailed(f"{reference} could not be read back: its content is not an image: {detail}") from error
 
 
 def parse_served(
     digest: str, data: Mapping[str, Any], details: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]
 ) -> Served:
-    """Put together what a registry serves: an index, or a single image, and by digest each image's manifest and config.
+    """Parse a served index or single image; `details` holds the manifest and config of each image, by digest.
 
-    A single image states its platform nowhere else than in its config.
+    The platform of a single image is only in its config.
     """
     if "manifests" not in data:
         manifest, config = details[digest]
@@ -47,12 +47,12 @@ def parse_served(
 
 
 def image_entries(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The entries of an index that are images."""
+    """Return the entries of an index that are images."""
     return [entry for entry in index["manifests"] if not is_attestation(entry)]
 
 
 def has_config(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest is that of an image, which has a config."""
+    """Whether a manifest is an image's manifest, which has a config."""
     return "manifests" not in manifest and "config" in manifest
 
 
@@ -67,7 +67,7 @@ def _image(entry: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappin
 
 
 def _platform(stated: Mapping[str, Any] | None) -> Platform:
-    """The platform that an entry or a config states. Anybody may push what is none: it stays as it is written."""
+    """Return the platform in an entry or config. An invalid platform, which anybody can push, is kept as written."""
     try:
         return platform_of_entry(stated or {})
     except ValueError:
@@ -76,40 +76,47 @@ def _platform(stated: Mapping[str, Any] | None) -> Platform:
 
 
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """The attestation manifests of each image, by digest."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return the digests of the attestation manifests of each image, by the image's digest."""
+    statements: dict[str, tuple[str, ...]] = {}
     for entry in filter(is_attestation, entries):
-        of = entry["annotations"].get("vnd.docker.reference.digest", "")
-        found[of] = (*found.get(of, ()), entry["digest"])
-    return found
+        image = entry["annotations"].get("vnd.docker.reference.digest", "")
+        statements[image] = (*statements.get(image, ()), entry["digest"])
+    return statements
 
 
 def in_buildkit_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[str, Any]:
-    """`index` as BuildKit orders one that a single node makes: images as `platforms` are, then what attests of each."""
+    """Sort the entries of `index` as BuildKit does on a single node.
+
+    The images come first, in the order of `platforms`, then the attestations of each image.
+    """
     entries = index.get("manifests", [])
-    place = {platform: number for number, platform in enumerate(platforms)}
-    images = [each for each in entries if not is_attestation(each)]
-    images.sort(key=lambda each: place.get(_platform(each.get("platform")), len(place)))
-    digests = [each["digest"] for each in images]
+    position = {platform: number for number, platform in enumerate(platforms)}
+    images = [entry for entry in entries if not is_attestation(entry)]
+    images.sort(key=lambda image: position.get(_platform(image.get("platform")), len(position)))
+    digests = [image["digest"] for image in images]
     statements = _statements(entries)
-    digests += [one for each in digests for one in statements.get(each, ())]
+    digests += [statement for digest in digests for statement in statements.get(digest, ())]
     rank = {digest: number for number, digest in enumerate(digests)}
-    ranked = sorted(entries, key=lambda each: rank.get(each["digest"], len(rank)))
+    ranked = sorted(entries, key=lambda entry: rank.get(entry["digest"], len(rank)))
     return {**index, "manifests": ranked} if entries else dict(index)
 
 
 def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What a manifest says of itself."""
+    """Return the annotations in a manifest."""
     return {str(key): str(value) for key, value in (manifest.get("annotations") or {}).items()}
 
 
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an attestation manifest attests: `provenance`, `sbom`, or the predicate as it is called."""
+    """Return the types of attestations in an attestation manifest: `provenance`, `sbom`, or the predicate's name."""
     layers = manifest.get("layers") or ()
-    predicates = [(each.get("annotations") or {}).get("in-toto.io/predicate-type", "") for each in layers]
-    return tuple(next((kind for part, kind in _PREDICATES.items() if part in one.lower()), one) for one in predicates)
+    predicates = [(layer.get("annotations") or {}).get("in-toto.io/predicate-type", "") for layer in layers]
+    return tuple(map(_attestation_type, predicates))
+
+
+def _attestation_type(predicate: str) -> str:
+    return next((kind for part, kind in _PREDICATES.items() if part in predicate.lower()), predicate)
 
 
 def is_attestation(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is no image, but says something of one."""
+    """Whether an entry of an index is an attestation manifest, which describes an image."""
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"

@@ -1,4 +1,4 @@
-"""Tags moved to what a run has pushed, one request for each; what has moved is decided by asking the registry."""
+"""The move of tags to pushed images: one request for each tag. After a failure the registry says which tags moved."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TagPublisher:
-    """Moves the tags of targets."""
+    """Moves the tags of targets to their images."""
 
     client: Client
 
     def publish(self, step: Publish, sources: Mapping[str, Sequence[str]]) -> str:
-        """Have the tags of a target name one image; returns its digest.
+        """Move the tags of a target to its image; return the image's digest.
 
-        `sources` are the digests of the pieces that each repository has already, by repository: a single one is tagged
-        as it is, several are joined by an index. Raises BuildFailed, Unreachable or Cancelled, each with what moved.
+        `sources` maps each repository to the digests of the pushed pieces: a single piece is tagged as it is, several
+        pieces are joined by an index. Raises BuildFailed, Unreachable or Cancelled, each with the state of the tags.
         """
         tags = step.target.tags
         try:
-            manifests = {name: self._whole(step.target, name, digests) for name, digests in sources.items()}
+            manifests = {name: self._manifest(step.target, name, digests) for name, digests in sources.items()}
         except RequestFailed as failed:
-            error = failed.failure.error(f"cannot read what was pushed of {step.target.name}")
-            raise self._telling(error, self._moves(step, [], [])) from None
+            error = failed.failure.error(f"cannot read the pushed images of {step.target.name}")
+            raise self._with_moves(error, self._moves(step, [], [])) from None
         except BuildFailed as error:
-            raise self._telling(error, self._moves(step, [], [])) from None
+            raise self._with_moves(error, self._moves(step, [], [])) from None
         wanted = {tag: manifests[repository_of(tag).name] for tag in tags}
         moved: list[str] = []
         for tag, manifest in wanted.items():
@@ -50,14 +50,14 @@ class TagPublisher:
             except Cancelled as stop:
                 raise Cancelled(stop.message).with_moves(self._moves(step, moved, [tag])) from stop
             if failure is not None:
-                later = [each for each in tags[len(moved) + 1 :] if self._names(each, wanted[each])]
-                moves = self._moves(step, [*moved, *later], [tag] if is_unsure else [])
-                raise self._telling(failure.error(f"cannot move the tag {tag}"), moves)
+                already = [other for other in tags[len(moved) + 1 :] if self._names(other, wanted[other])]
+                moves = self._moves(step, [*moved, *already], [tag] if is_unsure else [])
+                raise self._with_moves(failure.error(f"cannot move the tag {tag}"), moves)
             moved.append(tag)
         return manifests[repository_of(tags[0]).name].digest
 
     def _move(self, tag: str, manifest: Manifest) -> tuple[RegistryFailure | None, bool]:
-        """Have a tag name a manifest: why it does not, and whether it may have moved all the same, or may yet."""
+        """Move a tag to a manifest. Return the failure, if any, and whether the tag may move despite the failure."""
         repository, name = _split(tag)
         try:
             self.client.put(repository, name, manifest)
@@ -72,39 +72,38 @@ class TagPublisher:
         return (None, False) if is_moved else (failure, not failure.settled)
 
     def _names(self, tag: str, manifest: Manifest) -> bool:
-        """Whether a tag that was not to be moved yet names a manifest already, as after an earlier run."""
+        """Whether a tag that this run has not moved yet already names a manifest, as after an earlier run."""
         try:
-            return self.client.once.digest(*_split(tag)) == manifest.digest
+            return self.client.without_retries.digest(*_split(tag)) == manifest.digest
         except (RequestFailed, Cancelled):
             return False
 
     @staticmethod
-    def _telling(error: MpbakeError, moves: TagMoves) -> MpbakeError:
-        """Return `error` with what became of the tags, as a line of its message and as data."""
+    def _with_moves(error: MpbakeError, moves: TagMoves) -> MpbakeError:
+        """Return `error` with the state of the tags, as a line of its message and as data."""
         return error.with_line(str(moves)).with_moves(moves)
 
     @staticmethod
     def _moves(step: Publish, moved: Sequence[str], unsure: Sequence[str]) -> TagMoves:
-        """What has become of all tags that move together; those of earlier targets moved before."""
+        """Return the state of all tags that move together; the tags of earlier targets have moved before."""
         moved = [*step.earlier_tags, *moved]
-        known = {*moved, *unsure}
-        return TagMoves(
-            moved=tuple(moved), unsure=tuple(unsure), unmoved=tuple(tag for tag in step.every_tag if tag not in known)
-        )
+        decided = {*moved, *unsure}
+        unmoved = tuple(tag for tag in step.every_tag if tag not in decided)
+        return TagMoves(moved=tuple(moved), unsure=tuple(unsure), unmoved=unmoved)
 
-    def _whole(self, target: Target, name: str, digests: Sequence[str]) -> Manifest:
-        """The manifest that the tags of a repository are to name."""
+    def _manifest(self, target: Target, name: str, digests: Sequence[str]) -> Manifest:
+        """Return the manifest to which the tags of a repository move: the only piece, or an index of all pieces."""
         repository = repository_of(name)
-        found = [self.client.manifest(repository, digest) for digest in dict.fromkeys(digests)]
+        pieces = [self.client.manifest(repository, digest) for digest in dict.fromkeys(digests)]
         annotations = index_annotations(target.attributes.get("annotations", ()))["index"]
-        if len(found) == 1 and (found[0].is_index or not annotations):
-            return found[0]
+        if len(pieces) == 1 and (pieces[0].is_index or not annotations):
+            return pieces[0]
         with parsing(name):
-            entries = [entry for each in found for entry in entries_of(each, self._platform(repository, each))]
+            entries = [entry for piece in pieces for entry in entries_of(piece, self._platform(repository, piece))]
             return joined_index(entries, annotations, target.platforms)
 
     def _platform(self, repository: Repository, manifest: Manifest) -> dict[str, Any] | None:
-        """The platform of an image without an index, as its config states it."""
+        """Return the platform in the config of a single image; None for an index."""
         if manifest.is_index:
             return None
         config = parse_json(self.client.blob(repository, parse_json(manifest.content)["config"]["digest"]))
@@ -113,4 +112,5 @@ class TagPublisher:
 
 
 def _split(tag: str) -> tuple[Repository, str]:
+    """Split a tag's reference into its repository and the name of the tag."""
     return repository_of(tag), tag.rpartition(":")[2]

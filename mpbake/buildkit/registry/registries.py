@@ -1,4 +1,4 @@
-"""Registries as the builders of a plan reach them: shared connections and logins, host settings of each builder."""
+"""Clients for registries: all builders of a plan share connections and logins; each has its own host settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mpbake.base.errors import MpbakeError
 from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.registry.authorization import Authorization
-from mpbake.buildkit.registry.client import READING, SECONDS, Client
+from mpbake.buildkit.registry.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts, registry_settings
 from mpbake.buildkit.registry.transport import Transport, import_urllib3
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node
 
 CONFIG = "buildkitd.default.toml"
-"""The user's defaults for BuildKit containers, in the folder of buildx."""
-_KEPT_CONFIG = "buildkitd.toml"
+"""The file with the user's defaults for BuildKit containers, in the folder of buildx."""
+_STORED_CONFIG = "buildkitd.toml"
 _HELPER_SECONDS = 60.0
-"""Seconds that a credential helper may take: it may ask a server."""
+"""The timeout of a credential helper, which may ask a server."""
 
 
 class Registries:
-    """Makes clients for registries; safe to use from several threads. Credential helpers run through `docker`."""
+    """Makes clients for registries; thread-safe. Credential helpers run through `docker`."""
 
     def __init__(self, docker: Docker, environment: Mapping[str, str], redact: Callable[[str], str] = str) -> None:
         self._environment = environment
@@ -44,22 +44,22 @@ class Registries:
             hosts=Hosts(environment=environment),
             pause=docker.pause,
             redact=redact,
-            seconds=SECONDS,
-            reading=READING,
+            write_timeout=WRITE_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
         )
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
         self._is_imported = False
 
     def import_ahead(self) -> None:
-        """Import the HTTP library in a thread, so that nothing waits for that when it is needed."""
+        """Import the HTTP library in a background thread, so that no step waits for the import."""
         with self._lock:
             if not self._is_imported:
                 threading.Thread(target=import_urllib3, daemon=True).start()
             self._is_imported = True
 
     def client(self, builder: Builder) -> Client:
-        """A client that reaches registries as the nodes of `builder` do. Raises UsageError as `declare` does."""
+        """Return a client with the registry settings of the builder's nodes. Raises UsageError as `declare` does."""
         with self._lock:
             if builder.name not in self._clients:
                 settings = registry_settings(configs_of(builder, self._environment))
@@ -73,30 +73,30 @@ class Registries:
 
 
 def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
-    """The texts of `buildkitd.toml` of a builder's nodes, as far as they are known on this machine."""
+    """Yield the texts of `buildkitd.toml` of a builder's nodes, as far as this machine has them."""
     if builder.external:
-        yield from _kept_configs(builder, environment)
+        yield from _stored_configs(builder, environment)
     for node in () if builder.external else builder.nodes:
         if declared := declare(node).config:
             yield declared
-        elif _takes_defaults(node):
+        elif _uses_defaults(node):
             with contextlib.suppress(OSError, ValueError):
                 yield (store_folder(environment) / CONFIG).read_text(encoding="utf-8")
 
 
-def _takes_defaults(node: Node) -> bool:
-    """Whether mpbake makes a container for a node, or may, which then has the user's defaults."""
+def _uses_defaults(node: Node) -> bool:
+    """Whether mpbake makes, or may make, a container for the node; the container has the user's defaults."""
     return node.driver in {Driver.DOCKER_CONTAINER, Driver.AUTOMATIC}
 
 
-def _kept_configs(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
-    """What buildx keeps of the configuration of a builder that somebody else made."""
+def _stored_configs(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the configurations that buildx's store holds for the nodes of a foreign builder."""
     with contextlib.suppress(MpbakeError, LookupError, TypeError, ValueError, AttributeError):
         entry = BuildxStore(folder=store_folder(environment)).read(builder.name.lower()) or {}
         for node in entry.get("Nodes") or ():
-            kept = (node.get("Files") or {}).get(_KEPT_CONFIG, "")
-            yield base64.b64decode(kept).decode()
+            encoded = (node.get("Files") or {}).get(_STORED_CONFIG, "")
+            yield base64.b64decode(encoded).decode()
 
 
 def _helper(docker: Docker) -> Callable[[tuple[str, ...], str], Completed]:
-    return lambda command, given: docker.run_program(command, timeout=_HELPER_SECONDS, given=given)
+    return lambda command, text: docker.run_program(command, timeout=_HELPER_SECONDS, given=text)

@@ -1,4 +1,4 @@
-"""Single HTTP requests: pooled connections, proxies, deadlines, bounded answers. The only user of urllib3."""
+"""Single HTTP requests: pooled connections, proxies, deadlines, bounded responses. The only user of urllib3."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _CONNECT = 15.0
-"""Seconds in which a connection must stand."""
-_GLANCE = 0.05
-"""Seconds between two looks whether the run was cancelled."""
+"""The timeout in seconds for a connection to be established."""
+_POLL = 0.05
+"""Seconds between two checks whether the run is cancelled."""
 _POOLED = 32
-"""Connections to one host that are kept open."""
+"""The maximum number of open connections to a host in a pool."""
 _NEVER_SENT = {"ConnectTimeoutError", "LocationParseError", "NameResolutionError", "NewConnectionError", "ProxyError"}
-"""Errors of urllib3 before anything was sent. It is imported only where a registry is asked: that takes its time."""
+"""The names of urllib3 errors before anything is sent; urllib3 itself is imported only when needed: it is slow."""
 _PROXY_HINT = "set HTTPS_PROXY and HTTP_PROXY to an http:// or https:// URL, or exclude the registry with NO_PROXY"
 _SPEAKS_HTTP = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
-"""What OpenSSL calls an answer in plain HTTP."""
+"""OpenSSL's reasons for a response in plain HTTP."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One HTTP request. `largest` is how many bytes of an answer's body are read at most."""
+    """An HTTP request. `largest` is the maximum number of bytes in the response's body."""
 
     method: str
     url: str
@@ -58,10 +58,14 @@ class Response:
 
 
 class NoResponse(Exception):
-    """A request without a response. It may have been carried out if it was `sent`.
+    """A request without a response.
 
-    `reason` is a short sentence without secrets. It is `untrusted` where the certificate is not trusted, `plain` where
-    the server does not speak TLS, `timed_out` where the time was over. `hint` says what to do, if that is known.
+    - `reason`: a short sentence without secrets.
+    - `sent`: the request was sent, so the server may have carried it out.
+    - `untrusted`: the server's certificate is not trusted.
+    - `plain`: the server does not speak TLS.
+    - `timed_out`: the deadline is over.
+    - `hint`: what to do, if that is known.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class NoResponse(Exception):
         timed_out: bool = False,
         hint: str = "",
     ) -> None:
-        """As described above."""
+        """Set the fields that the class describes."""
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
@@ -85,7 +89,7 @@ class NoResponse(Exception):
 
 
 class Transport:
-    """Sends requests over pooled connections; safe to use from several threads."""
+    """Sends requests over pooled connections; thread-safe."""
 
     def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         self._cancelled = cancelled
@@ -93,7 +97,7 @@ class Transport:
         self._lock = threading.Lock()
 
     def send(self, request: Request, tls: HostTls, proxy: str, seconds: float) -> Response:
-        """Return the response to `request`, through `proxy` if one is named, within so many seconds.
+        """Send `request`, through `proxy` unless it is empty, and return the response within `seconds`.
 
         Redirects are not followed. Raises NoResponse, and Cancelled as soon as the run is cancelled.
         """
@@ -108,27 +112,27 @@ class Transport:
             pool.clear()
 
     def _interruptible(self, work: Callable[[], Result], seconds: float) -> Result:
-        """Do `work` in a thread of its own, which is left alone when the time is over or the run is cancelled.
+        """Do `work` in a thread; abandon the thread when the deadline is over or the run is cancelled.
 
-        Neither a name server nor a socket can be interrupted otherwise.
+        Nothing else can interrupt a query to a name server or a read from a socket.
         """
         if self._cancelled():
             raise Cancelled("cancelled")
         results: list[Result] = []
         errors: list[BaseException] = []
-        over = threading.Event()
+        finished = threading.Event()
 
         def attempt() -> None:
             try:
                 results.append(work())
-            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
                 errors.append(error)
             finally:
-                over.set()
+                finished.set()
 
         threading.Thread(target=attempt, daemon=True, name="registry").start()
         end = time.monotonic() + seconds
-        while not over.wait(_GLANCE):
+        while not finished.wait(_POLL):
             if self._cancelled():
                 raise Cancelled("cancelled")
             if time.monotonic() >= end:
@@ -149,7 +153,7 @@ class Transport:
         import urllib3  # noqa: PLC0415
 
         try:
-            answer = pool.request(
+            response = pool.request(
                 request.method,
                 request.url,
                 body=request.body or None,
@@ -160,19 +164,19 @@ class Transport:
                 decode_content=False,
                 timeout=urllib3.Timeout(connect=min(_CONNECT, seconds), read=seconds),
             )
-            body = answer.read(request.largest + 1)
-            headers = {name.lower(): value for name, value in answer.headers.items()}
+            body = response.read(request.largest + 1)
+            headers = {name.lower(): value for name, value in response.headers.items()}
             if len(body) > request.largest:
-                answer.close()
-                raise NoResponse(f"the answer is larger than {request.largest} bytes", sent=True)
-            answer.release_conn()
+                response.close()
+                raise NoResponse(f"the response is larger than {request.largest} bytes", sent=True)
+            response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _no_response(error) from None
-        return Response(status=answer.status, headers=headers, body=body)
+        return Response(status=response.status, headers=headers, body=body)
 
 
 def import_urllib3() -> None:
-    """Import urllib3, which takes a twentieth of a second: a run calls this in a thread while it builds."""
+    """Import urllib3. The import takes a twentieth of a second, so a run does it in a thread while it builds."""
     importlib.import_module("urllib3")
 
 
@@ -180,7 +184,7 @@ def _manager(tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
     import urllib3  # noqa: PLC0415
 
     context = None if tls is None else ssl_context(tls)
-    if tls is not None and tls.insecure:  # which the plan says itself
+    if tls is not None and tls.insecure:  # the plan itself asks for it
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not proxy:
         return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
@@ -193,7 +197,7 @@ def _manager(tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
 
 
 def _proxied(proxy: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager:
-    """Connections through a proxy. Raises ValueError or urllib3's HTTPError if its URL is not supported."""
+    """Return a pool for a proxy. Raises ValueError or urllib3's HTTPError if the proxy's URL is not supported."""
     import urllib3  # noqa: PLC0415
 
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
@@ -204,7 +208,7 @@ def _proxied(proxy: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager
 
 
 def resolve_url(base: str, reference: str) -> str:
-    """The URL that `reference` names, seen from `base`. Raises NoResponse if it is not a URL."""
+    """Resolve `reference` relative to `base`. Raises NoResponse if the result is not a URL."""
     try:
         url = urljoin(base, reference)
         _ = urlsplit(url).port
@@ -215,7 +219,7 @@ def resolve_url(base: str, reference: str) -> str:
 
 @cache
 def ssl_context(tls: HostTls) -> ssl.SSLContext:
-    """The TLS settings of a host. Raises NoResponse where a file that they name cannot be used."""
+    """Return the TLS context for a host. Raises NoResponse if one of its files cannot be loaded."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.insecure:
@@ -236,7 +240,7 @@ def ssl_context(tls: HostTls) -> ssl.SSLContext:
 
 
 def _no_response(error: Exception) -> NoResponse:
-    """What a failure of urllib3 or of the system means; its own text may repeat whole URLs."""
+    """Translate an error of urllib3 or the system. The error's own text is not used: it may contain whole URLs."""
     root = _root(error)
     sent = type(error).__name__ not in _NEVER_SENT
     if isinstance(root, ssl.SSLCertVerificationError):
@@ -254,10 +258,11 @@ def _no_response(error: Exception) -> NoResponse:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The failure that caused `error`, as far down as urllib3 tells."""
+    """Return the innermost cause of `error` that Python or urllib3 records."""
     seen = {id(error)}
     while True:
-        inner = error.__cause__ or error.__context__ or next((x for x in error.args if isinstance(x, Exception)), None)
+        wrapped = (argument for argument in error.args if isinstance(argument, Exception))
+        inner = error.__cause__ or error.__context__ or next(wrapped, None)
         if inner is None or id(inner) in seen:
             return error
         seen.add(id(inner))

@@ -1,4 +1,4 @@
-"""Images read back from registries and compared with what they must be."""
+"""Verification: images are read back from registries and compared with the expected images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from mpbake.model.expected_images import ExpectedImages, ServedImage
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds after which a registry is asked again that does not serve yet what it was given."""
+"""Seconds to wait before each retry when a registry does not serve the pushed image yet."""
 PATIENCE = 60.0
-"""Seconds after which one that does not answer is not asked again; each question may take half of that."""
+"""Seconds after which an unreachable registry is not tried again; each request may take half of that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """Compares what registries serve with what they must."""
+    """Compares the images that registries serve with the expected images."""
 
-    reading: ImageReader
+    reader: ImageReader
 
     def wait(
         self,
@@ -37,63 +37,66 @@ class Verification:
         pauses: Sequence[float] = PAUSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> Served:
-        """Compare until there is no difference, after each of `pauses` again; returns what is served.
+        """Compare, and again after each of `pauses`, until there is no difference; return the served image.
 
-        A registry that does not answer is not asked again once `clock` has gone on by `PATIENCE`. Raises BuildFailed
-        with the differences that are left, or what the registry said instead; Unreachable.
+        An unreachable registry is not tried again after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
+        remaining differences or with the registry's error, and Unreachable.
         """
-        end = clock() + PATIENCE
-        left = iter(pauses)
+        deadline = clock() + PATIENCE
+        remaining = iter(pauses)
         while True:
             try:
-                return self._without_difference(expected)
+                return self._require_match(expected)
             except (BuildFailed, Unreachable) as error:
-                seconds = next(left, math.inf)
-                late = isinstance(error, Unreachable) and clock() + seconds >= end
-                if late or seconds == math.inf:
+                seconds = next(remaining, math.inf)
+                is_late = isinstance(error, Unreachable) and clock() + seconds >= deadline
+                if is_late or seconds == math.inf:
                     raise
             pause(seconds)
 
-    def _without_difference(self, expected: ExpectedImages) -> Served:
-        """What is served, as `compare` tells. Raises BuildFailed where it differs."""
-        found, served = self.compare(expected)
-        if found:
-            raise _failed(found)
+    def _require_match(self, expected: ExpectedImages) -> Served:
+        """Compare and return the served image. Raises BuildFailed if there are differences."""
+        differences, served = self.compare(expected)
+        if differences:
+            raise _failed(differences)
         return served
 
     def compare(self, expected: ExpectedImages) -> tuple[tuple[Mismatch, ...], Served]:
-        """How every tag differs from what it must be, and what is served under the first.
+        """Return the differences of all tags, and the image that the first tag names.
 
         Raises BuildFailed, Unreachable.
         """
-        known: dict[str, Served] = {}
-        found: list[Mismatch] = []
+        served: dict[str, Served] = {}
+        differences: list[Mismatch] = []
         digest = expected.digest
         for tag in expected.tags:
-            manifest = self.reading.manifest(tag)
+            manifest = self.reader.manifest(tag)
             digest = digest or manifest.digest
-            if manifest.digest not in known:
-                known[manifest.digest] = self._attested(expected, tag, self.reading.served(tag, manifest))
-            found += mismatches(expected, tag, known[manifest.digest], digest)
-        return tuple(found), next(iter(known.values()))
+            if manifest.digest not in served:
+                served[manifest.digest] = self._attested(expected, tag, self.reader.served(tag, manifest))
+            differences += mismatches(expected, tag, served[manifest.digest], digest)
+        return tuple(differences), next(iter(served.values()))
 
-    def complaints(self, expected: ExpectedImages) -> Iterator[Mismatch]:
-        """As `compare`, a tag at a time: one that cannot be read differs too. Raises Unreachable, Cancelled."""
+    def compare_each_tag(self, expected: ExpectedImages) -> Iterator[Mismatch]:
+        """Compare one tag at a time; report a tag that cannot be read as a difference. Raises Unreachable, Cancelled.
+
+        Unlike `compare`, one bad tag does not hide the differences of the others.
+        """
         digest = expected.digest
         for tag in expected.tags:
             try:
-                found, first = self.compare(replace(expected, tags=(tag,), digest=digest))
+                differences, served = self.compare(replace(expected, tags=(tag,), digest=digest))
             except (Cancelled, Unreachable):
                 raise
             except MpbakeError as error:
-                said = "no such tag" if isinstance(error, NoSuchTag) else error.message
-                yield Mismatch(tag=tag, what="answer", expected="an image", found=said)
+                answer = "no such tag" if isinstance(error, NoSuchTag) else error.message
+                yield Mismatch(tag=tag, what="answer", expected="an image", found=answer)
             else:
-                digest = digest or first.digest
-                yield from found
+                digest = digest or served.digest
+                yield from differences
 
     def _attested(self, expected: ExpectedImages, tag: str, served: Served) -> Served:
-        """`served` with the types of its images' attestations, where any are expected."""
+        """Add the types of attestations to the images in `served`, if any are expected."""
         if not expected.attestations:
             return served
         repository = parse_reference(tag)
@@ -105,14 +108,14 @@ class Verification:
         return replace(served, images=tuple(replace(image, attestations=types(image)) for image in served.images))
 
     def _types(self, reference: str) -> tuple[str, ...]:
-        """What an attestation manifest attests."""
+        """Return the types of attestations in an attestation manifest."""
         with parsing(reference):
-            return attestation_types(self.reading.raw(reference))
+            return attestation_types(self.reader.raw(reference))
 
 
-def _failed(found: Sequence[Mismatch]) -> BuildFailed:
-    lines = "\n".join(f"  {each}" for each in found)
+def _failed(differences: Sequence[Mismatch]) -> BuildFailed:
+    lines = "\n".join(f"  {difference}" for difference in differences)
     return BuildFailed(
         f"the registry does not serve what was built:\n{lines}",
-        hint="somebody else may have pushed the same tag meanwhile; run again",
+        hint="run again: somebody else may have pushed the same tag meanwhile",
     )

@@ -67,7 +67,7 @@ def _found(
 
     def compare(each: ExpectedImages) -> list[Mismatch] | MpbakeError:
         try:
-            return list(verification(builders[each.target]).complaints(each))
+            return list(verification(builders[each.target]).compare_each_tag(each))
         except Cancelled:
             raise
         except MpbakeError as error:

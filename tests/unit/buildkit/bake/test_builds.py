@@ -372,7 +372,7 @@ class BrokenHelper(Credentials):
 
     def login(self, *_: object) -> NoReturn:
         """Fail always."""
-        raise BuildFailed("docker-credential-x get r: no keyring", hint="try: docker login")
+        raise BuildFailed("docker-credential-x get r: no keyring", hint="run `docker login`")
 
 
 class Logins(MemoryRegistries):
@@ -402,7 +402,7 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
     first, *_, last = error.message.splitlines()
     assert "failed to push r/web" in first
     assert last == "push to r/web: docker-credential-x get r: no keyring"
-    assert error.hint.startswith("try: docker login; ")
+    assert error.hint.startswith("run `docker login`; ")
 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:

@@ -98,8 +98,8 @@ def test_a_token_that_is_there_is_used() -> None:
         ("Bearer service=x", b"{}", "it names no token server"),
         ('Bearer realm="file:///etc"', b"{}", "it names no token server"),
         ('Bearer realm="http://auth.example.com/"', b"{}", "would get the password without TLS"),
-        (BEARER, b"{}", "its token server does not give a token"),
-        (BEARER, b"[", "its token server does not give a token"),
+        (BEARER, b"{}", "its token server does not return a token"),
+        (BEARER, b"[", "its token server does not return a token"),
     ],
 )
 def test_what_is_no_token(challenge: str, body: bytes, told: str) -> None:

@@ -127,7 +127,7 @@ def test_a_limited_rate_is_not_waited_for_longer_than_a_minute(after: str, waite
     assert type(error) is BuildFailed
     assert str(error) == (
         "cannot move the tag r/web:1: docker.io answers 429 Too Many Requests: DENIED told to fail\n"
-        "  = the registry limits the rate of requests: try again later"
+        "  = try again later: the registry limits the rate of requests"
     )
 
 
@@ -180,7 +180,7 @@ def test_a_failure_says_whether_the_request_may_have_been_carried_out(
 
 
 LOGIN = "check docker login and the repository's rights"
-FAILS = "the registry, or a proxy before it, fails at the moment: try again later"
+FAILS = "try again later: the registry, or a proxy in front of it, does not work"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,12 @@ FAILS = "the registry, or a proxy before it, fails at the moment: try again late
         (refusal(502), Unreachable, "docker.io answers 502 Bad Gateway: DENIED told to fail", FAILS),
         (refusal(400, "A\x1b", "b\nc"), BuildFailed, "docker.io answers 400 Bad Request: A\\x1b b\\nc", ""),
         (Response(status=499, headers={}), BuildFailed, "docker.io answers 499 ", ""),
-        (REFUSED, Unreachable, "docker.io: connection refused", "is the registry up and reachable from this machine?"),
+        (
+            REFUSED,
+            Unreachable,
+            "docker.io: connection refused",
+            "check that the registry is up and reachable from this machine",
+        ),
     ],
 )
 def test_what_a_failure_says(end: Response | NoResponse, kind: type[Exception], said: str, hint: str) -> None:
@@ -215,7 +220,7 @@ def test_what_has_another_digest_is_not_taken() -> None:
     registry.manifests[f"r/web@{wrong}"] = IMAGE
     registry.blobs[wrong] = b"{}"
     for ask in (client_of(registry).manifest, client_of(registry).blob):
-        with pytest.raises(RequestFailed, match=f"what it serves as {wrong} has another digest"):
+        with pytest.raises(RequestFailed, match=f"the content that it serves for {wrong} has another digest"):
             ask(WEB, wrong)
 
 

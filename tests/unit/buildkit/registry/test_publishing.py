@@ -191,7 +191,7 @@ def test_the_tags_of_all_that_moves_together_are_told() -> None:
 def test_what_was_pushed_and_is_gone_moves_no_tag() -> None:
     registry = MemoryRegistry()
     missing = f"sha256:{'0' * 64}"
-    with pytest.raises(BuildFailed, match=r"^cannot read what was pushed of web: docker\.io answers 404 ") as caught:
+    with pytest.raises(BuildFailed, match=r"^cannot read the pushed images of web: docker\.io answers 404 ") as caught:
         TagPublisher(client=client_of(registry)).publish(
             Publish(target=web()), {"r/web": [missing], "s/web": [missing]}
         )
@@ -199,7 +199,7 @@ def test_what_was_pushed_and_is_gone_moves_no_tag() -> None:
     assert registry.asked == [f"GET r/web@{missing}"]
 
 
-NO_LOGIN = BuildFailed("docker-credential-x get r: it does not print JSON", hint="try: docker login")
+NO_LOGIN = BuildFailed("docker-credential-x get r: it does not print JSON", hint="run `docker login`")
 
 
 class BrokenHelper(Credentials):
@@ -268,6 +268,6 @@ def test_a_pushed_piece_that_is_no_image_moves_no_tag() -> None:
     registry, sources = two_platforms()
     strange = registry.add("r/web", Manifest(content=b"[]", media_type=INDEX))
     sources["r/web"].append(strange)
-    with pytest.raises(BuildFailed, match=r"is no image: .*\nmoved: none; not moved: ") as caught:
+    with pytest.raises(BuildFailed, match=r"is not an image: .*\nmoved: none; not moved: ") as caught:
         TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == TagMoves(unmoved=TAGS)

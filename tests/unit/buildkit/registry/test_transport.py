@@ -93,7 +93,7 @@ def test_connections_are_kept_and_used_again() -> None:
     ("path", "reason"),
     [
         ("/ends", "the connection ended before the answer"),
-        ("/large", "the answer is larger than 99 bytes"),
+        ("/large", "the response is larger than 99 bytes"),
         ("/never", "no answer within 0.3s"),
         ("/drips", "no answer within 0.3s"),
     ],

@@ -66,9 +66,9 @@ def test_a_manifest_and_its_descriptor_are_annotated_each_for_itself() -> None:
 def test_an_attestation_may_say_anything(manifest: object) -> None:
     image = index(entry("amd64"), attestation(), image=config("amd64"))
     _, this = verification(image, manifest)
-    found = [str(each.found) for each in this.complaints(expected("attest = ['type=sbom']", ["linux/amd64"]))]
+    found = [str(each.found) for each in this.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))]
     assert found
-    assert all("could not be read back: what is served is no image: " in each for each in found)
+    assert all("could not be read back: its content is not an image: " in each for each in found)
 
 
 def test_a_registry_that_answers_late_is_asked_again() -> None:
@@ -91,7 +91,7 @@ def test_a_registry_is_not_asked_for_ever() -> None:
           r/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
           r/web:2: platforms: linux/amd64, not linux/amd64, linux/arm64
           s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
-          = somebody else may have pushed the same tag meanwhile; run again
+          = run again: somebody else may have pushed the same tag meanwhile
         """)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
@@ -143,7 +143,7 @@ def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
 def test_every_tag_must_name_what_the_first_one_names() -> None:
     reading = FakeReading({"r/web:2": OTHER, "": MANY})
     target = target_of_text("[targets.web]\ntags = ['r/web:1', 'r/web:2', 'r/web:3']")
-    assert [str(each) for each in verification_of(reading).complaints(expected_of(target, BOTH))] == [
+    assert [str(each) for each in verification_of(reading).compare_each_tag(expected_of(target, BOTH))] == [
         "r/web:2: digest: sha256:2, not sha256:1"
     ]
 
@@ -157,8 +157,8 @@ def test_a_tag_that_cannot_be_read_is_different_too() -> None:
         (BuildFailed("manifest invalid"), "manifest invalid"),
     ):
         _, this = verification(MANY, s=said)
-        (found,) = this.complaints(expected_of(target_of_text(PLAN), BOTH))
+        (found,) = this.compare_each_tag(expected_of(target_of_text(PLAN), BOTH))
         assert (found.tag, found.what, found.found) == ("s:5000/web:1", "answer", told)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
-        list(gone.complaints(expected_of(target_of_text(PLAN), BOTH)))
+        list(gone.compare_each_tag(expected_of(target_of_text(PLAN), BOTH)))
