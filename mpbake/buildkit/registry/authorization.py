@@ -76,29 +76,16 @@ class Authorization:
         elif scheme == "bearer" and login.bearer:
             header = f"Bearer {login.bearer}"
         elif scheme == "bearer":
-            header = f"Bearer {self._token(access, parameters, login, endpoint, hosts, seconds)}"
+            realm = _realm(parameters, login, endpoint)
+            query = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or access.scope}
+            request = _token_request(realm, {name: value for name, value in query.items() if value}, login)
+            header = f"Bearer {self._fetch_token(request, hosts.other(realm), seconds)}"
         with self._lock:
             self._headers[access] = header
         return header
 
-    def _token(
-        self,
-        access: RegistryAccess,
-        parameters: Mapping[str, str],
-        login: Login,
-        endpoint: Endpoint,
-        hosts: Hosts,
-        seconds: float,
-    ) -> str:
-        realm = resolve_url("", parameters.get("realm", ""))
-        parts = urlsplit(realm)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise NoResponse("it names no token server", sent=False)
-        if parts.scheme == "http" and endpoint.url.startswith("https:") and login and not is_loopback(realm):
-            raise NoResponse("its token server would get the password without TLS", sent=False)
-        query = {"service": parameters.get("service", ""), "scope": parameters.get("scope") or access.scope}
-        request = _token_request(realm, {name: value for name, value in query.items() if value}, login)
-        server = hosts.other(realm)
+    def _fetch_token(self, request: Request, server: Endpoint, seconds: float) -> str:
+        """Get a token from a token server. Raises TokenRefused, NoResponse."""
         response = self._transport.send(request, server.tls, server.proxy, seconds)
         if response.status != 200:
             raise TokenRefused(replace(response, body=b""))
@@ -107,6 +94,17 @@ class Authorization:
             return str(answer.get("token") or answer["access_token"])
         except (ValueError, TypeError, LookupError):
             raise NoResponse("its token server does not return a token", sent=False) from None
+
+
+def _realm(parameters: Mapping[str, str], login: Login, endpoint: Endpoint) -> str:
+    """Return the URL of the token server in a challenge. Raises NoResponse if it is invalid or unsafe for `login`."""
+    realm = resolve_url("", parameters.get("realm", ""))
+    parts = urlsplit(realm)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise NoResponse("it names no token server", sent=False)
+    if parts.scheme == "http" and endpoint.url.startswith("https:") and login and not is_loopback(realm):
+        raise NoResponse("its token server would get the password without TLS", sent=False)
+    return realm
 
 
 def _token_request(realm: str, query: Mapping[str, str], login: Login) -> Request:

@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.base.json_text import parse_json
@@ -17,10 +17,10 @@ from mpbake.base.references import parse_reference
 from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.registry.authorization import PULL, PUSH, RegistryAccess, TokenRefused
 from mpbake.buildkit.registry.authorized_requests import AuthorizedRequests
-from mpbake.buildkit.registry.transport import NoResponse, Request, resolve_url
+from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Request, resolve_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from mpbake.buildkit.registry.authorization import Authorization
     from mpbake.buildkit.registry.hosts import Hosts
@@ -196,7 +196,7 @@ class Client:
 
     def manifest(self, repository: Repository, name: str) -> Manifest:
         """Return the manifest or index with a tag or digest."""
-        response = self._send("GET", repository, f"manifests/{name}", headers={"Accept": _ACCEPT})
+        response = self._send(_manifest_request("GET", name), repository)
         manifest = Manifest(content=response.body, media_type=_media_type(response))
         _check_digest(repository, name, manifest.digest.partition(":")[2])
         return manifest
@@ -204,7 +204,7 @@ class Client:
     def digest(self, repository: Repository, tag: str) -> str:
         """Return the digest that a tag names; empty if the tag does not exist."""
         try:
-            response = self._send("HEAD", repository, f"manifests/{tag}", headers={"Accept": _ACCEPT})
+            response = self._send(_manifest_request("HEAD", tag), repository)
             return response.headers.get("docker-content-digest") or self.manifest(repository, tag).digest
         except RequestFailed as error:
             if error.failure.status == 404:
@@ -213,47 +213,34 @@ class Client:
 
     def blob(self, repository: Repository, digest: str) -> bytes:
         """Return a small blob, such as an image's config."""
-        body = self._send("GET", repository, f"blobs/{digest}", largest=_LARGEST_CONFIG).body
+        body = self._send(Request(method="GET", url=f"blobs/{digest}", largest=_LARGEST_CONFIG), repository).body
         _check_digest(repository, digest, hashlib.sha256(body).hexdigest())
         return body
 
     def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
         """Move a tag to a manifest whose parts are in the repository. The failure says whether it is settled."""
-        self._send(
-            "PUT",
-            repository,
-            f"manifests/{tag}",
-            headers={"Content-Type": manifest.media_type},
-            body=manifest.content,
-            actions=PUSH,
-        )
+        headers = {"Content-Type": manifest.media_type}
+        request = Request(method="PUT", url=f"manifests/{tag}", headers=headers, body=manifest.content)
+        self._send(request, repository, PUSH)
 
     def probe(self, repository: Repository) -> RegistryFailure | None:
         """Start an upload to the repository and cancel it; return the failure, or None if uploads work."""
         try:
-            response = self._send_once("POST", repository, "blobs/uploads/", actions=PUSH)
+            response = self._attempt(Request(method="POST", url="blobs/uploads/"), repository, PUSH)
         except RequestFailed as error:
             return error.failure
         with contextlib.suppress(RequestFailed):
             if location := response.headers.get("location"):
-                self._send_once("DELETE", repository, location, actions=PUSH)
+                self._attempt(Request(method="DELETE", url=location), repository, PUSH)
         return None
 
     # --- attempts -------------------------------------------------------------------------------------------------
 
-    def _send(  # noqa: PLR0913 - the parts of a request
-        self,
-        method: str,
-        repository: Repository,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        actions: tuple[str, ...] = PULL,
-        largest: int = 4 * 1024 * 1024,
-    ) -> Response:
-        """Send a request; retry it if the connection or the registry fails, or if the registry limits the rate."""
-        request = Request(method=method, url=path, headers=headers or {}, body=body, largest=largest)
+    def _send(self, request: Request, repository: Repository, actions: tuple[str, ...] = PULL) -> Response:
+        """Send a request; retry it if the connection or the registry fails, or if the registry limits the rate.
+
+        The URL of the request may be relative to the repository: `manifests/TAG`.
+        """
         pauses, rate_pauses, waited, settled = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
         while True:
             try:
@@ -270,9 +257,6 @@ class Client:
             if seconds == math.inf:
                 raise RequestFailed(replace(failure, settled=settled))
             self.pause(seconds)
-
-    def _send_once(self, method: str, repository: Repository, path: str, *, actions: tuple[str, ...]) -> Response:
-        return self._attempt(Request(method=method, url=path), repository, actions)
 
     def _attempt(self, request: Request, repository: Repository, actions: tuple[str, ...]) -> Response:
         """Send a request once. Raises RequestFailed unless it succeeds."""
@@ -306,6 +290,10 @@ class Client:
         )
 
 
+def _manifest_request(method: str, name: str) -> Request:
+    return Request(method=method, url=f"manifests/{name}", headers={"Accept": _ACCEPT})
+
+
 def _check_digest(repository: Repository, name: str, actual: str) -> None:
     """Raise RequestFailed if `name` is a digest but the registry serves content with another digest."""
     kind, _, wanted = name.partition(":")
@@ -319,7 +307,7 @@ def _is_retried(failure: RegistryFailure) -> bool:
     lost = failure.lost
     if lost is None:
         return failure.status in _RETRIED
-    return not (lost.untrusted or lost.plain or lost.timed_out)
+    return lost.kind is NoResponseKind.OTHER
 
 
 def _is_settled(response: Response) -> bool:
@@ -366,12 +354,16 @@ def _media_type(response: Response) -> str:
 def _connection_hint(lost: NoResponse) -> str:
     if lost.hint:
         return lost.hint
-    if lost.untrusted:
-        return (
-            "name the CA of the registry's certificate, which this machine does not trust, with "
-            'buildkitd.registry."HOST".ca in the builder or with SSL_CERT_FILE, '
-            "or add it to the certificates of the system"
-        )
-    if lost.plain:
-        return 'set buildkitd.registry."HOST".http = true in the builder: the registry does not speak TLS'
-    return "check that the registry is up and reachable from this machine"
+    match lost.kind:
+        case NoResponseKind.UNTRUSTED:
+            return (
+                "name the CA of the registry's certificate, which this machine does not trust, with "
+                'buildkitd.registry."HOST".ca in the builder or with SSL_CERT_FILE, '
+                "or add it to the certificates of the system"
+            )
+        case NoResponseKind.PLAIN:
+            return 'set buildkitd.registry."HOST".http = true in the builder: the registry does not speak TLS'
+        case NoResponseKind.TIMEOUT | NoResponseKind.OTHER:
+            return "check that the registry is up and reachable from this machine"
+        case _:
+            assert_never(lost.kind)

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -39,7 +40,7 @@ _SPEAKS_HTTP = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "REC
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """An HTTP request. `largest` is the maximum number of bytes in the response's body."""
+    """An HTTP request. `largest` is the maximum size of the response's body in bytes."""
 
     method: str
     url: str
@@ -57,34 +58,29 @@ class Response:
     body: bytes = b""
 
 
+class NoResponseKind(Enum):
+    """The kind of problem that prevents a response."""
+
+    UNTRUSTED = "the certificate of the server is not trusted"
+    PLAIN = "the server does not speak TLS"
+    TIMEOUT = "the deadline is over"
+    OTHER = "another problem, which may pass"
+
+
 class NoResponse(Exception):
     """A request without a response.
 
     - `reason`: a short sentence without secrets.
     - `sent`: the request was sent, so the server may have carried it out.
-    - `untrusted`: the server's certificate is not trusted.
-    - `plain`: the server does not speak TLS.
-    - `timed_out`: the deadline is over.
     - `hint`: what to do, if that is known.
     """
 
-    def __init__(
-        self,
-        reason: str,
-        *,
-        sent: bool,
-        untrusted: bool = False,
-        plain: bool = False,
-        timed_out: bool = False,
-        hint: str = "",
-    ) -> None:
+    def __init__(self, reason: str, *, sent: bool, kind: NoResponseKind = NoResponseKind.OTHER, hint: str = "") -> None:
         """Set the fields that the class describes."""
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
-        self.untrusted = untrusted
-        self.plain = plain
-        self.timed_out = timed_out
+        self.kind = kind
         self.hint = hint
 
 
@@ -136,7 +132,7 @@ class Transport:
             if self._cancelled():
                 raise Cancelled("cancelled")
             if time.monotonic() >= end:
-                raise NoResponse(f"no answer within {duration(seconds)}", sent=True, timed_out=True)
+                raise NoResponse(f"no answer within {duration(seconds)}", sent=True, kind=NoResponseKind.TIMEOUT)
         if errors:
             raise errors[0]
         return results[0]
@@ -245,13 +241,14 @@ def _no_response(error: Exception) -> NoResponse:
     sent = type(error).__name__ not in _NEVER_SENT
     if isinstance(root, ssl.SSLCertVerificationError):
         reason = f"its certificate is not trusted: {root.verify_message}"
-        return NoResponse(reason, sent=False, untrusted=True)
+        return NoResponse(reason, sent=False, kind=NoResponseKind.UNTRUSTED)
     if isinstance(root, ssl.SSLError):
-        plain = (root.reason or "") in _SPEAKS_HTTP
-        reason = "it does not speak TLS" if plain else f"TLS: {(root.reason or 'error').replace('_', ' ').lower()}"
-        return NoResponse(reason, sent=sent, plain=plain)
+        if (root.reason or "") in _SPEAKS_HTTP:
+            return NoResponse("it does not speak TLS", sent=sent, kind=NoResponseKind.PLAIN)
+        return NoResponse(f"TLS: {(root.reason or 'error').replace('_', ' ').lower()}", sent=sent)
     if isinstance(root, TimeoutError) or "Timeout" in type(error).__name__:
-        return NoResponse("no answer in time" if sent else "no connection in time", sent=sent, timed_out=True)
+        reason = "no answer in time" if sent else "no connection in time"
+        return NoResponse(reason, sent=sent, kind=NoResponseKind.TIMEOUT)
     if isinstance(root, OSError) and root.strerror:
         return NoResponse(root.strerror.lower(), sent=sent)
     return NoResponse("the connection ended before the answer", sent=sent)

@@ -12,7 +12,7 @@ from mpbake.base.errors import BuildFailed, NoSuchTag, Unreachable
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, Manifest, RequestFailed, repository_of
 from mpbake.buildkit.registry.credentials import Credentials, Login
-from mpbake.buildkit.registry.transport import NoResponse, Request, Response
+from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Request, Response
 from tests.unit.dockers import failed
 from tests.unit.registries import MemoryRegistry, client_of, refusal
 
@@ -25,7 +25,7 @@ WEB = repository_of("r/web")
 IMAGE = Manifest(content=b'{"manifests": []}', media_type=INDEX)
 REFUSED = NoResponse("connection refused", sent=False)
 ENDED = NoResponse("the connection ended before the answer", sent=True)
-LATE = NoResponse("no answer in time", sent=True, timed_out=True)
+LATE = NoResponse("no answer in time", sent=True, kind=NoResponseKind.TIMEOUT)
 
 
 def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
@@ -92,8 +92,8 @@ def test_a_connection_that_breaks_is_made_again(end: NoResponse) -> None:
         refusal(400),
         refusal(405),
         LATE,
-        NoResponse("not trusted", sent=False, untrusted=True),
-        NoResponse("no TLS", sent=False, plain=True),
+        NoResponse("not trusted", sent=False, kind=NoResponseKind.UNTRUSTED),
+        NoResponse("no TLS", sent=False, kind=NoResponseKind.PLAIN),
     ],
 )
 def test_what_will_not_be_better_is_not_retried(end: Response | NoResponse) -> None:

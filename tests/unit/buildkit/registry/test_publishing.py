@@ -14,7 +14,7 @@ from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import INDEX, Manifest
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.publishing import TagPublisher
-from mpbake.buildkit.registry.transport import NoResponse, Request, Response
+from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Request, Response
 from mpbake.model.steps import Publish
 from tests.unit.dockers import failed
 from tests.unit.plans import target_of_text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TAGS = ("r/web:1", "r/web:2", "s/web:1")
 LOST = NoResponse("the connection ended before the answer", sent=True)
-LATE = NoResponse("no answer in time", sent=True, timed_out=True)
+LATE = NoResponse("no answer in time", sent=True, kind=NoResponseKind.TIMEOUT)
 
 
 def web(attributes: str = "") -> Target:

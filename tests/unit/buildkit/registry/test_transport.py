@@ -14,7 +14,7 @@ import pytest
 
 from mpbake.base.errors import Cancelled
 from mpbake.buildkit.registry.hosts import HostTls
-from mpbake.buildkit.registry.transport import NoResponse, Request, Transport
+from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Request, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_a_request_that_was_sent_may_have_been_carried_out(path: str, reason: st
         with pytest.raises(NoResponse) as caught:
             Transport().send(get(f"{url}{path}"), TLS, "", 0.3)
         assert time.monotonic() - began < 2.5
-    assert (caught.value.sent, caught.value.timed_out) == (True, "within" in reason)
+    assert (caught.value.sent, caught.value.kind is NoResponseKind.TIMEOUT) == (True, "within" in reason)
     assert caught.value.reason in {reason, "no answer in time"}
 
 
@@ -145,7 +145,7 @@ def test_a_certificate_is_trusted_by_its_authority(certificates: Certificates) -
             assert Transport().send(get(f"{url}/a"), tls, "", 5.0).status == 200
         with pytest.raises(NoResponse, match=r"^its certificate is not trusted: ") as caught:
             Transport().send(get(f"{url}/a"), TLS, "", 5.0)
-    assert (caught.value.sent, caught.value.untrusted) == (False, True)
+    assert (caught.value.sent, caught.value.kind) == (False, NoResponseKind.UNTRUSTED)
 
 
 def test_a_client_certificate_is_shown(certificates: Certificates) -> None:
@@ -160,7 +160,7 @@ def test_a_client_certificate_is_shown(certificates: Certificates) -> None:
 def test_a_server_without_tls_is_known() -> None:
     with serving() as url, pytest.raises(NoResponse, match=r"^it does not speak TLS$") as caught:
         Transport().send(get(url.replace("http", "https")), TLS, "", 5.0)
-    assert caught.value.plain
+    assert caught.value.kind is NoResponseKind.PLAIN
 
 
 def test_certificates_that_are_not_there_are_named() -> None:
