@@ -53,7 +53,7 @@ class BootstrapNode:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"bootstrap {self.node.id}"
 
 
@@ -94,7 +94,7 @@ class BuildPiece:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"build {self.target.name} {platform_list(self)} on {self.node.id}{' (shared)' if self.shared else ''}"
 
 
@@ -106,7 +106,7 @@ class JoinArchives:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"join {self.target.name}"
 
 
@@ -134,7 +134,7 @@ class CheckPiece:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"check {self.target.name} {','.join(map(str, self.platforms)) or 'native'} ({self.number})"
 
 
@@ -151,7 +151,7 @@ class Publish:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"publish {self.target.name}"
 
     @property
@@ -183,7 +183,7 @@ class Verify:
 
     @property
     def key(self) -> str:
-        """A text that is unique among the steps of a run."""
+        """The name of the step, unique in a run."""
         return f"verify {self.target.name}"
 
 

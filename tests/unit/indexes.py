@@ -1,4 +1,4 @@
-"""Images in registries."""
+"""Indexes and images, in the form in which buildx prints them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def config(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
-    """The config of an image, as much of it as matters, in the order in which buildx prints it."""
-    found = {"created": "2026-11-24T13:08:45.412776815Z", "architecture": architecture, "os": system}
-    return found | ({"variant": variant} if variant else {}) | {"config": {"Cmd": ["sh"]}, "history": [{}]}
+    """Return the relevant parts of an image's config, in the order in which buildx prints them."""
+    config = {"created": "2026-11-24T13:08:45.412776815Z", "architecture": architecture, "os": system}
+    return config | ({"variant": variant} if variant else {}) | {"config": {"Cmd": ["sh"]}, "history": [{}]}
 
 
 def entry(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
@@ -38,4 +38,4 @@ MANY = index(
     image={"linux/amd64": config("amd64"), "linux/arm64": config("arm64", "v8")},
 )
 ONE = index(entry("amd64"), attestation(), image=config("amd64"))
-"""One image beside its attestations: buildx then gives its config itself."""
+"""One image with its attestations: for a single image buildx prints the config itself."""

@@ -1,4 +1,4 @@
-"""Registries that only pretend: one in memory that speaks the protocol, and images as read back from one."""
+"""Fake registries: one in memory that speaks the protocol, and a reader with prepared answers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 class MemoryRegistry(Transport):
-    """All registries there are, in memory. `answer` may answer a request in their place, or raise.
+    """All registries, in memory. `answer` may answer a request instead, or raise.
 
-    `asked` are the requests so far: `PUT r/web:1`, without the host where that is Docker Hub.
+    `asked` lists the requests so far: `PUT r/web:1`, without the host for Docker Hub.
     """
 
     def __init__(self, answer: Callable[[Request, int], Response | None] = lambda *_: None) -> None:
@@ -42,7 +42,7 @@ class MemoryRegistry(Transport):
         self.blobs: dict[str, bytes] = {}
 
     def send(self, request: Request, tls: HostTls, proxy: str, seconds: float) -> Response:
-        """Answer as a registry does."""
+        """Answer like a registry."""
         assert seconds > 0
         assert (tls.insecure, proxy) == (False, "")
         parts = urlsplit(request.url)
@@ -62,11 +62,11 @@ class MemoryRegistry(Transport):
         if kind == "blobs":
             body = self.blobs.get(name)
             return not_found() if body is None else Response(status=200, headers={}, body=body)
-        found = self.manifests.get(reference)
-        if found is None:
+        manifest = self.manifests.get(reference)
+        if manifest is None:
             return not_found()
-        headers = {"docker-content-digest": found.digest, "content-type": found.media_type}
-        return Response(status=200, headers=headers, body=b"" if request.method == "HEAD" else found.content)
+        headers = {"docker-content-digest": manifest.digest, "content-type": manifest.media_type}
+        return Response(status=200, headers=headers, body=b"" if request.method == "HEAD" else manifest.content)
 
     def _put(self, request: Request, reference: str) -> Response:
         manifest = Manifest(content=request.body, media_type=request.headers["Content-Type"])
@@ -75,14 +75,14 @@ class MemoryRegistry(Transport):
         return Response(status=201, headers={})
 
     def add(self, repository: str, manifest: Manifest, tag: str = "") -> str:
-        """Have a repository hold a manifest, and a tag name it; its digest."""
+        """Add a manifest, and a tag for it, to a repository; return its digest."""
         self.manifests[f"{repository}@{manifest.digest}"] = manifest
         if tag:
             self.manifests[f"{repository}:{tag}"] = manifest
         return manifest.digest
 
     def add_image(self, repository: str, architecture: str, **more: Any) -> Manifest:
-        """Have a repository hold an image of one platform."""
+        """Add an image for one platform to a repository."""
         config = json.dumps({"architecture": architecture, "os": "linux", **more}).encode()
         digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
         self.blobs[digest] = config
@@ -94,7 +94,7 @@ class MemoryRegistry(Transport):
         return image
 
     def add_index(self, repository: str, *architectures: str, tag: str = "", **more: Any) -> Manifest:
-        """Have a repository hold an index of images."""
+        """Add an index of images to a repository."""
         entries = []
         for architecture in architectures:
             image = self.add_image(repository, architecture, **more)
@@ -112,13 +112,13 @@ def not_found() -> Response:
 
 
 def refusal(status: int, code: str = "DENIED", message: str = "told to fail", **headers: str) -> Response:
-    """The answer of a registry that does not do what it is asked; of a header's name, - is written as _."""
+    """Return the error response of a registry; write `_` for `-` in the names of headers."""
     body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
     return Response(status=status, headers={name.replace("_", "-"): text for name, text in headers.items()}, body=body)
 
 
 def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> Client:
-    """A client of somebody without any login, who does not wait; the waits are added to `pauses`."""
+    """Return a client without logins that does not wait but appends each wait to `pauses`."""
     credentials = Credentials({"HOME": "/nowhere"}, lambda *_: failed("no helper"))
     return Client(
         transport=registry,
@@ -129,64 +129,64 @@ def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> Cl
 
 
 class MemoryRegistries(Registries):
-    """Reaches the registries in memory for every builder."""
+    """A fake that reaches the registries in memory for every builder."""
 
     def __init__(self, registry: MemoryRegistry) -> None:
         super().__init__(FakeDocker({}), {})
         self._memory = client_of(registry)
 
     def client(self, builder: Builder) -> Client:
-        """The same for all."""
+        """Return the same client for all builders."""
         del builder
         return self._memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Told:
-    """What a tag names, with the digest that a test gives it."""
+class _FakeManifest:
+    """What a tag names, with a digest that the test sets."""
 
     digest: str
     data: Any
 
 
 class FakeReading:
-    """Reads what `answers` says of a tag, by its beginning: an index as `indexes` makes it, an error, or a function.
+    """A fake reader. `answers` maps the start of a tag to an index from `indexes`, an error, or a function.
 
-    What is read by digest is `said`. `asked` are the tags and references so far.
+    A read by digest returns `by_digest`. `asked` lists the tags and references so far.
     """
 
-    def __init__(self, answers: Mapping[str, Any], said: Any = None) -> None:
+    def __init__(self, answers: Mapping[str, Any], by_digest: Any = None) -> None:
         self.answers = answers
-        self.said = said
+        self.by_digest = by_digest
         self.asked: list[str] = []
 
-    def manifest(self, tag: str) -> _Told:
-        """What a tag names."""
+    def manifest(self, tag: str) -> _FakeManifest:
+        """Return the answer for a tag."""
         self.asked.append(tag)
-        found = next(answer for start, answer in self.answers.items() if tag.startswith(start))
-        found = found() if callable(found) else found
-        if isinstance(found, Exception):
-            raise found
-        return _Told(digest=found["manifest"]["digest"], data=found)
+        answer = next(answer for start, answer in self.answers.items() if tag.startswith(start))
+        answer = answer() if callable(answer) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        return _FakeManifest(digest=answer["manifest"]["digest"], data=answer)
 
-    def served(self, tag: str, manifest: _Told) -> Served:
-        """What it consists of."""
+    def served(self, tag: str, manifest: _FakeManifest) -> Served:
+        """Return the images of a manifest."""
         del tag
         return served_of(manifest.data)
 
     def raw(self, reference: str) -> Any:
-        """A manifest by digest."""
+        """Return the prepared answer for a digest."""
         self.asked.append(reference)
-        return self.said
+        return self.by_digest
 
 
 def verification_of(reading: FakeReading) -> Verification:
-    """Compares what is read so."""
+    """Return a verification with a fake reader."""
     return Verification(reader=cast("Any", reading))
 
 
 def served_of(data: Any) -> Served:
-    """What is served, from an index or an image as `indexes` makes it."""
+    """Return the served images of an index or image from `indexes`."""
     manifest, image = data["manifest"], data["image"]
     configs = {None: image} if image is None or "architecture" in image else image
     details = {}

@@ -1,4 +1,4 @@
-"""Files that others name, and files that appear whole or not at all."""
+"""Kinds of files, bounded reading and atomic writing."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_what_stands_at_a_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe")
-    found = {each.name: kind_of(each) for each in tmp_path.iterdir()}
-    assert found == {"file": Kind.FILE, "link": Kind.LOOSE_LINK, "pipe": Kind.PIPE}
+    kinds = {path.name: kind_of(path) for path in tmp_path.iterdir()}
+    assert kinds == {"file": Kind.FILE, "link": Kind.LOOSE_LINK, "pipe": Kind.PIPE}
     assert (kind_of(tmp_path), kind_of(Path(os.devnull))) == (Kind.FOLDER, Kind.DEVICE)
     assert is_file(tmp_path / "file")
     assert is_folder(tmp_path)
@@ -139,16 +139,16 @@ def test_a_descriptor_is_written_to_whatever_it_leads_to(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("path", "expected"),
     [
         ("/dev/stdout", True),
         ("/dev/null", True),
         ("/proc/self/fd/1", True),
         ("/dev/../home/m.json", False),
-        ("/dev/shm/m.json", False),  # noqa: S108 - which is what this is about
+        ("/dev/shm/m.json", False),  # noqa: S108 - the path under test
         ("/home/dev/m.json", False),
         ("/", False),
     ],
 )
-def test_which_paths_name_descriptors(path: str, *, found: bool) -> None:
-    assert is_descriptor(Path(path)) is found
+def test_which_paths_name_descriptors(path: str, *, expected: bool) -> None:
+    assert is_descriptor(Path(path)) is expected

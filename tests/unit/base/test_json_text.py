@@ -1,4 +1,4 @@
-"""JSON of somebody else."""
+"""JSON from untrusted sources."""
 
 from __future__ import annotations
 

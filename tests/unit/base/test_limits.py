@@ -1,4 +1,4 @@
-"""Many docker commands at once, with as many open files as the system allows."""
+"""Docker commands at once, within the limit of open files."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ INFINITE = resource.RLIM_INFINITY
 def test_a_limit_is_raised_as_far_as_it_goes(
     monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: int | None, threads: int
 ) -> None:
-    found: list[tuple[int, int]] = []
+    limits_set: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda _, given: found.append(given))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits_set.append(limit))
     assert affordable_threads(256) == threads
-    assert found == ([] if raised is None else [(raised, limits[1])])
+    assert limits_set == ([] if raised is None else [(raised, limits[1])])
     assert affordable_threads(1) == 1
 
 
@@ -63,19 +63,19 @@ threads = affordable_threads(256)
 
 def build(number):
     with Path(sys.argv[1], f"{number}.log").open("w"):
-        asked = []
+        codes = []
         def alive():
-            asked.append(docker.run(["sleep 0.1"]).returncode)
+            codes.append(docker.run(["sleep 0.1"]).returncode)
             return True
         done = docker.run(["sleep 3"], on_stderr=lambda _: None, watch=Watch(seconds=1.5, alive=alive))
-        return done.returncode, asked[:1]
+        return done.returncode, codes[:1]
 
 try:
     with ThreadPoolExecutor(max_workers=threads) as workers:
-        found = list(workers.map(build, range(threads)))
+        results = list(workers.map(build, range(threads)))
 finally:
     docker.close()
-print(threads, all(each == (0, [0]) for each in found))
+print(threads, all(result == (0, [0]) for result in results))
 """
 
 

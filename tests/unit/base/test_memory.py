@@ -1,4 +1,4 @@
-"""The garbage collector rests, and works again."""
+"""The garbage collector is paused and resumed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_kept_is_not_looked_through() -> None:
 
 
 class _Loop:
-    """Refers to itself, so that only the collector can find that nobody else does."""
+    """An object that refers to itself: only the collector can free it."""
 
     def __init__(self) -> None:
         self.around = self

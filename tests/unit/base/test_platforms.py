@@ -1,4 +1,4 @@
-"""Platforms: read, normalised, compared."""
+"""Parsing, normalising and comparing platforms."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ def test_runs_without_emulation(hardware: str, wanted: str, *, native: bool) -> 
 
 
 def test_platforms_are_listed_once_in_their_order() -> None:
-    found = parse_platforms(["linux/arm64", "linux/x86_64", "linux/aarch64", "linux/amd64"])
-    assert found == (Platform(os="linux", architecture="arm64"), Platform(os="linux", architecture="amd64"))
+    platforms = parse_platforms(["linux/arm64", "linux/x86_64", "linux/aarch64", "linux/amd64"])
+    assert platforms == (Platform(os="linux", architecture="arm64"), Platform(os="linux", architecture="amd64"))
 
 
 def test_platforms_have_an_order() -> None:
     listed = parse_platforms(["linux/arm/v7", "windows/amd64", "linux/amd64", "linux/arm/v6"])
-    assert [str(each) for each in sorted(listed)] == ["linux/amd64", "linux/arm/v6", "linux/arm/v7", "windows/amd64"]
+    assert list(map(str, sorted(listed))) == ["linux/amd64", "linux/arm/v6", "linux/arm/v7", "windows/amd64"]

@@ -1,4 +1,4 @@
-"""Secrets out of texts."""
+"""Redaction of secrets and credentials."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = st.text(min_size=SHORTEST, max_size=30).filter(
 )
 
 
-# --- what is hidden ---------------------------------------------------------------------------------------------------
+# --- redacted text ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_nothing_is_left_of_a_secret_however_it_is_written(secret: str, around: 
         bake_json({"context": secret}),
         format_fields({"token": secret}),
     ]
-    if not any(0xD800 <= ord(each) < 0xE000 for each in secret):
+    if not any(0xD800 <= ord(character) < 0xE000 for character in secret):
         written += [urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret)]
     for text in written:
         hidden = redactor.redact(f"{around}{text}{around}")
@@ -121,7 +121,7 @@ def test_several_threads_may_add() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "hidden", "found"),
+    ("text", "redacted", "credentials"),
     [
         ("https://user:hunter2@host/x.git", "https://user:***@host/x.git", {"hunter2"}),
         ("https://user:p%40ss@host", "https://user:***@host", {"p%40ss", "p@ss"}),
@@ -149,13 +149,13 @@ def test_several_threads_may_add() -> None:
         ('{"url":"https://a:bcd@e"}', '{"url":"https://a:***@e"}', {"bcd"}),
     ],
 )
-def test_credentials_in_urls(text: str, hidden: str, found: set[str]) -> None:
-    assert Redactor().redact(text) == hidden
-    assert credentials_in(text) == found
+def test_credentials_in_urls(text: str, redacted: str, credentials: set[str]) -> None:
+    assert Redactor().redact(text) == redacted
+    assert credentials_in(text) == credentials
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "credentials"),
     [
         ("type=s3,region=eu,access_key_id=AKIA1,secret_access_key=a/b+c=", {"AKIA1", "a/b+c="}),
         ("type=s3,session_token=abc", {"abc"}),
@@ -173,8 +173,8 @@ def test_credentials_in_urls(text: str, hidden: str, found: set[str]) -> None:
         ("", set()),
     ],
 )
-def test_credentials_in_caches(text: str, found: set[str]) -> None:
-    assert credentials_in(text) == found
+def test_credentials_in_caches(text: str, credentials: set[str]) -> None:
+    assert credentials_in(text) == credentials
 
 
 def test_only_passwords_are_sure() -> None:
@@ -205,12 +205,12 @@ def test_a_stream_that_hides() -> None:
 
 
 def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
-    told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
-    told = " ".join(told.split())
+    page = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
+    page = " ".join(page.split())
     names = {*redactor._PARAMETERS.split("|"), *redactor.CREDENTIAL_FIELDS}
-    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
-    assert f"has a digit, or {redactor._TOKEN_LENGTH} characters or more" in told
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+    assert f"has a digit, or {redactor._TOKEN_LENGTH} characters or more" in page
     urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
     for url, hidden in urls.items():
         assert (Redactor().redact(url) != url) is hidden
-    assert "`https://token@host`, is taken for a name" in told
+    assert "`https://token@host`, is taken for a name" in page

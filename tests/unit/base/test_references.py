@@ -33,9 +33,9 @@ from mpbake.base.references import (
     ],
 )
 def test_a_reference(written: str, repository: str, tag: str) -> None:
-    found = parse_reference(written)
-    assert found == Reference(repository=repository, tag=tag)
-    assert str(found) == f"{repository}:{tag}"
+    reference = parse_reference(written)
+    assert reference == Reference(repository=repository, tag=tag)
+    assert str(reference) == f"{repository}:{tag}"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_is_this_machine(url: str, *, loopback: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "has"),
+    ("url", "expected"),
     [
         ("tcp://a", True),
         ("tcp://a:1", True),
@@ -168,8 +168,8 @@ def test_what_is_this_machine(url: str, *, loopback: bool) -> None:
         ("", False),
     ],
 )
-def test_what_names_a_host(url: str, *, has: bool) -> None:
-    assert has_host(url) is has
+def test_what_names_a_host(url: str, *, expected: bool) -> None:
+    assert has_host(url) is expected
 
 
 @pytest.mark.parametrize(

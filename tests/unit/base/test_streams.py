@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed, or of few characters."""
+"""Standard streams that are full, closed, or limited to a small character set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOSED = "standard output: Bad file descriptor"
 
 
 def shell(folder: Path, command: str) -> tuple[int, str]:
-    """The exit code of a command line in which `mpbake` is ours, and all that it prints."""
+    """Run a shell command with this `mpbake`; return its exit code and all its output."""
     (folder / "build.toml").write_text('version = 1\n[targets.web]\ndescription = "é"\n', encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     script = f'mpbake() {{ "{sys.executable}" -m mpbake "$@"; }}\n{command}'
@@ -43,5 +43,5 @@ def test_the_exit_code_is_that_of_the_error_though_nobody_reads_it(tmp_path: Pat
 
 
 def test_characters_that_cannot_be_written_are_escaped(tmp_path: Path) -> None:
-    code, said = shell(tmp_path, "PYTHONIOENCODING=ascii mpbake list")
-    assert (code, said.split()[-1]) == (0, r"\xe9")
+    code, output = shell(tmp_path, "PYTHONIOENCODING=ascii mpbake list")
+    assert (code, output.split()[-1]) == (0, r"\xe9")

@@ -1,4 +1,4 @@
-"""What is known of tags."""
+"""The state of tags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALL = TagMoves(moved=("a", "b"), unsure=("c",), unmoved=("d", "e"))
 
 
 @pytest.mark.parametrize(
-    ("moves", "said"),
+    ("moves", "text"),
     [
         (ALL, "moved: a, b; may have moved: c; not moved: d, e"),
         (TagMoves(), "moved: none; not moved: none"),
@@ -18,8 +18,8 @@ ALL = TagMoves(moved=("a", "b"), unsure=("c",), unmoved=("d", "e"))
         (TagMoves(unsure=("a",)), "moved: none; may have moved: a; not moved: none"),
     ],
 )
-def test_as_a_sentence(moves: TagMoves, said: str) -> None:
-    assert (str(moves), bool(moves)) == (said, moves != TagMoves())
+def test_as_a_sentence(moves: TagMoves, text: str) -> None:
+    assert (str(moves), bool(moves)) == (text, moves != TagMoves())
 
 
 def test_the_part_about_some_tags() -> None:

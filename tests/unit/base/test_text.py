@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Text for users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = "\x1b[0m"
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("text", "shown"),
     [
         ("plain ä 漢 🐳", "plain ä 漢 🐳"),
         ("a\tb\nc", "a\tb\nc"),
@@ -41,15 +41,15 @@ PLAIN = "\x1b[0m"
         ("", ""),
     ],
 )
-def test_printable_shows_what_a_screen_would_hide_or_obey(given: str, shown: str) -> None:
-    assert printable(given) == shown
+def test_printable_shows_what_a_screen_would_hide_or_obey(text: str, shown: str) -> None:
+    assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
-    ("given", "can"), [("", True), ("ä 🐳", True), ("\x00", True), ("a\udcff", False), ("ä\ud83d", False)]
+    ("text", "expected"), [("", True), ("ä 🐳", True), ("\x00", True), ("a\udcff", False), ("ä\ud83d", False)]
 )
-def test_what_can_be_written(given: str, *, can: bool) -> None:
-    assert is_unicode(given) is can
+def test_what_can_be_written(text: str, *, expected: bool) -> None:
+    assert is_unicode(text) is expected
 
 
 def test_one_line_escapes_tabs_and_newlines_too() -> None:

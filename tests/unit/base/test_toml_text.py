@@ -1,4 +1,4 @@
-"""Values and tables as TOML: whatever is written reads back as it was, with nothing that could fool a screen."""
+"""Values and tables as TOML: the text parses to the same value and is safe to print."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_key_reads_back(name: str) -> None:
 
 @given(st.characters(categories=["Cs"]))
 def test_half_a_character_which_is_no_toml_does_no_harm(half: str) -> None:
-    """It comes from environment variables that are no text."""
+    """Surrogates come from environment variables that are not valid UTF-8."""
     assert toml_value(half) == f'"\\u{ord(half):04x}"'
 
 

@@ -1,4 +1,4 @@
-"""What the entries of lists may say."""
+"""Checks and paths of values that are passed to buildx."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_which_outputs_delete(output: str, *, does: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policies", "told"),
+    ("policies", "enforced"),
     [
         (["filename=a,filename=b"], ["filename=a,filename=b,strict=true"]),
         (["log-level=debug"], ["log-level=debug,strict=true"]),
@@ -186,8 +186,8 @@ def test_which_outputs_delete(output: str, *, does: bool) -> None:
         ([], []),
     ],
 )
-def test_policies_are_enforced_unless_they_say_otherwise(policies: list[str], told: list[str]) -> None:
-    assert enforced_policies(policies) == told
+def test_policies_are_enforced_unless_they_say_otherwise(policies: list[str], enforced: list[str]) -> None:
+    assert enforced_policies(policies) == enforced
 
 
 @pytest.mark.parametrize(("text", "tar"), [("", True), ("tar=", True), ("tar=1", True), ("tar=F", False)])
@@ -203,9 +203,9 @@ def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "has"),
+    ("entries", "expected"),
     [
-        ([], True),  # BuildKit attests provenance by itself
+        ([], True),  # provenance is the default of BuildKit
         (["type=provenance,mode=max"], True),
         (["type=provenance,disabled=true"], False),
         (["type=sbom,disabled=true"], True),
@@ -213,12 +213,12 @@ def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
         (["type=sbom,disabled=true", "type=provenance,disabled=true"], False),
     ],
 )
-def test_which_images_are_attested(entries: list[str], *, has: bool) -> None:
-    assert is_attested(entries) is has
+def test_which_images_are_attested(entries: list[str], *, expected: bool) -> None:
+    assert is_attested(entries) is expected
 
 
 @pytest.mark.parametrize(
-    ("paths", "value", "found"),
+    ("paths", "value", "expected"),
     [
         (Paths.NONE, ["type=local,src=a"], []),
         (Paths.CONTEXT, "", []),
@@ -234,10 +234,10 @@ def test_which_images_are_attested(entries: list[str], *, has: bool) -> None:
         (Paths.SSH, ["default", "a=", "b=one.pem,/two.pem"], [((2,), "one.pem"), ((2,), "/two.pem")]),
     ],
 )
-def test_the_paths_in_a_value(paths: Paths, value: Any, found: list[Any]) -> None:
-    assert paths_of(paths, value) == found
+def test_the_paths_in_a_value(paths: Paths, value: Any, expected: list[Any]) -> None:
+    assert paths_of(paths, value) == expected
     moved = map_paths(paths, value, lambda place, path: f"/{len(place)}/{path}")
-    assert paths_of(paths, moved) == [(place, f"/{len(place)}/{path}") for place, path in found]
+    assert paths_of(paths, moved) == [(place, f"/{len(place)}/{path}") for place, path in expected]
 
 
 def test_fields_that_are_none_have_no_paths() -> None:

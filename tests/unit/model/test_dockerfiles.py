@@ -1,4 +1,4 @@
-"""What Dockerfiles are built from."""
+"""The base images of Dockerfiles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_what_only_looks_like_an_instruction() -> None:
         text(r"""
         FROM a
         RUN echo \
-        # a comment ends nothing
+        # a comment does not end the instruction
         FROM b
         RUN <<EOF cat <<-"two"
         FROM c

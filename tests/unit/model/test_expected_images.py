@@ -1,4 +1,4 @@
-"""What must be served, and how what is served differs."""
+"""Annotations, expected images, and their differences from served images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_labels_where_nobody_knows_the_platform() -> None:
 def test_levels() -> None:
     assert split_levels("index,manifest[linux/arm64]:a=b") == (["index", "manifest[linux/arm64]"], "a=b")
     assert split_levels("org.example:a=b") == (["manifest"], "org.example:a=b")
-    assert [each.kind for each in parse_annotations(["index-descriptor:a=b"])] == ["index-descriptor"]
+    assert [annotation.kind for annotation in parse_annotations(["index-descriptor:a=b"])] == ["index-descriptor"]
 
 
 EXPECTED = ExpectedImages(
@@ -65,10 +65,10 @@ EXPECTED = ExpectedImages(
 def image(name: str, label: str, **more: Any) -> ServedImage:
     platform = parse_platform(name)
     annotations = {"manifest": {"m": "x"}, "manifest-descriptor": {"d": "x"}}
-    found = ServedImage(
+    image = ServedImage(
         platform=platform, configured=platform, labels={"a": label}, annotations=annotations, attestations=("sbom",)
     )
-    return replace(found, **more)
+    return replace(image, **more)
 
 
 GOOD = Served(
@@ -77,7 +77,7 @@ GOOD = Served(
 
 
 @pytest.mark.parametrize(
-    ("served", "told"),
+    ("served", "differences"),
     [
         (GOOD, []),
         (replace(GOOD, images=GOOD.images[::-1]), []),
@@ -118,9 +118,9 @@ GOOD = Served(
         ),
     ],
 )
-def test_differences(served: Served, told: list[str]) -> None:
-    found = [str(each) for each in mismatches(EXPECTED, "r/web:1", served, "sha256:1")]
-    assert found == [f"r/web:1: {each}" for each in told]
+def test_differences(served: Served, differences: list[str]) -> None:
+    lines = list(map(str, mismatches(EXPECTED, "r/web:1", served, "sha256:1")))
+    assert lines == [f"r/web:1: {difference}" for difference in differences]
 
 
 def test_any_platform_will_do_where_none_is_known() -> None:

@@ -1,4 +1,4 @@
-"""How a request proves who sends it."""
+"""The authorization of requests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ACCESS = RegistryAccess(registry="r.example.com", path="web", actions=PUSH)
 
 
 class Known(Credentials):
-    """Everybody has this login."""
+    """Credentials with one login for all registries."""
 
     def __init__(self, login: Login) -> None:
         super().__init__({}, lambda *_: failed(""))
         self._login = login
 
     def login(self, *_: object) -> Login:
-        """The same everywhere."""
+        """Return the same login for all registries."""
         return self._login
 
 
@@ -34,9 +34,9 @@ def answered(
 ) -> tuple[str, MemoryRegistry]:
     server = MemoryRegistry(lambda *_: Response(status=status, headers={}, body=body))
     hosts = Hosts(environment={})
-    this = Authorization(server, Known(login))
-    header = this.answer(ACCESS, challenge, hosts.endpoint(ACCESS.registry), hosts, 5.0)
-    assert this.header(ACCESS) == header
+    authorization = Authorization(server, Known(login))
+    header = authorization.answer(ACCESS, challenge, hosts.endpoint(ACCESS.registry), hosts, 5.0)
+    assert authorization.header(ACCESS) == header
     return header, server
 
 
@@ -93,7 +93,7 @@ def test_a_token_that_is_there_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("challenge", "body", "told"),
+    ("challenge", "body", "message"),
     [
         ("Bearer service=x", b"{}", "it names no token server"),
         ('Bearer realm="file:///etc"', b"{}", "it names no token server"),
@@ -102,8 +102,8 @@ def test_a_token_that_is_there_is_used() -> None:
         (BEARER, b"[", "its token server does not return a token"),
     ],
 )
-def test_what_is_no_token(challenge: str, body: bytes, told: str) -> None:
-    with pytest.raises(NoResponse, match=told):
+def test_what_is_no_token(challenge: str, body: bytes, message: str) -> None:
+    with pytest.raises(NoResponse, match=message):
         answered(Login(name="me", password="pw"), challenge, body)
 
 

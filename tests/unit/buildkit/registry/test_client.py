@@ -1,4 +1,4 @@
-"""Requests to registries: what is sent, what is retried, and what a failure says."""
+"""Requests to registries: their content, retries and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LATE = NoResponse("no answer in time", sent=True, kind=NoResponseKind.TIMEOUT)
 
 
 def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
-    """A registry whose first requests end so; None is what a registry does."""
+    """Let the first requests to a registry end with `ends`; None means a normal response."""
     left = list(ends)
 
     def answer(_: Request, __: int) -> Response | None:
@@ -51,8 +51,8 @@ def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Respo
     ],
 )
 def test_the_repository_of_a_reference(reference: str, registry: str, path: str) -> None:
-    found = repository_of(reference)
-    assert (found.registry, found.path) == (registry, path)
+    repository = repository_of(reference)
+    assert (repository.registry, repository.path) == (registry, path)
 
 
 def test_a_tag_is_moved_by_one_request() -> None:
@@ -135,7 +135,7 @@ CHALLENGE = Response(status=401, headers={"www-authenticate": 'Bearer realm="htt
 
 
 def bare(status: int, body: bytes = b"<html>") -> Response:
-    """The answer of a proxy."""
+    """Return the error response of a proxy."""
     return Response(status=status, headers={}, body=body)
 
 
@@ -184,7 +184,7 @@ FAILS = "try again later: the registry, or a proxy in front of it, does not work
 
 
 @pytest.mark.parametrize(
-    ("end", "kind", "said", "hint"),
+    ("end", "kind", "message", "hint"),
     [
         (refusal(401), BuildFailed, "docker.io answers 401 Unauthorized: DENIED told to fail", LOGIN),
         (refusal(403), BuildFailed, "docker.io answers 403 Forbidden: DENIED told to fail", LOGIN),
@@ -201,11 +201,11 @@ FAILS = "try again later: the registry, or a proxy in front of it, does not work
         ),
     ],
 )
-def test_what_a_failure_says(end: Response | NoResponse, kind: type[Exception], said: str, hint: str) -> None:
+def test_what_a_failure_says(end: Response | NoResponse, kind: type[Exception], message: str, hint: str) -> None:
     with pytest.raises(RequestFailed) as caught:
         client_of(MemoryRegistry(fails(*[end] * 9))).put(WEB, "1", IMAGE)
     error = caught.value.failure.error("this")
-    assert (type(error), error.message, error.hint) == (kind, f"this: {said}", hint)
+    assert (type(error), error.message, error.hint) == (kind, f"this: {message}", hint)
 
 
 def test_what_a_registry_says_goes_through_hide() -> None:
@@ -291,18 +291,18 @@ def test_a_token_that_is_no_longer_good_is_renewed() -> None:
     client = client_of(registry)
     for tag in "123":
         client.put(WEB, tag, IMAGE)
-    given = [request.headers.get("Authorization", "") for request in registry.requests]
-    assert given == ["", "", "Bearer t", "Bearer t", "Bearer t", "", "Bearer t"]
+    headers = [request.headers.get("Authorization", "") for request in registry.requests]
+    assert headers == ["", "", "Bearer t", "Bearer t", "Bearer t", "", "Bearer t"]
 
 
 class Known(Credentials):
-    """A login for every registry."""
+    """Credentials with one login for all registries."""
 
     def __init__(self) -> None:
         super().__init__({}, lambda *_: failed("no helper"))
 
     def login(self, *_: object) -> Login:
-        """Return the same login for all."""
+        """Return the same login for all registries."""
         return Login(name="user", password="secret")
 
 

@@ -28,11 +28,11 @@ def credentials(folder: Path, config: object = None, helper: Any = None, **envir
     if config is not None:
         (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
 
-    def run(command: tuple[str, ...], given: str) -> Completed:
+    def run(command: tuple[str, ...], text: str) -> Completed:
         if isinstance(helper, Exception):
             raise helper
         assert helper is not None, f"nobody expected: {command}"
-        return helper(*command, given)  # type: ignore[no-any-return]
+        return helper(*command, text)  # type: ignore[no-any-return]
 
     return Credentials({"DOCKER_CONFIG": str(folder), **environment}, run)
 
@@ -66,19 +66,19 @@ def test_a_login_is_found_by_its_host(registry: str, key: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("config", [{"credsStore": "x"}, {"credHelpers": {"r": "x"}, "credsStore": "y"}])
 def test_a_helper_is_asked_and_its_answer_kept_for_a_while(config: dict[str, Any], tmp_path: Path) -> None:
-    asked: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
 
     def helper(*command: str) -> Completed:
-        asked.append(command)
+        commands.append(command)
         return done(json.dumps({"ServerURL": "r", "Username": "me", "Secret": "pw"}))
 
     moments = iter((0.0, 0.0, 200.0, 300.0, 300.0))
     environment = {"DOCKER_CONFIG": str(tmp_path)}
-    this = Credentials(environment, lambda command, given: helper(*command, given), lambda: next(moments))
-    (tmp_path / "config.json").write_text(json.dumps({**config, "auths": {"r": auth("not:this")}}))
+    finder = Credentials(environment, lambda command, text: helper(*command, text), lambda: next(moments))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "auths": {"r": auth("not:used")}}))
     for _ in range(3):
-        assert this.login("r", "web", ("pull",)) == Login(name="me", password="pw")
-    assert asked == [("docker-credential-x", "get", "r")] * 2
+        assert finder.login("r", "web", ("pull",)) == Login(name="me", password="pw")
+    assert commands == [("docker-credential-x", "get", "r")] * 2
 
 
 def test_what_a_helper_may_answer(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_what_a_helper_may_answer(tmp_path: Path) -> None:
     assert credentials(tmp_path, config, lambda *_: token).login("r", "w", ("pull",)) == Login(identity="t")
     none = failed("", stdout="credentials not found in native keychain\n")
     assert not credentials(tmp_path, config, lambda *_: none).login("r", "w", ("pull",))
-    for answer, told in ((failed("locked"), "get r: locked"), (done("?"), "get r: it does not print JSON")):
-        with pytest.raises(BuildFailed, match=f"^docker-credential-x {told}\n"):
+    for answer, message in ((failed("locked"), "get r: locked"), (done("?"), "get r: it does not print JSON")):
+        with pytest.raises(BuildFailed, match=f"^docker-credential-x {message}\n"):
             credentials(tmp_path, config, lambda *_, answer=answer: answer).login("r", "w", ("pull",))
     missing = Unreachable("the docker-credential-x command was not found")
     with pytest.raises(BuildFailed, match=r"^the docker-credential-x command was not found"):
@@ -96,10 +96,10 @@ def test_what_a_helper_may_answer(tmp_path: Path) -> None:
 
 
 def test_a_ci_server_may_give_logins_in_the_environment(tmp_path: Path) -> None:
-    given = json.dumps({"auths": {"r": auth("ci:pw")}})
-    this = credentials(tmp_path, {"auths": {"r": auth("me:no"), "s": auth("me:yes")}}, DOCKER_AUTH_CONFIG=given)
-    assert this.login("r", "w", ("pull",)).name == "ci"
-    assert this.login("s", "w", ("pull",)).password == "yes"
+    logins = json.dumps({"auths": {"r": auth("ci:pw")}})
+    finder = credentials(tmp_path, {"auths": {"r": auth("me:no"), "s": auth("me:yes")}}, DOCKER_AUTH_CONFIG=logins)
+    assert finder.login("r", "w", ("pull",)).name == "ci"
+    assert finder.login("s", "w", ("pull",)).password == "yes"
     with pytest.raises(BuildFailed, match="DOCKER_AUTH_CONFIG is not a JSON object"):
         credentials(tmp_path, {}, DOCKER_AUTH_CONFIG="[1").login("r", "w", ("pull",))
 
@@ -137,5 +137,5 @@ def test_buildx_has_logins_for_single_repositories(
         (tmp_path / "buildx/config" / folder).mkdir(parents=True)
         config = {"auths": {host: auth(f"{login}:pw")}}
         (tmp_path / "buildx/config" / folder / "config.json").write_text(json.dumps(config))
-    this = credentials(tmp_path, {"auths": {"other": auth("default:pw"), "r:5000": auth("default:pw")}})
-    assert this.login(registry, path, actions).name == name
+    finder = credentials(tmp_path, {"auths": {"other": auth("default:pw"), "r:5000": auth("default:pw")}})
+    assert finder.login(registry, path, actions).name == name

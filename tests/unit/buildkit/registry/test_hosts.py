@@ -1,4 +1,4 @@
-"""How registry hosts are reached."""
+"""Connection settings of registry hosts."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def test_what_a_builder_says_of_a_registry() -> None:
         ca = ["/a.crt"]
         keypair = [{ cert = "/c.crt", key = "/k.key" }, { cert = "/other.crt" }, 1]
         """
-    found = registry_settings(["", text, '[registry.r]\nca = ["/z.crt"]'])
+    settings = registry_settings(["", text, '[registry.r]\nca = ["/z.crt"]'])
     pairs = (("/c.crt", "/k.key"),)
-    assert found == {"r": HostSettings(http=False, insecure=True, authorities=("/a.crt",), pairs=pairs)}
+    assert settings == {"r": HostSettings(http=False, insecure=True, authorities=("/a.crt",), pairs=pairs)}
 
 
 def test_certificates_of_docker_and_of_the_environment_count(tmp_path: Path) -> None:

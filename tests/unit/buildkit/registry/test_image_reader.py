@@ -30,7 +30,7 @@ def test_an_image_without_an_index_says_itself_what_it_is() -> None:
     registry.add("r/web", image, "1")
     reading = ImageReader(client=client_of(registry))
     served = reading.served("r/web:1", reading.manifest("r/web:1"))
-    assert (served.digest, [each.platform for each in served.images]) == (image.digest, [ARM64])
+    assert (served.digest, [entry.platform for entry in served.images]) == (image.digest, [ARM64])
 
 
 def test_a_tag_that_is_not_there() -> None:
@@ -43,14 +43,14 @@ def test_a_tag_that_is_not_there() -> None:
         ImageReader(client=client_of(down)).manifest("r/web:1")
 
 
-@pytest.mark.parametrize("what", ["manifest", "config"])
-def test_a_part_that_is_not_there_is_another_thing_than_a_tag(what: str) -> None:
+@pytest.mark.parametrize("part", ["manifest", "config"])
+def test_a_part_that_is_not_there_is_another_thing_than_a_tag(part: str) -> None:
     registry = MemoryRegistry()
     registry.add_index("r/web", "amd64", tag="1")
-    if what == "config":
+    if part == "config":
         registry.blobs.clear()
     else:
-        registry.manifests = {name: each for name, each in registry.manifests.items() if each.is_index}
+        registry.manifests = {name: manifest for name, manifest in registry.manifests.items() if manifest.is_index}
     reading = ImageReader(client=client_of(registry))
     with pytest.raises(BuildFailed, match=r"^r/web@sha256:.* could not be read back: docker\.io answers 404") as caught:
         reading.served("r/web:1", reading.manifest("r/web:1"))

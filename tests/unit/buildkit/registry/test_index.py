@@ -63,13 +63,13 @@ def test_images_come_first_in_the_order_of_the_plan_then_what_attests_of_each() 
         attestation("about", "amd"),
     ]
     listed = json.loads(joined_index(entries, {}, BOTH).content)["manifests"]
-    assert [each["digest"] for each in listed] == ["amd", "arm", "about", "about-arm"]
+    assert [entry["digest"] for entry in listed] == ["amd", "arm", "about", "about-arm"]
 
 
 def test_what_is_listed_twice_stands_there_once() -> None:
     entries = [entry("1", "amd64", annotations={"a": "1", "b": "1"}), entry("1", "amd64", annotations={"b": "2"})]
-    (found,) = json.loads(joined_index(entries, {}, BOTH).content)["manifests"]
-    assert found["annotations"] == {"a": "1", "b": "2"}
+    (merged,) = json.loads(joined_index(entries, {}, BOTH).content)["manifests"]
+    assert merged["annotations"] == {"a": "1", "b": "2"}
 
 
 def test_an_index_of_dockers_own_images_is_dockers_and_has_no_annotations() -> None:
@@ -83,9 +83,9 @@ def test_an_index_of_dockers_own_images_is_dockers_and_has_no_annotations() -> N
 
 def test_the_entries_of_an_image_without_an_index() -> None:
     image = Manifest(content=b"{}", media_type=MANIFEST)
-    (found,) = entries_of(image, {"os": "linux", "architecture": "arm", "variant": "v7"})
-    assert found["platform"] == {"os": "linux", "architecture": "arm", "variant": "v7"}
-    assert (found["digest"], found["size"]) == (image.digest, 2)
+    (entry,) = entries_of(image, {"os": "linux", "architecture": "arm", "variant": "v7"})
+    assert entry["platform"] == {"os": "linux", "architecture": "arm", "variant": "v7"}
+    assert (entry["digest"], entry["size"]) == (image.digest, 2)
     assert "platform" not in entries_of(image, None)[0]
 
 

@@ -1,4 +1,4 @@
-"""Registries asked without any node."""
+"""Verification from this machine without any node."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Reader(FakeDocker):
-    """Made as the real one is."""
+    """A fake with the constructor of the real class."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> None:
         super().__init__({})
         assert redact("a") == "a"
-        self.given = dict(environment)
+        self.environment = dict(environment)
         self.folder = folder
         self.closed = False
 
@@ -45,13 +45,13 @@ def test_what_is_served_is_asked_without_any_process(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reading, "Registries", lambda *_: MemoryRegistries(registry))
     target = target_of_text("[targets.web]\ntags = ['r/web:1']")
     expected = expected_of(target, parse_platforms(["linux/amd64"]), index.digest)
-    given = {"DOCKER_CONFIG": "/logins", "TOKEN": "t"}
-    with reading.open_verification(given, str, stops.append) as verification:
+    environment = {"DOCKER_CONFIG": "/logins", "TOKEN": "t"}
+    with reading.open_verification(environment, str, stops.append) as verification:
         assert verification(target.builder).compare(expected)[0] == ()
         (docker,) = made
         assert stops == [docker.cancel], "whoever is stopped is not waited for"
         assert not docker.closed
-    assert docker.given == {"DOCKER_CONFIG": "/logins"}
+    assert docker.environment == {"DOCKER_CONFIG": "/logins"}
     assert docker.commands == []
     assert docker.closed
     assert not docker.folder.exists()

@@ -1,4 +1,4 @@
-"""What a registry serves, from manifests and configs."""
+"""Parsing of manifests, indexes and configs."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "im
         (index(entry("arm", "v6"), image=config("arm64")), {"linux/arm/v6": "arm64"}),
         (index(image={}), {}),
         (index(entry("amd64"), image=None), {"amd64": None}),
-        # an entry need not say for which platform it is
+        # an entry without a platform
         (index({"digest": "sha256:b2cf", "size": 1}, image=config("amd64")), {"unknown/unknown": "amd64"}),
         (index({"digest": "x", "size": 1, "platform": None}, image=config("amd64")), {"unknown/unknown": "amd64"}),
         (index({"digest": "x", "platform": {"architecture": "arm64"}}, image=None), {"unknown/arm64": None}),
-        # what is no image has a config that says nothing
+        # an artifact, whose config has no platform
         (PLAIN | {"image": {"architecture": "", "os": "", "config": {}}}, {"unknown/unknown": "unknown/unknown"}),
         (
             index(entry("amd64"), image={"architecture": "", "os": "", "config": {}}),
             {"linux/amd64": "unknown/unknown"},
         ),
-        # of two configs each belongs to the entry that it says
+        # each config belongs to the entry with its platform
         (
             index(entry("amd64"), entry("arm64"), image={"linux/amd64": config("amd64"), "linux/arm64": config("386")}),
             {"amd64": "amd64", "arm64": "386"},
@@ -48,7 +48,7 @@ PLAIN = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 855}, "im
 def test_the_images_under_a_tag(data: dict[str, Any], images: dict[str, str | None]) -> None:
     served = served_of(data)
     assert served.digest == "sha256:1"
-    assert {each.platform: each.configured for each in served.images} == {
+    assert {image.platform: image.configured for image in served.images} == {
         platform(name): None if own is None else platform(own) for name, own in images.items()
     }
 
@@ -60,10 +60,12 @@ def test_a_platform_that_is_none_is_shown_as_it_is_written() -> None:
     data = index(
         odd, entry("amd64"), image={"a b/am\x1bd": config("am\x1bd", system="a b"), "linux/amd64": config("amd64")}
     )
-    assert [str(each.platform) for each in served_of(data).images] == ["a b/am\\x1bd", "linux/amd64"]
-    assert all(each.configured == each.platform for each in served_of(data).images)
-    found = in_buildkit_order({"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"]))
-    assert [each["digest"] for each in found["manifests"]] == ["x", "sha256:am\x1bd"]
+    assert [str(image.platform) for image in served_of(data).images] == ["a b/am\\x1bd", "linux/amd64"]
+    assert all(image.configured == image.platform for image in served_of(data).images)
+    ordered = in_buildkit_order(
+        {"manifests": [odd, entry("amd64") | {"digest": "x"}]}, parse_platforms(["linux/amd64"])
+    )
+    assert [manifest["digest"] for manifest in ordered["manifests"]] == ["x", "sha256:am\x1bd"]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,8 @@ def test_labels_annotations_and_attestations() -> None:
     served = served_of(data)
     assert served.annotations == {"e": "f"}
     assert served.statements == {"sha256:arm64": ("sha256:unknown", "sha256:unknown")}
-    (found,) = served.images
-    assert (found.labels, found.annotations) == (
+    (served_image,) = served.images
+    assert (served_image.labels, served_image.annotations) == (
         {"a": "b"},
         {"manifest-descriptor": {"c": "d"}, "manifest": {"g": "h"}},
     )
@@ -106,7 +108,7 @@ def test_what_is_attested() -> None:
 
 
 def listed(digest: str, of: str = "") -> dict[str, Any]:
-    """An entry of an index: the image of a platform, or what attests of it."""
+    """Return an entry of an index: an image, or an attestation manifest."""
     if not of:
         return entry(digest) | {"digest": digest}
     mark = {"vnd.docker.reference.digest": of, "vnd.docker.reference.type": "attestation-manifest"}
@@ -123,18 +125,18 @@ def listed(digest: str, of: str = "") -> dict[str, Any]:
             "amd64 386 amd64:1 386:1 amd64:2 arm64 arm64:1",
             "amd64 arm64 386 amd64:1 amd64:2 arm64:1 386:1",
         ),
-        # what nobody declared comes after, as it comes
+        # undeclared platforms follow in their own order
         ("s390x riscv64 arm64", "arm64 s390x riscv64"),
         ("amd64:1 gone:1 amd64", "amd64 amd64:1 gone:1"),
         ("", ""),
     ],
 )
 def test_the_order_of_an_index(entries: str, order: str) -> None:
-    manifests = [listed(each, each.partition(":")[0] if ":" in each else "") for each in entries.split()]
+    manifests = [listed(name, name.partition(":")[0] if ":" in name else "") for name in entries.split()]
     declared = parse_platforms(["linux/amd64", "linux/arm64", "linux/386"])
-    found = in_buildkit_order({"schemaVersion": 2, "manifests": manifests}, declared)
-    assert [each["digest"] for each in found["manifests"]] == order.split()
-    assert {**found, "manifests": []} == {"schemaVersion": 2, "manifests": []}
+    ordered = in_buildkit_order({"schemaVersion": 2, "manifests": manifests}, declared)
+    assert [manifest["digest"] for manifest in ordered["manifests"]] == order.split()
+    assert {**ordered, "manifests": []} == {"schemaVersion": 2, "manifests": []}
 
 
 def test_what_is_no_index_has_no_order() -> None:

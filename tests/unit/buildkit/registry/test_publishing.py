@@ -1,4 +1,4 @@
-"""Tags moved to what was pushed, and what is said of them when something fails."""
+"""The move of tags to pushed images, and the state of the tags after a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def web(attributes: str = "") -> Target:
 
 
 def two_platforms() -> tuple[MemoryRegistry, dict[str, list[str]]]:
-    """A registry that holds an index in both repositories, and where it lies."""
+    """Return a registry with an index in two repositories, and the sources of these indexes."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -48,7 +48,7 @@ def test_one_piece_is_tagged_byte_for_byte() -> None:
         Publish(target=web("annotations = ['index:a=b']")), sources
     )
     assert [digest] == sources["r/web"]
-    assert [each for each in registry.asked if "PUT" in each] == [f"PUT {tag}" for tag in TAGS]
+    assert [request for request in registry.asked if "PUT" in request] == [f"PUT {tag}" for tag in TAGS]
     assert {registry.manifests[tag].digest for tag in TAGS} == {digest}
 
 
@@ -71,9 +71,9 @@ def test_a_plain_image_stays_plain_unless_its_index_is_annotated() -> None:
 
 def test_pieces_are_joined_in_the_order_of_the_plan() -> None:
     registry = MemoryRegistry()
-    pieces = [registry.add_index("r/web", each).digest for each in ("arm64", "amd64")]
-    for each in ("arm64", "amd64"):
-        registry.add_index("s/web", each)
+    pieces = [registry.add_index("r/web", name).digest for name in ("arm64", "amd64")]
+    for name in ("arm64", "amd64"):
+        registry.add_index("s/web", name)
     target = web("platforms = ['linux/amd64', 'linux/arm64']")
     digest = TagPublisher(client=client_of(registry)).publish(
         Publish(target=target), {"r/web": pieces, "s/web": pieces}
@@ -84,7 +84,7 @@ def test_pieces_are_joined_in_the_order_of_the_plan() -> None:
 
 
 def at(tag: str, *ends: Response | NoResponse | str) -> Callable[[MemoryRegistry], None]:
-    """Requests that move a tag end so; `done` ones are carried out before."""
+    """Let requests that move a tag end so; with `done` the registry carries them out before."""
 
     def install(registry: MemoryRegistry) -> None:
         left = list(ends)
@@ -203,26 +203,26 @@ NO_LOGIN = BuildFailed("docker-credential-x get r: it does not print JSON", hint
 
 
 class BrokenHelper(Credentials):
-    """A credential helper that fails."""
+    """Credentials whose helper always fails."""
 
     def __init__(self) -> None:
         super().__init__({}, lambda *_: failed("no helper"))
 
     def login(self, *_: object) -> NoReturn:
-        """Fail always."""
+        """Raise the error of the helper."""
         raise NO_LOGIN
 
 
 def unauthorized_at(*requests: str) -> Callable[[MemoryRegistry], None]:
-    """Make a registry ask for a login at some requests: `PUT r/web:2`."""
+    """Let a registry answer some requests, such as `PUT r/web:2`, with a challenge."""
     challenge = Response(status=401, headers={"www-authenticate": 'Basic realm="r"'})
 
     def install(registry: MemoryRegistry) -> None:
         before = registry.answer
 
         def answer(request: Request, number: int) -> Response | None:
-            found = before(request, number)
-            return challenge if found is None and registry.asked[number - 1] in requests else found
+            response = before(request, number)
+            return challenge if response is None and registry.asked[number - 1] in requests else response
 
         registry.answer = answer
 

@@ -1,4 +1,4 @@
-"""Registries as the builders of a plan reach them."""
+"""Clients for the registries of builders."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_a_helper_is_run_as_docker_is(tmp_path: Path) -> None:
     client = registries.client(builder_of("[builders.x]"))
     login = client.authorization._credentials.login("r", "web", ("pull",))
     assert (login.name, docker.commands) == ("me", ["docker-credential-x get r"])
-    assert client is registries.client(builder_of("[builders.x]")), "one for each builder"
+    assert client is registries.client(builder_of("[builders.x]")), "each builder has one client"
     registries.close()

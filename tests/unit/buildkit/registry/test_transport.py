@@ -25,12 +25,12 @@ TLS = HostTls()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the path says."""
+    """A handler whose answer depends on the path."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Write no log."""
 
     def do_GET(self) -> None:
         if self.path == "/ends":
@@ -51,17 +51,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Whoever hangs up is not worth a word."""
+    """A server that ignores connections closed by the client."""
 
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """The test will tell."""
+        """Print nothing: the test itself fails."""
 
 
 @contextlib.contextmanager
 def serving(context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The address of such a server."""
+    """Start the server and yield its URL."""
     server = Server(("127.0.0.1", 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -171,8 +171,8 @@ def test_certificates_that_are_not_there_are_named() -> None:
 def test_a_proxy_is_asked_and_its_password_is_in_no_message() -> None:
     with serving() as url:
         proxy = url.replace("//", "//user:secret@")
-        found = Transport().send(get("http://registry.example.com/a"), TLS, proxy, 5.0)
-        assert found.body.startswith(b"http://registry.example.com/a ")
+        response = Transport().send(get("http://registry.example.com/a"), TLS, proxy, 5.0)
+        assert response.body.startswith(b"http://registry.example.com/a ")
     with pytest.raises(NoResponse) as caught:
         Transport().send(get("http://registry.example.com/a"), TLS, proxy, 5.0)
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Images read back until they are what they must be, or for as long as is reasonable."""
+"""Images are read back until they match the expected images, or until a deadline."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "l
     return expected_of(target, parse_platforms(platforms), "sha256:1")
 
 
-def verification(answer: Any, said: Any = None, **others: Any) -> tuple[FakeReading, Verification]:
-    """A verification of registries that all serve the same, but for tags that begin in another way."""
-    reading = FakeReading({name.replace("_", ":"): each for name, each in others.items()} | {"": answer}, said)
+def verification(answer: Any, by_digest: Any = None, **others: Any) -> tuple[FakeReading, Verification]:
+    """Return a verification: all tags get `answer`, except tags that start with a name in `others`."""
+    reading = FakeReading({name.replace("_", ":"): other for name, other in others.items()} | {"": answer}, by_digest)
     return reading, verification_of(reading)
 
 
@@ -37,45 +37,49 @@ def no_pause(seconds: float) -> None:
 
 
 def test_what_was_built_is_served_under_every_tag() -> None:
-    reading, this = verification(MANY)
-    assert this.wait(expected(), no_pause).digest == "sha256:1"
+    reading, checker = verification(MANY)
+    assert checker.wait(expected(), no_pause).digest == "sha256:1"
     assert reading.asked == ["r/web:1", "r/web:2", "s:5000/web:1"]
 
 
 def test_attestations_are_read_only_where_they_are_declared_and_once_for_each_image() -> None:
     image = index(entry("amd64"), attestation(), image=config("amd64"))
     manifest = {"layers": [{"annotations": {"in-toto.io/predicate-type": "spdx.dev/Document"}}]}
-    reading, this = verification(image, manifest)
-    assert this.wait(expected("attest = ['type=sbom']", ["linux/amd64"]), no_pause).digest == "sha256:1"
-    assert [each for each in reading.asked if "@" in each] == ["r/web@sha256:unknown"]
-    reading, this = verification(image)
-    this.wait(expected("", ["linux/amd64"]), no_pause)
-    assert not [each for each in reading.asked if "@" in each]
+    reading, checker = verification(image, manifest)
+    assert checker.wait(expected("attest = ['type=sbom']", ["linux/amd64"]), no_pause).digest == "sha256:1"
+    assert [reference for reference in reading.asked if "@" in reference] == ["r/web@sha256:unknown"]
+    reading, checker = verification(image)
+    checker.wait(expected("", ["linux/amd64"]), no_pause)
+    assert not [reference for reference in reading.asked if "@" in reference]
 
 
 def test_a_manifest_and_its_descriptor_are_annotated_each_for_itself() -> None:
     described = index(entry("amd64") | {"annotations": {"a": "b"}}, image=config("amd64"))
     declared = expected("annotations = ['manifest,manifest-descriptor:a=b']", ["linux/amd64"])
-    _, this = verification(described | {"own": {"annotations": {"a": "b"}}})
-    assert this.compare(declared)[0] == ()
-    _, this = verification(described)
-    assert [each.what for each in this.compare(declared)[0]] == ["linux/amd64: annotation of its manifest a"] * 3
+    _, checker = verification(described | {"own": {"annotations": {"a": "b"}}})
+    assert checker.compare(declared)[0] == ()
+    _, checker = verification(described)
+    assert [mismatch.what for mismatch in checker.compare(declared)[0]] == [
+        "linux/amd64: annotation of its manifest a"
+    ] * 3
 
 
 @pytest.mark.parametrize("manifest", [[], {"layers": 1}, {"layers": [1]}, {"layers": [{"annotations": 1}]}])
 def test_an_attestation_may_say_anything(manifest: object) -> None:
     image = index(entry("amd64"), attestation(), image=config("amd64"))
-    _, this = verification(image, manifest)
-    found = [str(each.found) for each in this.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))]
-    assert found
-    assert all("could not be read back: its content is not an image: " in each for each in found)
+    _, checker = verification(image, manifest)
+    answers = [
+        mismatch.found for mismatch in checker.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))
+    ]
+    assert answers
+    assert all("could not be read back: its content is not an image: " in answer for answer in answers)
 
 
 def test_a_registry_that_answers_late_is_asked_again() -> None:
     answers: Iterator[Any] = iter([NoSuchTag("r/web:1: not found"), ONE])
-    reading, this = verification(lambda: next(answers, MANY))
+    reading, checker = verification(lambda: next(answers, MANY))
     pauses: list[float] = []
-    assert this.wait(expected(), pauses.append, pauses=(1.0, 2.0, 4.0)).digest == "sha256:1"
+    assert checker.wait(expected(), pauses.append, pauses=(1.0, 2.0, 4.0)).digest == "sha256:1"
     assert pauses == [1.0, 2.0]
     assert len(reading.asked) == 1 + 3 + 3
 
@@ -132,9 +136,9 @@ OTHER = MANY | {"manifest": MANY["manifest"] | {"digest": "sha256:2"}}
 
 
 def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
-    _, this = verification(MANY, s=OTHER)
-    found, first = this.compare(expected_of(target_of_text(PLAN), BOTH))
-    assert ([str(each) for each in found], first.digest) == (
+    _, checker = verification(MANY, s=OTHER)
+    differences, served = checker.compare(expected_of(target_of_text(PLAN), BOTH))
+    assert (list(map(str, differences)), served.digest) == (
         ["s:5000/web:1: digest: sha256:2, not sha256:1"],
         "sha256:1",
     )
@@ -143,7 +147,7 @@ def test_the_first_tag_gives_the_digest_where_nobody_knows_it() -> None:
 def test_every_tag_must_name_what_the_first_one_names() -> None:
     reading = FakeReading({"r/web:2": OTHER, "": MANY})
     target = target_of_text("[targets.web]\ntags = ['r/web:1', 'r/web:2', 'r/web:3']")
-    assert [str(each) for each in verification_of(reading).compare_each_tag(expected_of(target, BOTH))] == [
+    assert [str(mismatch) for mismatch in verification_of(reading).compare_each_tag(expected_of(target, BOTH))] == [
         "r/web:2: digest: sha256:2, not sha256:1"
     ]
 
@@ -152,13 +156,13 @@ PLAN = "[targets.web]\ntags = ['r/web:1', 's:5000/web:1']"
 
 
 def test_a_tag_that_cannot_be_read_is_different_too() -> None:
-    for said, told in (
+    for error, answer in (
         (NoSuchTag("not found"), "no such tag"),
         (BuildFailed("manifest invalid"), "manifest invalid"),
     ):
-        _, this = verification(MANY, s=said)
-        (found,) = this.compare_each_tag(expected_of(target_of_text(PLAN), BOTH))
-        assert (found.tag, found.what, found.found) == ("s:5000/web:1", "answer", told)
+        _, checker = verification(MANY, s=error)
+        (mismatch,) = checker.compare_each_tag(expected_of(target_of_text(PLAN), BOTH))
+        assert (mismatch.tag, mismatch.what, mismatch.found) == ("s:5000/web:1", "answer", answer)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
         list(gone.compare_each_tag(expected_of(target_of_text(PLAN), BOTH)))
