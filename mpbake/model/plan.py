@@ -155,7 +155,7 @@ class PlatformVariant:
 
     @property
     def dockerfile(self) -> tuple[str, str]:
-        """The text of an inline Dockerfile, and the path of a local Dockerfile; each is empty if there is none."""
+        """The text of the inline Dockerfile, and the path of the Dockerfile on this machine; empty if there is none."""
         context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
         is_local = is_local_context(context) and is_local_context(name)
         return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_local else ""

@@ -14,7 +14,7 @@ from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts
 from mpbake.buildkit.registry.manifests import image_entries, parse_served
 from mpbake.buildkit.registry.registries import Registries
-from mpbake.buildkit.registry.transport import Response, Transport
+from mpbake.buildkit.registry.transport import NoResponse, Response, Transport
 from mpbake.buildkit.registry.verification import Verification
 from tests.unit.dockers import FakeDocker, failed
 
@@ -115,6 +115,19 @@ def refusal(status: int, code: str = "DENIED", message: str = "told to fail", **
     """Return the error response of a registry; write `_` for `-` in the names of headers."""
     body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
     return Response(status=status, headers={name.replace("_", "-"): text for name, text in headers.items()}, body=body)
+
+
+def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
+    """Let the first requests to a registry end with `ends`; None means a normal response."""
+    left = list(ends)
+
+    def answer(_: Request, __: int) -> Response | None:
+        end = left.pop(0) if left else None
+        if isinstance(end, NoResponse):
+            raise end
+        return end
+
+    return answer
 
 
 def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> Client:

@@ -1,4 +1,4 @@
-"""Annotations, expected images, and their differences from served images."""
+"""Expected images, and their differences from served images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.model.annotations import Annotation, parse_annotations, split_levels
+from mpbake.model.annotations import Annotation, parse_annotations
 from mpbake.model.expected_images import ExpectedImages, Served, ServedImage, expected_of, mismatches
 from tests.unit.plans import target_of_text
 
@@ -42,12 +42,6 @@ def test_what_a_plan_declares() -> None:
 def test_labels_where_nobody_knows_the_platform() -> None:
     expected = expected_of(target_of_text("[targets.web]\nlabels = { a = 'b' }"), ())
     assert expected.labels_of(ARM64) == {"a": "b"}
-
-
-def test_levels() -> None:
-    assert split_levels("index,manifest[linux/arm64]:a=b") == (["index", "manifest[linux/arm64]"], "a=b")
-    assert split_levels("org.example:a=b") == (["manifest"], "org.example:a=b")
-    assert [annotation.kind for annotation in parse_annotations(["index-descriptor:a=b"])] == ["index-descriptor"]
 
 
 EXPECTED = ExpectedImages(
