@@ -51,7 +51,7 @@ class Paths(Enum):
 
     NONE = "none"
     CONTEXT = "the value, or each value of a table, unless it is remote"
-    FIELDS = "the fields `src`, `source` and `dest`"
+    FIELDS = "the src, source and dest fields"
     SSH = "the files after the equals sign"
 
 
