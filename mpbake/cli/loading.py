@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mpbake.model.lifecycle import StoredBuilder
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import PlanSpec
+    from mpbake.spec.plan_tables import PlanSpec
 
 
 _MOST_TOLD = 12

@@ -19,8 +19,11 @@ from mpbake.base.files import Kind, access_error, kind_of, read_bounded
 from mpbake.base.redaction import Redactor, credentials_in_source, sensitive_defaults_in_source
 from mpbake.base.text import one_line
 from mpbake.spec.plan_files import PlanFile, PlanFiles, location_of_span, redacted_location
+from mpbake.spec.plan_tables import PlanSpec, version_range
+from mpbake.spec.problem import Problem
 from mpbake.spec.source_map import SourceMap, Span
-from mpbake.spec.spec import AS_WRITTEN, PlanSpec, Problem, problems_of, version_range
+from mpbake.spec.validation import problems_of
+from mpbake.spec.value_types import AS_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.spec import Problem
+    from mpbake.spec.problem import Problem
 
 _SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
 SETTING = "--set"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import PlanSpec
+    from mpbake.spec.plan_tables import PlanSpec
 
 ROOT = Path("/plan")
 """The folder in which every plan of the tests pretends to lie."""

@@ -8,8 +8,9 @@ import pytest
 
 from mpbake.cli.commands import schema as command
 from mpbake.cli.options import Options
+from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
-from mpbake.spec.spec import ATTRIBUTES, PlanSpec
+from mpbake.spec.target_tables import ATTRIBUTES
 from tests.checkout import CHECKOUT
 from tests.unit.worlds import world, written
 

@@ -8,18 +8,18 @@ import pytest
 
 from mpbake.base.errors import PlanError
 from mpbake.model.bake_fields import PathAccess, Paths
-from mpbake.spec.spec import (
-    AS_WRITTEN,
+from mpbake.spec.attributes import Merge
+from mpbake.spec.plan_tables import PlanSpec
+from mpbake.spec.target_tables import (
     ATTRIBUTES,
     PLATFORM_ATTRIBUTES,
-    Merge,
-    PlanSpec,
     TargetDefaultsSpec,
     TargetSpec,
     ValueKind,
     attributes_of,
     value_kind,
 )
+from mpbake.spec.value_types import AS_WRITTEN
 from tests.unit.plans import problems_of_text, read_text, resolve_text, text
 
 RULES = {
