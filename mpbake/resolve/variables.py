@@ -14,8 +14,8 @@ from mpbake.model.plan import Variable
 from mpbake.resolve.names import key_below, strings_in, topological_order
 from mpbake.resolve.template import RESERVED, Renderer
 from mpbake.resolve.values import drop_empty_strings
-from mpbake.spec.loader import WrittenFloat, read_value
 from mpbake.spec.problem import Problem
+from mpbake.spec.toml_values import WrittenFloat, read_value
 from mpbake.spec.value_types import VariableType
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import Location, PlanError
-from mpbake.spec.loader import find_plan, read_plan
+from mpbake.spec.discovery import find_plan
+from mpbake.spec.loader import read_plan
 from tests.unit.plans import in_short, problems_of_text, read_text, text
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def test_no_plan_anywhere(tmp_path: Path) -> None:
         find_plan(tmp_path)
     assert in_short(caught.value) == (
         f"no build.toml or mpbake.toml in {tmp_path} or any folder above it\n"
-        "  = mpbake init writes a first one; or name a plan with -f FILE"
+        "  = run `mpbake init` to write a first plan, or name a plan with -f FILE"
     )
 
 
@@ -133,7 +134,7 @@ def test_no_plan_but_files_of_other_tools(tmp_path: Path) -> None:
         f"no build.toml or mpbake.toml in {tmp_path}/a or any folder above it"
         f" (passed over: {tmp_path}/a/build.toml has neither version = 1 nor any other key of a plan,"
         f" {tmp_path}/build.toml has neither version = 1 nor any other key of a plan)\n"
-        "  = mpbake init writes a first one; or name a plan with -f FILE"
+        "  = run `mpbake init` to write a first plan, or name a plan with -f FILE"
     )
 
 
@@ -191,7 +192,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             """
             build.toml:3: not valid TOML: Invalid value
                 context = unquoted
-              = text stands in quotes: name = "web"; true and false are written in small letters
+              = put text in quotes: name = "web"; write true and false in small letters
             """,
         ),
         (
@@ -199,7 +200,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             """
             build.toml:3: targets.web: is given twice
                 [targets.web]
-              = the first is on line 2; keep one of them
+              = keep one of them: the first is on line 2
             """,
         ),
         *(
@@ -208,7 +209,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
                 f"""
                 build.toml:2: not valid TOML: {message}
                     {line}
-                  = a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes
+                  = put keys with characters other than A-Z, a-z, 0-9, - and _ in quotes
                 """,
             )
             for line, message in (
@@ -234,7 +235,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
                 f"""
                 build.toml:2: not valid TOML: {message} '\\x1b'
                     {line}
-                  = write it as \\u001b in double quotes, or take it away
+                  = write it as \\u001b in double quotes, or remove it
                 """.replace("\x1b", "\\x1b"),
             )
             for line, message in (
@@ -249,7 +250,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
                 f"""
                 build.toml:2: not valid TOML: Found invalid character '\\x1b'
                     {line}
-                  = take it away: a comment holds no such characters
+                  = remove it: comments cannot contain this character
                 """.replace("\x1b", "\\x1b"),
             )
             for line in ("# it's \x1b", 'x = "a" # \x1b', "x = [ # '\x1b'")
@@ -260,7 +261,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
                 f"""
                 build.toml:2: not valid TOML: {message} '\\n'
                     x = {quote}a
-                  = text of several lines stands in three quotes: \"\"\"
+                  = put text of several lines in three quotes: \"\"\"
                 """,
             )
             for quote, message in (("'", "Found invalid character"), ('"', "Illegal character"))

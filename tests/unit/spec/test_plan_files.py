@@ -97,7 +97,7 @@ def source(name: str, toml: str) -> PlanFile:
         ({"one": [], "two": ["one"]}, ["one", "two"], ["one", "two"]),
         ({"one": [], "two": ["one"]}, ["two", "one"], ["one", "two"]),
         ({"one": [], "two": []}, ["one", "two", "one"], ["one", "two"]),
-        # paths count from the file that includes
+        # write the path relative to the file that includes it
         ({"build.toml": ["x/a"], "x/a": ["b", "../c"], "x/b": [], "c": []}, [], ["x/b", "c", "x/a", "build.toml"]),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_reference_to_nothing_stands_where_it_is_written(tmp_path: Path) -> No
         """)
 
 
-WHERE = "  = paths count from the file that includes"
+WHERE = "  = write the path relative to the file that includes it"
 
 
 @pytest.mark.parametrize(
@@ -297,9 +297,9 @@ WHERE = "  = paths count from the file that includes"
     [
         ("nope.toml", f"there is no file nope.toml\n    include = ['nope.toml']\n{WHERE}"),
         ("../nope.toml", f"there is no file ../nope.toml\n    include = ['../nope.toml']\n{WHERE}"),
-        ("folder", f"folder is no file\n    include = ['folder']\n{WHERE}"),
+        ("folder", f"folder is not a file\n    include = ['folder']\n{WHERE}"),
         ("loop", f"there is no file loop\n    include = ['loop']\n{WHERE}"),
-        ("build.toml", "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = take one of them away"),
+        ("build.toml", "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = remove one of the includes"),
         ("https://example.com/a.toml", '"https://example.com/a.toml" is no local file\n    include = [{}]'),
         ("", '"" is no local file\n    include = [{}]'),
     ],
@@ -358,13 +358,13 @@ def test_files_that_include_one_another(tmp_path: Path, files: dict[str, list[st
     written = {name: f"version = 1\ninclude = {included}\n" for name, included in files.items()}
     first, _, rest = problems_of_files(tmp_path, written).partition("\n")
     assert first == problem
-    assert rest.endswith("  = take one of them away")
+    assert rest.endswith("  = remove one of the includes")
 
 
 def test_files_may_include_one_another_only_so_deep(tmp_path: Path) -> None:
     files = {f"f{number}.toml": f"version = 1\ninclude = ['f{number + 1}.toml']" for number in range(60)}
     found = problems_of_files(tmp_path, files, "f0.toml").partition("\n")[0]
-    assert found == "f50.toml:2: include[0]: files include one another more than 50 times over"
+    assert found == "f50.toml:2: include[0]: files include each other more than 50 levels deep"
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_files_may_include_one_another_only_so_deep(tmp_path: Path) -> None:
         (
             {"build.toml": "version = 1\ninclude = ['a']", "a": "version = 1\nrequires = '>=9000'"},
             [],
-            f"a:2: requires: requires mpbake >=9000, and this is {__version__}",
+            f"a:2: requires: requires mpbake >=9000, but this is {__version__}",
         ),
     ],
 )
