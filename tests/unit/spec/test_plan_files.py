@@ -299,7 +299,10 @@ WHERE = "  = write the path relative to the file that includes it"
         ("../nope.toml", f"there is no file ../nope.toml\n    include = ['../nope.toml']\n{WHERE}"),
         ("folder", f"folder is not a file\n    include = ['folder']\n{WHERE}"),
         ("loop", f"there is no file loop\n    include = ['loop']\n{WHERE}"),
-        ("build.toml", "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = remove one of the includes"),
+        (
+            "build.toml",
+            "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = remove one of the includes",
+        ),
         ("https://example.com/a.toml", '"https://example.com/a.toml" is no local file\n    include = [{}]'),
         ("", '"" is no local file\n    include = [{}]'),
     ],
