@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 
 class TlsSpec(Table):
-    """Files for mutual TLS with a remote node; relative to the file that states them."""
+    """Files for mutual TLS with a remote node. Paths are relative to the file that contains them."""
 
-    ca: Text = Field(default="", description="certificate authority that signed the node's certificate")
+    ca: Text = Field(default="", description="certificate of the authority that signed the node's certificate")
     cert: Text = Field(default="", description="client certificate")
-    key: Text = Field(default="", description="client key")
+    key: Text = Field(default="", description="private key of the client certificate")
     servername: Text = Field(
-        default="", description="name in the node's certificate, when it is not the endpoint's host"
+        default="", description="host name in the node's certificate, if it differs from the host of the endpoint"
     )
 
 
-_MADE = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
-_IN_CONTAINERS = Option(drivers=(Driver.DOCKER_CONTAINER,))
-_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,))
-_PAIRS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.PAIRS)
-_ROWS_IN_CLUSTERS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.ROWS)
-_WHERE_MADE = Option(drivers=_MADE)
-_AT_THIS_END = Option(drivers=(*_MADE, Driver.REMOTE), of_client=True)
-_OF_CONTAINERS_AT_THIS_END = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
-_AT_START = Option(drivers=_MADE, to_driver=False)
+_CREATED = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
+_CONTAINER = Option(drivers=(Driver.DOCKER_CONTAINER,))
+_CLUSTER = Option(drivers=(Driver.KUBERNETES,))
+_CLUSTER_PAIRS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.PAIRS)
+_CLUSTER_ROWS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.ROWS)
+_WHERE_CREATED = Option(drivers=_CREATED)
+_BY_CLIENT = Option(drivers=(*_CREATED, Driver.REMOTE), of_client=True)
+_CONTAINERS_BY_CLIENT = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
+_BUILDKITD = Option(drivers=_CREATED, to_driver=False)
 _Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, TEMPLATE]
 _Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, TEMPLATE]
 _Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, TEMPLATE]
@@ -56,17 +56,17 @@ _Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, TEMPLATE]
 
 
 class ResourcesSpec(Table):
-    """Amounts as Kubernetes writes them, such as cpu = "2" and memory = "4Gi"."""
+    """Amounts in the notation of Kubernetes, such as cpu = "2" and memory = "4Gi"."""
 
-    cpu: Text = Field(default="", description="processors")
-    memory: Text = Field(default="", description="memory")
+    cpu: Text = Field(default="", description="number of processors")
+    memory: Text = Field(default="", description="amount of memory")
     ephemeral_storage: Annotated[Text, OptionSince(version=(0, 14))] = Field(
-        default="", description="storage that goes with the pod"
+        default="", description="local storage that is deleted with the pod"
     )
 
 
 class StorageSpec(Table):
-    """How much a volume claim asks for."""
+    """The size of a volume claim."""
 
     storage: Annotated[Text, OptionSince(version=(0, 34))] = Field(
         default="", description="size of the volume, such as 20Gi"
@@ -74,16 +74,16 @@ class StorageSpec(Table):
 
 
 class VolumeClaimSpec(Table):
-    """A volume that keeps BuildKit's state."""
+    """A persistent volume for the state of BuildKit."""
 
-    requests: StorageSpec = Field(default_factory=StorageSpec, description="what is asked for")
+    requests: StorageSpec = Field(default_factory=StorageSpec, description="requested size")
 
 
 class QemuSpec(Table):
-    """Emulators in the pods."""
+    """QEMU emulators in the pods."""
 
     install: Flag = Field(default=False, description="install emulators for other platforms")
-    image: Text = Field(default="", description="image that installs them")
+    image: Text = Field(default="", description="image that installs the emulators")
 
 
 class TolerationSpec(Table):
@@ -94,170 +94,174 @@ class TolerationSpec(Table):
     value: Text = Field(default="", description="value of the taint")
     effect: Text = Field(default="", description="NoSchedule, PreferNoSchedule or NoExecute")
     toleration_seconds: Text = Field(
-        default="", alias="tolerationSeconds", description="for how long NoExecute is tolerated"
+        default="", alias="tolerationSeconds", description="time for which NoExecute is tolerated, in seconds"
     )
 
 
 class NodeOptionsSpec(Table):
-    """What a node is made with, under buildx's own names."""
+    """Options for the creation of a node. The names are those of buildx."""
 
-    image: Annotated[Text, _WHERE_MADE] = Field(default="", description="BuildKit image")
-    env: Annotated[TextMap, _WHERE_MADE, OptionSince(version=(0, 28), drivers=(Driver.KUBERNETES,))] = Field(
+    image: Annotated[Text, _WHERE_CREATED] = Field(default="", description="BuildKit image")
+    env: Annotated[TextMap, _WHERE_CREATED, OptionSince(version=(0, 28), drivers=(Driver.KUBERNETES,))] = Field(
         default_factory=dict, description="environment variables of BuildKit"
     )
-    flags: Annotated[Texts, _AT_START] = Field(default_factory=list, description="flags of buildkitd")
-    config: Annotated[Text, _AT_START] = Field(
-        default="", description="file with the configuration of buildkitd, relative to the file that states it"
+    flags: Annotated[Texts, _BUILDKITD] = Field(default_factory=list, description="command-line flags of buildkitd")
+    config: Annotated[Text, _BUILDKITD] = Field(
+        default="", description="configuration file of buildkitd, relative to the file that contains the key"
     )
-    buildkitd: Annotated[dict[str, Any], _AT_START] = Field(
-        default_factory=dict, description="configuration of buildkitd itself: what buildkitd.toml would hold"
+    buildkitd: Annotated[dict[str, Any], _BUILDKITD] = Field(
+        default_factory=dict, description="configuration of buildkitd: the content of buildkitd.toml"
     )
-    default_load: Annotated[Flag, _AT_THIS_END, OptionSince(version=(0, 14))] = Field(
-        default=False, description="by hand, docker buildx build loads its images into the engine"
+    default_load: Annotated[Flag, _BY_CLIENT, OptionSince(version=(0, 14))] = Field(
+        default=False, description="`docker buildx build` on the command line loads its images into the engine"
     )
-    network: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="network of the container")
-    memory: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory, such as 8g")
-    memory_swap: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="limit of memory and swap together")
-    cpu_quota: Annotated[_Quota, _IN_CONTAINERS] = Field(
-        default=None, description="microseconds of processor time in each period"
+    network: Annotated[Text, _CONTAINER] = Field(default="", description="network of the container")
+    memory: Annotated[Text, _CONTAINER] = Field(default="", description="memory limit, such as 8g")
+    memory_swap: Annotated[Text, _CONTAINER] = Field(default="", description="limit of memory and swap together")
+    cpu_quota: Annotated[_Quota, _CONTAINER] = Field(
+        default=None, description="processor time in each period, in microseconds"
     )
-    cpu_period: Annotated[_Period, _IN_CONTAINERS] = Field(
-        default=None, description="length of that period in microseconds"
+    cpu_period: Annotated[_Period, _CONTAINER] = Field(
+        default=None, description="length of the period, in microseconds"
     )
-    cpu_shares: Annotated[_Shares, _IN_CONTAINERS] = Field(default=None, description="weight among other containers")
-    cpuset_cpus: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="processors to use, such as 0-3")
-    cpuset_mems: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="memory nodes to use, such as 0,1")
-    cgroup_parent: Annotated[Text, _IN_CONTAINERS] = Field(default="", description="control group of the container")
-    restart_policy: Annotated[Text, _IN_CONTAINERS] = Field(
+    cpu_shares: Annotated[_Shares, _CONTAINER] = Field(default=None, description="weight relative to other containers")
+    cpuset_cpus: Annotated[Text, _CONTAINER] = Field(default="", description="processors to use, such as 0-3")
+    cpuset_mems: Annotated[Text, _CONTAINER] = Field(default="", description="memory nodes to use, such as 0,1")
+    cgroup_parent: Annotated[Text, _CONTAINER] = Field(default="", description="control group of the container")
+    restart_policy: Annotated[Text, _CONTAINER] = Field(
         default="", description="no, always, unless-stopped, on-failure or on-failure:NUMBER"
     )
-    provenance_add_gha: Annotated[Flag, _IN_CONTAINERS, OptionSince(version=(0, 30))] = Field(
+    provenance_add_gha: Annotated[Flag, _CONTAINER, OptionSince(version=(0, 30))] = Field(
         default=False,
-        description="put the GitHub Actions workflow run that makes the container into the provenance of its images",
+        description="record the GitHub Actions workflow run that creates the container in the provenance of its images",
     )
-    allow_untrusted_image: Annotated[Flag, _OF_CONTAINERS_AT_THIS_END, OptionSince(version=(0, 36))] = Field(
-        default=False, description="use a BuildKit image that BUILDX_DEFAULT_POLICY=1 does not trust"
+    allow_untrusted_image: Annotated[Flag, _CONTAINERS_BY_CLIENT, OptionSince(version=(0, 36))] = Field(
+        default=False, description="allow a BuildKit image that BUILDX_DEFAULT_POLICY=1 does not trust"
     )
-    namespace: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="namespace of the Deployment")
-    replicas: Annotated[_Replicas, _IN_CLUSTERS] = Field(default=None, description="number of pods")
-    requests: Annotated[ResourcesSpec, _IN_CLUSTERS] = Field(
-        default_factory=ResourcesSpec, description="what a pod asks for"
+    namespace: Annotated[Text, _CLUSTER] = Field(default="", description="namespace of the Deployment")
+    replicas: Annotated[_Replicas, _CLUSTER] = Field(default=None, description="number of pods")
+    requests: Annotated[ResourcesSpec, _CLUSTER] = Field(
+        default_factory=ResourcesSpec, description="resources that a pod requests"
     )
-    limits: Annotated[ResourcesSpec, _IN_CLUSTERS] = Field(
-        default_factory=ResourcesSpec, description="what a pod may use"
+    limits: Annotated[ResourcesSpec, _CLUSTER] = Field(default_factory=ResourcesSpec, description="limits of a pod")
+    persistent_volume_claim: Annotated[VolumeClaimSpec, _CLUSTER] = Field(
+        default_factory=VolumeClaimSpec, description="persistent volume for the state of BuildKit"
     )
-    persistent_volume_claim: Annotated[VolumeClaimSpec, _IN_CLUSTERS] = Field(
-        default_factory=VolumeClaimSpec, description="volume for BuildKit's state"
-    )
-    rootless: Annotated[Flag, _IN_CLUSTERS] = Field(default=False, description="run BuildKit without privileges")
-    schedulername: Annotated[Text, _IN_CLUSTERS, OptionSince(version=(0, 14))] = Field(
+    rootless: Annotated[Flag, _CLUSTER] = Field(default=False, description="run BuildKit without privileges")
+    schedulername: Annotated[Text, _CLUSTER, OptionSince(version=(0, 14))] = Field(
         default="", description="scheduler of the pods"
     )
-    serviceaccount: Annotated[Text, _IN_CLUSTERS] = Field(default="", description="service account of the pods")
-    nodeselector: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
-        default_factory=dict, description="labels of the machines to use"
+    serviceaccount: Annotated[Text, _CLUSTER] = Field(default="", description="service account of the pods")
+    nodeselector: Annotated[TextMap, _CLUSTER_PAIRS] = Field(
+        default_factory=dict, description="labels that select the machines of the cluster"
     )
-    annotations: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
-        default_factory=dict, description="annotations of Deployment and pods"
+    annotations: Annotated[TextMap, _CLUSTER_PAIRS] = Field(
+        default_factory=dict, description="annotations of the Deployment and its pods"
     )
-    labels: Annotated[TextMap, _PAIRS_IN_CLUSTERS] = Field(
-        default_factory=dict, description="labels of Deployment and pods"
+    labels: Annotated[TextMap, _CLUSTER_PAIRS] = Field(
+        default_factory=dict, description="labels of the Deployment and its pods"
     )
-    tolerations: Annotated[list[TolerationSpec], _ROWS_IN_CLUSTERS] = Field(
+    tolerations: Annotated[list[TolerationSpec], _CLUSTER_ROWS] = Field(
         default_factory=list, description="taints that the pods tolerate"
     )
-    loadbalance: Annotated[Text, _IN_CLUSTERS] = Field(
-        default="", description="how buildx takes a pod: sticky (by the build's folder) or random"
+    loadbalance: Annotated[Text, _CLUSTER] = Field(
+        default="", description="how buildx chooses a pod: sticky (by the folder of the build) or random"
     )
-    qemu: Annotated[QemuSpec, _IN_CLUSTERS] = Field(default_factory=QemuSpec, description="emulators in the pods")
-    buildkit_root_volume_memory: Annotated[Text, _IN_CLUSTERS, OptionSince(version=(0, 26))] = Field(
-        default="", description="keep BuildKit's state in this much memory"
+    qemu: Annotated[QemuSpec, _CLUSTER] = Field(default_factory=QemuSpec, description="emulators in the pods")
+    buildkit_root_volume_memory: Annotated[Text, _CLUSTER, OptionSince(version=(0, 26))] = Field(
+        default="", description="keep the state of BuildKit in memory, with this limit"
     )
-    timeout: Annotated[Duration, _IN_CLUSTERS, OptionSince(version=(0, 15))] = Field(
-        default="", description="how long buildx waits for the Deployment, such as 2m"
+    timeout: Annotated[Duration, _CLUSTER, OptionSince(version=(0, 15))] = Field(
+        default="", description="time limit for the start of the Deployment, such as 2m"
     )
 
 
-class _OfNodeSpec(Table):
+class _NodeKeysSpec(Table):
     endpoint: Text = Field(
-        default="", description="docker context, ssh://, tcp:// or unix://; empty: the engine in use"
+        default="", description="Docker context, ssh://, tcp:// or unix://; default: the current Docker engine"
     )
-    platforms: Platforms = Field(default_factory=list, description="what this node builds; empty: what it reports")
+    platforms: Platforms = Field(
+        default_factory=list, description="platforms that this node builds; default: the platforms that it reports"
+    )
     tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a node or an engine behind tcp://")
     insecure: Flag = Field(
-        default=False, description="use a node behind tcp:// on another machine without TLS: whoever reaches it owns it"
+        default=False,
+        description="connect to a tcp:// node on another machine without TLS: everyone who reaches it controls it",
     )
     slots: Slots | None = Field(
-        default=None, description="most pieces of targets that this node builds at once; default: the builder's `slots`"
+        default=None, description="maximum number of build pieces at the same time; default: the `slots` of the builder"
     )
     required: Flag = Field(
-        default=False, description="true: losing this node is an error, even if an equal one could take its work"
+        default=False, description="losing this node is an error, even if another node could build its targets"
     )
 
 
-class NodeSpec(NodeOptionsSpec, _OfNodeSpec):
-    """One BuildKit of a builder; an option here stands in for the builder's."""
+class NodeSpec(NodeOptionsSpec, _NodeKeysSpec):
+    """A node: one BuildKit of a builder. Its options override the options of the builder."""
 
 
-class _OfBuilderSpec(Table):
+class _BuilderKeysSpec(Table):
     driver: DriverName = Field(
-        default="", description="how nodes are reached; default of a declared builder: docker-container"
+        default="", description="buildx driver; default for a declared builder: docker-container"
     )
     emulation: EmulationName = Field(
         default="",
-        description="what to do about a platform that no node runs natively",
+        description="policy for a platform that no node runs natively",
         json_schema_extra={"default": "warn"},
     )
     slots: Slots | None = Field(
         default=None,
-        description="most pieces of targets that each node builds at once; "
-        "default: BuildKit's `max-parallelism` if it reports one, else no limit",
+        description="maximum number of build pieces at the same time on each node; "
+        "default: the `max-parallelism` that BuildKit reports, or no limit",
     )
     boot_timeout: BootDuration = Field(
         default="",
-        description="how long a node may take to start and answer, with the pull of its image",
+        description="time limit for a node to start and answer, including the pull of its image",
         json_schema_extra={"default": "5m"},
     )
     certificate_days: _Days = Field(
         default=None,
-        description="days before the end of a certificate from which on there is a warning",
+        description="mpbake warns of a certificate that expires within this number of days",
         json_schema_extra={"default": 30},
     )
 
 
-class BuilderDefaultsSpec(NodeOptionsSpec, _OfBuilderSpec):
-    """What holds for every builder that does not say otherwise, the default builder included."""
+class BuilderDefaultsSpec(NodeOptionsSpec, _BuilderKeysSpec):
+    """Defaults for every builder, including the default builder."""
 
 
 class BuilderSpec(BuilderDefaultsSpec):
-    """Nodes that serve the same targets; the options hold for each that does not say otherwise."""
+    """A builder: nodes that build the same targets. Its options are defaults for its nodes."""
 
     external: Flag = Field(
-        default=False, description="use the buildx builder of this name, whoever made it, and never change it"
+        default=False, description="use the existing buildx builder of this name, and never change it"
     )
     nodes: dict[str, NodeSpec] = Field(
         default_factory=dict,
-        description="the nodes by name; those that build a platform equally well share the targets among them",
+        description="nodes by name; nodes that build a platform equally well share the targets",
     )
 
 
 def options_of(model: type[BaseModel]) -> dict[str, Option]:
-    """The declared options of a node's model, under the file's names."""
-    found = {kebab(name): field.metadata for name, field in model.model_fields.items()}
-    return {name: each for name, metadata in found.items() for each in metadata if isinstance(each, Option)}
+    """Return the options that the model of a node declares, by their keys in the file."""
+    metadata = {kebab(name): field.metadata for name, field in model.model_fields.items()}
+    return {name: item for name, items in metadata.items() for item in items if isinstance(item, Option)}
 
 
 OPTIONS: Mapping[str, Option] = MappingProxyType(options_of(NodeOptionsSpec))
 
 
-def _versions_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, OptionSince]]:
-    """The options of a node's model, and parts of them, that not every buildx knows."""
+def _versions_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, OptionSince]]:
+    """Yield the options of a node, and parts of options, that some supported buildx do not have."""
     for name, field in model.model_fields.items():
-        option = f"{above}{kebab(name)}"
-        yield from ((option, each) for each in field.metadata if isinstance(each, OptionSince))
+        option = f"{prefix}{kebab(name)}"
+        yield from ((option, item) for item in field.metadata if isinstance(item, OptionSince))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _versions_of(field.annotation, f"{option}.")
 
 
 SINCE: Mapping[str, OptionSince] = MappingProxyType(dict(_versions_of(NodeOptionsSpec)))
-"""The first buildx that knows an option, by its name there, as `requests.ephemeral-storage`; others every one knows."""
+"""The first buildx that supports an option, by its name in buildx: `requests.ephemeral-storage`.
+
+Every supported buildx has the other options.
+"""

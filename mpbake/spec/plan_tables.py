@@ -27,73 +27,72 @@ if TYPE_CHECKING:
 
 
 class VariableSpec(Table):
-    """A variable: its default (which also gives its type), and where else its value may come from."""
+    """A variable for templates. The default also defines its type; other sources can set its value."""
 
     default: Annotated[Any, AfterValidator(check_variable_value), VALUE_SCHEMA] = Field(
-        default=None, description="value when nothing else gives one; may refer to other variables"
+        default=None, description="value if no other source sets one; can refer to other variables"
     )
-    type: VariableTypeName = Field(
-        default="", description="string, int, float, bool, list or map; without it, the type of the default"
-    )
-    env: Text = Field(default="", description="environment variable that may give the value")
-    description: Text = Field(default="", description="for `mpbake list` and reviewers")
-    sensitive: bool = Field(default=False, description="the value is secret: it is shown as *** everywhere")
+    type: VariableTypeName = Field(default="", description="type of the value; default: the type of `default`")
+    env: Text = Field(default="", description="environment variable that can set the value")
+    description: Text = Field(default="", description="text for `mpbake list` and for reviewers")
+    sensitive: bool = Field(default=False, description="the value is secret: mpbake prints it as ***")
     required: bool = Field(default=False, description="the value must not be empty")
-    choices: list[Any] = Field(default_factory=list, description="the only values allowed")
-    pattern: Text = Field(default="", description="regular expression (RE2) that the text must match somewhere")
-    min: int | float | None = Field(default=None, description="smallest number allowed")
-    max: int | float | None = Field(default=None, description="largest number allowed")
+    choices: list[Any] = Field(default_factory=list, description="the allowed values")
+    pattern: Text = Field(default="", description="regular expression (RE2) that must match some part of the text")
+    min: int | float | None = Field(default=None, description="smallest allowed number")
+    max: int | float | None = Field(default=None, description="largest allowed number")
 
 
 class GroupSpec(Table):
     """A name for several targets."""
 
     targets: Texts = Field(description="targets, groups and patterns such as php-*")
-    description: Text = Field(default="", description="for `mpbake list`")
+    description: Text = Field(default="", description="text for `mpbake list`")
 
 
 class DefaultsSpec(Table):
     """Defaults for other tables."""
 
-    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="for every builder")
-    target: TargetDefaultsSpec = Field(default_factory=TargetDefaultsSpec, description="for every target")
+    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="defaults for every builder")
+    target: TargetDefaultsSpec = Field(default_factory=TargetDefaultsSpec, description="defaults for every target")
 
 
-def _local_file(path: str) -> None:
+def _check_local(path: str) -> None:
     if not path or "://" in path:
-        msg = f'"{one_line(path)}" is no local file'
+        msg = f'"{one_line(path)}" is not a local file'
         raise ValueError(msg)
 
 
 def version_range(text: str) -> SpecifierSet:
-    """Read a range such as `>=0.1,<2`. Raises ValueError with a sentence for people."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans say what they require
+    """Return the range of versions that `text` describes: `>=0.1,<2`. Raises ValueError with a message for users."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans have `requires`
 
     try:
         return SpecifierSet(text)
     except InvalidSpecifier:
-        msg = f'"{one_line(text)}" is no range of versions\nfor example requires = ">=0.1,<2"'
+        msg = f'"{one_line(text)}" is not a range of versions\nwrite a range: requires = ">=0.1,<2"'
         raise ValueError(msg) from None
 
 
 def _whole_number(value: Any) -> Any:
-    """Python takes true and 1.0 for 1; a plan's version is the number itself."""
+    """Return a whole number as `int`, and any other value as text: for Python, true and 1.0 equal 1."""
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 class PlanSpec(Table):
-    """A whole plan: variables, builders and their nodes, groups and targets."""
+    """A plan: variables, builders with their nodes, groups and targets."""
 
-    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan's format")
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan format")
     requires: Annotated[Text, checked(version_range, Code.BAD_REQUIREMENT, templates=False)] = Field(
-        default="", description="versions of mpbake that understand the plan, such as >=0.1,<2"
+        default="", description="versions of mpbake that support the plan, such as >=0.1,<2"
     )
-    include: list[Annotated[str, checked(_local_file, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(
-        default_factory=list, description="other files of the plan, relative to this one; what this one says wins"
+    include: list[Annotated[str, checked(_check_local, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(
+        default_factory=list,
+        description="other files of the plan, relative to this file; values of this file take precedence",
     )
     publish: PublishingName = Field(
         default="",
-        description="when tags move: `each` as soon as its target is done, or `together` when the whole run is built",
+        description="when tags move: `each` as soon as its target is finished, `together` once all targets are built",
         json_schema_extra={"default": "each"},
     )
     variables: dict[str, Annotated[VariableSpec, ShortForm("default")]] = Field(
@@ -105,5 +104,5 @@ class PlanSpec(Table):
         default_factory=dict, description="groups by name"
     )
     targets: dict[str, TargetSpec] = Field(
-        default_factory=dict, description="targets by name; a leading underscore makes a template"
+        default_factory=dict, description="targets by name; a name with a leading underscore is a template"
     )

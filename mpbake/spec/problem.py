@@ -1,4 +1,4 @@
-"""A problem of a plan before its place in a file is known."""
+"""A problem of a plan before its location in a file is known."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Something wrong at `key`, not yet tied to a file.
+    """A problem with the value at `key`, or with the key itself (`of_key`).
 
-    `culprit` is the part of the value that is to blame, if any; `of_key` says that it is the key itself.
+    `culprit` is the part of the value that causes the problem, if it is known.
     """
 
     code: Code

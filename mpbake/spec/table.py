@@ -14,16 +14,16 @@ def kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _say_what_knows(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """The description of an option ends with the drivers that know it, and since which buildx."""
+def _describe_support(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Add to the description of an option the drivers that support it, and the first buildx."""
     for name, field in model.model_fields.items():
-        knows = [str(each) for each in field.metadata if isinstance(each, Option | OptionSince)]
-        if knows:
-            schema["properties"][field.alias or name]["description"] += f" ({'; '.join(knows)})"
+        support = [str(item) for item in field.metadata if isinstance(item, Option | OptionSince)]
+        if support:
+            schema["properties"][field.alias or name]["description"] += f" ({'; '.join(support)})"
 
 
 class Table(BaseModel):
-    """A TOML table: unknown keys are errors, nothing is converted silently."""
+    """A TOML table. Unknown keys are errors, and values are not converted to other types."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -31,23 +31,23 @@ class Table(BaseModel):
         alias_generator=kebab,
         frozen=True,
         hide_input_in_errors=True,
-        json_schema_extra=_say_what_knows,
+        json_schema_extra=_describe_support,
     )
 
     def written(self) -> dict[str, Any]:
-        """Only what the file states, under the file's names, tables within it too."""
-        fields, stated = type(self).model_fields, self.model_fields_set
-        return {fields[name].alias or name: _written(getattr(self, name)) for name in fields if name in stated}
+        """Return the keys that the file contains, with their values; also in nested tables."""
+        fields, written = type(self).model_fields, self.model_fields_set
+        return {fields[name].alias or name: _written(getattr(self, name)) for name in fields if name in written}
 
 
 def _written(value: Any) -> Any:
-    """What the file states of a value, which may be or hold tables."""
+    """Return a value as in the file, with the written keys of all tables in it."""
     match value:
         case Table():
             return value.written()
         case dict():
-            return {key: _written(each) for key, each in value.items()}
+            return {key: _written(item) for key, item in value.items()}
         case list():
-            return [_written(each) for each in value]
+            return [_written(item) for item in value]
         case _:
             return value

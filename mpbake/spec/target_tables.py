@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-_OURS = Attribute(merge=Merge.REPLACE, role=Role.PLAN)
+_PLAN = Attribute(merge=Merge.REPLACE, role=Role.PLAN)
 _OWN = Attribute(merge=Merge.OWN, role=Role.PLAN)
 _ROWS = Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PLAN)
 _SOURCE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
@@ -55,7 +55,7 @@ _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Ex
 
 
 class PlatformSpec(Table):
-    """What a target says otherwise for one of its platforms."""
+    """Values of a target for one of its platforms: they replace or extend the values for all platforms."""
 
     dockerfile: Annotated[Text, _SOURCE] = Field(
         default="", description="path of the Dockerfile, relative to the context"
@@ -79,19 +79,19 @@ class PlatformSpec(Table):
 
 
 class CheckSpec(Table):
-    """What an image must pass before it is published: a command that runs in it, or a stage of its Dockerfile."""
+    """A check that an image must pass before it is published: a command in the image, or a stage of the Dockerfile."""
 
     run: list[Text] = Field(default_factory=list, description="command and arguments, run in the image without a shell")
-    target: Text = Field(default="", description="stage of the same Dockerfile whose build is the check")
+    target: Text = Field(default="", description="stage of the same Dockerfile; the check passes if it builds")
     platforms: Platforms = Field(default_factory=list, description="platforms to check; default: all of the target's")
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
+    def _has_one_kind(self) -> Self:
         if "run" in self.model_fields_set and not self.run and not self.target:
-            msg = 'run is empty\nfor example { run = ["php", "-v"] }'
+            msg = 'run is empty\nname a command: { run = ["php", "-v"] }'
             raise Refused(msg, Code.BAD_CHECK)
         if bool(self.run) == bool(self.target):
-            msg = 'a check has either run or target\nfor example { run = ["php", "-v"] }, or { target = "test" }'
+            msg = 'a check must have either run or target\nwrite { run = ["php", "-v"] } or { target = "test" }'
             raise Refused(msg, Code.BAD_CHECK)
         return self
 
@@ -106,10 +106,10 @@ class _SourceSpec(Table):
 
 
 class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
-    """What holds for every target that does not say otherwise, as if each inherited it first."""
+    """Defaults for every target, as if each target inherited them first."""
 
     dockerfile_inline: Annotated[Text, Attribute(merge=Merge.REPLACE, role=Role.SOURCE, exposure=Exposure.HISTORY)] = (
-        Field(default="", description="the Dockerfile itself; wins over `dockerfile`")
+        Field(default="", description="content of the Dockerfile; takes precedence over `dockerfile`")
     )
     annotations: Annotated[Annotations, Attribute(merge=Merge.APPEND, role=Role.RESULT, exposure=Exposure.IMAGE)] = (
         Field(default_factory=list, description="OCI annotations, such as index:key=value")
@@ -118,12 +118,12 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         Tags, Attribute(merge=Merge.REPLACE, role=Role.DESTINATION, exposure=Exposure.LISTED, bake_variables=True)
     ] = Field(default_factory=list, description="names of the image")
     platforms: Annotated[Platforms, Attribute(merge=Merge.REPLACE, role=Role.PLAN, strict=check_platform)] = Field(
-        default_factory=list, description="platforms of the image; default: the first node's own"
+        default_factory=list, description="platforms of the image; default: the native platform of the first node"
     )
     platform: Annotated[
         dict[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM, templates=False, empty=False)], PlatformSpec],
         Attribute(merge=Merge.BY_PLATFORM, role=Role.PLAN),
-    ] = Field(default_factory=dict, description="what is different for single platforms, such as linux/arm64")
+    ] = Field(default_factory=dict, description="values for a single platform, such as linux/arm64")
     secret: Annotated[Secrets, Attribute(merge=Merge.BY_FIELD, role=Role.SOURCE, identity="id", paths=Paths.FIELDS)] = (
         Field(default_factory=list, description="secrets for RUN --mount=type=secret")
     )
@@ -135,36 +135,36 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     output: Annotated[
         Outputs, Attribute(merge=Merge.REPLACE, role=Role.DESTINATION, paths=Paths.FIELDS, access=PathAccess.WRITES)
-    ] = Field(default_factory=list, description="where results go, as for docker buildx build --output")
-    push: Annotated[Flag, _OURS] = Field(default=False, description="push all tags to their registries")
-    load: Annotated[Flag, _OURS] = Field(default=False, description="load the image into the engine in use")
+    ] = Field(default_factory=list, description="destinations of the result, as for docker buildx build --output")
+    push: Annotated[Flag, _PLAN] = Field(default=False, description="push all tags to their registries")
+    load: Annotated[Flag, _PLAN] = Field(default=False, description="load the image into the current Docker engine")
     needs: Annotated[Texts, Attribute(merge=Merge.APPEND, role=Role.PLAN, refers=True)] = Field(
-        default_factory=list, description="targets that must be wholly done before"
+        default_factory=list, description="targets that must be finished first, including their publication"
     )
     checks: Annotated[list[CheckSpec], Attribute(merge=Merge.APPEND, role=Role.PLAN)] = Field(
-        default_factory=list, description="what the image must pass before it is published"
+        default_factory=list, description="checks that the image must pass before it is published"
     )
     enabled: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.PLAN, exposure=Exposure.PRIVATE)] = Field(
-        default=True, description="false: as if the target were not in the plan"
+        default=True, description="false removes the target from the plan"
     )
-    timeout: Annotated[Duration, _OURS] = Field(
-        default="", description="longest time that a build of the target, or a push by docker, may take, such as 30m"
+    timeout: Annotated[Duration, _PLAN] = Field(
+        default="", description="time limit of a build of the target, and of a push by docker, such as 30m"
     )
-    stall_timeout: Annotated[Duration, _OURS] = Field(
+    stall_timeout: Annotated[Duration, _PLAN] = Field(
         default="5m",
-        description="after so long without progress, a node that does not answer either counts as lost; 0s: never",
+        description="a node that does not answer counts as lost after this time without progress; 0s: never",
     )
-    retries: Annotated[Annotated[int, Field(ge=0, le=10), TEMPLATE], _OURS] = Field(
-        default=0, description="how often a failed build is tried again"
+    retries: Annotated[Annotated[int, Field(ge=0, le=10), TEMPLATE], _PLAN] = Field(
+        default=0, description="number of retries of a failed build"
     )
     no_cache: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.NO_CACHE)] = Field(
         default=False, description="build without the cache"
     )
     no_cache_filter: Annotated[Texts, Attribute(merge=Merge.APPEND, role=Role.NO_CACHE)] = Field(
-        default_factory=list, description="stages to build without the cache"
+        default_factory=list, description="stages of the Dockerfile to build without the cache"
     )
     pull: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.PULL)] = Field(
-        default=False, description="ask the registry for newer base images"
+        default=False, description="pull newer versions of base images"
     )
     shm_size: Annotated[Size, Attribute(merge=Merge.REPLACE, role=Role.RUN)] = Field(
         default="", description="size of /dev/shm in RUN steps"
@@ -176,51 +176,49 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         default="", description="network of RUN steps: default, none or host"
     )
     extra_hosts: Annotated[TextMap, Attribute(merge=Merge.BY_KEY, role=Role.RUN, since=(0, 25))] = Field(
-        default_factory=dict, description="addresses of hosts by name, for RUN steps"
+        default_factory=dict, description="entries of /etc/hosts for RUN steps: host name = address"
     )
     entitlements: Annotated[
         Entitlements,
         Attribute(merge=Merge.APPEND, role=Role.SOURCE, strict=partial(check_entitlement, more=False), since=(0, 17)),
-    ] = Field(
-        default_factory=list, description="what RUN steps may do besides: network.host, security.insecure, device"
-    )
+    ] = Field(default_factory=list, description="privileges of RUN steps: network.host, security.insecure, device")
     resources: Annotated[Resources, Attribute(merge=Merge.BY_KEY, role=Role.RUN, since=(0, 35))] = Field(
-        default_factory=dict, description="limits of RUN steps: memory, cpu-shares and the like"
+        default_factory=dict, description="limits of RUN steps: memory, cpu-shares and others"
     )
     policy: Annotated[Policies, Attribute(merge=Merge.APPEND, role=Role.SOURCE, since=(0, 31))] = Field(
         default_factory=list,
-        description="policies for the sources of a build, such as filename=extra.rego; paths count from the context",
+        description="source policies, such as filename=extra.rego; paths are relative to the context",
     )
     call: Annotated[
         Call, Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16))
-    ] = Field(default="", description="what is done instead of a build: check, outline or targets")
+    ] = Field(default="", description="operation instead of a build: check, outline or targets")
 
 
 class _OwnSpec(Table):
     inherits: Annotated[list[str], Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.NONE)] = Field(
-        default_factory=list, description="targets and templates whose attributes this one takes over, left to right"
+        default_factory=list, description="targets and templates whose attributes this target inherits, left to right"
     )
-    description: Annotated[Text, _OWN] = Field(default="", description="for `mpbake list` and reviewers")
+    description: Annotated[Text, _OWN] = Field(default="", description="text for `mpbake list` and for reviewers")
     matrix: Annotated[Matrix, _ROWS] = Field(
-        default_factory=dict, description="variables with several values: one target for each combination"
+        default_factory=dict, description="variables with lists of values: each combination is a target"
     )
     exclude: Annotated[list[dict[str, Any]], _ROWS] = Field(
-        default_factory=list, description="rows to leave out: those that have all the values of an entry"
+        default_factory=list, description="combinations to omit: an entry matches the rows that have all its values"
     )
-    name: Annotated[Text, _OWN] = Field(default="", description="name of each target that a matrix makes")
+    name: Annotated[Text, _OWN] = Field(default="", description="template for the names of the targets of a matrix")
 
 
 class TargetSpec(TargetDefaultsSpec, _OwnSpec):
-    """One image (or other result) to build; names and merge rules are bake's."""
+    """An image or another result to build. Names and merge rules are those of bake."""
 
 
 def attributes_of(model: type[BaseModel]) -> dict[str, Attribute]:
-    """The declared attributes of a target's model, under the file's names."""
+    """Return the attributes that the model of a target declares, by their keys in the file."""
     return {kebab(name): _declared(field) for name, field in model.model_fields.items()}
 
 
 def _declared(field: FieldInfo) -> Attribute:
-    return next(each for each in field.metadata if isinstance(each, Attribute))
+    return next(item for item in field.metadata if isinstance(item, Attribute))
 
 
 ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType(attributes_of(TargetSpec))
@@ -234,7 +232,7 @@ def attributes_for(*roles: Role) -> tuple[str, ...]:
 
 
 class ValueKind(Enum):
-    """What kind of value an attribute holds."""
+    """The kind of value of an attribute."""
 
     TEXT = str
     FLAG = bool
@@ -244,8 +242,8 @@ class ValueKind(Enum):
 
 
 def value_kind(attribute: str) -> ValueKind:
-    """The kind of value that an attribute of a target holds, by its declared type."""
-    declared: Any = TargetSpec.model_fields[attribute.replace("-", "_")].annotation
-    while get_origin(declared) is Annotated:
-        declared = get_args(declared)[0]
-    return ValueKind(get_origin(declared) or declared)
+    """Return the kind of value of a target's attribute, from its declared type."""
+    annotation: Any = TargetSpec.model_fields[attribute.replace("-", "_")].annotation
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return ValueKind(get_origin(annotation) or annotation)

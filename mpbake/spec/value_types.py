@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 MARKER = re.compile(r"\{\{|\{%|\{#")
-"""What makes a string a template."""
+"""The beginnings of template tags: a string with one of them is a template."""
 
 TEMPLATE_SCHEMA: Mapping[str, str] = MappingProxyType({"type": "string", "pattern": MARKER.pattern})
-"""A template, as JSON Schema knows it."""
+"""The JSON Schema of a template."""
 
 AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
-"""Validation context for a plan before rendering: a template may stand where any other type belongs."""
+"""The validation context of a plan before rendering: a template can replace a value of any type."""
 
 
 class VariableType(StrEnum):
-    """What a variable holds."""
+    """The type of a variable."""
 
     STRING = "string"
     INT = "int"
@@ -60,7 +60,7 @@ class VariableType(StrEnum):
 
 
 class Resource(StrEnum):
-    """What a build may be given less of."""
+    """A resource of RUN steps that a plan can limit."""
 
     MEMORY = "memory"
     MEMORY_SWAP = "memory-swap"
@@ -81,7 +81,7 @@ def _template_or(value: Any, handler: Callable[[Any], Any], info: ValidationInfo
 
 
 def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
-    """A matrix may list its rows instead of the values of each variable."""
+    """Validate a matrix: a table of variables, or a list of rows."""
     if not isinstance(value, list):
         return handler(value)
     if not all(isinstance(row, dict) for row in value):
@@ -91,14 +91,14 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Numbers and booleans are what people write for arguments and labels; TOML's spelling is kept."""
+    """Convert numbers and booleans to text as written in TOML: users write them for arguments and labels."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
 class Refused(ValueError):
-    """A value that is not what it must be. A second line of the text is the remedy."""
+    """The value is invalid. A second line of the text is the hint."""
 
     def __init__(self, text: str, code: Code) -> None:
         super().__init__(text)
@@ -108,32 +108,32 @@ class Refused(ValueError):
 def checked(
     check: Callable[[str], object], code: Code, *, templates: bool = True, empty: bool = True
 ) -> AfterValidator:
-    """A validator that lets `check` raise ValueError on a string that it does not like, which is then a `code`.
+    """Return a validator for strings: a ValueError of `check` becomes a problem with this `code`.
 
-    A second line of the error's text is the remedy. What a template renders to may be empty, which means nothing; what
-    is written may be only where `empty` says so.
+    A second line of the error's text is the hint. With `templates`, templates are accepted before rendering. A
+    rendered value can always be empty, which means no value; without `empty`, a written value must not be empty.
     """
 
     def validate(value: str, info: ValidationInfo) -> str:
-        refused = not empty and bool(info.context and info.context.get("as_written"))
-        if (value or refused) and not (templates and _is_template(value, info)):
+        checks_empty = not empty and bool(info.context and info.context.get("as_written"))
+        if (value or checks_empty) and not (templates and _is_template(value, info)):
             try:
                 check(value)
             except ValueError as error:
-                raise Refused(_with_remedy(str(error), value), code) from error
+                raise Refused(_with_hint(str(error), value), code) from error
         return value
 
     return AfterValidator(validate)
 
 
 BAKE_TEMPLATE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*\}")
-"""A variable in the way of HCL, and of a shell; of a plan it is text like any other."""
+"""A variable in the syntax of HCL and of shells: plain text in a plan."""
 
 
-def _with_remedy(text: str, value: str) -> str:
-    """What is wrong with `value`; where it has no remedy yet, that of a template in another tool's way."""
-    found = BAKE_TEMPLATE.search(value)
-    return f"{text}\ntemplates are written {{{{ {found[1]} }}}}" if found and "\n" not in text else text
+def _with_hint(text: str, value: str) -> str:
+    """Add a hint to an error text that has none, if `value` contains a variable in the syntax of bake."""
+    variable = BAKE_TEMPLATE.search(value)
+    return f"{text}\nwrite templates as {{{{ {variable[1]} }}}}" if variable and "\n" not in text else text
 
 
 def _known(names: type[StrEnum]) -> list[str]:
@@ -153,14 +153,14 @@ def one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
 
 
 class _OrTemplate(WrapValidator):
-    """A type in whose place a template may stand."""
+    """A type whose values can be replaced by a template."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(schema), dict(TEMPLATE_SCHEMA)]}
 
 
 class _OrRows(WrapValidator):
-    """A table instead of which a list of tables may stand."""
+    """A table that can also be written as a list of tables."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [handler(schema), {"type": "array", "items": {"type": "object"}}]}
@@ -168,7 +168,7 @@ class _OrRows(WrapValidator):
 
 @dataclass(frozen=True, slots=True)
 class ShortForm:
-    """A table instead of which the value of one of its keys may stand."""
+    """A table with a short form: the value of the key `key` instead of the table."""
 
     key: str
 
@@ -183,8 +183,8 @@ class ShortForm:
         """Return the schema of the table and of its short form."""
         table = handler(schema)
         value = handler.resolve_ref_schema(table)["properties"][self.key]
-        if isinstance(value.get("type"), list):  # a table is the long form
-            value = value | {"type": [each for each in value["type"] if each != "object"]}
+        if isinstance(value.get("type"), list):  # a table is always the long form
+            value = value | {"type": [name for name in value["type"] if name != "object"]}
         return {"anyOf": [{name: value[name] for name in ("type", "items", "anyOf") if name in value}, table]}
 
 
@@ -237,7 +237,7 @@ Resources = Annotated[
     TEMPLATE,
 ]
 Duration = Annotated[Text, checked(parse_duration, Code.BAD_DURATION)]
-# Python waits for a program for less than 25 days.
+# Python cannot wait longer than 25 days for a process.
 BootDuration = Annotated[Text, checked(partial(parse_duration, hours_at_most=24), Code.BAD_DURATION)]
 Slots = Annotated[Annotated[int, Field(ge=1, le=1000)], TEMPLATE]
 DriverName = Annotated[str, checked(one_of(Driver), Code.UNKNOWN_DRIVER, empty=False), _choice_schema(Driver)]

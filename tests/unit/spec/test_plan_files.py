@@ -303,8 +303,8 @@ WHERE = "  = write the path relative to the file that includes it"
             "build.toml",
             "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = remove one of the includes",
         ),
-        ("https://example.com/a.toml", '"https://example.com/a.toml" is no local file\n    include = [{}]'),
-        ("", '"" is no local file\n    include = [{}]'),
+        ("https://example.com/a.toml", '"https://example.com/a.toml" is not a local file\n    include = [{}]'),
+        ("", '"" is not a local file\n    include = [{}]'),
     ],
 )
 def test_what_cannot_be_included(tmp_path: Path, include: str, problem: str) -> None:

@@ -51,7 +51,7 @@ def test_the_top_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("header", "row"),
     [
-        ("The top of the file", "| `version` | `1` | required | version of the plan's format |"),
+        ("The top of the file", "| `version` | `1` | required | version of the plan format |"),
         ("[targets.NAME]", "| `push` | true or false or template | `false` | the last wins | "),
         ("[targets.NAME]", "| `secret` | list of text or template |  | merged by id | "),
         ("[targets.NAME]", "| `attest` | list of text or template |  | merged by type | "),

@@ -302,7 +302,7 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
     assert problems_of_text(f"\n[targets.web]\nplatform = {value}") == (
         f"build.toml:3: targets.web.platform: must be a table, not {kind}\n"
         f"    platform = {value}\n"
-        "  = what is built for stands in platforms"
+        "  = list the platforms of the target in `platforms`"
     )
 
 
@@ -324,7 +324,10 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
         ),
         (
             "targets = { a = { env = 1 } }",
-            'targets.a.env: unknown key "env"\n  = build arguments stand in args, values for templates in [variables]',
+            (
+                'targets.a.env: unknown key "env"\n'
+                "  = put build arguments in `args`, and values for templates in [variables]"
+            ),
         ),
         ("targets = { a = { contxt = 1 } }", 'targets.a.contxt: unknown key "contxt"\n  = did you mean "context"?'),
         (
@@ -369,19 +372,19 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
         (
             "targets = { a = { checks = [{ run = ['x'], target = 'y' }] } }",
             (
-                "targets.a.checks[0]: a check has either run or target\n"
-                '  = for example { run = ["php", "-v"] }, or { target = "test" }'
+                "targets.a.checks[0]: a check must have either run or target\n"
+                '  = write { run = ["php", "-v"] } or { target = "test" }'
             ),
         ),
         (
             "targets = { a = { checks = [{ run = [], target = '' }] } }",
-            'targets.a.checks[0]: run is empty\n  = for example { run = ["php", "-v"] }',
+            'targets.a.checks[0]: run is empty\n  = name a command: { run = ["php", "-v"] }',
         ),
         (
             "targets = { a = { checks = [{}] } }",
             (
-                "targets.a.checks[0]: a check has either run or target\n"
-                '  = for example { run = ["php", "-v"] }, or { target = "test" }'
+                "targets.a.checks[0]: a check must have either run or target\n"
+                '  = write { run = ["php", "-v"] } or { target = "test" }'
             ),
         ),
         ("builders = { a = { certificate-days = 99999999999 } }", "builders.a.certificate-days: must be at most 36500"),
@@ -428,7 +431,7 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
         (
             "variables = { a = { x = 1 } }",
             (
-                'variables.a.x: unknown key "x"\n  = if the table is the value, write default = { … }; '
+                'variables.a.x: unknown key "x"\n  = write default = { … } if the table is the value; '
                 "known keys: choices, default, description, env, max, min, pattern, required, sensitive, type"
             ),
         ),

@@ -877,7 +877,7 @@ def test_an_unknown_builder_given() -> None:
 
 @pytest.mark.parametrize("tag", ["r/web:${TAG}", "r/web:{{ '${TAG}' }}"])
 def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> None:
-    assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = templates are written {{ TAG }}")
+    assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = write templates as {{ TAG }}")
 
 
 @pytest.mark.parametrize(
