@@ -12,20 +12,20 @@ from tests.unit.plans import refusals, resolve_text
 
 TWO = """\
 #:schema ./build.schema.json
-# The line above lets editors complete and check this file. To renew the schema: mpbake schema > build.schema.json
+# Editors use the line above to complete and check this file. To update the schema: mpbake schema > build.schema.json
 #
-# A start, made by `mpbake init`, yours to change. `mpbake plan` prints what a run would do, `mpbake run` does it.
+# `mpbake init` wrote this plan as a start: change it as you like. `mpbake plan` shows what `mpbake run` will do.
 
 version = 1
 
 [variables]
-# Where images go: put your registry here.
+# The registry for the images: replace it with your own.
 registry = "localhost:5000/shop"
 tag = { default = "dev", env = "TAG", description = "image tag" }
 
-# As it stands, your own engine builds every platform; what it does not run natively it emulates, slowly, if QEMU is
-# there. To have each built by a machine that runs it natively, name your machines here and uncomment these lines, and
-# `builder` below.
+# By default, your own Docker engine builds every platform. It emulates the platforms that it cannot run natively: this
+# is slow, and requires QEMU. To build each platform on a native machine, name your machines here, and uncomment these
+# lines and `builder` below.
 #
 # [builders.native.nodes.amd64]
 # endpoint = "ssh://you@intel.example.com"
@@ -38,17 +38,18 @@ tag = { default = "dev", env = "TAG", description = "image tag" }
 [groups]
 default = ["api", "web"]
 
-# What all images have in common.
+# Attributes that all images share.
 [targets._image]
 platforms = ["linux/amd64", "linux/arm64"]
 # builder = "native"
-# Publishes with every run; without it only mpbake run --push does. mpbake run --load puts the images into your engine.
+# With `push`, every run publishes the images. Without it, use `mpbake run --push` to publish them, or
+# `mpbake run --load` to load them into your engine.
 # push = true
 
-# The context is the Dockerfile's own folder. A Dockerfile that copies files from further up wants, for example,
-# context = "." and dockerfile = "web/Dockerfile", which counts from the context.
-# One that is built FROM another of these images wants contexts = { NAME = "target:TARGET" }, where NAME is what its
-# Dockerfile says after FROM.
+# The context of each target is the folder of its Dockerfile. If a Dockerfile copies files from a folder above it, set
+# for example context = "." and dockerfile = "web/Dockerfile". The path of a Dockerfile is relative to the context.
+# If an image is built FROM another image of this plan, add contexts = { NAME = "target:TARGET" } to its target. NAME is
+# the name after FROM in its Dockerfile.
 
 [targets.api]
 inherits = ["_image"]
