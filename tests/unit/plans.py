@@ -103,6 +103,15 @@ def resolve_files(
     return resolve(document, spec, inputs)
 
 
+def problems_of_bytes(folder: Path, content: bytes) -> str:
+    """Return the problems of a plan file with this content, in short."""
+    path = folder / "build.toml"
+    path.write_bytes(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan([path], show=lambda _: "build.toml")
+    return in_short(caught.value)
+
+
 def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:
     """Everything that is wrong with a plan of several files, each problem in short."""
     with pytest.raises(PlanError) as caught:

@@ -97,7 +97,7 @@ def source(name: str, toml: str) -> PlanFile:
         ({"one": [], "two": ["one"]}, ["one", "two"], ["one", "two"]),
         ({"one": [], "two": ["one"]}, ["two", "one"], ["one", "two"]),
         ({"one": [], "two": []}, ["one", "two", "one"], ["one", "two"]),
-        # write the path relative to the file that includes it
+        # paths are relative to the file that includes them
         ({"build.toml": ["x/a"], "x/a": ["b", "../c"], "x/b": [], "c": []}, [], ["x/b", "c", "x/a", "build.toml"]),
     ],
 )
