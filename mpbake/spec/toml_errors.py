@@ -56,7 +56,7 @@ def syntax_error(error: tomli.TOMLDecodeError, shown: str, source_map: SourceMap
         first = source_map.line(source_map.keys[key].start)
         location = _location(source_map, span, shown, key, quotable=quotable)
         hint = f"keep one of them: the first is on line {first}"
-        return Diagnostic(code=Code.DUPLICATE_KEY, message="is given twice", hint=hint, location=location)
+        return Diagnostic(code=Code.DUPLICATE_KEY, message="is defined twice", hint=hint, location=location)
     before = _value_without_comma(error, source_map)
     reason, hint = ("a comma is missing", "write one after this value") if before else (error.msg, _hint(error))
     location = _location(source_map, before or Span(error.pos, error.pos + 1), shown, quotable=quotable)

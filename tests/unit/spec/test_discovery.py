@@ -96,8 +96,8 @@ def test_what_is_passed_over_on_the_way_is_told_and_why(tmp_path: Path) -> None:
 def test_the_file_of_another_tool_beside_a_plan_is_nothing_to_tell(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(FOREIGN)
     (tmp_path / "mpbake.toml").write_text(PLAN)
-    found = find_plan(tmp_path)
-    assert (found.passed_over, found.beside) == ({}, ())
+    location = find_plan(tmp_path)
+    assert (location.passed_over, location.beside) == ({}, ())
 
 
 @pytest.mark.parametrize(("second", "beside"), [(PLAN, ["mpbake.toml"]), (FOREIGN, [])])

@@ -30,7 +30,7 @@ def codes_of(folder: Path, plan: str) -> set[str]:
     (folder / "build.toml").write_text(plan if plan.startswith("version =") else f"version = 1\n{plan}")
     where = world(folder)
     check.main(Options(format="json"), where)
-    return {each["code"] for each in json.loads(written(where.stdout))["diagnostics"]}
+    return {diagnostic["code"] for diagnostic in json.loads(written(where.stdout))["diagnostics"]}
 
 
 def test_the_page_in_docs_is_this_one() -> None:

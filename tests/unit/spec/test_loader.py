@@ -88,11 +88,11 @@ def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None
         [variables.long]
         default = 1
         """)
-    found = document.locate(key)
-    assert found.line == line
-    assert found.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
+    location = document.locate(key)
+    assert location.line == line
+    assert location.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
     short = key[1:2] == ("short",)
-    assert found.key == ((*key[:2], *key[3:]) if short else key)
+    assert location.key == ((*key[:2], *key[3:]) if short else key)
 
 
 def test_a_key_that_stands_nowhere_has_only_a_file() -> None:

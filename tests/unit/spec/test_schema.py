@@ -1,4 +1,4 @@
-"""The published schema: what an editor that reads it takes and refuses."""
+"""The published schema: the plans that an editor accepts and rejects."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ EXAMPLES = sorted((CHECKOUT / "plans").glob("*/build.toml"))
 
 
 def refused(toml: str) -> list[str]:
-    """The keys of a plan that the schema refuses."""
-    return [each.partition(": ")[0] for each in refusals(tomli.loads("version = 1\n" + dedent(toml)))]
+    """Return the keys of a plan that the schema rejects."""
+    return [problem.partition(": ")[0] for problem in refusals(tomli.loads("version = 1\n" + dedent(toml)))]
 
 
 def test_the_schema_in_docs_is_this_one() -> None:
@@ -144,7 +144,7 @@ def test_the_version(data: dict[str, Any]) -> None:
 
 def tables() -> list[dict[str, Any]]:
     schema = plan_schema()
-    return [schema, *(each for each in schema["definitions"].values() if "properties" in each)]
+    return [schema, *(definition for definition in schema["definitions"].values() if "properties" in definition)]
 
 
 def test_every_table_and_key_is_described() -> None:
@@ -161,13 +161,13 @@ def test_nothing_stands_beside_a_reference() -> None:
     def check(schema: Any) -> None:
         if isinstance(schema, dict):
             assert "$ref" not in schema or len(schema) == 1
-            for each in schema.values():
-                check(each)
+            for part in schema.values():
+                check(part)
         elif isinstance(schema, list):
-            for each in schema:
-                check(each)
+            for part in schema:
+                check(part)
 
-    check({name: each for name, each in plan_schema().items() if name != "title"})
+    check({name: part for name, part in plan_schema().items() if name != "title"})
 
 
 def test_defaults_that_say_something_are_shown() -> None:
@@ -178,7 +178,7 @@ def test_defaults_that_say_something_are_shown() -> None:
 
 
 class MoreTargetSpec(TargetSpec):
-    """A target with one attribute more."""
+    """A target with an additional attribute."""
 
     new_thing: Annotated[Texts, Attribute(merge=Merge.BY_FIELD, role=Role.SOURCE, identity="id")] = Field(
         default_factory=list, description="something that bake may learn"
@@ -194,7 +194,7 @@ class MorePlanSpec(PlanSpec):
 
 
 def test_an_attribute_is_declared_once() -> None:
-    """One field more is a merge rule, a key of the schema and a row of the reference."""
+    """An additional field is a merge rule, a key of the schema and a row of the reference."""
     assert attributes_of(MoreTargetSpec)["new-thing"].merge is Merge.BY_FIELD
     schema = plan_schema(MorePlanSpec)
     plan = {"version": 1, "targets": {"web": {"new-thing": ["a"]}}}
@@ -215,7 +215,7 @@ FIELD = """
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of mpbake with one attribute more; nothing else of it is changed."""
+    """A copy of mpbake with an additional attribute and no other change."""
     shutil.copytree(CHECKOUT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
     tables = tmp_path / "mpbake" / "spec" / "target_tables.py"
     before, class_, after = tables.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")

@@ -65,23 +65,23 @@ tags = ["{{ registry }}/web:{{ tag }}"]
 
 
 def names(*paths: str, project: str = "shop") -> dict[str, str]:
-    """What the Dockerfiles at `paths` are called."""
-    found = target_names(project, [PurePosixPath(path) for path in paths])
-    return {str(path): name for name, path in found.items()}
+    """Return the target names of the Dockerfiles at `paths`."""
+    names = target_names(project, [PurePosixPath(path) for path in paths])
+    return {str(path): name for name, path in names.items()}
 
 
 def starter(*paths: str, project: str = "shop") -> str:
-    """The plan for the Dockerfiles at `paths`."""
+    """Return the plan for the Dockerfiles at `paths`."""
     return starter_text(project, target_names(project, [PurePosixPath(path) for path in paths]))
 
 
 def uncommented(plan: str) -> str:
-    """`plan` with its examples in force: what stands in comments and is TOML."""
+    """Return `plan` with the TOML in its comments uncommented."""
     marked = ("# [", "# endpoint = ", "# platforms = ", "# builder = ", "# push = ")
     return "\n".join(line.removeprefix("# ") if line.startswith(marked) else line for line in plan.splitlines())
 
 
-# --- what is found ----------------------------------------------------------------------------------------------------
+# --- Dockerfiles ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_long_tags_are_folded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "line"),
     [
         ('a "b"\\/Dockerfile', 'context = "a \\"b\\"\\\\"'),
         # no repository, and no template
@@ -232,8 +232,8 @@ def test_long_tags_are_folded() -> None:
         ("a{%b/Dockerfile", "context = \"a{{ '{' }}%b\""),
     ],
 )
-def test_odd_paths(path: str, said: str) -> None:
-    assert said in starter(path).splitlines()
+def test_odd_paths(path: str, line: str) -> None:
+    assert line in starter(path).splitlines()
 
 
 def test_an_odd_path_stays_itself() -> None:
@@ -245,9 +245,9 @@ def test_an_odd_path_stays_itself() -> None:
 def test_its_examples_work() -> None:
     plan = uncommented(starter("api/Dockerfile", "web/Dockerfile"))
     assert refusals(tomli.loads(plan)) == []
-    found = resolve_text(plan.replace("version = 1\n", ""))
-    assert [node.endpoint for node in found.builders["native"].nodes] == [
+    resolved = resolve_text(plan.replace("version = 1\n", ""))
+    assert [node.endpoint for node in resolved.builders["native"].nodes] == [
         "ssh://you@intel.example.com",
         "ssh://you@arm.example.com",
     ]
-    assert all(target.builder.name == "native" and target.push for target in found.targets.values())
+    assert all(target.builder.name == "native" and target.push for target in resolved.targets.values())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         (
             "version = 1\r\n[targets.web]\r\n[targets.web]\r\n",
             """
-            build.toml:3: targets.web: is given twice
+            build.toml:3: targets.web: is defined twice
                 [targets.web]
               = keep one of them: the first is on line 2
             """,
@@ -132,7 +132,7 @@ def test_a_mistake_of_syntax_has_its_line(tmp_path: Path, content: str, problem:
 
 
 @pytest.mark.parametrize(
-    ("written", "line", "said"),
+    ("written", "line", "reason"),
     [
         ('["a"\n"b"]', 3, "a comma is missing"),
         ("[1 2]", 3, "a comma is missing"),
@@ -147,6 +147,6 @@ def test_a_mistake_of_syntax_has_its_line(tmp_path: Path, content: str, problem:
         ('{ a = "b"\nc = "d"', 4, "Unclosed inline table"),
     ],
 )
-def test_a_missing_comma_is_told_from_a_missing_bracket(written: str, line: int, said: str) -> None:
-    assert f"build.toml:{line}:" in (found := problems_of_text(f"\n[targets.web]\ntags = {written}"))
-    assert f"not valid TOML: {said}\n" in found
+def test_a_missing_comma_is_told_from_a_missing_bracket(written: str, line: int, reason: str) -> None:
+    assert f"build.toml:{line}:" in (problems := problems_of_text(f"\n[targets.web]\ntags = {written}"))
+    assert f"not valid TOML: {reason}\n" in problems

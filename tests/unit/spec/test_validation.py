@@ -300,8 +300,8 @@ def test_entries_of_lists_are_checked_as_written_and_as_filled_in() -> None:
 )
 @pytest.mark.parametrize("value", ["nowhere", "{{ 'nowhere' }}"])
 def test_values_that_no_buildx_takes(line: str, value: str) -> None:
-    found = problems_of_text(f"\n[targets.web]\n{line}".replace("'VALUE'", f'"{value}"'))
-    assert found.startswith(f"build.toml:3: targets.web.{line.partition(' ')[0]}")
+    problems = problems_of_text(f"\n[targets.web]\n{line}".replace("'VALUE'", f'"{value}"'))
+    assert problems.startswith(f"build.toml:3: targets.web.{line.partition(' ')[0]}")
     setting = line.replace(" ", "").replace("VALUE", "nowhere")
     with pytest.raises(PlanError, match=r"\[bad-value\]"):
         resolve_text("\n[targets.web]\ntags = ['r/web']", settings=(f"web.{setting}",))
