@@ -30,8 +30,10 @@ from mpbake.resolve import (
     tags_pushed_twice,
 )
 from mpbake.resolve.git import Repository
+from mpbake.spec.discovery import find_plan
 from mpbake.spec.drivers import node_warnings
-from mpbake.spec.loader import find_plan, read_plan, read_values
+from mpbake.spec.loader import read_plan
+from mpbake.spec.toml_values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from mpbake.model.lifecycle import StoredBuilder
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import PlanSpec
+    from mpbake.spec.plan_tables import PlanSpec
 
 
 _MOST_TOLD = 12

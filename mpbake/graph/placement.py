@@ -18,7 +18,7 @@ from mpbake.model.bake_fields import deletes
 from mpbake.model.plan import Driver, Emulation
 from mpbake.model.steps import BuildPiece, Execution, PlacedPlatform
 from mpbake.spec.drivers import Ability, abilities_of, unsupported_requests
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 _ONE_FILE = ("tar", "docker")
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Rises when a field goes away or changes its meaning; further fields may come at any time."""
 
-_OF_THEIR_OWN = ("args", "labels", "contexts")
-"""Attributes that stand beside a target's other fields rather than below `attributes`."""
-
 
 def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
     """Builders, targets and every step of a run in the order in which they can happen, each on a line of its own."""
@@ -89,12 +86,12 @@ def _variant(variant: PlatformVariant) -> dict[str, Any]:
     """What is built for some platform."""
     attributes = variant.attributes
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
-    return {
+    fields = {
         "args": attributes.get("args", {}),
         "labels": attributes.get("labels", {}),
         "contexts": {**attributes.get("contexts", {}), **links},
-        "attributes": {name: value for name, value in attributes.items() if name not in _OF_THEIR_OWN},
     }
+    return {**fields, "attributes": {name: value for name, value in attributes.items() if name not in fields}}
 
 
 def _steps(graph: BuildGraph) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.references import format_fields
 from mpbake.base.text import parse_duration
 from mpbake.base.toml_text import toml_key, toml_value
-from mpbake.spec.spec import ATTRIBUTES, MARKER, PLATFORM_ATTRIBUTES, TargetSpec
+from mpbake.spec.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, TargetSpec
+from mpbake.spec.value_types import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

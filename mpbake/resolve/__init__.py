@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Target
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import PlanSpec, Problem
+    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.problem import Problem
 
 __all__ = [
     "DEFAULT_BUILDER",

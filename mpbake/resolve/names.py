@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mpbake.base.codes import Code
 from mpbake.base.text import did_you_mean, one_line
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -11,25 +11,17 @@ from mpbake.base.redaction import MASK, Redactor, credentials_in, passwords_in, 
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, paths_of
 from mpbake.resolve.template import TemplateProblem
-from mpbake.spec.spec import ATTRIBUTES, Problem, VariableSpec
+from mpbake.spec.attributes import Exposure
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.resolve.template import Renderer
+    from mpbake.spec.plan_tables import VariableSpec
 
-_IN_HISTORY = {
-    "args": "args end up in the image's history",
-    "dockerfile-inline": "an inline Dockerfile ends up in the image's history",
-}
-_PUBLISHED = {
-    "labels": "whoever can pull the image reads its labels",
-    "annotations": "whoever can pull the image reads its annotations",
-    "tags": "tags are printed, and registries list them",
-}
-_REASONS = _IN_HISTORY | _PUBLISHED
-_SEEN = "what stands here is printed or put into argument lists"
 _PATHS_SEEN = "paths of this machine are put into argument lists"
 _ALLOWED = "it may stand in these of a target: " + ", ".join(
     name for name, each in ATTRIBUTES.items() if each.sensitive
@@ -79,8 +71,8 @@ class SensitiveGuard:
         if place in ATTRIBUTES and ATTRIBUTES[place].sensitive:
             yield from self._note(use, ATTRIBUTES[place].paths, names, renderer)
         elif names and place != "variables":
-            hint = self._remedy(names[0]) if place in _IN_HISTORY else _ALLOWED
-            yield self._problem(use, names[0], _REASONS.get(place, _SEEN), hint)
+            hint = self._remedy(names[0]) if _exposure(place) is Exposure.HISTORY else _ALLOWED
+            yield self._problem(use, names[0], _reason(place), hint)
         elif place != "variables" and any(map(passwords_in, scalars_in(use.rendered))):
             yield _password_problem(use, place)
 
@@ -135,6 +127,18 @@ def _place(use: TextUse) -> str:
     return str(use.path[0]) if kind == "targets" and use.path else kind
 
 
+def _exposure(place: str) -> Exposure:
+    """Who can read a text at `place`: an attribute, or the kind of a table."""
+    return ATTRIBUTES[place].exposure if place in ATTRIBUTES else Exposure.PRINTED
+
+
+def _reason(place: str) -> str:
+    """Why no sensitive value is allowed at `place`."""
+    exposure = _exposure(place)
+    subject = "this text" if exposure is Exposure.PRINTED else f'"{place}"'
+    return f"{subject} {exposure.value}"
+
+
 def _remade(text: str) -> str:
     """The part of a template that may make something else of a value."""
     return _AS_IT_IS.sub("", text)
@@ -146,8 +150,8 @@ def _remedy(name: str, variable: str) -> str:
 
 
 def _password_problem(use: TextUse, place: str) -> Problem:
-    message = f"holds a URL with a password, and {_REASONS.get(place, _SEEN)}"
-    hint = _remedy("NAME", "NAME") if place in _IN_HISTORY else "take the password away"
+    message = f"holds a URL with a password, and {_reason(place)}"
+    hint = _remedy("NAME", "NAME") if _exposure(place) is Exposure.HISTORY else "take the password away"
     return Problem(code=Code.SENSITIVE, key=use.where(use.path), message=message, hint=hint)
 
 

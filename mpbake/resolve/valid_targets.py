@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.model.plan import Target
-    from mpbake.spec.spec import PlanSpec, Problem
+    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.problem import Problem
 
 _OF_THEIR_OWN = ("groups", "targets")
 """Tables of which each is right or wrong by itself; what stands elsewhere may be a part of any target."""

@@ -11,7 +11,7 @@ from mpbake.base.codes import Code
 from mpbake.base.references import parse_fields
 from mpbake.base.text import one_line
 from mpbake.model.plan import Driver, TlsFiles
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The files that make up one plan: what each says, what all say together, and who says what."""
+"""The files of a plan: their values, the merged values, and the file that contains a value."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.spec import Problem
+    from mpbake.spec.problem import Problem
 
 _SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
 SETTING = "--set"
-"""The first part of the key of a value that the command line sets; the second is its number."""
+"""The first part of the key of a value from the command line. The second part is the index of the setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanFile:
-    """A file as read: where it is, how to call it in messages, its text, and its tables.
+    """A plan file with its path, its name in messages (`shown`), its text and its tables.
 
-    Of one that is not `quotable` (a plan may include any file that it can name) messages show no lines.
+    If the file is not `quotable`, messages show none of its lines: a plan can include any file of the machine.
     """
 
     path: Path
@@ -40,26 +40,26 @@ class PlanFile:
     quotable: bool = True
 
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
-        """The place of `key`, or of the nearest table above it that stands in the file; for the rest, see `Places`.
+        """Return the location of `key`, or of the nearest table above it in the file. See `SourceMap.find`.
 
-        It is to be `concealed` before it is printed.
+        Pass it to `redacted_location` before it is printed.
         """
         key = self._as_written(key)
-        spot = self._places.find(key, culprit, of_key=of_key)
+        spot = self._source_map.find(key, culprit, of_key=of_key)
         if spot is None:
             return Location(file=self.shown, key=key)
         return location_of_span(spot, self.shown, key, quotable=self.quotable)
 
     def _as_written(self, key: KeyPath) -> KeyPath:
-        """`key`, without the name of the one value that the short form of a table states by itself."""
+        """Return `key` as in the file: a table in its short form has a value instead of keys."""
         if len(key) < 3 or _SHORT_FORMS.get(key[0]) != key[2]:
             return key
         table = self.data.get(str(key[0]))
-        short = isinstance(table, dict) and not isinstance(table.get(key[1], {}), dict)
-        return (*key[:2], *key[3:]) if short else key
+        is_short = isinstance(table, dict) and not isinstance(table.get(key[1], {}), dict)
+        return (*key[:2], *key[3:]) if is_short else key
 
     def holds(self, key: KeyPath) -> int:
-        """How many parts of `key`, from its first, this file states."""
+        """Return how many parts of `key`, from the first, this file contains."""
         value: Any = self.tables
         for length, part in enumerate(key):
             if not _has(value, part):
@@ -69,34 +69,37 @@ class PlanFile:
 
     @cached_property
     def tables(self) -> Mapping[str, Any]:
-        """What the file says, without short forms."""
+        """Return the values of the file, with short forms replaced by tables."""
         return _long_forms(self.data)
 
     @cached_property
-    def _places(self) -> SourceMap:
+    def _source_map(self) -> SourceMap:
         return SourceMap(self.text)
 
 
 def location_of_span(spot: SourceSpot, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
-    """A part of a file that messages call `shown`, as a place; to be `concealed` before it is printed."""
+    """Return the location of a part of a file that messages call `shown`.
+
+    Pass it to `redacted_location` before it is printed.
+    """
     excerpt = spot.excerpt if quotable else ""
     return Location(file=shown, key=key, line=spot.line, column=spot.column, length=spot.length, excerpt=excerpt)
 
 
-def redacted_location(place: Location, redact: Callable[[str], str]) -> Location:
-    """`place` without what is to be hidden; in a line that is not shown as it is, nothing is marked."""
-    excerpt = redact(place.excerpt)
-    if excerpt != place.excerpt:
-        place = replace(place, excerpt=excerpt, column=0, length=0)
-    return replace(place, file=redact(place.file))
+def redacted_location(location: Location, redact: Callable[[str], str]) -> Location:
+    """Return `location` without sensitive values. A redacted line has no mark, since its columns differ."""
+    excerpt = redact(location.excerpt)
+    if excerpt != location.excerpt:
+        location = replace(location, excerpt=excerpt, column=0, length=0)
+    return replace(location, file=redact(location.file))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanFiles:
-    """The files of a plan; what a later one says wins over what an earlier one says under the same key.
+    """The files of a plan. If several files have the same key, the value of the last file wins.
 
-    `main` is the file whose folder is the plan's; `settings` are the values of `--set`, as given. With `relative`,
-    paths count from the plan's folder, for a text that stands there; otherwise they are absolute.
+    The folder of `main` is the folder of the plan. `settings` are the values of `--set`, as on the command line. With
+    `relative`, the paths of targets are relative to the folder of the plan; otherwise they are absolute.
     """
 
     main: PlanFile
@@ -106,38 +109,38 @@ class PlanFiles:
 
     @property
     def path(self) -> Path:
-        """The plan's own file."""
+        """Return the main file of the plan."""
         return self.main.path
 
     @property
     def root(self) -> Path:
-        """The plan's folder."""
+        """Return the folder of the plan."""
         return self.main.path.parent
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
-        """What all files say together."""
+        """Return the merged values of all files."""
         if len(self.sources) == 1:
             return self.main.data
-        return reduce(_merged, (each.tables for each in self.sources))
+        return reduce(_merged, (file.tables for file in self.sources))
 
     def folder(self, key: KeyPath) -> Path:
-        """The folder from which a path at `key` counts: that of the file which states it."""
+        """Return the folder that a path at `key` is relative to: the folder of the file that contains the path."""
         return self._shown(self._owner(key).path.parent)
 
     @property
     def context(self) -> Path:
-        """The context of a target that states none: the plan's folder."""
+        """Return the default context of targets: the folder of the plan."""
         return self._shown(self.root)
 
     def _shown(self, folder: Path) -> Path:
-        """Return a folder as the paths of targets begin with it."""
+        """Return a folder as the prefix of paths of targets."""
         return Path(os.path.relpath(folder, self.root)) if self.relative else folder
 
     def stated(self, key: KeyPath) -> KeyPath:
-        """As much of the key of an attribute, or of an entry of one, as is written; nothing when it is not.
+        """Return the part of an attribute's key, or of the key of its entry, that a file contains; () if none does.
 
-        An entry has no place of its own where a template stands for the whole value.
+        If a template replaces the whole value, an entry has no location of its own.
         """
         if key[:1] == (SETTING,):
             return key
@@ -145,56 +148,56 @@ class PlanFiles:
         return key[:length] if length >= len(key) - 1 and length > 2 else ()
 
     def states(self, key: KeyPath) -> bool:
-        """Whether a file says something under `key`."""
+        """Return whether a file has a value for `key`."""
         return self._owner(key).holds(key) == len(key)
 
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
-        """The place of `key`, or of the nearest table above it, in the file that states it."""
+        """Return the redacted location of `key`, or of the nearest table above it, in the file that contains it."""
         if key[:1] == (SETTING,):
-            place = Location(file=f"{SETTING} {self.settings[int(key[1])]}")
+            location = Location(file=f"{SETTING} {self.settings[int(key[1])]}")
         else:
-            place = self._owner(key).locate(key, culprit, of_key=of_key)
-        return redacted_location(place, self._hide)
+            location = self._owner(key).locate(key, culprit, of_key=of_key)
+        return redacted_location(location, self._redact)
 
     def diagnose(self, problem: Problem) -> Diagnostic:
-        """`problem` with its place, without secrets of the files."""
+        """Return `problem` with its location, without sensitive values of the files."""
         location = self.locate(problem.key, problem.culprit, of_key=problem.of_key)
-        # First hidden, then cut: half a secret would not be found.
+        # Redact before shortening: the redactor does not detect half a secret.
         message, hint = (
-            shortened(self._hiding.redact(each), LONGEST_MESSAGE) for each in (problem.message, problem.hint)
+            shortened(self._redactor.redact(text), LONGEST_MESSAGE) for text in (problem.message, problem.hint)
         )
         return Diagnostic(message=message, hint=hint, location=location, code=problem.code)
 
     @cached_property
-    def _hiding(self) -> Redactor:
-        """Hides what the files themselves say and nobody may see; made only when a place is printed."""
+    def _redactor(self) -> Redactor:
+        """Return the redactor for sensitive values in the files. It is created when mpbake prints a location."""
         values = [text.partition("=")[2] for text in self.settings]
-        written = [text for source in self.sources for text in scalars_in(source.data)]
-        credentials = [each for text in (*values, *written) for each in credentials_in(text)]
+        written = [text for file in self.sources for text in scalars_in(file.data)]
+        credentials = [credential for text in (*values, *written) for credential in credentials_in(text)]
         return Redactor([*_sensitive_defaults(self.sources), *credentials])
 
     @cached_property
-    def _hide(self) -> Callable[[str], str]:
-        """Hides the same in lines and names of files: as many problems as one has, it is gone through once."""
-        return cache(self._hiding.redact)
+    def _redact(self) -> Callable[[str], str]:
+        """Return a function that redacts lines and file names, each of them once, however many problems it has."""
+        return cache(self._redactor.redact)
 
     def _owner(self, key: KeyPath) -> PlanFile:
-        """The file that states most of `key`; of several the last."""
+        """Return the file that contains most of `key`; if several do, the last one."""
         if len(self.sources) == 1 or key[:1] == (SETTING,):
             return self.main
         owner = self.sources[-1]
-        stating: list[tuple[PlanFile, Any]] = [(source, source.tables) for source in self.sources]
+        candidates: list[tuple[PlanFile, Any]] = [(file, file.tables) for file in self.sources]
         for part in key:
-            stating = _counting([(source, value[part]) for source, value in stating if _has(value, part)])
-            if not stating:
+            candidates = _effective([(file, value[part]) for file, value in candidates if _has(value, part)])
+            if not candidates:
                 break
-            owner = stating[-1][0]
+            owner = candidates[-1][0]
         return owner
 
 
 def _sensitive_defaults(sources: tuple[PlanFile, ...]) -> Iterator[str]:
-    """The values that the files give to variables which one of them calls sensitive, rightly spelt or not."""
-    tables = [table for each in sources if isinstance(table := each.data.get("variables"), dict)]
+    """Yield the values of variables that one of the files declares as sensitive, even with a misspelt key."""
+    tables = [table for file in sources if isinstance(table := file.data.get("variables"), dict)]
     sensitive = {name for table in tables for name, variable in table.items() if _is_sensitive(variable)}
     for table in tables:
         for name in sensitive & table.keys():
@@ -203,36 +206,36 @@ def _sensitive_defaults(sources: tuple[PlanFile, ...]) -> Iterator[str]:
 
 
 def _is_sensitive(variable: Any) -> bool:
-    """Whether a variable as written is sensitive, or is to be."""
+    """Return whether the table of a variable says that it is sensitive, even with a misspelt key."""
     keys = variable if isinstance(variable, dict) else {}
     return any(closest_name(key, ["sensitive"]) and value is not False for key, value in keys.items())
 
 
 def _has(value: Any, part: str | int) -> bool:
-    """Whether `value` is a table with the key `part`, or a list with that many items."""
+    """Return whether `value` is a table with the key `part`, or a list with the index `part`."""
     return part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
 
 
-def _counting(values: list[tuple[PlanFile, Any]]) -> list[tuple[PlanFile, Any]]:
-    """Of what files say under one key, that which counts: the tables at the end, which are merged, else the last."""
-    tables = list(takewhile(lambda each: isinstance(each[1], dict), reversed(values)))
+def _effective(values: list[tuple[PlanFile, Any]]) -> list[tuple[PlanFile, Any]]:
+    """Return the values of a key that have an effect: the tables at the end, which are merged, or the last value."""
+    tables = list(takewhile(lambda entry: isinstance(entry[1], dict), reversed(values)))
     return tables[::-1] or values[-1:]
 
 
 def _merged(before: Any, after: Any) -> Any:
-    """Tables by key; of anything else the later wins."""
+    """Merge two values: tables by key, recursively; otherwise the later value wins."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         return after
     return before | {key: _merged(before[key], value) if key in before else value for key, value in after.items()}
 
 
 def _long_forms(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` in which tables that have a short form are written out, so that they can be merged."""
-    found = dict(data)
+    """Return `data` with short forms replaced by tables, which can be merged."""
+    tables = dict(data)
     for name, key in _SHORT_FORMS.items():
         table = data.get(str(name))
         if isinstance(table, dict):
-            found[str(name)] = {
-                each: value if isinstance(value, dict) else {key: value} for each, value in table.items()
+            tables[str(name)] = {
+                entry: value if isinstance(value, dict) else {key: value} for entry, value in table.items()
             }
-    return found
+    return tables

@@ -1,4 +1,4 @@
-"""The reference of `build.toml` in Markdown, made from its schema and the declared attributes of targets. Pure."""
+"""The reference of `build.toml` in Markdown, made from the schema and the attributes of targets. Pure."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.model.bake_fields import Paths
+from mpbake.spec.attributes import Merge, version_text
+from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.schema import TEMPLATE, plan_schema, table_name, table_of
-from mpbake.spec.spec import Merge, PlanSpec, attributes_of, version_text
+from mpbake.spec.target_tables import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mpbake.spec.spec import Attribute
+    from mpbake.spec.attributes import Attribute
 
 _INTRODUCTION = """\
 # Reference of build.toml
 
-Every table of a plan with its keys, made by `mpbake schema --format markdown` from what mpbake itself checks plans
-with. Editors get the same from [build.schema.json](build.schema.json).
+All tables of a plan and their keys. This page is generated from the code: `mpbake schema --format markdown` prints it.
+Editors use the same facts from [build.schema.json](build.schema.json).
 
-- *text* may be written as a number or as `true` and `false` too: it is taken as it is written,
-  `8.10` or `0o755`, but for the `_` and the `+` of whole numbers.
-- *template* means that one template, `"{{ … }}"`, may stand for the whole value. Inside of text a template may stand
-  anywhere, except in `inherits` and in what a variable says beside its default.
-- Where a buildx is named, an older one does not know the key: what needs it ends before it starts.
-- Unknown keys are errors. Local paths count from the folder of the file that states them, a Dockerfile's from its
-  context.
+- *text*: you can also write a number, or `true` and `false`. mpbake keeps the notation, such as `8.10` or `0o755`,
+  except for `_` and `+` in whole numbers.
+- *template*: a single template, `"{{ … }}"`, can replace the whole value. Inside text you can use templates everywhere,
+  except in `inherits` and in the keys of a variable other than `default`.
+- *From buildx X*: older releases of buildx do not support the key. mpbake checks the version before it starts anything.
+- Unknown keys are errors. Local paths are relative to the folder of the file that contains them. The path of a
+  Dockerfile is relative to the context.
 """
 _INHERITANCE = """\
-*Inherited* says what becomes of a value when a target takes over another with `inherits`: what `[defaults.target]`
-says comes first, then the parents from left to right, own values last. An empty string in a list is dropped.
-A template for a whole list or table is added or merged as what it becomes.
+*Inherited* says how a value combines with the values that the target inherits. The order is: `[defaults.target]`, then
+the `inherits` of the target from left to right, then the target itself. mpbake removes empty strings from lists. A
+template for a whole list or table is rendered first, then appended or merged.
 """
 _TYPES = {
     "string": "text",
@@ -48,7 +50,7 @@ _TEXT = ["string", "number", "boolean"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """One table of the plan: how its header is written, and its schema. Of one in a list there may be several."""
+    """A table of the plan: its header without brackets, its schema, and whether it is an entry of a list."""
 
     header: str
     table: Mapping[str, Any]
@@ -56,14 +58,14 @@ class _Section:
 
     @property
     def title(self) -> str:
-        """The header with its brackets."""
+        """Return the header with its brackets."""
         if not self.header:
             return "The top of the file"
         return f"[[{self.header}]]" if self.listed else f"[{self.header}]"
 
 
 def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
-    """Every table with its keys, in the model's order."""
+    """Return the reference: every table with its keys, in the order of the model."""
     schema = plan_schema(model)
     target, attributes = _targets(model)
     parts = [_INTRODUCTION]
@@ -79,31 +81,31 @@ def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
 
 
 def _targets(model: type[PlanSpec]) -> tuple[str, dict[str, Attribute]]:
-    """What the schema calls the table of a target, and its attributes."""
+    """Return the name of a target's table in the schema, and the attributes of targets."""
     target = get_args(model.model_fields["targets"].annotation)[-1]
     return table_name(target.__name__), attributes_of(target)
 
 
 def _sections(section: _Section, definitions: Mapping[str, Mapping[str, Any]], target: str) -> Iterator[_Section]:
-    """`section` and all below it; what the user names is written in capitals: `targets.NAME`.
+    """Yield `section` and the sections of its nested tables. Names that users choose are in capitals: `targets.NAME`.
 
-    What is most of a `target` has nothing below it that a target has not.
+    A table with most of the keys of `target` has no nested tables of its own.
     """
     yield section
     if section.table["title"] != target and _is_most_of(section.table, definitions[target]):
         return
     for key, value in section.table["properties"].items():
-        below = f"{section.header}.{key}" if section.header else key
+        header = f"{section.header}.{key}" if section.header else key
         values, items = value.get("additionalProperties"), value.get("items")
-        for schema, header in ((value, below), (values, f"{below}.NAME"), (items, below)):
+        for schema, nested in ((value, header), (values, f"{header}.NAME"), (items, header)):
             title = _table_in(schema)
             if title:
-                found = _Section(header=header, table=definitions[title], listed=schema is items)
-                yield from _sections(found, definitions, target)
+                subsection = _Section(header=nested, table=definitions[title], listed=schema is items)
+                yield from _sections(subsection, definitions, target)
 
 
 def _is_most_of(table: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
-    """Whether `table` has no keys but those of `whole`, and more of them than not."""
+    """Return whether `table` has only keys of `whole`, and more than half of them."""
     keys, known = table["properties"], whole["properties"]
     return len(keys) > len(known) / 2 and all(known.get(key) == schema for key, schema in keys.items())
 
@@ -114,11 +116,11 @@ def _same_keys(table: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
 
 
 def _table_in(schema: Any) -> str:
-    """The name of the table that a value is, or may be; empty for none."""
+    """Return the name of the table that a value is or can be; empty if none."""
     if not isinstance(schema, dict):
         return ""
-    references = (each.get("$ref", "") for each in (schema, *schema.get("anyOf", ())) if each != TEMPLATE)
-    return next((each.rpartition("/")[2] for each in references if each), "")
+    references = (choice.get("$ref", "") for choice in (schema, *schema.get("anyOf", ())) if choice != TEMPLATE)
+    return next((reference.rpartition("/")[2] for reference in references if reference), "")
 
 
 def _rows(table: Mapping[str, Any], attributes: Mapping[str, Attribute], root: Mapping[str, Any]) -> str:
@@ -130,7 +132,7 @@ def _rows(table: Mapping[str, Any], attributes: Mapping[str, Attribute], root: M
         rows.append(
             [f"`{key}`", _type(schema), default, *inherited, _meaning(table_of(schema, root), attributes.get(key))]
         )
-    return "".join(f"| {' | '.join(each.replace('|', chr(92) + '|') for each in row)} |\n" for row in rows)
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 def _code(value: Any) -> str:
@@ -138,14 +140,14 @@ def _code(value: Any) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """What a value may be, in words."""
+    """Return the type of a value in words."""
     match schema:
         case {"anyOf": choices}:
-            return " or ".join(dict.fromkeys(_type(each) for each in choices))
+            return " or ".join(dict.fromkeys(_type(choice) for choice in choices))
         case {"$ref": _}:
             return "template" if schema == TEMPLATE else "table"
         case {"const": _} | {"enum": _}:
-            return ", ".join(_code(each) for each in schema.get("enum", [schema.get("const")]))
+            return ", ".join(_code(value) for value in schema.get("enum", [schema.get("const")]))
         case {"items": dict(items)} if items:
             return f"list of {_several(items)}"
         case {"additionalProperties": dict(values)}:
@@ -161,9 +163,9 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _several(schema: Mapping[str, Any]) -> str:
-    """`_type` of what a list or table holds."""
-    found = _type(schema)
-    return f"({found})" if " or " in found else _PLURALS.get(found, found)
+    """Return the type of the items of a list or table in words."""
+    words = _type(schema)
+    return f"({words})" if " or " in words else _PLURALS.get(words, words)
 
 
 def _inherited(attribute: Attribute) -> str:
@@ -173,20 +175,19 @@ def _inherited(attribute: Attribute) -> str:
 
 
 def _meaning(schema: Mapping[str, Any], attribute: Attribute | None) -> str:
-    """The description, with examples and what in the value is a path."""
-    found = str(schema.get("description", ""))
+    """Return the description of a key, with examples, the paths in its value and the first buildx."""
+    meaning = str(schema.get("description", ""))
     examples = ", ".join(map(_code, _examples(schema)))
     if examples:
-        found += f"; for example {examples}"
+        meaning += f"; for example {examples}"
     if attribute and attribute.paths is not Paths.NONE:
-        found += f". Local paths: {attribute.paths.value}"
+        meaning += f". Local paths: {attribute.paths.value}"
     if attribute and any(attribute.since):
-        found += f". From buildx {version_text(attribute.since)}"
-    return found
+        meaning += f". From buildx {version_text(attribute.since)}"
+    return meaning
 
 
 def _examples(schema: Mapping[str, Any]) -> list[Any]:
-    inner = [schema, *schema.get("anyOf", ())]
-    return [
-        example for each in inner for example in (*each.get("examples", ()), *each.get("items", {}).get("examples", ()))
-    ]
+    choices = [schema, *schema.get("anyOf", ())]
+    parts = [part for choice in choices for part in (choice, choice.get("items", {}))]
+    return [example for part in parts for example in part.get("examples", ())]

@@ -1,4 +1,4 @@
-"""The JSON Schema of `build.toml`, made from the models of `spec`: what editors and validators know of a plan. Pure."""
+"""The JSON Schema of `build.toml` for editors and validators, made from the models of the tables. Pure."""
 
 from __future__ import annotations
 
@@ -6,85 +6,89 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mpbake.spec.spec import TEMPLATE_SCHEMA, PlanSpec
+from mpbake.spec.plan_tables import PlanSpec
+from mpbake.spec.value_types import TEMPLATE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Of all dialects the newest that both taplo and tombi read; it knows `definitions`, and nothing beside a `$ref`.
+# The newest dialect that both taplo and tombi read. It has `definitions`, and ignores keywords beside a `$ref`.
 DIALECT = "http://json-schema.org/draft-07/schema#"
 TEMPLATE = {"$ref": "#/definitions/template"}
 
 _REFERENCE = "#/definitions/"
-_NOTHING: tuple[Any, ...] = ("", [], {}, None)
+_EMPTY_DEFAULTS: tuple[Any, ...] = ("", [], {}, None)
 
 
 def schema_text() -> str:
-    """The schema as a file: the same bytes for the same models."""
+    """Return the schema as a file: the same bytes for the same models."""
     return json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def plan_schema(model: type[PlanSpec] = PlanSpec) -> dict[str, Any]:
-    """The schema of a plan whose tables `model` describes."""
-    found = model.model_json_schema(by_alias=True, ref_template=f"{_REFERENCE}{{model}}")
-    tables = {table_name(each): _table(schema, table_name(each)) for each, schema in sorted(found["$defs"].items())}
+    """Return the schema of a plan whose tables `model` describes."""
+    generated = model.model_json_schema(by_alias=True, ref_template=f"{_REFERENCE}{{model}}")
+    definitions = {
+        table_name(name): _table(schema, table_name(name)) for name, schema in sorted(generated["$defs"].items())
+    }
     template = {"title": "template", "description": "A template: {{ expression }} or {% statement %}."}
     return {
         "$schema": DIALECT,
-        **_table(found, "build.toml"),
-        "definitions": {**tables, "template": {**template, **TEMPLATE_SCHEMA}},
+        **_table(generated, "build.toml"),
+        "definitions": {**definitions, "template": {**template, **TEMPLATE_SCHEMA}},
     }
 
 
 def table_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The table that a reference leads to; any other schema is itself."""
-    found: Mapping[str, Any] = schema
-    if "$ref" in schema:
-        found = root["definitions"][schema["$ref"].removeprefix(_REFERENCE)]
-    return found
+    """Return the table that a reference refers to; any other schema unchanged."""
+    if "$ref" not in schema:
+        return schema
+    table: Mapping[str, Any] = root["definitions"][schema["$ref"].removeprefix(_REFERENCE)]
+    return table
 
 
 def table_name(model: str) -> str:
-    """`BuilderDefaultsSpec` is `builder-defaults` in the schema."""
+    """Return the name of a model in the schema: `builder-defaults` for `BuilderDefaultsSpec`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", model.removesuffix("Spec")).lower()
 
 
 def _table(table: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """The schema of a table, its keys in the model's order."""
+    """Return the schema of a table, with its keys in the order of the model."""
     return {
         "title": title,
         "description": table["description"],
         "type": "object",
         "additionalProperties": False,
         **{name: table[name] for name in ("required",) if name in table},
-        "properties": {name: _value(each) for name, each in table["properties"].items()},
+        "properties": {name: _value(schema) for name, schema in table["properties"].items()},
     }
 
 
 def _value(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a value, in an order for readers.
+    """Return the schema of a value, with its keywords in an order for readers.
 
-    Left out: titles that repeat the key, defaults that say nothing, null, which TOML does not know, and whatever
-    stands beside a reference: the table that it leads to describes itself.
+    It omits titles that repeat the key, empty defaults, null, which TOML does not have, and keywords beside a
+    reference: the table has its own description.
     """
     if schema == TEMPLATE_SCHEMA:
         return dict(TEMPLATE)
     if "$ref" in schema:
         return {"$ref": _REFERENCE + table_name(schema["$ref"].removeprefix(_REFERENCE))}
-    found = {name: schema[name] for name in ("description", "type") if name in schema}
-    found |= {name: each for name, each in schema.items() if name not in {"title", "default", "anyOf"}}
+    value = {name: schema[name] for name in ("description", "type") if name in schema}
+    value |= {name: keyword for name, keyword in schema.items() if name not in {"title", "default", "anyOf"}}
     for name in ("items", "additionalProperties"):
-        if isinstance(found.get(name), dict):
-            found[name] = _value(found[name])
-    choices = [choice for each in schema.get("anyOf", ()) for choice in _choices(_value(each))]
+        if isinstance(value.get(name), dict):
+            value[name] = _value(value[name])
+    choices = [choice for option in schema.get("anyOf", ()) for choice in _choices(_value(option))]
     if choices:
-        found |= choices[0] if len(choices) == 1 else {"anyOf": choices}
-    if schema.get("default") not in _NOTHING:
-        found["default"] = schema["default"]
-    return found
+        value |= choices[0] if len(choices) == 1 else {"anyOf": choices}
+    if schema.get("default") not in _EMPTY_DEFAULTS:
+        value["default"] = schema["default"]
+    return value
 
 
 def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of a choice, without null and without nested choices."""
     if schema == {"type": "null"}:
         return []
     choices: list[dict[str, Any]] = schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]

@@ -1,4 +1,4 @@
-"""Where each key and value of a TOML document stands; run only when a place is printed, since tomli gives none."""
+"""Locate keys and values in a TOML document. tomli returns no positions, so mpbake scans a file to print a location."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE = re.compile(r"[^,\]}#\n]+")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|(.))")
-# Longest first: a multi-line string ends at the last of up to five quotes.
+# Multi-line strings come first. A multi-line string ends at the last of up to five quotes.
 _STRINGS = (
     re.compile(r'"""(?:[^\\]|\\.)*?"{3,5}', re.DOTALL),
     re.compile(r"'''.*?'{3,5}", re.DOTALL),
@@ -31,7 +31,7 @@ _STRINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a text: the offset of its first character, and that after its last."""
+    """A part of a text: the offset of its first character, and the offset after its last character."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceSpot:
-    """A part of one line, for people: `line` and `column` count from 1, `excerpt` is the whole line."""
+    """A part of a line, for messages: `line` and `column` count from 1, `excerpt` is the whole line."""
 
     line: int
     column: int
@@ -48,17 +48,17 @@ class SourceSpot:
 
 
 class SourceMap:
-    """Where everything in a document stands that tomli accepts; of any other, as much as can be read.
+    """The spans of keys and values in a document. For a document that tomli rejects, the map can be incomplete.
 
-    `keys` holds the first place of every key and array item, `values` that of every value that is written in one
-    piece (the table below a header is not), `duplicate` a key that is given a second time, and where.
+    `keys` has the first span of every key and array item. `values` has the span of every value except tables below a
+    header. `duplicate` is the first key that occurs twice, with its second span.
     """
 
     def __init__(self, text: str) -> None:
         """Read the document `text`."""
         self.text = text.replace("\r\n", "\n")
         scanner = _Scanner(self.text)
-        # A partial map is better than none: `find` falls back to the nearest parent key.
+        # An incomplete map is useful: `find` falls back to the nearest parent key.
         with contextlib.suppress(IndexError, ValueError, OverflowError, RecursionError):
             scanner.document()
         self.keys: Mapping[KeyPath, Span] = scanner.keys
@@ -66,20 +66,20 @@ class SourceMap:
         self.duplicate: tuple[KeyPath, Span] | None = scanner.duplicate
 
     def find(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> SourceSpot | None:
-        """What to mark for `key`, or for the nearest table above it that stands in the document.
+        """Return the spot to mark for `key`, or for the nearest table above it in the document; None if there is none.
 
-        That is `culprit` where it stands in the value, else the value where it is on one line, else the key.
-        `of_key` asks for the key itself.
+        The spot is the `culprit` if the value contains it, else the value if it is on one line, else the key. With
+        `of_key`, the spot is the key.
         """
         for length in range(len(key), 0, -1):
             path = key[:length]
             if path in self.keys:
-                found = None if of_key else self._in_value(path, culprit, below=length < len(key))
-                return self.spot(found or self.keys[path])
+                span = None if of_key else self._in_value(path, culprit, below=length < len(key))
+                return self.spot(span or self.keys[path])
         return None
 
     def spot(self, span: Span) -> SourceSpot:
-        """A part of the text as people find it; of several lines, the first."""
+        """Return the line and column of a span; for a span of several lines, its part of the first line."""
         line = self.line(span.start)
         start = self._line_starts[line - 1]
         excerpt = self._lines[line - 1]
@@ -87,43 +87,43 @@ class SourceMap:
         return SourceSpot(line=line, column=span.start - start + 1, length=max(length, 1), excerpt=excerpt)
 
     def line(self, offset: int) -> int:
-        """The line, counted from 1, of the character at `offset`."""
+        """Return the line of the character at `offset`, counted from 1."""
         return bisect_right(self._line_starts, offset)
 
     @cached_property
     def _lines(self) -> list[str]:
-        """All lines: as many problems as one may have, it is kept once."""
+        """Return all lines. Many problems of the same line share its text."""
         return self.text.split("\n")
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in re.finditer("\n", self.text))]
+        return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
 
     def _in_value(self, path: KeyPath, culprit: str, *, below: bool) -> Span | None:
-        """What to mark of the value at `path`, if not its key; `below`: for something that should stand below it."""
+        """Return the span to mark in the value at `path`; None if the key is better. `below`: the value lacks a key."""
         value = self.values.get(path)
         if value is None:
             return None
         written = self.text[value.start : value.end]
-        found = _search(written, culprit) if culprit else None
-        if found is not None:
-            return Span(value.start + found.start, value.start + found.end)
+        span = _search(written, culprit) if culprit else None
+        if span is not None:
+            return Span(value.start + span.start, value.start + span.end)
         return None if "\n" in written or (below and written.startswith("{")) else value
 
 
 def _search(written: str, culprit: str) -> Span | None:
-    """Where `culprit` stands in a value: in a template if it can be, else as a word of its own, else anywhere."""
+    """Find `culprit` in a value: preferably in a template, then as a separate word, then anywhere."""
     name = re.escape(culprit)
     word = rf"(?<!\w)({name})(?!\w)"
     for pattern in (rf"\{{[{{%][^{{}}]*?{word}", word, f"({name})"):
-        found = re.search(pattern, written)
-        if found:
-            return Span(*found.span(1))
+        match = re.search(pattern, written)
+        if match:
+            return Span(*match.span(1))
     return None
 
 
 class _Scanner:
-    """One pass over a document, recording where each key, array item and value stands."""
+    """Scans a document once, and records the spans of keys, array items and values."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -145,47 +145,47 @@ class _Scanner:
             self._skip(_BLANK)
 
     def _header(self) -> KeyPath:
-        of_array = self._text.startswith("[[", self._at)
-        self._at += 2 if of_array else 1
+        is_array = self._text.startswith("[[", self._at)
+        self._at += 2 if is_array else 1
         *parents, (name, span) = self._key()
-        self._at += 2 if of_array else 1
+        self._at += 2 if is_array else 1
         path: KeyPath = ()
-        for part, place in parents:
-            path = self._newest((*path, part), place)
+        for part, part_span in parents:
+            path = self._newest((*path, part), part_span)
         path = (*path, name)
-        if of_array:
+        if is_array:
             self._arrays[path] = self._arrays.get(path, -1) + 1
             return self._newest(path, span)
         if path in self._headers or path in self.values:
-            self._given_twice(path, span)
+            self._record_duplicate(path, span)
         self._headers.add(path)
-        self._note(path, span)
+        self._record(path, span)
         return path
 
     def _newest(self, path: KeyPath, span: Span) -> KeyPath:
-        """Note `path`; where that is an array of tables, its newest element, which is meant then, too."""
-        self._note(path, span)
+        """Record `path`, and return it. For an array of tables, record and return its newest item."""
+        self._record(path, span)
         if path in self._arrays:
             path = (*path, self._arrays[path])
-            self._note(path, span)
+            self._record(path, span)
         return path
 
     def _pair(self, table: KeyPath) -> None:
         path = table
         *parents, (name, span) = self._key()
-        for part, place in parents:
+        for part, part_span in parents:
             path = (*path, part)
-            self._note(path, place)
+            self._record(path, part_span)
         path = (*path, name)
         if path in self.keys:
-            self._given_twice(path, span)
-        self._note(path, span)
+            self._record_duplicate(path, span)
+        self._record(path, span)
         self._at += 1  # the equals sign
         self._skip(_SPACE)
         self._value(path)
 
     def _key(self) -> list[tuple[str, Span]]:
-        """Read a dotted key, each part with its place; stops before `=` or `]`."""
+        """Read a dotted key, and return its parts with their spans. Stop before `=` or `]`."""
         parts = []
         while True:
             self._skip(_SPACE)
@@ -201,7 +201,7 @@ class _Scanner:
         quote = self._text[self._at]
         if quote in "\"'":
             raw = self._match(_STRINGS[2] if quote == '"' else _STRINGS[3])[1:-1]
-            return _ESCAPE.sub(_unescaped, raw) if quote == '"' else raw
+            return _ESCAPE.sub(_unescape, raw) if quote == '"' else raw
         return self._match(_BARE_KEY)
 
     def _value(self, path: KeyPath) -> None:
@@ -214,7 +214,7 @@ class _Scanner:
         elif first in "\"'":
             self._string()
         else:
-            # Only what `_skip` skips, too: else an array would have items of no length for ever.
+            # Strip only characters that `_skip` skips. Otherwise an array could have empty items without end.
             bare = self._match(_BARE_VALUE).rstrip(" \t\r")
             if not bare:
                 raise ValueError(start)
@@ -231,7 +231,7 @@ class _Scanner:
         index = 0
         while not self._closed("]"):
             item = (*path, index)
-            self._note(item, Span(self._at, self._at))
+            self._record(item, Span(self._at, self._at))
             self._value(item)
             self.keys[item] = self.values[item]
             index += 1
@@ -242,7 +242,7 @@ class _Scanner:
             self._pair(path)
 
     def _closed(self, bracket: str) -> bool:
-        """Skip blanks and commas; True, and past it, when the closing bracket is next."""
+        """Skip blanks and commas. Return whether the closing bracket follows; if so, skip it as well."""
         self._skip(_BLANK)
         while self._text[self._at] == ",":
             self._at += 1
@@ -252,24 +252,24 @@ class _Scanner:
         self._at += 1
         return True
 
-    def _note(self, path: KeyPath, span: Span) -> None:
+    def _record(self, path: KeyPath, span: Span) -> None:
         self.keys.setdefault(path, span)
 
-    def _given_twice(self, path: KeyPath, span: Span) -> None:
+    def _record_duplicate(self, path: KeyPath, span: Span) -> None:
         self.duplicate = self.duplicate or (path, span)
 
     def _skip(self, pattern: re.Pattern[str]) -> None:
-        found = pattern.match(self._text, self._at)
-        self._at = found.end() if found else self._at
+        match = pattern.match(self._text, self._at)
+        self._at = match.end() if match else self._at
 
     def _match(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        if found is None:
+        match = pattern.match(self._text, self._at)
+        if match is None:
             raise ValueError(self._at)
-        self._at = found.end()
-        return found.group()
+        self._at = match.end()
+        return match.group()
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    code = found[1] or found[2] or found[3]
-    return chr(int(code, 16)) if code else _ESCAPES.get(found[4], found[4])
+def _unescape(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2] or escape[3]
+    return chr(int(code, 16)) if code else _ESCAPES.get(escape[4], escape[4])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import PlanSpec
+    from mpbake.spec.plan_tables import PlanSpec
 
 ROOT = Path("/plan")
 """The folder in which every plan of the tests pretends to lie."""
@@ -101,6 +101,15 @@ def resolve_files(
     document, spec = read_files(folder, files, *named, settings=settings)
     inputs = Inputs(settings=parse_overrides(settings), overrides=Overrides(**overrides))
     return resolve(document, spec, inputs)
+
+
+def problems_of_bytes(folder: Path, content: bytes) -> str:
+    """Return the problems of a plan file with this content, in short."""
+    path = folder / "build.toml"
+    path.write_bytes(content)
+    with pytest.raises(PlanError) as caught:
+        read_plan([path], show=lambda _: "build.toml")
+    return in_short(caught.value)
 
 
 def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:

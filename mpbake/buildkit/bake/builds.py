@@ -49,7 +49,9 @@ from mpbake.graph.placement import declaration_conflicts
 from mpbake.model.plan import Driver, Emulation
 from mpbake.model.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.run.events import Warned
+from mpbake.spec.attributes import Role
 from mpbake.spec.drivers import unsupported_requests
+from mpbake.spec.target_tables import attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -462,7 +464,7 @@ def _left(call: BakeCall, begun: float) -> float:
     return call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)
 
 
-_DELIVERY = ("output", "tags", "attest", "cache-to", "annotations")
+_DELIVERY = attributes_for(Role.RESULT, Role.DESTINATION)
 """Attributes that say what becomes of a result: they make no difference to those that link to it."""
 
 

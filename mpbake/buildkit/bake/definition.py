@@ -13,13 +13,14 @@ from mpbake.buildkit.bake.image_forms import in_common_form
 from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.model.annotations import annotated_platform, parse_annotations, split_by_level
-from mpbake.model.bake_fields import PathAccess, Paths, deletes, enforced_policies, paths_of
+from mpbake.model.bake_fields import PathAccess, deletes, enforced_policies, paths_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
-from mpbake.spec.spec import ATTRIBUTES
+from mpbake.spec.attributes import Role
+from mpbake.spec.target_tables import ATTRIBUTES, attributes_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.base.platforms import Platform
@@ -31,11 +32,11 @@ CHECKED = "FROM checked"
 PART = ".oci.tar"
 """How the names of such files end."""
 _DOCKERFILE = "Dockerfile"
-_BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
-# Where it does not pull, an engine takes an image of its own of that name, however old.
-_BUILT_AGAIN_BY_AN_ENGINE = ("no-cache", "no-cache-filter")
+_NO_CACHE = attributes_for(Role.NO_CACHE)
+_PULL = attributes_for(Role.PULL)
 _UNATTESTED = "type=provenance,disabled=true"
-_SURROUNDINGS = ("network", "extra-hosts", "shm-size", "ulimits", "resources")
+_RUN_ENVIRONMENT = attributes_for(Role.RUN)
+_RESULT = attributes_for(Role.RESULT)
 _NAMING = ("docker", "image")
 _ARCHIVES = ("docker", "oci")
 # With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
@@ -129,11 +130,12 @@ def _is_plain(piece: BuildPiece) -> bool:
 
 def _link(target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
-    found = _common(target, platforms, setting, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
-    again = _BUILT_AGAIN_BY_AN_ENGINE if setting.driver is Driver.DOCKER else _BUILT_AGAIN
-    for name in ("cache-to", *(again if target in setting.built else ())):
-        found.pop(name, None)
-    return found
+    # An engine that does not pull uses its own image of that name, even if that image is outdated.
+    rebuilds = _NO_CACHE if setting.driver is Driver.DOCKER else _NO_CACHE + _PULL
+    omitted = _RESULT + (rebuilds if target in setting.built else ())
+    attributes = _common(target, platforms, setting, within)
+    kept = {name: value for name, value in attributes.items() if name not in omitted}
+    return kept | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
 
 
 def check_definition(step: CheckPiece, setting: DefinitionContext, uploaded: str = "") -> tuple[str, dict[str, Any]]:
@@ -160,13 +162,12 @@ def _as_built(target: Target, platforms: tuple[Platform, ...], setting: Definiti
     within = _within(target, platforms)
     parts = {target.name: (target, platforms), **within.parts}
     setting = replace(setting, built={each for each, _ in parts.values()})
-    found = {name: _link(each, wanted, setting, within) for name, (each, wanted) in parts.items()}
-    return {name: {key: each[key] for key in each if key != "annotations"} for name, each in found.items()}
+    return {name: _link(each, wanted, setting, within) for name, (each, wanted) in parts.items()}
 
 
 def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str, Any]:
     """A command that runs in `image`: its environment, user and folder apply, its entrypoint does not."""
-    kept = ("platforms", "output", *_SURROUNDINGS)
+    kept = ("platforms", "output", *_RUN_ENVIRONMENT)
     return {name: checked[name] for name in kept if name in checked} | {
         "context": ".",
         "contexts": {"checked": image},
@@ -334,8 +335,7 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
     found: dict[str, None] = {}
     for target in definition["target"].values():
         found |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_by(target))
-        for name in ("output", "cache-to"):
-            found |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target.get(name, ())))
+        found |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target, PathAccess.WRITES))
         # buildx forwards the agent by itself for contexts such as git@github.com:team/web.git
         if target.get("ssh") or any(str(each).startswith("git@") for each in _contexts(target)):
             found["ssh"] = None
@@ -365,9 +365,7 @@ def _contexts(target: dict[str, Any]) -> list[str]:
 
 def _read_by(target: dict[str, Any]) -> Iterator[str]:
     """The local paths that a build of `target` reads."""
-    for name, value in target.items():
-        if name in ATTRIBUTES and ATTRIBUTES[name].access is not PathAccess.WRITES:
-            yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))
+    yield from _paths(target, PathAccess.NEEDS, PathAccess.READS)
     dockerfile = str(target.get("dockerfile", ""))
     if dockerfile and is_local_context(dockerfile) and is_local_context(target["context"]):
         path = posixpath.normpath(posixpath.join(target["context"], dockerfile))
@@ -375,5 +373,8 @@ def _read_by(target: dict[str, Any]) -> Iterator[str]:
             yield path
 
 
-def _paths(entries: Iterable[str]) -> Iterable[str]:
-    return (path for _, path in paths_of(Paths.FIELDS, [*entries]))
+def _paths(target: dict[str, Any], *accesses: PathAccess) -> Iterator[str]:
+    """The local paths in the attributes of `target` that a build accesses in these ways."""
+    for name, value in target.items():
+        if name in ATTRIBUTES and ATTRIBUTES[name].access in accesses:
+            yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))

@@ -16,8 +16,8 @@ from mpbake.base.toml_text import toml_document
 from mpbake.model.lifecycle import add_mark, resource_kind
 from mpbake.model.plan import Driver
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
-from mpbake.spec.loader import read_values
-from mpbake.spec.spec import OPTIONS
+from mpbake.spec.builder_tables import OPTIONS
+from mpbake.spec.toml_values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -31,7 +31,7 @@ from mpbake.buildkit.process.environment import workflow_variables
 from mpbake.graph.placement import NodeFacts, default_driver
 from mpbake.model.lifecycle import ALWAYS, container_name
 from mpbake.model.plan import Driver
-from mpbake.spec.loader import same_values
+from mpbake.spec.toml_values import same_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Plan, Target
     from mpbake.resolve import PartialPlan
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.spec import Problem
+    from mpbake.spec.problem import Problem
 
 
 def main(options: Options, world: World) -> int:

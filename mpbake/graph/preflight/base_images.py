@@ -11,7 +11,7 @@ from mpbake.base.files import read_bounded
 from mpbake.base.platforms import can_execute
 from mpbake.graph.links import linked_platforms
 from mpbake.model.dockerfiles import base_image, images_from
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

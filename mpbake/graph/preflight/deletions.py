@@ -9,7 +9,7 @@ from mpbake.base.codes import Code
 from mpbake.base.references import is_local_context
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, deletes, paths_of
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

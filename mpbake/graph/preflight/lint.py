@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import sorted_by_location
-from mpbake.base.platforms import check_platform, parse_platform, suggest_platform
+from mpbake.base.platforms import parse_platform, suggest_platform
 from mpbake.base.text import count, one_line
-from mpbake.model.bake_fields import check_call, check_entitlement, check_limit
 from mpbake.resolve.names import strings_in
 from mpbake.resolve.template import Renderer
-from mpbake.spec.spec import BAKE_TEMPLATE, MARKER, Problem
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.value_types import BAKE_TEMPLATE, MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -95,7 +95,7 @@ def _going_nowhere(plan: Plan) -> Iterator[Problem]:
 
 # --- templates that are none ------------------------------------------------------------------------------------------
 
-_WITH_TEMPLATES = ("tags", "args", "labels", "contexts", "cache-from", "cache-to")
+_WITH_TEMPLATES = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.bake_variables)
 
 
 def _not_filled_in(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -154,20 +154,15 @@ def _doubtful(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from (problem for path, each in tables for problem in _doubtful_in(path, each))
 
 
-_KNOWN: Mapping[str, Callable[[str], None]] = MappingProxyType(
-    {
-        "platforms": check_platform,
-        "ulimits": check_limit,
-        "entitlements": partial(check_entitlement, more=False),
-        "call": partial(check_call, more=False),
-    }
+_KNOWN: Mapping[str, Callable[[str], object]] = MappingProxyType(
+    {name: attribute.strict for name, attribute in ATTRIBUTES.items() if attribute.strict}
 )
 
 
 def _doubtful_in(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
     for name, check in _KNOWN.items():
-        written = table.get(name, ())
-        entries = enumerate(written) if isinstance(written, list) else [(None, written)] if name == "call" else ()
+        written = table.get(name, "")
+        entries = enumerate(written) if isinstance(written, list) else [(None, written)]
         for at, text in entries:
             try:
                 if text and not MARKER.search(str(text)):

@@ -16,7 +16,8 @@ from mpbake.graph.preflight.deletions import deletion_problems
 from mpbake.graph.preflight.tls import certificate_problems
 from mpbake.model.bake_fields import PathAccess, Paths, paths_of, secret_source
 from mpbake.spec.plan_files import SETTING
-from mpbake.spec.spec import ATTRIBUTES, Problem
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.base.text import one_line
 from mpbake.graph.links import linked_targets
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.graph.placement import place
 from mpbake.model.plan import Driver, TlsFiles
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -10,14 +10,14 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.text import one_line
 from mpbake.model.plan import Builder, Driver, Emulation, Node
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.lifecycle import StoredBuilder
-    from mpbake.spec.spec import BuilderSpec
+    from mpbake.spec.builder_tables import BuilderSpec
 
 _KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
 _OWN = ("external", "emulation", "slots")

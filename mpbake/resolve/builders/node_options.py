@@ -12,7 +12,9 @@ from mpbake.base.text import did_you_mean, one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.plan import Driver
 from mpbake.resolve.names import key_below
-from mpbake.spec.spec import OPTIONS, OptionForm, Problem
+from mpbake.spec.attributes import OptionForm
+from mpbake.spec.builder_tables import OPTIONS
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

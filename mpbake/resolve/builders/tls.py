@@ -8,13 +8,13 @@ from mpbake.base.codes import Code
 from mpbake.base.references import has_host, is_loopback
 from mpbake.model.plan import Driver
 from mpbake.resolve.builders.node_options import alternatives_text
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.spec import NodeSpec
+    from mpbake.spec.builder_tables import NodeSpec
 
 _WITH_TLS = (Driver.REMOTE, Driver.DOCKER_CONTAINER)
 

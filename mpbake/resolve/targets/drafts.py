@@ -15,17 +15,10 @@ from mpbake.resolve.targets.inheritance import InheritedTable, Lineage, last_by_
 from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.values import drop_empty_strings
-from mpbake.spec.spec import (
-    ATTRIBUTES,
-    MARKER,
-    NAME,
-    PLATFORM_ATTRIBUTES,
-    Merge,
-    PlanSpec,
-    PlatformSpec,
-    Problem,
-    TargetSpec,
-)
+from mpbake.spec.attributes import Merge, Scope
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, PlatformSpec, TargetSpec
+from mpbake.spec.value_types import MARKER, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,14 +29,15 @@ if TYPE_CHECKING:
     from mpbake.resolve.inputs import Inputs, Overrides
     from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.values import ValueRenderer
+    from mpbake.spec.plan_tables import PlanSpec
 
 
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _BY_FIELD = tuple(name for name, each in ATTRIBUTES.items() if each.merge is Merge.BY_FIELD)
 # They make the rows, and are no part of one.
-_NOT_OF_A_ROW = ("inherits", "matrix", "exclude")
+_NOT_OF_A_ROW = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET)
 # What names other tables, and whether it counts at all.
-_REFERRING = ("enabled", "builder", "needs", "contexts")
+_REFERRING = ("enabled", *(name for name, attribute in ATTRIBUTES.items() if attribute.refers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,11 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
 from mpbake.base.references import parse_fields
 from mpbake.resolve.names import UnknownReferences, topological_order
+from mpbake.spec.attributes import Attribute, Merge
 from mpbake.spec.plan_files import SETTING
-from mpbake.spec.spec import ATTRIBUTES, MARKER, Attribute, Merge, PlanSpec, Problem
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.value_types import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.resolve.targets.overrides import SetOverride
+    from mpbake.spec.plan_tables import PlanSpec
 
 _BY_PLATFORM = "platform"
 _ALONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)

@@ -15,13 +15,15 @@ from mpbake.resolve.builders.declared import DEFAULT_BUILDER
 from mpbake.resolve.names import UnknownReferences, topological_order
 from mpbake.resolve.targets.drafts import PlatformPart, TargetDraft
 from mpbake.resolve.targets.paths import PathResolver
-from mpbake.spec.spec import ATTRIBUTES, PlanSpec, Problem, TargetSpec
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES, TargetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
     from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.plan_tables import PlanSpec
 
 
 _LINK = "target:"

@@ -10,7 +10,7 @@ from mpbake.base.codes import Code
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_value
 from mpbake.resolve.template import RESERVED
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece
 from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS
+from mpbake.spec.attributes import Role
+from mpbake.spec.target_tables import attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -25,7 +27,7 @@ SHORT = 5.0
 """Seconds of its last build up to which a piece is short: starting buildx takes a quarter of one."""
 SHARED_AGAIN = 2
 """Calls that a piece shares after its first one failed because of others; then it has a call of its own."""
-_BUILT_AGAIN = ("no-cache", "no-cache-filter", "pull")
+_REBUILDS = attributes_for(Role.NO_CACHE, Role.PULL)
 """Attributes with which BuildKit builds a base anew for each target that links to it."""
 
 Unit = Sequence[BuildPiece]
@@ -152,7 +154,7 @@ class Batches:
         """
         for base in self._fleet.all_missing(piece, host):
             attributes = base.target.on([each.platform for each in base.platforms]).attributes
-            again = any(attributes.get(name) for name in _BUILT_AGAIN)
+            again = any(attributes.get(name) for name in _REBUILDS)
             own_deadlines = _deadlines(base) != _deadlines(piece)
             if again or own_deadlines or base.target.varies or not self._may_share(base):
                 return base

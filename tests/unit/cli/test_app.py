@@ -478,7 +478,7 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     wrong = python("-m", "mpbake", "plan", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (3, "")
     assert wrong.stderr.startswith(f"error: no build.toml or mpbake.toml in {tmp_path} or any folder above it")
-    assert wrong.stderr.endswith("\n  = mpbake init writes a first one; or name a plan with -f FILE\n")
+    assert wrong.stderr.endswith("\n  = run `mpbake init` to write a first plan, or name a plan with -f FILE\n")
 
 
 @pytest.mark.allow_subprocess

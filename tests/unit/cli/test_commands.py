@@ -24,7 +24,7 @@ from mpbake.cli.options import Options
 from mpbake.graph import dag as graph
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.run.events import Warned
-from mpbake.spec.spec import PlanSpec
+from mpbake.spec.plan_tables import PlanSpec
 from tests.checkout import CHECKOUT
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text

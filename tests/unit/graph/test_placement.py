@@ -23,7 +23,7 @@ from mpbake.graph.placement import (
     place,
 )
 from mpbake.model.plan import Driver, Node, Target
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of
 from tests.unit.plans import resolve_text, target_of_text, text
 

@@ -13,7 +13,7 @@ from mpbake.base.errors import key_path_text
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.toml_text import toml_key, toml_value
 from mpbake.report.target_text import target_text
-from mpbake.spec.spec import MARKER
+from mpbake.spec.value_types import MARKER
 from tests.unit.plans import resolve_text, target_of_text, text
 from tests.unit.resolve.targets.test_drafts import BUILDERS, INHERITED, OTHERS
 

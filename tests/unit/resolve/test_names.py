@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
 from mpbake.resolve.names import UnknownReferences, key_below, name_problem, topological_order
-from mpbake.spec.spec import Problem
+from mpbake.spec.problem import Problem
 from tests.unit.plans import problems_of_text
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from mpbake.report.bake_definition import bake_text
 from mpbake.report.diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
 from mpbake.report.target_text import target_text
 from mpbake.resolve import Inputs, Overrides, resolve, select_targets
-from mpbake.spec.spec import ATTRIBUTES, NAME, TargetSpec
+from mpbake.spec.target_tables import ATTRIBUTES, TargetSpec
+from mpbake.spec.value_types import NAME
 from tests.unit.plans import ROOT, problems_of_text, read_text, resolve_text, text
 
 if TYPE_CHECKING:

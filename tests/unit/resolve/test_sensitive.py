@@ -10,7 +10,8 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
 from mpbake.base.redaction import Redactor
 from mpbake.resolve.sensitive import SensitiveGuard, redacted_problem
-from mpbake.spec.spec import ATTRIBUTES, Problem
+from mpbake.spec.problem import Problem
+from mpbake.spec.target_tables import ATTRIBUTES
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 DECLARED = 'variables.token = { default = "", env = "TOKEN", sensitive = true }\n'
 GIVEN = {"TOKEN": "hunter2"}
 
-HISTORY = "is sensitive, and {} end up in the image's history"
-SEEN = 'variable "token" is sensitive, and what stands here is printed or put into argument lists'
+HISTORY = 'is sensitive, and "{}" is stored in the history of the image'
+SEEN = 'variable "token" is sensitive, and this text is printed or passed as an argument'
 PATHS = 'variable "token" is sensitive, and paths of this machine are put into argument lists'
 REMEDY = 'give it to the build as a secret: secret = ["id=token,env=TOKEN"] and RUN --mount=type=secret,id=token'
 ALLOWED = "it may stand in these of a target: context, contexts, cache-from, cache-to, enabled"
@@ -64,14 +65,14 @@ def test_nothing_else_takes_one() -> None:
 @pytest.mark.parametrize(
     ("line", "key", "what"),
     [
-        ('args = { A = "x{{ token }}" }', "args.A", "args end up"),
-        ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile ends up"),
+        ('args = { A = "x{{ token }}" }', "args.A", "args"),
+        ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "dockerfile-inline"),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, environment: dict[str, str]) -> None:
     found = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, and {what} in the image\'s history'
+    message = f'variable "token" is sensitive, and "{what}" is stored in the history of the image'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in found
     assert "hunter2" not in found.replace(line, "")
 
@@ -79,10 +80,22 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
 @pytest.mark.parametrize(
     ("line", "key", "why"),
     [
-        ('labels = { a = "{{ token | upper }}" }', "labels.a", "whoever can pull the image reads its labels"),
-        ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags are printed, and registries list them"),
-        ('annotations = ["a={{ token }}"]', "annotations[0]", "whoever can pull the image reads its annotations"),
-        ('annotations = "{{ [token] }}"', "annotations", "whoever can pull the image reads its annotations"),
+        (
+            'labels = { a = "{{ token | upper }}" }',
+            "labels.a",
+            '"labels" can be read by everyone who can pull the image',
+        ),
+        ('tags = ["r/web:{{ token }}"]', "tags[0]", '"tags" is printed and listed by registries'),
+        (
+            'annotations = ["a={{ token }}"]',
+            "annotations[0]",
+            '"annotations" can be read by everyone who can pull the image',
+        ),
+        (
+            'annotations = "{{ [token] }}"',
+            "annotations",
+            '"annotations" can be read by everyone who can pull the image',
+        ),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
@@ -273,13 +286,13 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
         (
             'args = { A = "https://me:hunter2@host" }',
             "targets.web.args.A",
-            "args end up in the image's history",
+            '"args" is stored in the history of the image',
             REMEDY.replace("token", "NAME").replace("TOKEN", "NAME"),
         ),
         (
             'description = "https://me:hunter2@host"',
             "targets.web.description",
-            "what stands here is printed or put into argument lists",
+            "this text is printed or passed as an argument",
             "take the password away",
         ),
     ],

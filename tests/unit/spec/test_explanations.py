@@ -1,4 +1,4 @@
-"""Every code is explained, and its examples draw what they say."""
+"""Every code has an explanation, and its examples have the problem that they show."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import tomli
 
 from mpbake.base.codes import Code
 from mpbake.cli.commands import check
 from mpbake.cli.options import Options
-from mpbake.spec.explanations import EXPLANATIONS, Explanation, diagnostics_page
-from tests.checkout import DOCS
+from mpbake.spec.explanations import Explanation, diagnostics_page, explanations
+from tests.checkout import CHECKOUT, DOCS
 from tests.unit.worlds import world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _DOCS = DOCS / "diagnostics.md"
-SHOWN = [(code, each) for code, each in EXPLANATIONS.items() if not each.beyond]
+EXPLANATIONS = explanations()
+SHOWN = [(code, explanation) for code, explanation in EXPLANATIONS.items() if not explanation.advice]
+FOLDER = CHECKOUT / "mpbake" / "spec" / "diagnostics"
 
 
 def codes_of(folder: Path, plan: str) -> set[str]:
-    """The codes of all that `mpbake check` has against a plan that lies beside a Dockerfile."""
+    """The codes that `mpbake check` reports for a plan in a folder with a Dockerfile."""
     (folder / "Dockerfile").touch()
-    (folder / "build.toml").write_text(plan if plan.startswith("\nversion =") else f"version = 1\n{plan}")
+    (folder / "build.toml").write_text(plan if plan.startswith("version =") else f"version = 1\n{plan}")
     where = world(folder)
     check.main(Options(format="json"), where)
-    return {each["code"] for each in json.loads(written(where.stdout))["diagnostics"]}
+    return {diagnostic["code"] for diagnostic in json.loads(written(where.stdout))["diagnostics"]}
 
 
 def test_the_page_in_docs_is_this_one() -> None:
@@ -41,14 +44,16 @@ def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
     assert f"```console\n$ mpbake check\n{written(where.stdout)}```\n" in diagnostics_page()
 
 
-def test_every_code_is_explained() -> None:
-    assert EXPLANATIONS.keys() == set(Code)
+def test_every_code_is_explained_once() -> None:
+    described = [code for path in FOLDER.glob("*.toml") for code in tomli.loads(path.read_text(encoding="utf-8"))]
+    assert sorted(described) == sorted(Code)
+    assert list(EXPLANATIONS) == list(Code)
 
 
 @pytest.mark.parametrize("explanation", EXPLANATIONS.values(), ids=list(EXPLANATIONS))
-def test_an_explanation_has_either_examples_or_what_they_cannot_show(explanation: Explanation) -> None:
+def test_an_explanation_has_either_examples_or_advice(explanation: Explanation) -> None:
     assert explanation.text.endswith(".")
-    assert bool(explanation.wrong) == bool(explanation.right) == (not explanation.beyond)
+    assert bool(explanation.wrong) == bool(explanation.right) == (not explanation.advice)
 
 
 @pytest.mark.parametrize(("code", "explanation"), SHOWN, ids=[code for code, _ in SHOWN])

@@ -1,4 +1,4 @@
-"""From a file's bytes to the plan as written."""
+"""Reading a plan file: its values, its tables, and the locations of problems."""
 
 from __future__ import annotations
 
@@ -7,134 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import Location, PlanError
-from mpbake.spec.loader import find_plan, read_plan
-from tests.unit.plans import in_short, problems_of_text, read_text, text
+from mpbake.spec.loader import read_plan
+from tests.unit.plans import problems_of_bytes, problems_of_text, read_text, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.errors import KeyPath
-
-PLAN = "version = 1\n"
-FOREIGN = '[build-system]\nrequires = ["hatchling"]\n'
-
-
-def problems_of_bytes(folder: Path, content: bytes) -> str:
-    path = folder / "build.toml"
-    path.write_bytes(content)
-    with pytest.raises(PlanError) as caught:
-        read_plan([path], show=lambda _: "build.toml")
-    return in_short(caught.value)
-
-
-def test_the_plan_of_the_folder_itself(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_text(PLAN)
-    (tmp_path / "mpbake.toml").write_text(PLAN)
-    assert find_plan(tmp_path).path == tmp_path / "build.toml"
-
-
-def test_the_nearest_plan_above(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_text(PLAN)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
-    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
-    assert find_plan(tmp_path / "a" / "b" / "c").path == tmp_path / "a" / "mpbake.toml"
-
-
-@pytest.mark.parametrize(
-    "own",
-    [
-        *("version = 2\n", "[targets.web]\n", "[builders.x]\n", "[groups]\n", "[targets"),
-        *("[variables]\na = 1\n", "[defaults.target]\n", 'include = ["common.toml"]\n', 'requires = ">=1"\n'),
-        *('publish = "together"\n', "\ufeff[targets.web]\n", "x = [\n[1],\n]\nversion = 1\n"),
-    ],
-)
-def test_what_may_be_a_plan_is_taken_even_when_it_is_wrong(tmp_path: Path, own: str) -> None:
-    (tmp_path / "build.toml").write_text(PLAN)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "build.toml").write_text(own)
-    assert find_plan(tmp_path / "a").path == tmp_path / "a" / "build.toml"
-
-
-def test_what_is_not_utf8_is_taken_and_complained_of_when_it_is_read(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_bytes(b"\xff")
-    assert find_plan(tmp_path).path == tmp_path / "build.toml"
-
-
-@pytest.mark.parametrize(
-    "foreign",
-    [
-        *(FOREIGN, "", "# nothing\n", "# a word on version\n"),
-        *('[package]\nversion = "1.2"\n', "x = 1\n[a]\nversion = 1\n"),
-        *("\ufeff[tool]\n", "x = [\n[1],\n]\n", 'x = """\n[targets.web]\n"""\n'),
-    ],
-)
-def test_the_file_of_another_tool_is_passed_over(tmp_path: Path, foreign: str) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "build.toml").write_text(foreign)
-    (tmp_path / "a" / "mpbake.toml").write_text(PLAN)
-    (tmp_path / "build.toml").write_text(PLAN)
-    assert find_plan(tmp_path / "a").path == tmp_path / "a" / "mpbake.toml"
-    (tmp_path / "a" / "mpbake.toml").unlink()
-    assert find_plan(tmp_path / "a").path == tmp_path / "build.toml"
-
-
-def test_folders_and_dangling_links_are_no_plans(tmp_path: Path) -> None:
-    (tmp_path / "mpbake.toml").write_text(PLAN)
-    (tmp_path / "a" / "build.toml").mkdir(parents=True)
-    (tmp_path / "a" / "mpbake.toml").symlink_to("nowhere")
-    assert find_plan(tmp_path / "a").path == tmp_path / "mpbake.toml"
-
-
-def test_what_is_passed_over_on_the_way_is_told_and_why(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_text(FOREIGN)
-    (tmp_path / "mpbake.toml").write_text(PLAN)
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "build.toml").write_text(FOREIGN)
-    (tmp_path / "a" / "mpbake.toml").symlink_to("nowhere")
-    (tmp_path / "a" / "b" / "build.toml").mkdir()
-    assert find_plan(tmp_path / "a" / "b").passed_over == {
-        tmp_path / "a" / "b" / "build.toml": "is a folder",
-        tmp_path / "a" / "build.toml": "has neither version = 1 nor any other key of a plan",
-        tmp_path / "a" / "mpbake.toml": "is a link that leads nowhere",
-    }
-
-
-def test_the_file_of_another_tool_beside_a_plan_is_nothing_to_tell(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_text(FOREIGN)
-    (tmp_path / "mpbake.toml").write_text(PLAN)
-    found = find_plan(tmp_path)
-    assert (found.passed_over, found.beside) == ({}, ())
-
-
-@pytest.mark.parametrize(("second", "beside"), [(PLAN, ["mpbake.toml"]), (FOREIGN, [])])
-def test_a_second_plan_beside_the_first(tmp_path: Path, second: str, beside: list[str]) -> None:
-    (tmp_path / "build.toml").write_text(PLAN)
-    (tmp_path / "mpbake.toml").write_text(second)
-    assert [path.name for path in find_plan(tmp_path).beside] == beside
-
-
-def test_no_plan_anywhere(tmp_path: Path) -> None:
-    with pytest.raises(PlanError) as caught:
-        find_plan(tmp_path)
-    assert in_short(caught.value) == (
-        f"no build.toml or mpbake.toml in {tmp_path} or any folder above it\n"
-        "  = mpbake init writes a first one; or name a plan with -f FILE"
-    )
-
-
-def test_no_plan_but_files_of_other_tools(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").write_text(FOREIGN)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "build.toml").write_text(FOREIGN)
-    with pytest.raises(PlanError) as caught:
-        find_plan(tmp_path / "a")
-    assert in_short(caught.value) == (
-        f"no build.toml or mpbake.toml in {tmp_path}/a or any folder above it"
-        f" (passed over: {tmp_path}/a/build.toml has neither version = 1 nor any other key of a plan,"
-        f" {tmp_path}/build.toml has neither version = 1 nor any other key of a plan)\n"
-        "  = mpbake init writes a first one; or name a plan with -f FILE"
-    )
 
 
 def test_a_plan_and_its_document(tmp_path: Path) -> None:
@@ -176,125 +55,6 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (
-            "version = 1\n\n[targets.web\ncontext = 'x'\n",
-            """
-            build.toml:3: not valid TOML: Expected ']' at the end of a table declaration
-                [targets.web
-              = close the name of the table with ]
-            """,
-        ),
-        (
-            "version = 1\n[targets.web]\ncontext = unquoted\n",
-            """
-            build.toml:3: not valid TOML: Invalid value
-                context = unquoted
-              = text stands in quotes: name = "web"; true and false are written in small letters
-            """,
-        ),
-        (
-            "version = 1\r\n[targets.web]\r\n[targets.web]\r\n",
-            """
-            build.toml:3: targets.web: is given twice
-                [targets.web]
-              = the first is on line 2; keep one of them
-            """,
-        ),
-        *(
-            (
-                f"version = 1\n{line}\n",
-                f"""
-                build.toml:2: not valid TOML: {message}
-                    {line}
-                  = a key with other characters than A-Z, a-z, 0-9, - and _ stands in quotes
-                """,
-            )
-            for line, message in (
-                ("[targets.wüb]", "Expected ']' at the end of a table declaration"),
-                ("[targets.web.platform.linux/arm64]", "Expected ']' at the end of a table declaration"),
-                ("labels = { größe = '1' }", "Expected '=' after a key in a key/value pair"),
-                ("labels = { ä = '1' }", "Invalid initial character for a key part"),
-                ("öl = 1", "Invalid statement"),
-                ("@types/x = 1", "Invalid statement"),
-            )
-        ),
-        (
-            "version = 1\n[targets.web x]\n",
-            """
-            build.toml:2: not valid TOML: Expected ']' at the end of a table declaration
-                [targets.web x]
-              = close the name of the table with ]
-            """,
-        ),
-        *(
-            (
-                f"version = 1\n{line}\n",
-                f"""
-                build.toml:2: not valid TOML: {message} '\\x1b'
-                    {line}
-                  = write it as \\u001b in double quotes, or take it away
-                """.replace("\x1b", "\\x1b"),
-            )
-            for line, message in (
-                ('x = "a\x1bb"', "Illegal character"),
-                ("x = 'a\x1bb'", "Found invalid character"),
-                ('x = """a\x1bb"""', "Illegal character"),
-            )
-        ),
-        *(
-            (
-                f"version = 1\n{line}\n",
-                f"""
-                build.toml:2: not valid TOML: Found invalid character '\\x1b'
-                    {line}
-                  = take it away: a comment holds no such characters
-                """.replace("\x1b", "\\x1b"),
-            )
-            for line in ("# it's \x1b", 'x = "a" # \x1b', "x = [ # '\x1b'")
-        ),
-        *(
-            (
-                f"version = 1\nx = {quote}a\nb{quote}\n",
-                f"""
-                build.toml:2: not valid TOML: {message} '\\n'
-                    x = {quote}a
-                  = text of several lines stands in three quotes: \"\"\"
-                """,
-            )
-            for quote, message in (("'", "Found invalid character"), ('"', "Illegal character"))
-        ),
-        (
-            "version = 1\na\0b = 1\n",
-            r"""
-            build.toml:2: not valid TOML: Expected '=' after a key in a key/value pair
-                a\x00b = 1
-              = write key = value
-            """,
-        ),
-        (
-            "version = 1\nx = ['a'\xa0]\n",
-            """
-            build.toml:2: not valid TOML: Unclosed array
-                x = ['a'\xa0]
-              = close the list with ]
-            """,
-        ),
-        (
-            "version = 1\nx = '''\n",
-            """
-            build.toml:3: not valid TOML: Expected "'''"
-              = end the text with the quotes that it begins with
-            """,
-        ),
-    ],
-)
-def test_a_mistake_of_syntax_has_its_line(tmp_path: Path, content: str, problem: str) -> None:
-    assert problems_of_bytes(tmp_path, content.encode()) == text(problem)
-
-
-@pytest.mark.parametrize(
     ("key", "line"),
     [
         (("version",), 1),
@@ -328,11 +88,11 @@ def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None
         [variables.long]
         default = 1
         """)
-    found = document.locate(key)
-    assert found.line == line
-    assert found.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
+    location = document.locate(key)
+    assert location.line == line
+    assert location.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
     short = key[1:2] == ("short",)
-    assert found.key == ((*key[:2], *key[3:]) if short else key)
+    assert location.key == ((*key[:2], *key[3:]) if short else key)
 
 
 def test_a_key_that_stands_nowhere_has_only_a_file() -> None:
@@ -396,16 +156,6 @@ def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
     assert read_plan([path], show=lambda _: "build.toml")[1].version == 1
 
 
-def test_what_is_in_the_way_of_a_plan_is_named(tmp_path: Path) -> None:
-    (tmp_path / "build.toml").mkdir()
-    (tmp_path / "mpbake.toml").symlink_to("nowhere")
-    with pytest.raises(PlanError) as caught:
-        find_plan(tmp_path)
-    assert f"{tmp_path}/build.toml is a folder, {tmp_path}/mpbake.toml is a link that leads nowhere" in str(
-        caught.value
-    )
-
-
 @pytest.mark.parametrize("name", ["a\\u0000b", "x" * 300])
 def test_an_include_that_no_file_can_be(tmp_path: Path, name: str) -> None:
     assert "there is no file" in problems_of_bytes(tmp_path, f'version = 1\ninclude = ["{name}"]\n'.encode())
@@ -417,24 +167,3 @@ def test_a_long_name_is_cut(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         read_plan([path], show=lambda _: "build.toml")
     assert len(str(caught.value)) < 1000
-
-
-@pytest.mark.parametrize(
-    ("written", "line", "said"),
-    [
-        ('["a"\n"b"]', 3, "a comma is missing"),
-        ("[1 2]", 3, "a comma is missing"),
-        ('["a", "b"\ntrue]', 3, "a comma is missing"),
-        ('[["a"]\n["b"]]', 3, "a comma is missing"),
-        ('{ a = "b" c = "d" }', 3, "a comma is missing"),
-        ('["a"\npush = true', 4, "Unclosed array"),
-        ('["a"\n"b" = 3', 4, "Unclosed array"),
-        ('["a"\n[targets.b]', 4, "Unclosed array"),
-        ('["a"; "b"]', 3, "Unclosed array"),
-        ('["a"', 3, "Unclosed array"),
-        ('{ a = "b"\nc = "d"', 4, "Unclosed inline table"),
-    ],
-)
-def test_a_missing_comma_is_told_from_a_missing_bracket(written: str, line: int, said: str) -> None:
-    assert f"build.toml:{line}:" in (found := problems_of_text(f"\n[targets.web]\ntags = {written}"))
-    assert f"not valid TOML: {said}\n" in found

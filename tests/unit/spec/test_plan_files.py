@@ -1,4 +1,4 @@
-"""A plan of several files: what they say together, which of them says what, and what is wrong with one of them."""
+"""Plans of several files: the merged values, the file that contains a value, and problems of single files."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ COMMON = """
     """
 
 
-# --- what they say together -------------------------------------------------------------------------------------------
+# --- merged values ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("before", "after", "together"),
     [
         ("[targets.a]", "[targets.b]", {"targets": {"a": {}, "b": {}}}),
-        # of two values the later stays, and lists are values
+        # the later value wins; a list is one value
         ("[targets.a]\nx = 1\ny = 1", "[targets.a]\ny = 2", {"targets": {"a": {"x": 1, "y": 2}}}),
         ("[targets.a]\ntags = ['x', 'y']", "[targets.a]\ntags = ['z']", {"targets": {"a": {"tags": ["z"]}}}),
         ("targets.a.args = { A = 1, B = 1 }", "targets.a.args.B = 2", {"targets": {"a": {"args": {"A": 1, "B": 2}}}}),
-        # so is a table in the place of something else, and something else in the place of a table
+        # the same if only one of the values is a table
         ("targets.a.args = '{{ args }}'", "targets.a.args.B = 2", {"targets": {"a": {"args": {"B": 2}}}}),
         ("targets.a.args.B = 2", "targets.a.args = '{{ args }}'", {"targets": {"a": {"args": "{{ args }}"}}}),
         ("targets = 1", "[targets.a]", {"targets": {"a": {}}}),
-        # short forms are merged as what they stand for
+        # short forms are merged as tables
         (
             "[variables]\nv = { default = 'x', env = 'V' }",
             "[variables]\nv = 'y'",
@@ -85,19 +85,19 @@ def source(name: str, toml: str) -> PlanFile:
     ("files", "named", "order"),
     [
         ({"build.toml": []}, [], ["build.toml"]),
-        # what is included comes first, in order, and then who includes it
+        # included files come first, in order, then the file that includes them
         ({"build.toml": ["a", "b"], "a": [], "b": []}, [], ["a", "b", "build.toml"]),
         ({"build.toml": ["a"], "a": ["b"], "b": []}, [], ["b", "a", "build.toml"]),
-        # each file counts once, where it is first asked for
+        # each file counts once, at its first include
         ({"build.toml": ["a", "b"], "a": ["c"], "b": ["c"], "c": []}, [], ["c", "a", "b", "build.toml"]),
         ({"build.toml": ["a", "a", "./a", "x/../a"], "a": []}, [], ["a", "build.toml"]),
-        # -f files come as they are given
+        # -f files keep their order
         ({"one": [], "two": []}, ["two", "one"], ["two", "one"]),
         ({"one": ["a"], "two": ["a"], "a": []}, ["one", "two"], ["a", "one", "two"]),
         ({"one": [], "two": ["one"]}, ["one", "two"], ["one", "two"]),
         ({"one": [], "two": ["one"]}, ["two", "one"], ["one", "two"]),
         ({"one": [], "two": []}, ["one", "two", "one"], ["one", "two"]),
-        # paths count from the file that includes
+        # paths are relative to the file that includes them
         ({"build.toml": ["x/a"], "x/a": ["b", "../c"], "x/b": [], "c": []}, [], ["x/b", "c", "x/a", "build.toml"]),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_order_in_which_files_count(
 ) -> None:
     written = {name: f"version = 1\ninclude = {included}\n" for name, included in files.items()}
     document, _ = read_files(tmp_path, written, *named)
-    assert [each.shown for each in document.sources] == order
+    assert [file.shown for file in document.sources] == order
     assert document.root == tmp_path, "the plan's folder is that of the first file that was named"
 
 
@@ -133,7 +133,7 @@ def test_the_folder_of_a_plan_is_that_of_the_first_file(tmp_path: Path) -> None:
     assert (document.path, document.root) == (tmp_path / "a/one.toml", tmp_path / "a")
 
 
-# --- who says what ----------------------------------------------------------------------------------------------------
+# --- the file that contains a value -----------------------------------------------------------------------------------
 
 MAIN = """
     include = ["sub/one.toml"]
@@ -174,7 +174,7 @@ ONE = """
         (("targets", "web", "args", "C"), "build.toml:9"),
         (("targets", "web", "args"), "build.toml:9"),
         (("targets", "web", "tags", 0), "build.toml:8"),
-        # of a list that was replaced nothing is left
+        # a replaced list has no entries left
         (("targets", "web", "tags", 1), "build.toml:8"),
         (("targets", "web", "contexts", "c"), "build.toml:10"),
         (("targets", "web", "platform", "linux/arm64", "target"), "build.toml:12"),
@@ -190,9 +190,9 @@ ONE = """
 )
 def test_a_key_is_that_of_the_file_which_has_the_last_word_on_it(tmp_path: Path, key: KeyPath, place: str) -> None:
     document, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE})
-    found = document.locate(key)
-    assert (f"{found.file}:{found.line}" if found.line else found.file) == place
-    assert document.folder(key) == (tmp_path / found.file).parent
+    location = document.locate(key)
+    assert (f"{location.file}:{location.line}" if location.line else location.file) == place
+    assert document.folder(key) == (tmp_path / location.file).parent
 
 
 def test_what_the_command_line_sets_counts_from_the_folder_of_the_plan(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_line_is_gone_through_once_however_many_problems_it_has(tmp_path: Path
         (("targets", "nope", "dockerfile"), ()),
         (("targets", "web", "args", "B"), ("targets", "web", "args", "B")),
         (("targets", "web", "tags", 0), ("targets", "web", "tags", 0)),
-        # what a template gives has no other place than the template
+        # entries of a template have the location of the template
         (("targets", "web", "contexts", "c"), ("targets", "web", "contexts")),
         (("targets", "web", "contexts", 0), ("targets", "web", "contexts")),
         (("defaults", "target", "context"), ()),
@@ -231,7 +231,7 @@ def test_how_much_of_a_key_is_written(tmp_path: Path, key: KeyPath, stated: KeyP
     assert document.stated(key) == stated
 
 
-# --- what is wrong ----------------------------------------------------------------------------------------------------
+# --- problems ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_mistake_is_told_of_the_file_in_which_it_is(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_reference_to_nothing_stands_where_it_is_written(tmp_path: Path) -> No
         """)
 
 
-WHERE = "  = paths count from the file that includes"
+WHERE = "  = write the path relative to the file that includes it"
 
 
 @pytest.mark.parametrize(
@@ -297,11 +297,14 @@ WHERE = "  = paths count from the file that includes"
     [
         ("nope.toml", f"there is no file nope.toml\n    include = ['nope.toml']\n{WHERE}"),
         ("../nope.toml", f"there is no file ../nope.toml\n    include = ['../nope.toml']\n{WHERE}"),
-        ("folder", f"folder is no file\n    include = ['folder']\n{WHERE}"),
+        ("folder", f"folder is not a file\n    include = ['folder']\n{WHERE}"),
         ("loop", f"there is no file loop\n    include = ['loop']\n{WHERE}"),
-        ("build.toml", "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = take one of them away"),
-        ("https://example.com/a.toml", '"https://example.com/a.toml" is no local file\n    include = [{}]'),
-        ("", '"" is no local file\n    include = [{}]'),
+        (
+            "build.toml",
+            "a cycle: build.toml -> build.toml\n    include = ['build.toml']\n  = remove one of the includes",
+        ),
+        ("https://example.com/a.toml", '"https://example.com/a.toml" is not a local file\n    include = [{}]'),
+        ("", '"" is not a local file\n    include = [{}]'),
     ],
 )
 def test_what_cannot_be_included(tmp_path: Path, include: str, problem: str) -> None:
@@ -349,7 +352,7 @@ def test_all_that_cannot_be_included_at_once(tmp_path: Path) -> None:
         ),
         ({"build.toml": ["a"], "a": ["b"], "b": ["c"], "c": ["b"]}, "c:2: include[0]: a cycle: b -> c -> b"),
         ({"build.toml": ["x/a"], "x/a": ["./../x/a"]}, "x/a:2: include[0]: a cycle: x/a -> x/a"),
-        # another name is no other file
+        # a symlink to a file is the same file
         ({"build.toml": ["a"], "a": ["link/a"]}, "a:2: include[0]: a cycle: a -> a"),
     ],
 )
@@ -358,13 +361,13 @@ def test_files_that_include_one_another(tmp_path: Path, files: dict[str, list[st
     written = {name: f"version = 1\ninclude = {included}\n" for name, included in files.items()}
     first, _, rest = problems_of_files(tmp_path, written).partition("\n")
     assert first == problem
-    assert rest.endswith("  = take one of them away")
+    assert rest.endswith("  = remove one of the includes")
 
 
 def test_files_may_include_one_another_only_so_deep(tmp_path: Path) -> None:
     files = {f"f{number}.toml": f"version = 1\ninclude = ['f{number + 1}.toml']" for number in range(60)}
-    found = problems_of_files(tmp_path, files, "f0.toml").partition("\n")[0]
-    assert found == "f50.toml:2: include[0]: files include one another more than 50 times over"
+    problem = problems_of_files(tmp_path, files, "f0.toml").partition("\n")[0]
+    assert problem == "f50.toml:2: include[0]: files include each other more than 50 levels deep"
 
 
 @pytest.mark.parametrize(
@@ -384,7 +387,7 @@ def test_files_may_include_one_another_only_so_deep(tmp_path: Path) -> None:
         (
             {"build.toml": "version = 1\ninclude = ['a']", "a": "version = 1\nrequires = '>=9000'"},
             [],
-            f"a:2: requires: requires mpbake >=9000, and this is {__version__}",
+            f"a:2: requires: requires mpbake >=9000, but this is {__version__}",
         ),
     ],
 )
@@ -392,7 +395,7 @@ def test_each_of_several_files_is_a_plan(tmp_path: Path, files: dict[str, str], 
     assert problems_of_files(tmp_path, files, *named).partition("\n")[0] == problem
 
 
-# --- what a plan includes from elsewhere ------------------------------------------------------------------------------
+# --- files outside the folder of the plan -----------------------------------------------------------------------------
 
 PRIVATE = "TOKEN=hunter2"
 
@@ -403,9 +406,9 @@ def test_no_line_of_a_file_from_elsewhere_that_is_no_plan_is_shown(tmp_path: Pat
     (tmp_path / "elsewhere.toml").write_text(content)
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/link.toml").symlink_to("../elsewhere.toml")
-    found = problems_of_files(tmp_path, {"plan/build.toml": f"version = 1\ninclude = ['{name}']"}, "plan/build.toml")
-    assert found
-    assert PRIVATE not in found
+    problems = problems_of_files(tmp_path, {"plan/build.toml": f"version = 1\ninclude = ['{name}']"}, "plan/build.toml")
+    assert problems
+    assert PRIVATE not in problems
 
 
 @pytest.mark.parametrize("name", ["../elsewhere.toml", "inside.toml"])

@@ -1,4 +1,4 @@
-"""The reference for people: every table and key, made from the models."""
+"""The reference in Markdown: every table and key, made from the models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pytest
 
 from mpbake.cli.commands import schema as command
 from mpbake.cli.options import Options
+from mpbake.spec.attributes import version_text
+from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
-from mpbake.spec.spec import ATTRIBUTES, PlanSpec
+from mpbake.spec.target_tables import ATTRIBUTES
 from tests.checkout import CHECKOUT
 from tests.unit.worlds import world, written
 
@@ -50,7 +52,7 @@ def test_the_top_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("header", "row"),
     [
-        ("The top of the file", "| `version` | `1` | required | version of the plan's format |"),
+        ("The top of the file", "| `version` | `1` | required | version of the plan format |"),
         ("[targets.NAME]", "| `push` | true or false or template | `false` | the last wins | "),
         ("[targets.NAME]", "| `secret` | list of text or template |  | merged by id | "),
         ("[targets.NAME]", "| `attest` | list of text or template |  | merged by type | "),
@@ -87,8 +89,10 @@ def test_tables_below_a_target_follow_it() -> None:
 
 def test_what_needs_a_newer_buildx_says_so() -> None:
     rows = [line for line in section("[targets.NAME]").splitlines() if "From buildx" in line]
-    told = {row.split("`")[1]: row.rpartition("From buildx ")[2].removesuffix(" |") for row in rows}
-    assert told == {name: ".".join(map(str, each.since)) for name, each in ATTRIBUTES.items() if any(each.since)}
+    versions = {row.split("`")[1]: row.rpartition("From buildx ")[2].removesuffix(" |") for row in rows}
+    assert versions == {
+        name: version_text(attribute.since) for name, attribute in ATTRIBUTES.items() if any(attribute.since)
+    }
 
 
 def test_what_paths_count_from() -> None:
@@ -97,10 +101,10 @@ def test_what_paths_count_from() -> None:
 
 
 def test_the_page_for_those_who_come_from_bake_is_true() -> None:
-    """It names each attribute that mpbake has, and says of every other that it is not there."""
+    """It lists all attributes of mpbake, and marks every other attribute of bake as missing."""
     page = (CHECKOUT / "docs" / "bake.md").read_text(encoding="utf-8").partition("## What is different")[0]
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     there = {name for row in rows if "not there yet" not in row[3] for name in row[1].split("`")[1::2]}
     absent = {name for row in rows if "not there yet" in row[3] for name in row[1].split("`")[1::2]}
-    assert {name for name, each in ATTRIBUTES.items() if each.to_bake} <= there <= set(ATTRIBUTES)
+    assert {name for name, attribute in ATTRIBUTES.items() if attribute.to_bake} <= there <= set(ATTRIBUTES)
     assert absent.isdisjoint(ATTRIBUTES)

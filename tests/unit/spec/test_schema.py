@@ -1,4 +1,4 @@
-"""The published schema: what an editor that reads it takes and refuses."""
+"""The published schema: the plans that an editor accepts and rejects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from pydantic import Field
 
 from mpbake.cli.commands import schema as command
 from mpbake.cli.options import Options
+from mpbake.spec.attributes import Attribute, Merge, Role
+from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
 from mpbake.spec.schema import plan_schema, schema_text
-from mpbake.spec.spec import Attribute, Merge, PlanSpec, TargetSpec, Texts, attributes_of
+from mpbake.spec.target_tables import TargetSpec, attributes_of
+from mpbake.spec.value_types import Texts  # noqa: TC001 - pydantic reads annotations
 from tests.checkout import CHECKOUT
 from tests.unit.plans import refusals, text
 from tests.unit.worlds import world, written
@@ -31,8 +34,8 @@ EXAMPLES = sorted((CHECKOUT / "plans").glob("*/build.toml"))
 
 
 def refused(toml: str) -> list[str]:
-    """The keys of a plan that the schema refuses."""
-    return [each.partition(": ")[0] for each in refusals(tomli.loads("version = 1\n" + dedent(toml)))]
+    """Return the keys of a plan that the schema rejects."""
+    return [problem.partition(": ")[0] for problem in refusals(tomli.loads("version = 1\n" + dedent(toml)))]
 
 
 def test_the_schema_in_docs_is_this_one() -> None:
@@ -141,7 +144,7 @@ def test_the_version(data: dict[str, Any]) -> None:
 
 def tables() -> list[dict[str, Any]]:
     schema = plan_schema()
-    return [schema, *(each for each in schema["definitions"].values() if "properties" in each)]
+    return [schema, *(definition for definition in schema["definitions"].values() if "properties" in definition)]
 
 
 def test_every_table_and_key_is_described() -> None:
@@ -158,13 +161,13 @@ def test_nothing_stands_beside_a_reference() -> None:
     def check(schema: Any) -> None:
         if isinstance(schema, dict):
             assert "$ref" not in schema or len(schema) == 1
-            for each in schema.values():
-                check(each)
+            for part in schema.values():
+                check(part)
         elif isinstance(schema, list):
-            for each in schema:
-                check(each)
+            for part in schema:
+                check(part)
 
-    check({name: each for name, each in plan_schema().items() if name != "title"})
+    check({name: part for name, part in plan_schema().items() if name != "title"})
 
 
 def test_defaults_that_say_something_are_shown() -> None:
@@ -175,9 +178,9 @@ def test_defaults_that_say_something_are_shown() -> None:
 
 
 class MoreTargetSpec(TargetSpec):
-    """A target with one attribute more."""
+    """A target with an additional attribute."""
 
-    new_thing: Annotated[Texts, Attribute(merge=Merge.BY_FIELD, identity="id")] = Field(
+    new_thing: Annotated[Texts, Attribute(merge=Merge.BY_FIELD, role=Role.SOURCE, identity="id")] = Field(
         default_factory=list, description="something that bake may learn"
     )
 
@@ -191,7 +194,7 @@ class MorePlanSpec(PlanSpec):
 
 
 def test_an_attribute_is_declared_once() -> None:
-    """One field more is a merge rule, a key of the schema and a row of the reference."""
+    """An additional field is a merge rule, a key of the schema and a row of the reference."""
     assert attributes_of(MoreTargetSpec)["new-thing"].merge is Merge.BY_FIELD
     schema = plan_schema(MorePlanSpec)
     plan = {"version": 1, "targets": {"web": {"new-thing": ["a"]}}}
@@ -204,7 +207,7 @@ def test_an_attribute_is_declared_once() -> None:
 
 
 FIELD = """
-    new_thing: Annotated[Texts, _attribute(Merge.BY_FIELD, identity="id", since=(0, 99))] = Field(
+    new_thing: Annotated[Texts, Attribute(merge=Merge.BY_FIELD, role=Role.RUN, identity="id", since=(0, 99))] = Field(
         default_factory=list, description="something that bake may learn"
     )
 """
@@ -212,12 +215,12 @@ FIELD = """
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of mpbake with one attribute more; nothing else of it is changed."""
+    """A copy of mpbake with an additional attribute and no other change."""
     shutil.copytree(CHECKOUT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
-    spec = tmp_path / "mpbake" / "spec" / "spec.py"
-    before, class_, after = spec.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
+    tables = tmp_path / "mpbake" / "spec" / "target_tables.py"
+    before, class_, after = tables.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
     header, blank, fields = after.partition('"""\n\n')
-    spec.write_text(before + class_ + header + blank + FIELD + fields, encoding="utf-8")
+    tables.write_text(before + class_ + header + blank + FIELD + fields, encoding="utf-8")
     (tmp_path / "build.toml").write_text(
         text("""
         version = 1
@@ -225,21 +228,42 @@ def package(tmp_path: Path) -> Path:
         new-thing = ["id=a"]
         [targets.web]
         new-thing = ["id=b,x=1"]
+        checks = [{ run = ["web", "--version"] }]
         """)
     )
     return tmp_path
 
 
+DEFINITIONS = """
+import json
+from pathlib import Path
+from mpbake.buildkit.bake.definition import DefinitionContext, bake_definition, check_definition
+from mpbake.model.plan import Driver
+from mpbake.model.steps import BuildPiece, CheckPiece
+from tests.unit.graphs import graph_of_text
+
+graph = graph_of_text(Path("build.toml").read_text().removeprefix("version = 1\\n"))
+context = DefinitionContext(driver=Driver.DOCKER_CONTAINER)
+(piece,) = (step for step in graph.steps if isinstance(step, BuildPiece))
+(check,) = (step for step in graph.steps if isinstance(step, CheckPiece))
+name, checked = check_definition(check, context)
+print(json.dumps([bake_definition(piece, context)["target"]["web"], checked["target"][name]]))
+"""
+
+
 @pytest.mark.allow_subprocess
 def test_a_declared_attribute_arrives_everywhere(package: Path) -> None:
-    """It is merged, set, shown, exported, and part of the schema and of the reference."""
+    """It is merged, set, shown, exported, and part of the schema, the reference and all bake definitions."""
 
-    def printed(*words: str) -> str:
-        command = [sys.executable, "-m", "mpbake", *words]
-        environment = {"PATH": os.defpath, "PYTHONPATH": str(package)}
+    def python(*words: str) -> str:
+        command = [sys.executable, *words]
+        environment = {"PATH": os.defpath, "PYTHONPATH": f"{package}{os.pathsep}{CHECKOUT}"}
         return subprocess.run(
             command, capture_output=True, text=True, check=True, env=environment, cwd=package, timeout=60
         ).stdout
+
+    def printed(*words: str) -> str:
+        return python("-m", "mpbake", *words)
 
     assert 'new-thing = ["id=a", "id=b,x=1"]\n' in printed("show", "web")
     assert 'new-thing = ["id=a", "id=b,x=2"]\n' in printed("show", "web", "--set", "web.new-thing+=id=b,x=2")
@@ -251,3 +275,5 @@ def test_a_declared_attribute_arrives_everywhere(package: Path) -> None:
     assert "new-thing" in json.loads(printed("schema"))["definitions"]["target"]["properties"]
     (row,) = (line for line in printed("schema", "--format", "markdown").splitlines() if "`new-thing`" in line)
     assert row.endswith("| merged by id | something that bake may learn. From buildx 0.99 |")
+    target, check = json.loads(python("-c", DEFINITIONS))
+    assert target["new-thing"] == check["new-thing"] == ["id=a", "id=b,x=1"]

@@ -1,4 +1,4 @@
-"""The place of every key and value: by hand, against tomli, and for generated documents."""
+"""The spans of keys and values: in literal documents, compared with tomli, and in generated documents."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 def lines_of(document: str) -> dict[KeyPath, int]:
-    """The line on which each key first stands."""
+    """Return the line of the first occurrence of each key."""
     places = SourceMap(document)
     return {key: places.line(span.start) for key, span in places.keys.items()}
 
 
 def shown(toml: str) -> dict[str, int]:
-    """The places of a literal, with key paths as one string each."""
+    """Return the lines of a literal document by dotted key."""
     return {"/".join(str(part) for part in key): line for key, line in lines_of(text(toml)).items()}
 
 
@@ -324,7 +324,7 @@ WEB = ("targets", "web")
 
 
 def marked(key: KeyPath, culprit: str = "", *, of_key: bool = False) -> tuple[int, str]:
-    """The line, and the part of it that is marked."""
+    """Return the line with the marked part of it."""
     spot = SourceMap(DOCUMENT).find(key, culprit, of_key=of_key)
     assert spot is not None
     assert spot.excerpt == DOCUMENT.split("\n")[spot.line - 1]
@@ -406,7 +406,7 @@ def test_columns_count_with_windows_line_ends() -> None:
 
 
 def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
-    """Every key path of a document as tomli reads it."""
+    """Yield every key path of a document as tomli reads it."""
     if path:
         yield path
     if isinstance(value, dict):
@@ -420,7 +420,7 @@ def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
 def _basic(value: str) -> str:
     """A string in double quotes."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub("[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found.group()):04x}", escaped) + '"'
+    return '"' + re.sub("[\x00-\x1f\x7f]", lambda control: f"\\u{ord(control.group()):04x}", escaped) + '"'
 
 
 KEYS = st.one_of(
@@ -438,7 +438,7 @@ BLANKS = st.sampled_from(["", "", "", "\n", "# a = 1 [\n", "\n\n", "  # ]]\n\t\n
 
 
 class Writer:
-    """Writes a document of random shape and remembers on which line each key first stood, and how it was spelled."""
+    """Writes a random document, and records the line and the spelling of the first occurrence of each key."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -465,7 +465,7 @@ class Writer:
         return _basic(key)
 
     def key(self, path: KeyPath, new: KeyPath) -> str:
-        """The dotted key `new` below `path`, each part of it noted."""
+        """Return the dotted key `new` below `path`, and record its parts."""
         written = []
         for length, part in enumerate(new, start=1):
             if isinstance(part, str):
@@ -474,7 +474,7 @@ class Writer:
         return self.pick(".", " . ", "\t.").join(written)
 
     def body(self, path: KeyPath, depth: int) -> None:
-        """The pairs of a table, then the tables below it."""
+        """Write the pairs of a table, then its nested tables."""
         later = []
         for key in self.some_keys():
             kind = self.pick("value", "value", "dotted", "table", "implicit", "array")
@@ -562,15 +562,15 @@ def check_places(writer: Writer, line_end: str) -> None:
 
 
 def check_spans(document: str) -> None:
-    """The span of each key holds that key, and that of each value its value, as tomli reads them."""
+    """Every span contains its key or value as tomli reads it."""
     places, data = SourceMap(document), tomli.loads(document)
     for path, span in places.keys.items():
         if isinstance(path[-1], str):
             assert tomli.loads(f"{places.text[span.start : span.end]} = 1") == {path[-1]: 1}
     for path, span in places.values.items():
         value = reduce(lambda table, part: table[part], path, cast("Any", data))
-        found = tomli.loads(f"value = {places.text[span.start : span.end]}")["value"]
-        assert found == value or (found != found and value != value)  # noqa: PLR0124 - nan
+        parsed = tomli.loads(f"value = {places.text[span.start : span.end]}")["value"]
+        assert parsed == value or (parsed != parsed and value != value)  # noqa: PLR0124 - nan
     assert set(keys_of(data)) - places.values.keys() <= places.keys.keys()
     assert places.duplicate is None
 

@@ -12,20 +12,20 @@ from tests.unit.plans import refusals, resolve_text
 
 TWO = """\
 #:schema ./build.schema.json
-# The line above lets editors complete and check this file. To renew the schema: mpbake schema > build.schema.json
+# Editors use the line above to complete and check this file. To update the schema: mpbake schema > build.schema.json
 #
-# A start, made by `mpbake init`, yours to change. `mpbake plan` prints what a run would do, `mpbake run` does it.
+# `mpbake init` wrote this plan as a start: change it as you like. `mpbake plan` shows what `mpbake run` will do.
 
 version = 1
 
 [variables]
-# Where images go: put your registry here.
+# The registry for the images: replace it with your own.
 registry = "localhost:5000/shop"
 tag = { default = "dev", env = "TAG", description = "image tag" }
 
-# As it stands, your own engine builds every platform; what it does not run natively it emulates, slowly, if QEMU is
-# there. To have each built by a machine that runs it natively, name your machines here and uncomment these lines, and
-# `builder` below.
+# By default, your own Docker engine builds every platform. It emulates the platforms that it cannot run natively: this
+# is slow, and requires QEMU. To build each platform on a native machine, name your machines here, and uncomment these
+# lines and `builder` below.
 #
 # [builders.native.nodes.amd64]
 # endpoint = "ssh://you@intel.example.com"
@@ -38,17 +38,18 @@ tag = { default = "dev", env = "TAG", description = "image tag" }
 [groups]
 default = ["api", "web"]
 
-# What all images have in common.
+# Attributes that all images share.
 [targets._image]
 platforms = ["linux/amd64", "linux/arm64"]
 # builder = "native"
-# Publishes with every run; without it only mpbake run --push does. mpbake run --load puts the images into your engine.
+# With `push`, every run publishes the images. Without it, use `mpbake run --push` to publish them, or
+# `mpbake run --load` to load them into your engine.
 # push = true
 
-# The context is the Dockerfile's own folder. A Dockerfile that copies files from further up wants, for example,
-# context = "." and dockerfile = "web/Dockerfile", which counts from the context.
-# One that is built FROM another of these images wants contexts = { NAME = "target:TARGET" }, where NAME is what its
-# Dockerfile says after FROM.
+# The context of each target is the folder of its Dockerfile. If a Dockerfile copies files from a folder above it, set
+# for example context = "." and dockerfile = "web/Dockerfile". The path of a Dockerfile is relative to the context.
+# If an image is built FROM another image of this plan, add contexts = { NAME = "target:TARGET" } to its target. NAME is
+# the name after FROM in its Dockerfile.
 
 [targets.api]
 inherits = ["_image"]
@@ -64,23 +65,23 @@ tags = ["{{ registry }}/web:{{ tag }}"]
 
 
 def names(*paths: str, project: str = "shop") -> dict[str, str]:
-    """What the Dockerfiles at `paths` are called."""
-    found = target_names(project, [PurePosixPath(path) for path in paths])
-    return {str(path): name for name, path in found.items()}
+    """Return the target names of the Dockerfiles at `paths`."""
+    names = target_names(project, [PurePosixPath(path) for path in paths])
+    return {str(path): name for name, path in names.items()}
 
 
 def starter(*paths: str, project: str = "shop") -> str:
-    """The plan for the Dockerfiles at `paths`."""
+    """Return the plan for the Dockerfiles at `paths`."""
     return starter_text(project, target_names(project, [PurePosixPath(path) for path in paths]))
 
 
 def uncommented(plan: str) -> str:
-    """`plan` with its examples in force: what stands in comments and is TOML."""
+    """Return `plan` with the TOML in its comments uncommented."""
     marked = ("# [", "# endpoint = ", "# platforms = ", "# builder = ", "# push = ")
     return "\n".join(line.removeprefix("# ") if line.startswith(marked) else line for line in plan.splitlines())
 
 
-# --- what is found ----------------------------------------------------------------------------------------------------
+# --- Dockerfiles ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_long_tags_are_folded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "line"),
     [
         ('a "b"\\/Dockerfile', 'context = "a \\"b\\"\\\\"'),
         # no repository, and no template
@@ -231,8 +232,8 @@ def test_long_tags_are_folded() -> None:
         ("a{%b/Dockerfile", "context = \"a{{ '{' }}%b\""),
     ],
 )
-def test_odd_paths(path: str, said: str) -> None:
-    assert said in starter(path).splitlines()
+def test_odd_paths(path: str, line: str) -> None:
+    assert line in starter(path).splitlines()
 
 
 def test_an_odd_path_stays_itself() -> None:
@@ -244,9 +245,9 @@ def test_an_odd_path_stays_itself() -> None:
 def test_its_examples_work() -> None:
     plan = uncommented(starter("api/Dockerfile", "web/Dockerfile"))
     assert refusals(tomli.loads(plan)) == []
-    found = resolve_text(plan.replace("version = 1\n", ""))
-    assert [node.endpoint for node in found.builders["native"].nodes] == [
+    resolved = resolve_text(plan.replace("version = 1\n", ""))
+    assert [node.endpoint for node in resolved.builders["native"].nodes] == [
         "ssh://you@intel.example.com",
         "ssh://you@arm.example.com",
     ]
-    assert all(target.builder.name == "native" and target.push for target in found.targets.values())
+    assert all(target.builder.name == "native" and target.push for target in resolved.targets.values())

@@ -25,7 +25,7 @@ from mpbake.model.bake_fields import Paths
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, CheckPiece
 from mpbake.report.bake_definition import bake_json
-from mpbake.spec.spec import ATTRIBUTES
+from mpbake.spec.target_tables import ATTRIBUTES
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of
 from tests.unit.plans import target_of_text
 
@@ -765,8 +765,8 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         "fs.read=/plan/secrets",
         "fs.read=/plan/agent",
         "fs.read=/files",
-        "fs.write=/plan/out",
         "fs.write=/plan/cache",
+        "fs.write=/plan/out",
         "ssh",
     ]
     assert asked == [
@@ -775,9 +775,9 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         "/plan/secrets/a",
         "/plan/agent/socket",
         "/files/Dockerfile",
+        "/plan/cache/new",
         "/plan/out/a",
         "/plan/out/b",
-        "/plan/cache/new",
     ]
 
 

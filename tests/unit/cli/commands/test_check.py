@@ -20,7 +20,7 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.cli.commands import check
 from mpbake.cli.options import Options
-from mpbake.spec.explanations import EXPLANATIONS
+from mpbake.spec.explanations import explanations
 from tests.checkout import GOLDEN
 from tests.unit.plans import text
 from tests.unit.worlds import world, written
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _GOLDEN = GOLDEN / "check"
 _PLANS = sorted(_GOLDEN.glob("*.toml"))
-_EXAMPLES = {code: each.wrong for code, each in EXPLANATIONS.items() if each.wrong}
+_EXAMPLES = {code: explanation.wrong for code, explanation in explanations().items() if explanation.wrong}
 
 
 def checked(
@@ -62,7 +62,8 @@ def test_wrong_plans_are_explained_as_their_golden_files_show(plan: Path, tmp_pa
 
 def test_wrong_examples_are_explained_as_their_golden_file_shows(tmp_path: Path) -> None:
     plans = {
-        code: each if each.startswith("\nversion =") else f"version = 1\n{each}" for code, each in _EXAMPLES.items()
+        code: f"\n{plan}" if plan.startswith("version =") else f"version = 1\n\n{plan}"
+        for code, plan in _EXAMPLES.items()
     }
     printed = "\n".join(f"== {code}\n{checked(tmp_path, plan)[0]}" for code, plan in plans.items())
     same("examples.txt", printed)

@@ -9,7 +9,8 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.resolve.targets import matrix
-from mpbake.spec.spec import ATTRIBUTES, Merge
+from mpbake.spec.attributes import Merge
+from mpbake.spec.target_tables import ATTRIBUTES
 from tests.unit.plans import problems_of_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
@@ -876,7 +877,7 @@ def test_an_unknown_builder_given() -> None:
 
 @pytest.mark.parametrize("tag", ["r/web:${TAG}", "r/web:{{ '${TAG}' }}"])
 def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> None:
-    assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = templates are written {{ TAG }}")
+    assert problems_of_text(f'\n[targets.web]\ntags = ["{tag}"]').endswith("\n  = write templates as {{ TAG }}")
 
 
 @pytest.mark.parametrize(

@@ -551,12 +551,12 @@ def test_a_check_of_which_nothing_is_left() -> None:
             { run = ["{{ '' }}"] },
         ]
         """) == text("""
-        build.toml:5: targets.web.checks[1]: a check has either run or target
+        build.toml:5: targets.web.checks[1]: a check must have either run or target
             { target = "{{ '' }}" },
-          = for example { run = ["php", "-v"] }, or { target = "test" }
+          = write { run = ["php", "-v"] } or { target = "test" }
         build.toml:6: targets.web.checks[2]: run is empty
             { run = ["{{ '' }}"] },
-          = for example { run = ["php", "-v"] }
+          = name a command: { run = ["php", "-v"] }
         """)
 
 

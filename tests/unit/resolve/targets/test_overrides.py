@@ -515,7 +515,7 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
         ("web.timeout=soon", '"soon" is not a duration: write 90s, 30m, 1h or 1h30m'),
         ("web.builder=nope", 'unknown builder "nope"\n  = known builders: default'),
         ("web.needs=nope", 'unknown target "nope"\n  = known targets: web'),
-        ("web.checks=[{ run = [] }]", 'run is empty\n  = for example { run = ["php", "-v"] }'),
+        ("web.checks=[{ run = [] }]", 'run is empty\n  = name a command: { run = ["php", "-v"] }'),
         ("web.output=type=registry", "pushes, but has no tags\n  = tags name where the image goes"),
     ],
 )

@@ -1,0 +1,142 @@
+"""What a declaration says besides a type: how an attribute merges, who uses it, which buildx and drivers know it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from mpbake.model.bake_fields import PathAccess, Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.model.plan import Driver
+
+Version = tuple[int, int]
+"""The major and minor version of buildx: the patch version makes no difference to its features."""
+
+
+def version_text(version: Version) -> str:
+    """Return a version as text: `0.17`."""
+    return ".".join(map(str, version))
+
+
+class Merge(Enum):
+    """How the value of an attribute combines with the inherited value."""
+
+    REPLACE = "the last wins"
+    APPEND = "appended"
+    BY_KEY = "merged by key"
+    BY_FIELD = "merged by a field of each entry"
+    BY_PLATFORM = "merged by platform, then as each attribute says"
+    OWN = "not inherited"
+
+
+class Role(Enum):
+    """What an attribute is for. The role decides which bake definitions contain the attribute.
+
+    A bake definition contains the target itself, the targets that it links to, or a generated check.
+    """
+
+    PLAN = "mpbake uses it; no definition contains it"
+    SOURCE = "the input of a build: in the definitions of the target and of linked targets"
+    RUN = "the environment of RUN steps: in the same definitions, and in a check that runs a command"
+    NO_CACHE = "steps run again although they are cached: omitted for what the node has built in the same run"
+    PULL = "base images are pulled again: omitted likewise, but not for an engine's own builder"
+    RESULT = "what is stored in the image or beside it: in the definition of the target only"
+    DESTINATION = "where the image goes: mpbake writes it for each build piece"
+
+
+class Scope(Enum):
+    """Which variables the templates of an attribute can use."""
+
+    NONE = "templates are not rendered"
+    PLAN = "the variables of the plan: the attribute makes the rows of a matrix"
+    TARGET = "the variables of the plan and of the matrix row"
+
+
+class Exposure(Enum):
+    """Who can read the value of an attribute. Sensitive values are allowed in PRIVATE attributes only."""
+
+    PRIVATE = "is neither printed nor part of the image"
+    PRINTED = "is printed or passed as an argument"
+    LISTED = "is printed and listed by registries"
+    IMAGE = "can be read by everyone who can pull the image"
+    HISTORY = "is stored in the history of the image"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attribute:
+    """What mpbake knows about an attribute of a target besides its type. No other module lists names of attributes.
+
+    `identity` is the field by which BY_FIELD merges. `access` says what a build does with the paths in the value.
+    `refers`: the value names other tables of the plan. `bake_variables`: `${VARIABLE}` in the value is probably a
+    variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; later
+    releases may, so this is a warning. `since` is the first buildx that knows the attribute, if mpbake supports older
+    ones: those ignore it without a message.
+    """
+
+    merge: Merge
+    role: Role
+    identity: str = ""
+    paths: Paths = Paths.NONE
+    access: PathAccess = PathAccess.NEEDS
+    scope: Scope = Scope.TARGET
+    exposure: Exposure = Exposure.PRINTED
+    refers: bool = False
+    bake_variables: bool = False
+    strict: Callable[[str], object] | None = None
+    since: Version = (0, 0)
+
+    @property
+    def to_bake(self) -> bool:
+        """Whether BuildKit gets the value under the same name."""
+        return self.role not in {Role.PLAN, Role.DESTINATION}
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether a sensitive value is allowed."""
+        return self.exposure is Exposure.PRIVATE
+
+
+class OptionForm(Enum):
+    """How buildx takes the value of a driver option."""
+
+    PLAIN = "key=value; a table: key.name=value for each name in it"
+    PAIRS = "one value: name=value,name=value"
+    ROWS = "one value: a row of pairs for each table, with semicolons between them"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """What mpbake knows about an option of nodes besides its type: the drivers that support it.
+
+    `to_driver`: buildx gets the value as a `--driver-opt` of the same name. `of_client`: only the buildx on this
+    machine uses the option, so it changes nothing about the node itself.
+    """
+
+    drivers: tuple[Driver, ...]
+    to_driver: bool = True
+    of_client: bool = False
+    form: OptionForm = OptionForm.PLAIN
+
+    def __str__(self) -> str:
+        """Return the drivers as text: `docker-container, kubernetes`."""
+        return ", ".join(self.drivers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptionSince:
+    """The first buildx that supports an option of nodes, or a part of it. Older supported releases reject the option.
+
+    The version applies to `drivers`; if empty, to all drivers that support the option.
+    """
+
+    version: Version
+    drivers: tuple[Driver, ...] = ()
+
+    def __str__(self) -> str:
+        """Return `from buildx 0.14`, or `with kubernetes from buildx 0.28`."""
+        drivers = f"with {', '.join(self.drivers)} " if self.drivers else ""
+        return f"{drivers}from buildx {version_text(self.version)}"
