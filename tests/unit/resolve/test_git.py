@@ -274,7 +274,7 @@ def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exec >&- 2>&-; exec sleep 60", "while :; do echo x >&2; done"])
 def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(git, "_SECONDS", 0.2)
+    monkeypatch.setattr(git, "_TIMEOUT", 0.2)
     assert refusal(folder, "commit", PATH=wrapped(tmp_path / "bin", f'echo "$$" >"$0.pid"\n{script}')) == (
         "git rev-parse takes more than 0 seconds\nsee what `git status` in the plan's folder says"
     )
@@ -493,7 +493,7 @@ def everything(folder: Path) -> dict[Path, tuple[int, int]]:
 def test_nothing_is_fetched_by_a_git_that_cannot_be_told_not_to(
     folder: Path, trap: Path, monkeypatch: pytest.MonkeyPatch, lay: Callable[[Path, Path], None]
 ) -> None:
-    monkeypatch.delitem(git._SET, "GIT_NO_LAZY_FETCH")
+    monkeypatch.delitem(git._FIXED_ENVIRONMENT, "GIT_NO_LAZY_FETCH")
     lay(folder, trap)
     assert refusal(folder, "dirty").startswith("git cannot tell: ")
     assert not sprung(trap)
@@ -547,7 +547,7 @@ def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
     assert found == "main"
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
     seen = dict(line.split("=", 1) for line in (tmp_path / "bin/git.env").read_text().splitlines())
-    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._SET | {"PATH": path}
+    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._FIXED_ENVIRONMENT | {"PATH": path}
     assert (tmp_path / "bin/git.pwd").read_text().strip() == str(folder.resolve())
 
 

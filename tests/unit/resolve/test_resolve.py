@@ -567,16 +567,16 @@ def altered(draw: st.DrawFn) -> str:
 def outcome(toml: str, **overrides: bool) -> str:
     """What comes of a plan, as text; only MpbakeError may be raised on the way."""
     try:
-        document, spec = read_text(toml)
+        plan_files, spec = read_text(toml)
         changes = Overrides(**overrides)  # type: ignore[arg-type]
-        plan = resolve(document, spec, Inputs(overrides=changes))
+        plan = resolve(plan_files, spec, Inputs(overrides=changes))
     except PlanError as error:
         check_messages(error, toml)
         return str(error)
     except MpbakeError as error:
         return str(error)
     check_plan(plan)
-    check_diagnostics(lint_warnings(document, plan), toml)
+    check_diagnostics(lint_warnings(plan_files, plan), toml)
     return f"{list(plan.targets)} {list(plan.groups)} {list(plan.builders)}"
 
 

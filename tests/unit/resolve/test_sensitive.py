@@ -486,8 +486,8 @@ def test_a_concealed_problem() -> None:
     assert redacted_problem(problem, Redactor()) == problem
 
 
-def test_a_guard_without_variables_minds_hardly_anything() -> None:
+def test_a_guard_without_variables_checks_few_texts() -> None:
     guard = SensitiveGuard()
-    assert not guard.minds("{{ token }}", "hunter2")
-    assert not guard.minds("FROM x", ["a"])
-    assert guard.minds("https://host", "https://host")
+    assert not guard.needs_check("{{ token }}", "hunter2")
+    assert not guard.needs_check("FROM x", ["a"])
+    assert guard.needs_check("https://host", "https://host")

@@ -26,8 +26,8 @@ PLAN = """
 
 
 def builder_of(entry: StoredBuilder | None, plan: str = PLAN) -> Builder:
-    document, spec = read_text(plan)
-    return resolve(document, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
+    plan_files, spec = read_text(plan)
+    return resolve(plan_files, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
 
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
@@ -85,22 +85,22 @@ def test_one_that_is_not_there_may_be_a_docker_context() -> None:
 
 
 def test_the_engines_own_is_in_no_store_and_not_missing() -> None:
-    document, spec = read_text(PLAN.replace("Theirs", "default"))
-    (node,) = resolve(document, spec, Inputs()).builders["default"].nodes
+    plan_files, spec = read_text(PLAN.replace("Theirs", "default"))
+    (node,) = resolve(plan_files, spec, Inputs()).builders["default"].nodes
     assert (node.driver, node.endpoint, node.missing) == (Driver.DOCKER, "", False)
     assert not list(node_warnings([node]))
 
 
 def test_nothing_is_read_where_no_builder_can_be() -> None:
     asked: list[str] = []
-    document, spec = read_text("""
+    plan_files, spec = read_text("""
         [builders."../../x y"]
         external = true
         [builders."a.b+c_d-1"]
         external = true
         """)
     with pytest.raises(PlanError) as caught:
-        resolve(document, spec, Inputs(stored=asked.append))
+        resolve(plan_files, spec, Inputs(stored=asked.append))
     assert asked == ["a.b+c_d-1"]
     assert in_short(caught.value) == text("""
         build.toml:2: builders."../../x y": "../../x y" is no name of a builder

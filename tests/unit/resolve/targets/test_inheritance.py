@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.resolve.targets.inheritance import lineages
+from mpbake.resolve.targets.inheritance import table_layers
 from tests.unit.plans import problems_of_text, read_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ PLAN = """
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = lineages(spec, (), problems)["web"].family(())
+    web = table_layers(spec, (), problems)["web"].merged(())
     assert web.where(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
@@ -154,7 +154,7 @@ def test_defaults_rank_below_every_parent() -> None:
     ],
 )
 def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
-    assert lineages(read_text(DEFAULTS)[1], (), [])["web"].family(()).where(path) == place
+    assert table_layers(read_text(DEFAULTS)[1], (), [])["web"].merged(()).key_of(path) == place
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
@@ -239,7 +239,7 @@ def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
 def test_parents_of_parents_do_not_double_each_time() -> None:
     plan = "".join(f"\n[targets._{each}]\ninherits = ['_{each - 1}', '_{each - 1}']" for each in range(1, 60))
     spec = read_text(f"\n[targets._0]\nneeds = ['{{{{ x }}}}']{plan}")[1]
-    assert lineages(spec, (), [])["_59"].family(()).raw["needs"] == ["{{ x }}"]
+    assert table_layers(spec, (), [])["_59"].merged(()).raw["needs"] == ["{{ x }}"]
 
 
 @pytest.mark.parametrize(

@@ -517,7 +517,7 @@ SCOPES = st.dictionaries(st.sampled_from(NAMES), VALUES) | st.fixed_dictionaries
 def test_bare_names_are_filled_in_as_jinja_does(template: str, scope: dict[str, Any]) -> None:
     found = outcome(template, scope)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mpbake.resolve.template.renderer._plain", lambda _: None)
+        patch.setattr("mpbake.resolve.template.renderer._compile_bare_names", lambda _: None)
         assert outcome(template, scope) == found
 
 
@@ -537,7 +537,7 @@ def test_a_variable_with_half_a_character_is_no_text() -> None:
 
 
 def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Renderer, "_by_jinja", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(Renderer, "_compile_with_jinja", lambda *_: pytest.fail("compiled"))
     renderer = Renderer()
     assert renderer.render("{{tag}}-{{ n }}{ }} %}", SCOPE) == "1.2-5{ }} %}"
     assert renderer.render("{{ platforms }}", SCOPE) is SCOPE["platforms"]
@@ -545,13 +545,13 @@ def test_jinja_is_not_asked_for_bare_names(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_jinja_compiles_a_template_with_an_unknown_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
-    by_jinja = Renderer._by_jinja
+    compile_with_jinja = Renderer._compile_with_jinja
 
     def counted(self: Renderer, text: str) -> Callable[[Any], Any]:
         compiled.append(text)
-        return by_jinja(self, text)
+        return compile_with_jinja(self, text)
 
-    monkeypatch.setattr(Renderer, "_by_jinja", counted)
+    monkeypatch.setattr(Renderer, "_compile_with_jinja", counted)
     renderer = Renderer()
     for _ in range(3):
         with pytest.raises(TemplateProblem, match='there is no variable "nope"'):
