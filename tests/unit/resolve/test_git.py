@@ -172,7 +172,7 @@ def test_a_file_that_goes_through_a_filter(folder: Path) -> None:
     for below in (folder, folder / "images"):
         assert refusal(below, "dirty") == (
             'git cannot tell whether images/a.txt has changed without the filter "capitals"\n'
-            "run `git status`, and git will remember; or give the value with a variable"
+            "run `git status` once, which updates git's index, or pass the value as a variable"
         )
     run(folder, "status")
     assert fact(folder, "dirty") is False
@@ -218,19 +218,19 @@ def test_a_great_many_changes(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", GIT_FACTS)
 def test_no_git(folder: Path, name: GitFact) -> None:
-    problem = "there is no git on the PATH\ninstall it, or give the value with a variable"
+    problem = "git is not on the PATH\ninstall git, or pass the value as a variable"
     assert refusal(folder, name, PATH="/nonexistent") == problem
     assert refusal(folder, name, PATH="") == problem
 
 
 @pytest.mark.parametrize("name", GIT_FACTS)
 def test_no_repository(tmp_path: Path, name: GitFact) -> None:
-    assert refusal(tmp_path, name) == "the plan is in no git repository\ngive the value with a variable"
+    assert refusal(tmp_path, name) == "the plan is not in a git repository\npass the value as a variable"
 
 
 def test_no_commit_yet(tmp_path: Path) -> None:
     run(tmp_path, "init", "--quiet", "--initial-branch=main")
-    problem = "the repository of the plan has no commit yet\ncommit something first"
+    problem = "the plan's git repository has no commit yet\ncreate a commit first"
     assert refusal(tmp_path, "commit") == refusal(tmp_path, "tag") == problem
     assert fact(tmp_path, "branch") == "main"
     assert fact(tmp_path, "dirty") is False
@@ -249,8 +249,8 @@ def wrapped(folder: Path, script: str) -> str:
 def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path, name: GitFact) -> None:
     path = wrapped(tmp_path / "bin", 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec "$git" "$@"')
     assert refusal(folder, name, PATH=path) == (
-        "git does not trust the repository of the plan: it belongs to somebody else\n"
-        "`git status` in the plan's folder says how to trust it"
+        "git does not trust the plan's repository: another user owns it\n"
+        "run `git status` in the plan's folder: it prints how to trust the repository"
     )
     (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {folder}\n")
     fact(folder, name, PATH=path, HOME=str(tmp_path))
@@ -260,7 +260,7 @@ def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path, name: GitFa
 def test_a_damaged_repository(folder: Path, name: GitFact) -> None:
     (folder / ".git/config").write_text("[core\n")
     assert refusal(folder, name) == (
-        "git cannot tell: bad config line 1 in file .git/config\nsee what `git status` in the plan's folder says"
+        "git failed: bad config line 1 in file .git/config\nrun `git status` in the plan's folder to see the reason"
     )
 
 
@@ -268,7 +268,7 @@ def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", "")
     (tmp_path / "bin/git").write_bytes(b"\x7fELF")
     assert refusal(folder, "commit", PATH=path) == (
-        "git cannot be started: Exec format error\nsee whether it works by hand"
+        "git cannot be started: Exec format error\ncheck that `git --version` works"
     )
 
 
@@ -276,7 +276,7 @@ def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
 def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setattr(git, "_TIMEOUT", 0.2)
     assert refusal(folder, "commit", PATH=wrapped(tmp_path / "bin", f'echo "$$" >"$0.pid"\n{script}')) == (
-        "git rev-parse takes more than 0 seconds\nsee what `git status` in the plan's folder says"
+        "git rev-parse took more than 0 seconds\nrun `git status` in the plan's folder to see the reason"
     )
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
@@ -300,10 +300,10 @@ def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
 def test_git_that_says_too_much(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", "exec yes")
     assert refusal(folder, "commit", PATH=path) == (
-        "git rev-parse says more than 1000000 bytes\nsee what `git status` in the plan's folder says"
+        "git rev-parse printed more than 1000000 bytes\nrun `git status` in the plan's folder to see the reason"
     )
     path = wrapped(tmp_path / "other", "yes | head -c 3000000 >&2; echo 'fatal: the\tend' >&2; exit 128")
-    assert refusal(folder, "commit", PATH=path).startswith("git cannot tell: y\n"), "the end is not read"
+    assert refusal(folder, "commit", PATH=path).startswith("git failed: y\n"), "the end is not read"
 
 
 # --- in a plan --------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         load_plan(Options(), world(tmp_path, SYSTEM))
     found = {(each.code, each.message) for each in caught.value.diagnostics}
-    assert (Code.GIT_FAILED, "the plan is in no git repository") in found
+    assert (Code.GIT_FAILED, "the plan is not in a git repository") in found
     assert {code for code, _ in found} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
 
 
@@ -495,7 +495,7 @@ def test_nothing_is_fetched_by_a_git_that_cannot_be_told_not_to(
 ) -> None:
     monkeypatch.delitem(git._FIXED_ENVIRONMENT, "GIT_NO_LAZY_FETCH")
     lay(folder, trap)
-    assert refusal(folder, "dirty").startswith("git cannot tell: ")
+    assert refusal(folder, "dirty").startswith("git failed: ")
     assert not sprung(trap)
 
 
@@ -506,7 +506,7 @@ def test_a_folder_that_only_looks_like_a_repository(folder: Path, trap: Path) ->
     run(folder, "config", "--file=below/config", "core.fsmonitor", str(trap))
     run(folder, "config", "--file=below/config", "core.worktree", str(folder))
     for name in GIT_FACTS:
-        assert refusal(below, name).startswith("git cannot tell: cannot use bare repository")
+        assert refusal(below, name).startswith("git failed: cannot use bare repository")
     assert not sprung(trap)
     run(below, "status")
     assert sprung(trap), "it is no trap"

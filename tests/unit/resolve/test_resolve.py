@@ -158,44 +158,44 @@ the repository in lower case
         build.toml:7: targets.web.builder: unknown builder "relase"
             builder = "relase"
           = did you mean "release"?
-        build.toml:8: targets.db: a cycle: db -> db
+        build.toml:8: targets.db: references form a cycle: db -> db
             [targets.db]
-          = take one of these references away
+          = remove one of these references
         build.toml:9: targets.db.contexts.y: unknown target "nope"
             contexts = {{ x = "target:web", y = "target:nope" }}
           = known targets: db, php, php 8, web
         build.toml:11: targets.db.push: pushes, but has no tags
             push = true
-          = tags name where the image goes
-        build.toml:13: targets._image.inherits: a cycle: _image -> _image
+          = add `tags`: they name where the image is pushed
+        build.toml:13: targets._image.inherits: references form a cycle: _image -> _image
             inherits = ["_image"]
-          = take one of these references away
+          = remove one of these references
         build.toml:15: targets.php.matrix.v: must be a list with at least one value
             matrix = {{ v = [], context = ["a"] }}
-        build.toml:15: targets.php.matrix.context: "context" is a variable too
+        build.toml:15: targets.php.matrix.context: "context" is also a variable of the plan
             matrix = {{ v = [], context = ["a"] }}
           = rename one of them
-        build.toml:16: targets."php 8": "php 8" is no name
+        build.toml:16: targets."php 8": "php 8" is not a valid name
             [targets."php 8"]
         {name_hint}
         build.toml:18: groups.all[0]: unknown target "wbe"
             all = ["wbe"]
           = did you mean "web"?
-        build.toml:19: groups.again: a cycle: again -> again
+        build.toml:19: groups.again: references form a cycle: again -> again
             again = ["all", "again"]
-          = take one of these references away
-        build.toml:20: groups.web: "web" is a target too
+          = remove one of these references
+        build.toml:20: groups.web: "web" is both a group and a target
             web = ["db"]
           = rename one of them
         build.toml:21: builders.release.nodes.local: a remote node needs an endpoint
             [builders.release]
-          = for example endpoint = "tcp://10.0.0.5:1234"
-        build.toml:25: builders.k.memory: the docker driver has no memory
+          = add one, for example endpoint = "tcp://10.0.0.5:1234"
+        build.toml:25: builders.k.memory: the docker driver does not support memory
             memory = "8g"
-          = take it away, or use driver = "docker-container"
+          = remove it, or use driver = "docker-container"
         build.toml:27: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
             context = 7
-        build.toml:28: variables.b-c: "b-c" is no variable name
+        build.toml:28: variables.b-c: "b-c" is not a valid variable name
             "b-c" = 1
           = use letters, digits and underscores
         """)
@@ -267,7 +267,7 @@ def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
         [targets.off]
         enabled = false
         """) == text("""
-        build.toml:5: targets.web.matrix.v: "v" is a variable too
+        build.toml:5: targets.web.matrix.v: "v" is also a variable of the plan
             matrix = { v = [1, 2] }
           = rename one of them
         build.toml:8: targets.web.builder: unknown builder "nope"

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 DECLARED = 'variables.token = { default = "", env = "TOKEN", sensitive = true }\n'
 GIVEN = {"TOKEN": "hunter2"}
 
-HISTORY = "is sensitive, and {} end up in the image's history"
-SEEN = 'variable "token" is sensitive, and what stands here is printed or put into argument lists'
-PATHS = 'variable "token" is sensitive, and paths of this machine are put into argument lists'
-REMEDY = 'give it to the build as a secret: secret = ["id=token,env=TOKEN"] and RUN --mount=type=secret,id=token'
-ALLOWED = "it may stand in these of a target: context, contexts, cache-from, cache-to, enabled"
-REMOTE = "it may stand in the URL of a context, and in the fields of a remote cache"
+HISTORY = "is sensitive, but {} are stored in the image history"
+SEEN = 'variable "token" is sensitive, but values here are printed or passed as arguments'
+PATHS = 'variable "token" is sensitive, but local paths are passed as arguments'
+REMEDY = 'pass it to the build as a secret: secret = ["id=token,env=TOKEN"] and RUN --mount=type=secret,id=token'
+ALLOWED = "use it only in these attributes of a target: context, contexts, cache-from, cache-to, enabled"
+REMOTE = "use it only in the URL of a context or in the fields of a remote cache"
 
 
 def plan_of(rest: str, environment: dict[str, str] | None = None, **inputs: Any) -> Plan:
@@ -64,14 +64,14 @@ def test_nothing_else_takes_one() -> None:
 @pytest.mark.parametrize(
     ("line", "key", "what"),
     [
-        ('args = { A = "x{{ token }}" }', "args.A", "args end up"),
-        ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile ends up"),
+        ('args = { A = "x{{ token }}" }', "args.A", "args are"),
+        ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile is"),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, environment: dict[str, str]) -> None:
     found = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, and {what} in the image\'s history'
+    message = f'variable "token" is sensitive, but {what} stored in the image history'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in found
     assert "hunter2" not in found.replace(line, "")
 
@@ -79,17 +79,17 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
 @pytest.mark.parametrize(
     ("line", "key", "why"),
     [
-        ('labels = { a = "{{ token | upper }}" }', "labels.a", "whoever can pull the image reads its labels"),
+        ('labels = { a = "{{ token | upper }}" }', "labels.a", "anyone who can pull the image can read its labels"),
         ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags are printed, and registries list them"),
-        ('annotations = ["a={{ token }}"]', "annotations[0]", "whoever can pull the image reads its annotations"),
-        ('annotations = "{{ [token] }}"', "annotations", "whoever can pull the image reads its annotations"),
+        ('annotations = ["a={{ token }}"]', "annotations[0]", "anyone who can pull the image can read its annotations"),
+        ('annotations = "{{ [token] }}"', "annotations", "anyone who can pull the image can read its annotations"),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
     """No build secret could stand there instead."""
     found = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, and {why}'
+    message = f'variable "token" is sensitive, but {why}'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in found
 
 
@@ -273,21 +273,21 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
         (
             'args = { A = "https://me:hunter2@host" }',
             "targets.web.args.A",
-            "args end up in the image's history",
+            "args are stored in the image history",
             REMEDY.replace("token", "NAME").replace("TOKEN", "NAME"),
         ),
         (
             'description = "https://me:hunter2@host"',
             "targets.web.description",
-            "what stands here is printed or put into argument lists",
-            "take the password away",
+            "values here are printed or passed as arguments",
+            "remove the password",
         ),
     ],
 )
 def test_a_password_counts_as_sensitive(line: str, key: str, what: str, remedy: str) -> None:
     shown = line.replace("hunter2", "***")
     assert problems_of_text(f"\n[targets.web]\n{line}\n") == (
-        f"build.toml:3: {key}: holds a URL with a password, and {what}\n    {shown}\n  = {remedy}"
+        f"build.toml:3: {key}: contains a URL with a password, but {what}\n    {shown}\n  = {remedy}"
     )
 
 
@@ -300,7 +300,7 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
     toml = '\nvariables.url = "https://me:hunter2@host"\n[targets.web]\nATTRIBUTE\n'
     plan = resolve_text(toml.replace("ATTRIBUTE", 'context = "{{ url }}"'))
     assert plan.sensitive == {"hunter2"}
-    assert "holds a URL with a password" in problems_of_text(toml.replace("ATTRIBUTE", 'labels.a = "{{ url }}"'))
+    assert "contains a URL with a password" in problems_of_text(toml.replace("ATTRIBUTE", 'labels.a = "{{ url }}"'))
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -320,12 +320,12 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
         (
             'default = ""',
             {"variables": {"token": " x "}},
-            "from --var: it is sensitive and too short to be hidden: 3 characters are needed",
+            "from --var: it is too short to be redacted: a sensitive value needs 3 characters",
         ),
         (
             "default = []",
             {"values": {"token": ["hunter2", "hu"]}},
-            "from --var-file: it is sensitive and too short to be hidden: 3 characters are needed",
+            "from --var-file: it is too short to be redacted: a sensitive value needs 3 characters",
         ),
     ],
 )
@@ -371,12 +371,12 @@ cache-to = ['type=gha,"token={{ token }}']
         ),
         ('targets.web.cache-to = ["type={{ token }}"]', "abcdefghij,klmnopqrst", '"***" is no key=value field'),
         ('targets.web.cache-to = ["type={{ token }}"]', "registri,k=lmnop", 'unknown type "***"'),
-        ('targets.web.context = "https://host/{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+        ('targets.web.context = "https://host/{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
         ('targets.web.cache-from = ["type=gha,{{ token[:9] }}"]', "abcdefghijkl", '"***" is no key=value field'),
         ('targets.web.enabled = "{{ {}[token[:9]] }}"', "abcdefghijkl", 'the table has no "***"'),
         ('targets.web.contexts.a = "{{ token.format() }}"', "abc{defghijkl}", "the template cannot be rendered: '***'"),
         ("variables.v.default = \"{{ token | timestamp('%Q') }}\"", "k" * 180, '"***" is not a time'),
-        ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+        ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
     ],
 )
 def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> None:

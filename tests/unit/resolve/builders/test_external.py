@@ -103,9 +103,9 @@ def test_nothing_is_read_where_no_builder_can_be() -> None:
         resolve(plan_files, spec, Inputs(stored=asked.append))
     assert asked == ["a.b+c_d-1"]
     assert in_short(caught.value) == text("""
-        build.toml:2: builders."../../x y": "../../x y" is no name of a builder
+        build.toml:2: builders."../../x y": "../../x y" is not a valid builder name
             [builders."../../x y"]
-          = docker buildx ls shows how yours is called
+          = run `docker buildx ls` to see its name
         """)
 
 
@@ -117,13 +117,13 @@ def test_a_plan_says_nothing_else_of_it() -> None:
         memory = "8g"
         nodes.one = {}
         """) == text("""
-        build.toml:4: builders.x.driver: an external builder has its own driver
+        build.toml:4: builders.x.driver: `driver` cannot be set for an external builder
             driver = "remote"
-          = take the key away, or take external away
-        build.toml:5: builders.x.memory: an external builder has its own memory
+          = remove `driver` or `external`
+        build.toml:5: builders.x.memory: `memory` cannot be set for an external builder
             memory = "8g"
-          = take the key away, or take external away
-        build.toml:6: builders.x.nodes: an external builder has its own nodes
+          = remove `memory` or `external`
+        build.toml:6: builders.x.nodes: `nodes` cannot be set for an external builder
             nodes.one = {}
-          = take the key away, or take external away
+          = remove `nodes` or `external`
         """)

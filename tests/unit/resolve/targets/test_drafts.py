@@ -443,9 +443,9 @@ def test_a_cycle_of_parents_is_always_told_from_the_same_one(order: tuple[str, .
     plan = "\n" + "".join(f'[targets.{name}]\ninherits = ["{parents[name]}"]\n' for name in order)
     line = 3 + 2 * order.index("a")
     assert problems_of_text(plan) == (
-        f"build.toml:{line}: targets.a.inherits: a cycle: a -> b -> c -> a\n"
+        f"build.toml:{line}: targets.a.inherits: references form a cycle: a -> b -> c -> a\n"
         '    inherits = ["b"]\n'
-        "  = take one of these references away"
+        "  = remove one of these references"
     )
 
 
@@ -460,12 +460,12 @@ def test_several_cycles_are_all_told() -> None:
         [targets.fine]
         inherits = ["_x"]
         """) == text("""
-        build.toml:3: targets.self.inherits: a cycle: self -> self
+        build.toml:3: targets.self.inherits: references form a cycle: self -> self
             inherits = ["self"]
-          = take one of these references away
-        build.toml:5: targets._x.inherits: a cycle: _x -> _y -> _x
+          = remove one of these references
+        build.toml:5: targets._x.inherits: references form a cycle: _x -> _y -> _x
             inherits = ["_y"]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -545,7 +545,7 @@ def test_an_empty_matrix_table_is_no_matrix() -> None:
 
 NO_NAME = """: a matrix needs a name for each of its targets
     {excerpt}
-  = for example name = "web-{{{{ version }}}}\""""
+  = add a template, for example name = "web-{{{{ version }}}}\""""
 
 
 def test_a_matrix_needs_names() -> None:
@@ -570,10 +570,10 @@ def test_a_name_that_is_none() -> None:
         matrix = { php = ["8.1", "8.2"] }
         name = "php-{{ php }}"
         """) == text("""
-        build.toml:4: targets.php.name: "php-8.1" is no name
+        build.toml:4: targets.php.name: "php-8.1" is not a valid name
             name = "php-{{ php }}"
           = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
-        build.toml:4: targets.php.name: "php-8.2" is no name
+        build.toml:4: targets.php.name: "php-8.2" is not a valid name
             name = "php-{{ php }}"
           = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
         """)
@@ -587,10 +587,10 @@ def test_two_rows_of_one_name() -> None:
         """) == text("""
         build.toml:2: targets.php: two targets are called "php-a"
             [targets.php]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         build.toml:2: targets.php: two targets are called "php-b"
             [targets.php]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -604,7 +604,7 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
         """) == text(f"""
         build.toml:3: targets.matrix: two targets are called "{first}"
             [targets.matrix]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -615,7 +615,7 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
         ('{ v = "{{ [] }}" }', "v: must be a list with at least one value"),
         ("{ v = \"{{ 'text' }}\" }", "v: must be a list with at least one value"),
         ('{ v = "{{ 7 }}" }', "v: must be a list with at least one value"),
-        ("{ taken = [1] }", 'taken: "taken" is a variable too\n  = rename one of them'),
+        ("{ taken = [1] }", 'taken: "taken" is also a variable of the plan\n  = rename one of them'),
         ('{ v = ["{{ w }}"], w = [1] }', 'v[0]: there is no variable "w"\n  = known variables: taken'),
         ('{ v = "{{ nope }}" }', 'v: there is no variable "nope"\n  = known variables: taken'),
     ],
@@ -663,7 +663,7 @@ def test_everything_wrong_with_a_matrix_at_once() -> None:
         b = []
         c = [1, "{{ nope }}"]
         """) == text("""
-        build.toml:5: targets.web.matrix.a: "a" is a variable too
+        build.toml:5: targets.web.matrix.a: "a" is also a variable of the plan
             a = [1]
           = rename one of them
         build.toml:6: targets.web.matrix.b: must be a list with at least one value
@@ -882,8 +882,8 @@ def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> Non
 @pytest.mark.parametrize(
     ("lines", "found"),
     [
-        ('name = "other"', "build.toml:3: targets.web.name: only a matrix names its targets"),
-        ('matrix = { "a-b" = [1] }\nname = "x"', 'build.toml:3: targets.web.matrix.a-b: "a-b" is no variable name'),
+        ('name = "other"', "build.toml:3: targets.web.name: only a matrix can have `name`"),
+        ('matrix = { "a-b" = [1] }\nname = "x"', 'build.toml:3: targets.web.matrix.a-b: "a-b" is not a valid variable name'),
         ('context = "target:base"', "build.toml:3: targets.web.context: a target cannot be the main context"),
     ],
 )
@@ -997,9 +997,9 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
 @pytest.mark.parametrize("written", ['args = { A = "{{ platform }}" }', 'platform."linux/arm64".args = { A = 1 }'])
 def test_what_differs_must_say_which_platforms_it_is_for(written: str, inputs: dict[str, Any]) -> None:
     assert problems_of_text(f"\n[targets.web]\n{written}", **inputs) == text("""
-        build.toml:2: targets.web.platforms: differs from platform to platform, but does not say which it is built for
+        build.toml:2: targets.web.platforms: values depend on the platform, but `platforms` is not set
             [targets.web]
-          = for example platforms = ["linux/amd64", "linux/arm64"]
+          = set `platforms`, for example platforms = ["linux/amd64", "linux/arm64"]
         """)
 
 
@@ -1017,9 +1017,9 @@ def test_what_differs_must_say_which_platforms_it_is_for(written: str, inputs: d
 def test_where_the_platform_is_not_known(written: str) -> None:
     key = written.partition(" ")[0] + ("[0]" if "[" in written else "")
     assert problems_of_text(f"\n[targets.web]\n{written}") == text(f"""
-        build.toml:3: targets.web.{key}: `platform` is known only in some attributes of targets
+        build.toml:3: targets.web.{key}: `platform` is available only in some attributes of targets
             {written}
-          = it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to
+          = use it only in args, labels, contexts, dockerfile, target, cache-from and cache-to
         """)
 
 
@@ -1029,7 +1029,7 @@ def test_where_the_platform_is_not_known(written: str) -> None:
 )
 def test_the_name_is_taken(written: str) -> None:
     found = problems_of_text(f"\n{written}").partition("\n")[0]
-    assert found.endswith('"platform" has a meaning of its own in templates')
+    assert found.endswith('"platform" is a reserved name in templates')
 
 
 def test_a_mistake_that_all_platforms_share_is_told_once() -> None:

@@ -62,7 +62,7 @@ def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
     web = table_layers(spec, (), problems)["web"].merged(())
-    assert web.where(path) == ("targets", *place)
+    assert web.key_of(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
 
@@ -395,7 +395,7 @@ def test_a_platform_written_in_two_ways() -> None:
         """) == text("""
         build.toml:6: targets.web.platform."linux/x86_64": a second table for linux/amd64
             [targets.web.platform."linux/x86_64"]
-          = put them together
+          = merge the two tables
         """)
 
 

@@ -190,9 +190,9 @@ def test_a_cycle_is_always_told_from_the_same_target(order: tuple[str, ...], kin
     plan = "\n" + "".join(f"[targets.{name}]\n{kind.format(after[name])}\n" for name in order)
     line = 2 + 2 * order.index("a")
     assert problems_of_text(plan) == (
-        f"build.toml:{line}: targets.a: a cycle: {'a -> c -> b -> a' if backwards else 'a -> b -> c -> a'}\n"
+        f"build.toml:{line}: targets.a: references form a cycle: {'a -> c -> b -> a' if backwards else 'a -> b -> c -> a'}\n"
         "    [targets.a]\n"
-        "  = take one of these references away"
+        "  = remove one of these references"
     )
 
 
@@ -207,12 +207,12 @@ def test_a_cycle_over_needs_and_links_and_a_target_that_needs_itself() -> None:
         [targets.self]
         needs = ["self", "fine"]
         """) == text("""
-        build.toml:4: targets.db: a cycle: db -> web -> db
+        build.toml:4: targets.db: references form a cycle: db -> web -> db
             [targets.db]
-          = take one of these references away
-        build.toml:8: targets.self: a cycle: self -> self
+          = remove one of these references
+        build.toml:8: targets.self: references form a cycle: self -> self
             [targets.self]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -224,9 +224,9 @@ def test_a_matrix_that_needs_itself_is_told_once(rows: int) -> None:
         name = "php-{{{{ v }}}}"
         needs = ["php"]
         """) == text("""
-        build.toml:2: targets.php: a cycle: php-0 -> php-0
+        build.toml:2: targets.php: references form a cycle: php-0 -> php-0
             [targets.php]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -241,9 +241,9 @@ def test_two_matrices_that_need_each_other() -> None:
         name = "php-{{ v }}"
         needs = ["web"]
         """) == text("""
-        build.toml:6: targets.php: a cycle: php-0 -> web-0 -> php-0
+        build.toml:6: targets.php: references form a cycle: php-0 -> web-0 -> php-0
             [targets.php]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -294,7 +294,7 @@ def test_an_output_that_is_one_file_names_it(output: str) -> None:
 def test_what_pushes_needs_tags(written: str) -> None:
     key = written.split(" ", maxsplit=1)[0]
     assert problems_of_text(f"\n[targets._p]\n{written}\n[targets.web]\ninherits = ['_p']") == (
-        f"build.toml:3: targets._p.{key}: pushes, but has no tags\n    {written}\n  = tags name where the image goes"
+        f"build.toml:3: targets._p.{key}: pushes, but has no tags\n    {written}\n  = add `tags`: they name where the image is pushed"
     )
 
 
@@ -311,10 +311,10 @@ def test_two_targets_push_one_tag() -> None:
         """) == text("""
         build.toml:8: targets.b.tags: "a" and "b" both push web:latest
             tags = ["web:2", "web:latest", "web:1"]
-          = give each target tags of its own
+          = give each target its own tags
         build.toml:8: targets.b.tags: "a" and "b" both push web:1
             tags = ["web:2", "web:latest", "web:1"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -331,7 +331,7 @@ def test_one_tag_may_be_spelt_in_many_ways() -> None:
         """) == text("""
         build.toml:6: targets._image.tags: "a" and "b" both push docker.io/library/web:latest
             tags = ["docker.io/library/web:latest"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -345,7 +345,7 @@ def test_two_rows_push_one_tag() -> None:
         """) == text("""
         build.toml:5: targets.web.tags: "web-1" and "web-2" both push web:latest
             tags = ["web"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -437,9 +437,9 @@ def test_an_output_that_pushes_takes_no_name() -> None:
         output = ["type=image,name=r/other:1,push=true"]
     """)
     assert found == (
-        "build.toml:4: targets.web.output: names the image\n"
+        "build.toml:4: targets.web.output: `name` is not supported in an output that pushes\n"
         '    output = ["type=image,name=r/other:1,push=true"]\n'
-        "  = give the names as tags"
+        "  = list the image names in `tags`"
     )
 
 
@@ -450,9 +450,9 @@ def test_an_output_that_pushes_does_not_say_how() -> None:
         output = ["type=image,push=1,Push-By-Digest=false"]
     """)
     assert found == (
-        "build.toml:4: targets.web.output: says whether the image is pushed under its tags\n"
+        "build.toml:4: targets.web.output: `push-by-digest` is not supported in an output that pushes\n"
         '    output = ["type=image,push=1,Push-By-Digest=false"]\n'
-        "  = take push-by-digest away: tags move when the image is complete"
+        "  = remove it: mpbake pushes by digest and gives the tags when the image is complete"
     )
 
 
@@ -519,7 +519,7 @@ def test_a_reference_to_nothing_on_one_platform() -> None:
 
 def test_a_cycle_over_one_platform_is_one_all_the_same() -> None:
     found = problems_of_text(f'{APART}\n    contexts = {{ web = "target:web" }}')
-    assert found.partition("\n")[0] == "build.toml:11: targets.tools: a cycle: tools -> web -> tools"
+    assert found.partition("\n")[0] == "build.toml:11: targets.tools: references form a cycle: tools -> web -> tools"
 
 
 # --- what else is resolved --------------------------------------------------------------------------------------------
@@ -565,7 +565,7 @@ def test_what_is_not_built_has_no_result(written: str) -> None:
     assert problems_of_text(f"\n[targets.web]\ncall = 'check'\n{written}") == text("""
         build.toml:3: targets.web.call: call = "check" makes no image
             call = 'check'
-          = take push, load and output away
+          = remove `push`, `load` and `output`
         """)
     assert target_of_text(f"\n[targets.web]\ncall = 'build'\n{written}").attributes["call"] == "build"
 

@@ -67,8 +67,8 @@ def test_numbers_are_left_out_as_they_are_written(exclude: str, left: list[str])
     ("lines", "found"),
     [
         ("exclude = [{ c = 1 }]", 'targets.t.exclude[0].c: the matrix has no variable "c"'),
-        ("exclude = [{}]", "targets.t.exclude: leaves no row of the matrix"),
-        ("exclude = [{ a = 1 }, { a = 2 }]", "targets.t.exclude: leaves no row of the matrix"),
+        ("exclude = [{}]", "targets.t.exclude: excludes every row of the matrix"),
+        ("exclude = [{ a = 1 }, { a = 2 }]", "targets.t.exclude: excludes every row of the matrix"),
         ("exclude = [1]", "targets.t.exclude[0]: must be a table, not a number"),
     ],
 )
@@ -90,10 +90,10 @@ def test_wrong_rows() -> None:
         matrix = [{ v = 1, "a-b" = 2 }]
         name = "t"
         """) == text("""
-        build.toml:5: targets.t.matrix[0].v: "v" is a variable too
+        build.toml:5: targets.t.matrix[0].v: "v" is also a variable of the plan
             matrix = [{ v = 1, "a-b" = 2 }]
           = rename one of them
-        build.toml:5: targets.t.matrix[0].a-b: "a-b" is no variable name
+        build.toml:5: targets.t.matrix[0].a-b: "a-b" is not a valid variable name
             matrix = [{ v = 1, "a-b" = 2 }]
           = use letters, digits and underscores
         """)

@@ -96,7 +96,7 @@ def test_which_values_are_added(written: str, *, append: bool, adds: bool) -> No
     assert (setting(written).append, setting(written).adds) == (append, adds)
 
 
-OF_TABLES = "it belongs to the table that makes the targets, not to each of them: change the plan"
+OF_TABLES = "change it in the plan: it belongs to the table, not to the targets that the table defines"
 FORM = "\n  = write GLOB.KEY=VALUE, such as web.args.DEBUG=1, '*.platforms=[\"linux/arm64\"]' or web.tags+=NAME"
 PLATFORM = (
     " names no platform and key\n"
@@ -127,14 +127,14 @@ PLATFORM = (
         ("web.context.x=1", f" context has no keys{FORM}"),
         ("web.tags.0=x", f" tags has no keys{FORM}"),
         ("web.push.x=1", f" push has no keys{FORM}"),
-        ("web.context+=x", " += adds to lists and tables only\n  = write = instead"),
-        ("web.push+=true", " += adds to lists and tables only\n  = write = instead"),
-        ("web.args.A+=x", " += adds to lists and tables only\n  = write = instead"),
+        ("web.context+=x", " += adds to lists and tables only\n  = use = instead"),
+        ("web.push+=true", " += adds to lists and tables only\n  = use = instead"),
+        ("web.args.A+=x", " += adds to lists and tables only\n  = use = instead"),
         ('web.tags=["a"', f" is not a list{FORM}"),
         ("web.args=A", f" is not a table{FORM}"),
         ("web.args={ A = 1", f" is not a table{FORM}"),
-        ("web.labels.'a.b=x", f" has a key that cannot be read{FORM}"),
-        ('web.labels."a"b=x', f" has a key that cannot be read{FORM}"),
+        ("web.labels.'a.b=x", f" has an invalid key{FORM}"),
+        ('web.labels."a"b=x', f" has an invalid key{FORM}"),
         ("web.platform=x", PLATFORM),
         ("web.platform.linux/arm64=x", PLATFORM),
         ("web.platform.arm64.args.A=1", PLATFORM),
@@ -156,7 +156,7 @@ def test_what_is_no_text(written: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_overrides([written])
     shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
-    hint = "a plan holds text, and so does what is set in it"
+    hint = "use UTF-8: a plan contains only text"
     assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
 
 
@@ -516,7 +516,7 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
         ("web.builder=nope", 'unknown builder "nope"\n  = known builders: default'),
         ("web.needs=nope", 'unknown target "nope"\n  = known targets: web'),
         ("web.checks=[{ run = [] }]", 'run is empty\n  = for example { run = ["php", "-v"] }'),
-        ("web.output=type=registry", "pushes, but has no tags\n  = tags name where the image goes"),
+        ("web.output=type=registry", "pushes, but has no tags\n  = add `tags`: they name where the image is pushed"),
     ],
 )
 def test_a_wrong_value_is_a_problem_of_the_plan(written: str, problem: str) -> None:
@@ -576,12 +576,12 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
     good = f"{name}.platform.linux/ppc64le.args.A=1"
     assert target_of_text(OF_PLATFORMS, settings=[good]).variants
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64el")]) == (
-        f"--set {name}.platform.linux/ppc64el.args.A=1: no target that it reaches is built for linux/ppc64el\n"
+        f"--set {name}.platform.linux/ppc64el.args.A=1: no matching target is built for linux/ppc64el\n"
         '  = did you mean "linux/ppc64le"?'
     )
     # what there is elsewhere is not misspelt
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64")]) == (
-        f"--set {name}.platform.linux/ppc64.args.A=1: no target that it reaches is built for linux/ppc64\n"
+        f"--set {name}.platform.linux/ppc64.args.A=1: no matching target is built for linux/ppc64\n"
         "  = known platforms: linux/amd64, linux/ppc64le"
     )
 
@@ -596,6 +596,6 @@ platforms = ["linux/amd64", "linux/arm64"]
 args = { A = 1 }
 """
     assert problems_of_text(plan, settings=["v.platform.linux/s390x.args.X=1"]) == (
-        "--set v.platform.linux/s390x.args.X=1: no target that it reaches is built for linux/s390x\n"
+        "--set v.platform.linux/s390x.args.X=1: no matching target is built for linux/s390x\n"
         "  = known platforms: linux/amd64"
     )

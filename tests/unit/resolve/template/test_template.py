@@ -149,15 +149,15 @@ def test_rendering(template: str, value: object) -> None:
         ("{{ tag.uper() }}", "'str object' has no attribute 'uper'"),
         (
             "{{ ['off' if not debug] }}",
-            "the template cannot be rendered: an if without else gives nothing here: add one",
+            "the template cannot be rendered: an if without else has no value here: add one",
         ),
         (
             "{{ [platforms | map('upper')] }}",
-            "the template cannot be rendered: what has yet to be worked out is no value: add | list",
+            "the template cannot be rendered: a lazy sequence is not a value: add | list",
         ),
         ("{{ [] | first }}", "No first item, sequence was empty."),
         ("{{ ('1.2.3' | semver).mayor }}", 'a version has no "mayor"\ndid you mean "major"?'),
-        ("{{ tag | semver }}", '"1.2" is no semantic version\nwrite MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1'),
+        ("{{ tag | semver }}", '"1.2" is not a semantic version\nwrite MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1'),
         ("{{ platforms[9] }}", "list object has no element 9"),
         ("{{ 1 / 0 }}", "the template cannot be rendered: division by zero"),
         ("{{ 'a' + 1 }}", 'the template cannot be rendered: can only concatenate str (not "int") to str'),
@@ -169,30 +169,30 @@ def test_rendering(template: str, value: object) -> None:
         ),
         ("{% if %}", "the template cannot be rendered: Expected an expression, got 'end of statement block'"),
         ("{{ 1, 2 }}", "the template cannot be rendered: chunk after expression"),
-        ("{{ 'a' ~ [none] }}", "the template cannot be rendered: none is no value"),
-        ("a{{ 'b'.encode() }}", "the template cannot be rendered: bytes are no text"),
+        ("{{ 'a' ~ [none] }}", "the template cannot be rendered: none is not a value"),
+        ("a{{ 'b'.encode() }}", "the template cannot be rendered: bytes are not text"),
         ("{{ 1e400 | timestamp }}", "the template cannot be rendered: a number this large is not allowed"),
         ("{{ 1e999 + 1 }}", "the template cannot be rendered: a number this large is not allowed"),
         ("{{ [1e308 / 1e-9] }}", "the template cannot be rendered: a number this large is not allowed"),
         *(
-            (each, "the template cannot be rendered: what it gives is no text: half a character (a surrogate) is in it")
+            (each, "the template cannot be rendered: the result is not valid text: it contains a surrogate (half of a character)")
             for each in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
         ),
         ("{{ n | slugg }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
         (
             "{{ n | semver.major }}",
-            'there is no filter "semver.major"\na part of what a filter gives: (n | semver).major',
+            'there is no filter "semver.major"\nput the filter in parentheses: (n | semver).major',
         ),
         (
             "{{ f(n) | semver.major }}",
-            'there is no filter "semver.major"\na part of what a filter gives: (value | semver).major',
+            'there is no filter "semver.major"\nput the filter in parentheses: (value | semver).major',
         ),
         ("{{ n | a.b }}", 'there is no filter "a.b"\ndid you mean "abs"?'),
         ("{{ (n | slugg) if n else 1 }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
         ("{{ [tag] | map('slugg') }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
         ("{{ n is evn }}", 'there is no test "evn"\ndid you mean "even"?'),
-        ("{{ n | random }}", 'the filter "random" is not to be had\nmpbake took it away: see docs/templates.md'),
-        ("{{ slug(tag) }}", 'there is no variable "slug"\nslug is a filter: {{ value | slug }}'),
+        ("{{ n | random }}", 'the filter "random" is not available\nsee docs/templates.md for the filters of mpbake'),
+        ("{{ slug(tag) }}", 'there is no variable "slug"\nuse slug as a filter: {{ value | slug }}'),
         ("{{ timestmp() }}", 'there is no variable "timestmp"\ndid you mean "timestamp"?'),
         ("{{ gitt.commit }}", 'there is no variable "gitt"\ndid you mean "git"?'),
     ],
@@ -300,8 +300,8 @@ _TEXTS = "the template cannot be rendered: texts this long are not allowed here"
         ("{{ '{:999999}'.format(1) }}", _WIDTH),
         ("{{ ('a' * 90000) | replace('a', 'b' * 90000) }}", _TEXTS),
         ("{{ ('a' * 90000).replace('a', 'b' * 90000) }}", _TEXTS),
-        ("{{ range }}", "the template cannot be rendered: a function is no value: it must be called"),
-        ("{{ timestamp }}", "the template cannot be rendered: a function is no value: it must be called"),
+        ("{{ range }}", "the template cannot be rendered: a function is not a value: it must be called"),
+        ("{{ timestamp }}", "the template cannot be rendered: a function is not a value: it must be called"),
         ("{{ range(99999) | map('string') | map('center', 99999) }}", _TEXTS),
         (
             "{{ range(100001) }}",
@@ -532,7 +532,7 @@ def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
 
 def test_a_variable_with_half_a_character_is_no_text() -> None:
     for template in ("{{ tag }}", "a{{ tag }}"):
-        with pytest.raises(TemplateProblem, match="half a character"):
+        with pytest.raises(TemplateProblem, match="surrogate"):
             Renderer().render(template, {"tag": "\udcff"})
 
 
@@ -629,8 +629,8 @@ def test_the_platform_is_known_in_some_places_only() -> None:
             Renderer().render(template, {"platforms": []})
         assert caught.value.culprit == "platform"
         assert str(caught.value) == (
-            "`platform` is known only in some attributes of targets\n"
-            "it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to"
+            "`platform` is available only in some attributes of targets\n"
+            "use it only in args, labels, contexts, dockerfile, target, cache-from and cache-to"
         )
 
 
@@ -709,7 +709,7 @@ def test_git_is_asked_when_it_is_used_and_once() -> None:
 def test_git_itself_is_no_value(template: str) -> None:
     with pytest.raises(TemplateProblem) as caught:
         Renderer(git=Asked()).render(template, {})
-    assert str(caught.value) == "git is no value\nknown: git.branch, git.commit, git.dirty, git.tag"
+    assert str(caught.value) == "git is not a value\nuse one of git.branch, git.commit, git.dirty, git.tag"
 
 
 def test_git_has_a_few_facts_and_nothing_else() -> None:
@@ -721,13 +721,13 @@ def test_git_has_a_few_facts_and_nothing_else() -> None:
 
 
 def test_nothing_is_told_of_git_unless_somebody_can_be_asked() -> None:
-    with pytest.raises(TemplateProblem, match="git cannot be asked here\ngive the value with a variable"):
+    with pytest.raises(TemplateProblem, match="git facts are not available here\npass the value as a variable"):
         Renderer().render("{{ git.commit | default('x') }}", {})
 
 
 def test_the_time_is_never_that_of_a_clock() -> None:
     assert Renderer(epoch="0").render("{{ timestamp() }} {{ timestamp('%Y') }}", {}) == "1970-01-01T00:00:00Z 1970"
-    with pytest.raises(TemplateProblem, match=r"^timestamp\(\) needs the environment variable SOURCE_DATE_EPOCH: "):
+    with pytest.raises(TemplateProblem, match=r"^timestamp\(\) needs the environment variable SOURCE_DATE_EPOCH\n"):
         Renderer().render("{{ timestamp() }}", {})
 
 
