@@ -315,7 +315,7 @@ def _check_limits(spec: VariableSpec, variable_type: VariableType, value: Any) -
     if spec.pattern:
         _check_pattern(spec.pattern, variable_type, value)
     if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in strings_in(value)):
-        msg = f"it is too short to be redacted: a sensitive value needs {SHORTEST} characters"
+        msg = f"it has fewer than {SHORTEST} characters and cannot be redacted"
         raise _InvalidValueError(msg, Code.SENSITIVE_TOO_SHORT)
 
 

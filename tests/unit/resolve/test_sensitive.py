@@ -320,12 +320,12 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
         (
             'default = ""',
             {"variables": {"token": " x "}},
-            "from --var: it is too short to be redacted: a sensitive value needs 3 characters",
+            "from --var: it has fewer than 3 characters and cannot be redacted",
         ),
         (
             "default = []",
             {"values": {"token": ["hunter2", "hu"]}},
-            "from --var-file: it is too short to be redacted: a sensitive value needs 3 characters",
+            "from --var-file: it has fewer than 3 characters and cannot be redacted",
         ),
     ],
 )
