@@ -157,10 +157,10 @@ class Repository:
         return sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys})
 
     def _is_modified(self, paths: Sequence[str], filters: Sequence[str]) -> bool:
-        """Whether one of `paths`, which git reports as modified while `filters` are off, is. Raises FilterError.
+        """Whether one of `paths` is really modified. Raises FilterError if git cannot tell.
 
-        A filtered file has another content in the repository than in the folder, so git cannot compare it without the
-        filter.
+        git reports `paths` as modified while `filters` are off. A filtered file has other content in the repository
+        than in the folder, so git cannot compare it without its filter.
         """
         up = self._run("rev-parse", "--show-cdup").text
         result = self._run("check-attr", "-z", "filter", "--", *(f"{up}{path}" for path in paths))
@@ -304,7 +304,10 @@ def _ready_streams(selector: selectors.BaseSelector, deadline: float) -> list[tu
 
 
 def _tag_rank(tag: str) -> tuple[bool, str, str]:
-    """Return the sort key of a tag: versions by precedence, above all others, whose digits compare as numbers."""
+    """Return the sort key of a tag: a version sorts by precedence and above all other tags.
+
+    Digits in other tags compare as numbers.
+    """
     try:
         return True, SemanticVersion(tag), tag
     except FilterError:

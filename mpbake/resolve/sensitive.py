@@ -105,8 +105,8 @@ class SensitiveGuard:
 
         Docker gets paths as arguments, so a path must not contain a sensitive value. A text that contains the value
         unchanged is not redacted as a whole: redacting the value is enough. A text that is the same for every value
-        of the variable contains nothing of it. A text that is a problem with a value is a problem without one too,
-        if that can be determined.
+        of the variable contains nothing of it. A text that would be a problem with a value is a problem without one
+        too, if rendering it with `_SAMPLES` shows that.
         """
         set_names = [name for name in names if use.scope.get(name)]  # an empty value needs no redaction
         samples = _rendered_with_samples(use, names, renderer) if names and paths is not Paths.NONE else ()

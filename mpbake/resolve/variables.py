@@ -97,9 +97,10 @@ def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Varia
 
 
 def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
-    """Return the values from outside the plan of sensitive variables, including variables sensitive by reference.
+    """Return the values that sensitive variables get from outside the plan.
 
-    They are known before the plan is resolved. The value of a bool is not a secret.
+    A variable is sensitive too if its default refers to a sensitive one. The values are known before the plan is
+    resolved. The value of a bool is not a secret.
     """
     if not any(variable.sensitive for variable in spec.variables.values()):
         return frozenset()

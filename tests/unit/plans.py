@@ -53,8 +53,8 @@ def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
     """What an independent validator has against a plan, given the published schema: the key, and why."""
-    found = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
-    return [f"{error.json_path}: {error.message}" for error in found]
+    errors = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
+    return [f"{error.json_path}: {error.message}" for error in errors]
 
 
 def resolve_text(
@@ -130,7 +130,7 @@ def clashes_of_text(toml: str) -> str:
 
 def in_short(error: PlanError) -> str:
     """Problems without columns, marks and codes."""
-    return "\n".join(_in_short(each) for each in error.diagnostics)
+    return "\n".join(_in_short(diagnostic) for diagnostic in error.diagnostics)
 
 
 def _in_short(diagnostic: Diagnostic) -> str:

@@ -278,7 +278,7 @@ def _without_empty_items(values: Values, table: InheritedTable) -> tuple[Values,
 
 
 def _without_replaced_entries(values: TargetSpec, table: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
-    """Merge entries whose identity a template made with the other entries, as if they were written without it."""
+    """Remove entries that a later entry replaces: templates may hide an identity until they are rendered."""
     written = values.written()
     kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
     return _keep_items(

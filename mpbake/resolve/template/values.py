@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.template.filters import AskGit
 
 NUMBER_TOO_LARGE = "a number this large is not allowed"
-NOT_UNICODE = "the result is not valid text: it contains a surrogate (half of a character)"
+NOT_UNICODE = "the result contains half a character (a surrogate)"
 ITEM_WEIGHT = 250
 """The characters that an item of a list counts for."""
 _RANGE_ITEM_WEIGHT = 25
@@ -121,7 +121,7 @@ def check_value(value: Any) -> None:
 
 
 def weight(value: Any) -> int:
-    """Return the size of `value` in characters, without its contents. Raises SecurityError for a too large number."""
+    """Return the size of `value` in characters, without its contents. Raises SecurityError if a number is too large."""
     if isinstance(value, str | bytes):
         return len(value)
     if is_large_number(value):

@@ -1,4 +1,4 @@
-"""What git is asked, on real repositories; and that none of them gets to run, write or fetch anything."""
+"""Git facts of real repositories; a hostile repository can make git run, write or fetch nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SYSTEM = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYST
 
 
 def run(folder: Path, *arguments: str, fine: bool = True) -> str:
-    """What git prints, as its user runs it; `fine` says that it must succeed."""
+    """Return the output of git as a user runs it; with `fine` it must succeed."""
     author = {"GIT_AUTHOR_NAME": "me", "GIT_AUTHOR_EMAIL": "me@example.com"}
     committer = {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.com"}
     command = ["git", "-c", "protocol.file.allow=always", *arguments]
@@ -44,7 +44,7 @@ def run(folder: Path, *arguments: str, fine: bool = True) -> str:
 
 
 def new_repository(folder: Path) -> Path:
-    """A repository with a plan in one commit, on the branch main."""
+    """Create a repository with a plan in one commit, on the branch main."""
     folder.mkdir(parents=True)
     run(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "build.toml").write_text("version = 1\n")
@@ -60,12 +60,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fact(folder: Path, name: GitFact, **environment: str) -> str | bool:
-    """What is told of a repository."""
+    """Return a fact about a repository."""
     return Repository(folder, SYSTEM | environment).fact(name)
 
 
 def refusal(folder: Path, name: GitFact, **environment: str) -> str:
-    """Why it cannot be told."""
+    """Return the message and hint of the error."""
     with pytest.raises(FilterError) as caught:
         fact(folder, name, **environment)
     assert caught.value.code is Code.GIT_FAILED
@@ -153,7 +153,7 @@ def test_line_ends_are_converted_as_git_does(folder: Path) -> None:
 
 
 def filtered(folder: Path) -> Path:
-    """Add a file that is in capitals in the folder, and not in the repository; and time passes."""
+    """Add a file with a filter: upper case in the folder, lower case in the repository. Make the index outdated."""
     (folder / "images").mkdir()
     (folder / ".gitattributes").write_text("*.txt filter=capitals\n")
     for name, command in (("clean", "tr A-Z a-z"), ("smudge", "tr a-z A-Z")):
@@ -162,8 +162,8 @@ def filtered(folder: Path) -> Path:
     file.write_text("ABC")
     run(folder, "add", "--all")
     run(folder, "commit", "--quiet", "--message=two")
-    for each in (file, folder / "build.toml"):
-        os.utime(each, (1, 1))
+    for path in (file, folder / "build.toml"):
+        os.utime(path, (1, 1))
     return file
 
 
@@ -213,7 +213,7 @@ def test_a_great_many_changes(folder: Path) -> None:
     assert fact(folder, "dirty") is True
 
 
-# --- what cannot be told ----------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", GIT_FACTS)
@@ -237,7 +237,7 @@ def test_no_commit_yet(tmp_path: Path) -> None:
 
 
 def wrapped(folder: Path, script: str) -> str:
-    """A PATH on which git is `script`, in which the real one is `"$git"`."""
+    """Return a PATH on which git is `script`, which can call the real git as `"$git"`."""
     folder.mkdir()
     program = folder / "git"
     program.write_text(f"#!/bin/sh\ngit={shutil.which('git')}\n{script}\n")
@@ -334,9 +334,9 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     with pytest.raises(PlanError) as caught:
         load_plan(Options(), world(tmp_path, SYSTEM))
-    found = {(each.code, each.message) for each in caught.value.diagnostics}
-    assert (Code.GIT_FAILED, "the plan is not in a git repository") in found
-    assert {code for code, _ in found} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
+    problems = {(diagnostic.code, diagnostic.message) for diagnostic in caught.value.diagnostics}
+    assert (Code.GIT_FAILED, "the plan is not in a git repository") in problems
+    assert {code for code, _ in problems} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
 
 
 # --- a hostile repository ---------------------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
-    """A program that leaves a file behind when it is run."""
+    """Create a program that leaves a file behind when it runs."""
     path = tmp_path / "trap"
     path.write_text('#!/bin/sh\ntouch "$0.sprung"\n')
     path.chmod(0o755)
@@ -352,11 +352,11 @@ def trap(tmp_path: Path) -> Path:
 
 
 def sprung(trap: Path) -> bool:
-    """Whether a trap was run since this was last asked."""
+    """Whether the trap has run since the last call."""
     file = trap.with_name("trap.sprung")
-    found = file.exists()
+    was_run = file.exists()
     file.unlink(missing_ok=True)
-    return found
+    return was_run
 
 
 def monitor(folder: Path, trap: Path) -> None:
@@ -435,7 +435,7 @@ def program_as_a_remote(folder: Path, trap: Path) -> None:
 
 
 def partial(folder: Path) -> None:
-    """Make a repository one that lacks the tree of its commit, and promises to fetch it from its remote."""
+    """Make a repository a partial clone that lacks the tree of its commit and has a promisor remote."""
     tree = run(folder, "rev-parse", "HEAD^{tree}")
     run(folder, "config", "remote.origin.promisor", "true")
     run(folder, "config", "extensions.partialClone", "origin")
@@ -444,8 +444,8 @@ def partial(folder: Path) -> None:
 
 
 TRAPS = {
-    each.__name__: each
-    for each in (
+    setup.__name__: setup
+    for setup in (
         monitor,
         hooks,
         hooks_elsewhere,
@@ -477,7 +477,7 @@ def test_a_repository_runs_nothing_and_nothing_is_written(
 
 
 def told(folder: Path, name: GitFact) -> str | bool:
-    """What is told, or why it cannot be: of a partial clone not everything can."""
+    """Return the fact or the error: a partial clone does not have every fact."""
     try:
         return fact(folder, name)
     except FilterError as refused:
@@ -485,8 +485,8 @@ def told(folder: Path, name: GitFact) -> str | bool:
 
 
 def everything(folder: Path) -> dict[Path, tuple[int, int]]:
-    """All files, and when they were written."""
-    return {each: (each.lstat().st_mtime_ns, each.lstat().st_ino) for each in folder.rglob("*")}
+    """Return all files with their times of modification and inodes."""
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize("lay", [program_of_a_remote, program_as_a_remote])
@@ -534,7 +534,7 @@ def test_git_of_the_plan_is_not_run(folder: Path, trap: Path) -> None:
 
 def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", f'env >"$0.env"; pwd -P >"$0.pwd"; exec {shutil.which("git")} "$@"')
-    found = fact(
+    answer = fact(
         folder,
         "branch",
         PATH=path,
@@ -544,10 +544,12 @@ def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
         LD_PRELOAD="x",
         LANG="de",
     )
-    assert found == "main"
+    assert answer == "main"
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
     seen = dict(line.split("=", 1) for line in (tmp_path / "bin/git.env").read_text().splitlines())
-    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._FIXED_ENVIRONMENT | {"PATH": path}
+    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._FIXED_ENVIRONMENT | {
+        "PATH": path
+    }
     assert (tmp_path / "bin/git.pwd").read_text().strip() == str(folder.resolve())
 
 

@@ -1,4 +1,4 @@
-"""Groups, and the names that people type."""
+"""Groups, and the selection of targets by name."""
 
 from __future__ import annotations
 
@@ -112,7 +112,10 @@ def test_a_group_may_have_the_name_of_a_template() -> None:
         ('web = ["web"]', 'web: "web" is both a group and a target\n  = rename one of them'),
         (
             '"a b" = []',
-            "\"a b\": \"a b\" is not a valid name\n  = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",
+            (
+                '"a b": "a b" is not a valid name\n'
+                "  = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+            ),
         ),
     ],
 )
@@ -226,7 +229,10 @@ def test_of_many_names_the_first_are_told() -> None:
     plan = resolve_text("".join(f"[targets.t{number}]\n" for number in range(40)))
     with pytest.raises(UsageError) as caught:
         select_targets(plan, [])
-    assert caught.value.hint == "name what to build; groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
+    assert (
+        caught.value.hint
+        == "name what to build; groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
+    )
 
 
 def test_nothing_typed_for_a_plan_without_targets() -> None:
@@ -236,7 +242,7 @@ def test_nothing_typed_for_a_plan_without_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "outcome"),
     [
         (["php-*", "!php-2"], ["php-1", "php-3"]),
         (["!php-2", "php-*"], ["php-1", "php-3"]),
@@ -247,7 +253,7 @@ def test_nothing_typed_for_a_plan_without_targets() -> None:
         (["empty"], "no target is selected"),
     ],
 )
-def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str) -> None:
+def test_an_exclamation_mark_leaves_out(names: list[str], outcome: list[str] | str) -> None:
     plan = resolve_text("""
         [groups]
         default = ["*"]
@@ -258,10 +264,10 @@ def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str
         name = "php-{{ v }}"
         [targets.web]
         """)
-    if isinstance(found, list):
-        assert [target.name for target in select_targets(plan, names)] == found
+    if isinstance(outcome, list):
+        assert [target.name for target in select_targets(plan, names)] == outcome
     else:
-        with pytest.raises(UsageError, match=re.escape(found)):
+        with pytest.raises(UsageError, match=re.escape(outcome)):
             select_targets(plan, names)
 
 

@@ -1,4 +1,4 @@
-"""Order, cycles, and the place of a value."""
+"""Topological order, cycles, names, and keys of values."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tup
 
 
 def after_all(edges: dict[str, list[str]], name: str) -> set[str]:
-    """All that `name` refers to, directly or not."""
-    found: set[str] = set()
+    """Return all names that `name` refers to directly or indirectly."""
+    reachable_names: set[str] = set()
     for _ in edges:
-        found |= {after for each in (name, *found) for after in edges[each]}
-    return found
+        reachable_names |= {after for reached in (name, *reachable_names) for after in edges[reached]}
+    return reachable_names
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"))))
 def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
-    edges = {name: [each for each in before if each in graph] for name, before in graph.items()}
+    edges = {name: [predecessor for predecessor in before if predecessor in graph] for name, before in graph.items()}
     problems: list[Problem] = []
     order = topological_order(edges, key, problems)
     assert sorted(order) == sorted(edges)
@@ -73,8 +73,8 @@ def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
         )
     assert sum(map(len, knots)) == len(set().union(*knots))
     for name, before in edges.items():
-        knot = next((each for each in knots if name in each), set())
-        assert all(order.index(each) < order.index(name) for each in before if each not in knot)
+        knot = next((knot_names for knot_names in knots if name in knot_names), set())
+        assert all(order.index(predecessor) < order.index(name) for predecessor in before if predecessor not in knot)
     again: list[Problem] = []
     assert topological_order(edges, key, again) == order
     assert again == problems
@@ -102,7 +102,12 @@ NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-'
         ("8.1", False, '"8.1" is not a valid name', NAME_HINT),
         ("8.1", True, '"8.1" is not a valid name', NAME_HINT),
         ("", False, '"" is not a valid name', NAME_HINT),
-        ("", True, "a matrix needs a name for each of its targets", 'add a template, for example name = "web-{{ version }}"'),
+        (
+            "",
+            True,
+            "a matrix needs a name for each of its targets",
+            'add a template, for example name = "web-{{ version }}"',
+        ),
         ("\x1b\n", False, r'"\x1b\n" is not a valid name', NAME_HINT),
         ("-x", False, '"-x" looks like a command-line option', "start the name with a letter, a digit or _"),
     ],

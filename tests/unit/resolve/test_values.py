@@ -1,4 +1,4 @@
-"""Whole values filled in and checked again."""
+"""Rendering and validation of whole values."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_how_deep_a_value_may_be(depth: int, problems: list[str]) -> None:
         value = [value]
     renderer = value_renderer()
     renderer.render({"matrix": value}, {}, WHERE)
-    assert [each.message for each in renderer.problems] == problems
-    assert {each.key for each in renderer.problems} <= {("targets", "web", "matrix", 0)}
+    assert [problem.message for problem in renderer.problems] == problems
+    assert {problem.key for problem in renderer.problems} <= {("targets", "web", "matrix", 0)}
 
 
 def test_a_table_is_checked_without_leave_for_templates() -> None:
@@ -99,7 +99,9 @@ def test_a_table_is_checked_without_leave_for_templates() -> None:
 
 def test_a_wrong_table_becomes_an_empty_one() -> None:
     renderer = value_renderer()
-    table = renderer.validated(BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, key_below("builders", "x"))
+    table = renderer.validated(
+        BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, key_below("builders", "x")
+    )
     assert table.written() == {}
     assert renderer.problems == [
         Problem(
@@ -121,7 +123,7 @@ def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) ->
     renderer = value_renderer()
     renderer.problems.append(Problem(code=Code.WRONG_TYPE, key=key, message="earlier"))
     renderer.validated(TargetSpec, {"push": "", "tags": ["A"]}, WHERE)
-    assert [each.key for each in renderer.problems].count(key) == 1
+    assert [problem.key for problem in renderer.problems].count(key) == 1
     assert len(renderer.problems) == 2
 
 

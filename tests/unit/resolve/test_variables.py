@@ -1,4 +1,4 @@
-"""Where the value of a variable comes from, and its type."""
+"""The source and the type of a variable's value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.plans import problems_of_text, resolve_text, target_of_text, tex
 
 
 def value_of(default: str, **inputs: Any) -> str:
-    """How a template prints the variable `v`, whose default and environment variable `V` are given."""
+    """Return the variable `v` as a template prints it; its default and its environment variable `V` are parameters."""
     written = f"""
         [variables]
         v = {{ default = {default}, env = "V" }}
@@ -141,7 +141,7 @@ def test_a_default_keeps_its_type_in_a_lone_expression() -> None:
         tags = ["web"]
         """
     target = target_of_text(plan)
-    assert [str(each) for each in target.platforms] == ["linux/amd64", "linux/arm64"]
+    assert [str(platform) for platform in target.platforms] == ["linux/amd64", "linux/arm64"]
     assert target.push is True
 
 
@@ -188,11 +188,11 @@ def test_a_bad_name_with_a_bad_value() -> None:
         """)
 
 
-# --- types and limits ---
+# --- types and limits ---------------------------------------------------------------------------------------------
 
 
 def shown(variable: str, **inputs: Any) -> str:
-    """The value of `v`, declared as `variable`, as a template prints it; or what is wrong with it."""
+    """Return the value of `v`, declared as `variable`, as a template prints it, or the problems."""
     plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
     try:
         return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])
@@ -227,10 +227,18 @@ def shown(variable: str, **inputs: Any) -> str:
         ("{ default = 1, min = 1, max = 3 }", "3", "3"),
         ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
         ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),
-        ('{ default = "a", min = 1 }', "b", 'variable "v" cannot take "b" from --var: `min` and `max` apply only to numbers'),
+        (
+            '{ default = "a", min = 1 }',
+            "b",
+            'variable "v" cannot take "b" from --var: `min` and `max` apply only to numbers',
+        ),
         ('{ pattern = "^[a-z]+$" }', "abc", "abc"),
         ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v" cannot take "abc1" from --var: it does not match ^[a-z]+$'),
-        ('{ default = 1, pattern = "1" }', "1", 'variable "v" cannot take "1" from --var: `pattern` applies only to text'),
+        (
+            '{ default = 1, pattern = "1" }',
+            "1",
+            'variable "v" cannot take "1" from --var: `pattern` applies only to text',
+        ),
         (
             '{ pattern = "(" }',
             "a",
@@ -242,8 +250,8 @@ def shown(variable: str, **inputs: Any) -> str:
     ],
 )
 def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str | None) -> None:
-    found = shown(variable, variables={"v": given})
-    assert found == value if value is not None else "does not match" in found
+    outcome = shown(variable, variables={"v": given})
+    assert outcome == value if value is not None else "does not match" in outcome
 
 
 @pytest.mark.parametrize(
@@ -300,13 +308,13 @@ def test_a_default_may_refer_to_other_variables_in_any_order() -> None:
 
 
 def test_variables_that_refer_to_one_another_in_a_circle() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [variables]
         a = "{{ b }}"
         b = "{{ c }}"
         c = "{{ a }}"
         """)
-    assert found == text("""
+    assert problems == text("""
         build.toml:3: variables.a: references form a cycle: a -> b -> c -> a
             a = "{{ b }}"
           = remove one of these references

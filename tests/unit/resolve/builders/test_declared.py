@@ -1,4 +1,4 @@
-"""Builders and nodes as meant."""
+"""Builders and nodes that a plan declares."""
 
 from __future__ import annotations
 
@@ -119,9 +119,12 @@ def test_defaults_hold_for_every_builder_that_does_not_say_otherwise() -> None:
         [builders.c]
         driver = "docker"
         """)
-    found = {name: (each.driver, each.emulation, dict(each.nodes[0].options)) for name, each in plan.builders.items()}
+    builders = {
+        name: (builder.driver, builder.emulation, dict(builder.nodes[0].options))
+        for name, builder in plan.builders.items()
+    }
     defaults = {"image": "moby/buildkit:v1", "network": "host"}
-    assert found == {
+    assert builders == {
         "a": (Driver.DOCKER_CONTAINER, Emulation.FORBID, defaults),
         "b": (Driver.DOCKER_CONTAINER, Emulation.ALLOW, defaults | {"image": "other"}),
         "c": (Driver.DOCKER, Emulation.FORBID, {}),
@@ -280,7 +283,8 @@ def test_names_that_are_none(name: str) -> None:
     hint = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
     assert problems_of_text(f"\n[builders.{quoted}]\n[builders.x.nodes.{quoted}]") == (
         f'build.toml:2: builders."{shown}": "{shown}" is not a valid name\n    [builders.{quoted}]\n  = {hint}\n'
-        f'build.toml:3: builders.x.nodes."{shown}": "{shown}" is not a valid name\n    [builders.x.nodes.{quoted}]\n  = {hint}'
+        f'build.toml:3: builders.x.nodes."{shown}": "{shown}" is not a valid name\n'
+        f"    [builders.x.nodes.{quoted}]\n  = {hint}"
     )
 
 
@@ -309,7 +313,7 @@ def test_a_node_of_the_default_builders_name() -> None:
 
 
 def test_builders_whose_names_differ_in_case_only() -> None:
-    """Nodes of them that share a name, too, are no further problem."""
+    """Their nodes share names too, which is not reported as another problem."""
     assert problems_of_text("""
         [builders.CI.nodes.local]
         [builders.ci.nodes.local]
@@ -428,7 +432,11 @@ ENGINE_SCHEMES = "use one of ssh://, tcp://, unix://"
         ("docker", "ssh://-oProxyCommand=x", "has no valid host and port\n  = write it like ssh://10.0.0.5:1234"),
         ("docker", "ssh://me@-oProxyCommand=x", "has no valid host and port\n  = write it like ssh://10.0.0.5:1234"),
         *(
-            ("remote", f"unix://{path}", "the path of a unix socket must be absolute\n  = write it like unix:///run/buildkitd.sock")
+            (
+                "remote",
+                f"unix://{path}",
+                "the path of a unix socket must be absolute\n  = write it like unix:///run/buildkitd.sock",
+            )
             for path in ("", "buildkitd.sock")
         ),
         *(
@@ -453,8 +461,8 @@ ENGINE_SCHEMES = "use one of ssh://, tcp://, unix://"
 def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> None:
     message, _, hint = problem.partition("\n")
     plan = f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'\nnodes.y.insecure = true"
-    found = problems_of_text(plan)
-    assert found == "\n".join(
+    problems = problems_of_text(plan)
+    assert problems == "\n".join(
         part
         for part in (
             f"build.toml:4: builders.x.nodes.y.endpoint: {message}",
@@ -468,6 +476,8 @@ def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> No
 def test_an_endpoint_of_control_characters_is_escaped() -> None:
     for driver in ("remote", "docker", "docker-container"):
         for start in ("", "x://", "tcp://-", "unix://"):
-            found = problems_of_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = \"{start}\\u001b[2J\"")
-            assert found.startswith("build.toml:4: builders.x.nodes.y.endpoint: ")
-            assert "\x1b" not in found
+            problems = problems_of_text(
+                f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = \"{start}\\u001b[2J\""
+            )
+            assert problems.startswith("build.toml:4: builders.x.nodes.y.endpoint: ")
+            assert "\x1b" not in problems

@@ -1,4 +1,4 @@
-"""Builders that somebody else made."""
+"""External builders, which mpbake does not manage."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
 @pytest.mark.parametrize("entry", [StoredBuilder(driver="cloud", nodes=()), StoredBuilder(driver="remote", nodes=())])
 def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | None) -> None:
     node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, slots=3, external=True)
-    found = builder_of(entry)
-    assert (found.driver, found.nodes) == (Driver.EXTERNAL, (node,))
-    (warning,) = node_warnings(found.nodes)
+    builder = builder_of(entry)
+    assert (builder.driver, builder.nodes) == (Driver.EXTERNAL, (node,))
+    (warning,) = node_warnings(builder.nodes)
     assert warning.message == "Theirs: buildx itself places on its nodes, all platforms in one piece"
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
     pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
@@ -71,12 +71,12 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | Non
 
 
 def test_one_that_is_not_there_may_be_a_docker_context() -> None:
-    found = builder_of(None)
+    builder = builder_of(None)
     engine = Node(
         builder="Theirs", name="theirs", driver=Driver.DOCKER, endpoint="Theirs", slots=3, external=True, missing=True
     )
-    assert (found.driver, found.nodes) == (Driver.DOCKER, (engine,))
-    (warning,) = node_warnings(found.nodes)
+    assert (builder.driver, builder.nodes) == (Driver.DOCKER, (engine,))
+    (warning,) = node_warnings(builder.nodes)
     assert (warning.message, warning.hint) == (
         "Theirs: buildx's store has no such builder; a docker context builds in one piece",
         "docker buildx ls shows how yours are called",

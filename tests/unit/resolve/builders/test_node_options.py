@@ -1,4 +1,4 @@
-"""Options of nodes: what buildx and buildkitd are told, and what is wrong with them."""
+"""Options of nodes: the values for buildx and buildkitd, and invalid options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
 
 
 def node_of_text(toml: str) -> Node:
-    """The first node of builder x."""
+    """Return the first node of builder x."""
     return resolve_text(toml).builders["x"].nodes[0]
 
 
@@ -166,7 +166,7 @@ def test_files_of_registries_count_from_the_plans_folder() -> None:
         """)
         + "\n"
     )
-    assert [str(each) for each in node.config_names] == [
+    assert [str(path) for path in node.config_names] == [
         "/plan/certs/ca.pem",
         "/etc/ca.pem",
         "/plan/certs/key.pem",
@@ -235,11 +235,20 @@ def test_defaults_hold_only_for_the_drivers_that_know_them() -> None:
     ("option", "problem"),
     [
         ('memory = "8 gigs"', '"8 gigs" is not a valid value for memory\n  = write an amount such as 512m or 8g'),
-        ('memory-swap = "-2"', '"-2" is not a valid value for memory-swap\n  = write an amount such as 512m or 8g, or -1 for no limit'),
-        ('cpuset-cpus = "a"', '"a" is not a valid value for cpuset-cpus\n  = write numbers and ranges, such as 0-3 or 0,2'),
+        (
+            'memory-swap = "-2"',
+            '"-2" is not a valid value for memory-swap\n  = write an amount such as 512m or 8g, or -1 for no limit',
+        ),
+        (
+            'cpuset-cpus = "a"',
+            '"a" is not a valid value for cpuset-cpus\n  = write numbers and ranges, such as 0-3 or 0,2',
+        ),
         (
             'restart-policy = "sometimes"',
-            '"sometimes" is not a valid value for restart-policy\n  = use no, always, unless-stopped, on-failure or on-failure:NUMBER',
+            (
+                '"sometimes" is not a valid value for restart-policy\n'
+                "  = use no, always, unless-stopped, on-failure or on-failure:NUMBER"
+            ),
         ),
         ('cpu-quota = "much"', "must be a whole number, not text"),
         ("cpu-shares = 1.5", "must be a whole number, not a number"),

@@ -1,4 +1,4 @@
-"""Nodes that are reached in the clear, and TLS where it belongs."""
+"""Nodes without TLS, and where TLS is supported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets with their own values known: inheritance, matrix, overrides."""
+"""Drafts of targets: inheritance, matrix, templates, overrides."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def seen(target: Target, attribute: str) -> Any:
-    """What became of an attribute, wherever it is kept; None when nothing did."""
+    """Return the resolved value of an attribute, or None if the target does not have it."""
     match attribute:
         case "builder":
             return target.builder.name
         case "platforms":
-            return [str(each) for each in target.platforms]
+            return [str(platform) for platform in target.platforms]
         case "output":
             return list(target.outputs)
         case "needs":
-            return [each.name for each in target.needs]
+            return [needed.name for needed in target.needs]
         case "checks":
-            return [(each.run, each.target, list(map(str, each.platforms))) for each in target.checks]
+            return [(check.run, check.target, list(map(str, check.platforms))) for check in target.checks]
         case "platform":
-            return {str(each): dict(target.on([each]).attributes) for each in target.platforms}
+            return {str(platform): dict(target.on([platform]).attributes) for platform in target.platforms}
         case "tags":
             return list(target.tags)
         case "push" | "load" | "description" | "timeout" | "stall-timeout" | "retries":
@@ -41,7 +41,7 @@ def seen(target: Target, attribute: str) -> Any:
             return target.attributes.get(attribute)
 
 
-# attribute, what the parent states, what the target itself states, what it has when only the parent states it, and both
+# attribute, value of the parent, value of the target, result with only the parent's value, result with both
 INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("builder", '"one"', '"two"', "one", "two"),
     ("context", '"a"', '"b"', "/plan/a", "/plan/b"),
@@ -132,7 +132,7 @@ OTHERS = """
 
 
 def test_the_table_has_every_attribute_that_is_inherited() -> None:
-    inherited = [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN]
+    inherited = [name for name, declared in ATTRIBUTES.items() if declared.merge is not Merge.OWN]
     assert sorted(row[0] for row in INHERITED) == sorted(inherited)
 
 
@@ -144,10 +144,10 @@ def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, in
     child = f'{common}{attribute} = {parent}\n[targets.web]\ninherits = ["_p"]\n'
     assert seen(target_of_text(child), attribute) == inherited
     assert seen(target_of_text(f"{child}{attribute} = {own}"), attribute) == merged
-    # what only the target itself states is as if a parent had stated it
+    # a value of the target alone gives the same result as a value of a parent alone
     alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
     assert seen(target_of_text(alone), attribute) == inherited
-    # and what holds for all targets ranks below (all of them cannot need one of them)
+    # and defaults have the lowest rank (`needs` in the defaults would make a target need itself)
     if attribute == "needs":
         return
     general = f"{common}[defaults.target]\n{attribute} = {parent}\n[targets.web]\ninherits = ['_p']\n"
@@ -300,8 +300,8 @@ def test_a_platform_adds_to_a_template_for_a_whole_table_and_the_other_way_round
         args = { B = 2 }
         labels = "{{ {'p': platform} }}"
         """
-    found = variants(plan, settings=["web.args.A=3", "web.labels.a=4"])
-    assert found == {
+    by_platform = variants(plan, settings=["web.args.A=3", "web.labels.a=4"])
+    assert by_platform == {
         "linux/amd64": {"args": {"B": "1", "A": "3"}, "labels": {"a": "4"}},
         "linux/arm64": {"args": {"A": "3", "B": "2"}, "labels": {"p": "linux/arm64", "a": "4"}},
     }
@@ -334,9 +334,9 @@ def test_a_setting_for_all_platforms_overrules_a_template_among_what_one_differs
 )
 @pytest.mark.parametrize("above", ["", '[defaults.target]\nargs = { X = "1" }\n'])
 def test_a_template_that_does_not_become_a_table(written: str, message: str, above: str) -> None:
-    found = problems_of_text(f'\n[targets.web]\nargs = "{written}"\n{above}')
-    assert found.startswith(f"build.toml:3: targets.web.args{message}\n")
-    assert found.count("build.toml:") == 1
+    problems = problems_of_text(f'\n[targets.web]\nargs = "{written}"\n{above}')
+    assert problems.startswith(f"build.toml:3: targets.web.args{message}\n")
+    assert problems.count("build.toml:") == 1
 
 
 def test_entries_under_a_condition_do_not_replace_one_another() -> None:
@@ -385,12 +385,12 @@ def test_what_a_template_becomes_does_not_come_to_stand_after_what_follows_it() 
         ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
         ('["id=1,env={{ v }}"]', '["ID=1,env=B{{ v }}"]', ["ID=1,env=B1"]),
         ('["id={{ v }},env=A"]', '["id={{ v + 1 }},env=B"]', ["id=1,env=A", "id=2,env=B"]),
-        # an identity without a template is known at once, and stays in its place
+        # an identity without a template is known before rendering and keeps its position
         ('["id=2,env=A", "id=1,env={{ v }}"]', '["id=2,env=B"]', ["id=2,env=B", "id=1,env=1"]),
-        # what a template says within is no field
+        # text inside a template is not a field
         ('["id=2,env=A"]', """["id=1,env={{ ',id=2,' | length }}"]""", ["id=2,env=A", "id=1,env=6"]),
         ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
-        # quotes that close only when the template is filled in
+        # quotes that close only after rendering
         (
             """['''"{{ 'id=1,env=A"' }}''']""",
             """['''"{{ 'id=1,env=B"' }}''']""",
@@ -500,8 +500,10 @@ def test_values_of_a_matrix_keep_their_type_and_may_be_tables_or_empty() -> None
         platforms = ["{{ '' if suffix else 'linux/arm64' }}"]
         push = "{{ v.push and not suffix }}"
         """)
-    found = {name: (target.push, [str(each) for each in target.platforms]) for name, target in plan.targets.items()}
-    assert found == {
+    summary = {
+        name: (target.push, [str(platform) for platform in target.platforms]) for name, target in plan.targets.items()
+    }
+    assert summary == {
         "web1": (True, ["linux/arm64"]),
         "web1-debug": (False, []),
         "web2": (False, ["linux/arm64"]),
@@ -622,7 +624,7 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
 )
 def test_a_wrong_matrix(matrix: str, problem: str) -> None:
     message, _, hint = problem.partition("\n")
-    found = problems_of_text(f"""
+    problems = problems_of_text(f"""
         [variables]
         taken = 1
         [targets.web]
@@ -630,8 +632,8 @@ def test_a_wrong_matrix(matrix: str, problem: str) -> None:
         matrix = {matrix}
         """)
     expected = f"build.toml:6: targets.web.matrix.{message}\n    matrix = {matrix}" + (f"\n{hint}" if hint else "")
-    assert found.startswith(expected)
-    assert "nothing" not in found.replace(expected, "")
+    assert problems.startswith(expected)
+    assert "nothing" not in problems.replace(expected, "")
 
 
 def test_what_platforms_differ_in_is_no_reference_of_a_matrix_without_rows() -> None:
@@ -701,7 +703,7 @@ def test_a_broken_matrix_draws_no_further_complaints() -> None:
     ],
 )
 def test_a_value_that_is_wrong_in_every_row_is_told_once_and_alone(wrong: str, problem: str) -> None:
-    found = problems_of_text(
+    problems = problems_of_text(
         f"""
         [targets.api]
         {wrong}
@@ -715,8 +717,8 @@ def test_a_value_that_is_wrong_in_every_row_is_told_once_and_alone(wrong: str, p
         """,
         settings=("api-2-0.args.A=1",),
     )
-    assert found.startswith(f"build.toml:3: targets.api.{problem}")
-    assert found.count("build.toml:") == 1
+    assert problems.startswith(f"build.toml:3: targets.api.{problem}")
+    assert problems.count("build.toml:") == 1
 
 
 def test_rows_whose_name_is_wrong_too_may_be_what_a_name_means_that_begins_so() -> None:
@@ -880,15 +882,18 @@ def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "message"),
     [
         ('name = "other"', "build.toml:3: targets.web.name: only a matrix can have `name`"),
-        ('matrix = { "a-b" = [1] }\nname = "x"', 'build.toml:3: targets.web.matrix.a-b: "a-b" is not a valid variable name'),
+        (
+            'matrix = { "a-b" = [1] }\nname = "x"',
+            'build.toml:3: targets.web.matrix.a-b: "a-b" is not a valid variable name',
+        ),
         ('context = "target:base"', "build.toml:3: targets.web.context: a target cannot be the main context"),
     ],
 )
-def test_what_looks_right_and_is_not(lines: str, found: str) -> None:
-    assert problems_of_text(f"\n[targets.web]\n{lines}").startswith(found)
+def test_what_looks_right_and_is_not(lines: str, message: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\n{lines}").startswith(message)
 
 
 def test_a_number_is_text_as_it_was_written() -> None:
@@ -917,11 +922,11 @@ def test_a_number_is_text_as_it_was_written() -> None:
 
 
 def variants(toml: str, **inputs: Any) -> dict[str, Any]:
-    """What is built for each platform of `web`, besides its context; nothing where platforms do not differ."""
-    found = target_of_text(toml, **inputs).variants
+    """Return the attributes of each platform of `web` without its context; nothing if the platforms do not differ."""
+    by_platform = target_of_text(toml, **inputs).variants
     return {
         str(platform): {name: value for name, value in variant.attributes.items() if name != "context"}
-        for platform, variant in found.items()
+        for platform, variant in by_platform.items()
     }
 
 
@@ -985,11 +990,11 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
         """
     assert variants(plan) == {}
     assert target_of_text(plan).attributes["args"] == {"A": "1"}
-    # unless the command line asks for it
+    # unless the command line requests the platform
     target = target_of_text(plan, platforms=parse_platforms(["linux/arm64"]))
     assert target.on(parse_platforms(["linux/arm64"])).attributes["args"] == {"A": "2"}
     assert list(map(str, target.platforms)) == ["linux/amd64", "linux/386"]
-    # but what would be built for others is not looked at
+    # the values of other platforms are not checked
     assert [list(map(str, platforms)) for _, platforms in target.sides(())] == [["linux/amd64", "linux/386"]]
 
 
@@ -1028,8 +1033,8 @@ def test_where_the_platform_is_not_known(written: str) -> None:
     ["[variables]\nplatform = 'x'", "[targets.web]\nname = 'x-{{ platform }}'\nmatrix = { platform = ['a', 'b'] }"],
 )
 def test_the_name_is_taken(written: str) -> None:
-    found = problems_of_text(f"\n{written}").partition("\n")[0]
-    assert found.endswith('"platform" is a reserved name in templates')
+    problems = problems_of_text(f"\n{written}").partition("\n")[0]
+    assert problems.endswith('"platform" is a reserved name in templates')
 
 
 def test_a_mistake_that_all_platforms_share_is_told_once() -> None:
@@ -1063,15 +1068,15 @@ def test_rows_of_a_matrix_differ_each_for_itself() -> None:
         platforms = ["linux/amd64", "linux/arm64"]
         args = { A = "{{ v }}-{{ platform.arch if v == 2 else 'all' }}" }
         """)
-    found = {
-        name: [each.attributes["args"]["A"] for each in target.variants.values()]
+    args = {
+        name: [variant.attributes["args"]["A"] for variant in target.variants.values()]
         for name, target in plan.targets.items()
     }
-    assert found == {"web-1": [], "web-2": ["2-amd64", "2-arm64"]}
+    assert args == {"web-1": [], "web-2": ["2-amd64", "2-arm64"]}
 
 
 def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
-    """Where a value was written decides from which folder its path counts."""
+    """A path is relative to the folder of the file that states it."""
     plan = resolve_files(
         tmp_path,
         {
@@ -1092,7 +1097,7 @@ def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
     )
     web = plan.targets["web"]
     assert web.attributes["secret"] == [f"id=image,src={tmp_path}/sub/image", f"id=own,src={tmp_path}/own"]
-    assert [each.attributes["cache-from"] for each in web.variants.values()] == [
+    assert [variant.attributes["cache-from"] for variant in web.variants.values()] == [
         [f"type=local,src={tmp_path}/sub/image", f"type=local,src={tmp_path}/own"],
         [f"type=local,src={tmp_path}/own"],
     ]

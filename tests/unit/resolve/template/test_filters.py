@@ -1,4 +1,4 @@
-"""Versions, names and times."""
+"""Filters for versions, names and times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def refusal(function: Callable[..., object], *given: object) -> str:
-    """Why a filter cannot do what it is asked."""
+    """Return the error of a filter."""
     with pytest.raises(FilterError) as caught:
         function(*given)
     assert caught.value.code is Code.TEMPLATE_FAILED
@@ -57,10 +57,10 @@ def refusal(function: Callable[..., object], *given: object) -> str:
     ],
 )
 def test_semantic_versions(text: str, parts: tuple[int, int, int, str, str]) -> None:
-    found = semver(text)
-    assert (found.major, found.minor, found.patch, found.prerelease, found.build) == parts
-    assert found == str(found) == text.removeprefix("v")
-    assert semver(found) == found
+    version = semver(text)
+    assert (version.major, version.minor, version.patch, version.prerelease, version.build) == parts
+    assert version == str(version) == text.removeprefix("v")
+    assert semver(version) == version
 
 
 @pytest.mark.parametrize(
@@ -136,15 +136,15 @@ def test_a_version_is_compared_with_versions_only() -> None:
 
 
 def test_a_version_in_lower_case_is_one() -> None:
-    found = semver("1.0.0-RC.1+X").lower()
-    assert (type(found), found, found.prerelease) == (SemanticVersion, "1.0.0-rc.1+x", "rc.1")
+    version = semver("1.0.0-RC.1+X").lower()
+    assert (type(version), version, version.prerelease) == (SemanticVersion, "1.0.0-rc.1+x", "rc.1")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "result"),
     [
         ("main", "main"),
         ("feature/Log-in & out", "feature-log-in-out"),
@@ -160,16 +160,16 @@ def test_a_version_in_lower_case_is_one() -> None:
         ("a" * 129, f"{'a' * 115}-{hashlib.sha256(b'a' * 129).hexdigest()[:12]}"),
     ],
 )
-def test_slugs(value: object, found: str) -> None:
-    assert slug(value) == found
+def test_slugs(value: object, result: str) -> None:
+    assert slug(value) == result
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("aB0._-/ "), max_size=300))
 def test_a_slug_is_a_tag(text: str) -> None:
-    found = slug(f"{text}x")
-    assert re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", found)
-    assert len(found) <= 128
-    assert slug(found) == found
+    result = slug(f"{text}x")
+    assert re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", result)
+    assert len(result) <= 128
+    assert slug(result) == result
 
 
 @pytest.mark.parametrize("text", ["", "._-", "-" * 200, "\u65e5\u672c"])
@@ -186,7 +186,7 @@ def test_long_texts_stay_apart() -> None:
 
 
 def test_true_and_false_are_written_as_in_a_plan() -> None:
-    assert [sha256(each) for each in (True, False)] == [sha256("true"), sha256("false")]
+    assert [sha256(value) for value in (True, False)] == [sha256("true"), sha256("false")]
 
 
 def test_digests() -> None:
@@ -199,7 +199,7 @@ def test_digests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "format_", "found"),
+    ("value", "format_", "result"),
     [
         ("0", None, "1970-01-01T00:00:00Z"),
         (1767225600, None, "2026-01-01T00:00:00Z"),
@@ -210,10 +210,10 @@ def test_digests() -> None:
         ("253402300799", None, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_times(value: object, format_: str | None, found: str) -> None:
+def test_times(value: object, format_: str | None, result: str) -> None:
     options = () if format_ is None else (format_,)
-    assert timestamp(value, *options) == found
-    assert source_date(str(value), *options) == found
+    assert timestamp(value, *options) == result
+    assert source_date(str(value), *options) == result
 
 
 @given(st.integers(0, 253_402_300_799))

@@ -1,4 +1,4 @@
-"""Templates: strict, typed, and shut in."""
+"""Templates: strict, typed and sandboxed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SCOPE: dict[str, Any] = {
         ("", ""),
         ("}} {", "}} {"),
         ("${TAG} $tag %{tag}", "${TAG} $tag %{tag}"),
-        # text with expressions in it is text
+        # a text that contains expressions renders to text
         ("v{{ tag }}", "v1.2"),
         ("{{ n }}{{ n }}", "55"),
         ("{{ n }} ", "5 "),
@@ -106,10 +106,10 @@ SCOPE: dict[str, Any] = {
         ("{{ (('v' ~ tag ~ '.0') | semver).minor }}", 2),
         ("{{ '0' | timestamp(format='%Y') }}", "1970"),
         ("{{ nope | default('A B') | slug }}", "a-b"),
-        # what comes out is not read again
+        # the result is not rendered again
         ("{{ braces }}", "{{ tag }}"),
         ("x{{ braces }}", "x{{ tag }}"),
-        # a sign that touches the braces is white space control, another one a sign
+        # a sign next to the braces is white space control, any other sign belongs to the expression
         ("{{- n -}}", 5),
         ("{{-n}}", 5),
         ("{{ n -}}", 5),
@@ -118,16 +118,16 @@ SCOPE: dict[str, Any] = {
         ("{{ +n }}", 5),
         ("{{- -n -}}", -5),
         ("a {{- n -}} b", "a5b"),
-        # as far as arithmetic goes
+        # the limits of arithmetic
         ("{{ 2 ** 64 }}", 2**64),
         ("{{ '=' * 3 }}", "==="),
         ("{{ 7 // 2 * 2 }}", 6),
     ],
 )
 def test_rendering(template: str, value: object) -> None:
-    found = Renderer().render(template, SCOPE)
-    assert found == value
-    assert type(found) is type(value)
+    result = Renderer().render(template, SCOPE)
+    assert result == value
+    assert type(result) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,10 @@ def test_rendering(template: str, value: object) -> None:
         ),
         ("{{ [] | first }}", "No first item, sequence was empty."),
         ("{{ ('1.2.3' | semver).mayor }}", 'a version has no "mayor"\ndid you mean "major"?'),
-        ("{{ tag | semver }}", '"1.2" is not a semantic version\nwrite MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1'),
+        (
+            "{{ tag | semver }}",
+            '"1.2" is not a semantic version\nwrite MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1',
+        ),
         ("{{ platforms[9] }}", "list object has no element 9"),
         ("{{ 1 / 0 }}", "the template cannot be rendered: division by zero"),
         ("{{ 'a' + 1 }}", 'the template cannot be rendered: can only concatenate str (not "int") to str'),
@@ -175,8 +178,11 @@ def test_rendering(template: str, value: object) -> None:
         ("{{ 1e999 + 1 }}", "the template cannot be rendered: a number this large is not allowed"),
         ("{{ [1e308 / 1e-9] }}", "the template cannot be rendered: a number this large is not allowed"),
         *(
-            (each, "the template cannot be rendered: the result is not valid text: it contains a surrogate (half of a character)")
-            for each in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
+            (
+                template,
+                "the template cannot be rendered: the result contains half a character (a surrogate)",
+            )
+            for template in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
         ),
         ("{{ n | slugg }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
         (
@@ -323,14 +329,14 @@ def test_a_template_cannot_grow_without_bound(template: str, problem: str) -> No
 
 
 def doubled(first: str, step: str, end: str) -> str:
-    """A template in which x is `first`, and then forty times what `step` makes of x."""
+    """Return a template in which x starts as `first` and is replaced forty times by `step`, an expression of x."""
     names = [f"x{number}" for number in range(41)]
     steps = (f"{{% set {name} = {step.replace('x', last)} %}}" for last, name in itertools.pairwise(names))
     return f"{{% set x0 = {first} %}}{''.join(steps)}{end.replace('x', 'x40')}"
 
 
 BOMBS = [
-    # what doubles again and again
+    # repeated doubling
     doubled("'a'", "x ~ x", "{{ x | length }}"),
     doubled("'a'", "x + x", "{{ x | length }}"),
     doubled("[1]", "x + x", "{{ x | length }}"),
@@ -372,7 +378,7 @@ BOMBS = [
     "{{ ('\\n' * 500000) | indent(999999) }}",
     "{{ 1.5 | round(99999999, 'ceil') }}",
     "{{ (5).to_bytes(999999999, 'big') | length }}",
-    # much of something long
+    # many copies of a long text
     "{{ ([''] * 99999) | join('a' * 999999) | length }}",
     "{{ ('a' * 999999).join([''] * 99999) | length }}",
     "{{ (['a' * 999999] * 99999) | join | length }}",
@@ -381,7 +387,7 @@ BOMBS = [
     "{{ range(99999) | map('center', 99999) | list | length }}",
     "{{ range(99999) | map('center', 99999) }}",
     "{{ ('f' * 999999) | int(0, 16) }}",
-    # much work in one call, again and again
+    # much work in one call, repeated
     "{% for i in range(99999) %}{% set x = range(99999) | map('abs') | sum %}{% endfor %}",
     "{% for i in range(99999) %}{% set x = range(99999) | unique | list %}{% endfor %}",
     "{% for i in range(99999) %}{% set x = range(99999) | sort %}{% endfor %}",
@@ -389,7 +395,7 @@ BOMBS = [
     "{% macro m() %}{{ varargs | length }}{% endmacro %}{% for i in range(99999) %}{{ m(*range(99999)) }}{% endfor %}",
     "{% for i in range(99999) %}{% set x = ('a b' * 300000) | title %}{% endfor %}",
     f"{{{{ range(0, {99999 * (2**61 - 1)}, {2**61 - 1}) | unique | list | length }}}}",
-    # what is worked out late
+    # lazy sequences
     "{{ range(99999) | batch(1) | sum(start=[]) }}",
     "{{ range(99999) | batch(1) | map('list') | sum(start=[]) | length }}",
     "{{ range(99999) | map('string') | join('a' * 999999) | length }}",
@@ -405,7 +411,7 @@ BOMBS = [
     "{% set x = [1] * 9999 %}{% set y = [1] * 9999 %}{% for i in range(99999) %}{% if x == y %}{% endif %}{% endfor %}",
     doubled("[1]", "[x, x]", "") + doubled("[1]", "[x, x]", "").replace("x", "y") + "{{ x40 == y40 }}",
     "{% for i in range(99999) %}{% set x = {1: 1}.keys() - range(99999) %}{% endfor %}",
-    # what takes the square of a text's length
+    # quadratic time in the length of a text
     "{{ ('a' * 1000000) | wordwrap(1) }}",
     "{{ ('-' * 1000000) | wordwrap(80) }}",
     "{{ ('<>' * 500000) | striptags }}",
@@ -494,7 +500,7 @@ def test_one_renderer_serves_many_scopes() -> None:
         renderer.render("{{ n }}", {})
 
 
-# --- bare names, which Jinja does not see -----------------------------------------------------------------------------
+# --- bare names, compiled without Jinja -------------------------------------------------------------------------------
 
 NAMES = (
     *("tag", "n", "_x", "nope", "range", "é", "context", "environment", "import", "__debug__"),
@@ -515,14 +521,14 @@ SCOPES = st.dictionaries(st.sampled_from(NAMES), VALUES) | st.fixed_dictionaries
 @given(TEMPLATES, SCOPES)
 @settings(max_examples=1000)
 def test_bare_names_are_filled_in_as_jinja_does(template: str, scope: dict[str, Any]) -> None:
-    found = outcome(template, scope)
+    expected = outcome(template, scope)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mpbake.resolve.template.renderer._compile_bare_names", lambda _: None)
-        assert outcome(template, scope) == found
+        assert outcome(template, scope) == expected
 
 
 def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
-    """What a template gives, and of which type; or why it cannot be rendered."""
+    """Return the result of a template and its type, or the error."""
     try:
         value = Renderer().render(template, scope)
     except TemplateProblem as problem:
@@ -662,7 +668,7 @@ def test_what_is_to_blame(template: str, code: Code, culprit: str) -> None:
 
 
 class Asked:
-    """A git that notes what it is asked, and knows nothing of tags."""
+    """A fake git that records the requested facts and fails for tags."""
 
     def __init__(self) -> None:
         self.asked: list[GitFact] = []
@@ -732,10 +738,10 @@ def test_the_time_is_never_that_of_a_clock() -> None:
 
 
 def test_a_version_in_a_variable_is_text() -> None:
-    found = Renderer().render("{{ '1.2.3' | semver }}", {})
-    assert type(found) is str
+    version = Renderer().render("{{ '1.2.3' | semver }}", {})
+    assert type(version) is str
     with pytest.raises(TemplateProblem, match="'str object' has no attribute 'major'"):
-        Renderer().render("{{ v.major }}", {"v": found})
+        Renderer().render("{{ v.major }}", {"v": version})
 
 
 # --- the documentation ------------------------------------------------------------------------------------------------
@@ -759,8 +765,8 @@ def test_the_examples_of_the_documentation(template: str, shown: str) -> None:
     assert block
     assert epoch
     renderer = Renderer(git=FACTS.__getitem__, epoch=epoch[1])
-    found = renderer.render(template.rstrip(), tomllib.loads(block[1])["variables"])
-    assert (found if isinstance(found, str) else json.dumps(found)) == shown
+    result = renderer.render(template.rstrip(), tomllib.loads(block[1])["variables"])
+    assert (result if isinstance(result, str) else json.dumps(result)) == shown
 
 
 def test_the_documentation_shows_all_that_mpbake_adds() -> None:
@@ -772,7 +778,7 @@ def test_the_documentation_shows_all_that_mpbake_adds() -> None:
         "| timestamp",
         "timestamp()",
         "range(",
-        *(f"git.{each}" for each in GIT_FACTS),
+        *(f"git.{fact}" for fact in GIT_FACTS),
     )
     assert [name for name in names if name not in text] == []
 
