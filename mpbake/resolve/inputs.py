@@ -34,8 +34,8 @@ class Inputs:
     """All values from outside the plan file.
 
     `variables` are the texts of `--var`, `values` the TOML values of `--var-file`, and `files` maps the names in
-    `values` to their files. `set_overrides` are the values of `--set`. `git` is called only for the facts that the plan uses.
-    `stored` returns buildx's stored entry of a builder, or None.
+    `values` to their files. `set_overrides` are the values of `--set`. `git` is called only for the facts that the
+    plan uses. `stored` returns the entry of a builder in buildx's store, or None.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
