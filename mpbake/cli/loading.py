@@ -59,7 +59,7 @@ def load_plan(options: Options, world: World, *, relative: bool = False) -> tupl
     With `relative`, relative paths of targets stay so, and count from the plan's folder.
     """
     document, found = load_partially(options, world, relative=relative)
-    return document, found.settled()
+    return document, found.plan_or_raise()
 
 
 @paused_collector()
@@ -110,7 +110,7 @@ def inputs(options: Options, world: World, root: Path, spec: PlanSpec) -> Inputs
             publish=options.publish or "",
             platforms=chosen_platforms(options),
         ),
-        settings=parse_overrides(options.settings),
+        set_overrides=parse_overrides(options.settings),
         git=Repository(root, world.environment).fact,
     )
 

@@ -1,4 +1,4 @@
-"""From the plan as written to the plan as meant."""
+"""Plan resolution: from the plan as written (`PlanSpec`) to the resolved plan (`Plan`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mpbake.resolve.targets.drafts import draft_targets
 from mpbake.resolve.targets.linking import Linker, tags_pushed_twice
 from mpbake.resolve.targets.overrides import parse_overrides
 from mpbake.resolve.template import Renderer
-from mpbake.resolve.valid_targets import sound_targets
+from mpbake.resolve.valid_targets import valid_targets
 from mpbake.resolve.values import ValueRenderer
 from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
 
@@ -49,49 +49,48 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartialPlan:
-    """A plan as far as it could be resolved, and what is wrong with it. With problems it is not fit for a run.
+    """A plan, resolved as far as possible, and its problems. A plan with problems must not be run.
 
-    `clashes` are the tags that two targets push, which is wrong only in a run of both. `sound` are the targets that are
-    as they are meant whatever is wrong elsewhere.
+    `clashes` are tags that two targets push: an error only in a run that builds both. `valid_targets` are the targets
+    that no problem concerns.
     """
 
     plan: Plan
     problems: tuple[Diagnostic, ...]
     clashes: tuple[Diagnostic, ...]
-    sound: tuple[Target, ...]
+    valid_targets: tuple[Target, ...]
 
-    def settled(self) -> Plan:
-        """The plan. Raises PlanError with every problem found."""
+    def plan_or_raise(self) -> Plan:
+        """Return the plan. Raises PlanError with all problems if there are any."""
         if self.problems:
             raise PlanError(self.problems, sensitive=self.plan.sensitive)
         return self.plan
 
 
-def resolve(document: PlanFiles, spec: PlanSpec, inputs: Inputs) -> Plan:
-    """Resolve a plan. Pure; raises PlanError with every problem found, or UsageError for what `inputs` cannot mean."""
-    return resolve_partially(document, spec, inputs).settled()
+def resolve(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> Plan:
+    """Resolve a plan. Pure; raises PlanError with all problems, or UsageError for invalid `inputs`."""
+    return resolve_partially(plan_files, spec, inputs).plan_or_raise()
 
 
-def resolve_partially(document: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
-    """Resolve a plan as far as it goes. Pure; raises UsageError for what `inputs` cannot mean."""
+def resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
+    """Resolve a plan as far as possible. Pure; raises UsageError for invalid `inputs`."""
     problems: list[Problem] = []
-    renderer = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
-    rendering = ValueRenderer(renderer=renderer, problems=problems)
-    variables = resolve_variables(spec, inputs, rendering)
+    templates = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
+    renderer = ValueRenderer(templates=templates, problems=problems)
+    variables = resolve_variables(spec, inputs, renderer)
     scope, secrets = variables.scope, set(variables.secrets)
     guard = SensitiveGuard(variables=variables.sensitive, secrets=secrets, places=set(variables.places))
-    rendering = replace(rendering, guard=guard)
-    root = document.root
-    builders = resolve_builders(spec, scope, rendering, document.folder, inputs.stored)
+    renderer = replace(renderer, guard=guard)
+    builders = resolve_builders(spec, scope, renderer, plan_files.folder, inputs.stored)
     _check_builder(inputs.overrides.builder, builders)
-    drafts = draft_targets(spec, scope, rendering, inputs, document.folder)
-    targets = Linker(builders=builders, drafts=drafts, spec=spec, document=document, problems=problems).targets()
-    groups = resolve_groups(spec, targets, drafts, rendering, scope)
+    drafts = draft_targets(spec, scope, renderer, inputs, plan_files.folder)
+    linker = Linker(builders=builders, drafts=drafts, spec=spec, plan_files=plan_files, problems=problems)
+    targets = linker.targets()
+    groups = resolve_groups(spec, targets, drafts, renderer, scope)
     check_names(spec, targets, problems)
-    redactor = Redactor(secrets)
     plan = Plan(
-        file=document.path,
-        root=root,
+        file=plan_files.path,
+        root=plan_files.root,
         builders=builders,
         groups=groups,
         targets=targets,
@@ -100,15 +99,21 @@ def resolve_partially(document: PlanFiles, spec: PlanSpec, inputs: Inputs) -> Pa
         disabled=tuple(name for name in drafts if name not in targets),
         sensitive=frozenset(secrets),
     )
-    told, clashes = (
-        tuple(document.diagnose(redacted_problem(each, redactor, guard.places)) for each in found)
-        for found in (without_follow_ups(problems), tags_pushed_twice(targets.values()))
+    redactor = Redactor(secrets)
+
+    def diagnostics(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+        return tuple(plan_files.diagnose(redacted_problem(problem, redactor, guard.places)) for problem in problems)
+
+    return PartialPlan(
+        plan=plan,
+        problems=diagnostics(without_follow_ups(problems)),
+        clashes=diagnostics(tags_pushed_twice(targets.values())),
+        valid_targets=valid_targets(spec, targets, problems),
     )
-    return PartialPlan(plan=plan, problems=told, clashes=clashes, sound=sound_targets(spec, targets, problems))
 
 
 def _check_builder(name: str, builders: Iterable[str]) -> None:
-    """That the command line names a builder which there is, if it names one."""
+    """Raise UsageError if the command line names an unknown builder."""
     if name and name not in builders:
         hint = did_you_mean(name, builders, kind="builders")
         raise UsageError(f'--builder {one_line(name)}: unknown builder "{one_line(name)}"', hint=hint)

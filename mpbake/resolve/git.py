@@ -1,7 +1,8 @@
-"""The only place that runs git, and in a way that lets a repository run nothing and change nothing.
+"""Facts about the plan's Git repository. The only module that runs git.
 
-A checkout may be hostile, and so may its `.git/config`: that can name programs for git to start. None is started here,
-no remote is asked, and nothing is written. The user's own configuration counts, which says whose repositories to trust.
+A checkout may be hostile, and so may its `.git/config`, which can name programs for git to start. This module makes
+git start none of them, contact no remote and write nothing. The user's own configuration applies, because it lists the
+repositories that the user trusts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from mpbake.resolve.template.filters import GitFact
 
-# What finds git, its user's configuration and a repository; kept in step with docs/environment.md by a test.
+# The variables with which git finds itself, its user's configuration and a repository. A test compares the list with
+# docs/environment.md.
 PASSED = (
     "DEVELOPER_DIR",
     "GIT_CEILING_DIRECTORIES",
@@ -43,41 +45,41 @@ PASSED = (
     "TMPDIR",
     "XDG_CONFIG_HOME",
 )
-_SET = {
-    "GIT_ALLOW_PROTOCOL": "",  # no remote, however it is reached: git before 2.45 knows no other way
-    "GIT_NO_LAZY_FETCH": "1",  # what a partial clone lacks is not fetched
-    "GIT_OPTIONAL_LOCKS": "0",  # the index is not written
+_FIXED_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "",  # no remote by any protocol: the only way in git before 2.45
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone fetches no missing objects
+    "GIT_OPTIONAL_LOCKS": "0",  # git does not write the index
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-_SETTINGS = {
-    "core.fsmonitor": "",  # a program that tells what has changed; true: a daemon
+_FIXED_CONFIGURATION = {
+    "core.fsmonitor": "",  # a program that reports changed files, or with "true" a daemon
     "core.hooksPath": os.devnull,
     "credential.helper": "",
-    "safe.bareRepository": "explicit",  # a folder of the checkout may look like a repository
+    "safe.bareRepository": "explicit",  # a folder of the checkout may look like a bare repository
 }
-_NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
-_SECONDS = 10.0
-_BYTES = 1_000_000
-_SOME = 50_000
-_PATHS = 100
-_CHANGED = b" M "
+_FILTER_OFF = {"clean": "", "smudge": "", "process": "", "required": "false"}
+_TIMEOUT = 10.0
+_MAX_OUTPUT = 1_000_000
+_MAX_STATUS_OUTPUT = 50_000
+_MAX_PATHS = 100
+_MODIFIED = b" M "
 _BRANCHES = "refs/heads/"
-_BY_HAND = "see what `git status` in the plan's folder says"
-_BY_VARIABLE = "give the value with a variable"
-_EXPLANATIONS = (
-    ("not a git repository", "the plan is in no git repository", _BY_VARIABLE),
+_RUN_GIT_STATUS = "run `git status` in the plan's folder to see the reason"
+_USE_A_VARIABLE = "pass the value as a variable"
+_KNOWN_ERRORS = (
+    ("not a git repository", "the plan is not in a git repository", _USE_A_VARIABLE),
     (
         "dubious ownership|unsafe repository",
-        "git does not trust the repository of the plan: it belongs to somebody else",
-        "`git status` in the plan's folder says how to trust it",
+        "git does not trust the plan's repository: another user owns it",
+        "run `git status` in the plan's folder: it prints how to trust the repository",
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
-    """How git ended, and what it said."""
+class _GitResult:
+    """The exit code and the output of git."""
 
     code: int
     stdout: bytes
@@ -85,12 +87,12 @@ class _Answer:
 
     @property
     def text(self) -> str:
-        """Its output without the line break at the end."""
+        """The standard output without the trailing line break."""
         return self.stdout.decode(errors="replace").rstrip("\n")
 
     @property
-    def complaint(self) -> str:
-        """All that it complains of."""
+    def error_text(self) -> str:
+        """The standard error output."""
         return self.stderr.decode(errors="replace").strip()
 
 
@@ -102,10 +104,10 @@ class Repository:
         self._environment = environment
 
     def fact(self, name: GitFact) -> str | bool:
-        """What is true of the repository just now; nothing is remembered. Raises FilterError.
+        """Return a fact about the current state of the repository; nothing is cached. Raises FilterError.
 
-        `commit` is a full hash. `branch` is empty when none is checked out, `tag` is the highest of those at the
-        commit, or empty. `dirty` says whether a tracked file differs from the commit.
+        `commit` is a full hash. `branch` is empty if no branch is checked out. `tag` is the highest tag at the commit,
+        or empty. `dirty` says whether a tracked file differs from the commit.
         """
         match name:
             case "commit":
@@ -120,92 +122,96 @@ class Repository:
                 assert_never(name)
 
     def _commit(self) -> str:
-        answer = self._ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", fine=(0, 1))
-        if answer.code:
-            raise _refused("the repository of the plan has no commit yet", "commit something first")
-        return answer.text
+        result = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", allowed_codes=(0, 1))
+        if result.code:
+            raise _git_error("the plan's git repository has no commit yet", "create a commit first")
+        return result.text
 
     def _branch(self) -> str:
-        reference = self._ask("symbolic-ref", "--quiet", "HEAD", fine=(0, 1)).text
+        reference = self._run("symbolic-ref", "--quiet", "HEAD", allowed_codes=(0, 1)).text
         return reference.removeprefix(_BRANCHES) if reference.startswith(_BRANCHES) else ""
 
     def _tag(self) -> str:
         commit = self._commit()
-        tags = self._ask("for-each-ref", f"--points-at={commit}", "--format=%(refname:lstrip=2)", "refs/tags")
-        return max(tags.text.splitlines(), key=_rank, default="")
+        tags = self._run("for-each-ref", f"--points-at={commit}", "--format=%(refname:lstrip=2)", "refs/tags")
+        return max(tags.text.splitlines(), key=_tag_rank, default="")
 
     def _dirty(self) -> bool:
         filters = self._filters()
-        off = {f"filter.{each}.{name}": value for each in filters for name, value in _NO_FILTER.items()}
-        # Untracked files are no part of a commit, and what happens within a submodule is its own affair.
+        filters_off = {f"filter.{name}.{key}": value for name in filters for key, value in _FILTER_OFF.items()}
+        # Untracked files do not belong to a commit, and changes inside a submodule belong to the submodule.
         options = ("--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames")
-        answer = self._ask("status", *options, settings=off, enough=_SOME)
-        changes = answer.stdout.split(b"\0")[:-1]  # what follows the last is nothing, or cut short
-        paths = [os.fsdecode(each.removeprefix(_CHANGED)) for each in changes if each.startswith(_CHANGED)]
-        return bool(changes) and (len(paths) < len(changes) or self._changed(paths[:_PATHS], filters))
+        result = self._run("status", *options, configuration=filters_off, max_output=_MAX_STATUS_OUTPUT)
+        changes = result.stdout.split(b"\0")[:-1]  # the rest after the last zero byte is empty or incomplete
+        modified = [os.fsdecode(change.removeprefix(_MODIFIED)) for change in changes if change.startswith(_MODIFIED)]
+        if len(modified) < len(changes):
+            return True
+        return bool(changes) and self._is_modified(modified[:_MAX_PATHS], filters)
 
     def _filters(self) -> list[str]:
-        """The filters of the configuration. `status` would have files run through them: they must be switched off."""
-        answer = self._ask("config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.", fine=(0, 1))
-        keys = {os.fsdecode(key) for key in answer.stdout.split(b"\0") if key}
-        if any("=" in key for key in keys):  # git would take the rest for a value
-            raise _refused("a filter in git's configuration has an equals sign in its name", "rename the filter")
+        """Return the filters in the configuration. `git status` would run them, so they must be switched off."""
+        result = self._run("config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.", allowed_codes=(0, 1))
+        keys = {os.fsdecode(key) for key in result.stdout.split(b"\0") if key}
+        if any("=" in key for key in keys):  # `git -c` would take the rest for the value
+            raise _git_error("a filter in git's configuration has an equals sign in its name", "rename the filter")
         return sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys})
 
-    def _changed(self, paths: Sequence[str], filters: Sequence[str]) -> bool:
-        """Whether one of `paths` has changed, which all seem to have while `filters` are off. Raises FilterError.
+    def _is_modified(self, paths: Sequence[str], filters: Sequence[str]) -> bool:
+        """Whether one of `paths` is really modified. Raises FilterError if git cannot tell.
 
-        What goes through a filter is another text in the repository than in the folder, so git cannot compare them.
+        git reports `paths` as modified while `filters` are off. A filtered file has other content in the repository
+        than in the folder, so git cannot compare it without its filter.
         """
-        up = self._ask("rev-parse", "--show-cdup").text
-        answer = self._ask("check-attr", "-z", "filter", "--", *(f"{up}{path}" for path in paths))
-        used = [os.fsdecode(each) for each in answer.stdout.split(b"\0")[2::3]]  # path, name, value, path, …
-        if any(each not in filters for each in used):
+        up = self._run("rev-parse", "--show-cdup").text
+        result = self._run("check-attr", "-z", "filter", "--", *(f"{up}{path}" for path in paths))
+        used = [os.fsdecode(value) for value in result.stdout.split(b"\0")[2::3]]  # path, name, value, path, …
+        if any(filter_name not in filters for filter_name in used):
             return True
         message = f'git cannot tell whether {one_line(paths[0])} has changed without the filter "{one_line(used[0])}"'
-        raise _refused(message, f"run `git status`, and git will remember; or {_BY_VARIABLE}")
+        raise _git_error(message, f"run `git status` once, which updates git's index, or {_USE_A_VARIABLE}")
 
-    def _ask(
+    def _run(
         self,
         *arguments: str,
-        settings: Mapping[str, str] | None = None,
-        fine: Sequence[int] = (0,),
-        enough: int = _BYTES,
-    ) -> _Answer:
-        """Run git with `settings` besides those that are always made. Raises FilterError.
+        configuration: Mapping[str, str] | None = None,
+        allowed_codes: Sequence[int] = (0,),
+        max_output: int = _MAX_OUTPUT,
+    ) -> _GitResult:
+        """Run git with `configuration` added to the fixed one. Raises FilterError.
 
-        An exit code that is not `fine` is an error; to have said `enough` bytes is not, unless that is too much.
+        An exit code outside `allowed_codes` is an error. Output beyond `max_output` is cut off, which is an error only
+        at `_MAX_OUTPUT`.
         """
-        given = [f"{key}={value}" for key, value in {**_SETTINGS, **(settings or {})}.items()]
-        options = [option for each in given for option in ("-c", each)]
+        settings = [f"{key}={value}" for key, value in {**_FIXED_CONFIGURATION, **(configuration or {})}.items()]
+        options = [option for setting in settings for option in ("-c", setting)]
         passed = {name: value for name, value in self._environment.items() if name in PASSED}
-        command = [_program(passed.get("PATH", "")), "--no-pager", *options, *arguments]
+        command = [_git_program(passed.get("PATH", "")), "--no-pager", *options, *arguments]
         try:
-            answer = _run(command, self._folder, {**passed, **_SET}, enough)
+            result = _run_program(command, self._folder, {**passed, **_FIXED_ENVIRONMENT}, max_output)
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise _refused(f"git {arguments[0]} takes more than {_SECONDS:.0f} seconds", _BY_HAND) from None
+            raise _git_error(f"git {arguments[0]} took more than {_TIMEOUT:.0f} seconds", _RUN_GIT_STATUS) from None
         except OSError as error:
-            raise _refused(f"git cannot be started: {error.strerror}", "see whether it works by hand") from error
-        if len(answer.stdout) >= _BYTES:
-            raise _refused(f"git {arguments[0]} says more than {_BYTES} bytes", _BY_HAND)
-        if answer.code not in fine:
-            raise _explained(answer.complaint)
-        return answer
+            raise _git_error(f"git cannot be started: {error.strerror}", "check that `git --version` works") from error
+        if len(result.stdout) >= _MAX_OUTPUT:
+            raise _git_error(f"git {arguments[0]} printed more than {_MAX_OUTPUT} bytes", _RUN_GIT_STATUS)
+        if result.code not in allowed_codes:
+            raise _explained_error(result.error_text)
+        return result
 
 
-def _program(path: str) -> str:
-    """Where git is. A relative folder of `path` does not count: it would be one of the plan."""
-    absolute = os.pathsep.join(each for each in path.split(os.pathsep) if Path(each).is_absolute())
-    found = shutil.which("git", path=absolute)
-    if found is None:
-        raise _refused("there is no git on the PATH", f"install it, or {_BY_VARIABLE}")
-    return found
+def _git_program(path: str) -> str:
+    """Return the path of git. Relative folders in `path` do not count: they would be folders of the plan."""
+    absolute = os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
+    program = shutil.which("git", path=absolute)
+    if program is None:
+        raise _git_error("git is not on the PATH", f"install git, or {_USE_A_VARIABLE}")
+    return program
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], enough: int) -> _Answer:
-    """Run a program until it ends, or has said `enough`. Raises OSError; TimeoutError, TimeoutExpired."""
+def _run_program(command: Sequence[str], folder: Path, environment: Mapping[str, str], max_output: int) -> _GitResult:
+    """Run a program until it exits or has written `max_output` bytes. Raises OSError, TimeoutError, TimeoutExpired."""
     with (
-        _ended_with_us() as hand_over,
+        _killed_by_our_signals() as watch,
         subprocess.Popen(
             command,
             cwd=folder,
@@ -216,14 +222,14 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], e
             start_new_session=True,
         ) as child,
     ):
-        hand_over(child)
+        watch(child)
         try:
-            stdout, stderr = _said(child, enough)
-            code = 0 if len(stdout) >= enough else child.wait(_SECONDS)
+            stdout, stderr = _read_output(child, max_output)
+            code = 0 if len(stdout) >= max_output else child.wait(_TIMEOUT)
         finally:
             if child.poll() is None:
                 _kill(child)
-    return _Answer(code=code, stdout=stdout, stderr=stderr)
+    return _GitResult(code=code, stdout=stdout, stderr=stderr)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -232,85 +238,90 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _ended_with_us() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Within, a signal that ends this process ends the program that is handed over, too: it is in its own session.
+def _killed_by_our_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Make a signal that ends this process kill its child too; yield a function that registers the child.
 
-    One that comes while the program is being started waits until it is handed over. Signals that somebody handles are
-    left to them, and outside the main thread nothing can be done. A kill cannot be noticed: what git does then ends by
-    itself.
+    The child has its own session, so it does not get the signal itself. A signal that arrives while the child starts
+    takes effect when it is registered. Signals that have a handler keep it, and outside the main thread no handler can
+    be set. SIGKILL cannot be handled: git then ends on its own.
     """
     children: list[subprocess.Popen[bytes]] = []
-    waiting: list[int] = []
+    pending: list[int] = []
 
     def end(number: int, _: FrameType | None = None) -> None:
         if not children:
-            waiting.append(number)
+            pending.append(number)
             return
         _kill(children[0])
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
-    def hand_over(child: subprocess.Popen[bytes]) -> None:
+    def register(child: subprocess.Popen[bytes]) -> None:
         children.append(child)
-        if waiting:
-            end(waiting[0])
+        if pending:
+            end(pending[0])
 
     in_main = threading.current_thread() is threading.main_thread()
-    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if in_main and signal.getsignal(each) is signal.SIG_DFL]
-    for number in ours:
+    handled = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if in_main and signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in handled:
         signal.signal(number, end)
     try:
-        yield hand_over
+        yield register
     finally:
-        for number in ours:
+        for number in handled:
             signal.signal(number, signal.SIG_DFL)
-        for late in waiting:  # nothing was started
+        for late in pending:  # no child was started
             signal.raise_signal(late)
 
 
-def _said(child: subprocess.Popen[bytes], enough: int) -> tuple[bytes, bytes]:
-    """What a program says on both streams to their end, or until it has said `enough` on the first."""
-    assert child.stdout is not None  # noqa: S101 - it was asked for
+def _read_output(child: subprocess.Popen[bytes], max_output: int) -> tuple[bytes, bytes]:
+    """Read both streams to their end, or until the first has `max_output` bytes. Raises TimeoutError."""
+    assert child.stdout is not None  # noqa: S101 - opened as a pipe
     assert child.stderr is not None  # noqa: S101 - as above
-    said = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
-    stdout, stderr = said.values()
-    end = time.monotonic() + _SECONDS
+    output = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
+    stdout, stderr = output.values()
+    deadline = time.monotonic() + _TIMEOUT
     with selectors.DefaultSelector() as selector:
-        for stream in said:
+        for stream in output:
             selector.register(stream, selectors.EVENT_READ)
-        while selector.get_map() and len(stdout) < enough:
-            for key, _ in _ready(selector, end):
+        while selector.get_map() and len(stdout) < max_output:
+            for key, _ in _ready_streams(selector, deadline):
                 chunk = os.read(key.fd, 65536)
                 if not chunk:
                     selector.unregister(key.fd)
-                said[key.fd] += chunk[: _BYTES - len(said[key.fd])]
+                output[key.fd] += chunk[: _MAX_OUTPUT - len(output[key.fd])]
     return bytes(stdout), bytes(stderr)
 
 
-def _ready(selector: selectors.BaseSelector, end: float) -> list[tuple[selectors.SelectorKey, int]]:
-    left = end - time.monotonic()
-    ready = selector.select(left) if left > 0 else []
+def _ready_streams(selector: selectors.BaseSelector, deadline: float) -> list[tuple[selectors.SelectorKey, int]]:
+    remaining = deadline - time.monotonic()
+    ready = selector.select(remaining) if remaining > 0 else []
     if not ready:
         raise TimeoutError
     return ready
 
 
-def _rank(tag: str) -> tuple[bool, str, str]:
-    """What makes the highest of several tags: versions by precedence, before others with their numbers as numbers."""
+def _tag_rank(tag: str) -> tuple[bool, str, str]:
+    """Return the sort key of a tag: a version sorts by precedence and above all other tags.
+
+    Digits in other tags compare as numbers.
+    """
     try:
         return True, SemanticVersion(tag), tag
     except FilterError:
         return False, re.sub("[0-9]+", lambda digits: digits[0].lstrip("0").zfill(20), tag), tag
 
 
-def _explained(complaint: str) -> FilterError:
-    """What git complains of, in our words where there are any."""
-    for pattern, message, hint in _EXPLANATIONS:
-        if re.search(pattern, complaint):
-            return _refused(message, hint)
-    last = complaint.rpartition("\n")[2].removeprefix("fatal: ")
-    return _refused(f"git cannot tell: {one_line(last)}", _BY_HAND)
+def _explained_error(error_text: str) -> FilterError:
+    """Return the error for git's error output, with our own message for known errors."""
+    for pattern, message, hint in _KNOWN_ERRORS:
+        if re.search(pattern, error_text):
+            return _git_error(message, hint)
+    last = error_text.rpartition("\n")[2].removeprefix("fatal: ")
+    return _git_error(f"git failed: {one_line(last)}", _RUN_GIT_STATUS)
 
 
-def _refused(message: str, hint: str) -> FilterError:
+def _git_error(message: str, hint: str) -> FilterError:
     return FilterError(message, hint, Code.GIT_FAILED)

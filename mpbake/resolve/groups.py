@@ -1,4 +1,4 @@
-"""Groups, and the names that people type."""
+"""Groups, and the selection of targets by the names on the command line."""
 
 from __future__ import annotations
 
@@ -26,68 +26,74 @@ def resolve_groups(
     spec: PlanSpec,
     targets: Mapping[str, Target],
     drafts: Mapping[str, TargetDraft],
-    rendering: ValueRenderer,
+    renderer: ValueRenderer,
     scope: Mapping[str, Any],
 ) -> dict[str, Group]:
-    """Declared groups, and for each matrix a group of its rows under the table's name."""
-    members: dict[str, list[str]] = {}
-    for draft in drafts.values():
-        if draft.name != draft.table:
-            members.setdefault(draft.table, []).append(draft.name)
+    """Return the declared groups and, for each matrix, a group of its rows under the name of its table."""
+    members = _matrix_rows(drafts)
     matrices = set(members)
-    # A group may list what is not enabled today: it is simply not in it.
+    # A group may list a disabled target: the group does not contain it.
     disabled = {draft.name for draft in drafts.values() if not draft.values.enabled}
-    taken = [name for name in members if name in targets and not drafts[name].broken]
-    rendering.problems.extend(_taken(name, drafts[name]) for name in taken)
+    ambiguous = [name for name in members if name in targets and not drafts[name].broken]
+    renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
     for name, group in spec.groups.items():
-        members[name] = _members(name, group.targets, scope, rendering)
-    # Where a group and a target have one name, which is told elsewhere, it is not known which of them is meant.
-    leading = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
-    edges = {name: [each for each in listed if each in leading] for name, listed in members.items()}
+        members[name] = _members(name, group.targets, scope, renderer)
+    # `check_names` reports a group and a target of one name. A reference to such a name is not followed here.
+    followed = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
+    edges = {name: [member for member in listed if member in followed] for name, listed in members.items()}
     groups: dict[str, Group] = {}
     unknown = UnknownReferences(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
-    unnamed = [each for each in drafts.values() if each.is_unnamed]
-    for name in topological_order(edges, key_below("groups"), rendering.problems):
-        found: dict[str, Target] = {}
+    unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
+    for name in topological_order(edges, key_below("groups"), renderer.problems):
+        selected: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
-            known_otherwise = not pattern or name in matrices or pattern in members or pattern in disabled
-            if not matched and not known_otherwise and not any(each.may_be(pattern) for each in unnamed):
+            is_known = not pattern or name in matrices or pattern in members or pattern in disabled
+            if not matched and not is_known and not any(draft.could_be_named(pattern) for draft in unnamed):
                 key: KeyPath = ("groups", name, "targets", index)
-                rendering.problems.append(unknown.problem(pattern, key))
-            found |= {target.name: target for target in matched}
-        description = _description(name, spec, scope, rendering)
-        groups[name] = Group(name=name, targets=tuple(found.values()), description=description)
+                renderer.problems.append(unknown.problem(pattern, key))
+            selected |= {target.name: target for target in matched}
+        description = _description(name, spec, scope, renderer)
+        groups[name] = Group(name=name, targets=tuple(selected.values()), description=description)
     return {name: groups[name] for name in members if name in groups}
 
 
+def _matrix_rows(drafts: Mapping[str, TargetDraft]) -> dict[str, list[str]]:
+    """Return the names of the rows of each matrix, by the name of its table."""
+    rows: dict[str, list[str]] = {}
+    for draft in drafts.values():
+        if draft.name != draft.table_name:
+            rows.setdefault(draft.table_name, []).append(draft.name)
+    return rows
+
+
 def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool:
-    """Whether a target, or the matrix that makes some, has the name."""
+    """Whether a target, or the table of a matrix, has the name."""
     return name in targets or (name in spec.targets and not name.startswith("_"))
 
 
-def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], rendering: ValueRenderer) -> str:
+def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], renderer: ValueRenderer) -> str:
     if name not in spec.groups:
         return spec.targets[name].description
-    return str(rendering.value(spec.groups[name].description, scope, key_below("groups", name, "description")))
+    return str(renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description")))
 
 
-def _members(name: str, written: Any, scope: Mapping[str, Any], rendering: ValueRenderer) -> list[str]:
-    where = key_below("groups", name, "targets")
-    before = len(rendering.problems)
-    listed = rendering.value(written, scope, where)
-    if isinstance(listed, list) and all(isinstance(each, str) for each in listed):
-        return listed
-    if len(rendering.problems) == before:
-        rendering.problems.append(Problem(code=Code.WRONG_TYPE, key=where(()), message="must be a list of names"))
+def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[str]:
+    key_of = key_below("groups", name, "targets")
+    problems_before = len(renderer.problems)
+    members = renderer.render(written, scope, key_of)
+    if isinstance(members, list) and all(isinstance(member, str) for member in members):
+        return members
+    if len(renderer.problems) == problems_before:
+        renderer.problems.append(Problem(code=Code.WRONG_TYPE, key=key_of(()), message="must be a list of names"))
     return []
 
 
-def _taken(name: str, draft: TargetDraft) -> Problem:
-    """The problem of a row that has the name of a whole matrix: the name would mean either."""
-    message = f'"{one_line(name)}" is a target and a whole matrix'
-    hint = "give each row of the matrix a name of its own"
-    return Problem(code=Code.NAME_OF_MATRIX, key=("targets", draft.table), message=message, hint=hint)
+def _matrix_name_problem(name: str, draft: TargetDraft) -> Problem:
+    """Return the problem of a row with the name of a matrix: a reference to it would be ambiguous."""
+    message = f'"{one_line(name)}" is both a target and a matrix'
+    hint = "give each row of the matrix its own name"
+    return Problem(code=Code.NAME_OF_MATRIX, key=("targets", draft.table_name), message=message, hint=hint)
 
 
 def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, Group]) -> list[Target]:
@@ -99,10 +105,10 @@ def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, 
 
 
 def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Problem]) -> None:
-    """A group needs a name of its own, and one that can be typed."""
+    """Report groups that share their name with a target, and groups with invalid names."""
     for name in spec.groups:
         if _is_target(name, spec, targets):
-            message, hint = f'"{one_line(name)}" is a target too', "rename one of them"
+            message, hint = f'"{one_line(name)}" is both a group and a target', "rename one of them"
             key: KeyPath = ("groups", name)
             problems.append(Problem(code=Code.GROUP_AND_TARGET, key=key, message=message, hint=hint, of_key=True))
         elif not NAME.fullmatch(name):
@@ -110,51 +116,51 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
 
 
 def select_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
-    """The targets that `names` mean, each once, in their order.
+    """Return the targets that `names` select, each once, in the order of `names`.
 
-    A name is a target, a group or a pattern; with `!` before it, what it means is left out. Without a name that takes
-    something in, the group `default` is meant. Raises UsageError for a name that means nothing.
+    A name is a target, a group or a pattern; `!` before it excludes its targets. If no name selects anything, the
+    group `default` is used. Raises UsageError for an unknown name.
     """
-    wanted = [name for name in names if not name.startswith("!")]
-    found = _meant(plan, wanted) if wanted else _default(plan)
+    included = [name for name in names if not name.startswith("!")]
+    selected = _targets_named(plan, included) if included else _default_targets(plan)
     for target in excluded_targets(plan, names):
-        found.pop(target.name, None)
-    if not found:
+        selected.pop(target.name, None)
+    if not selected:
         raise UsageError(
-            "nothing is left to build", hint="what is named is left out again with !, or is an empty group"
+            "no target is selected", hint="remove an exclusion with `!`, or name a group that is not empty"
         )
-    return tuple(found.values())
+    return tuple(selected.values())
 
 
 def excluded_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
-    """The targets that `names` mean with `!` before them. Raises UsageError for a name that means nothing."""
-    return tuple(_meant(plan, [each[1:] for each in names if each.startswith("!")]).values())
+    """Return the targets of the `names` that start with `!`. Raises UsageError for an unknown name."""
+    return tuple(_targets_named(plan, [name[1:] for name in names if name.startswith("!")]).values())
 
 
 def has_default_group(plan: Plan) -> bool:
-    """Whether it says what is meant without a name."""
+    """Whether the plan has a group or target `default`."""
     return "default" in plan.groups or "default" in plan.targets
 
 
-def _default(plan: Plan) -> dict[str, Target]:
+def _default_targets(plan: Plan) -> dict[str, Target]:
     if not has_default_group(plan):
         known = abbreviated([*plan.groups, *plan.targets]) or "none"
-        raise UsageError('name what to build: the plan has no group "default"', hint=f"groups and targets: {known}")
-    return _meant(plan, ["default"])
+        raise UsageError('the plan has no group "default"', hint=f"name what to build; groups and targets: {known}")
+    return _targets_named(plan, ["default"])
 
 
-def _meant(plan: Plan, names: Sequence[str]) -> dict[str, Target]:
-    """The targets that each of `names` means, by name."""
-    found: dict[str, Target] = {}
+def _targets_named(plan: Plan, names: Sequence[str]) -> dict[str, Target]:
+    """Return the targets that `names` match, by name."""
+    selected: dict[str, Target] = {}
     for name in names:
         matched = _matching(name, plan.targets, plan.groups)
         if name in plan.disabled:
             raise UsageError(
-                f'target "{name}" is disabled', hint="its `enabled` says so, with the variables as they are"
+                f'target "{name}" is disabled', hint="check its `enabled` and the values of the variables in it"
             )
         if not matched and name not in plan.groups:
             known = [*plan.groups, *plan.targets]
             hint = did_you_mean(name, known, kind="groups and targets")
             raise UsageError(f'no target or group "{one_line(name)}"', hint=hint)
-        found |= {target.name: target for target in matched}
-    return found
+        selected |= {target.name: target for target in matched}
+    return selected

@@ -1,4 +1,4 @@
-"""What a plan is resolved with besides its file."""
+"""The inputs of plan resolution other than the plan file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """What the command line changes in every target. An empty value, or None, changes nothing."""
+    """Command-line options that change every target. An empty value or None changes nothing."""
 
     push: bool | None = None
     load: bool = False
@@ -31,11 +31,11 @@ class Overrides:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """What comes from outside the file.
+    """All values from outside the plan file.
 
-    `variables` are those of `--var` as text, `values` those of `--var-file` as TOML gives them, and `files`
-    says which file gives each. `git` is asked only for what the plan uses. `stored` tells what buildx keeps of a
-    builder, None when it keeps nothing.
+    `variables` are the texts of `--var`, `values` the TOML values of `--var-file`, and `files` maps the names in
+    `values` to their files. `set_overrides` are the values of `--set`. `git` is called only for the facts that the
+    plan uses. `stored` returns the entry of a builder in buildx's store, or None.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -44,5 +44,5 @@ class Inputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     stored: Callable[[str], StoredBuilder | None] = lambda _: None
     overrides: Overrides = field(default_factory=Overrides)
-    settings: tuple[SetOverride, ...] = ()
+    set_overrides: tuple[SetOverride, ...] = ()
     git: AskGit = no_git

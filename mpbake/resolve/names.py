@@ -1,4 +1,4 @@
-"""Names, cycles and unknown references: problems that every table can have."""
+"""Names, cycles and unknown references: problems that every kind of table can have."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
 
-_SOUGHT = 20
-"""Wrong names for which the right one is sought."""
+_MAX_SUGGESTIONS = 20
+"""Distinct unknown names for which a similar known name is searched."""
 
 
 def topological_order(
     edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]
 ) -> list[str]:
-    """Names in topological order: what `edges` maps a name to comes before it.
+    """Return the names in topological order: each name comes after the names that `edges` maps it to.
 
-    Of names that are all on cycles with one another, one cycle becomes a problem, printed as `a -> b -> a` (a matrix
-    that needs itself has millions); the order then leaves the references between these names out of account.
+    Each group of names that all reach one another becomes one problem with one cycle, printed as `a -> b -> a` (a
+    matrix that needs itself has millions of cycles). The order then ignores the references within that group.
     """
-    left = {name: set(before) for name, before in edges.items()}
+    remaining = {name: set(predecessors) for name, predecessors in edges.items()}
     while True:
         try:
-            return list(TopologicalSorter({name: sorted(before) for name, before in left.items()}).static_order())
+            sorter = TopologicalSorter({name: sorted(predecessors) for name, predecessors in remaining.items()})
+            return list(sorter.static_order())
         except CycleError as error:
-            path = _from_the_first(cast("list[str]", error.args[1])[:0:-1])
-            message = f"a cycle: {one_line(' -> '.join(path))}"
-            hint = "take one of these references away"
+            path = _closed_cycle(cast("list[str]", error.args[1])[:0:-1])
+            message = f"references form a cycle: {one_line(' -> '.join(path))}"
+            hint = "remove one of these references"
             problems.append(Problem(code=Code.CYCLE, key=key(path[0]), message=message, hint=hint, culprit=path[1]))
-            tangle = _reachable(left, path[0]) & _reachable(_turned(left), path[0])
-            for name in tangle:
-                left[name] -= tangle
+            component = _reachable(remaining, path[0]) & _reachable(_reversed_edges(remaining), path[0])
+            for name in component:
+                remaining[name] -= component
 
 
-def _from_the_first(cycle: list[str]) -> list[str]:
-    """The cycle closed, and turned so that it always starts at the same node."""
+def _closed_cycle(cycle: list[str]) -> list[str]:
+    """Return the cycle as a closed path that starts at its smallest name, so that the output is deterministic."""
     start = cycle.index(min(cycle))
     return [*cycle[start:], *cycle[:start], cycle[start]]
 
 
 def _reachable(edges: Mapping[str, Iterable[str]], start: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += edges[name]
-    return found
+    reached: set[str] = set()
+    pending = [start]
+    while pending:
+        name = pending.pop()
+        if name not in reached:
+            reached.add(name)
+            pending += edges[name]
+    return reached
 
 
-def _turned(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """The edges the other way round."""
-    turned: dict[str, list[str]] = {name: [] for name in edges}
-    for name, before in edges.items():
-        for each in before:
-            turned[each].append(name)
-    return turned
+def _reversed_edges(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    backward: dict[str, list[str]] = {name: [] for name in edges}
+    for name, predecessors in edges.items():
+        for predecessor in predecessors:
+            backward[predecessor].append(name)
+    return backward
 
 
 def key_below(*key: str) -> Callable[..., KeyPath]:
-    """A function that puts a path (or one name) below `key`."""
+    """Return a function that appends a path (or one name) to `key`."""
 
     def join(path: KeyPath | str) -> KeyPath:
         return (*key, path) if isinstance(path, str) else (*key, *path)
@@ -76,28 +76,28 @@ def key_below(*key: str) -> Callable[..., KeyPath]:
 
 
 def strings_in(value: Any) -> Iterator[str]:
-    """Every string in `value`, however deep."""
+    """Yield every string in `value` at any depth, except the keys of tables."""
     match value:
         case str():
             yield value
         case list():
-            yield from (text for each in value for text in strings_in(each))
+            yield from (text for item in value for text in strings_in(item))
         case dict():
-            yield from (text for each in value.values() for text in strings_in(each))
+            yield from (text for item in value.values() for text in strings_in(item))
 
 
 def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
-    """The problem of a name that cannot be one; `matrix` says that a template should have made it."""
+    """Return the problem of an invalid name. With `matrix`, a template of a matrix made the name."""
     if matrix and not name:
         return Problem(
             code=Code.MATRIX_WITHOUT_NAME,
             key=key,
             message="a matrix needs a name for each of its targets",
-            hint='for example name = "web-{{ version }}"',
+            hint='add a template, for example name = "web-{{ version }}"',
         )
-    message, hint = "is no name", "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+    message, hint = "is not a valid name", "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
     if name.startswith("-"):
-        message, hint = "looks like an option of a command", "begin the name with a letter, a digit or _"
+        message, hint = "looks like a command-line option", "start the name with a letter, a digit or _"
     return Problem(
         code=Code.BAD_NAME,
         key=key,
@@ -108,26 +108,27 @@ def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
 
 
 class UnknownReferences:
-    """Problems of references to something that is not there: UNKNOWN_TARGET, UNKNOWN_BUILDER.
+    """Makes the problems of references to unknown names: UNKNOWN_TARGET, UNKNOWN_BUILDER.
 
-    Seeking the right name among thousands takes time: it is done once for each wrong one, and for the first few only.
+    The search for a similar name among thousands is slow: it runs once for each unknown name, and only for the first
+    `_MAX_SUGGESTIONS` of them.
     """
 
     def __init__(self, code: Code, known: Iterable[str]) -> None:
-        """`known` are the names of all that there is."""
+        """`known` are all names that a reference may use."""
         self._code = code
         self._kind = code.removeprefix("unknown-")
         self._known = tuple(known)
         self._hints: dict[str, str] = {}
 
     def problem(self, name: str, key: KeyPath) -> Problem:
-        """The problem of the reference at `key` to what would be called `name`."""
+        """Return the problem of the reference at `key` to the unknown `name`."""
         if name not in self._hints:
-            self._hints[name] = self._hint(name) if len(self._hints) < _SOUGHT else ""
+            self._hints[name] = self._hint(name) if len(self._hints) < _MAX_SUGGESTIONS else ""
         message = f'unknown {self._kind} "{one_line(name)}"'
         return Problem(code=self._code, key=key, message=message, hint=self._hints[name], culprit=name)
 
     def _hint(self, name: str) -> str:
-        # A template is no answer where a target is asked for; where one was meant, it is.
-        visible = [each for each in self._known if not each.startswith("_") or name.startswith("_")]
-        return did_you_mean(name, visible, kind=f"{self._kind}s")
+        # A name with a leading underscore is an abstract table: no target, but a parent of other tables.
+        candidates = [known for known in self._known if not known.startswith("_") or name.startswith("_")]
+        return did_you_mean(name, candidates, kind=f"{self._kind}s")

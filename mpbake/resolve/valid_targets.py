@@ -1,4 +1,4 @@
-"""Which targets of a plan are as they are meant, though something is wrong with the plan."""
+"""Selects the targets that are valid although the plan has problems elsewhere."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ if TYPE_CHECKING:
     from mpbake.spec.plan_tables import PlanSpec
     from mpbake.spec.problem import Problem
 
-_OF_THEIR_OWN = ("groups", "targets")
-"""Tables of which each is right or wrong by itself; what stands elsewhere may be a part of any target."""
+_INDEPENDENT_TABLES = ("groups", "targets")
+"""Tables whose problems concern only themselves; a problem in any other table may concern every target."""
 
 
-def sound_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:
-    """Those of `targets` to which none of `problems` belongs, however they come by their values."""
+def valid_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:
+    """Return the targets without problems: neither their own, nor of an inherited table, nor of a linked target."""
     if not problems:
         return tuple(targets.values())
-    counting = [each.key for each in problems]
-    if any(not key or key[0] not in _OF_THEIR_OWN for key in counting):
+    keys = [problem.key for problem in problems]
+    if any(not key or key[0] not in _INDEPENDENT_TABLES for key in keys):
         return ()
-    wrong = {str(key[1]) for key in counting if key[0] == "targets"}
-    tables = {name for name in spec.targets if not wrong.isdisjoint(_with_parents(name, spec))}
-    unsound = {each for each in targets.values() if each.table in tables}
-    return tuple(each for each in targets.values() if unsound.isdisjoint(_with_links(each)))
+    invalid_names = {str(key[1]) for key in keys if key[0] == "targets"}
+    invalid_tables = {name for name in spec.targets if not invalid_names.isdisjoint(_with_parents(name, spec))}
+    invalid = {target for target in targets.values() if target.table in invalid_tables}
+    return tuple(target for target in targets.values() if invalid.isdisjoint(_with_links(target)))
 
 
 def _with_parents(name: str, spec: PlanSpec) -> set[str]:
-    """A table, and all that it inherits, however far."""
-    found, left = {name}, [name]
-    while left:
-        table = spec.targets.get(left.pop())
-        more = {*table.inherits} - found if table else set()
-        found |= more
-        left += more
-    return found
+    """Return the names of a table and of all its direct and indirect parents."""
+    names, pending = {name}, [name]
+    while pending:
+        table = spec.targets.get(pending.pop())
+        parents = {*table.inherits} - names if table else set()
+        names |= parents
+        pending += parents
+    return names
 
 
 def _with_links(target: Target) -> set[Target]:
-    """A target, and all that it links to, however far."""
-    found, left = {target}, [target]
-    while left:
-        more = {*left.pop().every_link} - found
-        found |= more
-        left += more
-    return found
+    """Return a target and all targets that it links to directly or indirectly."""
+    targets, pending = {target}, [target]
+    while pending:
+        linked = {*pending.pop().every_link} - targets
+        targets |= linked
+        pending += linked
+    return targets

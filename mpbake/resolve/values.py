@@ -1,4 +1,4 @@
-"""Whole values rendered and checked, with the key of everything that goes wrong."""
+"""Rendering and validation of whole values, with the key of every problem."""
 
 from __future__ import annotations
 
@@ -26,76 +26,81 @@ _MAX_DEPTH = 50
 
 
 def drop_empty_strings(value: Any) -> Any:
-    """`value` without the empty strings in its lists, however deep."""
+    """Return `value` without the empty strings in its lists, at any depth."""
     match value:
         case list():
-            return [drop_empty_strings(each) for each in value if each != ""]
+            return [drop_empty_strings(item) for item in value if item != ""]
         case dict():
-            return {key: drop_empty_strings(each) for key, each in value.items()}
+            return {key: drop_empty_strings(item) for key, item in value.items()}
         case _:
             return value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValueRenderer:
-    """Renders whole values and collects what goes wrong, with the key that it went wrong at.
+    """Renders whole values and adds each problem, with its key, to `problems`.
 
-    `guard` sees everything that is rendered.
+    `guard` checks every rendered text for sensitive values.
     """
 
-    renderer: Renderer
+    templates: Renderer
     problems: list[Problem]
     guard: SensitiveGuard = field(default_factory=SensitiveGuard)
 
-    def value(
-        self, value: Any, scope: Mapping[str, Any], where: Callable[[KeyPath], KeyPath], path: KeyPath = ()
+    def render(
+        self, value: Any, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath = ()
     ) -> Any:
-        """`value` with every template in it filled in. `where` tells the place in the file of a path below it.
+        """Return `value` with every template in it rendered.
 
-        Items of lists that come out empty mean nothing, but keep their places: see `without_empty`.
+        `key_of` maps a path within the whole value to its key in the plan; `path` is the path of `value` itself. List
+        items that render to an empty string stay, so that indices still match the plan: see `drop_empty_strings`.
         """
         if len(path) > _MAX_DEPTH:
-            self.problems.append(Problem(code=Code.TOO_DEEP, key=where(path[:2]), message="nested too deeply"))
+            self.problems.append(Problem(code=Code.TOO_DEEP, key=key_of(path[:2]), message="nested too deeply"))
             return ""
         match value:
             case str():
-                return self._text(value, scope, where, path)
+                return self._render_text(value, scope, key_of, path)
             case list():
-                return [self.value(item, scope, where, (*path, index)) for index, item in enumerate(value)]
+                return [self.render(item, scope, key_of, (*path, index)) for index, item in enumerate(value)]
             case dict():
-                return {key: self.value(item, scope, where, (*path, key)) for key, item in value.items()}
+                return {key: self.render(item, scope, key_of, (*path, key)) for key, item in value.items()}
             case _:
                 return value
 
-    def _text(self, text: str, scope: Mapping[str, Any], where: Callable[[KeyPath], KeyPath], path: KeyPath) -> Any:
+    def _render_text(
+        self, text: str, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath
+    ) -> Any:
         try:
-            rendered = self.renderer.render(text, scope)
+            rendered = self.templates.render(text, scope)
         except TemplateProblem as error:
-            self.guard.note_place(text, where(path), self.renderer)
+            self.guard.record_place(text, key_of(path), self.templates)
             message, _, hint = str(error).partition("\n")
             self.problems.append(
-                Problem(code=error.code, key=where(path), message=message, hint=hint, culprit=error.culprit)
+                Problem(code=error.code, key=key_of(path), message=message, hint=hint, culprit=error.culprit)
             )
             return ""
-        if self.guard.minds(text, rendered):
-            use = TextUse(text=text, rendered=rendered, scope=scope, where=where, path=path)
-            self.problems.extend(self.guard.look(use, self.renderer))
+        if self.guard.needs_check(text, rendered):
+            use = TextUse(text=text, rendered=rendered, scope=scope, key_of=key_of, path=path)
+            self.problems.extend(self.guard.check(use, self.templates))
         return rendered
 
-    def table(self, model: type[Table], raw: Any, where: Callable[[KeyPath], KeyPath]) -> Table:
-        """Check rendered values against the model once more, now without leave for templates: empty if wrong."""
-        return self.sound(model, raw, where) or model()
+    def validated(self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Table:
+        """Validate rendered values, where templates are no longer allowed. Return an empty table if they are wrong."""
+        return self.validated_or_none(model, rendered, key_of) or model()
 
-    def sound(self, model: type[Table], raw: Any, where: Callable[[KeyPath], KeyPath]) -> Table | None:
-        """What `table` says, or None where something is wrong.
+    def validated_or_none(
+        self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]
+    ) -> Table | None:
+        """Validate rendered values as `validated` does, but return None if they are wrong.
 
-        That is told once for each place, however many rows of a matrix have it.
+        A key that has a problem already gets no second one, however many rows of a matrix share it.
         """
         try:
-            return model.model_validate(raw)
+            return model.model_validate(rendered)
         except ValidationError as error:
-            # Where a template could not be rendered, what stands in for its value is no second mistake.
-            known = {each.key for each in self.problems}
-            found = [replace(each, key=where(each.key)) for each in problems_of(error, model)]
-            self.problems.extend(each for each in found if each.key not in known)
+            # A failed template leaves a replacement value: its validation error would only repeat the problem.
+            reported = {problem.key for problem in self.problems}
+            problems = [replace(problem, key=key_of(problem.key)) for problem in problems_of(error, model)]
+            self.problems.extend(problem for problem in problems if problem.key not in reported)
             return None

@@ -44,17 +44,17 @@ def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) 
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(written.encode("utf-8", "surrogatepass"))
         file.flush()
-        document, spec = read_plan([Path(file.name)], show=lambda _: "build.toml", settings=settings)
+        plan_files, spec = read_plan([Path(file.name)], show=lambda _: "build.toml", settings=settings)
     # What mpbake takes, the schema that editors use must take too.
-    assert refusals(document.data) == []
-    main = dataclasses.replace(document.main, path=ROOT / "build.toml")
-    return dataclasses.replace(document, main=main, sources=(main,)), spec
+    assert refusals(plan_files.data) == []
+    main = dataclasses.replace(plan_files.main, path=ROOT / "build.toml")
+    return dataclasses.replace(plan_files, main=main, sources=(main,)), spec
 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
     """What an independent validator has against a plan, given the published schema: the key, and why."""
-    found = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
-    return [f"{error.json_path}: {error.message}" for error in found]
+    errors = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
+    return [f"{error.json_path}: {error.message}" for error in errors]
 
 
 def resolve_text(
@@ -67,15 +67,15 @@ def resolve_text(
     **overrides: Any,
 ) -> Plan:
     """The plan that a literal means, in `/plan`, with these `--var`s and `--set`s, this environment and overrides."""
-    document, spec = read_text(toml, settings=settings)
+    plan_files, spec = read_text(toml, settings=settings)
     inputs = Inputs(
         variables=variables or {},
         values=values or {},
         environment=environment or {},
         overrides=Overrides(**overrides),
-        settings=parse_overrides(settings),
+        set_overrides=parse_overrides(settings),
     )
-    return resolve(document, spec, inputs)
+    return resolve(plan_files, spec, inputs)
 
 
 def read_files(
@@ -98,9 +98,9 @@ def resolve_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), **overrides: Any
 ) -> Plan:
     """The plan that several files mean."""
-    document, spec = read_files(folder, files, *named, settings=settings)
-    inputs = Inputs(settings=parse_overrides(settings), overrides=Overrides(**overrides))
-    return resolve(document, spec, inputs)
+    plan_files, spec = read_files(folder, files, *named, settings=settings)
+    inputs = Inputs(set_overrides=parse_overrides(settings), overrides=Overrides(**overrides))
+    return resolve(plan_files, spec, inputs)
 
 
 def problems_of_bytes(folder: Path, content: bytes) -> str:
@@ -133,13 +133,13 @@ def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
 
 def clashes_of_text(toml: str) -> str:
     """The tags that two targets of a plan push, each problem in short; a run of one of them is allowed."""
-    document, spec = read_text(toml)
-    return in_short(PlanError(resolve_partially(document, spec, Inputs()).clashes))
+    plan_files, spec = read_text(toml)
+    return in_short(PlanError(resolve_partially(plan_files, spec, Inputs()).clashes))
 
 
 def in_short(error: PlanError) -> str:
     """Problems without columns, marks and codes."""
-    return "\n".join(_in_short(each) for each in error.diagnostics)
+    return "\n".join(_in_short(diagnostic) for diagnostic in error.diagnostics)
 
 
 def _in_short(diagnostic: Diagnostic) -> str:

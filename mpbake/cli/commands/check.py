@@ -59,7 +59,7 @@ _NOT_ALL = "; more may be found once this is mended"
 def _diagnostics(document: PlanFiles, found: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
     """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
     if found.problems:
-        later = (document.diagnose(each) for each in _problems_of(found.sound, found.plan.root, world))
+        later = (document.diagnose(each) for each in _problems_of(found.valid_targets, found.plan.root, world))
         return sorted_by_location((*found.problems, *found.clashes, *later))
     problems = (document.diagnose(each) for each in _problems(found.plan, world))
     return sorted_by_location((*found.clashes, *problems, *lint_warnings(document, found.plan)))

@@ -1,1 +1,1 @@
-"""Builders and their nodes: driver options, TLS, and builders that somebody else made."""
+"""Builders and their nodes: driver options, TLS, and external builders."""

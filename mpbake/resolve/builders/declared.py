@@ -1,4 +1,4 @@
-"""Builders and nodes as meant."""
+"""Resolves the builders and nodes that a plan declares."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mpbake.base.text import one_line, parse_duration
 from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, TlsFiles
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.builders.node_options import (
+    folder_of_path,
     merge_over_general,
     node_options,
     option_problems,
-    path_starts,
     value_problems,
     with_absolute_paths,
 )
@@ -44,48 +44,57 @@ _FILES = ("ca", "cert", "key")
 def resolve_builders(
     spec: PlanSpec,
     scope: Mapping[str, Any],
-    rendering: ValueRenderer,
+    renderer: ValueRenderer,
     folder: Callable[[KeyPath], Path],
     stored: Callable[[str], StoredBuilder | None] = lambda _: None,
 ) -> dict[str, Builder]:
-    """Every declared builder, and the one that targets without a builder get.
+    """Return every declared builder, and the builder for targets that name none.
 
-    `folder` is where a key's paths start; `stored` tells what buildx keeps of a builder.
+    `folder` returns the folder that paths at a key are relative to. `stored` returns buildx's stored entry of a
+    builder.
     """
     defaults = spec.defaults.builder.written()
     builders = {}
-    for name, written in spec.builders.items():
-        own = written.written()
-        where = _stated(name, own)
-        table = rendering.table(
-            BuilderSpec, drop_empty_strings(rendering.value(merge_over_general(defaults, own), scope, where)), where
-        )
+    for name, builder_spec in spec.builders.items():
+        own = builder_spec.written()
+        key_of = _key_of_builder(name, own)
+        table = _resolved_table(merge_over_general(defaults, own), scope, renderer, key_of)
         if table.external:
-            rendering.problems.extend(external_problems(("builders", name), own))
+            renderer.problems.extend(external_problems(("builders", name), own))
             entry = stored(name) if DOCKER_NAME.fullmatch(name) else None
             builders[name] = external_builder(name, table, entry)
         else:
             driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
-            rendering.problems.extend(_builder_problems(name, table, driver, own))
-            builders[name] = _builder(name, table, driver, folder, where)
-    where = key_below("defaults", "builder")
-    table = rendering.table(BuilderSpec, drop_empty_strings(rendering.value(defaults, scope, where)), where)
-    rendering.problems.extend(value_problems(where(()), table.written()))
+            renderer.problems.extend(_builder_problems(name, table, driver, own))
+            builders[name] = _builder(name, table, driver, folder, key_of)
+    key_of = key_below("defaults", "builder")
+    table = _resolved_table(defaults, scope, renderer, key_of)
+    renderer.problems.extend(value_problems(key_of(()), table.written()))
     if DEFAULT_BUILDER not in builders:
         driver = Driver(table.driver or Driver.AUTOMATIC)
-        builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, folder, where)
-    rendering.problems.extend(_shared_names(builders.values(), spec.builders))
+        builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, folder, key_of)
+    renderer.problems.extend(_shared_names(builders.values(), spec.builders))
     return builders
 
 
-def _stated(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:
-    """A function that tells where the value at a path of a builder is written: in its own table, or as a default."""
+def _resolved_table(
+    written: Mapping[str, Any],
+    scope: Mapping[str, Any],
+    renderer: ValueRenderer,
+    key_of: Callable[[KeyPath], KeyPath],
+) -> BuilderSpec:
+    """Render and validate the table of a builder."""
+    return renderer.validated(BuilderSpec, drop_empty_strings(renderer.render(written, scope, key_of)), key_of)
 
-    def where(path: KeyPath) -> KeyPath:
-        of_default = path and path[0] not in own
-        return ("defaults", "builder", *path) if of_default else ("builders", name, *path)
 
-    return where
+def _key_of_builder(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:
+    """Return a function that maps a path in a builder to its key: in the builder's `own` table, or in the defaults."""
+
+    def key_of(path: KeyPath) -> KeyPath:
+        is_default = path and path[0] not in own
+        return ("defaults", "builder", *path) if is_default else ("builders", name, *path)
+
+    return key_of
 
 
 def _builder(
@@ -93,30 +102,35 @@ def _builder(
     table: BuilderSpec,
     driver: Driver,
     folder: Callable[[KeyPath], Path],
-    where: Callable[[KeyPath], KeyPath],
+    key_of: Callable[[KeyPath], KeyPath],
 ) -> Builder:
-    """The builder that a table means. `where` tells the key of a path below it, `folder` where a key's paths start."""
-    made = (_node(name, each, driver, table, path_starts(folder, where)) for each in _nodes(table))
-    nodes = tuple(replace(each, config_key=where(_config_path(each.name, table))) for each in made)
+    """Return the builder of a table. `key_of` maps a path in the table to its key, `folder` a key to its folder."""
+    nodes = tuple(
+        replace(
+            _node(name, node_name, driver, table, folder_of_path(folder, key_of)),
+            config_key=key_of(_config_path(node_name, table)),
+        )
+        for node_name in _nodes(table)
+    )
     emulation = Emulation(table.emulation or Emulation.WARN)
     return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
 
 
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
-    """The nodes of a builder; one that declares none has a single one where the docker command is."""
+    """Return the nodes of a builder; without declared nodes, a single one: the engine of the docker command."""
     return table.nodes or {DEFAULT_NODE: NodeSpec()}
 
 
 def _config_path(node: str, table: BuilderSpec) -> KeyPath:
-    """Where below a builder's table the configuration file of a node is named."""
+    """Return the path in a builder's table at which the configuration file of a node is named."""
     return ("nodes", node, "config") if _nodes(table)[node].config else ("config",)
 
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
     node = _nodes(table)[name]
-    own_folder = path_starts(folder, key_below("nodes", name))
-    told = node_options(
-        # A container is what the engine's own builder may become.
+    own_folder = folder_of_path(folder, key_below("nodes", name))
+    resolved = node_options(
+        # The engine's own builder may become a container.
         Driver.DOCKER_CONTAINER if driver is Driver.AUTOMATIC else driver,
         with_absolute_paths(table.written(), folder),
         with_absolute_paths(node.written(), own_folder),
@@ -127,36 +141,34 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         driver=driver,
         endpoint=node.endpoint,
         platforms=parse_platforms(node.platforms),
-        tls=_tls(node.tls, path_starts(own_folder, key_below("tls"))),
+        tls=_tls(node.tls, folder_of_path(own_folder, key_below("tls"))),
         slots=node.slots or table.slots or 0,
         required=node.required,
         insecure=node.insecure,
-        options=told.options,
-        flags=told.flags,
-        config=told.config,
-        config_names=told.config_names,
-        config_file=told.config_file,
+        options=resolved.options,
+        flags=resolved.flags,
+        config=resolved.config,
+        config_names=resolved.config_names,
+        config_file=resolved.config_file,
         boot_timeout=parse_duration(table.boot_timeout) if table.boot_timeout else BOOT_TIMEOUT,
         certificate_days=CERTIFICATE_DAYS if table.certificate_days is None else table.certificate_days,
     )
 
 
-def _tls(written: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
-    files = {each: getattr(written, each) for each in _FILES}
-    return TlsFiles(
-        servername=written.servername, **{each: folder((each,)) / path for each, path in files.items() if path}
-    )
+def _tls(tls: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
+    files = {name: getattr(tls, name) for name in _FILES}
+    return TlsFiles(servername=tls.servername, **{name: folder((name,)) / path for name, path in files.items() if path})
 
 
 def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with a builder and its nodes, as far as its `own` table is to blame."""
+    """Yield the problems of a builder and its nodes that its `own` table causes, not the defaults."""
     key: KeyPath = ("builders", name)
     if not NAME.fullmatch(name):
         yield name_problem(key, name)
     elif not name[0].isalpha():
-        message, hint = "a builder's name begins with a letter", "buildx takes no other"
+        message, hint = "a builder's name must start with a letter", "rename it: buildx accepts no other names"
         yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
-    yield from option_problems(key, driver, {each: value for each, value in table.written().items() if each in own})
+    yield from option_problems(key, driver, {name: value for name, value in table.written().items() if name in own})
     for node_name, node in _nodes(table).items():
         yield from _node_problems((*key, "nodes", node_name), driver, node)
     if driver is not Driver.KUBERNETES:
@@ -164,12 +176,12 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
 
 
 def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """What the driver of a node makes impossible or necessary."""
+    """Yield the problems of a node, including what its driver does not support or requires."""
     if not NAME.fullmatch(str(key[-1])):
         yield name_problem(key, str(key[-1]))
     yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
     if driver is Driver.REMOTE and not node.endpoint:
-        message, hint = "a remote node needs an endpoint", 'for example endpoint = "tcp://10.0.0.5:1234"'
+        message, hint = "a remote node needs an endpoint", 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
         yield Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint)
     yield from option_problems(key, driver, node.written())
     yield from tls_problems(key, driver, node)
@@ -183,36 +195,38 @@ _SCHEMES = {
 
 
 _POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-"""A DNS subdomain name, which Kubernetes wants as the name of a pod."""
-_NAMES = {"docker-container": DOCKER_NAME, "kube-pod": _POD_NAME}
-_CALLED = {"docker-container": "container", "kube-pod": "pod"}
+"""A DNS subdomain name, as Kubernetes requires for the name of a pod."""
+_NAME_PATTERNS = {"docker-container": DOCKER_NAME, "kube-pod": _POD_NAME}
+_NAMED_KINDS = {"docker-container": "container", "kube-pod": "pod"}
 
 
 def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[Problem]:
-    """What is no address of a node of this driver. A name without `://` is a docker context's."""
+    """Yield the problems of a node's endpoint. An endpoint without `://` is the name of a docker context."""
     schemes = _SCHEMES.get(driver, ())
     scheme, colon, rest = endpoint.partition("://")
     if not endpoint:
         return
     if not schemes:
-        hint = "its Deployment is made where kubectl would make it: in the context of KUBECONFIG"
-        yield _bad_endpoint(key, f"a {driver} node has no endpoint", hint)
+        hint = "remove it: the Deployment is created in the current context of KUBECONFIG, as with kubectl"
+        yield _bad_endpoint(key, f"a {driver} node cannot have an endpoint", hint)
     elif not colon:
         if driver is Driver.REMOTE:
             hint = f"write {one_line(f'tcp://{endpoint}')}"
-            yield _bad_endpoint(key, "is no URL", hint)
+            yield _bad_endpoint(key, "is not a URL", hint)
         elif not DOCKER_NAME.fullmatch(endpoint):
-            yield _bad_endpoint(key, f'"{one_line(endpoint)}" is neither a URL nor the name of a docker context')
+            yield _bad_endpoint(key, f'"{one_line(endpoint)}" is neither a URL nor a valid name of a docker context')
     elif scheme not in schemes:
-        known = ", ".join(f"{each}://" for each in schemes)
-        yield _bad_endpoint(key, f"a {driver} node is not reached by {one_line(scheme)}://", f"known: {known}")
+        known = ", ".join(f"{supported}://" for supported in schemes)
+        yield _bad_endpoint(key, f"the {driver} driver does not support {one_line(scheme)}://", f"use one of {known}")
     elif scheme == "unix" and not rest.startswith("/"):
-        yield _bad_endpoint(key, "the path of a unix socket must be absolute", "unix:///run/buildkitd.sock")
+        yield _bad_endpoint(
+            key, "the path of a unix socket must be absolute", "write it like unix:///run/buildkitd.sock"
+        )
     elif scheme in {"tcp", "ssh"} and not has_host(endpoint):
-        yield _bad_endpoint(key, "has no valid host and port", f"for example {scheme}://10.0.0.5:1234")
-    elif scheme in _NAMES and not _NAMES[scheme].fullmatch(rest.partition("?")[0]):
-        what = _CALLED[scheme]
-        yield _bad_endpoint(key, f"has no valid name of a {what}", f"for example {scheme}://my-buildkit")
+        yield _bad_endpoint(key, "has no valid host and port", f"write it like {scheme}://10.0.0.5:1234")
+    elif scheme in _NAME_PATTERNS and not _NAME_PATTERNS[scheme].fullmatch(rest.partition("?")[0]):
+        kind = _NAMED_KINDS[scheme]
+        yield _bad_endpoint(key, f"has no valid {kind} name", f"write it like {scheme}://my-buildkit")
 
 
 def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
@@ -220,40 +234,43 @@ def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
 
 
 def _shared_names(builders: Iterable[Builder], declared: Container[str]) -> Iterator[Problem]:
-    """Builders, and nodes of others, that would be the same to buildx; the later of two `declared` ones is to blame."""
+    """Yield the problems of builders, and of nodes of different builders, with the same name in buildx.
+
+    The problem is reported at the later of two `declared` builders.
+    """
     first: dict[str, Builder] = {}
-    for builder in sorted(builders, key=lambda each: each.name in declared):
+    for builder in sorted(builders, key=lambda builder: builder.name in declared):
         other = first.setdefault(builder.name.lower(), builder)
         if other is not builder:
             yield _builder_twice(builder.name, other.name, other_declared=other.name in declared)
-    yield from _shared_nodes(each for each in first.values() if not each.external)
+    yield from _shared_nodes(builder for builder in first.values() if not builder.external)
 
 
 def _builder_twice(name: str, other: str, *, other_declared: bool) -> Problem:
-    """The problem of a builder whose entry in buildx's store, records and lock would be those of another one."""
-    message = f'"{one_line(name)}" and "{one_line(other)}" are both {one_line(name.lower())} to buildx'
-    of_default = f'"{other}" is the builder of targets that name none: write it so, or rename yours'
-    hint = "rename one of them" if other_declared else of_default
+    """Return the problem of a builder that would share its buildx entry, records and lock with another builder."""
+    message = f'builders "{one_line(name)}" and "{one_line(other)}" have the same buildx name {one_line(name.lower())}'
+    hint_for_default = f'write "{other}", the builder of targets that name none, or rename yours'
+    hint = "rename one of them" if other_declared else hint_for_default
     return Problem(code=Code.BUILDER_NAME_TWICE, key=("builders", name), message=message, hint=hint, of_key=True)
 
 
 def _shared_nodes(builders: Iterable[Builder]) -> Iterator[Problem]:
-    """Nodes whose buildx name, and so whose container, would be the same; the later one of them is to blame."""
+    """Yield a problem for the later of two nodes with the same buildx name, and thus the same container."""
     seen: dict[str, Node] = {}
     for node in (node for builder in builders for node in builder.nodes):
         other = seen.setdefault(node.buildx_name, node)
         if other is not node:
             key: KeyPath = ("builders", node.builder, "nodes", node.name)
-            message = f"{node.id} and {other.id} are both {node.buildx_name} to buildx"
+            message = f"nodes {node.id} and {other.id} have the same buildx name {node.buildx_name}"
             yield Problem(code=Code.NODE_NAME_TWICE, key=key, message=message, hint="rename one of them")
 
 
 def _shared_endpoints(key: KeyPath, nodes: Mapping[str, NodeSpec]) -> Iterator[Problem]:
-    """Two nodes on one endpoint, which buildx refuses."""
+    """Yield a problem for two nodes of a builder with one endpoint, which buildx refuses."""
     seen: dict[str, str] = {}
     for name, node in nodes.items():
         first = seen.setdefault(node.endpoint, name)
         if first != name:
             message = f'node "{one_line(name)}" has the same endpoint as "{one_line(first)}"'
-            hint = "one endpoint serves one node of a builder"
+            hint = "change one of them: a builder can use an endpoint only once"
             yield Problem(code=Code.ENDPOINT_TWICE, key=(*key, name), message=message, hint=hint)

@@ -1,4 +1,4 @@
-"""Builders that somebody else made: their nodes are what buildx keeps of them."""
+"""External builders, which mpbake does not manage: their nodes come from buildx's store."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from mpbake.spec.builder_tables import BuilderSpec
 
 _KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
-_OWN = ("external", "emulation", "slots")
-_OF_ENGINE = "default"
-"""What buildx calls the engine's own builder, of which it keeps nothing."""
+_ALLOWED_KEYS = ("external", "emulation", "slots")
+_ENGINE_BUILDER = "default"
+"""buildx's name for the engine's own builder, which has no entry in the store."""
 DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-"""What docker calls a context, and buildx a builder or a node."""
+"""A valid name of a docker context, and of a builder or a node in buildx."""
 
 
 def external_builder(name: str, table: BuilderSpec, entry: StoredBuilder | None) -> Builder:
-    """The builder of that name as buildx keeps it.
+    """Return the builder `name` from its entry in buildx's store.
 
-    Of one that is not there buildx makes that of a docker context's engine. One whose driver is a hosted service's is
-    a single node, on which buildx itself places.
+    Without an entry, buildx uses the engine of the docker context of that name. A builder with the driver of a hosted
+    service has a single node, on which buildx itself places the builds.
     """
     emulation, slots = Emulation(table.emulation or Emulation.WARN), table.slots or 0
     nodes = _nodes(name, slots, entry)
@@ -41,7 +41,7 @@ def external_builder(name: str, table: BuilderSpec, entry: StoredBuilder | None)
 def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ...]:
     single = Node(builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True)
     if entry is None:
-        context = "" if name.lower() == _OF_ENGINE else name
+        context = "" if name.lower() == _ENGINE_BUILDER else name
         return (replace(single, driver=Driver.DOCKER, endpoint=context, missing=bool(context)),)
     known = next((driver for driver in _KNOWN if driver == entry.driver), None)
     if known is None or not entry.nodes:
@@ -49,24 +49,24 @@ def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ..
     return tuple(
         Node(
             builder=name,
-            name=each.name,
+            name=node.name,
             driver=known,
-            endpoint=each.endpoint,
-            platforms=parse_platforms(each.platforms),
+            endpoint=node.endpoint,
+            platforms=parse_platforms(node.platforms),
             slots=slots,
             external=True,
         )
-        for each in entry.nodes
+        for node in entry.nodes
     )
 
 
 def external_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with what a plan says of a builder that is not its own."""
+    """Yield the problems of the table of an external builder; `stated` are its keys and values."""
     name = str(key[-1])
     if not DOCKER_NAME.fullmatch(name):
-        message, hint = f'"{one_line(name)}" is no name of a builder', "docker buildx ls shows how yours is called"
+        message, hint = f'"{one_line(name)}" is not a valid builder name', "run `docker buildx ls` to see its name"
         yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
-    for each in stated:
-        if each not in _OWN:
-            message, hint = f"an external builder has its own {each}", "take the key away, or take external away"
-            yield Problem(code=Code.EXTERNAL_BUILDER, key=(*key, each), message=message, hint=hint, of_key=True)
+    for option in stated:
+        if option not in _ALLOWED_KEYS:
+            message, hint = f"`{option}` cannot be set for an external builder", f"remove `{option}` or `external`"
+            yield Problem(code=Code.EXTERNAL_BUILDER, key=(*key, option), message=message, hint=hint, of_key=True)

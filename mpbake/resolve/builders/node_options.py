@@ -1,4 +1,4 @@
-"""Options of nodes: which a driver knows, what their values must be, and what buildx and buildkitd are told."""
+"""Options of nodes: which driver supports each, which values are valid, and what buildx and buildkitd receive."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
 
-_CONFIGURATIONS = ("config", "buildkitd")
+_CONFIG_KEYS = ("config", "buildkitd")
 _AMOUNT = (re.compile(r"\d+(\.\d+)?[bkmgt]?b?", re.IGNORECASE), "write an amount such as 512m or 8g")
-_SET = (re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*"), "write numbers and ranges, such as 0-3 or 0,2")
-_VALUES: Mapping[str, tuple[re.Pattern[str], str]] = {
+_NUMBER_SET = (re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*"), "write numbers and ranges, such as 0-3 or 0,2")
+_VALUE_PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "memory": _AMOUNT,
     "memory-swap": (re.compile(rf"-1|{_AMOUNT[0].pattern}", re.IGNORECASE), f"{_AMOUNT[1]}, or -1 for no limit"),
-    "cpuset-cpus": _SET,
-    "cpuset-mems": _SET,
+    "cpuset-cpus": _NUMBER_SET,
+    "cpuset-mems": _NUMBER_SET,
     "restart-policy": (
         re.compile(r"no|always|unless-stopped|on-failure(:\d+)?"),
-        "known: no, always, unless-stopped, on-failure, on-failure:NUMBER",
+        "use no, always, unless-stopped, on-failure or on-failure:NUMBER",
     ),
-    "loadbalance": (re.compile(r"sticky|random"), "known: sticky, random"),
+    "loadbalance": (re.compile(r"sticky|random"), "use sticky or random"),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeOptions:
-    """What buildx and buildkitd are told of one node; see `plan.Node`."""
+    """The options of one node for buildx and buildkitd; see `plan.Node`."""
 
     options: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
@@ -48,51 +48,55 @@ class NodeOptions:
     config_file: Path | None = None
 
 
-def path_starts(folder: Callable[[KeyPath], Path], where: Callable[[KeyPath], KeyPath]) -> Callable[[KeyPath], Path]:
-    """Where paths start, for those who know a key only by its path below a table: `where` tells the whole key."""
-    return lambda path: folder(where(path))
+def folder_of_path(
+    folder: Callable[[KeyPath], Path], key_of: Callable[[KeyPath], KeyPath]
+) -> Callable[[KeyPath], Path]:
+    """Return a function that maps a path in a table to the folder of its key; `key_of` maps the path to the key."""
+    return lambda path: folder(key_of(path))
 
 
 def with_absolute_paths(stated: Mapping[str, Any], folder: Callable[[KeyPath], Path]) -> dict[str, Any]:
-    """What a table states, the paths in its options absolute; `folder` is where one at a path below it starts."""
-    found = dict(stated)
+    """Return the values of a table with absolute paths; `folder` returns the folder for a path in the table."""
+    values = dict(stated)
     if stated.get("config"):
-        found["config"] = str(folder(("config",)) / stated["config"])
+        values["config"] = str(folder(("config",)) / stated["config"])
     if stated.get("buildkitd"):
-        found["buildkitd"] = absolute_paths(stated["buildkitd"], path_starts(folder, key_below("buildkitd")))
-    return found
+        values["buildkitd"] = absolute_paths(stated["buildkitd"], folder_of_path(folder, key_below("buildkitd")))
+    return values
 
 
 def merge_over_general(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What a table states itself, above what is `general`: of both ways to configure BuildKit it takes the own one."""
-    if any(own.get(each) for each in _CONFIGURATIONS):
-        general = {key: value for key, value in general.items() if key not in _CONFIGURATIONS}
+    """Merge a table's `own` values over `general` ones. An own BuildKit configuration replaces any general one."""
+    if any(own.get(key) for key in _CONFIG_KEYS):
+        general = {key: value for key, value in general.items() if key not in _CONFIG_KEYS}
     return {**general, **own}
 
 
 def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, Any]) -> NodeOptions:
-    """The options of a node: its own stand in for its builder's. What `driver` does not know is left out.
+    """Return the options of a node: its own override its builder's, and options of other drivers are left out.
 
-    Paths in them are absolute.
+    Paths in the values are absolute.
     """
-    given = {
+    supported = {
         key: value
         for key, value in merge_over_general(builder, node).items()
         if key in OPTIONS and driver in OPTIONS[key].drivers
     }
-    config = given.get("buildkitd", {})
-    told = {key: value for key, value in given.items() if OPTIONS[key].to_driver}
+    config = supported.get("buildkitd", {})
+    to_driver = {key: value for key, value in supported.items() if OPTIONS[key].to_driver}
     return NodeOptions(
-        options=tuple(sorted(pair for key, value in told.items() for pair in _pairs(key, value, OPTIONS[key].form))),
-        flags=tuple(given.get("flags", ())),
+        options=tuple(
+            sorted(pair for key, value in to_driver.items() for pair in _driver_options(key, value, OPTIONS[key].form))
+        ),
+        flags=tuple(supported.get("flags", ())),
         config=toml_document(config),
         config_names=named_files(config),
-        config_file=Path(given["config"]) if given.get("config") else None,
+        config_file=Path(supported["config"]) if supported.get("config") else None,
     )
 
 
 def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the options that the table at `key`, of a builder or node of `driver`, states itself."""
+    """Yield the problems of the options that the table at `key`, a builder or node of `driver`, states itself."""
     known = {}
     for name, value in stated.items():
         if name not in OPTIONS or value is None:
@@ -100,32 +104,32 @@ def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> 
         if driver in OPTIONS[name].drivers:
             known[name] = value
         else:
-            message, hint = f"the {driver} driver has no {name}", _belongs(driver, OPTIONS[name].drivers)
+            message, hint = f"the {driver} driver does not support {name}", _driver_hint(driver, OPTIONS[name].drivers)
             yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=(*key, name), message=message, hint=hint, of_key=True)
     yield from value_problems(key, known)
 
 
 def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the values of the options that the table at `key` states, whichever driver takes them."""
+    """Yield the problems of the option values that the table at `key` states, for any driver."""
     for name, value in stated.items():
-        if name in _VALUES and value and not _VALUES[name][0].fullmatch(str(value)):
-            message, hint = f'"{one_line(str(value))}" is no {name}', _VALUES[name][1]
+        if name in _VALUE_PATTERNS and value and not _VALUE_PATTERNS[name][0].fullmatch(str(value)):
+            message, hint = f'"{one_line(str(value))}" is not a valid value for {name}', _VALUE_PATTERNS[name][1]
             yield Problem(code=Code.BAD_OPTION, key=(*key, name), message=message, hint=hint)
     yield from _toleration_problems((*key, "tolerations"), stated.get("tolerations", ()))
-    if all(stated.get(name) for name in _CONFIGURATIONS):
-        message, hint = "config and buildkitd are two configurations of one BuildKit", "keep one of them"
+    if all(stated.get(name) for name in _CONFIG_KEYS):
+        message, hint = "config and buildkitd both configure BuildKit", "keep one of them"
         yield Problem(code=Code.TWO_CONFIGURATIONS, key=(*key, "config"), message=message, hint=hint, of_key=True)
 
 
-def _belongs(driver: Driver, drivers: tuple[Driver, ...]) -> str:
+def _driver_hint(driver: Driver, drivers: tuple[Driver, ...]) -> str:
     if driver is Driver.REMOTE and drivers != (Driver.KUBERNETES,):
-        return "a remote BuildKit is set up where it is started; take the key away"
-    return f"take it away, or use driver = {alternatives_text(drivers)}"
+        return "remove it: a remote BuildKit is configured where it is started"
+    return f"remove it, or use driver = {alternatives_text(drivers)}"
 
 
 def alternatives_text(drivers: Iterable[Driver]) -> str:
-    """`"docker-container" or "remote"`."""
-    return " or ".join(f'"{each}"' for each in drivers)
+    """Return the names of drivers as in `"docker-container" or "remote"`."""
+    return " or ".join(f'"{driver}"' for driver in drivers)
 
 
 def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Iterator[Problem]:
@@ -137,51 +141,54 @@ def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Ite
             yield Problem(code=Code.BAD_OPTION, key=(*key, index, "operator"), message=message, hint=hint)
 
 
-def _pairs(key: str, value: Any, form: OptionForm) -> Iterator[tuple[str, str]]:
-    """The driver options that one key of the plan means; an empty value means nothing."""
+def _driver_options(key: str, value: Any, form: OptionForm) -> Iterator[tuple[str, str]]:
+    """Yield the driver options for one key of the plan; an empty value gives none."""
     if value is None or value in ("", {}, []):
         return
     match form, value:
         case OptionForm.PLAIN, dict():
             for name, inner in value.items():
-                yield from _pairs(f"{key}.{name}", inner, form)
+                yield from _driver_options(f"{key}.{name}", inner, form)
         case OptionForm.PAIRS, dict():
-            yield key, _row(value)
+            yield key, _pairs_text(value)
         case OptionForm.ROWS, list():
-            yield key, ";".join(map(_row, value))
+            yield key, ";".join(map(_pairs_text, value))
         case _, bool():
             yield key, "true" if value else "false"
         case _:
             yield key, str(value)
 
 
-def _row(table: Mapping[str, Any]) -> str:
+def _pairs_text(table: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value}" for name, value in table.items() if value != "")
 
 
 def absolute_paths(config: Mapping[str, Any], folder: Callable[[KeyPath], Path]) -> dict[str, Any]:
-    """A configuration of buildkitd in which the files of registries are named from the root; buildx reads them.
+    """Return a configuration of buildkitd with absolute paths for the files of registries, which buildx reads.
 
-    `folder` is where a path at a key of it starts.
+    `folder` returns the folder for a path in the configuration.
     """
     registries = config.get("registry")
     if not isinstance(registries, dict):
         return dict(config)
-    found = {
-        name: _absolute(each, path_starts(folder, key_below("registry", name))) for name, each in registries.items()
+    resolved = {
+        name: _absolute_registry(registry, folder_of_path(folder, key_below("registry", name)))
+        for name, registry in registries.items()
     }
-    return {**config, "registry": found}
+    return {**config, "registry": resolved}
 
 
-def _absolute(registry: Any, folder: Callable[[KeyPath], Path]) -> Any:
+def _absolute_registry(registry: Any, folder: Callable[[KeyPath], Path]) -> Any:
     if not isinstance(registry, dict):
         return registry
-    found = dict(registry)
-    if isinstance(found.get("ca"), list):
-        found["ca"] = [str(folder(("ca", at)) / str(each)) for at, each in enumerate(found["ca"])]
-    if isinstance(found.get("keypair"), list):
-        found["keypair"] = [_absolute_pair(each, folder(("keypair", at))) for at, each in enumerate(found["keypair"])]
-    return found
+    resolved = dict(registry)
+    if isinstance(registry.get("ca"), list):
+        resolved["ca"] = [str(folder(("ca", index)) / str(path)) for index, path in enumerate(registry["ca"])]
+    if isinstance(registry.get("keypair"), list):
+        resolved["keypair"] = [
+            _absolute_pair(pair, folder(("keypair", index))) for index, pair in enumerate(registry["keypair"])
+        ]
+    return resolved
 
 
 def _absolute_pair(pair: Any, folder: Path) -> Any:
@@ -191,15 +198,17 @@ def _absolute_pair(pair: Any, folder: Path) -> Any:
 
 
 def named_files(config: Mapping[str, Any]) -> tuple[Path, ...]:
-    """The certificates and keys that the registries of a configuration name."""
+    """Return the certificates and keys that the registries of a configuration name."""
     registries = config.get("registry")
     tables = registries.values() if isinstance(registries, dict) else ()
-    return tuple(Path(each) for table in tables if isinstance(table, dict) for each in _names(table))
+    return tuple(Path(path) for table in tables if isinstance(table, dict) for path in _paths_in_registry(table))
 
 
-def _names(registry: Mapping[str, Any]) -> Iterator[str]:
+def _paths_in_registry(registry: Mapping[str, Any]) -> Iterator[str]:
     for name in ("ca", "keypair"):
-        for each in registry.get(name, ()) if isinstance(registry.get(name), list) else ():
-            yield from (
-                (str(each[part]) for part in ("key", "cert") if part in each) if isinstance(each, dict) else [str(each)]
-            )
+        entries = registry.get(name)
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                yield from (str(entry[part]) for part in ("key", "cert") if part in entry)
+            else:
+                yield str(entry)

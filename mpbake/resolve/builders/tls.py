@@ -1,4 +1,4 @@
-"""How a node is to be trusted: TLS where it belongs, and nothing in the clear to another machine unless it is said."""
+"""Checks of a node's TLS: only where it is supported, and no unencrypted connection to another machine by default."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ _WITH_TLS = (Driver.REMOTE, Driver.DOCKER_CONTAINER)
 
 
 def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """What is wrong with the way in which the node at `key` is to be reached."""
+    """Yield the problems of the connection to the node at `key`."""
     tls = node.tls.written()
-    where: KeyPath = (*key, "tls")
     if tls:
-        yield from _tls_problems(where, driver, node)
+        yield from _tls_problems((*key, "tls"), driver, node)
     elif node.endpoint.startswith("tcp://") and not node.insecure and _is_elsewhere(node.endpoint):
-        message = "is on another machine and has no TLS: whoever reaches its port can do anything there"
-        yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=_remedy(driver))
+        message = "is on another machine without TLS: anyone who can reach its port has full control of it"
+        yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=_tls_hint(driver))
 
 
 def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     tls = node.tls
     if driver not in _WITH_TLS:
-        message, hint = f"the {driver} driver takes no tls", f"it belongs to driver = {alternatives_text(_WITH_TLS)}"
+        message, hint = (
+            f"the {driver} driver does not support tls",
+            f"remove it, or use driver = {alternatives_text(_WITH_TLS)}",
+        )
         yield Problem(code=Code.TLS_MISPLACED, key=key, message=message, hint=hint)
     elif node.endpoint and not node.endpoint.startswith("tcp://"):
-        message, hint = "only a node behind tcp:// has TLS", "take tls away"
+        message, hint = "tls is supported only for tcp:// endpoints", "remove tls"
         yield Problem(code=Code.TLS_MISPLACED, key=key, message=message, hint=hint)
     if bool(tls.cert) != bool(tls.key):
-        message, hint = "cert and key belong together", "give both, or neither"
+        message, hint = "cert and key must be set together", "set both, or neither"
         yield Problem(code=Code.TLS_PAIR, key=key, message=message, hint=hint)
     elif driver is Driver.DOCKER_CONTAINER and tls.servername:
-        message = "docker takes no other name for an engine"
-        hint = "use a name in the endpoint that the engine's certificate holds"
+        message = "servername is not supported for Docker endpoints"
+        hint = "use a host name in the endpoint that the engine's certificate contains"
         yield Problem(code=Code.TLS_MISPLACED, key=(*key, "servername"), message=message, hint=hint)
 
 
-def _remedy(driver: Driver) -> str:
+def _tls_hint(driver: Driver) -> str:
     if driver is Driver.DOCKER:
-        return "name a docker context that has TLS, use ssh://, or accept it with insecure = true"
-    return "give tls = { ca, cert, key }, or accept it with insecure = true"
+        return "use a docker context with TLS or ssh://, or accept the risk with insecure = true"
+    return "set tls = { ca, cert, key }, or accept the risk with insecure = true"
 
 
 def _is_elsewhere(endpoint: str) -> bool:
-    """Whether an endpoint is surely another machine; one that can be none is another's complaint."""
+    """Whether an endpoint is certainly on another machine. An invalid endpoint is reported elsewhere."""
     return has_host(endpoint) and not is_loopback(endpoint)

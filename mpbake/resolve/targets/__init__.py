@@ -1,1 +1,1 @@
-"""Targets: inheritance, matrix, overrides, paths, and links between targets."""
+"""Targets: inheritance, matrix, overrides, paths, and references between targets."""

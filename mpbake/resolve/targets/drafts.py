@@ -1,4 +1,4 @@
-"""Targets with their own values known: inheritance, matrix, templates, overrides."""
+"""Drafts of targets: own values resolved (inheritance, matrix, templates, overrides), references not yet."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from mpbake.base.platforms import PlatformText, parse_platforms, suggest_platfor
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import name_problem, strings_in
-from mpbake.resolve.targets.inheritance import InheritedTable, Lineage, last_by_identity, lineages, overrides_for
+from mpbake.resolve.targets.inheritance import (
+    InheritedTable,
+    TableLayers,
+    overrides_for,
+    table_layers,
+)
 from mpbake.resolve.targets.matrix import matrix_rows
+from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.attributes import Merge, Scope
@@ -33,291 +39,300 @@ if TYPE_CHECKING:
 
 
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
-_BY_FIELD = tuple(name for name, each in ATTRIBUTES.items() if each.merge is Merge.BY_FIELD)
-# They make the rows, and are no part of one.
-_NOT_OF_A_ROW = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET)
-# What names other tables, and whether it counts at all.
-_REFERRING = ("enabled", *(name for name, attribute in ATTRIBUTES.items() if attribute.refers))
+_BY_FIELD = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.merge is Merge.BY_FIELD)
+# These attributes define the rows of a matrix and do not belong to a single row.
+_NOT_IN_ROWS = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET)
+# These attributes name other tables, or enable the target.
+_REFERENCES = ("enabled", *(name for name, attribute in ATTRIBUTES.items() if attribute.refers))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformPart:
-    """Values of a target that hold on some platform, and the family that says where they were written."""
+    """Values of a target that apply on some platform, and the table that records where they were written."""
 
-    family: InheritedTable
+    table: InheritedTable
     values: PlatformSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetDraft:
-    """A target whose own values are known, but not yet what they refer to.
+    """A target whose own values are resolved, but not the names that it refers to.
 
-    `family` is the table that made it. A `broken` one has been complained of already: it still exists for those who
-    refer to it, but draws no further complaints except of its own references. With `perhaps` it is not known whether it
-    is enabled. Where the platforms of a target differ, `special` holds for each the attributes that may, which `values`
-    then lacks.
+    `table` is the table that defines it. A `broken` draft has problems already: other targets can still refer to it,
+    but only its own references are checked further. `enabled_unknown` says that its `enabled` has a problem. If its
+    platforms differ, `by_platform` holds for each platform the attributes that may differ; `values` then lacks them.
     """
 
     name: str
-    family: InheritedTable
+    table: InheritedTable
     values: TargetSpec
-    special: Mapping[Platform, PlatformPart] = field(default_factory=dict)
+    by_platform: Mapping[Platform, PlatformPart] = field(default_factory=dict)
     broken: bool = False
-    perhaps: bool = False
+    enabled_unknown: bool = False
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether it is a row of a matrix whose own name is not known."""
-        return self.broken and self.name == self.table and _has_matrix(self.family)
+        """Whether it is a row of a matrix whose own name is unknown."""
+        return self.broken and self.name == self.table_name and _has_matrix(self.table)
 
-    def may_be(self, name: str) -> bool:
-        """Whether it is unnamed, and may be what `name` means."""
+    def could_be_named(self, name: str) -> bool:
+        """Whether it is unnamed and its name could turn out to be `name`."""
         if not self.is_unnamed:
             return False
-        written = self.family.raw.get("name", "")
+        written = self.table.raw.get("name", "")
         return bool(written) and name.startswith(MARKER.split(written)[0])
 
     @property
-    def table(self) -> str:
-        """The table under `[targets]` that made it."""
-        return self.family.table
+    def table_name(self) -> str:
+        """The name of its table under `[targets]`."""
+        return self.table.name
 
     @property
     def parts(self) -> Iterable[PlatformPart]:
-        """The values that may differ from platform to platform: one for all, or one for each."""
-        return self.special.values() or [PlatformPart(family=self.family, values=self.values)]
+        """The values that may differ between platforms: one part for all platforms, or one for each."""
+        return self.by_platform.values() or [PlatformPart(table=self.table, values=self.values)]
 
 
 def draft_targets(
-    spec: PlanSpec, scope: dict[str, Any], rendering: ValueRenderer, inputs: Inputs, folder: Callable[[KeyPath], Path]
+    spec: PlanSpec, scope: dict[str, Any], renderer: ValueRenderer, inputs: Inputs, folder: Callable[[KeyPath], Path]
 ) -> dict[str, TargetDraft]:
-    """One draft for each target, or for each row of its matrix, in the plan's order. `folder` is of a key's file."""
+    """Return one draft for each target or matrix row, in plan order. `folder` returns the folder of a key's file."""
     drafts: dict[str, TargetDraft] = {}
-    found = lineages(spec, inputs.settings, rendering.problems)
-    for table, lineage in found.items():
-        if table.startswith("_"):
+    layers_of_tables = table_layers(spec, inputs.set_overrides, renderer.problems)
+    for name, layers in layers_of_tables.items():
+        if name.startswith("_"):
             continue
-        family = lineage.family(overrides_for(inputs.settings, table))
-        drafting = _Drafting(
-            lineage=lineage, family=family, scope=scope, rendering=rendering, inputs=inputs, folder=folder
-        )
-        for draft in drafting.rows():
+        table = layers.merged(overrides_for(inputs.set_overrides, name))
+        drafter = _Drafter(layers=layers, table=table, scope=scope, renderer=renderer, inputs=inputs, folder=folder)
+        for draft in drafter.rows():
             if draft.name in drafts and not draft.broken:
                 message = f'two targets are called "{one_line(draft.name)}"'
-                hint = "give each row of the matrix a name of its own"
-                rendering.problems.append(
-                    Problem(code=Code.TARGET_TWICE, key=("targets", table), message=message, hint=hint)
+                hint = "give each row of the matrix its own name"
+                renderer.problems.append(
+                    Problem(code=Code.TARGET_TWICE, key=("targets", name), message=message, hint=hint)
                 )
             drafts[draft.name] = draft
-    settings = [each for each in inputs.settings if not any(draft.may_be(each.pattern) for draft in drafts.values())]
-    rendering.problems.extend(_pointless(settings, list(dict.fromkeys([*found, *drafts]))))
-    rendering.problems.extend(_of_no_platform(inputs.settings, drafts.values()))
+    overrides = [
+        override
+        for override in inputs.set_overrides
+        if not any(draft.could_be_named(override.pattern) for draft in drafts.values())
+    ]
+    renderer.problems.extend(_unmatched_overrides(overrides, list(dict.fromkeys([*layers_of_tables, *drafts]))))
+    renderer.problems.extend(_overrides_without_platform(inputs.set_overrides, drafts.values()))
     return drafts
 
 
-def _pointless(settings: Iterable[SetOverride], names: Sequence[str]) -> Iterator[Problem]:
-    """Settings that match no target: misspelt, most likely."""
-    for setting in settings:
-        if not any(setting.matches(name) for name in names):
-            message = f'no target matches "{one_line(setting.pattern)}"'
-            hint = did_you_mean(setting.pattern, names, kind="targets")
-            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
+def _unmatched_overrides(overrides: Iterable[SetOverride], names: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each override that matches no target, most likely because of a typo."""
+    for override in overrides:
+        if not any(override.matches(name) for name in names):
+            message = f'no target matches "{one_line(override.pattern)}"'
+            hint = did_you_mean(override.pattern, names, kind="targets")
+            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=override.key, message=message, hint=hint)
 
 
-def _of_no_platform(settings: Iterable[SetOverride], drafts: Collection[TargetDraft]) -> Iterator[Problem]:
-    """Settings for a platform for which no target that they reach is built: misspelt, most likely."""
-    if any(each.broken for each in drafts):
+def _overrides_without_platform(overrides: Iterable[SetOverride], drafts: Collection[TargetDraft]) -> Iterator[Problem]:
+    """Yield a problem for each override of a platform that none of its targets builds for, most likely a typo."""
+    if any(draft.broken for draft in drafts):
         return
-    reached = {platform for draft in drafts for platform in draft.special if platform in draft.family.platforms}
-    for setting in settings:
-        if setting.platform and setting.platform not in reached:
-            own = (draft for draft in drafts if setting.platform in draft.family.platforms)
-            built = dict.fromkeys(platform for draft in own for platform in draft.special)
-            message = f"no target that it reaches is built for {setting.platform}"
-            hint = suggest_platform(setting.platform, built)
-            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=setting.key, message=message, hint=hint)
+    effective = {platform for draft in drafts for platform in draft.by_platform if platform in draft.table.platforms}
+    for override in overrides:
+        if override.platform and override.platform not in effective:
+            matched = (draft for draft in drafts if override.platform in draft.table.platforms)
+            built = dict.fromkeys(platform for draft in matched for platform in draft.by_platform)
+            message = f"no matching target is built for {override.platform}"
+            hint = suggest_platform(override.platform, built)
+            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=override.key, message=message, hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Drafting:
-    """One family on its way to drafts."""
+class _Drafter:
+    """Makes the drafts of one table."""
 
-    lineage: Lineage
-    family: InheritedTable
+    layers: TableLayers
+    table: InheritedTable
     scope: dict[str, Any]
-    rendering: ValueRenderer
+    renderer: ValueRenderer
     inputs: Inputs
     folder: Callable[[KeyPath], Path]
 
     def rows(self) -> Iterable[TargetDraft]:
-        """One draft for each row of the family's matrix; without a matrix, one."""
-        if not _has_matrix(self.family):
-            yield self._draft(self.family, self.scope)
+        """Yield one draft for each row of the table's matrix, or a single one if the table has no matrix."""
+        if not _has_matrix(self.table):
+            yield self._draft(self.table, self.scope)
             return
-        rows = matrix_rows(self.family, self.scope, self.rendering)
+        rows = matrix_rows(self.table, self.scope, self.renderer)
         if not rows:
-            yield self._broken(self.family.table, self.family, self._literal())
+            yield self._broken(self.table.name, self.table, self._literal_values())
         for row in rows:
             scope = self.scope | row
-            yield self._draft(self._row_family(scope), scope)
+            yield self._draft(self._table_of_row(scope), scope)
 
-    def _literal(self) -> dict[str, Any]:
-        """What holds for each row whatever its variables are: without templates, and the same on all platforms."""
-        differing = {name for special in self.family.platforms.values() for name in special}
-        common = self.family.without(differing).raw
-        return {name: each for name, each in common.items() if not any(map(MARKER.search, strings_in(each)))}
+    def _literal_values(self) -> dict[str, Any]:
+        """Return the values that are the same in each row and on each platform: values without templates."""
+        differing = {name for attributes in self.table.platforms.values() for name in attributes}
+        common = self.table.without(differing).raw
+        return {name: value for name, value in common.items() if not any(map(MARKER.search, strings_in(value)))}
 
-    def _row_family(self, scope: dict[str, Any]) -> InheritedTable:
-        """The family of one row: the command line may set something for this row only."""
-        if not self.inputs.settings:
-            return self.family
-        name = str(self.rendering.value(self.family.raw.get("name", ""), scope, self.family.where, ("name",)))
-        own = overrides_for(self.inputs.settings, name, self.family.table)
-        # Those of the whole table are made once for all rows; a later one of them counts above an earlier one of a row.
-        return (
-            self.family if own == overrides_for(self.inputs.settings, self.family.table) else self.lineage.family(own)
-        )
+    def _table_of_row(self, scope: dict[str, Any]) -> InheritedTable:
+        """Return the table with the overrides of one row: `--set` may change a single row."""
+        overrides = self.inputs.set_overrides
+        if not overrides:
+            return self.table
+        name = str(self.renderer.render(self.table.raw.get("name", ""), scope, self.table.key_of, ("name",)))
+        row_overrides = overrides_for(overrides, name, self.table.name)
+        if row_overrides == overrides_for(overrides, self.table.name):
+            return self.table  # rows without their own overrides share one table
+        # All overrides apply again, in their order: a later one of the whole table wins over an earlier one of the row.
+        return self.layers.merged(row_overrides)
 
-    def _draft(self, family: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
-        rendering = self.rendering
-        before = len(rendering.problems)
-        common = family.without((*_NOT_OF_A_ROW, *(PLATFORM_ATTRIBUTES if self._differs(family) else ())))
-        rendered, family = family.spread(rendering.value(common.raw, scope, family.where))
+    def _draft(self, table: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
+        renderer = self.renderer
+        problems_before = len(renderer.problems)
+        common = table.without((*_NOT_IN_ROWS, *(PLATFORM_ATTRIBUTES if self._platforms_differ(table) else ())))
+        rendered, table = table.expand(renderer.render(common.raw, scope, table.key_of))
         if "checks" in rendered:
             rendered["checks"] = drop_empty_strings(rendered["checks"])
-        values = rendering.sound(TargetSpec, rendered, family.where)
+        values = renderer.validated_or_none(TargetSpec, rendered, table.key_of)
         if values is None:
-            return self._broken(_known_name(rendered, family), family, rendered)
-        values, family = self._once(*_merged(*_compacted(values, family)))
-        values, family = _overridden(values, family, self.inputs.overrides)
-        sound = len(rendering.problems) == before
-        special = self._special(family, values, scope) if sound and self._differs(family) else {}
-        name = _name(family, values, rendering.problems) if len(rendering.problems) == before else values.name
-        broken = len(rendering.problems) > before
-        return TargetDraft(name=name or family.table, family=family, values=values, special=special, broken=broken)
+            return self._broken(_name_of_broken(rendered, table), table, rendered)
+        values, table = self._without_duplicates(*_without_replaced_entries(*_without_empty_items(values, table)))
+        values, table = _with_global_overrides(values, table, self.inputs.overrides)
+        is_valid = len(renderer.problems) == problems_before
+        by_platform = self._by_platform(table, values, scope) if is_valid and self._platforms_differ(table) else {}
+        is_valid = len(renderer.problems) == problems_before
+        name = _checked_name(table, values, renderer.problems) if is_valid else values.name
+        broken = len(renderer.problems) > problems_before
+        return TargetDraft(name=name or table.name, table=table, values=values, by_platform=by_platform, broken=broken)
 
-    def _broken(self, name: str, family: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
-        """What is left of a target that has been complained of: those of its references that are `known` and right."""
-        right = {
-            each: known[each]
-            for each in _REFERRING
-            if each in known and self.rendering.sound(TargetSpec, {each: known[each]}, family.where)
+    def _broken(self, name: str, table: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
+        """Return the draft of a target with problems; it keeps the valid ones of the `known` references."""
+        valid = {
+            attribute: known[attribute]
+            for attribute in _REFERENCES
+            if attribute in known
+            and self.renderer.validated_or_none(TargetSpec, {attribute: known[attribute]}, table.key_of)
         }
-        perhaps = "enabled" in family.attributes and "enabled" not in right
-        values, family = _compacted(TargetSpec.model_validate(right), family)
-        values, family = _overridden(values, family, self.inputs.overrides)
-        return TargetDraft(name=name, family=family, values=values, broken=True, perhaps=perhaps)
+        enabled_unknown = "enabled" in table.attributes and "enabled" not in valid
+        values, table = _without_empty_items(TargetSpec.model_validate(valid), table)
+        values, table = _with_global_overrides(values, table, self.inputs.overrides)
+        return TargetDraft(name=name, table=table, values=values, broken=True, enabled_unknown=enabled_unknown)
 
-    def _differs(self, family: InheritedTable) -> bool:
-        """Whether a target is not the same on all its platforms."""
-        mentions = self._own_mentions if family is self.family else self._mentions_platform(family)
-        return bool(family.platforms) or mentions
+    def _platforms_differ(self, table: InheritedTable) -> bool:
+        """Whether the values of a target may differ between its platforms."""
+        mentions = self._table_mentions_platform if table is self.table else self._mentions_platform(table)
+        return bool(table.platforms) or mentions
 
     @cached_property
-    def _own_mentions(self) -> bool:
-        """The same answer for all rows of a matrix."""
-        return self._mentions_platform(self.family)
+    def _table_mentions_platform(self) -> bool:
+        """The cached answer of `_mentions_platform` for all rows that share the table."""
+        return self._mentions_platform(self.table)
 
-    def _mentions_platform(self, family: InheritedTable) -> bool:
-        values = [each.value for name, each in family.attributes.items() if name in PLATFORM_ATTRIBUTES]
-        mentioning = (text for value in values for text in strings_in(value) if "platform" in text)
-        return any("platform" in self.rendering.renderer.names(text) for text in mentioning)
+    def _mentions_platform(self, table: InheritedTable) -> bool:
+        values = [written.value for name, written in table.attributes.items() if name in PLATFORM_ATTRIBUTES]
+        candidates = (text for value in values for text in strings_in(value) if "platform" in text)
+        return any("platform" in self.renderer.templates.names(text) for text in candidates)
 
-    def _special(
-        self, family: InheritedTable, values: TargetSpec, scope: dict[str, Any]
+    def _by_platform(
+        self, table: InheritedTable, values: TargetSpec, scope: dict[str, Any]
     ) -> dict[Platform, PlatformPart]:
-        """What holds on each platform of a target, and on those that the command line asks for."""
+        """Return the values on each platform of the target and on each platform of the command line."""
         platforms = dict.fromkeys((*parse_platforms(values.platforms), *self.inputs.overrides.platforms))
         if not values.platforms:
-            message = "differs from platform to platform, but does not say which it is built for"
-            hint = 'for example platforms = ["linux/amd64", "linux/arm64"]'
-            key = family.where(("platforms",))
-            self.rendering.problems.append(Problem(code=Code.PLATFORM_UNKNOWN, key=key, message=message, hint=hint))
-        return {platform: self._part(family.on(platform), platform, scope) for platform in platforms}
+            message = "values depend on the platform, but `platforms` is not set"
+            hint = 'set `platforms`, for example platforms = ["linux/amd64", "linux/arm64"]'
+            key = table.key_of(("platforms",))
+            self.renderer.problems.append(Problem(code=Code.PLATFORM_UNKNOWN, key=key, message=message, hint=hint))
+        return {platform: self._part(table.on(platform), platform, scope) for platform in platforms}
 
-    def _part(self, family: InheritedTable, platform: Platform, scope: dict[str, Any]) -> PlatformPart:
-        raw = {name: value for name, value in family.raw.items() if name in PLATFORM_ATTRIBUTES}
+    def _part(self, table: InheritedTable, platform: Platform, scope: dict[str, Any]) -> PlatformPart:
+        raw = {name: value for name, value in table.raw.items() if name in PLATFORM_ATTRIBUTES}
         scope = scope | {"platform": PlatformText(platform)}
-        rendered, family = family.spread(self.rendering.value(raw, scope, family.where))
-        values = self.rendering.table(PlatformSpec, rendered, family.where)
-        values, family = self._once(*_compacted(values, family))
-        return PlatformPart(family=family, values=values)
+        rendered, table = table.expand(self.renderer.render(raw, scope, table.key_of))
+        values = self.renderer.validated(PlatformSpec, rendered, table.key_of)
+        values, table = self._without_duplicates(*_without_empty_items(values, table))
+        return PlatformPart(table=table, values=values)
 
-    def _once(self, values: Values, family: InheritedTable) -> tuple[Values, InheritedTable]:
-        """Each item of a list where it stands first: bake drops the others, too. Paths of two files may be two."""
-        locating = PathResolver(family=family, folder=self.folder)
+    def _without_duplicates(self, values: Values, table: InheritedTable) -> tuple[Values, InheritedTable]:
+        """Remove repeated list items, as bake does. Paths are compared as absolute: each file has its own folder."""
+        resolver = PathResolver(table=table, folder=self.folder)
         stated = {field.replace("_", "-"): getattr(values, field) for field in values.model_fields_set}
-        written = {name: each for name, each in stated.items() if isinstance(each, list) and len(each) > 1}
-        kept = {name: _first_of_each(locating.items(name, each)) for name, each in written.items()}
-        return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
+        lists = {name: value for name, value in stated.items() if isinstance(value, list) and len(value) > 1}
+        kept = {name: _first_occurrences(resolver.items(name, items)) for name, items in lists.items()}
+        return _keep_items(
+            values, table, {name: indices for name, indices in kept.items() if len(indices) < len(lists[name])}
+        )
 
 
-def _compacted(values: Values, family: InheritedTable) -> tuple[Values, InheritedTable]:
-    """The lists in `values` without empty strings, which mean nothing, and where the rest was written."""
+def _without_empty_items(values: Values, table: InheritedTable) -> tuple[Values, InheritedTable]:
+    """Remove empty strings from lists."""
     lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
-    return _keeping(
-        values, family, {name: [at for at, item in enumerate(value) if item != ""] for name, value in lists}
+    kept = {name: [index for index, item in enumerate(items) if item != ""] for name, items in lists}
+    return _keep_items(values, table, kept)
+
+
+def _without_replaced_entries(values: TargetSpec, table: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
+    """Remove entries that a later entry replaces: templates may hide an identity until they are rendered."""
+    written = values.written()
+    kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
+    return _keep_items(
+        values, table, {name: indices for name, indices in kept.items() if len(indices) < len(written[name])}
     )
 
 
-def _merged(values: TargetSpec, family: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
-    """Entries that templates have made merged with the others, as they would have been if written out."""
-    written = values.written()
-    kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
-    return _keeping(values, family, {name: each for name, each in kept.items() if len(each) < len(written[name])})
-
-
-def _first_of_each(items: Sequence[Any]) -> list[int]:
-    """Where each of `items` stands first; they may be tables."""
+def _first_occurrences(items: Sequence[Any]) -> list[int]:
+    """Return the index of the first occurrence of each distinct item; items may be tables."""
     first: dict[str, int] = {}
-    for at, item in enumerate(items):
-        first.setdefault(repr(item), at)
+    for index, item in enumerate(items):
+        first.setdefault(repr(item), index)
     return list(first.values())
 
 
-def _keeping(
-    values: Values, family: InheritedTable, kept: Mapping[str, Sequence[int]]
+def _keep_items(
+    values: Values, table: InheritedTable, indices: Mapping[str, Sequence[int]]
 ) -> tuple[Values, InheritedTable]:
-    """Only the items at `kept` of the lists that it names, and where they were written."""
-    if not kept:
-        return values, family
-    fields = {name: name.replace("-", "_") for name in kept}
-    left = {field: [getattr(values, field)[at] for at in kept[name]] for name, field in fields.items()}
-    return values.model_copy(update=left), family.keeping(kept)
+    """Keep only the items at `indices` of the lists that it names, in the values and in the sources."""
+    if not indices:
+        return values, table
+    fields = {name: name.replace("-", "_") for name in indices}
+    kept = {field: [getattr(values, field)[index] for index in indices[name]] for name, field in fields.items()}
+    return values.model_copy(update=kept), table.keep_items(indices)
 
 
-def _has_matrix(family: InheritedTable) -> bool:
-    """An empty table is no matrix; an empty list is one without rows, which is a mistake."""
-    return bool(family.raw.get("matrix", {}) != {})
+def _has_matrix(table: InheritedTable) -> bool:
+    """Whether the table has a matrix. An empty table counts as none; an empty list is an (invalid) matrix."""
+    return bool(table.raw.get("matrix", {}) != {})
 
 
-def _name(family: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
-    """What a target is called: as its table, or as a matrix says. What is wrong with that becomes a problem."""
-    matrix = _has_matrix(family)
+def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
+    """Return the name of a target, its table's or the one that its matrix gives it, and report problems with it."""
+    matrix = _has_matrix(table)
     if values.name and not matrix:
-        message, hint = "only a matrix names its targets", "a target is called by its table; take the name away"
-        problems.append(Problem(code=Code.NAME_WITHOUT_MATRIX, key=family.where(("name",)), message=message, hint=hint))
-    name = values.name if matrix else family.table
+        message, hint = "only a matrix can have `name`", "remove it: the target is named after its table"
+        problems.append(Problem(code=Code.NAME_WITHOUT_MATRIX, key=table.key_of(("name",)), message=message, hint=hint))
+    name = values.name if matrix else table.name
     if not NAME.fullmatch(name):
-        key = family.where(("name",)) if values.name else ("targets", family.table)
+        key = table.key_of(("name",)) if values.name else ("targets", table.name)
         problems.append(name_problem(key, name, matrix=matrix))
     return name
 
 
-def _known_name(rendered: Mapping[str, Any], family: InheritedTable) -> str:
-    """What a target is called whose values are wrong: as its table where its name is one of them."""
-    name = rendered.get("name") if _has_matrix(family) else ""
-    return name if isinstance(name, str) and NAME.fullmatch(name) else family.table
+def _name_of_broken(rendered: Mapping[str, Any], table: InheritedTable) -> str:
+    """Return the name of a target with invalid values: the name of its table if its own name is invalid."""
+    name = rendered.get("name") if _has_matrix(table) else ""
+    return name if isinstance(name, str) and NAME.fullmatch(name) else table.name
 
 
-def _overridden(values: TargetSpec, family: InheritedTable, overrides: Overrides) -> tuple[TargetSpec, InheritedTable]:
+def _with_global_overrides(
+    values: TargetSpec, table: InheritedTable, overrides: Overrides
+) -> tuple[TargetSpec, InheritedTable]:
     changes: dict[str, Any] = {}
     if overrides.push is not None:
         changes["push"] = overrides.push and bool(values.tags)
     if overrides.push is False and any(map(pushes, values.output)):
-        kept = [at for at, each in enumerate(values.output) if not pushes(each)]
-        values, family = _keeping(values, family, {"output": kept})
+        kept = [index for index, output in enumerate(values.output) if not pushes(output)]
+        values, table = _keep_items(values, table, {"output": kept})
     if overrides.builder:
         changes["builder"] = overrides.builder
     changes |= {name: True for name in ("load", "no_cache", "pull") if getattr(overrides, name)}
-    return values.model_copy(update=changes) if changes else values, family
+    return values.model_copy(update=changes) if changes else values, table

@@ -1,4 +1,4 @@
-"""From drafts to targets that refer to one another as objects."""
+"""Turns drafts into targets that refer to one another, and to their builders, as objects."""
 
 from __future__ import annotations
 
@@ -27,137 +27,140 @@ if TYPE_CHECKING:
 
 
 _LINK = "target:"
-_OF_TAGS = {
-    "name": ("names the image", "give the names as tags"),
+_DECIDED_BY_TAGS = {
+    "name": ("`name` is not supported in an output that pushes", "list the image names in `tags`"),
     "push-by-digest": (
-        "says whether the image is pushed under its tags",
-        "take push-by-digest away: tags move when the image is complete",
+        "`push-by-digest` is not supported in an output that pushes",
+        "remove it: mpbake pushes by digest and gives the tags when the image is complete",
     ),
 }
-"""Fields of an output that a target's tags decide: what is wrong with them, and the remedy."""
+"""Fields of an output that mpbake sets itself from a target's tags, each with the message and hint of its problem."""
+_MAX_LISTED = 8
+"""Rows of a matrix that a hint lists."""
 MAX_NEEDS = 1_000_000
-"""Targets that all targets of a plan together may need, each counted for each that needs it."""
+"""The most dependencies that all targets of a plan may have together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _References:
-    """The names that a draft refers to: what it needs, and, of each part, the target behind each linked context.
+    """The names of the targets that a draft refers to.
 
-    `needs` maps each name to the item of the list that means it.
+    `needs` maps the name of each dependency to the index of its entry in `needs`. `links` maps, for each part of the
+    draft, the name of each linked context to the target.
     """
 
     needs: Mapping[str, int]
     links: tuple[Mapping[str, str], ...]
 
 
-class _Known:
-    """The targets that each name means: itself, or the rows of a matrix; and what may be meant by other names.
+class _TargetNames:
+    """The names that a reference may use, and a budget for dependencies.
 
-    `left` is how many more may be needed.
+    `rows` maps each name to the targets that it means: the target itself, or the rows of a matrix. `needs_left` is the
+    number of dependencies that the plan may still have.
     """
 
     def __init__(self, drafts: Mapping[str, TargetDraft]) -> None:
         rows: dict[str, list[str]] = {}
         for draft in drafts.values():
-            rows.setdefault(draft.table, []).append(draft.name)
+            rows.setdefault(draft.table_name, []).append(draft.name)
         self.rows = rows | {name: [name] for name in drafts}
         self.unknown = UnknownReferences(Code.UNKNOWN_TARGET, self.rows)
-        self.left = MAX_NEEDS
+        self.needs_left = MAX_NEEDS
         self._unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
 
-    def may_be(self, name: str) -> bool:
-        """Whether a row of a matrix may be called `name`, though that cannot be told."""
-        return any(each.may_be(name) for each in self._unnamed)
+    def could_be_unnamed_row(self, name: str) -> bool:
+        """Whether a row of a matrix with an unknown name could be called `name`."""
+        return any(draft.could_be_named(name) for draft in self._unnamed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linker:
-    """Turns drafts into targets whose builder, needs and links are objects."""
+    """Turns drafts into targets whose builder, dependencies and links are objects."""
 
     builders: Mapping[str, Builder]
     drafts: Mapping[str, TargetDraft]
     spec: PlanSpec
-    document: PlanFiles
+    plan_files: PlanFiles
     problems: list[Problem]
 
     def targets(self) -> dict[str, Target]:
-        """Every target by name, in the plan's order."""
-        known = _Known(self.drafts)
+        """Return every enabled target by name, in plan order."""
+        names = _TargetNames(self.drafts)
         enabled = {name: draft for name, draft in self.drafts.items() if draft.values.enabled}
-        references = {name: self._references(draft, known) for name, draft in enabled.items()}
+        references = {name: self._references(draft, names) for name, draft in enabled.items()}
         edges = {
-            name: [*each.needs, *(link for links in each.links for link in links.values())]
-            for name, each in references.items()
+            name: [*referred.needs, *(linked for links in referred.links for linked in links.values())]
+            for name, referred in references.items()
         }
-        done: dict[str, Target] = {}
-        for name in topological_order(edges, lambda name: ("targets", self.drafts[name].table), self.problems):
-            done[name] = self._target(self.drafts[name], references[name], done)
-        return {name: done[name] for name in enabled}
+        targets: dict[str, Target] = {}
+        for name in topological_order(edges, lambda name: ("targets", self.drafts[name].table_name), self.problems):
+            targets[name] = self._target(self.drafts[name], references[name], targets)
+        return {name: targets[name] for name in enabled}
 
-    def _references(self, draft: TargetDraft, known: _Known) -> _References:
+    def _report(self, code: Code, key: KeyPath, message: str, hint: str) -> None:
+        self.problems.append(Problem(code=code, key=key, message=message, hint=hint))
+
+    def _references(self, draft: TargetDraft, names: _TargetNames) -> _References:
         needs: dict[str, int] = {}
         for index, name in enumerate(draft.values.needs):
-            key = draft.family.where(("needs", index))
-            found = self._enabled(name, known, key, draft)
-            self._count(found, known, key)
-            needs |= {each: index for each in found if known.left >= 0 and each not in needs}
+            key = draft.table.key_of(("needs", index))
+            targets = self._enabled(name, names, key, draft)
+            self._count_needs(targets, names, key)
+            needs |= {target: index for target in targets if names.needs_left >= 0 and target not in needs}
         if draft.values.context.startswith(_LINK):
-            hint = f'give it a name instead: contexts = {{ base = "{one_line(draft.values.context)}" }}'
-            message, key = "a target cannot be the main context", draft.family.where(("context",))
-            self.problems.append(Problem(code=Code.LINK_AS_CONTEXT, key=key, message=message, hint=hint))
-        links = tuple(self._links(draft, part, known) for part in draft.parts)
+            message, key = "a target cannot be the main context", draft.table.key_of(("context",))
+            hint = f'use a named context: contexts = {{ base = "{one_line(draft.values.context)}" }}'
+            self._report(Code.LINK_AS_CONTEXT, key, message, hint)
+        links = tuple(self._links(draft, part, names) for part in draft.parts)
         return _References(needs=needs, links=links)
 
-    def _count(self, found: Sequence[str], known: _Known, key: KeyPath) -> None:
-        """Count what is needed: a matrix that needs another one comes to millions in two lines."""
-        before, known.left = known.left, known.left - len(found)
-        if before >= 0 > known.left:
-            message = f"with this, the plan's targets need more than {MAX_NEEDS:,} others"
-            hint = "need just the row that is meant, or let one target stand between the two tables"
-            self.problems.append(Problem(code=Code.TOO_MANY_NEEDS, key=key, message=message, hint=hint))
+    def _count_needs(self, needed: Sequence[str], names: _TargetNames, key: KeyPath) -> None:
+        """Count dependencies and report the limit: a matrix that needs another matrix makes millions in two lines."""
+        before, names.needs_left = names.needs_left, names.needs_left - len(needed)
+        if before >= 0 > names.needs_left:
+            message = f"the plan has more than {MAX_NEEDS:,} dependencies between targets"
+            hint = "name single rows in `needs`, or put one target between the two matrices"
+            self._report(Code.TOO_MANY_NEEDS, key, message, hint)
 
-    def _links(self, draft: TargetDraft, part: PlatformPart, known: _Known) -> dict[str, str]:
+    def _links(self, draft: TargetDraft, part: PlatformPart, names: _TargetNames) -> dict[str, str]:
         links = {}
         for context, value in part.values.contexts.items():
             if not value.startswith(_LINK):
                 continue
-            key = part.family.where(("contexts", context))
-            found = self._enabled(value.removeprefix(_LINK), known, key, draft)
-            if len(found) > 1:
-                message = f"links to a matrix of {count(len(found), 'target')}"
-                hint = f"link to one of them: {', '.join(found[:8])}"
-                self.problems.append(Problem(code=Code.LINK_TO_MATRIX, key=key, message=message, hint=hint))
-            elif found:
-                links[context] = found[0]
+            key = part.table.key_of(("contexts", context))
+            targets = self._enabled(value.removeprefix(_LINK), names, key, draft)
+            if len(targets) > 1:
+                message = f"links to a matrix of {count(len(targets), 'target')}"
+                hint = f"link to one of them: {', '.join(targets[:_MAX_LISTED])}"
+                self._report(Code.LINK_TO_MATRIX, key, message, hint)
+            elif targets:
+                links[context] = targets[0]
         return links
 
-    def _enabled(self, name: str, known: _Known, key: KeyPath, draft: TargetDraft) -> list[str]:
-        """The targets that `name`, which stands at `key` for `draft`, means; none where that is a problem."""
-        if name not in known.rows:
-            if not known.may_be(name):
-                self.problems.append(known.unknown.problem(name, key))
+    def _enabled(self, name: str, names: _TargetNames, key: KeyPath, draft: TargetDraft) -> list[str]:
+        """Return the enabled targets that `name` at `key` refers to; report a reference to none."""
+        if name not in names.rows:
+            if not names.could_be_unnamed_row(name):
+                self.problems.append(names.unknown.problem(name, key))
             return []
-        enabled = [each for each in known.rows[name] if self.drafts[each].values.enabled]
-        if not enabled and not draft.perhaps:
-            hint = "enable it under the same condition as this one, or take the reference away"
+        enabled = [target for target in names.rows[name] if self.drafts[target].values.enabled]
+        if not enabled and not draft.enabled_unknown:
             message = f'target "{one_line(name)}" is disabled'
-            self.problems.append(Problem(code=Code.DISABLED_TARGET, key=key, message=message, hint=hint))
+            hint = "enable it under the same condition as this target, or remove the reference"
+            self._report(Code.DISABLED_TARGET, key, message, hint)
         return enabled
 
-    def _target(self, draft: TargetDraft, references: _References, done: Mapping[str, Target]) -> Target:
+    def _target(self, draft: TargetDraft, references: _References, targets: Mapping[str, Target]) -> Target:
         values = draft.values
         pushed = [output for output in values.output if pushes(output)]
         push = values.push or bool(pushed)
-        if push and not values.tags and not draft.broken:
-            key = draft.family.where(("push",) if values.push else ("output",))
-            hint = "tags name where the image goes"
-            message = "pushes, but has no tags"
-            self.problems.append(Problem(code=Code.PUSH_WITHOUT_TAGS, key=key, message=message, hint=hint))
+        self._check_push(draft, push=push)
         self._check_call(draft, push=push)
-        locating = PathResolver(family=draft.family, folder=self.document.folder)
-        variants = self._variants(draft, references, done)
-        same = variants[0]
-        differ = any(each != same for each in variants)
+        resolver = PathResolver(table=draft.table, folder=self.plan_files.folder)
+        variants = self._variants(draft, references, targets)
+        common = variants[0]
+        differ = any(variant != common for variant in variants)
         return Target(
             name=draft.name,
             builder=self._builder(draft),
@@ -166,99 +169,112 @@ class Linker:
             push=push,
             push_options=self._push_options(draft, pushed),
             load=values.load,
-            outputs=tuple(locating.output(each, at) for at, each in enumerate(values.output) if each not in pushed),
-            # A name is missing from `done` only when it lies on a cycle, which has been reported.
-            needs=tuple(done[name] for name in references.needs if name in done),
-            links=same.links,
-            attributes=same.attributes,
-            variants=dict(zip(draft.special, variants, strict=True)) if differ else {},
+            outputs=tuple(
+                resolver.output(output, index) for index, output in enumerate(values.output) if output not in pushed
+            ),
+            # `targets` lacks a name only if the name is on a cycle, which is reported already.
+            needs=tuple(targets[name] for name in references.needs if name in targets),
+            links=common.links,
+            attributes=common.attributes,
+            variants=dict(zip(draft.by_platform, variants, strict=True)) if differ else {},
             checks=_checks(values),
             timeout=parse_duration(values.timeout) if values.timeout else 0.0,
             stall_timeout=parse_duration(values.stall_timeout) if values.stall_timeout else 0.0,
             retries=values.retries,
             description=values.description,
-            table=draft.table,
-            where=same.where,
+            table=draft.table_name,
+            where=common.where,
         )
 
+    def _check_push(self, draft: TargetDraft, *, push: bool) -> None:
+        values = draft.values
+        if push and not values.tags and not draft.broken:
+            key = draft.table.key_of(("push",) if values.push else ("output",))
+            message, hint = "pushes, but has no tags", "add `tags`: they name where the image is pushed"
+            self._report(Code.PUSH_WITHOUT_TAGS, key, message, hint)
+
     def _check_call(self, draft: TargetDraft, *, push: bool) -> None:
-        """That a target which is not built has no result to go anywhere."""
+        """Report `push`, `load` or `output` of a target whose `call` builds nothing."""
         values = draft.values
         if values.call not in {"", "build"} and (push or values.load or values.output):
-            message, hint = f'call = "{one_line(values.call)}" makes no image', "take push, load and output away"
-            key = draft.family.where(("call",))
-            self.problems.append(Problem(code=Code.CALL_MAKES_NOTHING, key=key, message=message, hint=hint))
+            message, hint = f'call = "{one_line(values.call)}" makes no image', "remove `push`, `load` and `output`"
+            self._report(Code.CALL_MAKES_NOTHING, draft.table.key_of(("call",)), message, hint)
 
     def _variants(
-        self, draft: TargetDraft, references: _References, done: Mapping[str, Target]
+        self, draft: TargetDraft, references: _References, targets: Mapping[str, Target]
     ) -> list[PlatformVariant]:
-        """What is built for each part of a draft, equal ones as one."""
-        folder = self.document.folder
-        own = PlatformPart(family=draft.family, values=draft.values)
-        common = {"context": str(self.document.context)}
-        common |= _attributes(own, PathResolver(family=own.family, folder=folder))
+        """Return the variant of each part of a draft; equal variants are the same object."""
+        folder = self.plan_files.folder
+        common = {"context": str(self.plan_files.context)}
+        common |= _bake_attributes(
+            PlatformPart(table=draft.table, values=draft.values), PathResolver(table=draft.table, folder=folder)
+        )
         needs = list(references.needs.values())
-        found: list[PlatformVariant] = []
+        variants: list[PlatformVariant] = []
         for part, links in zip(draft.parts, references.links, strict=True):
-            special = _attributes(part, PathResolver(family=part.family, folder=folder)) if draft.special else {}
-            linked = {context: done[name] for context, name in links.items() if name in done}
-            family = part.family.keeping({"needs": needs}) if needs else part.family
-            variant = PlatformVariant(attributes=common | special, links=linked, where=family.where)
-            found.append(next((each for each in found if each == variant), variant))
-        return found
+            resolver = PathResolver(table=part.table, folder=folder)
+            own = _bake_attributes(part, resolver) if draft.by_platform else {}
+            linked = {context: targets[name] for context, name in links.items() if name in targets}
+            table = part.table.keep_items({"needs": needs}) if needs else part.table
+            variant = PlatformVariant(attributes=common | own, links=linked, where=table.key_of)
+            variants.append(next((earlier for earlier in variants if earlier == variant), variant))
+        return variants
 
     def _push_options(self, draft: TargetDraft, pushed: Iterable[str]) -> dict[str, str]:
-        """What `output` entries that push say besides: `compression=zstd` and the like, but no names."""
+        """Return the other fields of `output` entries that push, such as `compression=zstd`; report names in them."""
         options: dict[str, str] = {}
-        for entry in pushed:
-            options |= {key: value for key, value in parse_fields(entry).items() if key not in {"type", "push"}}
-        for message, hint in (said for field, said in _OF_TAGS.items() if field in options):
-            key = draft.family.where(("output",))
-            self.problems.append(Problem(code=Code.OUTPUT_NAMES_IMAGE, key=key, message=message, hint=hint))
+        for output in pushed:
+            options |= {key: value for key, value in parse_fields(output).items() if key not in {"type", "push"}}
+        for option, (message, hint) in _DECIDED_BY_TAGS.items():
+            if option in options:
+                self._report(Code.OUTPUT_NAMES_IMAGE, draft.table.key_of(("output",)), message, hint)
         return options
 
     def _builder(self, draft: TargetDraft) -> Builder:
         name = draft.values.builder or DEFAULT_BUILDER
         if name not in self.builders:
-            key = draft.family.where(("builder",))
+            key = draft.table.key_of(("builder",))
             self.problems.append(UnknownReferences(Code.UNKNOWN_BUILDER, self.builders).problem(name, key))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
         if name not in self.spec.builders and builder.driver is Driver.REMOTE:
             message = "the default driver is remote, but no builder is named"
             hint = f"name a builder that has nodes, or declare [builders.{name}]"
-            key = ("targets", draft.table)
-            self.problems.append(Problem(code=Code.DEFAULT_REMOTE, key=key, message=message, hint=hint))
+            self._report(Code.DEFAULT_REMOTE, ("targets", draft.table_name), message, hint)
         return builder
 
 
-def _attributes(part: PlatformPart, locating: PathResolver) -> dict[str, Any]:
-    """What is handed to BuildKit as it stands: only what the plan states, local paths absolute, links left out."""
-    found: dict[str, Any] = {}
+def _bake_attributes(part: PlatformPart, resolver: PathResolver) -> dict[str, Any]:
+    """Return the stated attributes that go to bake unchanged, with absolute local paths and without links."""
+    attributes: dict[str, Any] = {}
     for name, value in part.values.written().items():
         if ATTRIBUTES[name].to_bake and value not in ("", [], {}, False):
-            found[name] = locating.absolute(name, value)
-    if "contexts" in found:
-        contexts = {name: each for name, each in found.pop("contexts").items() if each and not each.startswith(_LINK)}
-        found |= {"contexts": contexts} if contexts else {}
-    return found
+            attributes[name] = resolver.absolute(name, value)
+    if "contexts" in attributes:
+        contexts = {
+            name: context
+            for name, context in attributes.pop("contexts").items()
+            if context and not context.startswith(_LINK)
+        }
+        attributes |= {"contexts": contexts} if contexts else {}
+    return attributes
 
 
 def _checks(values: TargetSpec) -> tuple[Check, ...]:
     return tuple(
-        Check(run=tuple(each.run), target=each.target, platforms=parse_platforms(each.platforms))
-        for each in values.checks
+        Check(run=tuple(check.run), target=check.target, platforms=parse_platforms(check.platforms))
+        for check in values.checks
     )
 
 
 def tags_pushed_twice(targets: Iterable[Target]) -> Iterator[Problem]:
-    """The tags that two of `targets` push, however each target spells them: the second push would win."""
+    """Yield a problem for each tag, in canonical form, that two of `targets` push: the second push would win."""
     owners: dict[str, str] = {}
     for target in targets:
         for tag in target.tags if target.push else ():
             owner = owners.setdefault(parse_reference(tag).canonical, target.name)
             if owner != target.name:
                 message = f'"{owner}" and "{target.name}" both push {tag}'
-                hint, key = "give each target tags of its own", target.where(("tags",))
+                hint, key = "give each target its own tags", target.where(("tags",))
                 culprit = tag.removesuffix(":latest")
                 yield Problem(code=Code.TAG_TWICE, key=key, message=message, hint=hint, culprit=culprit)

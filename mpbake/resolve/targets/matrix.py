@@ -1,4 +1,4 @@
-"""The rows of a matrix: every combination of its lists, or the rows as listed, without those that are excluded."""
+"""The rows of a matrix: all combinations of its lists, or its listed rows, without the excluded ones."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ Row = dict[str, Any]
 """The values of a matrix's variables for one target."""
 
 
-def matrix_rows(family: InheritedTable, scope: Mapping[str, Any], rendering: ValueRenderer) -> list[Row]:
-    """The rows of a family's matrix, in order. What is wrong with it becomes problems; then there are none."""
-    matrix = _Matrix(family=family, scope=scope, rendering=rendering)
-    before = len(rendering.problems)
-    rows = matrix.listed() if isinstance(family.raw["matrix"], list) else matrix.combined()
-    if len(rendering.problems) == before:
+def matrix_rows(table: InheritedTable, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[Row]:
+    """Return the rows of a table's matrix, in order. A matrix with problems has no rows."""
+    matrix = _Matrix(table=table, scope=scope, renderer=renderer)
+    problems_before = len(renderer.problems)
+    rows = matrix.listed() if isinstance(table.raw["matrix"], list) else matrix.combined()
+    if len(renderer.problems) == problems_before:
         rows = matrix.without_excluded(rows)
-    return rows if len(rendering.problems) == before else []
+    return rows if len(renderer.problems) == problems_before else []
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Matrix:
-    family: InheritedTable
+    table: InheritedTable
     scope: Mapping[str, Any]
-    rendering: ValueRenderer
+    renderer: ValueRenderer
 
     def listed(self) -> list[Row]:
-        """The rows of a matrix that lists them."""
-        rows = [self._rendered(row, ("matrix", at)) for at, row in enumerate(self.family.raw["matrix"])]
-        for at, row in enumerate(rows):
+        """Return the rows of a matrix that lists its rows."""
+        rows = [self._rendered(row, ("matrix", index)) for index, row in enumerate(self.table.raw["matrix"])]
+        for index, row in enumerate(rows):
             for name in row:
-                self._check_name(("matrix", at, name))
+                self._check_name(("matrix", index, name))
         if not rows:
             self._report(Code.MATRIX_EMPTY, ("matrix",), "must have at least one row")
         return rows
 
     def combined(self) -> list[Row]:
-        """Every combination of the values of a matrix that lists these, the last variable changing fastest."""
+        """Return all combinations of the values of a matrix's variables; the last variable changes fastest."""
         lists: dict[str, list[Any]] = {}
         count = 1
-        for name, written in self.family.raw["matrix"].items():
-            before = len(self.rendering.problems)
+        for name, written in self.table.raw["matrix"].items():
+            problems_before = len(self.renderer.problems)
             values = self._values(written, ("matrix", name))
-            if len(self.rendering.problems) > before:
+            if len(self.renderer.problems) > problems_before:
                 continue
             if not isinstance(values, list) or not values:
                 self._report(Code.MATRIX_EMPTY, ("matrix", name), "must be a list with at least one value")
@@ -73,52 +73,55 @@ class _Matrix:
         return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
     def without_excluded(self, rows: list[Row]) -> list[Row]:
-        """The rows that have, of no entry of `exclude`, all the values."""
-        excluded = [self._rendered(each, ("exclude", at)) for at, each in enumerate(self.family.raw.get("exclude", ()))]
+        """Return the rows that match no entry of `exclude`; a row matches an entry if it has all its values."""
+        entries = [
+            self._rendered(entry, ("exclude", index)) for index, entry in enumerate(self.table.raw.get("exclude", ()))
+        ]
         known = {name for row in rows for name in row}
-        for at, entry in enumerate(excluded):
+        for index, entry in enumerate(entries):
             for name in entry.keys() - known:
                 message = f'the matrix has no variable "{one_line(name)}"'
-                self._report(Code.EXCLUDE_UNKNOWN, ("exclude", at, name), message)
-        left = [row for row in rows if not any(_is_part(entry, row) for entry in excluded)]
-        if not left:
-            self._report(Code.EXCLUDE_ALL, ("exclude",), "leaves no row of the matrix")
-        return left
+                self._report(Code.EXCLUDE_UNKNOWN, ("exclude", index, name), message)
+        remaining = [row for row in rows if not any(_matches(entry, row) for entry in entries)]
+        if not remaining:
+            self._report(Code.EXCLUDE_ALL, ("exclude",), "excludes every row of the matrix")
+        return remaining
 
     def _values(self, written: Any, path: KeyPath) -> Any:
-        """A list of values; an empty string is one like any other here: `suffix = ["", "-debug"]`."""
+        """Return the values of a variable. Unlike elsewhere, an empty string is a value: `suffix = ["", "-debug"]`."""
         if not isinstance(written, list):
-            return self.rendering.value(written, self.scope, self.family.where, path)
+            return self.renderer.render(written, self.scope, self.table.key_of, path)
         return [
-            self.rendering.value(each, self.scope, self.family.where, (*path, at)) for at, each in enumerate(written)
+            self.renderer.render(value, self.scope, self.table.key_of, (*path, index))
+            for index, value in enumerate(written)
         ]
 
     def _rendered(self, row: Mapping[str, Any], path: KeyPath) -> Row:
         return {
-            name: self.rendering.value(value, self.scope, self.family.where, (*path, name))
+            name: self.renderer.render(value, self.scope, self.table.key_of, (*path, name))
             for name, value in row.items()
         }
 
     def _check_name(self, path: KeyPath) -> None:
         name = str(path[-1])
         if not name.isidentifier():
-            message = f'"{one_line(name)}" is no variable name'
+            message = f'"{one_line(name)}" is not a valid variable name'
             self._report(Code.BAD_VARIABLE_NAME, path, message, "use letters, digits and underscores")
         if name in RESERVED:
-            message = f'"{one_line(name)}" has a meaning of its own in templates'
+            message = f'"{one_line(name)}" is a reserved name in templates'
             self._report(Code.BAD_VARIABLE_NAME, path, message, "choose another name")
         if name in self.scope:
-            message = f'"{one_line(name)}" is a variable too'
+            message = f'"{one_line(name)}" is also a variable of the plan'
             self._report(Code.MATRIX_HIDES_VARIABLE, path, message, "rename one of them")
 
     def _report(self, code: Code, path: KeyPath, message: str, hint: str = "") -> None:
         of_key = code in {Code.BAD_VARIABLE_NAME, Code.MATRIX_HIDES_VARIABLE, Code.EXCLUDE_UNKNOWN}
-        problem = Problem(code=code, key=self.family.where(path), message=message, hint=hint, of_key=of_key)
-        self.rendering.problems.append(problem)
+        problem = Problem(code=code, key=self.table.key_of(path), message=message, hint=hint, of_key=of_key)
+        self.renderer.problems.append(problem)
 
 
-def _is_part(entry: Row, row: Row) -> bool:
-    """Whether `row` has all values of `entry`, as they are written: 3.10 is another one than 3.1."""
+def _matches(entry: Row, row: Row) -> bool:
+    """Whether `row` has all values of `entry`, compared as written: 3.10 is not 3.1."""
     return all(
         name in row and row[name] == value and toml_value(row[name]) == toml_value(value)
         for name, value in entry.items()

@@ -1,4 +1,4 @@
-"""What `--set GLOB.KEY=VALUE` changes: an attribute of the targets whose names the pattern matches."""
+"""The option `--set GLOB.KEY=VALUE`: changes an attribute of all targets whose names match a pattern."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _PLATFORM = "platform"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetOverride:
-    """One `--set`. With `platform` it is for that one only; `append` says that it was written with `+=`.
+    """One `--set`. `platform` limits it to one platform; `append` means that it was written with `+=`.
 
-    `value` is what the attribute is set to, or, where it `adds`, what is put to what it has already.
+    If it `adds`, `value` is added to the attribute; otherwise `value` replaces the attribute.
     """
 
     key: KeyPath
@@ -41,91 +41,92 @@ class SetOverride:
     adds: bool = False
 
     def matches(self, name: str) -> bool:
-        """Whether the target or table `name` is meant; a template only by a pattern that says so."""
+        """Whether it applies to the target or table `name`. For a name with a leading `_` the pattern needs one too."""
         if name.startswith("_") and not self.pattern.startswith("_"):
             return False
         return fnmatch.fnmatchcase(name, self.pattern)
 
 
 def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
-    """Read the values of `--set`. Raises UsageError for the first that cannot be understood."""
+    """Parse the values of `--set`. Raises UsageError for the first invalid one."""
     return tuple(_parse(text, number) for number, text in enumerate(texts))
 
 
 def _parse(text: str, number: int) -> SetOverride:
     if not is_unicode(text):
-        raise _wrong(text, NOT_UTF_8, "a plan holds text, and so does what is set in it")
+        raise _usage_error(text, NOT_UTF_8, "use UTF-8: a plan contains only text")
     left, equals, value = text.partition("=")
     append = left.endswith("+")
     pattern, _, path = left.removesuffix("+").partition(".")
     if not (equals and pattern and path):
-        raise _wrong(text, "is not GLOB.KEY=VALUE", _FORM)
-    attribute, *below = _parts(text, path)
+        raise _usage_error(text, "is not GLOB.KEY=VALUE", _FORM)
+    attribute, *subkeys = _path_parts(text, path)
     platform = None
     if attribute == _PLATFORM:
-        platform, attribute, below = _for_platform(text, below)
+        platform, attribute, subkeys = _split_platform(text, subkeys)
     _check_attribute(text, attribute, PLATFORM_ATTRIBUTES if platform else _SETTABLE)
     kind = value_kind(attribute)
-    if not all(below):
-        raise _wrong(text, "has an empty name", _FORM)
-    if below and kind is not ValueKind.MAP:
-        raise _wrong(text, f"{attribute} has no keys", _FORM)
-    if append and (below or kind not in {ValueKind.LIST, ValueKind.MAP}):
-        raise _wrong(text, "+= adds to lists and tables only", "write = instead")
+    if not all(subkeys):
+        raise _usage_error(text, "has an empty name", _FORM)
+    if subkeys and kind is not ValueKind.MAP:
+        raise _usage_error(text, f"{attribute} has no keys", _FORM)
+    if append and (subkeys or kind not in {ValueKind.LIST, ValueKind.MAP}):
+        raise _usage_error(text, "+= adds to lists and tables only", "use = instead")
     return SetOverride(
         key=(SETTING, number),
         pattern=pattern,
         attribute=attribute,
-        value={".".join(below): value} if below else _typed(text, kind, value),
+        value={".".join(subkeys): value} if subkeys else _typed_value(text, kind, value),
         platform=platform,
         append=append,
-        adds=append or bool(below),
+        adds=append or bool(subkeys),
     )
 
 
-_SETTABLE = [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN and name != _PLATFORM]
+_SETTABLE = [name for name, attribute in ATTRIBUTES.items() if attribute.merge is not Merge.OWN and name != _PLATFORM]
 
 
-def _parts(text: str, path: str) -> list[str]:
-    """The parts of `args.X`; quotes are TOML's. Only the first dots count: `labels.org.example.title` has two parts."""
+def _path_parts(text: str, path: str) -> list[str]:
+    """Split `args.X` at its first dots: `labels.org.example.title` has two parts. Quotes are TOML's."""
     if not {'"', "'"} & set(path):
         return path.split(".", 3 if path.startswith(f"{_PLATFORM}.") else 1)
     try:
         return read_key(path)
     except ValueError:
-        raise _wrong(text, "has a key that cannot be read", _FORM) from None
+        raise _usage_error(text, "has an invalid key", _FORM) from None
 
 
-def _for_platform(text: str, below: list[str]) -> tuple[Platform, str, list[str]]:
+def _split_platform(text: str, parts: list[str]) -> tuple[Platform, str, list[str]]:
     try:
-        return parse_platform(below[0]), below[1], below[2:]
+        return parse_platform(parts[0]), parts[1], parts[2:]
     except (ValueError, IndexError):
         hint = "write GLOB.platform.OS/ARCH.KEY=VALUE, or GLOB.platforms=… for the platforms to build"
-        raise _wrong(text, "names no platform and key", hint) from None
+        raise _usage_error(text, "names no platform and key", hint) from None
 
 
 def _check_attribute(text: str, attribute: str, known: Iterable[str]) -> None:
     if attribute in ATTRIBUTES and ATTRIBUTES[attribute].merge is Merge.OWN:
-        hint = "it belongs to the table that makes the targets, not to each of them: change the plan"
-        raise _wrong(text, f"{attribute} cannot be set", hint)
+        hint = "change it in the plan: it belongs to the table, not to the targets that the table defines"
+        raise _usage_error(text, f"{attribute} cannot be set", hint)
     if attribute not in known:
-        raise _wrong(text, f'unknown key "{one_line(attribute)}"', did_you_mean(attribute, known, kind="keys"))
+        hint = did_you_mean(attribute, known, kind="keys")
+        raise _usage_error(text, f'unknown key "{one_line(attribute)}"', hint)
 
 
-def _typed(text: str, kind: ValueKind, value: str) -> Any:
-    """`value` as what the attribute holds: lists and tables as TOML writes them, a single item by itself."""
+def _typed_value(text: str, kind: ValueKind, value: str) -> Any:
+    """Convert `value` to the attribute's kind: lists and tables in TOML; a list also takes a single item."""
     match kind:
         case ValueKind.TEXT:
             return value
         case ValueKind.LIST if not value.lstrip().startswith("["):
             return [value] if value else []
         case _:
-            found = read_value(value)
-            if found is None and kind in {ValueKind.LIST, ValueKind.MAP}:
-                raise _wrong(text, f"is not a {'list' if kind is ValueKind.LIST else 'table'}", _FORM)
-            return value if found is None else found
+            parsed = read_value(value)
+            if parsed is None and kind in {ValueKind.LIST, ValueKind.MAP}:
+                raise _usage_error(text, f"is not a {'list' if kind is ValueKind.LIST else 'table'}", _FORM)
+            return value if parsed is None else parsed
 
 
-def _wrong(text: str, message: str, hint: str) -> UsageError:
+def _usage_error(text: str, message: str, hint: str) -> UsageError:
     shown = Redactor(credentials_in(text.partition("=")[2])).redact(text)
     return UsageError(f"{SETTING} {one_line(shown)}: {message}", hint=hint)

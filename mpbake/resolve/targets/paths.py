@@ -1,4 +1,4 @@
-"""Local paths made absolute: they count from the folder of the file that states them."""
+"""Makes local paths absolute: they are relative to the folder of the file that states them."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PathResolver:
-    """Makes the paths in the values of one family absolute; `folder` tells the folder of a key's file."""
+    """Makes the paths in the values of one table absolute; `folder` returns the folder of a key's file."""
 
-    family: InheritedTable
+    table: InheritedTable
     folder: Callable[[KeyPath], Path]
 
     def absolute(self, name: str, value: Any) -> Any:
-        """The value of the attribute `name`, its paths absolute."""
-        return map_paths(ATTRIBUTES[name].paths, value, partial(self._located, name))
+        """Return the value of the attribute `name` with absolute paths."""
+        return map_paths(ATTRIBUTES[name].paths, value, partial(self._resolve, name))
 
     def items(self, name: str, value: list[Any]) -> list[Any]:
-        """The items of a list, the value of the attribute `name`, by what they mean: their paths absolute."""
+        """Return the items of the attribute `name`, a list, in comparable form: with absolute paths."""
         if name == "output":
-            return [self.output(each, at) for at, each in enumerate(value)]
+            return [self.output(output, index) for index, output in enumerate(value)]
         return list(self.absolute(name, value))
 
-    def output(self, entry: str, at: int) -> str:
-        """One `output`; an entry that is only a path means that folder, as with buildx."""
+    def output(self, entry: str, index: int) -> str:
+        """Return one entry of `output` with absolute paths. As in buildx, a lone path means that local folder."""
         entry = format_fields({"type": "local", "dest": entry}) if is_folder_output(entry) else entry
-        return str(map_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: self._located("output", (at,), path)))
+        resolve = partial(self._resolve, "output")
+        return str(map_paths(ATTRIBUTES["output"].paths, entry, lambda _, path: resolve((index,), path)))
 
-    def _located(self, name: str, place: KeyPath, path: str) -> str:
-        """What `path` means that stands at a `place` in the value of the attribute `name`."""
-        return str(self.folder(self.family.where((name, *place))) / path)
+    def _resolve(self, name: str, place: KeyPath, path: str) -> str:
+        """Return the absolute form of `path`, which is at `place` in the value of the attribute `name`."""
+        return str(self.folder(self.table.key_of((name, *place))) / path)

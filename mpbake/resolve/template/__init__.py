@@ -1,4 +1,4 @@
-"""Strict, sandboxed Jinja2: the same values always give the same text, and a template cannot leave its box."""
+"""Strict, sandboxed Jinja2 templates: the same values always give the same text, and code cannot leave the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mpbake adds to Jinja's templates: filters for versions, names and times, and what may be asked of git."""
+"""The filters and functions that mpbake adds to Jinja: versions, names, times and Git facts."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     AskGit = Callable[["GitFact"], str | bool]
-    """Tells one thing about the repository of the plan; raises FilterError."""
+    """Returns one fact about the repository of the plan; raises FilterError."""
 
 GitFact = Literal["branch", "commit", "dirty", "tag"]
 GIT_FACTS: tuple[GitFact, ...] = get_args(GitFact)
 ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
-_LONGEST_SLUG = 128  # of a tag, says the OCI distribution specification
-_LONGEST_VERSION = 256
-_LONGEST_FORMAT = 200
+_MAX_SLUG = 128  # the maximum length of a tag in the OCI distribution specification
+_MAX_VERSION = 256
+_MAX_FORMAT = 200
 _EXCERPT = 100
-_LAST_SECOND = 253_402_300_799  # of the year 9999
+_LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 
 class FilterError(ValueError):
-    """What a filter or function cannot do: why, for people, and in a second line what to do.
+    """A failure of a filter or function: the text holds the message and, on a second line, the hint.
 
-    `culprit` is the part of the template that is to blame, if it is known.
+    `culprit` is the part of the template that causes it, if it is known.
     """
 
     def __init__(self, message: str, hint: str, code: Code = Code.TEMPLATE_FAILED, culprit: str = "") -> None:
@@ -39,8 +39,8 @@ class FilterError(ValueError):
 
 
 def no_git(_fact: GitFact) -> str | bool:
-    """What is told where nobody can ask git."""
-    raise FilterError("git cannot be asked here", "give the value with a variable", Code.GIT_FAILED)
+    """Raise FilterError: stands in for git where no repository is available."""
+    raise FilterError("git facts are not available here", "pass the value as a variable", Code.GIT_FAILED)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------
@@ -57,9 +57,9 @@ VERSION_PARTS = ("build", "major", "minor", "patch", "prerelease")
 
 
 class SemanticVersion(str):
-    """A semantic version: text without a leading v, with its parts as attributes, and ordered by precedence.
+    """A semantic version: text without a leading v, with its parts as attributes, ordered by precedence.
 
-    It may be compared with text that is one too. Raises FilterError where the text, or the other one, is none.
+    It can be compared with any text that is a semantic version. Raises FilterError if either text is not one.
     """
 
     __slots__ = ("_rank", *VERSION_PARTS)
@@ -72,41 +72,41 @@ class SemanticVersion(str):
     _rank: tuple[object, ...]
 
     def __new__(cls, text: str) -> Self:
-        """Read `1.4.0`, `v1.4.0-rc.1` or `1.4.0+build.7`."""
+        """Parse `1.4.0`, `v1.4.0-rc.1` or `1.4.0+build.7`."""
         plain = text.removeprefix("v")
-        found = _SEMVER.fullmatch(plain) if len(text) <= _LONGEST_VERSION else None
-        if found is None:
+        match = _SEMVER.fullmatch(plain) if len(text) <= _MAX_VERSION else None
+        if match is None:
             hint = "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
-            raise FilterError(f'"{short_name(text, _EXCERPT)}" is no semantic version', hint)
+            raise FilterError(f'"{short_name(text, _EXCERPT)}" is not a semantic version', hint)
         version = super().__new__(cls, plain)
-        version.major, version.minor, version.patch = (int(part) for part in found.groups()[:3])
-        version.prerelease, version.build = found[4] or "", found[5] or ""
+        version.major, version.minor, version.patch = (int(part) for part in match.groups()[:3])
+        version.prerelease, version.build = match[4] or "", match[5] or ""
         version._rank = (version.major, version.minor, version.patch, *_precedence(version.prerelease))
         return version
 
     def lower(self) -> Self:
-        """Still a version: Jinja's `sort`, `min` and `max` lower whatever text they compare."""
+        """Return a SemanticVersion: Jinja's `sort`, `min` and `max` lower each text before they compare it."""
         return type(self)(super().lower())
 
     def __lt__(self, other: str) -> bool:
-        """Whether it comes before `other`."""
+        """Whether it has a lower precedence than `other`."""
         return self._rank < SemanticVersion(other)._rank
 
     def __le__(self, other: str) -> bool:
-        """Whether it does not come after `other`."""
+        """Whether it has at most the precedence of `other`."""
         return self._rank <= SemanticVersion(other)._rank
 
     def __gt__(self, other: str) -> bool:
-        """Whether it comes after `other`."""
+        """Whether it has a higher precedence than `other`."""
         return self._rank > SemanticVersion(other)._rank
 
     def __ge__(self, other: str) -> bool:
-        """Whether it does not come before `other`."""
+        """Whether it has at least the precedence of `other`."""
         return self._rank >= SemanticVersion(other)._rank
 
 
 def _precedence(prerelease: str) -> tuple[object, ...]:
-    """What orders prereleases: before the release, numbers before words, and the longer of two equal ones last."""
+    """Return the sort key of a prerelease: lower than the release, numbers before words, prefixes first."""
     if not prerelease:
         return (True,)
     parts = prerelease.split(".")
@@ -114,7 +114,7 @@ def _precedence(prerelease: str) -> tuple[object, ...]:
 
 
 def semver(value: object) -> SemanticVersion:
-    """`value` as a semantic version. Raises FilterError."""
+    """Parse `value` as a semantic version. Raises FilterError."""
     return SemanticVersion(_text("semver", value))
 
 
@@ -122,69 +122,73 @@ def semver(value: object) -> SemanticVersion:
 
 
 def slug(value: object) -> str:
-    """`value` in lower-case ASCII letters, digits and single separators: fit for a tag. Raises FilterError.
+    """Reduce `value` to lower-case ASCII letters, digits and single separators, as a tag needs. Raises FilterError.
 
-    What is too long for a tag is cut, and ends in a part of its digest: two long texts do not become one.
+    A text too long for a tag is cut and gets a part of its digest as a suffix, so that two long texts stay different.
     """
     text = _text("slug", value)
-    found = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
-    found = re.sub(r"[._-]{2,}", "-", found).strip("._-")
-    if not found:
-        hint = "take {{ (branch | sha256)[:12] }}, or, where it may be empty, {{ (branch or 'none') | slug }}"
+    reduced = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
+    reduced = re.sub(r"[._-]{2,}", "-", reduced).strip("._-")
+    if not reduced:
+        hint = "use {{ (branch | sha256)[:12] }}, or {{ (branch or 'none') | slug }} if it may be empty"
         raise FilterError(f'"{short_name(text, _EXCERPT)}" has no ASCII letter or digit for a slug', hint)
-    if len(found) <= _LONGEST_SLUG:
-        return found
+    if len(reduced) <= _MAX_SLUG:
+        return reduced
     digest = sha256(text)[:12]
-    return f"{found[: _LONGEST_SLUG - len(digest) - 1].rstrip('._-')}-{digest}"
+    return f"{reduced[: _MAX_SLUG - len(digest) - 1].rstrip('._-')}-{digest}"
 
 
 def sha256(value: object) -> str:
-    """The SHA-256 digest of `value` in UTF-8, in 64 hexadecimal digits. Raises FilterError."""
+    """Return the SHA-256 digest of `value` in UTF-8, as 64 hexadecimal digits. Raises FilterError."""
     return hashlib.sha256(_text("sha256", value).encode()).hexdigest()
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
 
 
-def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - what people know it as
-    """The time `value`, in seconds since 1970, in UTC and without regard to any locale. Raises FilterError."""
-    return _formatted(_time(_text("timestamp", value), "a time"), format)
+def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
+    """Format the time `value`, in seconds since 1970, in UTC and independently of any locale. Raises FilterError."""
+    return _formatted(_parse_time(_text("timestamp", value), '"{}" is not a time'), format)
 
 
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
-    """The time that the environment variable SOURCE_DATE_EPOCH gives, if it does. Raises FilterError."""
+    """Format the time of the environment variable SOURCE_DATE_EPOCH, which `epoch` holds. Raises FilterError.
+
+    A plan never reads the clock, so there is no other time.
+    """
     if not epoch:
         raise FilterError(
-            "timestamp() needs the environment variable SOURCE_DATE_EPOCH: a plan does not look at the clock",
-            "set it, for example to $(git log -1 --format=%ct), or give a variable: {{ epoch | timestamp }}",
+            "timestamp() needs the environment variable SOURCE_DATE_EPOCH",
+            "set it, for example to $(git log -1 --format=%ct), or use a variable: {{ epoch | timestamp }}",
         )
-    return _formatted(_time(epoch, "a time, as SOURCE_DATE_EPOCH must be"), format)
+    return _formatted(_parse_time(epoch, 'SOURCE_DATE_EPOCH is not a time: "{}"'), format)
 
 
-def _time(text: str, what: str) -> datetime:
+def _parse_time(text: str, message: str) -> datetime:
+    """Parse seconds since 1970. Raises FilterError with `message`, in which `{}` becomes the text."""
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
         raise FilterError(
-            f'"{short_name(text, _EXCERPT)}" is not {what}', "give whole seconds since 1970, such as 1767225600"
+            message.format(short_name(text, _EXCERPT)), "use whole seconds since 1970, such as 1767225600"
         )
     return datetime.fromtimestamp(int(text), UTC)
 
 
 def _formatted(time: datetime, format: str) -> str:  # noqa: A002 - as above
-    if len(format) > _LONGEST_FORMAT:
-        raise FilterError(f"a format of more than {_LONGEST_FORMAT} characters", "write a shorter one")
-    parts = _parts(time)
+    if len(format) > _MAX_FORMAT:
+        raise FilterError(f"the format has more than {_MAX_FORMAT} characters", "shorten it")
+    parts = _time_parts(time)
 
-    def part(found: re.Match[str]) -> str:
-        if found[1] not in parts:
-            known = ", ".join(f"%{each}" for each in parts)
-            raise FilterError(f'"{one_line(found[0])}" is not in the formats of timestamp', f"known: {known}")
-        return parts[found[1]]
+    def part(directive: re.Match[str]) -> str:
+        if directive[1] not in parts:
+            known = ", ".join(f"%{letter}" for letter in parts)
+            raise FilterError(f'timestamp does not support "{one_line(directive[0])}"', f"use one of {known}")
+        return parts[directive[1]]
 
     return re.sub("%(.?)", part, format, flags=re.DOTALL)
 
 
-def _parts(time: datetime) -> Mapping[str, str]:
-    """What each letter after a percent sign stands for; no names of days or months, which have a language."""
+def _time_parts(time: datetime) -> Mapping[str, str]:
+    """Return the text for each letter after a percent sign, without names of days and months: they need a language."""
     year, week, weekday = time.isocalendar()
     return {
         "Y": f"{time.year:04}",
@@ -204,10 +208,10 @@ def _parts(time: datetime) -> Mapping[str, str]:
 
 
 def _text(name: str, value: object) -> str:
-    """What the filter `name` is given, as templates print it."""
-    text = str(value)  # of what is undefined, Jinja says so here
+    """Return the input of the filter `name` as text, as templates print it. Raises FilterError."""
+    text = str(value)  # raises Jinja's UndefinedError for an undefined value
     if not isinstance(value, str | int | float):
-        raise FilterError(f"{name} takes text or a number", "pick one value: {{ list[0] }}, {{ table.key }}")
+        raise FilterError(f"{name} takes text or a number", "select one value: {{ list[0] }}, {{ table.key }}")
     return text.lower() if isinstance(value, bool) else text
 
 

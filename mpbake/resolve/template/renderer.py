@@ -1,4 +1,4 @@
-"""Templates filled in, and what is wrong with them told in words for people."""
+"""Renders templates, and turns their errors into messages for plan authors."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.base.codes import Code
 from mpbake.base.text import closest_name, did_you_mean, is_unicode, one_line
+from mpbake.resolve.template.budget import MAX_TEXT
 from mpbake.resolve.template.filters import FilterError, no_git
-from mpbake.resolve.template.sandbox import MAX_TEXT, NO_UNICODE, TOO_LARGE, UNSTEADY, Sandbox, rendered_text
+from mpbake.resolve.template.sandbox import REMOVED_FILTERS, Sandbox
+from mpbake.resolve.template.values import NOT_UNICODE, NUMBER_TOO_LARGE, rendered_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mpbake.resolve.template.filters import AskGit
 
-    _Fill = Callable[[Mapping[str, Any]], Any]
-    """Fills in one template with the values of a scope."""
+    _Render = Callable[[Mapping[str, Any]], Any]
+    """Renders one template with the values of a scope."""
 
 RESERVED = frozenset({"git", "platform", "range", "timestamp"})
-"""Names with a meaning of their own, which no variable may have. All but `platform` mean the same in every template."""
-_PLATFORM = """\
-`platform` is known only in some attributes of targets
-it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to"""
+"""Reserved names, which no variable may have. All but `platform` mean the same in every template."""
+_PLATFORM_UNAVAILABLE = """\
+`platform` is available only in some attributes of targets
+use it only in args, labels, contexts, dockerfile, target, cache-from and cache-to"""
 _MARKER = re.compile(r"\{\{|\{%|\{#")
-_BARE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
+_BARE_NAME = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*\}\}")
 _NOT_LITERAL = re.compile(r"\{[{%#]|\{\Z|\r")
-_OF_JINJA = frozenset(
+_JINJA_NAMES = frozenset(
     {"true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"}
 ) | {"self", "super", "caller", "loop", "varargs", "kwargs"}
 """Names that Jinja may take for something other than a variable."""
@@ -41,17 +43,17 @@ _FAILURES = (
     ValueError,
     LookupError,
     AttributeError,
-    RuntimeError,  # a recursion without end
-    SyntaxError,  # nested deeper than Python's compiler takes
+    RuntimeError,  # endless recursion
+    SyntaxError,  # nested deeper than Python's compiler allows
     MemoryError,
     NameError,  # Jinja writes an infinite constant as a name
 )
 
 
 class TemplateProblem(ValueError):
-    """A template that cannot be rendered; the text says why, for people, and in a second line what to do.
+    """A template that cannot be rendered; the text holds the message and, on a second line, the hint.
 
-    `culprit` is the part of the template that is to blame, if any.
+    `culprit` is the part of the template that causes it, if it is known.
     """
 
     def __init__(self, text: str, code: Code, culprit: str = "") -> None:
@@ -61,27 +63,27 @@ class TemplateProblem(ValueError):
 
 
 class Renderer:
-    """Renders strings over one set of variables at a time; each distinct template is compiled once."""
+    """Renders templates with a scope of variables; compiles each distinct template once."""
 
     def __init__(self, *, git: AskGit = no_git, epoch: str = "") -> None:
-        """Make the environment; nothing is compiled yet. `epoch` is what SOURCE_DATE_EPOCH holds, if anything."""
+        """Create the environment; `epoch` is the value of SOURCE_DATE_EPOCH, or empty."""
         self._environment = Sandbox(git, epoch)
-        self._compiled: dict[str, _Fill] = {}
+        self._compiled: dict[str, _Render] = {}
 
     def names(self, text: str) -> frozenset[str]:
-        """The variables that `text` refers to, `platform` among them.
+        """Return the variables that `text` refers to, including `platform`.
 
-        Of a text that cannot be read, which rendering will tell, these may be all words in it.
+        For a text with a syntax error, which `render` reports, these may be all words in it.
         """
-        plain = _plain(text)
+        bare = _compile_bare_names(text)
         try:
-            found = plain[1] if plain else meta.find_undeclared_variables(self._environment.parse(text))
+            names = bare[1] if bare else meta.find_undeclared_variables(self._environment.parse(text))
         except _FAILURES:
-            found = frozenset(re.findall(r"\w+", text))
-        return frozenset(found - self._environment.globals.keys())
+            names = frozenset(re.findall(r"\w+", text))
+        return frozenset(names - self._environment.globals.keys())
 
     def render(self, text: str, scope: Mapping[str, Any]) -> Any:
-        """Fill in `text`. One lone `{{ … }}` gives the expression's own value, anything else a string.
+        """Render `text`. A lone `{{ … }}` gives the value of its expression, anything else a string.
 
         Raises TemplateProblem.
         """
@@ -102,32 +104,32 @@ class Renderer:
             _check_text(result)
         return result
 
-    def _template(self, text: str) -> _Fill:
-        found = self._compiled.get(text)
-        if found is None:
-            found = self._compiled[text] = self._compile(text)
-        return found
+    def _template(self, text: str) -> _Render:
+        render = self._compiled.get(text)
+        if render is None:
+            render = self._compiled[text] = self._compile(text)
+        return render
 
-    def _compile(self, text: str) -> _Fill:
-        plain = _plain(text)
-        if plain is None:
-            return self._by_jinja(text)
-        fill, names = plain
+    def _compile(self, text: str) -> _Render:
+        bare = _compile_bare_names(text)
+        if bare is None:
+            return self._compile_with_jinja(text)
+        render, names = bare
 
-        def fill_or_explain(scope: Mapping[str, Any]) -> Any:
+        def render_or_explain(scope: Mapping[str, Any]) -> Any:
             if scope.keys() >= names:
-                return fill(scope)
-            self._compiled[text] = by_jinja = self._by_jinja(text)
-            return by_jinja(scope)
+                return render(scope)
+            self._compiled[text] = with_jinja = self._compile_with_jinja(text)
+            return with_jinja(scope)
 
-        return fill_or_explain
+        return render_or_explain
 
-    def _by_jinja(self, text: str) -> _Fill:
+    def _compile_with_jinja(self, text: str) -> _Render:
         if self._is_one_expression(text):
-            # A sign that touches the braces is Jinja's white space control, not part of the expression.
+            # A sign next to the braces is Jinja's white space control, not part of the expression.
             source = re.sub(r"^[-+]|[-+]$", "", text[2:-2])
             expression = self._environment.compile_expression(source, undefined_to_none=False)
-            return lambda scope: self._environment.defined(expression(scope))
+            return lambda scope: self._environment.final_value(expression(scope))
         generate = self._environment.from_string(text).generate
         return lambda scope: _joined(generate(scope))
 
@@ -138,83 +140,87 @@ class Renderer:
         return len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
 
     def _undefined(self, message: str, scope: Mapping[str, Any]) -> TemplateProblem:
-        found = re.fullmatch(r"'(\w+)' is undefined", message)
-        if found is None:
-            asked = re.search('"(.+?)"', message)
-            return TemplateProblem(message, Code.UNDEFINED_VARIABLE, culprit=asked[1] if asked else "")
-        name = found[1]
-        text = f'there is no variable "{name}"\n{self._instead(name, scope)}'
-        return TemplateProblem(_PLATFORM if name == "platform" else text, Code.UNDEFINED_VARIABLE, culprit=name)
+        undefined_name = re.fullmatch(r"'(\w+)' is undefined", message)
+        if undefined_name is None:
+            quoted = re.search('"(.+?)"', message)
+            return TemplateProblem(message, Code.UNDEFINED_VARIABLE, culprit=quoted[1] if quoted else "")
+        name = undefined_name[1]
+        text = f'there is no variable "{name}"\n{self._hint_for_unknown_variable(name, scope)}'
+        is_platform = name == "platform"
+        return TemplateProblem(_PLATFORM_UNAVAILABLE if is_platform else text, Code.UNDEFINED_VARIABLE, culprit=name)
 
-    def _instead(self, name: str, scope: Mapping[str, Any]) -> str:
-        """A remedy for the name of something that is no variable."""
+    def _hint_for_unknown_variable(self, name: str, scope: Mapping[str, Any]) -> str:
         if name in self._environment.filters:
-            return f"{name} is a filter: {{{{ value | {name} }}}}"
-        near = closest_name(name, [*scope, *self._environment.globals])
-        return did_you_mean(name, [near] if near else scope, kind="variables")
+            return f"use {name} as a filter: {{{{ value | {name} }}}}"
+        closest = closest_name(name, [*scope, *self._environment.globals])
+        return did_you_mean(name, [closest] if closest else scope, kind="variables")
 
     def _failed(self, error: Exception, text: str) -> TemplateProblem:
-        """What is wrong with a template, in Jinja's or Python's words where there are no better ones."""
+        """Return the problem of a failed template, with Jinja's or Python's message if there is no better one."""
         message = str(error)
-        found = re.match(r"No (filter|test) named '([\w.]+)'", message)
-        if found is None:
+        unknown = re.match(r"No (filter|test) named '([\w.]+)'", message)
+        if unknown is None:
             line = _line(text, error.lineno) if isinstance(error, TemplateSyntaxError) else ""
-            message = TOO_LARGE if isinstance(error, NameError) else one_line(message)
+            message = NUMBER_TOO_LARGE if isinstance(error, NameError) else one_line(message)
             return TemplateProblem(f"the template cannot be rendered: {message}", _code(error), culprit=line)
-        kind, name = found.groups()
-        if name in UNSTEADY:
-            said = f'the filter "{name}" is not to be had\nmpbake took it away: see docs/templates.md'
+        kind, name = unknown.groups()
+        if name in REMOVED_FILTERS:
+            explanation = f'the filter "{name}" is not available\nsee docs/templates.md for the filters of mpbake'
         else:
-            said = f'there is no {kind} "{name}"\n{self._other(kind, name, text)}'
-        return TemplateProblem(said, Code.UNKNOWN_FILTER, culprit=name)
+            explanation = f'there is no {kind} "{name}"\n{self._hint_for_unknown_function(kind, name, text)}'
+        return TemplateProblem(explanation, Code.UNKNOWN_FILTER, culprit=name)
 
-    def _other(self, kind: str, name: str, text: str) -> str:
-        """A remedy for a filter or test that there is none of."""
+    def _hint_for_unknown_function(self, kind: str, name: str, text: str) -> str:
+        """Return a hint for an unknown filter or test. Jinja reads `value | semver.major` as one name with a dot."""
         known = self._environment.filters if kind == "filter" else self._environment.tests
         head, dot, rest = name.partition(".")
         if not (dot and head in known):
             return did_you_mean(name, known, kind=f"{kind}s")
         value = re.search(rf"([\w.]+)\s*\|\s*{re.escape(name)}", text)
-        return f"a part of what a {kind} gives: ({value[1] if value else 'value'} | {head}).{rest}"
+        return f"put the {kind} in parentheses: ({value[1] if value else 'value'} | {head}).{rest}"
 
 
 def _check_text(text: str) -> None:
-    """Refuse what is too long, and what cannot be written."""
+    """Raise TemplateProblem for a text that is too long or not valid Unicode."""
     if len(text) > MAX_TEXT:
         raise TemplateProblem(_TOO_LONG, Code.TEMPLATE_TOO_LARGE)
     if not is_unicode(text):
-        raise TemplateProblem(f"the template cannot be rendered: {NO_UNICODE}", Code.TEMPLATE_FAILED)
+        raise TemplateProblem(f"the template cannot be rendered: {NOT_UNICODE}", Code.TEMPLATE_FAILED)
 
 
 def _joined(parts: Iterable[str]) -> str:
-    """All of `parts`, as long as they are not too many: a loop may never end otherwise."""
-    found: list[str] = []
+    """Join `parts`, and stop at the limit of a text: a loop might not end otherwise."""
+    texts: list[str] = []
     length = 0
     for part in parts:
-        found.append(part)
+        texts.append(part)
         length += len(part)
         if length > MAX_TEXT:
             raise TemplateProblem(_TOO_LONG, Code.TEMPLATE_TOO_LARGE)
-    return "".join(found)
+    return "".join(texts)
 
 
-def _plain(text: str) -> tuple[_Fill, frozenset[str]] | None:
-    """What fills in `text`, and the names that it needs; None unless all templates in it are bare `{{ name }}`.
+def _compile_bare_names(text: str) -> tuple[_Render, frozenset[str]] | None:
+    """Compile a text whose templates are all bare `{{ name }}`, without Jinja. Return it with the names; else None.
 
-    Most templates of a plan are that, and Jinja takes half a millisecond to compile one. Whatever Jinja might see in
-    another way (a name that is undefined or has a meaning of its own, a line break to normalise) is left to it.
+    Most templates of a plan are bare names, and Jinja needs half a millisecond to compile one. Jinja handles everything
+    that it might treat differently: undefined and reserved names, and line breaks that it normalizes.
     """
-    parts = _BARE.split(text)  # a literal, a name, a literal, a name, … a literal
+    parts = _BARE_NAME.split(text)  # a literal, a name, a literal, a name, … a literal
     names = frozenset(parts[1::2])
-    if names & _OF_JINJA or any(_NOT_LITERAL.search(each) for each in parts[::2]):
+    if names & _JINJA_NAMES or any(_NOT_LITERAL.search(literal) for literal in parts[::2]):
         return None
     if len(parts) == 3 and not parts[0] and not parts[2]:
         return lambda scope: scope[parts[1]], names
-    return lambda scope: _joined(rendered_text(scope[part]) if at % 2 else part for at, part in enumerate(parts)), names
+
+    def render(scope: Mapping[str, Any]) -> str:
+        return _joined(rendered_text(scope[part]) if index % 2 else part for index, part in enumerate(parts))
+
+    return render, names
 
 
 def _line(text: str, number: int) -> str:
-    """A line of a template, as Jinja counts them."""
+    """Return a line of a template; lines are counted as Jinja counts them."""
     return "".join(re.split(r"\r\n|\r|\n", text)[number - 1 : number]).strip()
 
 

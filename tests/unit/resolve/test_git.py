@@ -1,4 +1,4 @@
-"""What git is asked, on real repositories; and that none of them gets to run, write or fetch anything."""
+"""Git facts of real repositories; a hostile repository can make git run, write or fetch nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SYSTEM = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYST
 
 
 def run(folder: Path, *arguments: str, fine: bool = True) -> str:
-    """What git prints, as its user runs it; `fine` says that it must succeed."""
+    """Return the output of git as a user runs it; with `fine` it must succeed."""
     author = {"GIT_AUTHOR_NAME": "me", "GIT_AUTHOR_EMAIL": "me@example.com"}
     committer = {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.com"}
     command = ["git", "-c", "protocol.file.allow=always", *arguments]
@@ -44,7 +44,7 @@ def run(folder: Path, *arguments: str, fine: bool = True) -> str:
 
 
 def new_repository(folder: Path) -> Path:
-    """A repository with a plan in one commit, on the branch main."""
+    """Create a repository with a plan in one commit, on the branch main."""
     folder.mkdir(parents=True)
     run(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "build.toml").write_text("version = 1\n")
@@ -60,12 +60,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fact(folder: Path, name: GitFact, **environment: str) -> str | bool:
-    """What is told of a repository."""
+    """Return a fact about a repository."""
     return Repository(folder, SYSTEM | environment).fact(name)
 
 
 def refusal(folder: Path, name: GitFact, **environment: str) -> str:
-    """Why it cannot be told."""
+    """Return the message and hint of the error."""
     with pytest.raises(FilterError) as caught:
         fact(folder, name, **environment)
     assert caught.value.code is Code.GIT_FAILED
@@ -153,7 +153,7 @@ def test_line_ends_are_converted_as_git_does(folder: Path) -> None:
 
 
 def filtered(folder: Path) -> Path:
-    """Add a file that is in capitals in the folder, and not in the repository; and time passes."""
+    """Add a file with a filter: upper case in the folder, lower case in the repository. Make the index outdated."""
     (folder / "images").mkdir()
     (folder / ".gitattributes").write_text("*.txt filter=capitals\n")
     for name, command in (("clean", "tr A-Z a-z"), ("smudge", "tr a-z A-Z")):
@@ -162,8 +162,8 @@ def filtered(folder: Path) -> Path:
     file.write_text("ABC")
     run(folder, "add", "--all")
     run(folder, "commit", "--quiet", "--message=two")
-    for each in (file, folder / "build.toml"):
-        os.utime(each, (1, 1))
+    for path in (file, folder / "build.toml"):
+        os.utime(path, (1, 1))
     return file
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_goes_through_a_filter(folder: Path) -> None:
     for below in (folder, folder / "images"):
         assert refusal(below, "dirty") == (
             'git cannot tell whether images/a.txt has changed without the filter "capitals"\n'
-            "run `git status`, and git will remember; or give the value with a variable"
+            "run `git status` once, which updates git's index, or pass the value as a variable"
         )
     run(folder, "status")
     assert fact(folder, "dirty") is False
@@ -213,31 +213,31 @@ def test_a_great_many_changes(folder: Path) -> None:
     assert fact(folder, "dirty") is True
 
 
-# --- what cannot be told ----------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", GIT_FACTS)
 def test_no_git(folder: Path, name: GitFact) -> None:
-    problem = "there is no git on the PATH\ninstall it, or give the value with a variable"
+    problem = "git is not on the PATH\ninstall git, or pass the value as a variable"
     assert refusal(folder, name, PATH="/nonexistent") == problem
     assert refusal(folder, name, PATH="") == problem
 
 
 @pytest.mark.parametrize("name", GIT_FACTS)
 def test_no_repository(tmp_path: Path, name: GitFact) -> None:
-    assert refusal(tmp_path, name) == "the plan is in no git repository\ngive the value with a variable"
+    assert refusal(tmp_path, name) == "the plan is not in a git repository\npass the value as a variable"
 
 
 def test_no_commit_yet(tmp_path: Path) -> None:
     run(tmp_path, "init", "--quiet", "--initial-branch=main")
-    problem = "the repository of the plan has no commit yet\ncommit something first"
+    problem = "the plan's git repository has no commit yet\ncreate a commit first"
     assert refusal(tmp_path, "commit") == refusal(tmp_path, "tag") == problem
     assert fact(tmp_path, "branch") == "main"
     assert fact(tmp_path, "dirty") is False
 
 
 def wrapped(folder: Path, script: str) -> str:
-    """A PATH on which git is `script`, in which the real one is `"$git"`."""
+    """Return a PATH on which git is `script`, which can call the real git as `"$git"`."""
     folder.mkdir()
     program = folder / "git"
     program.write_text(f"#!/bin/sh\ngit={shutil.which('git')}\n{script}\n")
@@ -249,8 +249,8 @@ def wrapped(folder: Path, script: str) -> str:
 def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path, name: GitFact) -> None:
     path = wrapped(tmp_path / "bin", 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec "$git" "$@"')
     assert refusal(folder, name, PATH=path) == (
-        "git does not trust the repository of the plan: it belongs to somebody else\n"
-        "`git status` in the plan's folder says how to trust it"
+        "git does not trust the plan's repository: another user owns it\n"
+        "run `git status` in the plan's folder: it prints how to trust the repository"
     )
     (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {folder}\n")
     fact(folder, name, PATH=path, HOME=str(tmp_path))
@@ -260,7 +260,7 @@ def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path, name: GitFa
 def test_a_damaged_repository(folder: Path, name: GitFact) -> None:
     (folder / ".git/config").write_text("[core\n")
     assert refusal(folder, name) == (
-        "git cannot tell: bad config line 1 in file .git/config\nsee what `git status` in the plan's folder says"
+        "git failed: bad config line 1 in file .git/config\nrun `git status` in the plan's folder to see the reason"
     )
 
 
@@ -268,15 +268,15 @@ def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", "")
     (tmp_path / "bin/git").write_bytes(b"\x7fELF")
     assert refusal(folder, "commit", PATH=path) == (
-        "git cannot be started: Exec format error\nsee whether it works by hand"
+        "git cannot be started: Exec format error\ncheck that `git --version` works"
     )
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exec >&- 2>&-; exec sleep 60", "while :; do echo x >&2; done"])
 def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(git, "_SECONDS", 0.2)
+    monkeypatch.setattr(git, "_TIMEOUT", 0.2)
     assert refusal(folder, "commit", PATH=wrapped(tmp_path / "bin", f'echo "$$" >"$0.pid"\n{script}')) == (
-        "git rev-parse takes more than 0 seconds\nsee what `git status` in the plan's folder says"
+        "git rev-parse took more than 0 seconds\nrun `git status` in the plan's folder to see the reason"
     )
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
@@ -300,10 +300,10 @@ def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
 def test_git_that_says_too_much(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", "exec yes")
     assert refusal(folder, "commit", PATH=path) == (
-        "git rev-parse says more than 1000000 bytes\nsee what `git status` in the plan's folder says"
+        "git rev-parse printed more than 1000000 bytes\nrun `git status` in the plan's folder to see the reason"
     )
     path = wrapped(tmp_path / "other", "yes | head -c 3000000 >&2; echo 'fatal: the\tend' >&2; exit 128")
-    assert refusal(folder, "commit", PATH=path).startswith("git cannot tell: y\n"), "the end is not read"
+    assert refusal(folder, "commit", PATH=path).startswith("git failed: y\n"), "the end is not read"
 
 
 # --- in a plan --------------------------------------------------------------------------------------------------------
@@ -334,9 +334,9 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     with pytest.raises(PlanError) as caught:
         load_plan(Options(), world(tmp_path, SYSTEM))
-    found = {(each.code, each.message) for each in caught.value.diagnostics}
-    assert (Code.GIT_FAILED, "the plan is in no git repository") in found
-    assert {code for code, _ in found} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
+    problems = {(diagnostic.code, diagnostic.message) for diagnostic in caught.value.diagnostics}
+    assert (Code.GIT_FAILED, "the plan is not in a git repository") in problems
+    assert {code for code, _ in problems} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}
 
 
 # --- a hostile repository ---------------------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
-    """A program that leaves a file behind when it is run."""
+    """Create a program that leaves a file behind when it runs."""
     path = tmp_path / "trap"
     path.write_text('#!/bin/sh\ntouch "$0.sprung"\n')
     path.chmod(0o755)
@@ -352,11 +352,11 @@ def trap(tmp_path: Path) -> Path:
 
 
 def sprung(trap: Path) -> bool:
-    """Whether a trap was run since this was last asked."""
+    """Whether the trap has run since the last call."""
     file = trap.with_name("trap.sprung")
-    found = file.exists()
+    was_run = file.exists()
     file.unlink(missing_ok=True)
-    return found
+    return was_run
 
 
 def monitor(folder: Path, trap: Path) -> None:
@@ -435,7 +435,7 @@ def program_as_a_remote(folder: Path, trap: Path) -> None:
 
 
 def partial(folder: Path) -> None:
-    """Make a repository one that lacks the tree of its commit, and promises to fetch it from its remote."""
+    """Make a repository a partial clone that lacks the tree of its commit and has a promisor remote."""
     tree = run(folder, "rev-parse", "HEAD^{tree}")
     run(folder, "config", "remote.origin.promisor", "true")
     run(folder, "config", "extensions.partialClone", "origin")
@@ -444,8 +444,8 @@ def partial(folder: Path) -> None:
 
 
 TRAPS = {
-    each.__name__: each
-    for each in (
+    setup.__name__: setup
+    for setup in (
         monitor,
         hooks,
         hooks_elsewhere,
@@ -477,7 +477,7 @@ def test_a_repository_runs_nothing_and_nothing_is_written(
 
 
 def told(folder: Path, name: GitFact) -> str | bool:
-    """What is told, or why it cannot be: of a partial clone not everything can."""
+    """Return the fact or the error: a partial clone does not have every fact."""
     try:
         return fact(folder, name)
     except FilterError as refused:
@@ -485,17 +485,17 @@ def told(folder: Path, name: GitFact) -> str | bool:
 
 
 def everything(folder: Path) -> dict[Path, tuple[int, int]]:
-    """All files, and when they were written."""
-    return {each: (each.lstat().st_mtime_ns, each.lstat().st_ino) for each in folder.rglob("*")}
+    """Return all files with their times of modification and inodes."""
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")}
 
 
 @pytest.mark.parametrize("lay", [program_of_a_remote, program_as_a_remote])
 def test_nothing_is_fetched_by_a_git_that_cannot_be_told_not_to(
     folder: Path, trap: Path, monkeypatch: pytest.MonkeyPatch, lay: Callable[[Path, Path], None]
 ) -> None:
-    monkeypatch.delitem(git._SET, "GIT_NO_LAZY_FETCH")
+    monkeypatch.delitem(git._FIXED_ENVIRONMENT, "GIT_NO_LAZY_FETCH")
     lay(folder, trap)
-    assert refusal(folder, "dirty").startswith("git cannot tell: ")
+    assert refusal(folder, "dirty").startswith("git failed: ")
     assert not sprung(trap)
 
 
@@ -506,7 +506,7 @@ def test_a_folder_that_only_looks_like_a_repository(folder: Path, trap: Path) ->
     run(folder, "config", "--file=below/config", "core.fsmonitor", str(trap))
     run(folder, "config", "--file=below/config", "core.worktree", str(folder))
     for name in GIT_FACTS:
-        assert refusal(below, name).startswith("git cannot tell: cannot use bare repository")
+        assert refusal(below, name).startswith("git failed: cannot use bare repository")
     assert not sprung(trap)
     run(below, "status")
     assert sprung(trap), "it is no trap"
@@ -534,7 +534,7 @@ def test_git_of_the_plan_is_not_run(folder: Path, trap: Path) -> None:
 
 def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", f'env >"$0.env"; pwd -P >"$0.pwd"; exec {shutil.which("git")} "$@"')
-    found = fact(
+    answer = fact(
         folder,
         "branch",
         PATH=path,
@@ -544,10 +544,12 @@ def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
         LD_PRELOAD="x",
         LANG="de",
     )
-    assert found == "main"
+    assert answer == "main"
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
     seen = dict(line.split("=", 1) for line in (tmp_path / "bin/git.env").read_text().splitlines())
-    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._SET | {"PATH": path}
+    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._FIXED_ENVIRONMENT | {
+        "PATH": path
+    }
     assert (tmp_path / "bin/git.pwd").read_text().strip() == str(folder.resolve())
 
 

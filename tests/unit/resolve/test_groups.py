@@ -1,4 +1,4 @@
-"""Groups, and the names that people type."""
+"""Groups, and the selection of targets by name."""
 
 from __future__ import annotations
 
@@ -107,12 +107,15 @@ def test_a_group_may_have_the_name_of_a_template() -> None:
         ("all = \"{{ 'web' }}\"", "all: must be a list of names"),
         ('all = ["{{ n }}"]', "all: must be a list of names"),
         ('all = { targets = ["{{ [] }}"] }', "all.targets: must be a list of names"),
-        ('all = ["all"]', "all: a cycle: all -> all\n  = take one of these references away"),
-        ("web = []", 'web: "web" is a target too\n  = rename one of them'),
-        ('web = ["web"]', 'web: "web" is a target too\n  = rename one of them'),
+        ('all = ["all"]', "all: references form a cycle: all -> all\n  = remove one of these references"),
+        ("web = []", 'web: "web" is both a group and a target\n  = rename one of them'),
+        ('web = ["web"]', 'web: "web" is both a group and a target\n  = rename one of them'),
         (
             '"a b" = []',
-            "\"a b\": \"a b\" is no name\n  = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})",
+            (
+                '"a b": "a b" is not a valid name\n'
+                "  = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
+            ),
         ),
     ],
 )
@@ -128,9 +131,9 @@ def test_a_cycle_of_groups_is_always_told_from_the_same_one(order: tuple[str, ..
     after = {"a": "b", "b": "c", "c": "a"}
     lines = [f'{name} = ["web", "{after[name]}"]' for name in order]
     assert problems_of_text("\n[targets.web]\n[groups]\n" + "\n".join(lines)) == (
-        f"build.toml:{4 + order.index('a')}: groups.a: a cycle: a -> b -> c -> a\n"
+        f"build.toml:{4 + order.index('a')}: groups.a: references form a cycle: a -> b -> c -> a\n"
         '    a = ["web", "b"]\n'
-        "  = take one of these references away"
+        "  = remove one of these references"
     )
 
 
@@ -142,7 +145,7 @@ def test_the_name_of_a_matrix_is_a_group_already() -> None:
         matrix = { v = ["1", "2"] }
         name = "php-{{ v }}"
         """) == text("""
-        build.toml:3: groups.php: "php" is a target too
+        build.toml:3: groups.php: "php" is both a group and a target
             php = ["php-1"]
           = rename one of them
         """)
@@ -154,9 +157,9 @@ def test_a_row_of_a_matrix_cannot_have_the_name_of_the_whole() -> None:
         matrix = { suffix = ["", "-debug"] }
         name = "php{{ suffix }}"
         """) == text("""
-        build.toml:2: targets.php: "php" is a target and a whole matrix
+        build.toml:2: targets.php: "php" is both a target and a matrix
             [targets.php]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -169,9 +172,9 @@ def test_a_row_of_another_matrix_neither() -> None:
         matrix = { v = ["php", "x"] }
         name = "{{ v }}"
         """) == text("""
-        build.toml:5: targets.other: "php" is a target and a whole matrix
+        build.toml:5: targets.other: "php" is both a target and a matrix
             [targets.other]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -206,7 +209,7 @@ def test_a_target_named_default_is_taken_when_nothing_is_typed() -> None:
         (["empty"], 'no target or group "empty"', "known groups and targets: db, release, web-one"),
         (["a\nb\x00"], r'no target or group "a\nb\x00"', "known groups and targets: db, release, web-one"),
         ([""], 'no target or group ""', "known groups and targets: db, release, web-one"),
-        ([], 'name what to build: the plan has no group "default"', "groups and targets: release, web-one, db"),
+        ([], 'the plan has no group "default"', "name what to build; groups and targets: release, web-one, db"),
     ],
 )
 def test_what_is_typed_means_nothing(typed: list[str], message: str, hint: str) -> None:
@@ -226,28 +229,31 @@ def test_of_many_names_the_first_are_told() -> None:
     plan = resolve_text("".join(f"[targets.t{number}]\n" for number in range(40)))
     with pytest.raises(UsageError) as caught:
         select_targets(plan, [])
-    assert caught.value.hint == "groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
+    assert (
+        caught.value.hint
+        == "name what to build; groups and targets: t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, t11 and 28 more"
+    )
 
 
 def test_nothing_typed_for_a_plan_without_targets() -> None:
     with pytest.raises(UsageError) as caught:
         select_targets(resolve_text(""), [])
-    assert caught.value.hint == "groups and targets: none"
+    assert caught.value.hint == "name what to build; groups and targets: none"
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "outcome"),
     [
         (["php-*", "!php-2"], ["php-1", "php-3"]),
         (["!php-2", "php-*"], ["php-1", "php-3"]),
         (["!php-*"], ["web"]),
         (["php", "web", "!all-but-web"], ["web"]),
         (["web", "!php-9*"], 'no target or group "php-9*"'),
-        (["web", "!web"], "nothing is left to build"),
-        (["empty"], "nothing is left to build"),
+        (["web", "!web"], "no target is selected"),
+        (["empty"], "no target is selected"),
     ],
 )
-def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str) -> None:
+def test_an_exclamation_mark_leaves_out(names: list[str], outcome: list[str] | str) -> None:
     plan = resolve_text("""
         [groups]
         default = ["*"]
@@ -258,10 +264,10 @@ def test_an_exclamation_mark_leaves_out(names: list[str], found: list[str] | str
         name = "php-{{ v }}"
         [targets.web]
         """)
-    if isinstance(found, list):
-        assert [target.name for target in select_targets(plan, names)] == found
+    if isinstance(outcome, list):
+        assert [target.name for target in select_targets(plan, names)] == outcome
     else:
-        with pytest.raises(UsageError, match=re.escape(found)):
+        with pytest.raises(UsageError, match=re.escape(outcome)):
             select_targets(plan, names)
 
 
@@ -297,10 +303,10 @@ def test_a_reference_to_a_disabled_target() -> None:
         """) == text("""
         build.toml:5: targets.web.needs[0]: target "base" is disabled
             needs = ["base"]
-          = enable it under the same condition as this one, or take the reference away
+          = enable it under the same condition as this target, or remove the reference
         build.toml:6: targets.web.contexts.base: target "base" is disabled
             contexts = { base = "target:base" }
-          = enable it under the same condition as this one, or take the reference away
+          = enable it under the same condition as this target, or remove the reference
         """)
 
 

@@ -1,4 +1,4 @@
-"""Order, cycles, and the place of a value."""
+"""Topological order, cycles, names, and keys of values."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tup
     edges = {name: {"a": ["c"], "b": ["a"], "c": ["b"]}[name] for name in names} | {"d": ["a"]}
     problems: list[Problem] = []
     assert set(topological_order(edges, key, problems)) == {"a", "b", "c", "d"}
-    message, hint = "a cycle: a -> c -> b -> a", "take one of these references away"
+    message, hint = "references form a cycle: a -> c -> b -> a", "remove one of these references"
     assert problems == [Problem(code=Code.CYCLE, key=("key", "a"), message=message, hint=hint, culprit="c")]
 
 
 def after_all(edges: dict[str, list[str]], name: str) -> set[str]:
-    """All that `name` refers to, directly or not."""
-    found: set[str] = set()
+    """Return all names that `name` refers to directly or indirectly."""
+    reachable_names: set[str] = set()
     for _ in edges:
-        found |= {after for each in (name, *found) for after in edges[each]}
-    return found
+        reachable_names |= {after for reached in (name, *reachable_names) for after in edges[reached]}
+    return reachable_names
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"))))
 def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
-    edges = {name: [each for each in before if each in graph] for name, before in graph.items()}
+    edges = {name: [predecessor for predecessor in before if predecessor in graph] for name, before in graph.items()}
     problems: list[Problem] = []
     order = topological_order(edges, key, problems)
     assert sorted(order) == sorted(edges)
     knots = []
     for problem in problems:
-        path = problem.message.removeprefix("a cycle: ").split(" -> ")
+        path = problem.message.removeprefix("references form a cycle: ").split(" -> ")
         assert problem.key == ("key", path[0])
         assert (path[0], min(path)) == (path[-1], path[0])
         steps = list(itertools.pairwise(path))
@@ -73,8 +73,8 @@ def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
         )
     assert sum(map(len, knots)) == len(set().union(*knots))
     for name, before in edges.items():
-        knot = next((each for each in knots if name in each), set())
-        assert all(order.index(each) < order.index(name) for each in before if each not in knot)
+        knot = next((knot_names for knot_names in knots if name in knot_names), set())
+        assert all(order.index(predecessor) < order.index(name) for predecessor in before if predecessor not in knot)
     again: list[Problem] = []
     assert topological_order(edges, key, again) == order
     assert again == problems
@@ -83,7 +83,7 @@ def test_every_graph_is_ordered_in_the_end(graph: dict[str, list[str]]) -> None:
 def test_control_characters_of_a_cycle_are_escaped() -> None:
     problems: list[Problem] = []
     topological_order({"a\nb": ["\x00"], "\x00": ["a\nb"]}, key, problems)
-    assert problems[0].message == r"a cycle: \x00 -> a\nb -> \x00"
+    assert problems[0].message == r"references form a cycle: \x00 -> a\nb -> \x00"
 
 
 def test_below_takes_a_name_or_a_path() -> None:
@@ -99,12 +99,17 @@ NAME_HINT = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-'
 @pytest.mark.parametrize(
     ("name", "matrix", "message", "hint"),
     [
-        ("8.1", False, '"8.1" is no name', NAME_HINT),
-        ("8.1", True, '"8.1" is no name', NAME_HINT),
-        ("", False, '"" is no name', NAME_HINT),
-        ("", True, "a matrix needs a name for each of its targets", 'for example name = "web-{{ version }}"'),
-        ("\x1b\n", False, r'"\x1b\n" is no name', NAME_HINT),
-        ("-x", False, '"-x" looks like an option of a command', "begin the name with a letter, a digit or _"),
+        ("8.1", False, '"8.1" is not a valid name', NAME_HINT),
+        ("8.1", True, '"8.1" is not a valid name', NAME_HINT),
+        ("", False, '"" is not a valid name', NAME_HINT),
+        (
+            "",
+            True,
+            "a matrix needs a name for each of its targets",
+            'add a template, for example name = "web-{{ version }}"',
+        ),
+        ("\x1b\n", False, r'"\x1b\n" is not a valid name', NAME_HINT),
+        ("-x", False, '"-x" looks like a command-line option', "start the name with a letter, a digit or _"),
     ],
 )
 def test_a_bad_name(name: str, message: str, hint: str, *, matrix: bool) -> None:
@@ -151,9 +156,9 @@ def test_the_right_names_are_sought_for_the_first_wrong_ones_only() -> None:
 @pytest.mark.parametrize("name", ["-x", "--push", "-"])
 def test_names_of_targets_and_groups_do_not_look_like_options(name: str) -> None:
     for toml in (f"\n[targets.web]\n[groups]\n{name} = ['web']", f"\n[targets.{name}]"):
-        assert f'"{name}" looks like an option of a command' in problems_of_text(toml)
+        assert f'"{name}" looks like a command-line option' in problems_of_text(toml)
 
 
 def test_a_matrix_makes_no_name_that_looks_like_an_option() -> None:
     problems = problems_of_text("\n[targets.web]\nmatrix = { v = ['-x'] }\nname = '{{ v }}'")
-    assert '"-x" looks like an option of a command' in problems
+    assert '"-x" looks like a command-line option' in problems

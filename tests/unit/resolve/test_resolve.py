@@ -1,4 +1,4 @@
-"""Whole plans: what a real one means, everything that is wrong at once, and no crash whatever is written."""
+"""Whole plans: a realistic one, all problems at once, and no crash for arbitrary input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Plan
 
 TEAM = """
-    # how a team builds PHP and a web server for Intel and ARM
+    # a team builds PHP and a web server for amd64 and arm64
     [variables]
     registry = "registry.example.com/team"
     tag = { default = "dev", env = "TAG", description = "image tag" }
@@ -78,13 +78,13 @@ def test_the_plan_of_a_team() -> None:
     assert (plan.file, plan.root) == (ROOT / "build.toml", ROOT)
     assert list(plan.builders) == ["release", "default"]
     assert list(plan.targets) == ["base", "php-8-1", "php-8-2", "web"]
-    assert {name: [each.name for each in group.targets] for name, group in plan.groups.items()} == {
+    assert {name: [target.name for target in group.targets] for name, group in plan.groups.items()} == {
         "php": ["php-8-1", "php-8-2"],
         "release": ["php-8-1", "php-8-2", "web"],
     }
     php, web = plan.targets["php-8-2"], plan.targets["web"]
     assert php.builder is web.builder is plan.builders["release"]
-    assert [str(each) for each in php.platforms] == ["linux/amd64", "linux/arm64"]
+    assert [str(platform) for platform in php.platforms] == ["linux/amd64", "linux/arm64"]
     assert php.tags == ("registry.example.com/team/php:8.2-fpm",)
     assert php.links == {"base": plan.targets["base"]}
     assert php.attributes == {
@@ -159,44 +159,44 @@ the repository in lower case
         build.toml:7: targets.web.builder: unknown builder "relase"
             builder = "relase"
           = did you mean "release"?
-        build.toml:8: targets.db: a cycle: db -> db
+        build.toml:8: targets.db: references form a cycle: db -> db
             [targets.db]
-          = take one of these references away
+          = remove one of these references
         build.toml:9: targets.db.contexts.y: unknown target "nope"
             contexts = {{ x = "target:web", y = "target:nope" }}
           = known targets: db, php, php 8, web
         build.toml:11: targets.db.push: pushes, but has no tags
             push = true
-          = tags name where the image goes
-        build.toml:13: targets._image.inherits: a cycle: _image -> _image
+          = add `tags`: they name where the image is pushed
+        build.toml:13: targets._image.inherits: references form a cycle: _image -> _image
             inherits = ["_image"]
-          = take one of these references away
+          = remove one of these references
         build.toml:15: targets.php.matrix.v: must be a list with at least one value
             matrix = {{ v = [], context = ["a"] }}
-        build.toml:15: targets.php.matrix.context: "context" is a variable too
+        build.toml:15: targets.php.matrix.context: "context" is also a variable of the plan
             matrix = {{ v = [], context = ["a"] }}
           = rename one of them
-        build.toml:16: targets."php 8": "php 8" is no name
+        build.toml:16: targets."php 8": "php 8" is not a valid name
             [targets."php 8"]
         {name_hint}
         build.toml:18: groups.all[0]: unknown target "wbe"
             all = ["wbe"]
           = did you mean "web"?
-        build.toml:19: groups.again: a cycle: again -> again
+        build.toml:19: groups.again: references form a cycle: again -> again
             again = ["all", "again"]
-          = take one of these references away
-        build.toml:20: groups.web: "web" is a target too
+          = remove one of these references
+        build.toml:20: groups.web: "web" is both a group and a target
             web = ["db"]
           = rename one of them
         build.toml:21: builders.release.nodes.local: a remote node needs an endpoint
             [builders.release]
-          = for example endpoint = "tcp://10.0.0.5:1234"
-        build.toml:25: builders.k.memory: the docker driver has no memory
+          = add one, for example endpoint = "tcp://10.0.0.5:1234"
+        build.toml:25: builders.k.memory: the docker driver does not support memory
             memory = "8g"
-          = take it away, or use driver = "docker-container"
+          = remove it, or use driver = "docker-container"
         build.toml:27: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
             context = 7
-        build.toml:28: variables.b-c: "b-c" is no variable name
+        build.toml:28: variables.b-c: "b-c" is not a valid variable name
             "b-c" = 1
           = use letters, digits and underscores
         """)
@@ -268,7 +268,7 @@ def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
         [targets.off]
         enabled = false
         """) == text("""
-        build.toml:5: targets.web.matrix.v: "v" is a variable too
+        build.toml:5: targets.web.matrix.v: "v" is also a variable of the plan
             matrix = { v = [1, 2] }
           = rename one of them
         build.toml:8: targets.web.builder: unknown builder "nope"
@@ -292,7 +292,7 @@ def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
 def test_a_target_of_which_it_is_not_known_whether_it_is_enabled_may_need_a_disabled_one(
     enabled: str, told: str
 ) -> None:
-    found = problems_of_text(f"""
+    problems = problems_of_text(f"""
         [targets.web]
         timeout = "{{{{ 'x' }}}}"
         {enabled}
@@ -300,7 +300,7 @@ def test_a_target_of_which_it_is_not_known_whether_it_is_enabled_may_need_a_disa
         [targets.off]
         enabled = false
         """)
-    others = [line for line in found.splitlines() if line.startswith("build.toml:") and ".timeout: " not in line]
+    others = [line for line in problems.splitlines() if line.startswith("build.toml:") and ".timeout: " not in line]
     assert others == ([told] if told else [])
 
 
@@ -478,7 +478,7 @@ HEADERS = [
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A valid plan with some of its lines changed, moved, lost, doubled or made up."""
+    """Return a valid plan with some lines changed, moved, removed, repeated or invented."""
     lines = draw(st.sampled_from(BASES)).split("\n")
     values, keys = st.sampled_from(VALUES), st.sampled_from(KEYS)
     for _ in range(draw(st.integers(1, 5))):
@@ -507,7 +507,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 class Written(str):
-    """A value as it stands in a file."""
+    """Return a value as TOML text."""
 
     __slots__ = ()
 
@@ -522,29 +522,31 @@ LEGAL = {
 
 
 STARTS = {
-    "[": {name for name, each in TargetSpec.model_json_schema()["properties"].items() if each.get("type") == "array"},
+    "[": {
+        name for name, schema in TargetSpec.model_json_schema()["properties"].items() if schema.get("type") == "array"
+    },
     "{": {"contexts", "args", "labels", "matrix", "nodes", "tls", "platform", "extra-hosts", "resources"},
     "tf": {"push", "load", "no-cache", "pull"},
 }
-"""How a value starts that fits these keys; any other key takes text."""
+"""The first character of a valid value for these keys; any other key takes text."""
 
 
 def as_toml(value: Any) -> str:
-    """A value on one line."""
+    """Return a value as TOML on one line."""
     match value:
         case Written():
             return value
         case dict():
-            return "{ " + ", ".join(f"{json.dumps(key)} = {as_toml(each)}" for key, each in value.items()) + " }"
+            return "{ " + ", ".join(f"{json.dumps(key)} = {as_toml(item)}" for key, item in value.items()) + " }"
         case list():
-            return "[" + ", ".join(as_toml(each) for each in value) + "]"
+            return "[" + ", ".join(as_toml(item) for item in value) + "]"
         case _:
             return json.dumps(value)
 
 
 @st.composite
 def altered(draw: st.DrawFn) -> str:
-    """A valid plan with other values for some attributes, so that most of them get as far as they can."""
+    """Return a valid plan with other values for some attributes, so that most plans reach the later stages."""
     plan = tomli.loads("version = 1\n" + dedent(draw(st.sampled_from(BASES))))
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["targets", "targets", "targets", *LEGAL]))
@@ -566,18 +568,18 @@ def altered(draw: st.DrawFn) -> str:
 
 
 def outcome(toml: str, **overrides: bool) -> str:
-    """What comes of a plan, as text; only MpbakeError may be raised on the way."""
+    """Resolve a plan and render the result as text; only MpbakeError may be raised."""
     try:
-        document, spec = read_text(toml)
+        plan_files, spec = read_text(toml)
         changes = Overrides(**overrides)  # type: ignore[arg-type]
-        plan = resolve(document, spec, Inputs(overrides=changes))
+        plan = resolve(plan_files, spec, Inputs(overrides=changes))
     except PlanError as error:
         check_messages(error, toml)
         return str(error)
     except MpbakeError as error:
         return str(error)
     check_plan(plan)
-    check_diagnostics(lint_warnings(document, plan), toml)
+    check_diagnostics(lint_warnings(plan_files, plan), toml)
     return f"{list(plan.targets)} {list(plan.groups)} {list(plan.builders)}"
 
 
@@ -587,20 +589,20 @@ def check_messages(error: PlanError, toml: str) -> None:
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", str(error))
 
 
-def check_diagnostics(found: tuple[Diagnostic, ...], toml: str) -> None:
-    for each in found:
-        assert each.message
-        assert each.location is not None
-        assert 0 <= each.location.line <= toml.count("\n") + 1
-        check_mark(each, each.location)
-    parsed = json.loads(diagnostics_json(found))["diagnostics"]
-    assert [each["code"] for each in parsed] == [each.code for each in found]
-    assert diagnostics_github(found).count("\n") == len(found)
-    assert diagnostics_text(found) == "".join(f"{each}\n" for each in found)
+def check_diagnostics(diagnostics: tuple[Diagnostic, ...], toml: str) -> None:
+    for diagnostic in diagnostics:
+        assert diagnostic.message
+        assert diagnostic.location is not None
+        assert 0 <= diagnostic.location.line <= toml.count("\n") + 1
+        check_mark(diagnostic, diagnostic.location)
+    parsed = json.loads(diagnostics_json(diagnostics))["diagnostics"]
+    assert [entry["code"] for entry in parsed] == [diagnostic.code for diagnostic in diagnostics]
+    assert diagnostics_github(diagnostics).count("\n") == len(diagnostics)
+    assert diagnostics_text(diagnostics) == "".join(f"{diagnostic}\n" for diagnostic in diagnostics)
 
 
 def check_mark(diagnostic: Diagnostic, place: Location) -> None:
-    """That the mark stands in the line that is shown, and that not more than four lines are."""
+    """Check that the mark is within the shown line, and that at most four lines are shown."""
     assert place.column <= len(place.excerpt) + 1
     assert place.column + place.length <= len(place.excerpt) + 2
     _, *lines = str(diagnostic).split("\n")
@@ -614,12 +616,12 @@ def check_plan(plan: Plan) -> None:
         assert NAME.fullmatch(name)
         assert target.name == name
         assert plan.builders[target.builder.name] is target.builder
-        assert all(plan.targets[each.name] is each for each in (*target.needs, *target.links.values()))
+        assert all(plan.targets[other.name] is other for other in (*target.needs, *target.links.values()))
         assert target.tags or not target.push
         assert json.loads(json.dumps(target.attributes)) == target.attributes
-        assert all(type(each) is str for each in (*target.tags, *target.outputs, target.description))
+        assert all(type(value) is str for value in (*target.tags, *target.outputs, target.description))
         contexts = [target.attributes["context"], *target.attributes.get("contexts", {}).values()]
-        assert all(Path(each).is_absolute() or not is_local_context(each) for each in contexts)
+        assert all(Path(context).is_absolute() or not is_local_context(context) for context in contexts)
         assert tomli.loads(target_text(target))["targets"].keys() == {name}
         assert place(target, {}).pieces or place(target, {}).problems
     with contextlib.suppress(UsageError):  # two of them would have one name

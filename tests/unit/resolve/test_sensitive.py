@@ -1,4 +1,4 @@
-"""Sensitive variables: where their values may stand, and what is hidden of them."""
+"""Sensitive variables: where their values are allowed, and what is redacted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 DECLARED = 'variables.token = { default = "", env = "TOKEN", sensitive = true }\n'
 GIVEN = {"TOKEN": "hunter2"}
 
-HISTORY = 'is sensitive, and "{}" is stored in the history of the image'
-SEEN = 'variable "token" is sensitive, and this text is printed or passed as an argument'
-PATHS = 'variable "token" is sensitive, and paths of this machine are put into argument lists'
-REMEDY = 'give it to the build as a secret: secret = ["id=token,env=TOKEN"] and RUN --mount=type=secret,id=token'
-ALLOWED = "it may stand in these of a target: context, contexts, cache-from, cache-to, enabled"
-REMOTE = "it may stand in the URL of a context, and in the fields of a remote cache"
+HISTORY = 'is sensitive, but "{}" is stored in the history of the image'
+SEEN = 'variable "token" is sensitive, but this text is printed or passed as an argument'
+PATHS = 'variable "token" is sensitive, but local paths are passed as arguments'
+REMEDY = 'pass it to the build as a secret: secret = ["id=token,env=TOKEN"] and RUN --mount=type=secret,id=token'
+ALLOWED = "use it only in these attributes of a target: context, contexts, cache-from, cache-to, enabled"
+REMOTE = "use it only in the URL of a context or in the fields of a remote cache"
 
 
 def plan_of(rest: str, environment: dict[str, str] | None = None, **inputs: Any) -> Plan:
@@ -38,7 +38,7 @@ def problems_of(rest: str, environment: dict[str, str] | None = None, **inputs: 
     )
 
 
-# --- where they may stand ---------------------------------------------------------------------------------------------
+# --- where they are allowed -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_where_a_sensitive_value_may_stand(line: str, name: str, value: Any) -> 
 
 
 def test_nothing_else_takes_one() -> None:
-    allowed = {name for name, each in ATTRIBUTES.items() if each.sensitive}
+    allowed = {name for name, attribute in ATTRIBUTES.items() if attribute.sensitive}
     assert allowed == {"context", "contexts", "cache-from", "cache-to", "enabled"}
 
 
@@ -71,10 +71,10 @@ def test_nothing_else_takes_one() -> None:
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, environment: dict[str, str]) -> None:
-    found = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, and "{what}" is stored in the history of the image'
-    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in found
-    assert "hunter2" not in found.replace(line, "")
+    problems = problems_of(f"[targets.web]\n{line}", environment)
+    message = f'variable "token" is sensitive, but "{what}" is stored in the history of the image'
+    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in problems
+    assert "hunter2" not in problems.replace(line, "")
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
-    """No build secret could stand there instead."""
-    found = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, and {why}'
-    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in found
+    """A build secret cannot replace the value there, so the hint does not suggest one."""
+    problems = problems_of(f"[targets.web]\n{line}", environment)
+    message = f'variable "token" is sensitive, but {why}'
+    assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in problems
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_what_is_published_with_the_image(line: str, key: str, why: str, environ
     ],
 )
 def test_what_is_printed_or_becomes_an_argument(table: str, line: str, key: str) -> None:
-    found = problems_of(f"[{table}]\n{line}")
+    problems = problems_of(f"[{table}]\n{line}")
     number = 4 + line.count("\n")
     shown = line.rpartition("\n")[2]
-    assert found == f"build.toml:{number}: {key}: {SEEN}\n    {shown}\n  = {ALLOWED}"
+    assert problems == f"build.toml:{number}: {key}: {SEEN}\n    {shown}\n  = {ALLOWED}"
 
 
 def test_a_row_of_a_matrix_takes_none() -> None:
@@ -142,15 +142,15 @@ def test_a_row_of_a_matrix_takes_none() -> None:
 
 def test_what_a_platform_or_the_command_line_says_is_looked_at_too() -> None:
     line = 'platform."linux/arm64".args = { A = "{{ token }}" }'
-    found = problems_of(f'[targets.web]\nplatforms = ["linux/arm64"]\n{line}')
+    problems = problems_of(f'[targets.web]\nplatforms = ["linux/arm64"]\n{line}')
     message = HISTORY.format("args")
-    assert found.startswith(f'build.toml:5: targets.web.platform."linux/arm64".args.A: variable "token" {message}\n')
+    assert problems.startswith(f'build.toml:5: targets.web.platform."linux/arm64".args.A: variable "token" {message}\n')
 
 
 def test_a_problem_that_many_inherit_is_told_once() -> None:
     children = "".join(f'[targets.t{number}]\ninherits = ["_base"]\n' for number in range(5))
-    found = problems_of(f'[targets._base]\nargs = {{ A = "{{{{ token }}}}" }}\n{children}')
-    assert found.count(HISTORY.format("args")) == 1
+    problems = problems_of(f'[targets._base]\nargs = {{ A = "{{{{ token }}}}" }}\n{children}')
+    assert problems.count(HISTORY.format("args")) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_paths_become_arguments(line: str) -> None:
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_paths_become_arguments_whether_or_not_there_is_a_value(line: str, environment: dict[str, str]) -> None:
-    """A change that is checked without secrets must not fail where there are some."""
+    """A plan that is valid without secrets must stay valid with them."""
     assert problems_of(f"[targets.web]\n{line}", environment).splitlines()[::2] == [
         f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
         f"  = {REMOTE}",
@@ -223,7 +223,7 @@ def test_an_empty_value_hides_nothing() -> None:
     assert plan_of(f"[targets.web]\n{line}").targets["web"].attributes["context"] == "https://x:hunter2@host/r.git"
 
 
-# --- what is hidden ---------------------------------------------------------------------------------------------------
+# --- redaction --------------------------------------------------------------------------------------------------------
 
 
 def test_every_value_that_was_offered_is_hidden() -> None:
@@ -252,12 +252,12 @@ def test_what_is_made_of_a_sensitive_variable_is_sensitive() -> None:
     [targets.web]
     args = { A = "{{ url }}", B = "{{ other }}", C = "{{ given }}" }
     """
-    found = problems_of(text(rest).replace("    ", ""))
-    assert [line for line in found.splitlines() if line.startswith("build")] == [
+    problems = problems_of(text(rest).replace("    ", ""))
+    assert [line for line in problems.splitlines() if line.startswith("build")] == [
         f'build.toml:14: targets.web.args.A: variable "url" {HISTORY.format("args")}',
         f'build.toml:14: targets.web.args.C: variable "given" {HISTORY.format("args")}',
     ]
-    assert 'secret = ["id=url,env=…"]' in found
+    assert 'secret = ["id=url,env=…"]' in problems
     plan = plan_of(text(rest).replace("    ", "").partition("[targets.web]")[0])
     assert plan.sensitive == {"hunter2", "HUNTER2", "me:hunter2", "https://me:hunter2@host"}
 
@@ -293,14 +293,14 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
             'description = "https://me:hunter2@host"',
             "targets.web.description",
             "this text is printed or passed as an argument",
-            "take the password away",
+            "remove the password",
         ),
     ],
 )
 def test_a_password_counts_as_sensitive(line: str, key: str, what: str, remedy: str) -> None:
     shown = line.replace("hunter2", "***")
     assert problems_of_text(f"\n[targets.web]\n{line}\n") == (
-        f"build.toml:3: {key}: holds a URL with a password, and {what}\n    {shown}\n  = {remedy}"
+        f"build.toml:3: {key}: contains a URL with a password, but {what}\n    {shown}\n  = {remedy}"
     )
 
 
@@ -313,7 +313,7 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
     toml = '\nvariables.url = "https://me:hunter2@host"\n[targets.web]\nATTRIBUTE\n'
     plan = resolve_text(toml.replace("ATTRIBUTE", 'context = "{{ url }}"'))
     assert plan.sensitive == {"hunter2"}
-    assert "holds a URL with a password" in problems_of_text(toml.replace("ATTRIBUTE", 'labels.a = "{{ url }}"'))
+    assert "contains a URL with a password" in problems_of_text(toml.replace("ATTRIBUTE", 'labels.a = "{{ url }}"'))
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -333,20 +333,20 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
         (
             'default = ""',
             {"variables": {"token": " x "}},
-            "from --var: it is sensitive and too short to be hidden: 3 characters are needed",
+            "from --var: it has fewer than 3 characters and cannot be redacted",
         ),
         (
             "default = []",
             {"values": {"token": ["hunter2", "hu"]}},
-            "from --var-file: it is sensitive and too short to be hidden: 3 characters are needed",
+            "from --var-file: it has fewer than 3 characters and cannot be redacted",
         ),
     ],
 )
 def test_a_value_that_cannot_be_taken_is_not_shown(settings: str, inputs: dict[str, Any], message: str) -> None:
     toml = f"\nvariables.token = {{ sensitive = true, {settings} }}\n"
-    found = problems_of_text(toml, **inputs)
+    problems = problems_of_text(toml, **inputs)
     line = f"variables.token = {{ sensitive = true, {settings} }}".replace("hunter2", "***")
-    assert found == f'build.toml:2: variables.token: variable "token" cannot take "***" {message}\n    {line}'
+    assert problems == f'build.toml:2: variables.token: variable "token" cannot take "***" {message}\n    {line}'
 
 
 def test_numbers_and_flags_may_be_short() -> None:
@@ -357,15 +357,15 @@ def test_numbers_and_flags_may_be_short() -> None:
 
 
 def test_what_other_problems_quote_is_hidden() -> None:
-    found = problems_of("""[targets.web]
+    problems = problems_of("""[targets.web]
 context = "https://x:{{ token }}@host/{{ {}[token] }}"
 cache-to = ['type=gha,"token={{ token }}']
 """)
     no_fields = '"{}" is not a list of key=value fields separated by commas'
-    places = [line for line in found.splitlines() if line.startswith("build")]
+    places = [line for line in problems.splitlines() if line.startswith("build")]
     assert places[0].startswith("build.toml:4: targets.web.context: ")
     assert places[1:] == [f"build.toml:5: targets.web.cache-to[0]: {no_fields.format('***')}"]
-    assert "hunter2" not in found
+    assert "hunter2" not in problems
     linked = problems_of('targets.web.contexts.a = "target:{{ token }}"')
     assert linked.startswith('build.toml:3: targets.web.contexts.a: unknown target "***"\n')
     written_out = problems_of("targets.web.cache-to = ['type=gha,\"token=pass-1']")
@@ -384,18 +384,18 @@ cache-to = ['type=gha,"token={{ token }}']
         ),
         ('targets.web.cache-to = ["type={{ token }}"]', "abcdefghij,klmnopqrst", '"***" is not a key=value field'),
         ('targets.web.cache-to = ["type={{ token }}"]', "registri,k=lmnop", 'unknown type "***"'),
-        ('targets.web.context = "https://host/{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+        ('targets.web.context = "https://host/{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
         ('targets.web.cache-from = ["type=gha,{{ token[:9] }}"]', "abcdefghijkl", '"***" is not a key=value field'),
         ('targets.web.enabled = "{{ {}[token[:9]] }}"', "abcdefghijkl", 'the table has no "***"'),
         ('targets.web.contexts.a = "{{ token.format() }}"', "abc{defghijkl}", "the template cannot be rendered: '***'"),
         ("variables.v.default = \"{{ token | timestamp('%Q') }}\"", "k" * 180, '"***" is not a time'),
-        ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is no semantic version'),
+        ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
     ],
 )
 def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> None:
-    found = problems_of(rest, {"TOKEN": token})
-    assert f": {said}" in found
-    assert [token[at : at + 5] for at in range(len(token) - 4) if token[at : at + 5] in found] == []
+    problems = problems_of(rest, {"TOKEN": token})
+    assert f": {said}" in problems
+    assert [token[at : at + 5] for at in range(len(token) - 4) if token[at : at + 5] in problems] == []
 
 
 @pytest.mark.parametrize(
@@ -407,10 +407,10 @@ def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> N
     ],
 )
 def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, said: str) -> None:
-    found = problems_of(rest)
-    assert f": {said}\n" in found
-    assert "\n  = did you mean " in found
-    assert "***" not in found.partition("\n")[0]
+    problems = problems_of(rest)
+    assert f": {said}\n" in problems
+    assert "\n  = did you mean " in problems
+    assert "***" not in problems.partition("\n")[0]
 
 
 def test_a_value_of_a_variable_that_is_misspelt_is_not_shown() -> None:
@@ -487,9 +487,9 @@ def test_what_a_sensitive_value_is_near_to_is_not_told() -> None:
 
 @pytest.mark.parametrize("reference", ['needs = ["{{ tok }}"]', 'builder = "{{ tok }}"'])
 def test_what_may_not_stand_somewhere_is_no_unknown_reference_as_well(reference: str) -> None:
-    found = problems_of_text(f"{REFERENCES}{reference}", environment={"TOK": "base1"})
-    assert 'variable "tok" is sensitive' in found
-    assert "unknown" not in found
+    problems = problems_of_text(f"{REFERENCES}{reference}", environment={"TOK": "base1"})
+    assert 'variable "tok" is sensitive' in problems
+    assert "unknown" not in problems
 
 
 def test_a_concealed_problem() -> None:
@@ -499,8 +499,8 @@ def test_a_concealed_problem() -> None:
     assert redacted_problem(problem, Redactor()) == problem
 
 
-def test_a_guard_without_variables_minds_hardly_anything() -> None:
+def test_a_guard_without_variables_checks_few_texts() -> None:
     guard = SensitiveGuard()
-    assert not guard.minds("{{ token }}", "hunter2")
-    assert not guard.minds("FROM x", ["a"])
-    assert guard.minds("https://host", "https://host")
+    assert not guard.needs_check("{{ token }}", "hunter2")
+    assert not guard.needs_check("FROM x", ["a"])
+    assert guard.needs_check("https://host", "https://host")

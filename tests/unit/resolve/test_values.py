@@ -1,4 +1,4 @@
-"""Whole values filled in and checked again."""
+"""Rendering and validation of whole values."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SCOPE = {"tag": "1.2", "all": ["a", "b"], "no": ""}
 WHERE = key_below("targets", "web")
 
 
-def rendering() -> ValueRenderer:
-    return ValueRenderer(renderer=Renderer(), problems=[])
+def value_renderer() -> ValueRenderer:
+    return ValueRenderer(templates=Renderer(), problems=[])
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def rendering() -> ValueRenderer:
     ],
 )
 def test_a_value_is_filled_in_all_the_way_down(value: object, rendered: object) -> None:
-    given = rendering()
-    assert given.value(value, SCOPE, WHERE) == rendered
-    assert not given.problems
+    renderer = value_renderer()
+    assert renderer.render(value, SCOPE, WHERE) == rendered
+    assert not renderer.problems
 
 
 def test_what_is_empty_in_a_list_means_nothing() -> None:
@@ -54,11 +54,11 @@ def test_what_is_empty_in_a_list_means_nothing() -> None:
 
 
 def test_every_template_that_fails_has_its_key() -> None:
-    given = rendering()
+    renderer = value_renderer()
     value = {"tags": ["a", "{{ x }}"], "args": {"A": "{{ y }}"}, "context": "{{ 1 / 0 }}"}
-    assert given.value(value, SCOPE, WHERE) == {"tags": ["a", ""], "args": {"A": ""}, "context": ""}
+    assert renderer.render(value, SCOPE, WHERE) == {"tags": ["a", ""], "args": {"A": ""}, "context": ""}
     hint = "known variables: all, no, tag"
-    assert given.problems == [
+    assert renderer.problems == [
         Problem(
             code=Code.UNDEFINED_VARIABLE,
             key=("targets", "web", "tags", 1),
@@ -86,24 +86,26 @@ def test_how_deep_a_value_may_be(depth: int, problems: list[str]) -> None:
     value: Any = "x"
     for _ in range(depth):
         value = [value]
-    given = rendering()
-    given.value({"matrix": value}, {}, WHERE)
-    assert [each.message for each in given.problems] == problems
-    assert {each.key for each in given.problems} <= {("targets", "web", "matrix", 0)}
+    renderer = value_renderer()
+    renderer.render({"matrix": value}, {}, WHERE)
+    assert [problem.message for problem in renderer.problems] == problems
+    assert {problem.key for problem in renderer.problems} <= {("targets", "web", "matrix", 0)}
 
 
 def test_a_table_is_checked_without_leave_for_templates() -> None:
-    given = rendering()
-    table = given.table(TargetSpec, {"context": "{{ no longer a template }}", "push": True}, WHERE)
+    renderer = value_renderer()
+    table = renderer.validated(TargetSpec, {"context": "{{ no longer a template }}", "push": True}, WHERE)
     assert table.written() == {"context": "{{ no longer a template }}", "push": True}
-    assert not given.problems
+    assert not renderer.problems
 
 
 def test_a_wrong_table_becomes_an_empty_one() -> None:
-    given = rendering()
-    table = given.table(BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, key_below("builders", "x"))
+    renderer = value_renderer()
+    table = renderer.validated(
+        BuilderSpec, {"driver": "{{", "nodes": {"a": {"platforms": 7}}}, key_below("builders", "x")
+    )
     assert table.written() == {}
-    assert given.problems == [
+    assert renderer.problems == [
         Problem(
             code=Code.UNKNOWN_DRIVER,
             key=("builders", "x", "driver"),
@@ -120,11 +122,11 @@ def test_a_wrong_table_becomes_an_empty_one() -> None:
 
 @pytest.mark.parametrize("key", [("targets", "web", "push"), ("targets", "web", "tags", 0)])
 def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) -> None:
-    given = rendering()
-    given.problems.append(Problem(code=Code.WRONG_TYPE, key=key, message="earlier"))
-    given.table(TargetSpec, {"push": "", "tags": ["A"]}, WHERE)
-    assert [each.key for each in given.problems].count(key) == 1
-    assert len(given.problems) == 2
+    renderer = value_renderer()
+    renderer.problems.append(Problem(code=Code.WRONG_TYPE, key=key, message="earlier"))
+    renderer.validated(TargetSpec, {"push": "", "tags": ["A"]}, WHERE)
+    assert [problem.key for problem in renderer.problems].count(key) == 1
+    assert len(renderer.problems) == 2
 
 
 @pytest.mark.parametrize(

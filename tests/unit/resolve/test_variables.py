@@ -1,4 +1,4 @@
-"""Where the value of a variable comes from, and its type."""
+"""The source and the type of a variable's value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.plans import problems_of_text, resolve_text, target_of_text, tex
 
 
 def value_of(default: str, **inputs: Any) -> str:
-    """How a template prints the variable `v`, whose default and environment variable `V` are given."""
+    """Return the variable `v` as a template prints it; its default and its environment variable `V` are parameters."""
     written = f"""
         [variables]
         v = {{ default = {default}, env = "V" }}
@@ -95,7 +95,7 @@ def test_text_in_a_default_is_a_number_as_it_is_written() -> None:
     assert target_of_text(plan).attributes["args"] == {"A": "8.10", "B": "16.2"}
 
 
-ZEROS = "a number has no leading zeros; if it is text, put the default in quotes"
+ZEROS = "a number cannot have leading zeros; for text, put the default in quotes"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_default_keeps_its_type_in_a_lone_expression() -> None:
         tags = ["web"]
         """
     target = target_of_text(plan)
-    assert [str(each) for each in target.platforms] == ["linux/amd64", "linux/arm64"]
+    assert [str(platform) for platform in target.platforms] == ["linux/amd64", "linux/arm64"]
     assert target.push is True
 
 
@@ -165,7 +165,7 @@ def test_a_variable_that_the_plan_does_not_have(variables: str, message: str, hi
 def test_a_name_that_no_template_could_use(written: str, key: str) -> None:
     shown = key.strip('"')
     assert problems_of_text(f"\n[variables]\n{written} = 1") == (
-        f'build.toml:3: variables.{key}: "{shown}" is no variable name\n'
+        f'build.toml:3: variables.{key}: "{shown}" is not a valid variable name\n'
         f"    {written} = 1\n"
         "  = use letters, digits and underscores"
     )
@@ -174,25 +174,25 @@ def test_a_name_that_no_template_could_use(written: str, key: str) -> None:
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_name_that_means_something_else_in_templates(name: str) -> None:
     assert problems_of_text(f'\n[variables]\n{name} = "x"\nother = "{{{{ {name} }}}}"') == (
-        f'build.toml:3: variables.{name}: "{name}" has a meaning of its own in templates\n'
+        f'build.toml:3: variables.{name}: "{name}" is a reserved name in templates\n'
         f'    {name} = "x"\n'
-        "  = call the variable something else"
+        "  = rename the variable"
     )
 
 
 def test_a_bad_name_with_a_bad_value() -> None:
     assert problems_of_text('\n[variables]\n"a\\nb" = 1', variables={"a\nb": "x"}) == text(r"""
-        build.toml:3: variables."a\nb": "a\nb" is no variable name
+        build.toml:3: variables."a\nb": "a\nb" is not a valid variable name
             "a\nb" = 1
           = use letters, digits and underscores
         """)
 
 
-# --- types and limits ---
+# --- types and limits ---------------------------------------------------------------------------------------------
 
 
 def shown(variable: str, **inputs: Any) -> str:
-    """The value of `v`, declared as `variable`, as a template prints it; or what is wrong with it."""
+    """Return the value of `v`, declared as `variable`, as a template prints it, or the problems."""
     plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
     try:
         return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])
@@ -227,14 +227,22 @@ def shown(variable: str, **inputs: Any) -> str:
         ("{ default = 1, min = 1, max = 3 }", "3", "3"),
         ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
         ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),
-        ('{ default = "a", min = 1 }', "b", 'variable "v" cannot take "b" from --var: min and max are for numbers'),
+        (
+            '{ default = "a", min = 1 }',
+            "b",
+            'variable "v" cannot take "b" from --var: `min` and `max` apply only to numbers',
+        ),
         ('{ pattern = "^[a-z]+$" }', "abc", "abc"),
         ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v" cannot take "abc1" from --var: it does not match ^[a-z]+$'),
-        ('{ default = 1, pattern = "1" }', "1", 'variable "v" cannot take "1" from --var: pattern is for text'),
+        (
+            '{ default = 1, pattern = "1" }',
+            "1",
+            'variable "v" cannot take "1" from --var: `pattern` applies only to text',
+        ),
         (
             '{ pattern = "(" }',
             "a",
-            'variable "v" cannot take "a" from --var: the pattern ( cannot be read: missing ): (',
+            'variable "v" cannot take "a" from --var: the pattern ( is invalid: missing ): (',
         ),
         ('{ pattern = "(a+)+$" }', "a" * 5000 + "b", None),
         ("{ required = true }", "", 'variable "v" cannot take "" from --var: it must not be empty'),
@@ -242,15 +250,15 @@ def shown(variable: str, **inputs: Any) -> str:
     ],
 )
 def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str | None) -> None:
-    found = shown(variable, variables={"v": given})
-    assert found == value if value is not None else "does not match" in found
+    outcome = shown(variable, variables={"v": given})
+    assert outcome == value if value is not None else "does not match" in outcome
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ('{ type = "string" }', 'variable "v" has no value; give it with --var v=…'),
-        ('{ type = "string", env = "V" }', 'variable "v" has no value; give it with --var v=…, or set V'),
+        ('{ type = "string" }', 'variable "v" has no value; pass --var v=…'),
+        ('{ type = "string", env = "V" }', 'variable "v" has no value; pass --var v=…, or set V'),
         ('{ required = true, default = "" }', 'variable "v" cannot take "" from its default: it must not be empty'),
         ('{ default = "c", choices = ["a"] }', 'variable "v" cannot take "c" from its default: it must be one of a'),
         ('{ default = [1], type = "string" }', 'variable "v" cannot take "[1]" from its default: it is not text'),
@@ -300,14 +308,14 @@ def test_a_default_may_refer_to_other_variables_in_any_order() -> None:
 
 
 def test_variables_that_refer_to_one_another_in_a_circle() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [variables]
         a = "{{ b }}"
         b = "{{ c }}"
         c = "{{ a }}"
         """)
-    assert found == text("""
-        build.toml:3: variables.a: a cycle: a -> b -> c -> a
+    assert problems == text("""
+        build.toml:3: variables.a: references form a cycle: a -> b -> c -> a
             a = "{{ b }}"
-          = take one of these references away
+          = remove one of these references
         """)

@@ -202,7 +202,7 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
         ("variables = { a = 1979-05-27 }", "variables.a: a variable cannot hold a date or time"),
         (
             "variables = { a = { env = 'X' } }",
-            'variables.a: variable "a" has no value\n  = give it with --var a=…, or set X',
+            'variables.a: variable "a" has no value\n  = pass --var a=…, or set X',
         ),
         ("variables = { a = { default = 1, env = [] } }", "variables.a.env: must be text in quotes, not a list"),
         (

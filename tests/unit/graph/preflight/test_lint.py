@@ -191,7 +191,7 @@ def test_tables_for_platforms_that_may_be_built_for(written: str, instead: str) 
 def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
     settings = ('web.platforms=["linux/amd64"]',)
     document, spec = read_text(MISSPELT.replace("arm46", "arm64"), settings=settings)
-    plan = resolve(document, spec, Inputs(settings=parse_overrides(settings)))
+    plan = resolve(document, spec, Inputs(set_overrides=parse_overrides(settings)))
     assert lint_warnings(document, plan) == ()
 
 

@@ -1,4 +1,4 @@
-"""Builders and nodes as meant."""
+"""Builders and nodes that a plan declares."""
 
 from __future__ import annotations
 
@@ -119,9 +119,12 @@ def test_defaults_hold_for_every_builder_that_does_not_say_otherwise() -> None:
         [builders.c]
         driver = "docker"
         """)
-    found = {name: (each.driver, each.emulation, dict(each.nodes[0].options)) for name, each in plan.builders.items()}
+    builders = {
+        name: (builder.driver, builder.emulation, dict(builder.nodes[0].options))
+        for name, builder in plan.builders.items()
+    }
     defaults = {"image": "moby/buildkit:v1", "network": "host"}
-    assert found == {
+    assert builders == {
         "a": (Driver.DOCKER_CONTAINER, Emulation.FORBID, defaults),
         "b": (Driver.DOCKER_CONTAINER, Emulation.ALLOW, defaults | {"image": "other"}),
         "c": (Driver.DOCKER, Emulation.FORBID, {}),
@@ -149,7 +152,7 @@ def test_platforms_of_a_node_may_come_from_a_list() -> None:
 
 
 REMOTE = "a remote node needs an endpoint"
-REMEDY = 'for example endpoint = "tcp://10.0.0.5:1234"'
+REMEDY = 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
 
 
 def test_a_remote_node_needs_an_endpoint() -> None:
@@ -198,9 +201,9 @@ def test_a_kubernetes_node_has_no_endpoint() -> None:
         driver = "kubernetes"
         nodes = { one = { endpoint = "a" }, two = {} }
         """) == text("""
-        build.toml:4: builders.cluster.nodes.one.endpoint: a kubernetes node has no endpoint
+        build.toml:4: builders.cluster.nodes.one.endpoint: a kubernetes node cannot have an endpoint
             nodes = { one = { endpoint = "a" }, two = {} }
-          = its Deployment is made where kubectl would make it: in the context of KUBECONFIG
+          = remove it: the Deployment is created in the current context of KUBECONFIG, as with kubectl
         """)
 
 
@@ -228,12 +231,12 @@ def test_nodes_of_a_kubernetes_builder_share_the_cluster() -> None:
 @pytest.mark.parametrize(
     ("driver", "tls", "problem"),
     [
-        ("remote", 'cert = "c"', "cert and key belong together\n  = give both, or neither"),
-        ("remote", 'ca = "a", key = "k"', "cert and key belong together\n  = give both, or neither"),
+        ("remote", 'cert = "c"', "cert and key must be set together\n  = set both, or neither"),
+        ("remote", 'ca = "a", key = "k"', "cert and key must be set together\n  = set both, or neither"),
         (
             "docker",
             'servername = ""',
-            'the docker driver takes no tls\n  = it belongs to driver = "remote" or "docker-container"',
+            'the docker driver does not support tls\n  = remove it, or use driver = "remote" or "docker-container"',
         ),
     ],
 )
@@ -263,13 +266,13 @@ def test_one_endpoint_serves_one_node_of_a_builder() -> None:
         """) == text(r"""
         build.toml:5: builders.x.nodes.three: node "three" has the same endpoint as "one"
             three = { endpoint = "ssh://a" }
-          = one endpoint serves one node of a builder
-        build.toml:8: builders.y.nodes."t\nwo": "t\nwo" is no name
+          = change one of them: a builder can use an endpoint only once
+        build.toml:8: builders.y.nodes."t\nwo": "t\nwo" is not a valid name
             "t\nwo" = {}
           = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
         build.toml:8: builders.y.nodes."t\nwo": node "t\nwo" has the same endpoint as "one"
             "t\nwo" = {}
-          = one endpoint serves one node of a builder
+          = change one of them: a builder can use an endpoint only once
         """)
 
 
@@ -279,28 +282,29 @@ def test_names_that_are_none(name: str) -> None:
     shown = name.replace("\x00", "\\x00").replace("\n", "\\n")
     hint = "use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})"
     assert problems_of_text(f"\n[builders.{quoted}]\n[builders.x.nodes.{quoted}]") == (
-        f'build.toml:2: builders."{shown}": "{shown}" is no name\n    [builders.{quoted}]\n  = {hint}\n'
-        f'build.toml:3: builders.x.nodes."{shown}": "{shown}" is no name\n    [builders.x.nodes.{quoted}]\n  = {hint}'
+        f'build.toml:2: builders."{shown}": "{shown}" is not a valid name\n    [builders.{quoted}]\n  = {hint}\n'
+        f'build.toml:3: builders.x.nodes."{shown}": "{shown}" is not a valid name\n'
+        f"    [builders.x.nodes.{quoted}]\n  = {hint}"
     )
 
 
 @pytest.mark.parametrize("name", ["1", "8-1", "_ci"])
 def test_the_name_of_a_builder_begins_with_a_letter(name: str) -> None:
     assert problems_of_text(f"\n[builders.{name}]\n[builders.x.nodes.{name}]") == text(f"""
-        build.toml:2: builders.{name}: a builder's name begins with a letter
+        build.toml:2: builders.{name}: a builder's name must start with a letter
             [builders.{name}]
-          = buildx takes no other
+          = rename it: buildx accepts no other names
         """)
 
 
 def test_the_names_of_builders_and_nodes_do_not_look_like_options() -> None:
     assert problems_of_text("\n[builders.--tls]\n[builders.x.nodes.-x]") == text("""
-        build.toml:2: builders.--tls: "--tls" looks like an option of a command
+        build.toml:2: builders.--tls: "--tls" looks like a command-line option
             [builders.--tls]
-          = begin the name with a letter, a digit or _
-        build.toml:3: builders.x.nodes.-x: "-x" looks like an option of a command
+          = start the name with a letter, a digit or _
+        build.toml:3: builders.x.nodes.-x: "-x" looks like a command-line option
             [builders.x.nodes.-x]
-          = begin the name with a letter, a digit or _
+          = start the name with a letter, a digit or _
         """)
 
 
@@ -309,17 +313,17 @@ def test_a_node_of_the_default_builders_name() -> None:
 
 
 def test_builders_whose_names_differ_in_case_only() -> None:
-    """Nodes of them that share a name, too, are no further problem."""
+    """Their nodes share names too, which is not reported as another problem."""
     assert problems_of_text("""
         [builders.CI.nodes.local]
         [builders.ci.nodes.local]
         [builders.Ci]
         external = true
         """) == text("""
-        build.toml:3: builders.ci: "ci" and "CI" are both ci to buildx
+        build.toml:3: builders.ci: builders "ci" and "CI" have the same buildx name ci
             [builders.ci.nodes.local]
           = rename one of them
-        build.toml:4: builders.Ci: "Ci" and "CI" are both ci to buildx
+        build.toml:4: builders.Ci: builders "Ci" and "CI" have the same buildx name ci
             [builders.Ci]
           = rename one of them
         """)
@@ -329,9 +333,9 @@ def test_builders_whose_names_differ_in_case_only() -> None:
 def test_a_builder_whose_name_differs_from_the_default_builders_in_case_only(table: str) -> None:
     name = table.partition(".")[0]
     assert problems_of_text(f"\n[builders.{table}]") == text(f"""
-        build.toml:2: builders.{name}: "{name}" and "default" are both default to buildx
+        build.toml:2: builders.{name}: builders "{name}" and "default" have the same buildx name default
             [builders.{table}]
-          = "default" is the builder of targets that name none: write it so, or rename yours
+          = write "default", the builder of targets that name none, or rename yours
         """)
 
 
@@ -342,7 +346,7 @@ def test_two_nodes_of_one_name_to_buildx() -> None:
         [builders.a-b.nodes.d]
         endpoint = "ssh://d"
         """) == text("""
-        build.toml:3: builders.a-b.nodes.c: a-b/c and a/b-c are both a-b-c to buildx
+        build.toml:3: builders.a-b.nodes.c: nodes a-b/c and a/b-c have the same buildx name a-b-c
             [builders.a-b.nodes.c]
           = rename one of them
         """)
@@ -403,36 +407,40 @@ def test_endpoints(driver: str, endpoint: str) -> None:
     assert plan.builders["x"].nodes[0].endpoint == endpoint
 
 
-REMOTE_SCHEMES = "known: tcp://, unix://, docker-container://, kube-pod://"
-ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
+REMOTE_SCHEMES = "use one of tcp://, unix://, docker-container://, kube-pod://"
+ENGINE_SCHEMES = "use one of ssh://, tcp://, unix://"
 
 
 @pytest.mark.parametrize(
     ("driver", "endpoint", "problem"),
     [
-        ("remote", "10.0.0.5:1234", "is no URL\n  = write tcp://10.0.0.5:1234"),
-        ("remote", "ssh://far", f"a remote node is not reached by ssh://\n  = {REMOTE_SCHEMES}"),
-        ("remote", "://far", f"a remote node is not reached by ://\n  = {REMOTE_SCHEMES}"),
-        ("remote", "TCP://far", f"a remote node is not reached by TCP://\n  = {REMOTE_SCHEMES}"),
+        ("remote", "10.0.0.5:1234", "is not a URL\n  = write tcp://10.0.0.5:1234"),
+        ("remote", "ssh://far", f"the remote driver does not support ssh://\n  = {REMOTE_SCHEMES}"),
+        ("remote", "://far", f"the remote driver does not support ://\n  = {REMOTE_SCHEMES}"),
+        ("remote", "TCP://far", f"the remote driver does not support TCP://\n  = {REMOTE_SCHEMES}"),
         (
             "docker-container",
             "docker-container://x",
-            f"a docker-container node is not reached by docker-container://\n  = {ENGINE_SCHEMES}",
+            f"the docker-container driver does not support docker-container://\n  = {ENGINE_SCHEMES}",
         ),
-        ("docker", "http://far", f"a docker node is not reached by http://\n  = {ENGINE_SCHEMES}"),
+        ("docker", "http://far", f"the docker driver does not support http://\n  = {ENGINE_SCHEMES}"),
         *(
-            (driver, f"tcp://{host}", "has no valid host and port\n  = for example tcp://10.0.0.5:1234")
+            (driver, f"tcp://{host}", "has no valid host and port\n  = write it like tcp://10.0.0.5:1234")
             for driver in ("remote", "docker-container")
             for host in ("", ":1234", "far:0", "far:99999", "far:port", "[::1", "-far", "me@:1")
         ),
-        ("docker", "ssh://-oProxyCommand=x", "has no valid host and port\n  = for example ssh://10.0.0.5:1234"),
-        ("docker", "ssh://me@-oProxyCommand=x", "has no valid host and port\n  = for example ssh://10.0.0.5:1234"),
+        ("docker", "ssh://-oProxyCommand=x", "has no valid host and port\n  = write it like ssh://10.0.0.5:1234"),
+        ("docker", "ssh://me@-oProxyCommand=x", "has no valid host and port\n  = write it like ssh://10.0.0.5:1234"),
         *(
-            ("remote", f"unix://{path}", "the path of a unix socket must be absolute\n  = unix:///run/buildkitd.sock")
+            (
+                "remote",
+                f"unix://{path}",
+                "the path of a unix socket must be absolute\n  = write it like unix:///run/buildkitd.sock",
+            )
             for path in ("", "buildkitd.sock")
         ),
         *(
-            (driver, name, f'"{name}" is neither a URL nor the name of a docker context')
+            (driver, name, f'"{name}" is neither a URL nor a valid name of a docker context')
             for driver in ("docker", "docker-container")
             for name in ("-c", "far:1234", "a b", "a/b", "--tls")
         ),
@@ -440,12 +448,12 @@ ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
             (
                 "remote",
                 f"docker-container://{name}",
-                "has no valid name of a container\n  = for example docker-container://my-buildkit",
+                "has no valid container name\n  = write it like docker-container://my-buildkit",
             )
             for name in ("", "-x", "--privileged", "--privileged?context=far", "a b", "a/b")
         ),
         *(
-            ("remote", f"kube-pod://{name}", "has no valid name of a pod\n  = for example kube-pod://my-buildkit")
+            ("remote", f"kube-pod://{name}", "has no valid pod name\n  = write it like kube-pod://my-buildkit")
             for name in ("", "-x", "--kubeconfig=x", "-x?namespace=ci", "x-", "a/b")
         ),
     ],
@@ -453,8 +461,8 @@ ENGINE_SCHEMES = "known: ssh://, tcp://, unix://"
 def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> None:
     message, _, hint = problem.partition("\n")
     plan = f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = '{endpoint}'\nnodes.y.insecure = true"
-    found = problems_of_text(plan)
-    assert found == "\n".join(
+    problems = problems_of_text(plan)
+    assert problems == "\n".join(
         part
         for part in (
             f"build.toml:4: builders.x.nodes.y.endpoint: {message}",
@@ -468,6 +476,8 @@ def test_endpoints_that_are_none(driver: str, endpoint: str, problem: str) -> No
 def test_an_endpoint_of_control_characters_is_escaped() -> None:
     for driver in ("remote", "docker", "docker-container"):
         for start in ("", "x://", "tcp://-", "unix://"):
-            found = problems_of_text(f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = \"{start}\\u001b[2J\"")
-            assert found.startswith("build.toml:4: builders.x.nodes.y.endpoint: ")
-            assert "\x1b" not in found
+            problems = problems_of_text(
+                f"\n[builders.x]\ndriver = '{driver}'\nnodes.y.endpoint = \"{start}\\u001b[2J\""
+            )
+            assert problems.startswith("build.toml:4: builders.x.nodes.y.endpoint: ")
+            assert "\x1b" not in problems

@@ -1,4 +1,4 @@
-"""Builders that somebody else made."""
+"""External builders, which mpbake does not manage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PLAN = """
 
 
 def builder_of(entry: StoredBuilder | None, plan: str = PLAN) -> Builder:
-    document, spec = read_text(plan)
-    return resolve(document, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
+    plan_files, spec = read_text(plan)
+    return resolve(plan_files, spec, Inputs(stored={"Theirs": entry}.get)).builders["Theirs"]
 
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
@@ -61,9 +61,9 @@ def test_its_nodes_are_those_that_buildx_keeps(driver: Driver) -> None:
 @pytest.mark.parametrize("entry", [StoredBuilder(driver="cloud", nodes=()), StoredBuilder(driver="remote", nodes=())])
 def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | None) -> None:
     node = Node(builder="Theirs", name="theirs", driver=Driver.EXTERNAL, slots=3, external=True)
-    found = builder_of(entry)
-    assert (found.driver, found.nodes) == (Driver.EXTERNAL, (node,))
-    (warning,) = node_warnings(found.nodes)
+    builder = builder_of(entry)
+    assert (builder.driver, builder.nodes) == (Driver.EXTERNAL, (node,))
+    (warning,) = node_warnings(builder.nodes)
     assert warning.message == "Theirs: buildx itself places on its nodes, all platforms in one piece"
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
     pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
@@ -71,12 +71,12 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | Non
 
 
 def test_one_that_is_not_there_may_be_a_docker_context() -> None:
-    found = builder_of(None)
+    builder = builder_of(None)
     engine = Node(
         builder="Theirs", name="theirs", driver=Driver.DOCKER, endpoint="Theirs", slots=3, external=True, missing=True
     )
-    assert (found.driver, found.nodes) == (Driver.DOCKER, (engine,))
-    (warning,) = node_warnings(found.nodes)
+    assert (builder.driver, builder.nodes) == (Driver.DOCKER, (engine,))
+    (warning,) = node_warnings(builder.nodes)
     assert (warning.message, warning.hint) == (
         "Theirs: buildx's store has no such builder; a docker context builds in one piece",
         "docker buildx ls shows how yours are called",
@@ -85,27 +85,27 @@ def test_one_that_is_not_there_may_be_a_docker_context() -> None:
 
 
 def test_the_engines_own_is_in_no_store_and_not_missing() -> None:
-    document, spec = read_text(PLAN.replace("Theirs", "default"))
-    (node,) = resolve(document, spec, Inputs()).builders["default"].nodes
+    plan_files, spec = read_text(PLAN.replace("Theirs", "default"))
+    (node,) = resolve(plan_files, spec, Inputs()).builders["default"].nodes
     assert (node.driver, node.endpoint, node.missing) == (Driver.DOCKER, "", False)
     assert not list(node_warnings([node]))
 
 
 def test_nothing_is_read_where_no_builder_can_be() -> None:
     asked: list[str] = []
-    document, spec = read_text("""
+    plan_files, spec = read_text("""
         [builders."../../x y"]
         external = true
         [builders."a.b+c_d-1"]
         external = true
         """)
     with pytest.raises(PlanError) as caught:
-        resolve(document, spec, Inputs(stored=asked.append))
+        resolve(plan_files, spec, Inputs(stored=asked.append))
     assert asked == ["a.b+c_d-1"]
     assert in_short(caught.value) == text("""
-        build.toml:2: builders."../../x y": "../../x y" is no name of a builder
+        build.toml:2: builders."../../x y": "../../x y" is not a valid builder name
             [builders."../../x y"]
-          = docker buildx ls shows how yours is called
+          = run `docker buildx ls` to see its name
         """)
 
 
@@ -117,13 +117,13 @@ def test_a_plan_says_nothing_else_of_it() -> None:
         memory = "8g"
         nodes.one = {}
         """) == text("""
-        build.toml:4: builders.x.driver: an external builder has its own driver
+        build.toml:4: builders.x.driver: `driver` cannot be set for an external builder
             driver = "remote"
-          = take the key away, or take external away
-        build.toml:5: builders.x.memory: an external builder has its own memory
+          = remove `driver` or `external`
+        build.toml:5: builders.x.memory: `memory` cannot be set for an external builder
             memory = "8g"
-          = take the key away, or take external away
-        build.toml:6: builders.x.nodes: an external builder has its own nodes
+          = remove `memory` or `external`
+        build.toml:6: builders.x.nodes: `nodes` cannot be set for an external builder
             nodes.one = {}
-          = take the key away, or take external away
+          = remove `nodes` or `external`
         """)

@@ -1,4 +1,4 @@
-"""Options of nodes: what buildx and buildkitd are told, and what is wrong with them."""
+"""Options of nodes: the values for buildx and buildkitd, and invalid options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
 
 
 def node_of_text(toml: str) -> Node:
-    """The first node of builder x."""
+    """Return the first node of builder x."""
     return resolve_text(toml).builders["x"].nodes[0]
 
 
@@ -166,7 +166,7 @@ def test_files_of_registries_count_from_the_plans_folder() -> None:
         """)
         + "\n"
     )
-    assert [str(each) for each in node.config_names] == [
+    assert [str(path) for path in node.config_names] == [
         "/plan/certs/ca.pem",
         "/etc/ca.pem",
         "/plan/certs/key.pem",
@@ -196,21 +196,21 @@ def test_what_a_driver_does_not_know() -> None:
         [builders.c]
         replicas = 2
         """) == text("""
-        build.toml:4: builders.a.buildkitd: the docker driver has no buildkitd
+        build.toml:4: builders.a.buildkitd: the docker driver does not support buildkitd
             buildkitd = { debug = true }
-          = take it away, or use driver = "docker-container" or "kubernetes"
-        build.toml:7: builders.b.image: the remote driver has no image
+          = remove it, or use driver = "docker-container" or "kubernetes"
+        build.toml:7: builders.b.image: the remote driver does not support image
             image = "x"
-          = a remote BuildKit is set up where it is started; take the key away
-        build.toml:8: builders.b.namespace: the remote driver has no namespace
+          = remove it: a remote BuildKit is configured where it is started
+        build.toml:8: builders.b.namespace: the remote driver does not support namespace
             namespace = "n"
-          = take it away, or use driver = "kubernetes"
-        build.toml:9: builders.b.nodes.one.flags: the remote driver has no flags
+          = remove it, or use driver = "kubernetes"
+        build.toml:9: builders.b.nodes.one.flags: the remote driver does not support flags
             nodes.one = { endpoint = "unix:///x", flags = ["--debug"] }
-          = a remote BuildKit is set up where it is started; take the key away
-        build.toml:11: builders.c.replicas: the docker-container driver has no replicas
+          = remove it: a remote BuildKit is configured where it is started
+        build.toml:11: builders.c.replicas: the docker-container driver does not support replicas
             replicas = 2
-          = take it away, or use driver = "kubernetes"
+          = remove it, or use driver = "kubernetes"
         """)
 
 
@@ -234,12 +234,21 @@ def test_defaults_hold_only_for_the_drivers_that_know_them() -> None:
 @pytest.mark.parametrize(
     ("option", "problem"),
     [
-        ('memory = "8 gigs"', '"8 gigs" is no memory\n  = write an amount such as 512m or 8g'),
-        ('memory-swap = "-2"', '"-2" is no memory-swap\n  = write an amount such as 512m or 8g, or -1 for no limit'),
-        ('cpuset-cpus = "a"', '"a" is no cpuset-cpus\n  = write numbers and ranges, such as 0-3 or 0,2'),
+        ('memory = "8 gigs"', '"8 gigs" is not a valid value for memory\n  = write an amount such as 512m or 8g'),
+        (
+            'memory-swap = "-2"',
+            '"-2" is not a valid value for memory-swap\n  = write an amount such as 512m or 8g, or -1 for no limit',
+        ),
+        (
+            'cpuset-cpus = "a"',
+            '"a" is not a valid value for cpuset-cpus\n  = write numbers and ranges, such as 0-3 or 0,2',
+        ),
         (
             'restart-policy = "sometimes"',
-            '"sometimes" is no restart-policy\n  = known: no, always, unless-stopped, on-failure, on-failure:NUMBER',
+            (
+                '"sometimes" is not a valid value for restart-policy\n'
+                "  = use no, always, unless-stopped, on-failure or on-failure:NUMBER"
+            ),
         ),
         ('cpu-quota = "much"', "must be a whole number, not text"),
         ("cpu-shares = 1.5", "must be a whole number, not a number"),
@@ -261,12 +270,12 @@ def test_a_wrong_default_is_told_once_and_where_it_stands() -> None:
         [builders.a]
         [builders.b]
         """) == text("""
-        build.toml:3: defaults.builder.memory: "8 gigs" is no memory
+        build.toml:3: defaults.builder.memory: "8 gigs" is not a valid value for memory
             memory = "8 gigs"
           = write an amount such as 512m or 8g
-        build.toml:4: defaults.builder.loadbalance: "never" is no loadbalance
+        build.toml:4: defaults.builder.loadbalance: "never" is not a valid value for loadbalance
             loadbalance = "never"
-          = known: sticky, random
+          = use sticky or random
         """)
 
 
@@ -302,7 +311,7 @@ def test_one_buildkit_has_one_configuration() -> None:
         config = "a.toml"
         buildkitd = { debug = true }
         """) == text("""
-        build.toml:3: builders.x.config: config and buildkitd are two configurations of one BuildKit
+        build.toml:3: builders.x.config: config and buildkitd both configure BuildKit
             config = "a.toml"
           = keep one of them
         """)

@@ -1,4 +1,4 @@
-"""Nodes that are reached in the clear, and TLS where it belongs."""
+"""Nodes without TLS, and where TLS is supported."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.unit.plans import problems_of_text, resolve_text, text
 @pytest.mark.parametrize(
     ("driver", "remedy"),
     [
-        ("remote", "give tls = { ca, cert, key }, or accept it with insecure = true"),
-        ("docker-container", "give tls = { ca, cert, key }, or accept it with insecure = true"),
-        ("docker", "name a docker context that has TLS, use ssh://, or accept it with insecure = true"),
+        ("remote", "set tls = { ca, cert, key }, or accept the risk with insecure = true"),
+        ("docker-container", "set tls = { ca, cert, key }, or accept the risk with insecure = true"),
+        ("docker", "use a docker context with TLS or ssh://, or accept the risk with insecure = true"),
     ],
 )
 def test_another_machine_needs_tls(driver: str, remedy: str) -> None:
@@ -21,8 +21,8 @@ def test_another_machine_needs_tls(driver: str, remedy: str) -> None:
         driver = "{driver}"
         nodes.far.endpoint = "tcp://10.0.0.5:1234"
         """) == text(f"""
-        build.toml:4: builders.x.nodes.far.endpoint: is on another machine and has no TLS: whoever reaches its \
-port can do anything there
+        build.toml:4: builders.x.nodes.far.endpoint: is on another machine without TLS: anyone who can \
+reach its port has full control of it
             nodes.far.endpoint = "tcp://10.0.0.5:1234"
           = {remedy}
         """)
@@ -46,7 +46,7 @@ def test_what_is_safe_or_said_to_be_accepted(node: str) -> None:
 
 @pytest.mark.parametrize("endpoint", ["tcp://localhost.example.com", "tcp://0.0.0.0", "tcp://127.example.com"])
 def test_what_only_looks_like_this_machine(endpoint: str) -> None:
-    assert "has no TLS" in problems_of_text(f"\n[builders.x]\ndriver = 'remote'\nnodes.y.endpoint = '{endpoint}'")
+    assert "without TLS" in problems_of_text(f"\n[builders.x]\ndriver = 'remote'\nnodes.y.endpoint = '{endpoint}'")
 
 
 @pytest.mark.parametrize(
@@ -56,21 +56,21 @@ def test_what_only_looks_like_this_machine(endpoint: str) -> None:
             "remote",
             '{ endpoint = "unix:///x", tls = { ca = "a" } }',
             "tls",
-            "only a node behind tcp:// has TLS\n  = take tls away",
+            "tls is supported only for tcp:// endpoints\n  = remove tls",
         ),
         (
             "docker-container",
             '{ endpoint = "ssh://x", tls = { ca = "a" } }',
             "tls",
-            "only a node behind tcp:// has TLS\n  = take tls away",
+            "tls is supported only for tcp:// endpoints\n  = remove tls",
         ),
         (
             "docker-container",
             '{ endpoint = "tcp://x", tls = { ca = "a", servername = "y" } }',
             "tls.servername",
             (
-                "docker takes no other name for an engine\n"
-                "  = use a name in the endpoint that the engine's certificate holds"
+                "servername is not supported for Docker endpoints\n"
+                "  = use a host name in the endpoint that the engine's certificate contains"
             ),
         ),
     ],

@@ -1,4 +1,4 @@
-"""Targets with their own values known: inheritance, matrix, overrides."""
+"""Drafts of targets: inheritance, matrix, templates, overrides."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def seen(target: Target, attribute: str) -> Any:
-    """What became of an attribute, wherever it is kept; None when nothing did."""
+    """Return the resolved value of an attribute, or None if the target does not have it."""
     match attribute:
         case "builder":
             return target.builder.name
         case "platforms":
-            return [str(each) for each in target.platforms]
+            return [str(platform) for platform in target.platforms]
         case "output":
             return list(target.outputs)
         case "needs":
-            return [each.name for each in target.needs]
+            return [needed.name for needed in target.needs]
         case "checks":
-            return [(each.run, each.target, list(map(str, each.platforms))) for each in target.checks]
+            return [(check.run, check.target, list(map(str, check.platforms))) for check in target.checks]
         case "platform":
-            return {str(each): dict(target.on([each]).attributes) for each in target.platforms}
+            return {str(platform): dict(target.on([platform]).attributes) for platform in target.platforms}
         case "tags":
             return list(target.tags)
         case "push" | "load" | "description" | "timeout" | "stall-timeout" | "retries":
@@ -42,7 +42,7 @@ def seen(target: Target, attribute: str) -> Any:
             return target.attributes.get(attribute)
 
 
-# attribute, what the parent states, what the target itself states, what it has when only the parent states it, and both
+# attribute, value of the parent, value of the target, result with only the parent's value, result with both
 INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("builder", '"one"', '"two"', "one", "two"),
     ("context", '"a"', '"b"', "/plan/a", "/plan/b"),
@@ -133,7 +133,7 @@ OTHERS = """
 
 
 def test_the_table_has_every_attribute_that_is_inherited() -> None:
-    inherited = [name for name, each in ATTRIBUTES.items() if each.merge is not Merge.OWN]
+    inherited = [name for name, declared in ATTRIBUTES.items() if declared.merge is not Merge.OWN]
     assert sorted(row[0] for row in INHERITED) == sorted(inherited)
 
 
@@ -145,10 +145,10 @@ def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, in
     child = f'{common}{attribute} = {parent}\n[targets.web]\ninherits = ["_p"]\n'
     assert seen(target_of_text(child), attribute) == inherited
     assert seen(target_of_text(f"{child}{attribute} = {own}"), attribute) == merged
-    # what only the target itself states is as if a parent had stated it
+    # a value of the target alone gives the same result as a value of a parent alone
     alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
     assert seen(target_of_text(alone), attribute) == inherited
-    # and what holds for all targets ranks below (all of them cannot need one of them)
+    # and defaults have the lowest rank (`needs` in the defaults would make a target need itself)
     if attribute == "needs":
         return
     general = f"{common}[defaults.target]\n{attribute} = {parent}\n[targets.web]\ninherits = ['_p']\n"
@@ -301,8 +301,8 @@ def test_a_platform_adds_to_a_template_for_a_whole_table_and_the_other_way_round
         args = { B = 2 }
         labels = "{{ {'p': platform} }}"
         """
-    found = variants(plan, settings=["web.args.A=3", "web.labels.a=4"])
-    assert found == {
+    by_platform = variants(plan, settings=["web.args.A=3", "web.labels.a=4"])
+    assert by_platform == {
         "linux/amd64": {"args": {"B": "1", "A": "3"}, "labels": {"a": "4"}},
         "linux/arm64": {"args": {"A": "3", "B": "2"}, "labels": {"p": "linux/arm64", "a": "4"}},
     }
@@ -335,9 +335,9 @@ def test_a_setting_for_all_platforms_overrules_a_template_among_what_one_differs
 )
 @pytest.mark.parametrize("above", ["", '[defaults.target]\nargs = { X = "1" }\n'])
 def test_a_template_that_does_not_become_a_table(written: str, message: str, above: str) -> None:
-    found = problems_of_text(f'\n[targets.web]\nargs = "{written}"\n{above}')
-    assert found.startswith(f"build.toml:3: targets.web.args{message}\n")
-    assert found.count("build.toml:") == 1
+    problems = problems_of_text(f'\n[targets.web]\nargs = "{written}"\n{above}')
+    assert problems.startswith(f"build.toml:3: targets.web.args{message}\n")
+    assert problems.count("build.toml:") == 1
 
 
 def test_entries_under_a_condition_do_not_replace_one_another() -> None:
@@ -386,12 +386,12 @@ def test_what_a_template_becomes_does_not_come_to_stand_after_what_follows_it() 
         ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
         ('["id=1,env={{ v }}"]', '["ID=1,env=B{{ v }}"]', ["ID=1,env=B1"]),
         ('["id={{ v }},env=A"]', '["id={{ v + 1 }},env=B"]', ["id=1,env=A", "id=2,env=B"]),
-        # an identity without a template is known at once, and stays in its place
+        # an identity without a template is known before rendering and keeps its position
         ('["id=2,env=A", "id=1,env={{ v }}"]', '["id=2,env=B"]', ["id=2,env=B", "id=1,env=1"]),
-        # what a template says within is no field
+        # text inside a template is not a field
         ('["id=2,env=A"]', """["id=1,env={{ ',id=2,' | length }}"]""", ["id=2,env=A", "id=1,env=6"]),
         ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
-        # quotes that close only when the template is filled in
+        # quotes that close only after rendering
         (
             """['''"{{ 'id=1,env=A"' }}''']""",
             """['''"{{ 'id=1,env=B"' }}''']""",
@@ -444,9 +444,9 @@ def test_a_cycle_of_parents_is_always_told_from_the_same_one(order: tuple[str, .
     plan = "\n" + "".join(f'[targets.{name}]\ninherits = ["{parents[name]}"]\n' for name in order)
     line = 3 + 2 * order.index("a")
     assert problems_of_text(plan) == (
-        f"build.toml:{line}: targets.a.inherits: a cycle: a -> b -> c -> a\n"
+        f"build.toml:{line}: targets.a.inherits: references form a cycle: a -> b -> c -> a\n"
         '    inherits = ["b"]\n'
-        "  = take one of these references away"
+        "  = remove one of these references"
     )
 
 
@@ -461,12 +461,12 @@ def test_several_cycles_are_all_told() -> None:
         [targets.fine]
         inherits = ["_x"]
         """) == text("""
-        build.toml:3: targets.self.inherits: a cycle: self -> self
+        build.toml:3: targets.self.inherits: references form a cycle: self -> self
             inherits = ["self"]
-          = take one of these references away
-        build.toml:5: targets._x.inherits: a cycle: _x -> _y -> _x
+          = remove one of these references
+        build.toml:5: targets._x.inherits: references form a cycle: _x -> _y -> _x
             inherits = ["_y"]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -501,8 +501,10 @@ def test_values_of_a_matrix_keep_their_type_and_may_be_tables_or_empty() -> None
         platforms = ["{{ '' if suffix else 'linux/arm64' }}"]
         push = "{{ v.push and not suffix }}"
         """)
-    found = {name: (target.push, [str(each) for each in target.platforms]) for name, target in plan.targets.items()}
-    assert found == {
+    summary = {
+        name: (target.push, [str(platform) for platform in target.platforms]) for name, target in plan.targets.items()
+    }
+    assert summary == {
         "web1": (True, ["linux/arm64"]),
         "web1-debug": (False, []),
         "web2": (False, ["linux/arm64"]),
@@ -546,7 +548,7 @@ def test_an_empty_matrix_table_is_no_matrix() -> None:
 
 NO_NAME = """: a matrix needs a name for each of its targets
     {excerpt}
-  = for example name = "web-{{{{ version }}}}\""""
+  = add a template, for example name = "web-{{{{ version }}}}\""""
 
 
 def test_a_matrix_needs_names() -> None:
@@ -571,10 +573,10 @@ def test_a_name_that_is_none() -> None:
         matrix = { php = ["8.1", "8.2"] }
         name = "php-{{ php }}"
         """) == text("""
-        build.toml:4: targets.php.name: "php-8.1" is no name
+        build.toml:4: targets.php.name: "php-8.1" is not a valid name
             name = "php-{{ php }}"
           = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
-        build.toml:4: targets.php.name: "php-8.2" is no name
+        build.toml:4: targets.php.name: "php-8.2" is not a valid name
             name = "php-{{ php }}"
           = use letters, digits, - and _ (in templates: {{ x | replace('.', '-') }})
         """)
@@ -588,10 +590,10 @@ def test_two_rows_of_one_name() -> None:
         """) == text("""
         build.toml:2: targets.php: two targets are called "php-a"
             [targets.php]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         build.toml:2: targets.php: two targets are called "php-b"
             [targets.php]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -605,7 +607,7 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
         """) == text(f"""
         build.toml:3: targets.matrix: two targets are called "{first}"
             [targets.matrix]
-          = give each row of the matrix a name of its own
+          = give each row of the matrix its own name
         """)
 
 
@@ -616,14 +618,14 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
         ('{ v = "{{ [] }}" }', "v: must be a list with at least one value"),
         ("{ v = \"{{ 'text' }}\" }", "v: must be a list with at least one value"),
         ('{ v = "{{ 7 }}" }', "v: must be a list with at least one value"),
-        ("{ taken = [1] }", 'taken: "taken" is a variable too\n  = rename one of them'),
+        ("{ taken = [1] }", 'taken: "taken" is also a variable of the plan\n  = rename one of them'),
         ('{ v = ["{{ w }}"], w = [1] }', 'v[0]: there is no variable "w"\n  = known variables: taken'),
         ('{ v = "{{ nope }}" }', 'v: there is no variable "nope"\n  = known variables: taken'),
     ],
 )
 def test_a_wrong_matrix(matrix: str, problem: str) -> None:
     message, _, hint = problem.partition("\n")
-    found = problems_of_text(f"""
+    problems = problems_of_text(f"""
         [variables]
         taken = 1
         [targets.web]
@@ -631,8 +633,8 @@ def test_a_wrong_matrix(matrix: str, problem: str) -> None:
         matrix = {matrix}
         """)
     expected = f"build.toml:6: targets.web.matrix.{message}\n    matrix = {matrix}" + (f"\n{hint}" if hint else "")
-    assert found.startswith(expected)
-    assert "nothing" not in found.replace(expected, "")
+    assert problems.startswith(expected)
+    assert "nothing" not in problems.replace(expected, "")
 
 
 def test_what_platforms_differ_in_is_no_reference_of_a_matrix_without_rows() -> None:
@@ -664,7 +666,7 @@ def test_everything_wrong_with_a_matrix_at_once() -> None:
         b = []
         c = [1, "{{ nope }}"]
         """) == text("""
-        build.toml:5: targets.web.matrix.a: "a" is a variable too
+        build.toml:5: targets.web.matrix.a: "a" is also a variable of the plan
             a = [1]
           = rename one of them
         build.toml:6: targets.web.matrix.b: must be a list with at least one value
@@ -702,7 +704,7 @@ def test_a_broken_matrix_draws_no_further_complaints() -> None:
     ],
 )
 def test_a_value_that_is_wrong_in_every_row_is_told_once_and_alone(wrong: str, problem: str) -> None:
-    found = problems_of_text(
+    problems = problems_of_text(
         f"""
         [targets.api]
         {wrong}
@@ -716,8 +718,8 @@ def test_a_value_that_is_wrong_in_every_row_is_told_once_and_alone(wrong: str, p
         """,
         settings=("api-2-0.args.A=1",),
     )
-    assert found.startswith(f"build.toml:3: targets.api.{problem}")
-    assert found.count("build.toml:") == 1
+    assert problems.startswith(f"build.toml:3: targets.api.{problem}")
+    assert problems.count("build.toml:") == 1
 
 
 def test_rows_whose_name_is_wrong_too_may_be_what_a_name_means_that_begins_so() -> None:
@@ -881,15 +883,18 @@ def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "message"),
     [
-        ('name = "other"', "build.toml:3: targets.web.name: only a matrix names its targets"),
-        ('matrix = { "a-b" = [1] }\nname = "x"', 'build.toml:3: targets.web.matrix.a-b: "a-b" is no variable name'),
+        ('name = "other"', "build.toml:3: targets.web.name: only a matrix can have `name`"),
+        (
+            'matrix = { "a-b" = [1] }\nname = "x"',
+            'build.toml:3: targets.web.matrix.a-b: "a-b" is not a valid variable name',
+        ),
         ('context = "target:base"', "build.toml:3: targets.web.context: a target cannot be the main context"),
     ],
 )
-def test_what_looks_right_and_is_not(lines: str, found: str) -> None:
-    assert problems_of_text(f"\n[targets.web]\n{lines}").startswith(found)
+def test_what_looks_right_and_is_not(lines: str, message: str) -> None:
+    assert problems_of_text(f"\n[targets.web]\n{lines}").startswith(message)
 
 
 def test_a_number_is_text_as_it_was_written() -> None:
@@ -918,11 +923,11 @@ def test_a_number_is_text_as_it_was_written() -> None:
 
 
 def variants(toml: str, **inputs: Any) -> dict[str, Any]:
-    """What is built for each platform of `web`, besides its context; nothing where platforms do not differ."""
-    found = target_of_text(toml, **inputs).variants
+    """Return the attributes of each platform of `web` without its context; nothing if the platforms do not differ."""
+    by_platform = target_of_text(toml, **inputs).variants
     return {
         str(platform): {name: value for name, value in variant.attributes.items() if name != "context"}
-        for platform, variant in found.items()
+        for platform, variant in by_platform.items()
     }
 
 
@@ -986,11 +991,11 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
         """
     assert variants(plan) == {}
     assert target_of_text(plan).attributes["args"] == {"A": "1"}
-    # unless the command line asks for it
+    # unless the command line requests the platform
     target = target_of_text(plan, platforms=parse_platforms(["linux/arm64"]))
     assert target.on(parse_platforms(["linux/arm64"])).attributes["args"] == {"A": "2"}
     assert list(map(str, target.platforms)) == ["linux/amd64", "linux/386"]
-    # but what would be built for others is not looked at
+    # the values of other platforms are not checked
     assert [list(map(str, platforms)) for _, platforms in target.split_by_variant(())] == [["linux/amd64", "linux/386"]]
 
 
@@ -998,9 +1003,9 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
 @pytest.mark.parametrize("written", ['args = { A = "{{ platform }}" }', 'platform."linux/arm64".args = { A = 1 }'])
 def test_what_differs_must_say_which_platforms_it_is_for(written: str, inputs: dict[str, Any]) -> None:
     assert problems_of_text(f"\n[targets.web]\n{written}", **inputs) == text("""
-        build.toml:2: targets.web.platforms: differs from platform to platform, but does not say which it is built for
+        build.toml:2: targets.web.platforms: values depend on the platform, but `platforms` is not set
             [targets.web]
-          = for example platforms = ["linux/amd64", "linux/arm64"]
+          = set `platforms`, for example platforms = ["linux/amd64", "linux/arm64"]
         """)
 
 
@@ -1018,9 +1023,9 @@ def test_what_differs_must_say_which_platforms_it_is_for(written: str, inputs: d
 def test_where_the_platform_is_not_known(written: str) -> None:
     key = written.partition(" ")[0] + ("[0]" if "[" in written else "")
     assert problems_of_text(f"\n[targets.web]\n{written}") == text(f"""
-        build.toml:3: targets.web.{key}: `platform` is known only in some attributes of targets
+        build.toml:3: targets.web.{key}: `platform` is available only in some attributes of targets
             {written}
-          = it may stand in args, labels, contexts, dockerfile, target, cache-from and cache-to
+          = use it only in args, labels, contexts, dockerfile, target, cache-from and cache-to
         """)
 
 
@@ -1029,8 +1034,8 @@ def test_where_the_platform_is_not_known(written: str) -> None:
     ["[variables]\nplatform = 'x'", "[targets.web]\nname = 'x-{{ platform }}'\nmatrix = { platform = ['a', 'b'] }"],
 )
 def test_the_name_is_taken(written: str) -> None:
-    found = problems_of_text(f"\n{written}").partition("\n")[0]
-    assert found.endswith('"platform" has a meaning of its own in templates')
+    problems = problems_of_text(f"\n{written}").partition("\n")[0]
+    assert problems.endswith('"platform" is a reserved name in templates')
 
 
 def test_a_mistake_that_all_platforms_share_is_told_once() -> None:
@@ -1064,15 +1069,15 @@ def test_rows_of_a_matrix_differ_each_for_itself() -> None:
         platforms = ["linux/amd64", "linux/arm64"]
         args = { A = "{{ v }}-{{ platform.arch if v == 2 else 'all' }}" }
         """)
-    found = {
-        name: [each.attributes["args"]["A"] for each in target.variants.values()]
+    args = {
+        name: [variant.attributes["args"]["A"] for variant in target.variants.values()]
         for name, target in plan.targets.items()
     }
-    assert found == {"web-1": [], "web-2": ["2-amd64", "2-arm64"]}
+    assert args == {"web-1": [], "web-2": ["2-amd64", "2-arm64"]}
 
 
 def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
-    """Where a value was written decides from which folder its path counts."""
+    """A path is relative to the folder of the file that states it."""
     plan = resolve_files(
         tmp_path,
         {
@@ -1093,7 +1098,7 @@ def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
     )
     web = plan.targets["web"]
     assert web.attributes["secret"] == [f"id=image,src={tmp_path}/sub/image", f"id=own,src={tmp_path}/own"]
-    assert [each.attributes["cache-from"] for each in web.variants.values()] == [
+    assert [variant.attributes["cache-from"] for variant in web.variants.values()] == [
         [f"type=local,src={tmp_path}/sub/image", f"type=local,src={tmp_path}/own"],
         [f"type=local,src={tmp_path}/own"],
     ]

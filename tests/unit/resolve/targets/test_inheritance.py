@@ -1,4 +1,4 @@
-"""Where each value of a target was written, its own and the inherited ones."""
+"""The key of each own and inherited value of a target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.resolve.targets.inheritance import lineages
+from mpbake.resolve.targets.inheritance import table_layers
 from tests.unit.plans import problems_of_text, read_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ PLAN = """
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
     _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = lineages(spec, (), problems)["web"].family(())
-    assert web.where(path) == ("targets", *place)
+    web = table_layers(spec, (), problems)["web"].merged(())
+    assert web.key_of(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
 
 
 def test_a_mistake_in_an_inherited_list_is_shown_where_it_stands() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [targets.ok]
         [targets._base]
         needs = ["okk"]
@@ -76,13 +76,13 @@ def test_a_mistake_in_an_inherited_list_is_shown_where_it_stands() -> None:
         inherits = ["_base"]
         needs = ["ok"]
     """)
-    assert found == (
+    assert problems == (
         'build.toml:4: targets._base.needs[0]: unknown target "okk"\n    needs = ["okk"]\n  = did you mean "ok"?'
     )
 
 
 def test_a_mistake_in_a_template_for_a_whole_list_is_shown_where_it_stands() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [targets.ok]
         [targets._base]
         needs = "{{ ['ok', 'okk'] }}"
@@ -90,7 +90,7 @@ def test_a_mistake_in_a_template_for_a_whole_list_is_shown_where_it_stands() -> 
         inherits = ["_base"]
         needs = ["ok"]
     """)
-    assert found == (
+    assert problems == (
         'build.toml:4: targets._base.needs[1]: unknown target "okk"\n'
         "    needs = \"{{ ['ok', 'okk'] }}\"\n"
         '  = did you mean "ok"?'
@@ -154,7 +154,7 @@ def test_defaults_rank_below_every_parent() -> None:
     ],
 )
 def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
-    assert lineages(read_text(DEFAULTS)[1], (), [])["web"].family(()).where(path) == place
+    assert table_layers(read_text(DEFAULTS)[1], (), [])["web"].merged(()).key_of(path) == place
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
@@ -182,7 +182,7 @@ def test_templates_of_the_defaults_are_filled_in_for_each_row() -> None:
         matrix = { v = [1, 2] }
         name = "web-{{ v }}"
         """)
-    assert [each.attributes["labels"] for each in plan.targets.values()] == [{"row": "1"}, {"row": "2"}]
+    assert [target.attributes["labels"] for target in plan.targets.values()] == [{"row": "1"}, {"row": "2"}]
 
 
 DIAMOND = """
@@ -237,13 +237,13 @@ def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
 
 
 def test_parents_of_parents_do_not_double_each_time() -> None:
-    plan = "".join(f"\n[targets._{each}]\ninherits = ['_{each - 1}', '_{each - 1}']" for each in range(1, 60))
+    plan = "".join(f"\n[targets._{number}]\ninherits = ['_{number - 1}', '_{number - 1}']" for number in range(1, 60))
     spec = read_text(f"\n[targets._0]\nneeds = ['{{{{ x }}}}']{plan}")[1]
-    assert lineages(spec, (), [])["_59"].family(()).raw["needs"] == ["{{ x }}"]
+    assert table_layers(spec, (), [])["_59"].merged(()).raw["needs"] == ["{{ x }}"]
 
 
 @pytest.mark.parametrize(
-    ("tables", "attribute", "found"),
+    ("tables", "attribute", "items"),
     [
         (
             """
@@ -282,9 +282,9 @@ def test_parents_of_parents_do_not_double_each_time() -> None:
         ),
     ],
 )
-def test_what_is_the_same_when_it_is_rendered_is_there_once(tables: str, attribute: str, found: list[str]) -> None:
+def test_what_is_the_same_when_it_is_rendered_is_there_once(tables: str, attribute: str, items: list[str]) -> None:
     plan = '\n[variables]\nr = "q"\n' + dedent(tables)
-    assert target_of_text(plan).attributes[attribute] == found
+    assert target_of_text(plan).attributes[attribute] == items
 
 
 def test_equal_paths_of_two_files_are_two(tmp_path: Path) -> None:
@@ -300,9 +300,9 @@ def test_equal_paths_of_two_files_are_two(tmp_path: Path) -> None:
             cache-from = ["type=local,src=cache", "user/all"]
             """,
     }
-    found = resolve_files(tmp_path, files).targets["web"].attributes["cache-from"]
+    caches = resolve_files(tmp_path, files).targets["web"].attributes["cache-from"]
     first, second = (f"type=local,src={folder}/cache" for folder in (tmp_path / "sub", tmp_path))
-    assert found == [first, "user/all", second]
+    assert caches == [first, "user/all", second]
 
 
 def test_what_is_set_for_an_output_counts_from_the_folder_of_the_plan(tmp_path: Path) -> None:
@@ -312,8 +312,8 @@ def test_what_is_set_for_an_output_counts_from_the_folder_of_the_plan(tmp_path: 
     }
     settings = ["w.output+=out", "w.output+=./inc/out", "w.cache-to+=type=local,dest=a"]
     web = resolve_files(tmp_path, files, settings=settings).targets["w"]
-    assert web.outputs == tuple(f"type=local,dest={tmp_path}/{each}" for each in ("inc/out", "out"))
-    assert web.attributes["cache-to"] == [f"type=local,dest={tmp_path}/{each}" for each in ("inc/a", "a")]
+    assert web.outputs == tuple(f"type=local,dest={tmp_path}/{folder}" for folder in ("inc/out", "out"))
+    assert web.attributes["cache-to"] == [f"type=local,dest={tmp_path}/{folder}" for folder in ("inc/a", "a")]
     assert [web.where(("output", at)) for at in (0, 1)] == [("targets", "w", "output", 0), ("--set", 0, "output", 0)]
 
 
@@ -324,7 +324,7 @@ def test_what_is_set_as_the_plan_has_it_already_is_there_once() -> None:
     assert web.outputs == ("type=local,dest=/plan/out",)
 
 
-# --- what single platforms differ in ----------------------------------------------------------------------------------
+# --- differences of single platforms ----------------------------------------------------------------------------------
 
 PLATFORMS = """
     [defaults.target.platform."linux/386"]
@@ -395,7 +395,7 @@ def test_a_platform_written_in_two_ways() -> None:
         """) == text("""
         build.toml:6: targets.web.platform."linux/x86_64": a second table for linux/amd64
             [targets.web.platform."linux/x86_64"]
-          = put them together
+          = merge the two tables
         """)
 
 

@@ -1,4 +1,4 @@
-"""Targets that refer to builders and to one another, and the paths that they name."""
+"""References of targets to builders and to other targets, and their paths."""
 
 from __future__ import annotations
 
@@ -63,8 +63,10 @@ def test_rows_may_need_and_link_other_rows() -> None:
         needs = ["{{ 'web-1' if v == '2' else '' }}"]
         contexts = { base = "target:base-{{ v }}" }
         """)
-    found = {name: ([each.name for each in target.needs], dict(target.links)) for name, target in plan.targets.items()}
-    assert found == {
+    references = {
+        name: ([needed.name for needed in target.needs], dict(target.links)) for name, target in plan.targets.items()
+    }
+    assert references == {
         "base-1": ([], {}),
         "base-2": ([], {}),
         "web-1": ([], {"base": plan.targets["base-1"]}),
@@ -190,9 +192,10 @@ def test_a_cycle_is_always_told_from_the_same_target(order: tuple[str, ...], kin
     plan = "\n" + "".join(f"[targets.{name}]\n{kind.format(after[name])}\n" for name in order)
     line = 2 + 2 * order.index("a")
     assert problems_of_text(plan) == (
-        f"build.toml:{line}: targets.a: a cycle: {'a -> c -> b -> a' if backwards else 'a -> b -> c -> a'}\n"
+        f"build.toml:{line}: targets.a: references form a cycle: "
+        f"{'a -> c -> b -> a' if backwards else 'a -> b -> c -> a'}\n"
         "    [targets.a]\n"
-        "  = take one of these references away"
+        "  = remove one of these references"
     )
 
 
@@ -207,12 +210,12 @@ def test_a_cycle_over_needs_and_links_and_a_target_that_needs_itself() -> None:
         [targets.self]
         needs = ["self", "fine"]
         """) == text("""
-        build.toml:4: targets.db: a cycle: db -> web -> db
+        build.toml:4: targets.db: references form a cycle: db -> web -> db
             [targets.db]
-          = take one of these references away
-        build.toml:8: targets.self: a cycle: self -> self
+          = remove one of these references
+        build.toml:8: targets.self: references form a cycle: self -> self
             [targets.self]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -224,9 +227,9 @@ def test_a_matrix_that_needs_itself_is_told_once(rows: int) -> None:
         name = "php-{{{{ v }}}}"
         needs = ["php"]
         """) == text("""
-        build.toml:2: targets.php: a cycle: php-0 -> php-0
+        build.toml:2: targets.php: references form a cycle: php-0 -> php-0
             [targets.php]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
@@ -241,15 +244,15 @@ def test_two_matrices_that_need_each_other() -> None:
         name = "php-{{ v }}"
         needs = ["web"]
         """) == text("""
-        build.toml:6: targets.php: a cycle: php-0 -> web-0 -> php-0
+        build.toml:6: targets.php: references form a cycle: php-0 -> web-0 -> php-0
             [targets.php]
-          = take one of these references away
+          = remove one of these references
         """)
 
 
 def test_platforms_are_normalised_and_listed_once() -> None:
     target = target_of_text('\n[targets.web]\nplatforms = ["linux/x86_64", "linux/arm", "linux/amd64"]')
-    assert [str(each) for each in target.platforms] == ["linux/amd64", "linux/arm/v7"]
+    assert [str(platform) for platform in target.platforms] == ["linux/amd64", "linux/arm/v7"]
 
 
 def test_tags_are_completed_and_listed_once() -> None:
@@ -294,7 +297,8 @@ def test_an_output_that_is_one_file_names_it(output: str) -> None:
 def test_what_pushes_needs_tags(written: str) -> None:
     key = written.split(" ", maxsplit=1)[0]
     assert problems_of_text(f"\n[targets._p]\n{written}\n[targets.web]\ninherits = ['_p']") == (
-        f"build.toml:3: targets._p.{key}: pushes, but has no tags\n    {written}\n  = tags name where the image goes"
+        f"build.toml:3: targets._p.{key}: pushes, but has no tags\n    {written}\n"
+        "  = add `tags`: they name where the image is pushed"
     )
 
 
@@ -311,10 +315,10 @@ def test_two_targets_push_one_tag() -> None:
         """) == text("""
         build.toml:8: targets.b.tags: "a" and "b" both push web:latest
             tags = ["web:2", "web:latest", "web:1"]
-          = give each target tags of its own
+          = give each target its own tags
         build.toml:8: targets.b.tags: "a" and "b" both push web:1
             tags = ["web:2", "web:latest", "web:1"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -331,7 +335,7 @@ def test_one_tag_may_be_spelt_in_many_ways() -> None:
         """) == text("""
         build.toml:6: targets._image.tags: "a" and "b" both push docker.io/library/web:latest
             tags = ["docker.io/library/web:latest"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -345,7 +349,7 @@ def test_two_rows_push_one_tag() -> None:
         """) == text("""
         build.toml:5: targets.web.tags: "web-1" and "web-2" both push web:latest
             tags = ["web"]
-          = give each target tags of its own
+          = give each target its own tags
         """)
 
 
@@ -431,28 +435,28 @@ def test_options_of_an_output_that_pushes_are_kept() -> None:
 
 
 def test_an_output_that_pushes_takes_no_name() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [targets.web]
         tags = ["r/web:1"]
         output = ["type=image,name=r/other:1,push=true"]
     """)
-    assert found == (
-        "build.toml:4: targets.web.output: names the image\n"
+    assert problems == (
+        "build.toml:4: targets.web.output: `name` is not supported in an output that pushes\n"
         '    output = ["type=image,name=r/other:1,push=true"]\n'
-        "  = give the names as tags"
+        "  = list the image names in `tags`"
     )
 
 
 def test_an_output_that_pushes_does_not_say_how() -> None:
-    found = problems_of_text("""
+    problems = problems_of_text("""
         [targets.web]
         tags = ["r/web:1"]
         output = ["type=image,push=1,Push-By-Digest=false"]
     """)
-    assert found == (
-        "build.toml:4: targets.web.output: says whether the image is pushed under its tags\n"
+    assert problems == (
+        "build.toml:4: targets.web.output: `push-by-digest` is not supported in an output that pushes\n"
         '    output = ["type=image,push=1,Push-By-Digest=false"]\n'
-        "  = take push-by-digest away: tags move when the image is complete"
+        "  = remove it: mpbake pushes by digest and gives the tags when the image is complete"
     )
 
 
@@ -479,7 +483,7 @@ def test_each_platform_may_link_to_a_target_of_its_own() -> None:
     assert links == {"linux/amd64": {"tools": tools, "base": intel}, "linux/arm64": {"base": arm}}
     assert web.every_link == (tools, intel, arm)
     # the files are the same on both
-    assert {str(each.attributes["contexts"]) for each in web.variants.values()} == {"{'files': '/plan/files'}"}
+    assert {str(variant.attributes["contexts"]) for variant in web.variants.values()} == {"{'files': '/plan/files'}"}
 
 
 def test_a_template_may_choose_the_target_by_platform() -> None:
@@ -490,7 +494,7 @@ def test_a_template_may_choose_the_target_by_platform() -> None:
         [targets.base-amd64]
         [targets.base-arm64]
         """)
-    assert [each.name for each in plan.targets["web"].every_link] == ["base-amd64", "base-arm64"]
+    assert [linked.name for linked in plan.targets["web"].every_link] == ["base-amd64", "base-arm64"]
 
 
 def test_links_alone_make_platforms_differ_and_equal_ones_do_not() -> None:
@@ -518,11 +522,11 @@ def test_a_reference_to_nothing_on_one_platform() -> None:
 
 
 def test_a_cycle_over_one_platform_is_one_all_the_same() -> None:
-    found = problems_of_text(f'{APART}\n    contexts = {{ web = "target:web" }}')
-    assert found.partition("\n")[0] == "build.toml:11: targets.tools: a cycle: tools -> web -> tools"
+    problems = problems_of_text(f'{APART}\n    contexts = {{ web = "target:web" }}')
+    assert problems.partition("\n")[0] == "build.toml:11: targets.tools: references form a cycle: tools -> web -> tools"
 
 
-# --- what else is resolved --------------------------------------------------------------------------------------------
+# --- other values -----------------------------------------------------------------------------------------------------
 
 
 def test_checks() -> None:
@@ -565,7 +569,7 @@ def test_what_is_not_built_has_no_result(written: str) -> None:
     assert problems_of_text(f"\n[targets.web]\ncall = 'check'\n{written}") == text("""
         build.toml:3: targets.web.call: call = "check" makes no image
             call = 'check'
-          = take push, load and output away
+          = remove `push`, `load` and `output`
         """)
     assert target_of_text(f"\n[targets.web]\ncall = 'build'\n{written}").attributes["call"] == "build"
 

@@ -1,4 +1,4 @@
-"""Matrices that list their rows, and rows that are left out."""
+"""Matrices that list their rows, and excluded rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = """
 def test_a_matrix_may_list_its_rows() -> None:
     plan = resolve_text(ROWS)
     assert list(plan.targets) == ["php-8-1-alpine", "php-8-2-debian"]
-    assert [each.name for each in plan.groups["php"].targets] == ["php-8-1-alpine", "php-8-2-debian"]
+    assert [target.name for target in plan.groups["php"].targets] == ["php-8-1-alpine", "php-8-2-debian"]
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_numbers_are_left_out_as_they_are_written(exclude: str, left: list[str])
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "message"),
     [
         ("exclude = [{ c = 1 }]", 'targets.t.exclude[0].c: the matrix has no variable "c"'),
-        ("exclude = [{}]", "targets.t.exclude: leaves no row of the matrix"),
-        ("exclude = [{ a = 1 }, { a = 2 }]", "targets.t.exclude: leaves no row of the matrix"),
+        ("exclude = [{}]", "targets.t.exclude: excludes every row of the matrix"),
+        ("exclude = [{ a = 1 }, { a = 2 }]", "targets.t.exclude: excludes every row of the matrix"),
         ("exclude = [1]", "targets.t.exclude[0]: must be a table, not a number"),
     ],
 )
-def test_a_wrong_exclude(lines: str, found: str) -> None:
+def test_a_wrong_exclude(lines: str, message: str) -> None:
     problems = problems_of_text(f"""
         [targets.t]
         matrix = {{ a = [1, 2] }}
         name = "t-{{{{ a }}}}"
         {lines}
         """)
-    assert problems.splitlines()[0] == f"build.toml:5: {found}"
+    assert problems.splitlines()[0] == f"build.toml:5: {message}"
 
 
 def test_wrong_rows() -> None:
@@ -90,10 +90,10 @@ def test_wrong_rows() -> None:
         matrix = [{ v = 1, "a-b" = 2 }]
         name = "t"
         """) == text("""
-        build.toml:5: targets.t.matrix[0].v: "v" is a variable too
+        build.toml:5: targets.t.matrix[0].v: "v" is also a variable of the plan
             matrix = [{ v = 1, "a-b" = 2 }]
           = rename one of them
-        build.toml:5: targets.t.matrix[0].a-b: "a-b" is no variable name
+        build.toml:5: targets.t.matrix[0].a-b: "a-b" is not a valid variable name
             matrix = [{ v = 1, "a-b" = 2 }]
           = use letters, digits and underscores
         """)

@@ -1,4 +1,4 @@
-"""Values of `--set`: how they are read, whom they reach, and what they outrank."""
+"""Values of `--set`: parsing, matching of targets, precedence."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tests.unit.resolve.targets.test_drafts import INHERITED, seen
 
 
 def setting(written: str) -> SetOverride:
-    (found,) = parse_overrides([written])
-    return found
+    (override,) = parse_overrides([written])
+    return override
 
 
-# --- how they are read ------------------------------------------------------------------------------------------------
+# --- parsing ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("written", "attribute", "value"),
     [
-        # text is what stands there
+        # text is taken literally
         ("web.context=a b", "context", "a b"),
         ("web.context=", "context", ""),
         ("web.dockerfile-inline=FROM x\nRUN y=1", "dockerfile-inline", "FROM x\nRUN y=1"),
         ("web.timeout=30m", "timeout", "30m"),
         ('web.target="quoted"', "target", '"quoted"'),
         ("web.context={{ folder }}", "context", "{{ folder }}"),
-        # a flag or a number is TOML's; what is none is told with the rest of the plan
+        # a flag or a number is TOML; an invalid one is reported with the other problems of the plan
         ("web.push=true", "push", True),
         ("web.push=yes", "push", "yes"),
         ("web.push={{ release }}", "push", "{{ release }}"),
         ("web.retries=2", "retries", 2),
-        # a list is TOML's, or its only item
+        # a list is TOML, or a single item
         ('web.tags=["a", "b"]', "tags", ["a", "b"]),
         ('web.tags= ["a"]', "tags", ["a"]),
         ("web.tags=r/web:1.0", "tags", ["r/web:1.0"]),
@@ -47,7 +47,7 @@ def setting(written: str) -> SetOverride:
         ("web.cache-to=type=local,dest=x", "cache-to", ["type=local,dest=x"]),
         ("web.tags={{ tag }}", "tags", ["{{ tag }}"]),
         ("web.checks=[{ run = ['php', '-v'] }]", "checks", [{"run": ["php", "-v"]}]),
-        # a table is TOML's, or one of its values, which is text
+        # a table is TOML, or a single value, which is text
         ("web.args={ A = 1, B = 'x' }", "args", {"A": 1, "B": "x"}),
         ("web.args={}", "args", {}),
         ("web.args.A=1", "args", {"A": "1"}),
@@ -61,8 +61,8 @@ def setting(written: str) -> SetOverride:
     ],
 )
 def test_values(written: str, attribute: str, value: Any) -> None:
-    found = setting(written)
-    assert (found.attribute, found.value, found.platform) == (attribute, value, None)
+    override = setting(written)
+    assert (override.attribute, override.value, override.platform) == (attribute, value, None)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_values(written: str, attribute: str, value: Any) -> None:
     ],
 )
 def test_values_for_one_platform(written: str, attribute: str, value: Any) -> None:
-    found = setting(written)
-    assert (found.attribute, found.value, found.platform) == (attribute, value, parse_platform("linux/arm64"))
+    override = setting(written)
+    assert (override.attribute, override.value, override.platform) == (attribute, value, parse_platform("linux/arm64"))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_which_values_are_added(written: str, *, append: bool, adds: bool) -> No
     assert (setting(written).append, setting(written).adds) == (append, adds)
 
 
-OF_TABLES = "it belongs to the table that makes the targets, not to each of them: change the plan"
+OF_TABLES = "change it in the plan: it belongs to the table, not to the targets that the table defines"
 FORM = "\n  = write GLOB.KEY=VALUE, such as web.args.DEBUG=1, '*.platforms=[\"linux/arm64\"]' or web.tags+=NAME"
 PLATFORM = (
     " names no platform and key\n"
@@ -115,7 +115,7 @@ PLATFORM = (
         ("web.=1", f" is not GLOB.KEY=VALUE{FORM}"),
         ("web.pussh=true", ' unknown key "pussh"\n  = did you mean "push"?'),
         ("web.x\x1by=1", ' unknown key "x\\x1by"'),
-        # what makes the rows of a matrix is settled before
+        # the attributes that define the rows of a matrix cannot be set
         *(
             (
                 f"web.{name}=x",
@@ -127,14 +127,14 @@ PLATFORM = (
         ("web.context.x=1", f" context has no keys{FORM}"),
         ("web.tags.0=x", f" tags has no keys{FORM}"),
         ("web.push.x=1", f" push has no keys{FORM}"),
-        ("web.context+=x", " += adds to lists and tables only\n  = write = instead"),
-        ("web.push+=true", " += adds to lists and tables only\n  = write = instead"),
-        ("web.args.A+=x", " += adds to lists and tables only\n  = write = instead"),
+        ("web.context+=x", " += adds to lists and tables only\n  = use = instead"),
+        ("web.push+=true", " += adds to lists and tables only\n  = use = instead"),
+        ("web.args.A+=x", " += adds to lists and tables only\n  = use = instead"),
         ('web.tags=["a"', f" is not a list{FORM}"),
         ("web.args=A", f" is not a table{FORM}"),
         ("web.args={ A = 1", f" is not a table{FORM}"),
-        ("web.labels.'a.b=x", f" has a key that cannot be read{FORM}"),
-        ('web.labels."a"b=x', f" has a key that cannot be read{FORM}"),
+        ("web.labels.'a.b=x", f" has an invalid key{FORM}"),
+        ('web.labels."a"b=x', f" has an invalid key{FORM}"),
         ("web.platform=x", PLATFORM),
         ("web.platform.linux/arm64=x", PLATFORM),
         ("web.platform.arm64.args.A=1", PLATFORM),
@@ -156,11 +156,11 @@ def test_what_is_no_text(written: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_overrides([written])
     shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
-    hint = "a plan holds text, and so does what is set in it"
-    assert str(caught.value) == f"--set {shown}: it contains bytes that are not UTF-8\n  = {hint}"
+    hint = "use UTF-8: a plan contains only text"
+    assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
 
 
-# --- whom they reach --------------------------------------------------------------------------------------------------
+# --- matching ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_what_is_no_text(written: str) -> None:
     ],
 )
 def test_templates_are_reached_only_by_patterns_that_say_so(pattern: str, names: list[str]) -> None:
-    found = setting(f"{pattern}.push=true")
-    assert [name for name in ("web", "worker", "_image", "_web") if found.matches(name)] == names
+    override = setting(f"{pattern}.push=true")
+    assert [name for name in ("web", "worker", "_image", "_web") if override.matches(name)] == names
 
 
 PLAN = """
@@ -201,7 +201,7 @@ PLAN = """
 
 
 def args_of(*settings: str) -> dict[str, str]:
-    """The arguments of each target, in short."""
+    """Return the arguments of each target as short texts."""
     plan = resolve_text(PLAN, settings=settings)
     return {
         name: " ".join(f"{key}={value}" for key, value in target.attributes["args"].items())
@@ -218,10 +218,10 @@ def args_of(*settings: str) -> dict[str, str]:
         (["web.args={ C = 9 }"], {"web": "C=9"}),
         (["web.args+={ B = 9, C = 9 }"], {"web": "A=1 B=9 C=9"}),
         (["web.args={}", "web.args.C=9"], {"web": "C=9"}),
-        # of two the later counts
+        # the later of two wins
         (["web.args.A=8", "web.args.A=9"], {"web": "A=9 B=2"}),
         (["web.args.A=8", "web.args={ C = 9 }"], {"web": "C=9"}),
-        # who inherits takes over what is set, and states its own values above it
+        # a table inherits an override of its parent, and its own values win over it
         (["base.args.A=9", "base.args.B=9"], {"base": "A=9 B=9", "web": "A=9 B=2"}),
         (
             ["_image.args.A=9"],
@@ -231,13 +231,13 @@ def args_of(*settings: str) -> dict[str, str]:
             ["*.args.B=9"],
             {"base": "A=1 B=9", "web": "A=1 B=9", "php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"},
         ),
-        # a row has a name of its own, and a matrix is all its rows
+        # a row is matched by its own name, a matrix by the name of its table
         (["php-1.args.B=9"], {"php-1": "A=1 B=9 V=1"}),
         (["php-*.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php-2.args.V={{ v }}{{ v }}"], {"php-2": "A=1 B=1 V=22"}),
         (["php.args.B=8", "php-2.args.B=9"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=9 V=2"}),
-        # whatever reaches only rows is not above what reaches their whole table later
+        # an override of a row does not win over a later one of the whole table
         (["php-2.args.B=9", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"}),
         (
             ["php-*.args.B=9", "*.args.B=8"],
@@ -264,7 +264,7 @@ def test_whom_a_setting_reaches(settings: list[str], args: dict[str, str]) -> No
         (['web.no-cache-filter+=["x", "y"]'], ["image", "web", "x", "y"]),
         (["base.no-cache-filter=x"], ["x", "web"]),
         (["base.no-cache-filter+=x"], ["image", "x", "web"]),
-        # whoever has it from a parent is not given it twice
+        # an inherited addition is not added twice
         (["*.no-cache-filter+=x"], ["image", "x", "web"]),
     ],
 )
@@ -384,8 +384,8 @@ DEFAULTS = """
 def test_defaults_are_below_what_is_set(settings: list[str], tags: list[str], attributes: dict[str, Any]) -> None:
     target = target_of_text(DEFAULTS, settings=settings)
     unset = {"args": {"A": "1", "P": "1"}, "no-cache-filter": ["all"], "cache-to": ["type=inline"]}
-    found = target.on([parse_platform("linux/arm64")]).attributes
-    assert {name: found.get(name) for name in unset} == unset | attributes
+    attributes_on_arm64 = target.on([parse_platform("linux/arm64")]).attributes
+    assert {name: attributes_on_arm64.get(name) for name in unset} == unset | attributes
     assert target.tags == tuple(f"{tag}:latest" for tag in tags)
 
 
@@ -408,7 +408,7 @@ TWO = """
         ([], {"args": {"A": "1", "B": "1"}}, {"args": {"A": "2", "B": "1"}, "target": "arm"}),
         (["web.platform.linux/arm64.args.B=9"], {"args": {"A": "1", "B": "1"}}, {"args": {"A": "2", "B": "9"}}),
         (["web.platform.linux/amd64.target=x"], {"target": "x"}, {"target": "arm"}),
-        # what is set for all platforms holds on all
+        # an override of all platforms applies to each of them
         (["web.args.A=9"], {"args": {"A": "9", "B": "1"}}, {"args": {"A": "9", "B": "1"}}),
         (["web.args={ C = 9 }"], {"args": {"C": "9"}}, {"args": {"C": "9"}}),
         (["web.target=x"], {"target": "x"}, {"target": "x"}),
@@ -435,8 +435,8 @@ TWO = """
 def test_platforms(settings: list[str], amd64: dict[str, Any], arm64: dict[str, Any]) -> None:
     target = target_of_text(TWO, settings=settings)
     for name, expected in (("linux/amd64", amd64), ("linux/arm64", arm64)):
-        found = target.on([parse_platform(name)]).attributes
-        assert {attribute: found.get(attribute) for attribute in expected} == expected
+        on_platform = target.on([parse_platform(name)]).attributes
+        assert {attribute: on_platform.get(attribute) for attribute in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_a_row_alone_may_be_made_to_differ() -> None:
 
 @pytest.mark.parametrize(("attribute", "parent", "own", "_inherited", "_merged"), INHERITED)
 def test_every_attribute_can_be_set(attribute: str, parent: str, own: str, _inherited: Any, _merged: Any) -> None:
-    """What is set is as if the target alone had stated it."""
+    """An override gives the same result as a value that only the target states."""
     if attribute in {"platform", "enabled"}:
         return
     around = "\n[builders.one]\n[builders.two]\n[targets.other]\n[targets.another]\n[targets.web]\n"
@@ -476,7 +476,7 @@ def test_every_attribute_can_be_set(attribute: str, parent: str, own: str, _inhe
     assert seen(before, attribute) == seen(stated, attribute)
 
 
-# --- what is wrong with them ------------------------------------------------------------------------------------------
+# --- invalid overrides ------------------------------------------------------------------------------------------------
 
 
 def test_patterns_that_match_nothing() -> None:
@@ -515,8 +515,8 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
         ("web.timeout=soon", '"soon" is not a duration: write 90s, 30m, 1h or 1h30m'),
         ("web.builder=nope", 'unknown builder "nope"\n  = known builders: default'),
         ("web.needs=nope", 'unknown target "nope"\n  = known targets: web'),
-        ("web.checks=[{ run = [] }]", 'run is empty\n  = name a command: { run = ["php", "-v"] }'),
-        ("web.output=type=registry", "pushes, but has no tags\n  = tags name where the image goes"),
+        ("web.checks=[{ run = [] }]", 'run is empty\n  = for example { run = ["php", "-v"] }'),
+        ("web.output=type=registry", "pushes, but has no tags\n  = add `tags`: they name where the image is pushed"),
     ],
 )
 def test_a_wrong_value_is_a_problem_of_the_plan(written: str, problem: str) -> None:
@@ -555,7 +555,7 @@ def test_whatever_is_set_is_understood_or_explained(written: list[str]) -> None:
 
 
 def outcome(written: list[str]) -> str:
-    """The targets of the plan when this is set, or what is wrong with it; no other error may be raised."""
+    """Return the targets of the plan with the override, or its problems; no other error may be raised."""
     try:
         return " ".join(resolve_text(PLAN, settings=written).targets) or "nothing"
     except (PlanError, UsageError) as error:
@@ -576,12 +576,12 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
     good = f"{name}.platform.linux/ppc64le.args.A=1"
     assert target_of_text(OF_PLATFORMS, settings=[good]).variants
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64el")]) == (
-        f"--set {name}.platform.linux/ppc64el.args.A=1: no target that it reaches is built for linux/ppc64el\n"
+        f"--set {name}.platform.linux/ppc64el.args.A=1: no matching target is built for linux/ppc64el\n"
         '  = did you mean "linux/ppc64le"?'
     )
-    # what there is elsewhere is not misspelt
+    # a name that exists elsewhere in the plan is not a typo
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64")]) == (
-        f"--set {name}.platform.linux/ppc64.args.A=1: no target that it reaches is built for linux/ppc64\n"
+        f"--set {name}.platform.linux/ppc64.args.A=1: no matching target is built for linux/ppc64\n"
         "  = known platforms: linux/amd64, linux/ppc64le"
     )
 
@@ -596,6 +596,6 @@ platforms = ["linux/amd64", "linux/arm64"]
 args = { A = 1 }
 """
     assert problems_of_text(plan, settings=["v.platform.linux/s390x.args.X=1"]) == (
-        "--set v.platform.linux/s390x.args.X=1: no target that it reaches is built for linux/s390x\n"
+        "--set v.platform.linux/s390x.args.X=1: no matching target is built for linux/s390x\n"
         "  = known platforms: linux/amd64"
     )

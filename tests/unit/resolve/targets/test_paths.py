@@ -1,4 +1,4 @@
-"""Local paths count from the folder of the file that states them."""
+"""Local paths are relative to the folder of the file that states them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MAIN = """
 
 
 def located(folder: Path, target: Target) -> dict[str, Any]:
-    """Everything of a target that holds paths, the folder itself written as `@`."""
-    found = {**target.attributes, "output": list(target.outputs)}
+    """Return the values of a target that contain paths, with `@` for the folder."""
+    values = {**target.attributes, "output": list(target.outputs)}
 
     def short(value: Any) -> Any:
         match value:
             case str():
                 return value.replace(str(folder), "@")
             case dict():
-                return {key: short(each) for key, each in value.items()}
+                return {key: short(item) for key, item in value.items()}
             case _:
-                return [short(each) for each in value]
+                return [short(item) for item in value]
 
-    return {name: short(value) for name, value in found.items()}
+    return {name: short(value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize(
@@ -103,22 +103,22 @@ def located(folder: Path, target: Target) -> dict[str, Any]:
                 ["type=local,dest=@/b"],
             ),
         ),
-        # it counts from the context
+        # the path is relative to the context
         ("dockerfile", "'a'", "'b'", ("a", "b", "b")),
     ],
 )
 def test_the_folder_of_the_file_that_states_a_path(
     tmp_path: Path, attribute: str, included: str, main: str, outcome: tuple[Any, Any, Any]
 ) -> None:
-    """What comes out when only the included file states it, only the main one, and both."""
+    """The results if only the included file states the value, only the main file, and both."""
 
-    def found(in_included: str, in_main: str) -> Any:
+    def resolved(in_included: str, in_main: str) -> Any:
         image = "\n[targets._image]\n" + (f"{attribute} = {in_included}\n" if in_included else "")
         web = MAIN + (f"    {attribute} = {in_main}\n" if in_main else "")
         plan = resolve_files(tmp_path, {"build.toml": web, "sub/image.toml": image})
         return located(tmp_path, plan.targets["web"])[attribute]
 
-    assert (found(included, ""), found("", main), found(included, main)) == outcome
+    assert (resolved(included, ""), resolved("", main), resolved(included, main)) == outcome
 
 
 def test_one_table_in_two_files(tmp_path: Path) -> None:
@@ -271,14 +271,14 @@ def test_configurations_of_buildkit(tmp_path: Path) -> None:
             """,
     }
     builders = resolve_files(tmp_path, files).builders
-    found = {name: builder.nodes[0] for name, builder in builders.items()}
-    assert {name: str(node.config_file).replace(str(tmp_path), "@") for name, node in found.items()} == {
+    nodes = {name: builder.nodes[0] for name, builder in builders.items()}
+    assert {name: str(node.config_file).replace(str(tmp_path), "@") for name, node in nodes.items()} == {
         "own": "@/own.toml",
         "default": "@/sub/common.toml",
         "both": "None",
         "node": "@/sub/one.toml",
     }
-    assert [str(path).replace(str(tmp_path), "@") for path in found["both"].config_names] == [
+    assert [str(path).replace(str(tmp_path), "@") for path in nodes["both"].config_names] == [
         "@/sub/a.crt",
         "@/b.key",
         "/b.crt",

@@ -1,4 +1,4 @@
-"""Versions, names and times."""
+"""Filters for versions, names and times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def refusal(function: Callable[..., object], *given: object) -> str:
-    """Why a filter cannot do what it is asked."""
+    """Return the error of a filter."""
     with pytest.raises(FilterError) as caught:
         function(*given)
     assert caught.value.code is Code.TEMPLATE_FAILED
@@ -57,10 +57,10 @@ def refusal(function: Callable[..., object], *given: object) -> str:
     ],
 )
 def test_semantic_versions(text: str, parts: tuple[int, int, int, str, str]) -> None:
-    found = semver(text)
-    assert (found.major, found.minor, found.patch, found.prerelease, found.build) == parts
-    assert found == str(found) == text.removeprefix("v")
-    assert semver(found) == found
+    version = semver(text)
+    assert (version.major, version.minor, version.patch, version.prerelease, version.build) == parts
+    assert version == str(version) == text.removeprefix("v")
+    assert semver(version) == version
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_semantic_versions(text: str, parts: tuple[int, int, int, str, str]) -> 
 )
 def test_what_is_no_semantic_version(text: str) -> None:
     message, _, hint = refusal(semver, text).partition("\n")
-    assert re.fullmatch('".{0,102}" is no semantic version', message)
+    assert re.fullmatch('".{0,102}" is not a semantic version', message)
     assert hint == "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
 
 
@@ -94,8 +94,8 @@ def test_a_semantic_version_has_a_largest_length() -> None:
 
 
 def test_a_version_that_toml_takes_for_a_number() -> None:
-    assert refusal(semver, WrittenFloat("8.10")).startswith('"8.10" is no semantic version\n')
-    assert refusal(semver, 8).startswith('"8" is no semantic version\n')
+    assert refusal(semver, WrittenFloat("8.10")).startswith('"8.10" is not a semantic version\n')
+    assert refusal(semver, 8).startswith('"8" is not a semantic version\n')
 
 
 RISING = (
@@ -131,20 +131,20 @@ def test_builds_have_no_precedence() -> None:
 
 
 def test_a_version_is_compared_with_versions_only() -> None:
-    with pytest.raises(FilterError, match=r'^"1\.2" is no semantic version\n'):
+    with pytest.raises(FilterError, match=r'^"1\.2" is not a semantic version\n'):
         assert semver("1.2.3") < "1.2"
 
 
 def test_a_version_in_lower_case_is_one() -> None:
-    found = semver("1.0.0-RC.1+X").lower()
-    assert (type(found), found, found.prerelease) == (SemanticVersion, "1.0.0-rc.1+x", "rc.1")
+    version = semver("1.0.0-RC.1+X").lower()
+    assert (type(version), version, version.prerelease) == (SemanticVersion, "1.0.0-rc.1+x", "rc.1")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "result"),
     [
         ("main", "main"),
         ("feature/Log-in & out", "feature-log-in-out"),
@@ -160,23 +160,23 @@ def test_a_version_in_lower_case_is_one() -> None:
         ("a" * 129, f"{'a' * 115}-{hashlib.sha256(b'a' * 129).hexdigest()[:12]}"),
     ],
 )
-def test_slugs(value: object, found: str) -> None:
-    assert slug(value) == found
+def test_slugs(value: object, result: str) -> None:
+    assert slug(value) == result
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("aB0._-/ "), max_size=300))
 def test_a_slug_is_a_tag(text: str) -> None:
-    found = slug(f"{text}x")
-    assert re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", found)
-    assert len(found) <= 128
-    assert slug(found) == found
+    result = slug(f"{text}x")
+    assert re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", result)
+    assert len(result) <= 128
+    assert slug(result) == result
 
 
 @pytest.mark.parametrize("text", ["", "._-", "-" * 200, "\u65e5\u672c"])
 def test_what_has_no_slug(text: str) -> None:
     message, _, hint = refusal(slug, text).partition("\n")
     assert message.endswith('" has no ASCII letter or digit for a slug')
-    assert hint == "take {{ (branch | sha256)[:12] }}, or, where it may be empty, {{ (branch or 'none') | slug }}"
+    assert hint == "use {{ (branch | sha256)[:12] }}, or {{ (branch or 'none') | slug }} if it may be empty"
 
 
 def test_long_texts_stay_apart() -> None:
@@ -186,7 +186,7 @@ def test_long_texts_stay_apart() -> None:
 
 
 def test_true_and_false_are_written_as_in_a_plan() -> None:
-    assert [sha256(each) for each in (True, False)] == [sha256("true"), sha256("false")]
+    assert [sha256(value) for value in (True, False)] == [sha256("true"), sha256("false")]
 
 
 def test_digests() -> None:
@@ -199,7 +199,7 @@ def test_digests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "format_", "found"),
+    ("value", "format_", "result"),
     [
         ("0", None, "1970-01-01T00:00:00Z"),
         (1767225600, None, "2026-01-01T00:00:00Z"),
@@ -210,10 +210,10 @@ def test_digests() -> None:
         ("253402300799", None, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_times(value: object, format_: str | None, found: str) -> None:
+def test_times(value: object, format_: str | None, result: str) -> None:
     options = () if format_ is None else (format_,)
-    assert timestamp(value, *options) == found
-    assert source_date(str(value), *options) == found
+    assert timestamp(value, *options) == result
+    assert source_date(str(value), *options) == result
 
 
 @given(st.integers(0, 253_402_300_799))
@@ -228,29 +228,29 @@ def test_times_are_those_of_the_library(epoch: int) -> None:
 def test_what_is_no_time(value: object) -> None:
     message, _, hint = refusal(timestamp, value).partition("\n")
     assert message.endswith('" is not a time')
-    assert hint == "give whole seconds since 1970, such as 1767225600"
+    assert hint == "use whole seconds since 1970, such as 1767225600"
 
 
 @pytest.mark.parametrize("directive", ["%a", "%B", "%c", "%Z", "%-d", "%", "%\n", "%E", "%10Y"])
 def test_what_no_time_is_printed_as(directive: str) -> None:
     shown = directive[:2].replace("\n", r"\n")
     assert refusal(timestamp, 0, f"x{directive}") == (
-        f'"{shown}" is not in the formats of timestamp\nknown: %Y, %y, %m, %d, %j, %H, %M, %S, %G, %V, %u, %s, %%'
+        f'timestamp does not support "{shown}"\nuse one of %Y, %y, %m, %d, %j, %H, %M, %S, %G, %V, %u, %s, %%'
     )
 
 
 def test_a_format_has_its_limits() -> None:
     assert len(timestamp(0, "%Y" * 100)) == 400
-    assert refusal(timestamp, 0, "%Y" * 101) == "a format of more than 200 characters\nwrite a shorter one"
+    assert refusal(timestamp, 0, "%Y" * 101) == "the format has more than 200 characters\nshorten it"
 
 
 def test_the_time_of_the_environment() -> None:
     assert refusal(source_date, "") == (
-        "timestamp() needs the environment variable SOURCE_DATE_EPOCH: a plan does not look at the clock\n"
-        "set it, for example to $(git log -1 --format=%ct), or give a variable: {{ epoch | timestamp }}"
+        "timestamp() needs the environment variable SOURCE_DATE_EPOCH\n"
+        "set it, for example to $(git log -1 --format=%ct), or use a variable: {{ epoch | timestamp }}"
     )
     assert refusal(source_date, "now") == (
-        '"now" is not a time, as SOURCE_DATE_EPOCH must be\ngive whole seconds since 1970, such as 1767225600'
+        'SOURCE_DATE_EPOCH is not a time: "now"\nuse whole seconds since 1970, such as 1767225600'
     )
 
 
@@ -261,12 +261,12 @@ def test_the_time_of_the_environment() -> None:
 @pytest.mark.parametrize("value", [None, [], ["a"], {}, ("a",)])
 def test_filters_take_text_and_numbers(function: Callable[..., object], value: object) -> None:
     assert refusal(function, value) == (
-        f"{function.__name__} takes text or a number\npick one value: {{{{ list[0] }}}}, {{{{ table.key }}}}"
+        f"{function.__name__} takes text or a number\nselect one value: {{{{ list[0] }}}}, {{{{ table.key }}}}"
     )
 
 
 def test_nobody_to_ask() -> None:
     with pytest.raises(FilterError) as caught:
         no_git("commit")
-    assert str(caught.value) == "git cannot be asked here\ngive the value with a variable"
+    assert str(caught.value) == "git facts are not available here\npass the value as a variable"
     assert caught.value.code is Code.GIT_FAILED
