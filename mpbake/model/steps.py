@@ -89,7 +89,7 @@ class BuildPiece:
         """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(platform, how=Execution.EMULATED) for platform in placed)
+            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property
