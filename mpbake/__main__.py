@@ -1,4 +1,4 @@
-"""The entry point: it turns every error into a message and an exit code."""
+"""The one place that turns an error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from mpbake.cli.app import cli, is_completing
 
 
 def main() -> None:
-    """Run the command line and exit with its code. It prints neither a traceback nor a secret."""
+    """Run the command line and exit with its code; never a traceback, and never a secret."""
     redactor = Redactor()
     if is_completing():
         _complete(redactor)
     with standard_streams():
         message, code = _outcome(redactor)
         if message is not None:
-            _print_error(f"error: {redactor.redact(message)}")
+            _complain(f"error: {redactor.redact(message)}")
     sys.exit(code)
 
 
 def _complete(redactor: Redactor) -> None:
-    """Answer a shell that asks for completions, on the unwrapped streams, since click writes bytes. Ignore errors."""
+    """Answer a shell, on the streams as they are: click writes bytes. What goes wrong is nothing to tell there."""
     with contextlib.suppress(Exception):
         cli.main(prog_name="mpbake", standalone_mode=False, obj=redactor)
     silence(sys.stdout)
     sys.exit(1)
 
 
-def _print_error(message: str) -> None:
-    """Print an error. If the reader of standard error is gone, only the exit code reports it."""
+def _complain(message: str) -> None:
+    """Print an error. Where nobody reads it, its exit code tells."""
     try:
-        print(message, file=sys.stderr)  # noqa: T201 - the place that prints errors
+        print(message, file=sys.stderr)  # noqa: T201 - this is where errors are printed
     except BrokenPipeError:
         silence(sys.stderr)
 
 
 def _outcome(redactor: Redactor) -> tuple[str | None, int]:
-    """Run the command line and return the message of its error, None without one, and the exit code."""
+    """What went wrong, if anything did, and the exit code."""
     try:
         cli.main(prog_name="mpbake", standalone_mode=False, obj=redactor)
     except MpbakeError as error:
         return str(error), error.exit_code
     except click.UsageError as error:
         message = printable(error.format_message()).rstrip(".")
-        separator = "" if message.endswith("?") else ";"
-        return f"{message}{separator} try: {error.ctx.command_path} --help" if error.ctx else message, 3
+        end = "" if message.endswith("?") else ";"
+        return f"{message}{end} try: {error.ctx.command_path} --help" if error.ctx else message, 3
     except click.ClickException as error:
         return printable(error.format_message()), 3
     except (KeyboardInterrupt, click.Abort):
         return None, 130
-    except Exception as bug:  # noqa: BLE001 - the last resort
+    except Exception as bug:  # noqa: BLE001 - the last line of defence
         if isinstance(bug, OSError) and bug.strerror and (bug.filename or bug.errno in EXHAUSTED):
             return str(system_error(bug, bug.filename or "a temporary file")), 1
         message = f"mpbake itself failed: {type(bug).__name__}: {printable(str(bug))}"

@@ -30,7 +30,7 @@ class Kind(StrEnum):
     PIPE = "a pipe"
     DEVICE = "a device"
     SOCKET = "a socket"
-    LOOSE_LINK = "a link that leads nowhere"
+    LOOSE_LINK = "a broken symlink"
 
 
 _KINDS = {
@@ -46,8 +46,8 @@ _KINDS = {
 def kind_of(path: Path) -> Kind:
     """Return the kind of file at `path`; follow symlinks. Never raises.
 
-    Return `NOTHING` if the path cannot be read (no permission) or cannot exist: it contains a NUL, or a name that is
-    too long for the file system.
+    Return `LOOSE_LINK` for a symlink without a target. Return `NOTHING` also if this user may not access the path, or
+    if it cannot exist: it contains a NUL, or a name that is too long for the file system.
     """
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode), Kind.DEVICE)
@@ -126,10 +126,10 @@ def write_named(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
-    """Open a file that replaces `path` atomically when the block ends, even if the process or the machine crashes.
+    """Open a temporary file that replaces `path` when the block ends; return its binary stream. Raises OSError.
 
-    Until then the data is in a temporary file beside `path`, or in the folder `within` on the same disk. Raises
-    OSError.
+    If the block raises, or if the process or the machine crashes, `path` is unchanged. The temporary file is beside
+    `path`, or in the folder `within` on the same disk.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
     try:

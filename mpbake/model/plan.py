@@ -25,7 +25,7 @@ CERTIFICATE_DAYS = 30
 
 
 class Driver(StrEnum):
-    """The buildx driver of a builder, under buildx's name, or one of two special values."""
+    """How a builder's nodes are reached; the names are buildx's."""
 
     DOCKER = "docker"
     DOCKER_CONTAINER = "docker-container"
@@ -34,7 +34,7 @@ class Driver(StrEnum):
     AUTOMATIC = "automatic"
     """The plan's default builder: the engine's own builder if the engine can do what is asked, else a container."""
     EXTERNAL = "external"
-    """A foreign builder whose driver mpbake does not know, or that does not exist."""
+    """A builder that somebody else made, with a driver of which mpbake knows nothing, or that is not to be found."""
 
 
 class Emulation(StrEnum):
@@ -119,7 +119,7 @@ class Node:
         if self.external:
             return self.name
         name = f"{self.builder}-{self.name}".lower()
-        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # buildx's rule for Deployments
+        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # as buildx names Deployments
 
     @property
     def folder_name(self) -> str:

@@ -63,8 +63,8 @@ class BuildPiece:
 
     - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule chooses one when the piece starts.
     - `platforms`: the platforms to build; empty means the node's own platform.
-    - `of`: the number of pieces of the target. `siblings`: the preferred nodes of all these pieces, if there are
-      several.
+    - `of`: the number of pieces of the target.
+    - `siblings`: the preferred nodes of all pieces of the target, if there are several pieces.
     - `shared`: the piece exists only for targets that link to this one. Each node that builds one of these targets
       builds the shared piece once.
     - `spare`: nodes that emulate, or may emulate, what the candidate nodes run natively. They build the piece when the
@@ -89,7 +89,7 @@ class BuildPiece:
         """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(platform, how=Execution.EMULATED) for platform in placed)
+            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property

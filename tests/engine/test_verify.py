@@ -224,7 +224,7 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
         assert new != old
         if old:
             assert (
-                f"the registry does not serve what was built:\n  {repository}:1: digest: {old}, not {new}"
+                f"the registry does not serve the built image:\n  {repository}:1: digest: {old}, not {new}"
                 in done.stderr
             )
             assert "linux/amd64: label a.b: x y, not new" in done.stderr

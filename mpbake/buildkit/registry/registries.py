@@ -79,13 +79,13 @@ def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str
     for node in () if builder.external else builder.nodes:
         if declared := declare(node).config:
             yield declared
-        elif _uses_defaults(node):
+        elif _takes_defaults(node):
             with contextlib.suppress(OSError, ValueError):
                 yield (store_folder(environment) / CONFIG).read_text(encoding="utf-8")
 
 
-def _uses_defaults(node: Node) -> bool:
-    """Whether mpbake makes, or may make, a container for the node; the container has the user's defaults."""
+def _takes_defaults(node: Node) -> bool:
+    """Whether mpbake makes a container for a node, or may, which then has the user's defaults."""
     return node.driver in {Driver.DOCKER_CONTAINER, Driver.AUTOMATIC}
 
 

@@ -72,6 +72,7 @@ class NoResponse(Exception):
 
     - `reason`: a short sentence without secrets.
     - `sent`: the request was sent, so the server may have carried it out.
+    - `kind`: the kind of problem.
     - `hint`: what to do, if that is known.
     """
 
@@ -256,11 +257,11 @@ def _no_response(error: Exception) -> NoResponse:
 
 def _root(error: BaseException) -> BaseException:
     """Return the innermost cause of `error` that Python or urllib3 records."""
-    seen = {id(error)}
+    seen = {error}
     while True:
         wrapped = (argument for argument in error.args if isinstance(argument, Exception))
         inner = error.__cause__ or error.__context__ or next(wrapped, None)
-        if inner is None or id(inner) in seen:
+        if inner is None or inner in seen:
             return error
-        seen.add(id(inner))
+        seen.add(inner)
         error = inner

@@ -116,6 +116,6 @@ class Verification:
 def _failed(differences: Sequence[Mismatch]) -> BuildFailed:
     lines = "\n".join(f"  {difference}" for difference in differences)
     return BuildFailed(
-        f"the registry does not serve what was built:\n{lines}",
+        f"the registry does not serve the built image:\n{lines}",
         hint="run again: somebody else may have pushed the same tag meanwhile",
     )

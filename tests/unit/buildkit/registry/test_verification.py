@@ -91,7 +91,7 @@ def test_a_registry_is_not_asked_for_ever() -> None:
         late.wait(expected(), pauses.append)
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert str(caught.value) == text("""
-        the registry does not serve what was built:
+        the registry does not serve the built image:
           r/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
           r/web:2: platforms: linux/amd64, not linux/amd64, linux/arm64
           s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
