@@ -139,7 +139,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     push: Annotated[Flag, _PLAN] = Field(default=False, description="push all tags to their registries")
     load: Annotated[Flag, _PLAN] = Field(default=False, description="load the image into the current Docker engine")
     needs: Annotated[Texts, Attribute(merge=Merge.APPEND, role=Role.PLAN, refers=True)] = Field(
-        default_factory=list, description="targets that must be finished first, including their publication"
+        default_factory=list, description="targets that must be finished first, including publication and verification"
     )
     checks: Annotated[list[CheckSpec], Attribute(merge=Merge.APPEND, role=Role.PLAN)] = Field(
         default_factory=list, description="checks that the image must pass before it is published"
