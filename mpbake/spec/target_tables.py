@@ -24,12 +24,12 @@ from mpbake.spec.value_types import (
     Entitlements,
     FieldLists,
     Flag,
+    InvalidValue,
     Matrix,
     Network,
     Outputs,
     Platforms,
     Policies,
-    Refused,
     Resources,
     Secrets,
     Size,
@@ -89,10 +89,10 @@ class CheckSpec(Table):
     def _has_one_kind(self) -> Self:
         if "run" in self.model_fields_set and not self.run and not self.target:
             msg = 'run is empty\nname a command: { run = ["php", "-v"] }'
-            raise Refused(msg, Code.BAD_CHECK)
+            raise InvalidValue(msg, Code.BAD_CHECK)
         if bool(self.run) == bool(self.target):
             msg = 'a check must have either run or target\nwrite { run = ["php", "-v"] } or { target = "test" }'
-            raise Refused(msg, Code.BAD_CHECK)
+            raise InvalidValue(msg, Code.BAD_CHECK)
         return self
 
 
