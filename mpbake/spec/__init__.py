@@ -1,1 +1,1 @@
-"""The plan as written: its tables and attributes, the files that hold it, and where each value stands."""
+"""The plan as written: tables and attributes, the files of a plan, and the locations of values."""

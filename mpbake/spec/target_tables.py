@@ -24,12 +24,12 @@ from mpbake.spec.value_types import (
     Entitlements,
     FieldLists,
     Flag,
+    InvalidValue,
     Matrix,
     Network,
     Outputs,
     Platforms,
     Policies,
-    Refused,
     Resources,
     Secrets,
     Size,
@@ -89,10 +89,10 @@ class CheckSpec(Table):
     def _has_one_kind(self) -> Self:
         if "run" in self.model_fields_set and not self.run and not self.target:
             msg = 'run is empty\nname a command: { run = ["php", "-v"] }'
-            raise Refused(msg, Code.BAD_CHECK)
+            raise InvalidValue(msg, Code.BAD_CHECK)
         if bool(self.run) == bool(self.target):
             msg = 'a check must have either run or target\nwrite { run = ["php", "-v"] } or { target = "test" }'
-            raise Refused(msg, Code.BAD_CHECK)
+            raise InvalidValue(msg, Code.BAD_CHECK)
         return self
 
 
@@ -139,7 +139,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     push: Annotated[Flag, _PLAN] = Field(default=False, description="push all tags to their registries")
     load: Annotated[Flag, _PLAN] = Field(default=False, description="load the image into the current Docker engine")
     needs: Annotated[Texts, Attribute(merge=Merge.APPEND, role=Role.PLAN, refers=True)] = Field(
-        default_factory=list, description="targets that must be finished first, including their publication"
+        default_factory=list, description="targets that must be finished first, including publication and verification"
     )
     checks: Annotated[list[CheckSpec], Attribute(merge=Merge.APPEND, role=Role.PLAN)] = Field(
         default_factory=list, description="checks that the image must pass before it is published"

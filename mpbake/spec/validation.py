@@ -11,7 +11,7 @@ from mpbake.base.codes import Code
 from mpbake.base.text import closest_name, did_you_mean, one_line, short_name
 from mpbake.spec.problem import Problem
 from mpbake.spec.table import kebab
-from mpbake.spec.value_types import Refused, kind_of
+from mpbake.spec.value_types import InvalidValue, type_in_words
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -59,7 +59,7 @@ def _problem(details: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -
             error = details["ctx"]["error"]
             message, _, hint = str(error).partition("\n")
             # Python itself raises any other ValueError: the number has more digits than Python converts to text.
-            code = error.code if isinstance(error, Refused) else Code.NUMBER_TOO_LONG
+            code = error.code if isinstance(error, InvalidValue) else Code.NUMBER_TOO_LONG
             return Problem(code=code, key=prefix + path, message=message, hint=hint)
         case kind:
             code = _CODES.get(kind, Code.WRONG_TYPE)
@@ -79,7 +79,7 @@ def _type_message(kind: str, details: dict[str, Any]) -> str:
         case "less_than_equal":
             return f"must be at most {details['ctx']['le']}"
     expected = _EXPECTED.get(kind)
-    return f"must be {expected}, not {kind_of(details['input'])}" if expected else one_line(details["msg"])
+    return f"must be {expected}, not {type_in_words(details['input'])}" if expected else one_line(details["msg"])
 
 
 def _hint_for_missing(path: KeyPath) -> str:

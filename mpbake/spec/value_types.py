@@ -86,7 +86,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
         return handler(value)
     if not all(isinstance(row, dict) for row in value):
         msg = "each row must be a table"
-        raise Refused(msg, Code.WRONG_TYPE)
+        raise InvalidValue(msg, Code.WRONG_TYPE)
     return value
 
 
@@ -97,7 +97,7 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-class Refused(ValueError):
+class InvalidValue(ValueError):
     """The value is invalid. A second line of the text is the hint."""
 
     def __init__(self, text: str, code: Code) -> None:
@@ -120,7 +120,7 @@ def checked(
             try:
                 check(value)
             except ValueError as error:
-                raise Refused(_with_hint(str(error), value), code) from error
+                raise InvalidValue(_with_hint(str(error), value), code) from error
         return value
 
     return AfterValidator(validate)
@@ -259,14 +259,14 @@ PublishingName = Annotated[
 
 
 def check_variable_value(value: Any) -> Any:
-    """Return the value of a variable. Raises Refused for a type that no variable can have, such as a date."""
+    """Return the value of a variable. Raises InvalidValue for a type that no variable can have, such as a date."""
     if not isinstance(value, str | bool | int | float | list | dict):
-        msg = f"a variable cannot hold {kind_of(value)}"
-        raise Refused(msg, Code.WRONG_TYPE)
+        msg = f"a variable cannot hold {type_in_words(value)}"
+        raise InvalidValue(msg, Code.WRONG_TYPE)
     return value
 
 
-def kind_of(value: object) -> str:
+def type_in_words(value: object) -> str:
     """Return the type of a value as plan authors call it."""
     # bool before int: a bool is an int
     names = (
