@@ -1,4 +1,4 @@
-"""Sensitive variables: where their values are allowed, and what is redacted."""
+"""Sensitive variables: where their values are allowed, and reason is redacted."""
 
 from __future__ import annotations
 
@@ -62,22 +62,22 @@ def test_nothing_else_takes_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "what"),
+    ("line", "key", "reason"),
     [
         ('args = { A = "x{{ token }}" }', "args.A", "args are"),
         ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "an inline Dockerfile is"),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
-def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, environment: dict[str, str]) -> None:
+def test_what_ends_in_the_history_of_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
     problems = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, but {what} stored in the image history'
+    message = f'variable "token" is sensitive, but {reason} stored in the image history'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in problems
     assert "hunter2" not in problems.replace(line, "")
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "why"),
+    ("line", "key", "reason"),
     [
         ('labels = { a = "{{ token | upper }}" }', "labels.a", "anyone who can pull the image can read its labels"),
         ('tags = ["r/web:{{ token }}"]', "tags[0]", "tags are printed, and registries list them"),
@@ -86,10 +86,10 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
-def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
+def test_what_is_published_with_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
     """A build secret cannot replace the value there, so the hint does not suggest one."""
     problems = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, but {why}'
+    message = f'variable "token" is sensitive, but {reason}'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in problems
 
 
@@ -268,7 +268,7 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "what", "remedy"),
+    ("line", "key", "reason", "remedy"),
     [
         (
             'args = { A = "https://me:hunter2@host" }',
@@ -284,10 +284,10 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
         ),
     ],
 )
-def test_a_password_counts_as_sensitive(line: str, key: str, what: str, remedy: str) -> None:
+def test_a_password_counts_as_sensitive(line: str, key: str, reason: str, remedy: str) -> None:
     shown = line.replace("hunter2", "***")
     assert problems_of_text(f"\n[targets.web]\n{line}\n") == (
-        f"build.toml:3: {key}: contains a URL with a password, but {what}\n    {shown}\n  = {remedy}"
+        f"build.toml:3: {key}: contains a URL with a password, but {reason}\n    {shown}\n  = {remedy}"
     )
 
 
@@ -357,12 +357,12 @@ cache-to = ['type=gha,"token={{ token }}']
     assert linked.startswith('build.toml:3: targets.web.contexts.a: unknown target "***"\n')
     written_out = problems_of("targets.web.cache-to = ['type=gha,\"token=pass-1']")
     line = "targets.web.cache-to = ['type=gha,\"token=***']"
-    said = no_fields.format('type=gha,"token=***')
-    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {said}\n    {line}"
+    expected = no_fields.format('type=gha,"token=***')
+    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {expected}\n    {line}"
 
 
 @pytest.mark.parametrize(
-    ("rest", "token", "said"),
+    ("rest", "token", "expected"),
     [
         (
             'targets.web.cache-to = ["type=s3,region=eu,secret_access_key={{ token }}"]',
@@ -379,23 +379,23 @@ cache-to = ['type=gha,"token={{ token }}']
         ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
     ],
 )
-def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> None:
+def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, expected: str) -> None:
     problems = problems_of(rest, {"TOKEN": token})
-    assert f": {said}" in problems
+    assert f": {expected}" in problems
     assert [token[at : at + 5] for at in range(len(token) - 4) if token[at : at + 5] in problems] == []
 
 
 @pytest.mark.parametrize(
-    ("rest", "said"),
+    ("rest", "expected"),
     [
         ('targets.web.cache-to = ["type=regstry,ref=h/{{ token }}"]', 'unknown type "regstry"'),
         ('targets.web.context = "https://{{ tken }}@{{ token }}"', 'there is no variable "tken"'),
         ('targets.web.context = "https://{{ token | semvr }}"', 'there is no filter "semvr"'),
     ],
 )
-def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, said: str) -> None:
+def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, expected: str) -> None:
     problems = problems_of(rest)
-    assert f": {said}\n" in problems
+    assert f": {expected}\n" in problems
     assert "\n  = did you mean " in problems
     assert "***" not in problems.partition("\n")[0]
 

@@ -287,9 +287,9 @@ def test_outputs(output: str, outputs: tuple[str, ...], *, push: bool) -> None:
 def test_an_output_that_is_one_file_names_it(output: str) -> None:
     kind = "oci" if "oci" in output else "tar"
     message = "names no file, and standard output is not handed on"
-    said = f'    output = ["{output}"]\n  = name one: type={kind},dest=web.tar'
+    expected = f'    output = ["{output}"]\n  = name one: type={kind},dest=web.tar'
     assert problems_of_text(f'\n[targets.web]\noutput = ["{output}"]') == (
-        f"build.toml:3: targets.web.output[0]: {message}\n{said}"
+        f"build.toml:3: targets.web.output[0]: {message}\n{expected}"
     )
 
 
