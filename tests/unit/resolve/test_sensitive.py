@@ -1,4 +1,4 @@
-"""Sensitive variables: where their values are allowed, and reason is redacted."""
+"""Sensitive variables: where their values are allowed, and what is redacted."""
 
 from __future__ import annotations
 
