@@ -1,4 +1,4 @@
-"""Plans as text in, plans as meant or the exact messages out."""
+"""Helpers for tests of plans: TOML text in, the resolved plan or the exact messages out."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from mpbake.spec.plan_tables import PlanSpec
 
 ROOT = Path("/plan")
-"""The folder in which every plan of the tests pretends to lie."""
+"""The pretended folder of every plan in the tests."""
 _SCHEMA = Draft7Validator(plan_schema())
 
 
 def text(literal: str) -> str:
-    """A literal without its indentation, and without the line breaks after and before the quotes."""
+    """Return a literal without its indentation and without the line breaks next to its quotes."""
     return dedent(literal).strip("\n")
 
 
 def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) -> tuple[PlanFiles, PlanSpec]:
-    """Read a literal as `build.toml`; its first, empty line becomes `version = 1`, so lines count as they are seen."""
+    """Read a literal as `build.toml`. Its first, empty line becomes `version = 1`, so that line numbers match."""
     written = dedent(toml)
     if version:
         written = "version = 1\n" + written.removeprefix("\n")
@@ -45,14 +45,14 @@ def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) 
         file.write(written.encode("utf-8", "surrogatepass"))
         file.flush()
         plan_files, spec = read_plan([Path(file.name)], show=lambda _: "build.toml", settings=settings)
-    # What mpbake takes, the schema that editors use must take too.
+    # The schema for editors must accept every plan that mpbake accepts.
     assert refusals(plan_files.data) == []
     main = dataclasses.replace(plan_files.main, path=ROOT / "build.toml")
     return dataclasses.replace(plan_files, main=main, sources=(main,)), spec
 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
-    """What an independent validator has against a plan, given the published schema: the key, and why."""
+    """Validate a plan against the published schema with an independent validator; return the errors with their keys."""
     errors = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
     return [f"{error.json_path}: {error.message}" for error in errors]
 
@@ -66,7 +66,7 @@ def resolve_text(
     settings: Sequence[str] = (),
     **overrides: Any,
 ) -> Plan:
-    """The plan that a literal means, in `/plan`, with these `--var`s and `--set`s, this environment and overrides."""
+    """Resolve a literal as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides."""
     plan_files, spec = read_text(toml, settings=settings)
     inputs = Inputs(
         variables=variables or {},
@@ -81,9 +81,9 @@ def resolve_text(
 def read_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()
 ) -> tuple[PlanFiles, PlanSpec]:
-    """Write literals as files, and read those that are `named`, or `build.toml`. Messages call them as they are here.
+    """Write literals as files and read the `named` ones, or `build.toml`. Messages show these names.
 
-    The first, empty line of a literal becomes `version = 1`, as with `read_text`; one that has none stays as it is.
+    A first, empty line of a literal becomes `version = 1`, as in `read_text`.
     """
     for name, toml in files.items():
         path = folder / name
@@ -97,7 +97,7 @@ def read_files(
 def resolve_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), **overrides: Any
 ) -> Plan:
-    """The plan that several files mean."""
+    """Resolve a plan of several files."""
     plan_files, spec = read_files(folder, files, *named, settings=settings)
     inputs = Inputs(set_overrides=parse_overrides(settings), overrides=Overrides(**overrides))
     return resolve(plan_files, spec, inputs)
@@ -113,32 +113,32 @@ def problems_of_bytes(folder: Path, content: bytes) -> str:
 
 
 def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:
-    """Everything that is wrong with a plan of several files, each problem in short."""
+    """Return the problems of a plan of several files in short form."""
     with pytest.raises(PlanError) as caught:
         resolve_files(folder, files, *named, settings=settings)
     return in_short(caught.value)
 
 
 def target_of_text(toml: str, name: str = "web", **inputs: Any) -> Target:
-    """One target of a plan."""
+    """Return one target of a plan."""
     return resolve_text(toml, **inputs).targets[name]
 
 
 def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
-    """Everything that is wrong with a plan, each problem in short; for all that people read, see the golden files."""
+    """Return the problems of a plan in short form; the golden files pin the full output."""
     with pytest.raises(PlanError) as caught:
         resolve_text(toml, **inputs) if version else read_text(toml, version=False)
     return in_short(caught.value)
 
 
 def clashes_of_text(toml: str) -> str:
-    """The tags that two targets of a plan push, each problem in short; a run of one of them is allowed."""
+    """Return the tags that two targets of a plan push, as problems in short form; a run of one target is allowed."""
     plan_files, spec = read_text(toml)
     return in_short(PlanError(resolve_partially(plan_files, spec, Inputs()).clashes))
 
 
 def in_short(error: PlanError) -> str:
-    """Problems without columns, marks and codes."""
+    """Return the diagnostics without columns, marks and codes."""
     return "\n".join(_in_short(diagnostic) for diagnostic in error.diagnostics)
 
 

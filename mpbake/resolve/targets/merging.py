@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import parse_fields
 from mpbake.spec.attributes import Attribute, Merge
@@ -93,13 +93,15 @@ def merge_attributes(tables: Iterable[Mapping[str, WrittenValue]]) -> dict[str, 
 
 def merge_values(attribute: Attribute, before: WrittenValue, after: WrittenValue) -> WrittenValue:
     """Merge two values of one attribute by its merge rule."""
-    if attribute.merge in {Merge.REPLACE, Merge.OWN}:
-        return after
-    earlier, later = list(_entries(before)), list(_entries(after))
-    if attribute.merge is Merge.APPEND:
-        entries = _appended(earlier, later)
-    else:
-        entries = _last_of_each_identity(attribute, [*earlier, *later])
+    match attribute.merge:
+        case Merge.REPLACE | Merge.OWN:
+            return after
+        case Merge.APPEND:
+            entries = _appended(list(_entries(before)), _entries(after))
+        case Merge.BY_KEY | Merge.BY_FIELD | Merge.BY_PLATFORM:  # inheritance itself merges the tables of platforms
+            entries = _last_of_each_identity(attribute, [*_entries(before), *_entries(after)])
+        case _:
+            assert_never(attribute.merge)
     is_table = attribute.merge is Merge.BY_KEY
     keys = [entry.key if is_table and not entry.is_placeholder else index for index, entry in enumerate(entries)]
     values = [entry.value for entry in entries]

@@ -469,14 +469,14 @@ def test_a_repository_runs_nothing_and_nothing_is_written(
     lay(folder, trap)
     before = everything(folder)
     for name in GIT_FACTS:
-        told(folder, name)
+        fact_or_error(folder, name)
     assert not sprung(trap)
     assert everything(folder) == before
     run(folder, "diff" if lay is diff_drivers else "status", fine=False)
     assert sprung(trap), "it is no trap"
 
 
-def told(folder: Path, name: GitFact) -> str | bool:
+def fact_or_error(folder: Path, name: GitFact) -> str | bool:
     """Return the fact or the error: a partial clone does not have every fact."""
     try:
         return fact(folder, name)

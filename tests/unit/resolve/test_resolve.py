@@ -281,7 +281,7 @@ def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("enabled", "told"),
+    ("enabled", "problem"),
     [
         ("", 'build.toml:5: targets.web.needs[0]: target "off" is disabled'),
         ("enabled = true", 'build.toml:5: targets.web.needs[0]: target "off" is disabled'),
@@ -290,7 +290,7 @@ def test_references_are_looked_at_though_the_matrix_is_wrong() -> None:
     ],
 )
 def test_a_target_of_which_it_is_not_known_whether_it_is_enabled_may_need_a_disabled_one(
-    enabled: str, told: str
+    enabled: str, problem: str
 ) -> None:
     problems = problems_of_text(f"""
         [targets.web]
@@ -301,7 +301,7 @@ def test_a_target_of_which_it_is_not_known_whether_it_is_enabled_may_need_a_disa
         enabled = false
         """)
     others = [line for line in problems.splitlines() if line.startswith("build.toml:") and ".timeout: " not in line]
-    assert others == ([told] if told else [])
+    assert others == ([problem] if problem else [])
 
 
 def test_the_builder_of_the_command_line_counts_for_a_broken_target_too() -> None:

@@ -63,22 +63,26 @@ def test_nothing_else_takes_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "what"),
+    ("line", "key", "reason"),
     [
         ('args = { A = "x{{ token }}" }', "args.A", "args"),
         ('dockerfile-inline = "FROM {{ token }}"', "dockerfile-inline", "dockerfile-inline"),
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
-def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, environment: dict[str, str]) -> None:
+def test_what_ends_in_the_history_of_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
     problems = problems_of(f"[targets.web]\n{line}", environment)
+<<<<<<< HEAD
     message = f'variable "token" is sensitive, but "{what}" is stored in the history of the image'
+=======
+    message = f'variable "token" is sensitive, but {reason} stored in the image history'
+>>>>>>> w-resolve
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in problems
     assert "hunter2" not in problems.replace(line, "")
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "why"),
+    ("line", "key", "reason"),
     [
         (
             'labels = { a = "{{ token | upper }}" }',
@@ -99,10 +103,10 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, what: str, e
     ],
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
-def test_what_is_published_with_the_image(line: str, key: str, why: str, environment: dict[str, str]) -> None:
+def test_what_is_published_with_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
     """A build secret cannot replace the value there, so the hint does not suggest one."""
     problems = problems_of(f"[targets.web]\n{line}", environment)
-    message = f'variable "token" is sensitive, but {why}'
+    message = f'variable "token" is sensitive, but {reason}'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in problems
 
 
@@ -281,7 +285,7 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key", "what", "remedy"),
+    ("line", "key", "reason", "remedy"),
     [
         (
             'args = { A = "https://me:hunter2@host" }',
@@ -297,10 +301,10 @@ def test_credentials_that_are_written_out_are_hidden() -> None:
         ),
     ],
 )
-def test_a_password_counts_as_sensitive(line: str, key: str, what: str, remedy: str) -> None:
+def test_a_password_counts_as_sensitive(line: str, key: str, reason: str, remedy: str) -> None:
     shown = line.replace("hunter2", "***")
     assert problems_of_text(f"\n[targets.web]\n{line}\n") == (
-        f"build.toml:3: {key}: contains a URL with a password, but {what}\n    {shown}\n  = {remedy}"
+        f"build.toml:3: {key}: contains a URL with a password, but {reason}\n    {shown}\n  = {remedy}"
     )
 
 
@@ -370,12 +374,12 @@ cache-to = ['type=gha,"token={{ token }}']
     assert linked.startswith('build.toml:3: targets.web.contexts.a: unknown target "***"\n')
     written_out = problems_of("targets.web.cache-to = ['type=gha,\"token=pass-1']")
     line = "targets.web.cache-to = ['type=gha,\"token=***']"
-    said = no_fields.format('type=gha,"token=***')
-    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {said}\n    {line}"
+    expected = no_fields.format('type=gha,"token=***')
+    assert written_out == f"build.toml:3: targets.web.cache-to[0]: {expected}\n    {line}"
 
 
 @pytest.mark.parametrize(
-    ("rest", "token", "said"),
+    ("rest", "token", "expected"),
     [
         (
             'targets.web.cache-to = ["type=s3,region=eu,secret_access_key={{ token }}"]',
@@ -392,23 +396,23 @@ cache-to = ['type=gha,"token={{ token }}']
         ('targets.web.shm-size = "{{ token | semver }}"', "k" * 180, '"***" is not a semantic version'),
     ],
 )
-def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, said: str) -> None:
+def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, expected: str) -> None:
     problems = problems_of(rest, {"TOKEN": token})
-    assert f": {said}" in problems
+    assert f": {expected}" in problems
     assert [token[at : at + 5] for at in range(len(token) - 4) if token[at : at + 5] in problems] == []
 
 
 @pytest.mark.parametrize(
-    ("rest", "said"),
+    ("rest", "expected"),
     [
         ('targets.web.cache-to = ["type=regstry,ref=h/{{ token }}"]', 'unknown type "regstry"'),
         ('targets.web.context = "https://{{ tken }}@{{ token }}"', 'there is no variable "tken"'),
         ('targets.web.context = "https://{{ token | semvr }}"', 'there is no filter "semvr"'),
     ],
 )
-def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, said: str) -> None:
+def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, expected: str) -> None:
     problems = problems_of(rest)
-    assert f": {said}\n" in problems
+    assert f": {expected}\n" in problems
     assert "\n  = did you mean " in problems
     assert "***" not in problems.partition("\n")[0]
 

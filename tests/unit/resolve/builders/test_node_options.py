@@ -115,9 +115,9 @@ def test_every_option_of_a_deployment() -> None:
 
 
 def test_every_option_has_been_tried_above() -> None:
-    told = {name for name, option in OPTIONS.items() if option.to_driver}
+    options_for_driver = {name for name, option in OPTIONS.items() if option.to_driver}
     tried = {**dict(CONTAINER.options), **dict(DEPLOYMENT.options)}
-    assert told == {name.partition(".")[0] for name in tried}
+    assert options_for_driver == {name.partition(".")[0] for name in tried}
 
 
 def test_what_a_node_says_stands_in_for_its_builders() -> None:
