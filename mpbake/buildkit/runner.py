@@ -28,7 +28,7 @@ from mpbake.buildkit.registry.publishing import TagPublisher
 from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.registry.verification import Verification
 from mpbake.graph.delivery import archives, repositories
-from mpbake.graph.placement import NodeFacts, declaration_conflicts
+from mpbake.graph.node_facts import NodeFacts, declaration_conflicts
 from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import is_set
 from mpbake.model.expected_images import expected_of
@@ -128,7 +128,7 @@ class BuildKitRunner:
         facts = {}
         for node, each in zip(nodes, side_by_side(partial(self._asked, reporter), nodes), strict=True):
             if isinstance(each, Unreachable):
-                facts[node.id] = NodeFacts(driver=node.driver, silent=True)
+                facts[node.id] = NodeFacts(driver=node.driver, unreachable=True)
             elif not isinstance(each, MpbakeError):
                 facts[node.id] = each[0].facts
         return facts

@@ -38,7 +38,7 @@ class PlacedPlatform:
     """A platform and how the nodes of its piece build it."""
 
     platform: Platform
-    how: Execution
+    execution: Execution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ class BuildPiece:
         """The piece as it is built on `node`, one of its nodes or a spare one."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
+            placed = tuple(replace(each, execution=Execution.EMULATED) for each in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property

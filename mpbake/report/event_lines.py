@@ -56,7 +56,7 @@ def short_step_label(step: Step) -> str:
 def start_line(step: Step) -> str:
     """A step that begins, and how, where that is worth a word."""
     emulated = isinstance(step, BuildPiece) and [
-        each.platform for each in step.platforms if each.how is Execution.EMULATED
+        each.platform for each in step.platforms if each.execution is Execution.EMULATED
     ]
     return f"{step_label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else step_label(step)
 
@@ -97,7 +97,7 @@ def retry_line(event: StepRetried) -> str:
     """An attempt that came to nothing, and what happens now."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
-        return f"{event.step.node.id} is left out{'' if event.given_up else ' for now'}: {reason}"
+        return f"{event.step.node.id} is left out{'' if event.node_failed else ' for now'}: {reason}"
     others = f" and {count(len(event.others), 'other')}" if event.others else ""
     return f"{step_label(event.step)}{others}: {reason}: tried again"
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mpbake.base.platforms import parse_platforms
 from mpbake.graph.dag import BuildGraph, build_graph, with_dependencies
-from mpbake.graph.placement import NodeFacts, place
+from mpbake.graph.node_facts import NodeFacts
+from mpbake.graph.placement import place
 from mpbake.model.plan import Builder, Check, Driver, Node, Target
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, PlacedPlatform, Publish, Step
 from mpbake.resolve import select_targets
@@ -33,7 +34,7 @@ def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAIN
     Without any, the node did not answer.
     """
     return {
-        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), silent=not platforms)
+        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), unreachable=not platforms)
         for node, platforms in reported.items()
     }
 
@@ -109,7 +110,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
             continue
         not_its = [node for node in builder.nodes if helped and node not in nodes]
         spare = tuple(node for node in not_its if shared or draw(st.booleans()))
-        placed = tuple(PlacedPlatform(platform=each, how=Execution.NATIVE) for each in draw(PLATFORMS))
+        placed = tuple(PlacedPlatform(platform=each, execution=Execution.NATIVE) for each in draw(PLATFORMS))
         step: Step = Publish(target=target)
         if nodes:
             step = BuildPiece(target=target, nodes=nodes, shared=shared, spare=spare, platforms=placed)
@@ -122,7 +123,8 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
         before[step] = chosen
         steps.append(step)
     after = {step: tuple(each for each in steps if step in before[each]) for step in steps}
-    return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after)
+    pools = {step: frozenset(node.id for node in step.nodes) for step in steps if isinstance(step, BuildPiece)}
+    return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after, pools=pools)
 
 
 def _may_follow(step: Step, other: Step) -> bool:

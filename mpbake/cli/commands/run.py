@@ -18,7 +18,8 @@ from mpbake.cli.loading import check_placements, check_tags, load_plan, place_ta
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
 from mpbake.graph.links import linked_targets
-from mpbake.graph.placement import is_unreachable, nodes_to_probe
+from mpbake.graph.node_facts import is_unreachable
+from mpbake.graph.placement import nodes_to_probe
 from mpbake.graph.preflight.base_images import foreign_bases
 from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.paths import check_files, unset_secret_warnings

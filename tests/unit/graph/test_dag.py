@@ -289,7 +289,9 @@ def test_a_shared_base_of_a_single_platform_has_it_once() -> None:
         """
     for names in (("a", "b"), ("b", "a")):
         (shared,) = shared_of(graph_of_text(plan, *names))
-        assert [(str(each.platform), each.how) for each in shared.platforms] == [("linux/arm64", Execution.NATIVE)]
+        assert [(str(each.platform), each.execution) for each in shared.platforms] == [
+            ("linux/arm64", Execution.NATIVE)
+        ]
 
 
 def shared_of(graph: BuildGraph) -> list[BuildPiece]:
@@ -569,7 +571,7 @@ def test_targets_stand_in_the_order_in_which_they_were_asked_for() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert build_graph((), {}) == BuildGraph(targets=(), steps=(), before={}, after={})
+    assert build_graph((), {}) == BuildGraph(targets=(), steps=(), before={}, after={}, pools={})
 
 
 def test_a_cycle_is_an_error_should_one_ever_get_here() -> None:

@@ -9,19 +9,11 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import Platform, parse_platform, parse_platforms
+from mpbake.graph.default_driver import default_driver
 from mpbake.graph.delivery import repositories
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
-from mpbake.graph.placement import (
-    EngineFacts,
-    NodeFacts,
-    Placement,
-    declaration_conflicts,
-    declares,
-    default_driver,
-    nodes_to_probe,
-    own_platform,
-    place,
-)
+from mpbake.graph.node_facts import EngineFacts, NodeFacts, declaration_conflicts, declares, own_platform
+from mpbake.graph.placement import Placement, nodes_to_probe, place
 from mpbake.model.plan import Driver, Node, Target
 from mpbake.spec.spec import Problem
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of
@@ -31,7 +23,7 @@ from tests.unit.plans import resolve_text, target_of_text, text
 def shown(placement: Placement) -> str:
     """Pieces, then warnings, then problems: one line each."""
     pieces = [
-        ", ".join(f"{each.platform} {each.how}" for each in piece.platforms)
+        ", ".join(f"{each.platform} {each.execution}" for each in piece.platforms)
         + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
         for piece in placement.pieces
     ]
@@ -143,7 +135,7 @@ def test_emulation_may_be_forbidden() -> None:
 def test_what_all_nodes_declare_is_forbidden_before_any_is_asked() -> None:
     error = text("""
         problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64; b: linux/386) = add a native node, or the platform to a node that runs it natively, or set \
+(a: linux/amd64; b: linux/386) = add a native node, add the platform to a node that runs it natively, or set \
 emulation = "warn"
         """)
     assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'") == error
@@ -156,7 +148,7 @@ def test_no_node_at_all() -> None:
     assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
         linux/amd64 native on a: KEEP, one of 1
         problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
-add a node for it, take the platform away, or have a node emulate it (QEMU, registered with binfmt_misc)
+add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)
         """)
 
 
@@ -169,7 +161,7 @@ def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hardware", "wanted", "how"),
+    ("hardware", "wanted", "execution"),
     [
         ("linux/amd64", "linux/386", "native"),
         ("linux/386", "linux/amd64", "emulated"),
@@ -179,9 +171,9 @@ def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
         ("windows/amd64", "linux/amd64", "emulated"),
     ],
 )
-def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str, wanted: str, how: str) -> None:
+def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str, wanted: str, execution: str) -> None:
     assert placed("a =", wanted, builder="emulation = 'allow'", a=f"{hardware} {wanted}") == (
-        f"{parse_platform(wanted)} {how} on a: KEEP, one of 1"
+        f"{parse_platform(wanted)} {execution} on a: KEEP, one of 1"
     )
 
 
@@ -398,7 +390,7 @@ def test_an_output_of_one_file_cannot_come_from_several_nodes(kind: str) -> None
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
         problem: web: {message} (intel, arm) = use type=local, which writes a folder for each platform, \
-or build one with --platform
+or build one platform with --platform
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", output) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -412,8 +404,8 @@ def test_a_folder_from_several_nodes_cannot_be_emptied_by_each() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", output) == text(f"""
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
-        problem: web: {message}: they are built on several nodes (intel, arm) = take mode=delete away, or build all \
-platforms on one node
+        problem: web: {message}: its platforms are built on several nodes (intel, arm) = remove mode=delete, or \
+build all platforms on one node
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", output) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -433,8 +425,8 @@ def test_nodes_that_write_the_same_cache_are_warned_of() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", caches) == text("""
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
-        warning: web: its builds all write the cache type=registry,ref=r/cache; what the last of them wrote stays
-        warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays
+        warning: web: its builds overwrite each other's cache type=registry,ref=r/cache: only the last one stays
+        warning: web: its builds overwrite each other's cache type=local,dest=/plan/cache: only the last one stays
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", caches) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -478,7 +470,7 @@ def test_a_node_elsewhere_has_another_localhost(endpoint: str, *, elsewhere: boo
         push = true
         """
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == ()
-    message = f"web: node x/n ({endpoint}) cannot push to localhost:5000, which is this machine to each"
+    message = f"web: node x/n ({endpoint}) cannot push to localhost:5000: on the node, that address is the node itself"
     for platforms in ("", 'platforms = ["linux/amd64"]'):
         problems = place(target_of_text(plan + platforms), {}).problems
         assert [each.message for each in problems] == ([message] if elsewhere else [])
@@ -615,7 +607,7 @@ def test_parts_of_one_node_are_joined_under_the_tags() -> None:
             "output = ['type=tar,dest=web.tar']",
             (
                 "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ, and are built one by one"
-                " = use type=local, which writes a folder for each platform, or build one with --platform"
+                " = use type=local, which writes a folder for each platform, or build one platform with --platform"
             ),
         ),
     ],
@@ -640,7 +632,7 @@ def test_the_engine_cannot_join_parts() -> None:
     (problem,) = place(target_of_text(plan), {}).problems
     assert (problem.code, problem.message) == (
         Code.SPLIT_PUSH,
-        "web: cannot be pushed by the docker driver, since its platforms differ, and are built one by one",
+        "web: the docker driver cannot push it, since its platforms differ, and are built one by one",
     )
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == (), "it can build them"
 
@@ -652,7 +644,7 @@ def test_a_cache_for_each_platform_is_written_by_one() -> None:
         linux/arm64 native on arm: KEEP, one of 2
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", APART, "cache-to = ['type=local,dest=cache']").endswith(
-        "warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays"
+        "warning: web: its builds overwrite each other's cache type=local,dest=/plan/cache: only the last one stays"
     )
 
 
@@ -730,7 +722,7 @@ def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytes
         walks[target.name] += 1
         return linked_platforms(target, wanted)
 
-    for module in ("graph.placement", "graph.dag"):
+    for module in ("graph.placement_problems", "graph.dag"):
         monkeypatch.setattr(f"mpbake.{module}.linked_platforms", counted)
     graph_of(targets.values(), {"default/local": "linux/amd64"})
     assert max(walks.values()) == 1, "for the graph; nothing within can lack a platform"

@@ -168,7 +168,7 @@ def test_what_is_tried_again() -> None:
     bootstrap, build = run.step("bootstrap release/intel"), run.step("build web")
     events = [
         StepRetried(step=bootstrap, error=error),
-        StepRetried(step=bootstrap, error=error, given_up=True),
+        StepRetried(step=bootstrap, error=error, node_failed=True),
         StepRetried(step=build, error=error),
     ]
     assert shown(events) == lines("""

@@ -37,7 +37,7 @@ from mpbake.run.events import (
     StepStarted,
     Warned,
 )
-from mpbake.run.executor import Executor, StopRequest, _Run, exit_code, required_node_error
+from mpbake.run.executor import Executor, StopRequest, _Execution, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from tests.unit.graphs import graph_of_text, graphs, piece_of
 from tests.unit.plans import text
@@ -127,7 +127,7 @@ class Recorder:
             case StepFinished():
                 self.lines.append(told(event.result))
             case StepRetried():
-                end = " for good" if event.given_up else ""
+                end = " for good" if event.node_failed else ""
                 steps = (event.step, *event.others)
                 self.lines += [f"put off {step.key}{end}: {event.error.message}" for step in steps]
             case Warned():
@@ -160,7 +160,7 @@ def executed(
         began=clock(),
         stop=stop or StopRequest(),
     ).execute()
-    places = [schedule.order(result.step) for result in results]
+    places = [schedule.sort_key(result.step) for result in results]
     assert places == sorted(places), "in the graph's order"
     missing = {*graph.steps} - {schedule.origin(result.step) for result in results}
     assert all(isinstance(step, BootstrapNode) or is_shared(step) for step in missing), "only what nobody needed"
@@ -451,7 +451,7 @@ EMULATING = """
             "linux/amd64",
             [
                 "done bootstrap x/intel",
-                "failed build web linux/arm64 on x/arm: no route\nno node that is left can build it",
+                "failed build web linux/arm64 on x/arm: no route\nno remaining node can build it",
                 "skipped build pie linux/arm64 on x/arm since build web linux/arm64 on x/arm",
             ],
             5,
@@ -487,7 +487,7 @@ def test_what_no_node_that_is_left_can_build_says_what_to_do_about_the_one_that_
         for each in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
         if each.startswith("failed build ")
     )
-    assert why.partition(": ")[2] == "no route\nno node that is left can build it\n  = is it up?"
+    assert why.partition(": ")[2] == "no route\nno remaining node can build it\n  = is it up?"
 
 
 def test_what_there_is_no_node_for_since_one_was_stopped_was_stopped_too() -> None:
@@ -564,9 +564,9 @@ REQUIRED = CHECKED.replace("a = { endpoint", "a = { required = true, endpoint", 
 @pytest.mark.parametrize(
     ("key", "error", "told"),
     [
-        ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is tried again"),
-        ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
-        ("check web linux/amd64 (1)", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
+        ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is retried"),
+        ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is retried"),
+        ("check web linux/amd64 (1)", NodeLost("gone"), "gone\nnode x/a is required, so nothing is retried"),
         ("bootstrap x/a", UsageError("foreign"), "foreign"),
         ("check web linux/amd64 (1)", BuildFailed("exit code: 1"), "exit code: 1"),
     ],
@@ -594,28 +594,25 @@ def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -
 
 
 class Told(Schedule):
-    """Keeps what it is told of steps that are over."""
+    """Records the outcomes of the steps that are over."""
 
-    def finish(self, step: Step, status: StepStatus, **said: Any) -> Any:
-        self.said = {**getattr(self, "said", {}), step.key: said}
-        return super().finish(step, status, **said)
+    def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> Any:
+        self.outcomes = {**getattr(self, "outcomes", {}), step.key: outcome}
+        return super().finish(step, status, outcome)
 
 
 def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
     amd64 = parse_platforms(["linux/amd64"])
     graph = graph_of_text("[targets.a]")
     schedule = Told(graph)
-    found = {
+    outcomes = {
         "bootstrap default/local": Outcome(slots=7, weight=3, platforms=amd64),
         "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
     }
     Executor(
-        graph=graph, schedule=schedule, runner=FakeRunner(found), reporter=Recorder(), clock=float, began=0.0
+        graph=graph, schedule=schedule, runner=FakeRunner(outcomes), reporter=Recorder(), clock=float, began=0.0
     ).execute()
-    assert schedule.said == {
-        "bootstrap default/local": {"slots": 7, "weight": 3, "platforms": amd64, "uploaded": False},
-        "build a native on default/local": {"slots": 0, "weight": 0, "platforms": (), "uploaded": True},
-    }
+    assert schedule.outcomes == outcomes
 
 
 @pytest.mark.parametrize(
@@ -635,7 +632,7 @@ def test_a_result_is_waited_for_until_something_may_be_started(
     assert waits_of(SimpleNamespace(finished=False, running=running, wakes_at=wakes_at)) == [seconds]
 
 
-def test_when_the_last_step_was_given_up_nothing_is_waited_for() -> None:
+def test_when_the_last_step_was_node_failed_nothing_is_waited_for() -> None:
     assert waits_of(SimpleNamespace(finished=True, running=0, wakes_at=None)) == []
 
 
@@ -648,7 +645,7 @@ def waits_of(schedule: Any) -> list[float | None]:
             waits.append(timeout)
             raise queue.Empty
 
-    run = _Run(
+    run = _Execution(
         Executor(
             graph=graph_of_text(""),
             schedule=schedule,

@@ -273,7 +273,7 @@ def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_p
     for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
         this.make_ready([node], Silent())
     facts = this.make_ready([good, gone, foreign], Silent())
-    assert {node: said.silent for node, said in facts.items()} == {"x/good": False, "x/gone": True}
+    assert {node: said.unreachable for node, said in facts.items()} == {"x/good": False, "x/gone": True}
     assert this.make_ready([], Silent()) == {}
     with pytest.raises(Unreachable, match="x/gone"):
         this.nodes.ready(gone)

@@ -22,7 +22,7 @@ from mpbake.buildkit.nodes.failure_causes import explain
 from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
-from mpbake.graph.placement import NodeFacts
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.lifecycle import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.run.state.locks import hold_lock

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.cli.options import World
-    from mpbake.graph.placement import NodeFacts
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Node
     from mpbake.run.events import Reporter
 
