@@ -34,7 +34,7 @@ from mpbake.model.bake_fields import is_set
 from mpbake.model.expected_images import expected_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
-from mpbake.run.events import NodeAdvanced
+from mpbake.run.events import NodeProgressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,7 +164,7 @@ class BuildKitRunner:
         """
         with ThreadPoolExecutor(max_workers=1) as beside:
             cpus = beside.submit(self._cpus, node)
-            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeAdvanced(node=node, activity=said)))
+            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeProgressed(node=node, activity=said)))
         return ready, cpus.result() or self._cpus(ready.node)
 
     def _cpus(self, node: Node) -> int:

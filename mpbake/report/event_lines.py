@@ -16,11 +16,11 @@ from mpbake.model.steps import (
     platform_list,
 )
 from mpbake.report.plan_text import check_text, step_subject, step_verb
-from mpbake.run.events import AskingEngine, Warned
+from mpbake.run.events import EngineProbeStarted, Warned
 
 if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
-    from mpbake.run.events import NodeAdvanced, ProbingNodes, StepRetried
+    from mpbake.run.events import NodeProgressed, NodeProbeStarted, StepRetried
 
 
 _COMMAND = 60
@@ -76,9 +76,9 @@ def finish_line(result: StepResult) -> str:
             return f"{step_label(result.step)}: cancelled"
 
 
-def opening_line(event: AskingEngine | ProbingNodes) -> str:
+def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
     """What happens before anything can be built."""
-    if isinstance(event, AskingEngine):
+    if isinstance(event, EngineProbeStarted):
         return "asking the engine in use what the default builder is"
     return f"asking {', '.join(node.id for node in event.nodes)} what can be built there"
 
@@ -88,7 +88,7 @@ def warning_line(event: Warned | StepRetried) -> str:
     return f"warning: {one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
 
 
-def progress_line(event: NodeAdvanced) -> str:
+def progress_line(event: NodeProgressed) -> str:
     """What is being done to start a node."""
     return f"{event.node.id}: {event.activity}"
 

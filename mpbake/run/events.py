@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskingEngine:
+class EngineProbeStarted:
     """A query of the engine in use has started, to learn what the default builder is. It is the first event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProbingNodes:
+class NodeProbeStarted:
     """A probe of `nodes` has started, to learn which platforms they build. Missing nodes are created.
 
     It comes before placement, if the plan does not say enough to place every target.
@@ -28,7 +28,7 @@ class ProbingNodes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodeAdvanced:
+class NodeProgressed:
     """The start of a node has advanced. The event may come often, and before `RunStarted`.
 
     `activity` is one line, such as `pulling moby/buildkit:v0.20: 12.3 MB of 98.0 MB`.
@@ -53,7 +53,7 @@ class StepStarted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepAdvanced:
+class StepProgressed:
     """A step has begun a new activity. `activity` is one line, such as `[2/4] RUN make`."""
 
     step: Step
@@ -110,12 +110,12 @@ class RunFinished:
 
 
 Event = (
-    AskingEngine
-    | ProbingNodes
-    | NodeAdvanced
+    EngineProbeStarted
+    | NodeProbeStarted
+    | NodeProgressed
     | RunStarted
     | StepStarted
-    | StepAdvanced
+    | StepProgressed
     | StepOutput
     | StepRetried
     | Warned

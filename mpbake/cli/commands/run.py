@@ -27,7 +27,7 @@ from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.metadata import metadata_file, write_metadata
-from mpbake.run.events import AskingEngine, ProbingNodes, RunFinished, Warned
+from mpbake.run.events import EngineProbeStarted, NodeProbeStarted, RunFinished, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -91,7 +91,7 @@ def main(options: Options, world: World) -> int:
 @contextmanager
 def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
     """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
-    timer = Timer(moment, reporter.handle, [AskingEngine()])
+    timer = Timer(moment, reporter.handle, [EngineProbeStarted()])
     timer.daemon = True
     if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
         timer.start()
@@ -121,7 +121,7 @@ class _Run:
         settled = (placement for target, placement in before.items() if target.builder.name not in asked)
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
-            self.reporting.handle(ProbingNodes(nodes=nodes))
+            self.reporting.handle(NodeProbeStarted(nodes=nodes))
         facts = self.runner.make_ready(nodes, self.reporting)
         lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
         graph, warnings = run_graph(document, chosen, place_targets(chosen, facts, before))

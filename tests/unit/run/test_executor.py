@@ -31,7 +31,7 @@ from mpbake.run.events import (
     Event,
     RunFinished,
     RunStarted,
-    StepAdvanced,
+    StepProgressed,
     StepFinished,
     StepRetried,
     StepStarted,
@@ -76,7 +76,7 @@ class FakeRunner:
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
-        reporter.handle(StepAdvanced(step=step, activity="working"))
+        reporter.handle(StepProgressed(step=step, activity="working"))
         found = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
         if isinstance(found, Exception):
             raise found
@@ -742,7 +742,7 @@ def test_a_stop_request_ends_what_runs_and_starts_nothing_more() -> None:
     stop.then(runner.cancel)
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, StepAdvanced) and event.step.key == "build a native on default/local":
+        if isinstance(event, StepProgressed) and event.step.key == "build a native on default/local":
             stop(signal.SIGTERM)
 
     reporter = Recorder(also=interrupt)
@@ -770,7 +770,7 @@ def test_what_still_comes_to_its_end_after_a_stop_request_counts() -> None:
     stop = StopRequest()
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, StepAdvanced):
+        if isinstance(event, StepProgressed):
             stop(signal.SIGHUP)
 
     assert executed(graph_of_text("[targets.a]"), FakeRunner(), Recorder(also=interrupt), stop=stop) == [
