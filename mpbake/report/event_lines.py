@@ -20,7 +20,7 @@ from mpbake.run.events import EngineProbeStarted, Warned
 
 if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
-    from mpbake.run.events import NodeProgressed, NodeProbeStarted, StepRetried
+    from mpbake.run.events import NodeProbeStarted, NodeProgressed, StepRetried
 
 
 _COMMAND = 60

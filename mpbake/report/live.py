@@ -12,13 +12,13 @@ from mpbake.report import event_lines as lines
 from mpbake.report.pace import Pace
 from mpbake.run.events import (
     EngineProbeStarted,
-    NodeProgressed,
     NodeProbeStarted,
+    NodeProgressed,
     RunFinished,
     RunStarted,
-    StepProgressed,
     StepFinished,
     StepOutput,
+    StepProgressed,
     StepRetried,
     StepStarted,
     Warned,

@@ -11,7 +11,7 @@ from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, target_of
 from mpbake.report.bake_definition import bake_json
-from mpbake.run.events import StepProgressed, StepOutput
+from mpbake.run.events import StepOutput, StepProgressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -23,7 +23,7 @@ from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.transport import NoResponse, Response
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
-from mpbake.run.events import StepProgressed, StepOutput, Warned
+from mpbake.run.events import StepOutput, StepProgressed, Warned
 from mpbake.run.state.directory import State
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text, piece_of

@@ -289,7 +289,7 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_damaged_durations_are_one_warning_and_count_as_none(text: str, tmp_path: Path) -> None:
     path = tmp_path / "durations.json"
     path.write_bytes(text.encode("latin-1"))
-    assert read_durations(path) == ({}, f"{path} is damaged: durations of earlier runs count as not known")
+    assert read_durations(path) == ({}, f"{path} is damaged: durations of earlier runs are not known")
     write_durations(path, DURATIONS)
     assert read_durations(path) == (DURATIONS, "")
 
