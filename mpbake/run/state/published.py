@@ -1,4 +1,4 @@
-"""The images that earlier runs have published: `.mpbake/published.json`, which `mpbake verify` compares with registries.
+"""The images that earlier runs have published: `.mpbake/published.json`. `mpbake verify` compares registries with it.
 
 The file may come from a checkout: mpbake only compares it with registries, and runs nothing that it names.
 """
@@ -44,7 +44,7 @@ def _published_target(step: Step) -> Target | None:
 
 
 def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
-    """Return the images recorded in `folder`, and a warning if the record is unusable. Without a file there are none."""
+    """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file holds none."""
     return _store(folder).read(_parse)
 
 

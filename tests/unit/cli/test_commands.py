@@ -962,6 +962,6 @@ def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> 
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = paths count from the folder of the file that states them, that of a Dockerfile from its context
+          = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

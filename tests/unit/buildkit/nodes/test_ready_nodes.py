@@ -974,7 +974,8 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         nodes.ready(REMOTE)
     assert str(caught.value) == (
-        "release/arm: tls.ca: there is no file /c/ca.crt\n  = paths count from the folder of the file that states them"
+        "release/arm: tls.ca: there is no file /c/ca.crt\n"
+        "  = correct the path: it is relative to the folder of the file that states it"
     )
     assert docker.commands == []
 

@@ -47,7 +47,7 @@ def test_a_base_that_is_not_linked(tmp_path: Path, dockerfile: str, attributes: 
 BOTH = 'platforms = ["linux/amd64", "linux/arm64"]'
 FOREIGN = (
     "web: its Dockerfile says FROM base, which is built for linux/amd64 only: "
-    "what is published for linux/arm64 has its programs"
+    "the image for linux/arm64 has its programs"
 )
 
 
@@ -99,7 +99,7 @@ def test_a_base_of_another_platform_is_told_once_and_by_both_its_names(tmp_path:
     (found,) = foreign_bases(plan.targets.values())
     assert found.message == (
         'middle: its Dockerfile says FROM stem, the target "base", which is built for linux/amd64 only: '
-        "what is published for linux/arm64 has its programs"
+        "the image for linux/arm64 has its programs"
     )
     assert found.hint == "add linux/arm64 to platforms of base"
     assert found.key == ("targets", "middle", "contexts", "stem")

@@ -148,7 +148,7 @@ def test_templates_as_bake_writes_them() -> None:
 def test_the_name_of_the_variable_is_told() -> None:
     document, spec = read_text('\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }')
     (found,) = lint_warnings(document, resolve(document, spec, Inputs()))
-    assert (found.message, found.hint) == ("${TAG} is taken as it is", "templates are written {{ Tag }}")
+    assert (found.message, found.hint) == ("${TAG} is taken literally", "write {{ Tag }} for the variable")
 
 
 MISSPELT = """

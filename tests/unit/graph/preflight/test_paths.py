@@ -20,7 +20,7 @@ from tests.unit.worlds import NOON, world
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = paths count from the folder of the file that states them, that of a Dockerfile from its context"
+HINT = "  = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)"
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
@@ -94,9 +94,9 @@ def test_what_is_missing(folder: Path, attributes: str, key: str, message: str) 
 def test_a_secret_that_is_only_named(folder: Path, secret: str) -> None:
     plan = f"[targets.web]\nsecret = ['id=file', '{secret}']"
     assert checked(folder, plan) == text(f"""
-        build.toml:3: targets.web.secret[1]: web: NAME is no variable that is set, and no file in the plan's folder
+        build.toml:3: targets.web.secret[1]: web: NAME is neither a set variable nor a file in the plan's folder
             secret = ['id=file', '{secret}']
-          = set it, or say where the secret is: env=NAME or src=FILE
+          = set the variable, or name the source of the secret: env=NAME or src=FILE
         """)
     assert checked(folder, plan, NAME="") == ""
     (folder / "NAME").touch()
@@ -108,7 +108,7 @@ def test_a_secret_of_an_included_file_that_is_only_named_lies_in_the_plans_folde
     (folder / "sub" / "common.toml").write_text('version = 1\n[defaults.target]\nsecret = ["id=token"]\n')
     plan = 'include = ["sub/common.toml"]\n[targets.web]'
     (folder / "sub" / "token").touch()
-    assert "token is no variable that is set, and no file in the plan's folder" in checked(folder, plan)
+    assert "token is neither a set variable nor a file in the plan's folder" in checked(folder, plan)
     (folder / "token").touch()
     assert checked(folder, plan) == ""
 
@@ -245,7 +245,7 @@ def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -
     with pytest.raises(PlanError) as caught:
         check_files(document, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(
-        "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
+        "\n  = correct the path: it is relative to the plan's folder (a Dockerfile's to its context)"
     )
 
 
