@@ -20,6 +20,10 @@ REGISTRY_STEPS = 8
 """The maximum number of targets that are published or verified at once: registries limit the rate of requests."""
 
 
+StepWithoutSlot = JoinArchives | CheckPiece | Publish | Verify
+"""A step that starts as soon as it is ready, since it occupies no slot of a node."""
+
+
 class ReadySteps:
     """The steps that are ready to start: pieces in the queues of their pools, and all other steps.
 
@@ -33,7 +37,7 @@ class ReadySteps:
         self._fleet = fleet
         self._seconds = seconds
         self._paths = paths
-        self._without_slot: list[Step] = []
+        self._without_slot: list[StepWithoutSlot] = []
 
     def add(self, steps: Iterable[Step]) -> None:
         """Queue those of `steps` that wait for no other step and are not over."""
@@ -45,19 +49,21 @@ class ReadySteps:
                     place = self._tracker.place[step]
                     entry = QueuedPiece(-self._paths[step], place, step, self._seconds[step])
                     self._fleet.pool_of(step).queue.push(entry)
-                case BootstrapNode() | JoinArchives() | CheckPiece() | Publish() | Verify():
+                case JoinArchives() | CheckPiece() | Publish() | Verify():
                     self._without_slot.append(step)
+                case BootstrapNode():
+                    continue  # lazy, see above
                 case _:
                     assert_never(step)
 
-    def take_steps_without_slot(self) -> list[Step]:
+    def take_steps_without_slot(self) -> list[StepWithoutSlot]:
         """Take the steps that start now and occupy no slot. At most `REGISTRY_STEPS` steps use registries at a time."""
         ready, self._without_slot = [step for step in self._without_slot if not self._tracker.is_over(step)], []
         if not ready:
             return []
         room = REGISTRY_STEPS - sum(map(_uses_registry, self._tracker.running))
         place = self._tracker.place
-        taken: list[Step] = []
+        taken: list[StepWithoutSlot] = []
         for step in sorted(ready, key=lambda step: (-self._paths[step], place[step])):
             uses_registry = _uses_registry(step)
             (taken if not uses_registry or room > 0 else self._without_slot).append(step)

@@ -145,11 +145,15 @@ class Retries:
         return may_retry
 
     def _requeue(self, step: BootstrapNode | BuildPiece | CheckPiece, node: ScheduledNode) -> None:
-        origin = self.tracker.origin(step)
         self.tracker.stop(step)
-        if isinstance(step, BuildPiece):
-            node.remove(step, self.tracker.origin(step))
-        self.ready.add([origin])
+        match step:
+            case BuildPiece():
+                node.remove(step, self.tracker.origin(step))
+            case BootstrapNode() | CheckPiece():
+                pass  # they occupy no slot
+            case _:
+                assert_never(step)
+        self.ready.add([self.tracker.origin(step)])
         self.ready.requeue_waiting_on(node)
 
 

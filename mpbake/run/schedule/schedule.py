@@ -142,7 +142,13 @@ class Schedule:
         calls = [call for node in self._required_to_start if (call := self._launcher.bootstrap(node))]
         self._required_to_start.clear()
         for step in self._ready.take_steps_without_slot():
-            calls += self._launcher.start_check(step) if isinstance(step, CheckPiece) else [(step,)]
+            match step:
+                case CheckPiece():
+                    calls += self._launcher.start_check(step)
+                case JoinArchives() | Publish() | Verify():
+                    calls.append((step,))
+                case _:
+                    assert_never(step)
         calls += self._dispatcher.dispatch(now)
         started = [step for call in calls for step in call]
         self._tracker.begin(started)

@@ -59,7 +59,7 @@ def test_before_anybody_was_asked() -> None:
 
 def rows(shown: str, platform: str) -> list[str]:
     """The rows below a platform, their columns parted by bars."""
-    block = next(each for each in shown.split("\n\n") if each.startswith(f"{platform}\n"))
+    block = next(block for block in shown.split("\n\n") if block.startswith(f"{platform}\n"))
     return [re.sub(" {2,}", " | ", line.strip()) for line in block.splitlines()[1:]]
 
 
@@ -133,14 +133,14 @@ def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}, {"x/arm": ""}]
+    "reported", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}, {"x/arm": ""}]
 )
-def test_what_is_chosen_is_what_placement_chooses(said: dict[str, str]) -> None:
-    facts = facts_of(said)
+def test_what_is_chosen_is_what_placement_chooses(reported: dict[str, str]) -> None:
+    facts = facts_of(reported)
     for target in resolve_text(PLAN).targets.values():
         blocks = explain_placement(target, facts).split("\n\n")[1:]
         for piece in place(target, facts).pieces:
-            for each in piece.platforms:
-                block = next(block for block in blocks if block.startswith(f"{each.platform}\n"))
+            for placed in piece.platforms:
+                block = next(block for block in blocks if block.startswith(f"{placed.platform}\n"))
                 chosen = {line.split()[0] for line in block.splitlines() if "  chosen" in line}
                 assert chosen == {node.id for node in piece.nodes}

@@ -1,4 +1,4 @@
-"""The loop, with a runner that does as it is told."""
+"""The executor, with a scripted runner."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class FakeRunner:
         self.finished = False
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
+        self.inputs[step.key] = {before.key: result.status for before, result in inputs.items()}
         reporter.handle(StepProgressed(step=step, activity="working"))
-        found = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
-        if isinstance(found, Exception):
-            raise found
-        return found if isinstance(found, Outcome) else found()
+        end = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
+        if isinstance(end, Exception):
+            raise end
+        return end if isinstance(end, Outcome) else end()
 
     def run_together(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
@@ -110,7 +110,7 @@ class FakeRunner:
 
 
 class Recorder:
-    """Keeps what it is told, as lines and as events."""
+    """Records all events, as lines and as events."""
 
     def __init__(self, also: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = []
@@ -125,7 +125,7 @@ class Recorder:
             case StepStarted():
                 self.lines.append(f"started {event.step.key}")
             case StepFinished():
-                self.lines.append(told(event.result))
+                self.lines.append(result_line(event.result))
             case StepRetried():
                 end = " for good" if event.node_failed else ""
                 steps = (event.step, *event.others)
@@ -139,7 +139,7 @@ class Recorder:
         self._also(event)
 
 
-def told(result: StepResult) -> str:
+def result_line(result: StepResult) -> str:
     blame = f" since {result.blame.key}" if result.blame is not None else ""
     error = f": {result.error}" if result.error is not None else ""
     return f"{result.status} {result.step.key}{blame}{error}"
@@ -167,7 +167,7 @@ def executed(
     (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
     assert finished.results == results
     assert finished is reporter.events[-1]
-    return [told(result) for result in results]
+    return [result_line(result) for result in results]
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -278,11 +278,11 @@ def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
     ]
 
 
-@pytest.mark.parametrize(("file", "said"), [("/logs/web.log", "/logs/web.log"), (None, "the log")])
-def test_a_full_disk_is_no_bug(file: str | None, said: str) -> None:
+@pytest.mark.parametrize(("file", "place"), [("/logs/web.log", "/logs/web.log"), (None, "the log")])
+def test_a_full_disk_is_no_bug(file: str | None, place: str) -> None:
     full = OSError(28, "No space left on device", file)
     assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
-        f"failed bootstrap default/local: {said}: No space left on device\n  = is the disk full?"
+        f"failed bootstrap default/local: {place}: No space left on device\n  = is the disk full?"
     )
 
 
@@ -313,7 +313,7 @@ def test_what_became_of_tags_stays_with_the_result_of_their_step(error: MpbakeEr
     reporter = Recorder()
     executed(graph_of_text(CHAIN), FakeRunner({key: error.after(moves)}), reporter)
     ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
-    assert next(each for each in ended if each.step.key == key).outcome.moves == moves
+    assert next(result for result in ended if result.step.key == key).outcome.moves == moves
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------
@@ -468,8 +468,8 @@ EMULATING = """
     ],
 )
 def test_where_no_native_node_can_be_had_another_emulates_if_it_can(able: str, results: list[str], code: int) -> None:
-    said = Outcome(platforms=parse_platforms(able.split())) if able else Unreachable("no route there, either")
-    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": said})
+    intel = Outcome(platforms=parse_platforms(able.split())) if able else Unreachable("no route there, either")
+    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": intel})
     reporter = Recorder()
     assert sorted(executed(graph_of_text(EMULATING), runner, reporter)) == sorted(results)
     assert "put off bootstrap x/arm for good: no route" in reporter.lines
@@ -483,17 +483,17 @@ def test_what_no_node_that_is_left_can_build_says_what_to_do_about_the_one_that_
         "bootstrap x/intel": Outcome(platforms=parse_platforms(["linux/amd64"])),
     }
     (why,) = (
-        each
-        for each in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
-        if each.startswith("failed build ")
+        line
+        for line in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
+        if line.startswith("failed build ")
     )
     assert why.partition(": ")[2] == "no route\nno remaining node can build it\n  = is it up?"
 
 
 def test_what_there_is_no_node_for_since_one_was_stopped_was_stopped_too() -> None:
     runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": Cancelled("cancelled")})
-    found = executed(graph_of_text(EMULATING), runner, Recorder())
-    assert {each.partition(" ")[0] for each in found} == {"cancelled"}
+    results = executed(graph_of_text(EMULATING), runner, Recorder())
+    assert {line.partition(" ")[0] for line in results} == {"cancelled"}
 
 
 def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
@@ -506,7 +506,7 @@ def test_a_failed_build_is_repeated_as_often_as_its_target_says(error: MpbakeErr
     key = "build web linux/amd64 on x/a"
     for times, ending in ((1, "done"), (2, "failed")):
         results = executed(graph_of_text(POOL), FakeRunner({key: failing(times, error)}), Recorder())
-        assert [each.partition(" ")[0] for each in results] == ["done", ending]
+        assert [line.partition(" ")[0] for line in results] == ["done", ending]
 
 
 CHECKED = POOL.replace("retries = 1", 'tags = ["r/web"]\n    push = true\n    checks = [{ run = ["true"] }]')
@@ -532,7 +532,7 @@ def test_a_check_whose_node_is_lost_is_done_again_and_the_piece_is_not() -> None
         "build web linux/amd64 on x/a": DONE,
         "check web linux/amd64 (1)": DONE,
     }
-    (places,) = ([each.step.piece.node.id for each in reporter.events if is_check_start(each)],)
+    (places,) = ([event.step.piece.node.id for event in reporter.events if is_check_start(event)],)
     assert places == ["x/a", "x/b"]
 
 
@@ -562,7 +562,7 @@ REQUIRED = CHECKED.replace("a = { endpoint", "a = { required = true, endpoint", 
 
 
 @pytest.mark.parametrize(
-    ("key", "error", "told"),
+    ("key", "error", "message"),
     [
         ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is retried"),
         ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is retried"),
@@ -571,10 +571,10 @@ REQUIRED = CHECKED.replace("a = { endpoint", "a = { required = true, endpoint", 
         ("check web linux/amd64 (1)", BuildFailed("exit code: 1"), "exit code: 1"),
     ],
 )
-def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error: MpbakeError, told: str) -> None:
+def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error: MpbakeError, message: str) -> None:
     reporter = Recorder()
     results = executed(graph_of_text(REQUIRED), FakeRunner({key: error}), reporter)
-    assert f"failed {key}: {told}" in results
+    assert f"failed {key}: {message}" in results
     assert not any(line.startswith("put off") for line in reporter.lines)
 
 
@@ -585,12 +585,12 @@ def test_the_error_of_a_required_node_stays_what_it_was() -> None:
 
 
 def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -> None:
-    lost = {each: Unreachable("gone") for each in ("bootstrap x/a", "bootstrap x/b")}
+    lost = {key: Unreachable("gone") for key in ("bootstrap x/a", "bootstrap x/b")}
     results = executed(graph_of_text(POOL), FakeRunner(lost), Recorder())
-    assert not any("required" in each for each in results)
+    assert not any("required" in line for line in results)
 
 
-# --- what the schedule is told, and for how long it is waited --------------------------------------------------------
+# --- outcomes that the schedule gets, and how long the executor waits -------------------------------------------------
 
 
 class Told(Schedule):
@@ -684,7 +684,7 @@ def in_calls(runner: FakeRunner, reporter: Recorder, stop: StopRequest | None = 
         began=0.0,
         stop=stop or StopRequest(),
     ).execute()
-    return [told(result) for result in results][1:]
+    return [result_line(result) for result in results][1:]
 
 
 def test_short_pieces_of_a_node_share_a_call() -> None:
@@ -700,9 +700,9 @@ def test_a_runner_that_forgets_a_piece_is_a_bug_and_hangs_nobody() -> None:
         ) -> dict[Step, Outcome | MpbakeError]:
             return super().run_together(pieces[1:], inputs, reporter)
 
-    found = in_calls(Forgetful(), Recorder())
-    assert len(found) == 3
-    assert all("mpbake itself failed: KeyError" in each for each in found)
+    results = in_calls(Forgetful(), Recorder())
+    assert len(results) == 3
+    assert all("mpbake itself failed: KeyError" in line for line in results)
 
 
 def test_when_a_call_fails_the_others_share_another() -> None:
@@ -788,8 +788,8 @@ def test_what_is_lost_after_a_stop_request_is_not_put_off() -> None:
 
     reporter = Recorder()
     runner = FakeRunner({"build web linux/amd64 on x/a": lost})
-    found = executed(graph_of_text(POOL), runner, reporter, stop=stop)
-    assert "failed build web linux/amd64 on x/a: gone" in found
+    results = executed(graph_of_text(POOL), runner, reporter, stop=stop)
+    assert "failed build web linux/amd64 on x/a: gone" in results
     assert not any(line.startswith("put off") for line in reporter.lines)
 
 
@@ -801,7 +801,7 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
     stop(signal.SIGINT)
     assert (stop.signal, calls) == (signal.SIGTERM, ["one", "one"])
     stop.then(lambda: calls.append("late"))
-    assert calls == ["one", "one", "late"], "whoever comes late is told at once"
+    assert calls == ["one", "one", "late"], "an action that is added late is called at once"
 
 
 def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
@@ -840,7 +840,9 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
     executed(graph, runner, reporter)
     finished = [event.result for event in reporter.events if isinstance(event, StepFinished)]
     assert len({result.step for result in finished}) == len(finished)
-    (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
+    (names,) = (
+        [result.step.target.name for result in finished if has_target(result.step) and not is_shared(result.step)],
+    )
     assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
     started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
     events = [event for event in reporter.events if isinstance(event, StepRetried)]
@@ -886,7 +888,7 @@ def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> li
     """
         for number in range(len(errors))
     )
-    steps = (each for each in graph_of_text(plan).steps if isinstance(each, kind))
+    steps = (step for step in graph_of_text(plan).steps if isinstance(step, kind))
     paired = zip(steps, errors, strict=True)
     return [StepResult(step=step, status=FAILED if error else DONE, error=error) for step, error in paired]
 

@@ -1,4 +1,4 @@
-"""Attributes that the buildx which was found does not know."""
+"""Attributes and options that the installed buildx lacks."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def test_everything_that_would_be_ignored_at_once_and_where_it_stands() -> None:
     ],
 )
 def test_what_is_asked_of_each_version(version: tuple[int, int], names: list[str], attributes: list[str]) -> None:
-    found = complaints(PLAN, version, *names)
-    assert [line.partition("remove ")[2] for line in found.splitlines() if "install" in line] == (attributes)
+    problems = complaints(PLAN, version, *names)
+    assert [line.partition("remove ")[2] for line in problems.splitlines() if "install" in line] == (attributes)
 
 
-@pytest.mark.parametrize("name", [name for name, each in ATTRIBUTES.items() if any(each.since)])
+@pytest.mark.parametrize("name", [name for name, attribute in ATTRIBUTES.items() if any(attribute.since)])
 def test_each_attribute_works_from_its_version_on(name: str) -> None:
     values = {ValueKind.TEXT: "'none'", ValueKind.MAP: "{ memory = '1g' }", ValueKind.LIST: "['x']"}
     written = "['filename=x']" if name == "policy" else values[value_kind(name)]
@@ -184,14 +184,14 @@ buildx 0.14 or newer: buildx 0.13 refuses it
     ],
 )
 def test_what_builders_ask_of_each_version(version: tuple[int, int], options: list[str]) -> None:
-    found = complaints_of_builders(BUILDERS, version, "cluster", "ci", "far")
-    assert [line.partition("remove ")[2] for line in found.splitlines() if "install" in line] == (options)
+    problems = complaints_of_builders(BUILDERS, version, "cluster", "ci", "far")
+    assert [line.partition("remove ")[2] for line in problems.splitlines() if "install" in line] == (options)
 
 
 def test_a_run_is_about_the_builders_of_its_targets_only() -> None:
-    found = complaints(BUILDERS, (0, 13), "web")
-    assert "ci: default-load of the docker-container driver needs buildx 0.14 or newer" in found
-    assert found.count("refuses it") == 1, "containers have always had env"
+    problems = complaints(BUILDERS, (0, 13), "web")
+    assert "ci: default-load of the docker-container driver needs buildx 0.14 or newer" in problems
+    assert problems.count("refuses it") == 1, "containers have always had env"
 
 
 @pytest.mark.parametrize(("default", "count"), [(Driver.DOCKER, 0), (Driver.DOCKER_CONTAINER, 1)])
@@ -238,5 +238,5 @@ def test_each_option_works_from_its_version_on(name: str, driver: Driver) -> Non
     plan = f"\n[builders.x]\ndriver = '{driver}'\n{VALUES[name]}\n{node}"
     major, minor = SINCE[name].version
     assert complaints_of_builders(plan, (major, minor), "x") == ""
-    found = complaints_of_builders(plan, (major, minor - 1), "x")
-    assert f"x: {name} of the {driver} driver needs buildx {major}.{minor} or newer: " in found
+    problems = complaints_of_builders(plan, (major, minor - 1), "x")
+    assert f"x: {name} of the {driver} driver needs buildx {major}.{minor} or newer: " in problems

@@ -1,4 +1,4 @@
-"""Certificates that are wrong are told before anything is touched, each with what is wrong and what to do."""
+"""Faults of certificates are found before a run touches anything, each with a message and a hint."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_a_file_that_holds_something_else(
     certificates: Certificates, tmp_path: Path, name: str, what: str, content: str
 ) -> None:
     (tmp_path / "x").write_text(content)
-    found = refusal(changed(certificates.tls(), name, tmp_path / "x"))
-    assert found == f"release/arm: tls.{name}: is not a {what}\n  = {PEM}"
+    message = refusal(changed(certificates.tls(), name, tmp_path / "x"))
+    assert message == f"release/arm: tls.{name}: is not a {what}\n  = {PEM}"
 
 
 def test_a_key_of_another_certificate(certificates: Certificates, tmp_path: Path) -> None:
@@ -114,14 +114,14 @@ def test_a_certificate_that_has_expired(certificates: Certificates, tmp_path: Pa
 
 
 def test_a_certificate_of_tomorrow(certificates: Certificates, tmp_path: Path) -> None:
-    found = refusal(issued(certificates, tmp_path, days=(2, 9)).tls())
-    assert found.startswith('release/arm: tls.cert: "CN=client" is not valid before ')
-    assert found.endswith("\n  = check the clock of this machine")
+    message = refusal(issued(certificates, tmp_path, days=(2, 9)).tls())
+    assert message.startswith('release/arm: tls.cert: "CN=client" is not valid before ')
+    assert message.endswith("\n  = check the clock of this machine")
 
 
 def test_every_fault_is_told(certificates: Certificates) -> None:
-    found = refusal(certificates.tls(), NOW + timedelta(days=900))
-    assert [line.partition(": ")[2].partition(":")[0] for line in found.splitlines()[:-1]] == ["tls.ca", "tls.cert"]
+    message = refusal(certificates.tls(), NOW + timedelta(days=900))
+    assert [line.partition(": ")[2].partition(":")[0] for line in message.splitlines()[:-1]] == ["tls.ca", "tls.cert"]
 
 
 def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What starts when, and where."""
+"""When and where the schedule starts steps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CHAIN = """
 
 
 class Schedule(Real):
-    """One that says what it starts step by step; `calls` holds those of several among what it started last."""
+    """A schedule that returns single steps; `calls` holds the calls of several steps that it started last."""
 
     calls: list[list[str]]
 
@@ -54,18 +54,18 @@ class Schedule(Real):
 
 
 class Run:
-    """A schedule whose running steps are called by the start of their keys; its nodes boot by themselves."""
+    """A schedule whose running steps tests name by the start of their keys; bootstraps succeed by themselves."""
 
     def __init__(self, toml: str, *names: str, seconds: dict[str, list[float]] | None = None, **slots: int) -> None:
         self.graph = graph = graph_of_text(toml, *names)
-        recorded = {name: {"linux/amd64": each} for name, each in (seconds or {}).items()}
+        recorded = {name: {"linux/amd64": durations} for name, durations in (seconds or {}).items()}
         self.schedule = Schedule(graph, {f"x/{node}": n for node, n in slots.items()}, Estimates(recorded=recorded))
         self.now = 0.0
         self.reports: tuple[Platform, ...] = ()
         self.dead: set[str] = set()
 
     def start(self) -> list[str]:
-        """What starts now, as `web on a`, without bootstraps; those succeed at once, but for those of `dead` nodes."""
+        """Return the steps that start now, as `web on a`, without bootstraps; these succeed, except on `dead` nodes."""
         started: list[Step] = []
         while new := self.schedule.start(self.now):
             started += new
@@ -712,8 +712,8 @@ def test_what_is_emulated_says_so() -> None:
     graph = graph_of_text(MIXED)
     piece = next(step for step in graph.steps if isinstance(step, BuildPiece) and step.spare)
     (spare,) = piece.spare
-    assert [each.execution for each in piece.on(spare).platforms] == [Execution.EMULATED]
-    assert [each.execution for each in piece.on(piece.node).platforms] == [Execution.NATIVE]
+    assert [placed.execution for placed in piece.on(spare).platforms] == [Execution.EMULATED]
+    assert [placed.execution for placed in piece.on(piece.node).platforms] == [Execution.NATIVE]
 
 
 # --- short pieces -----------------------------------------------------------------------------------------------------
@@ -736,7 +736,7 @@ def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
     run.schedule.start()
-    return [[each.partition(" ")[0] for each in call] for call in run.schedule.calls]
+    return [[name.partition(" ")[0] for name in call] for call in run.schedule.calls]
 
 
 def test_short_pieces_of_a_node_share_a_call_which_takes_one_slot() -> None:
@@ -829,7 +829,7 @@ def calls_without_slots(
     toml: str = MANY, *names: str, seconds: Mapping[str, float] = MappingProxyType({})
 ) -> list[list[str]]:
     """The calls with which a run on a node without slots begins; each piece took so many `seconds` the last time."""
-    return Unlimited(toml, *names, seconds={name: [each] for name, each in seconds.items()}).calls()
+    return Unlimited(toml, *names, seconds={name: [duration] for name, duration in seconds.items()}).calls()
 
 
 W = [f"w{n}" for n in range(1, 24)]
@@ -850,8 +850,8 @@ def test_long_pieces_have_calls_of_their_own_as_long_as_these_are_few() -> None:
 
 
 def test_pieces_of_other_lengths_do_not_share_a_call() -> None:
-    found = calls_without_slots(MANY, "w1", "w2", "w3", "w4", "w5", seconds={"w1": 1.0, "w2": 60.0, "w4": 2.0})
-    assert sorted(found) == [["w2"], ["w3", "w5"], ["w4", "w1"]]
+    calls = calls_without_slots(MANY, "w1", "w2", "w3", "w4", "w5", seconds={"w1": 1.0, "w2": 60.0, "w4": 2.0})
+    assert sorted(calls) == [["w2"], ["w3", "w5"], ["w4", "w1"]]
 
 
 NEEDING = """
@@ -894,8 +894,8 @@ def test_what_becomes_ready_while_a_node_is_busy_is_not_held_back() -> None:
 
 def test_pieces_with_other_deadlines_share_no_call_on_a_node_without_slots() -> None:
     timeout = '\n    timeout = "{{ n }}m"\n    builder'
-    found = calls_without_slots(MANY.replace("\n    builder", timeout, 1), "w1", "w2", "w3")
-    assert sorted(found) == [["w1"], ["w2"], ["w3"]]
+    calls = calls_without_slots(MANY.replace("\n    builder", timeout, 1), "w1", "w2", "w3")
+    assert sorted(calls) == [["w1"], ["w2"], ["w3"]]
 
 
 SPLIT = """
@@ -1117,7 +1117,7 @@ def test_a_node_without_slots_keeps_what_its_cache_saves_more_of_than_sharing_it
         )
         for node in run.schedule.start():
             run.schedule.finish(node, DONE, Outcome(weight=1))
-        assert sum(not each.endswith(" on a") for each in run.start()) == elsewhere
+        assert sum(not name.endswith(" on a") for name in run.start()) == elsewhere
 
 
 def test_a_node_that_reports_its_slots_keeps_to_them() -> None:
@@ -1609,7 +1609,7 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
         begun = [] if abandoned else schedule.start(now)
         for step in begun:
             assert step not in running
-            assert all(_may_begin_after(each, step, begun, schedule, ended) for each in schedule.dependencies(step))
+            assert all(_may_begin_after(other, step, begun, schedule, ended) for other in schedule.dependencies(step))
             assert schedule.origin(step) not in ended
             if isinstance(step, BuildPiece):
                 assert _is_possible(schedule, step)
@@ -1638,14 +1638,14 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
             again = repeats and schedule.retry(step, now, lost=lost or isinstance(step, BootstrapNode))
         if not again:
             uploaded |= {origin} if data.draw(st.booleans()) else set()
-            said = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
-            given_up = schedule.finish(step, status, outcome_of(said, uploaded=origin in uploaded))
+            reported = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
+            skipped = schedule.finish(step, status, outcome_of(reported, uploaded=origin in uploaded))
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
                 ended[origin] = status
-            ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
-        given_up = new(schedule.take_unstartable_steps(), ended, schedule)
-        assert all(_is_impossible(schedule, each) for each in given_up if _was_ready(graph, each, ended))
-        ended |= dict.fromkeys(given_up, SKIPPED)
+            ended |= dict.fromkeys(new(skipped, ended, schedule), SKIPPED)
+        skipped = new(schedule.take_unstartable_steps(), ended, schedule)
+        assert all(_is_impossible(schedule, other) for other in skipped if _was_ready(graph, other, ended))
+        ended |= dict.fromkeys(skipped, SKIPPED)
     assert {step for step in graph.steps if not step_is_shared(step)} <= set(ended)
 
 
@@ -1673,7 +1673,7 @@ def _is_possible(schedule: Schedule, step: BuildPiece) -> bool:
 
 def _was_ready(graph: BuildGraph, step: Step, ended: Mapping[Step, StepStatus]) -> bool:
     """Whether all that comes before a step is done."""
-    return all(ended.get(each) is DONE for each in graph.before[step] if not step_is_shared(each))
+    return all(ended.get(other) is DONE for other in graph.before[step] if not step_is_shared(other))
 
 
 def _is_impossible(schedule: Schedule, piece: Step) -> bool:
@@ -1682,14 +1682,14 @@ def _is_impossible(schedule: Schedule, piece: Step) -> bool:
         return True
     gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.node(node).status is NodeStatus.FAILED}
     wanted = [piece, *schedule._fleet.shared_bases(piece)]
-    left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, each) for each in wanted)]
+    left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, base) for base in wanted)]
     return any(node.required for node in gone & {*piece.nodes}) or (gone >= {*piece.nodes} and not left)
 
 
 def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
     """Whether a node says that it builds a piece, or has not been asked."""
-    said = schedule._fleet.node(node).platforms
-    return said is None or all(each.platform in said for each in piece.platforms)
+    reported = schedule._fleet.node(node).platforms
+    return reported is None or all(placed.platform in reported for placed in piece.platforms)
 
 
 def step_is_shared(step: Step) -> bool:

@@ -96,8 +96,8 @@ def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
 
 
 def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
-    told = f"another run works on this plan \\(process {os.getpid()}\\)"
-    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told), block_runs(tmp_path):
+    message = f"another run works on this plan \\(process {os.getpid()}\\)"
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=message), block_runs(tmp_path):
         pass
 
 
