@@ -86,7 +86,7 @@ def _node(number: int, slots: int) -> Node:
 
 
 def _piece(number: int, builder: Builder, nodes: tuple[Node, ...]) -> BuildPiece:
-    placed = (PlacedPlatform(platform=PLATFORM, how=Execution.NATIVE),)
+    placed = (PlacedPlatform(platform=PLATFORM, execution=Execution.NATIVE),)
     return BuildPiece(target=Target(name=f"t{number}", builder=builder), nodes=nodes, platforms=placed)
 
 
@@ -97,7 +97,9 @@ def _graph(pieces: Sequence[BuildPiece], before: dict[Step, tuple[Step, ...]]) -
             after[each].append(piece)
     targets = tuple(piece.target for piece in pieces)
     followers = {step: tuple(following) for step, following in after.items()}
-    return BuildGraph(targets=targets, steps=tuple(pieces), before=before, after=followers)
+    everywhere = frozenset(node.id for node in pieces[0].nodes)
+    pools = dict.fromkeys(pieces, everywhere)
+    return BuildGraph(targets=targets, steps=tuple(pieces), before=before, after=followers, pools=pools)
 
 
 @dataclass(kw_only=True)
@@ -148,7 +150,7 @@ class Simulation:
         self.now, _, step = heapq.heappop(self._ends)
         began = time.perf_counter()
         if isinstance(step, BootstrapNode) and step.node.id in self.gone:
-            self.schedule.try_again(step, self.now, lost=True)
+            self.schedule.retry(step, self.now, lost=True)
         else:
             self.schedule.finish(step, StepStatus.DONE)
             self._done |= {self.schedule.origin(step)} if isinstance(step, BuildPiece) else set()
@@ -161,7 +163,7 @@ class Simulation:
         heapq.heapify(self._ends)
         began = time.perf_counter()
         for _, _, step in lost:
-            if not self.schedule.try_again(step, when, lost=True):
+            if not self.schedule.retry(step, when, lost=True):
                 sys.exit(f"{step.key} is lost with its node")
         self.deciding += time.perf_counter() - began
         self.moved += len(lost)

@@ -28,13 +28,13 @@ from mpbake.buildkit.registry.publishing import TagPublisher
 from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.registry.verification import Verification
 from mpbake.graph.delivery import archives, repositories
-from mpbake.graph.placement import NodeFacts, declaration_conflicts
+from mpbake.graph.node_facts import NodeFacts, declaration_conflicts
 from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import is_set
 from mpbake.model.expected_images import expected_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
-from mpbake.run.events import NodeAdvanced
+from mpbake.run.events import NodeProgressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +128,7 @@ class BuildKitRunner:
         facts = {}
         for node, each in zip(nodes, side_by_side(partial(self._asked, reporter), nodes), strict=True):
             if isinstance(each, Unreachable):
-                facts[node.id] = NodeFacts(driver=node.driver, silent=True)
+                facts[node.id] = NodeFacts(driver=node.driver, unreachable=True)
             elif not isinstance(each, MpbakeError):
                 facts[node.id] = each[0].facts
         return facts
@@ -164,7 +164,7 @@ class BuildKitRunner:
         """
         with ThreadPoolExecutor(max_workers=1) as beside:
             cpus = beside.submit(self._cpus, node)
-            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeAdvanced(node=node, activity=said)))
+            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeProgressed(node=node, activity=said)))
         return ready, cpus.result() or self._cpus(ready.node)
 
     def _cpus(self, node: Node) -> int:

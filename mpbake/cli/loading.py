@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     from mpbake.base.platforms import Platform
     from mpbake.cli.options import Options, World
-    from mpbake.graph.placement import NodeFacts, Placement
+    from mpbake.graph.node_facts import NodeFacts
+    from mpbake.graph.placement import Placement
     from mpbake.model.lifecycle import StoredBuilder
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles

@@ -1,1 +1,1 @@
-"""The build graph: which node builds what, and what depends on what. Nothing here runs anything."""
+"""Make the build graph: which node builds what, and the order of steps. Nothing here runs a step."""

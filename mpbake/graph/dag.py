@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from mpbake.graph.delivery import archives
 from mpbake.graph.links import grouped_by_variant, linked_platforms, linked_targets, variant_key
@@ -27,54 +27,59 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from mpbake.base.platforms import Platform
+    from mpbake.graph.links import VariantKey
     from mpbake.model.plan import Target
+
+    Pool = frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildGraph:
-    """Steps in an order in which they can run, and what must come before each.
+    """Steps in an order in which they can run, and the dependency edges between them.
 
-    Which of its equal nodes builds a piece is decided when it is ready. What only has to come before it there, shared
-    pieces and a bootstrap, happens on the nodes that are used: once on each, and on no other. Of the bootstraps only
-    that of a piece's preferred node stands before it.
+    The scheduler decides which of its equal nodes builds a piece when the piece is ready. Shared pieces and bootstraps
+    run once on each node that is used, and on no other node. Of the bootstraps, only the one of its preferred node
+    comes before a piece in the graph. `pools` maps each piece to the ids of its equal nodes.
     """
 
     targets: tuple[Target, ...]
     steps: tuple[Step, ...]
     before: Mapping[Step, tuple[Step, ...]]
     after: Mapping[Step, tuple[Step, ...]]
+    pools: Mapping[BuildPiece, Pool]
 
 
 def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """`targets` and all that must be wholly done before, each after what it waits for.
+    """Return `targets` and all targets that must be published before them, each after its dependencies.
 
-    Linked targets do not appear by themselves, since they are built within, but what they need does.
+    Linked targets are built within others, so they appear only if they are dependencies, too. Their own dependencies
+    appear.
     """
-    found: dict[Target, None] = {}
+    ordered: dict[Target, None] = {}
     stack: list[tuple[Target, Iterator[Target]]] = []
     for root in targets:
-        stack.append((root, iter(_prerequisites(root))))
+        stack.append((root, iter(_dependencies(root))))
         while stack:
-            _target, rest = stack[-1]
-            following = next((each for each in rest if each not in found), None)
+            _target, remaining = stack[-1]
+            following = next((dependency for dependency in remaining if dependency not in ordered), None)
             if following is None:
-                found.setdefault(stack.pop()[0])
+                ordered.setdefault(stack.pop()[0])
             else:
-                stack.append((following, iter(_prerequisites(following))))
-    return tuple(found)
+                stack.append((following, iter(_dependencies(following))))
+    return tuple(ordered)
 
 
-def _prerequisites(target: Target) -> tuple[Target, ...]:
-    """What must be wholly done before `target` can be built: what it needs, and what those built within it need."""
-    return tuple(dict.fromkeys(need for each in (target, *linked_targets(target)) for need in each.needs))
+def _dependencies(target: Target) -> tuple[Target, ...]:
+    """Return the targets that must be published before `target` is built: its `needs` and those of linked targets."""
+    return tuple(dict.fromkeys(need for built in (target, *linked_targets(target)) for need in built.needs))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What a run is to build: targets with all that they need, in order.
+    """The targets that a run builds, with their dependencies, in order.
 
-    `only` holds the platforms of those that are not to be built in all of theirs. `together` says that no tag moves
-    before all of them are built.
+    `only` maps the targets that are not built for all their platforms to the platforms they are built for. With
+    `together`, no tag moves before all targets are built.
     """
 
     targets: tuple[Target, ...]
@@ -84,17 +89,20 @@ class Selection:
 
 
 def select_with_dependencies(chosen: Sequence[Target], platforms: Sequence[Platform] = ()) -> Selection:
-    """`chosen` and all that they need; with `platforms`, `chosen` in these only.
+    """Return `chosen` and all their dependencies. With `platforms`, `chosen` are built for these platforms only.
 
-    What they need or link to stays whole.
+    Dependencies and linked targets keep all their platforms.
     """
     only = dict.fromkeys(chosen, tuple(platforms)) if platforms else {}
-    partial = {target: [each for each in target.platforms if each not in platforms] for target in only if target.push}
-    warnings = (_partial(target, left_out) for target, left_out in partial.items() if left_out)
+    warnings = []
+    for target in only:
+        left_out = [platform for platform in target.platforms if platform not in platforms]
+        if target.push and left_out:
+            warnings.append(_lost_platforms_warning(target, left_out))
     return Selection(targets=with_dependencies(chosen), only=only, warnings=tuple(warnings))
 
 
-def _partial(target: Target, left_out: Sequence[Platform]) -> str:
+def _lost_platforms_warning(target: Target, left_out: Sequence[Platform]) -> str:
     names, tags = ", ".join(map(str, left_out)), ", ".join(target.tags)
     return f"{target.name}: --platform leaves out {names}: {tags} will be without (or: --no-push)"
 
@@ -107,22 +115,13 @@ def import_networkx() -> None:
 def build_graph(
     targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]], *, together: bool = False
 ) -> BuildGraph:
-    """The graph of a run. `targets` as `needed` gives them; `pieces` holds the placement of each.
+    """Return the graph of a run. `targets` are ordered by `with_dependencies`; `pieces` holds the placement of each.
 
     With `together`, no tag moves before every target is built and has passed its checks.
     """
     import networkx as nx  # noqa: PLC0415 - see import_networkx
 
-    draft = _Draft(
-        targets=tuple(targets),
-        pieces=pieces,
-        graph=nx.DiGraph(),
-        joins={},
-        checks={},
-        publishes={},
-        verifies={},
-        together=together,
-    )
+    draft = _Draft(targets=tuple(targets), pieces=pieces, graph=nx.DiGraph(), together=together)
     for transform in _TRANSFORMS:
         transform(draft)
     order = _order(draft)
@@ -131,31 +130,40 @@ def build_graph(
         steps=order,
         before={step: tuple(draft.graph.predecessors(step)) for step in order},
         after={step: tuple(draft.graph.successors(step)) for step in order},
+        pools={step: draft.pool(step) for step in order if isinstance(step, BuildPiece)},
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """The graph while it is being made. Nodes are steps; an edge means "must happen after"."""
+    """The graph while transforms build it. Its nodes are steps; an edge means "must run after"."""
 
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]
     graph: nx.DiGraph[Step]
-    joins: dict[Target, JoinArchives]
-    checks: dict[Target, list[CheckPiece]]
-    publishes: dict[Target, Publish]
-    verifies: dict[Target, Verify]
     together: bool
+    joins: dict[Target, JoinArchives] = field(default_factory=dict)
+    checks: dict[Target, list[CheckPiece]] = field(default_factory=dict)
+    publishes: dict[Target, Publish] = field(default_factory=dict)
+    verifies: dict[Target, Verify] = field(default_factory=dict)
+    pools: dict[BuildPiece, Pool] = field(default_factory=dict)
 
     def build_pieces(self) -> list[BuildPiece]:
         return [step for step in self.graph if isinstance(step, BuildPiece)]
 
-    def last_steps(self, target: Target) -> Sequence[Step]:
-        """What has to be over for `target` to be wholly done."""
-        return [self.verifies[target]] if target in self.verifies else self.finished(target)
+    def pool(self, piece: BuildPiece) -> Pool:
+        """Return the ids of the equal nodes of `piece`, in whatever order it prefers them."""
+        pool = self.pools.get(piece)
+        if pool is None:
+            pool = self.pools[piece] = frozenset(node.id for node in piece.nodes)
+        return pool
 
-    def finished(self, target: Target) -> list[Step]:
-        """What has to be over for `target` to be built, and to have passed its checks."""
+    def last_steps(self, target: Target) -> Sequence[Step]:
+        """Return the steps that must be over for the dependents of `target` to start."""
+        return [self.verifies[target]] if target in self.verifies else self.building_steps(target)
+
+    def building_steps(self, target: Target) -> list[Step]:
+        """Return the steps that must be over for `target` to be built and to have passed its checks."""
         join = [self.joins[target]] if target in self.joins else []
         return [*self.pieces[target], *join, *self.checks.get(target, ())]
 
@@ -165,68 +173,76 @@ def _add_pieces(draft: _Draft) -> None:
         draft.graph.add_nodes_from(draft.pieces[target])
 
 
-def _pool(piece: BuildPiece) -> frozenset[str]:
-    """What tells its set of equal nodes from others, whichever of them it prefers."""
-    return frozenset(node.id for node in piece.nodes)
-
-
 def _add_shared_links(draft: _Draft) -> None:
-    """A target that several pieces link to is built before them, once on each node: none of them builds it again.
+    """Build a target to which several pieces link before them, once on each node: no piece builds it again.
 
-    Where it has a piece of its own for those nodes, they wait for that; it is built again on the nodes where it was
-    not, if there are any.
+    If the target has its own piece for those nodes, the linking pieces wait for it. If there are several nodes, the
+    target is built again on the nodes that did not build its own piece.
     """
-    users: dict[tuple[Target, frozenset[str], tuple[int, ...]], dict[BuildPiece, list[PlacedPlatform]]] = {}
+    users: dict[tuple[Target, Pool, VariantKey], dict[BuildPiece, list[PlacedPlatform]]] = {}
     for piece in draft.build_pieces():
-        pool = _pool(piece)
-        for target, placed in _links(piece):
-            key = (target, pool, variant_key(target, [each.platform for each in placed]))
-            users.setdefault(key, {})[piece] = placed
-    for (target, pool, _), pieces in users.items():
-        own = [piece for piece in draft.pieces.get(target, ()) if _pool(piece) == pool]
-        draft.graph.add_edges_from((each, piece) for each in own for piece in pieces)
-        if len(pieces) > 1 and not (own and len(pool) == 1):
-            every = [each for placed in pieces.values() for each in placed]
-            known = {each.platform: each for each in every if each.how is not Execution.UNKNOWN}
-            platforms = tuple(dict.fromkeys(known.get(each.platform, each) for each in every))
-            nodes = next(iter(pieces)).nodes
-            spare = tuple(dict.fromkeys(node for each in pieces for node in each.spare))
-            shared = BuildPiece(target=target, nodes=nodes, platforms=platforms, shared=True, spare=spare)
-            draft.graph.add_edges_from((each, shared) for each in own)
-            draft.graph.add_edges_from((shared, piece) for piece in pieces)
+        pool = draft.pool(piece)
+        for target, placed_platforms in _links(piece):
+            key = (target, pool, variant_key(target, [placed.platform for placed in placed_platforms]))
+            users.setdefault(key, {})[piece] = placed_platforms
+    for (target, pool, _), linking in users.items():
+        own = [piece for piece in draft.pieces.get(target, ()) if draft.pool(piece) == pool]
+        draft.graph.add_edges_from((piece, user) for piece in own for user in linking)
+        if len(linking) > 1 and not (own and len(pool) == 1):
+            shared = _shared_piece(target, linking)
+            draft.graph.add_edges_from((piece, shared) for piece in own)
+            draft.graph.add_edges_from((shared, user) for user in linking)
     _order_shared_links(draft)
 
 
+def _shared_piece(target: Target, linking: Mapping[BuildPiece, Sequence[PlacedPlatform]]) -> BuildPiece:
+    """Return the piece that builds `target` for all pieces in `linking`, on any of their nodes."""
+    every = [placed for placed_platforms in linking.values() for placed in placed_platforms]
+    known = {placed.platform: placed for placed in every if placed.execution is not Execution.UNKNOWN}
+    platforms = tuple(dict.fromkeys(known.get(placed.platform, placed) for placed in every))
+    nodes = next(iter(linking)).nodes
+    spare = tuple(dict.fromkeys(node for piece in linking for node in piece.spare))
+    return BuildPiece(target=target, nodes=nodes, platforms=platforms, shared=True, spare=spare)
+
+
 def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[PlacedPlatform]]]:
-    """The targets that are built within a piece, and how; what differs from platform to platform several times."""
-    how = {each.platform: each.how for each in piece.platforms}
-    for target, wanted in linked_platforms(piece.target, tuple(how)).items():
+    """Yield the targets that are built within `piece` with their platforms, once for each variant of a target."""
+    executions = {placed.platform: placed.execution for placed in piece.platforms}
+    for target, wanted in linked_platforms(piece.target, tuple(executions)).items():
         for platforms in grouped_by_variant(target, wanted):
-            yield target, [PlacedPlatform(platform=each, how=how.get(each, Execution.UNKNOWN)) for each in platforms]
+            yield (
+                target,
+                [
+                    PlacedPlatform(platform=platform, execution=executions.get(platform, Execution.UNKNOWN))
+                    for platform in platforms
+                ],
+            )
 
 
 def _order_shared_links(draft: _Draft) -> None:
-    """What a shared piece links to is built before it where it has a piece for those nodes, shared or its own."""
+    """Build the targets to which a shared piece links before it, if they have a piece for the same nodes."""
     pieces = draft.build_pieces()
-    at: dict[tuple[Target, frozenset[str]], list[BuildPiece]] = {}
+    by_pool: dict[tuple[Target, Pool], list[BuildPiece]] = {}
     for piece in pieces:
-        at.setdefault((piece.target, _pool(piece)), []).append(piece)
+        by_pool.setdefault((piece.target, draft.pool(piece)), []).append(piece)
     for piece in pieces:
         for target in linked_targets(piece.target) if piece.shared else ():
-            draft.graph.add_edges_from((each, piece) for each in at.get((target, _pool(piece)), ()))
+            draft.graph.add_edges_from((base, piece) for base in by_pool.get((target, draft.pool(piece)), ()))
 
 
 def _add_bootstraps(draft: _Draft) -> None:
-    """Only nodes that may be used, each before the pieces that prefer it."""
+    """Add a bootstrap for each node that may be used, before the pieces that prefer it."""
     pieces = draft.build_pieces()
-    nodes = {id(piece.nodes): piece.nodes for piece in pieces}.values()
-    bootstraps = {node.id: BootstrapNode(node=node) for equal in nodes for node in equal}
+    first_of_pool: dict[Pool, BuildPiece] = {}
+    for piece in pieces:
+        first_of_pool.setdefault(draft.pool(piece), piece)
+    bootstraps = {node.id: BootstrapNode(node=node) for piece in first_of_pool.values() for node in piece.nodes}
     draft.graph.add_nodes_from(bootstraps.values())
     draft.graph.add_edges_from((bootstraps[piece.node.id], piece) for piece in pieces)
 
 
 def _add_joins(draft: _Draft) -> None:
-    """Archives of an OCI layout hold all that was built, in however many pieces."""
+    """Join archives of an OCI layout: they hold all platforms, however many pieces built them."""
     for target in draft.targets:
         pieces = draft.pieces[target]
         if len(pieces) > 1 and archives(target):
@@ -235,17 +251,17 @@ def _add_joins(draft: _Draft) -> None:
 
 
 def _add_checks(draft: _Draft) -> None:
-    """Each check of a target once for each piece that it is for."""
+    """Add each check of a target once for each piece that it tests."""
     for target in draft.targets:
-        found = [each for piece in draft.pieces[target] for each in _checks(piece)]
-        draft.graph.add_edges_from((check.piece, check) for check in found)
-        draft.checks[target] = found
+        checks = [check for piece in draft.pieces[target] for check in _checks(piece)]
+        draft.graph.add_edges_from((check.piece, check) for check in checks)
+        draft.checks[target] = checks
 
 
 def _checks(piece: BuildPiece) -> Iterator[CheckPiece]:
-    built = tuple(each.platform for each in piece.platforms)
+    built = tuple(placed.platform for placed in piece.platforms)
     for number, check in enumerate(piece.target.checks, 1):
-        platforms = tuple(each for each in built if not check.platforms or each in check.platforms)
+        platforms = tuple(platform for platform in built if not check.platforms or platform in check.platforms)
         if platforms or not built:
             yield CheckPiece(piece=piece, check=check, number=number, platforms=platforms)
 
@@ -253,25 +269,25 @@ def _checks(piece: BuildPiece) -> Iterator[CheckPiece]:
 def _add_publishing(draft: _Draft) -> None:
     order = _publishing_order(draft)
     for target in draft.targets:
-        pieces = draft.pieces[target]
-        if not target.push:
-            continue
-        publish = draft.publishes[target] = Publish(target=target, order=order)
-        verify = draft.verifies[target] = Verify(target=target, platforms=_planned(pieces))
-        draft.graph.add_edges_from((end, publish) for end in draft.finished(target))
-        draft.graph.add_edge(publish, verify)
+        if target.push:
+            publish = draft.publishes[target] = Publish(target=target, order=order)
+            platforms = tuple(placed.platform for piece in draft.pieces[target] for placed in piece.platforms)
+            verify = draft.verifies[target] = Verify(target=target, platforms=platforms)
+            draft.graph.add_edges_from((step, publish) for step in draft.building_steps(target))
+            draft.graph.add_edge(publish, verify)
 
 
-def _add_together(draft: _Draft) -> None:
-    """Tags move one target after another, once all targets are finished."""
+def _add_shared_publishing(draft: _Draft) -> None:
+    """With `together`, move tags one target after another, after all targets are built and checked."""
     chain = [draft.publishes[target] for target in _publishing_order(draft)]
     if chain:
-        draft.graph.add_edges_from((end, chain[0]) for target in draft.targets for end in draft.finished(target))
+        built = (step for target in draft.targets for step in draft.building_steps(target))
+        draft.graph.add_edges_from((step, chain[0]) for step in built)
         draft.graph.add_edges_from(pairwise(chain))
 
 
 def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
-    """The pushing targets of a run whose tags move together, each after those that it links to."""
+    """Return the pushing targets of a run whose tags move together, each after the targets that it links to."""
     if not draft.together:
         return ()
     place = {target: index for index, target in enumerate(draft.targets) if target.push}
@@ -283,15 +299,11 @@ def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
     return tuple(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
 
 
-def _planned(pieces: Iterable[BuildPiece]) -> tuple[Platform, ...]:
-    return tuple(placed.platform for piece in pieces for placed in piece.platforms)
-
-
 def _add_needs(draft: _Draft) -> None:
-    """A piece starts when all that it needs is wholly done, verification included."""
+    """Start a piece only when all its dependencies are published and verified."""
     for piece in draft.build_pieces():
-        for need in _prerequisites(piece.target):
-            draft.graph.add_edges_from((end, piece) for end in draft.last_steps(need))
+        for need in _dependencies(piece.target):
+            draft.graph.add_edges_from((step, piece) for step in draft.last_steps(need))
 
 
 _TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (
@@ -301,25 +313,44 @@ _TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (
     _add_joins,
     _add_checks,
     _add_publishing,
-    _add_together,
+    _add_shared_publishing,
     _add_needs,
 )
 
 
 def _order(draft: _Draft) -> tuple[Step, ...]:
-    """Topological; ties are broken as a reviewer reads: nodes first, then target by target in the plan's order.
+    """Sort topologically. Ties are broken in reading order: nodes first, then target by target in the plan's order.
 
     Raises networkx.NetworkXUnfeasible on a cycle, which resolving has made impossible.
     """
     rank = {target: index for index, target in enumerate(draft.targets)}
-    kinds = (BuildPiece, JoinArchives, CheckPiece, Publish, Verify)
 
     def reading_order(step: Step) -> tuple[int, int, int]:
-        if isinstance(step, BootstrapNode):
-            return (0, 0, 0)
-        return (1, rank.get(step.target, -1), kinds.index(type(step)))
+        match step:
+            case BootstrapNode():
+                return (0, 0, 0)
+            case BuildPiece() | JoinArchives() | CheckPiece() | Publish() | Verify():
+                return (1, rank.get(step.target, -1), _order_within_target(step))
+            case _:
+                assert_never(step)
 
     import networkx as nx  # noqa: PLC0415 - see import_networkx
 
     place = {step: index for index, step in enumerate(sorted(draft.graph, key=reading_order))}
     return tuple(nx.lexicographical_topological_sort(draft.graph, key=place.__getitem__))
+
+
+def _order_within_target(step: BuildPiece | JoinArchives | CheckPiece | Publish | Verify) -> int:
+    match step:
+        case BuildPiece():
+            return 0
+        case JoinArchives():
+            return 1
+        case CheckPiece():
+            return 2
+        case Publish():
+            return 3
+        case Verify():
+            return 4
+        case _:
+            assert_never(step)

@@ -13,34 +13,35 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Target
     from mpbake.model.steps import BuildPiece
 
-_ENGINES = (Driver.DOCKER, Driver.AUTOMATIC)
-_UPLOAD = "mpbake-upload"
+_ENGINE_DRIVERS = (Driver.DOCKER, Driver.AUTOMATIC)
+_UPLOAD_TAG = "mpbake-upload"
 
 
 def delivery_of(piece: BuildPiece) -> Delivery:
-    """What a piece does with its image: no build moves a tag that people use."""
+    """Return how `piece` delivers its image. No build moves a tag that users pull."""
     return Delivery.UNTAGGED if piece.target.push else Delivery.KEEP
 
 
 def possible_upload_tags(target: Target) -> list[str]:
-    """The tags for an upload, where an engine's own builder pushes `target`, or may."""
-    return upload_tags(target) if target.builder.driver in _ENGINES else []
+    """Return the upload tags of `target`, if an engine's own builder pushes it or may push it."""
+    return upload_tags(target) if target.builder.driver in _ENGINE_DRIVERS else []
 
 
 def upload_tags(target: Target) -> list[str]:
-    """Tags under which an engine's own builder pushes, since it cannot push without one; mpbake moves the real tags.
+    """Return the tags under which an engine's own builder pushes, since it cannot push without a tag.
 
-    Each target has its own, since several of one repository may be pushed at once.
+    mpbake moves the real tags later. Each target has its own upload tags, since several targets may be pushed to one
+    repository at once.
     """
     own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
-    return [f"{each}:{_UPLOAD}-{own}" for each in repositories(target)]
+    return [f"{repository}:{_UPLOAD_TAG}-{own}" for repository in repositories(target)]
 
 
 def repositories(target: Target) -> list[str]:
-    """The repositories that the tags of `target` name, each once, in their order."""
+    """Return the repositories of the tags of `target`, each once, in the order of the tags."""
     return list(dict.fromkeys(parse_reference(tag).repository for tag in target.tags))
 
 
 def archives(target: Target) -> tuple[str, ...]:
-    """The outputs of `target` that are OCI layouts: those of several pieces are joined."""
-    return tuple(dict.fromkeys(each for each in target.outputs if parse_fields(each).get("type") == "oci"))
+    """Return the outputs of `target` that are OCI layouts. The layouts of several pieces are joined."""
+    return tuple(dict.fromkeys(output for output in target.outputs if parse_fields(output).get("type") == "oci"))

@@ -1,4 +1,4 @@
-"""Targets that are built within others (`target:x`): which, and in which platforms. Pure."""
+"""Linked targets (`target:x`): which targets are built within others, and for which platforms. Pure."""
 
 from __future__ import annotations
 
@@ -8,65 +8,81 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Target
+    from mpbake.model.plan import PlatformVariant, Target
+
+    VariantKey = tuple[tuple[Target, Platform], ...]
 
 
 def linked_targets(*targets: Target) -> tuple[Target, ...]:
-    """Every target that is built within one of `targets`, nearest first."""
-    found: dict[Target, None] = {}
+    """Return every target that is built within one of `targets`, the nearest first."""
+    linked: dict[Target, None] = {}
     queue = [link for target in targets for link in target.every_link]
-    for each in queue:
-        if each not in found:
-            found[each] = None
-            queue += each.every_link
-    return tuple(found)
+    for target in queue:
+        if target not in linked:
+            linked[target] = None
+            queue += target.every_link
+    return tuple(linked)
 
 
 def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform, ...]:
-    """The platforms in which a linked `target` is built for those who want `wanted`.
+    """Return the platforms for which a linked `target` is built if its users are built for `wanted`.
 
-    One that declares none is built in all of them; one that declares a single one serves all with it (files that do
-    not depend on the platform are commonly made so). One that declares several serves just these: for any other,
-    BuildKit takes the context's name for that of an image. While nobody knows what is wanted, it is built in all.
+    A target without `platforms` is built for all of them. A target with one platform serves all of them: files that do
+    not depend on the platform are often built this way. A target with several platforms serves only these; for any
+    other, BuildKit takes the context's name for the name of an image. If `wanted` is empty because it is not known, the
+    target is built for all its platforms.
     """
     if not target.platforms:
         return tuple(wanted)
     if len(target.platforms) == 1 or not wanted:
         return target.platforms
-    return tuple(each for each in target.platforms if each in wanted)
+    return tuple(platform for platform in target.platforms if platform in wanted)
 
 
 def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target, tuple[Platform, ...]]:
-    """Every target that is built within `target` for `wanted`, nearest first, each in what its users are built for."""
-    found: dict[Target, dict[Platform, None]] = {}
+    """Return every target that is built within `target` for `wanted`, nearest first, and the platforms of each."""
+    linked: dict[Target, dict[Platform, None]] = {}
     queue = [(link, link_platforms(link, platforms)) for _, link, platforms in links_in(target, wanted)]
-    for user, wanted_of in queue:
-        fresh = tuple(each for each in wanted_of if each not in found.get(user, ()))
-        if fresh or user not in found:
-            found.setdefault(user, {}).update(dict.fromkeys(fresh))
-            queue += [(link, link_platforms(link, platforms)) for _, link, platforms in links_in(user, fresh)]
-    return {user: tuple(platforms) for user, platforms in found.items()}
+    for user, needed in queue:
+        added = tuple(platform for platform in needed if platform not in linked.get(user, ()))
+        if added or user not in linked:
+            linked.setdefault(user, {}).update(dict.fromkeys(added))
+            queue += [(link, link_platforms(link, platforms)) for _, link, platforms in links_in(user, added)]
+    return {user: tuple(platforms) for user, platforms in linked.items()}
 
 
 def links_in(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
-    """The links of `target` in `wanted`: the context's name, the linked target, and what needs it."""
+    """Yield the links of `target` for `wanted`: context name, linked target, and the platforms that use it."""
     for variant, platforms in target.split_by_variant(wanted) if target.variants else [(target, tuple(wanted))]:
         for context, link in variant.links.items():
             yield context, link, platforms
 
 
-def variant_key(target: Target, platforms: Sequence[Platform]) -> tuple[int, ...]:
-    """What tells apart the things that are built for `platforms`: equal where one solve can build them together."""
+def variant_key(target: Target, platforms: Sequence[Platform]) -> VariantKey:
+    """Return a key that is equal for platforms that one solve can build together, because nothing in them differs.
+
+    It names each variant, also of linked targets, by its target and its first platform.
+    """
     if not target.varies:
         return ()
     everything = {target: tuple(platforms), **linked_platforms(target, platforms)}
-    differing = ((each, wanted) for each, wanted in everything.items() if each.variants)
-    return tuple(id(variant) for each, wanted in differing for variant, _ in each.split_by_variant(wanted))
+    varying = ((varied, wanted) for varied, wanted in everything.items() if varied.variants)
+    return tuple(
+        (varied, _first_platform(varied, variant))
+        for varied, wanted in varying
+        for variant, _ in varied.split_by_variant(wanted)
+    )
+
+
+def _first_platform(target: Target, variant: PlatformVariant) -> Platform:
+    """Return the first platform of `variant`. A platform without a variant is built as the first platform is."""
+    platforms = (platform for platform, other in target.variants.items() if other is variant)
+    return next(platforms, next(iter(target.variants)))
 
 
 def grouped_by_variant(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
-    """`platforms` in groups for each of which `target`, with what it links to, is one thing. Of none: one group."""
-    groups: dict[tuple[int, ...], tuple[Platform, ...]] = {}
+    """Divide `platforms` into groups that one solve can build. Without platforms there is one empty group."""
+    groups: dict[VariantKey, tuple[Platform, ...]] = {}
     for platform in platforms:
         key = variant_key(target, (platform,))
         groups[key] = (*groups.get(key, ()), platform)

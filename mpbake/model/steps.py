@@ -42,7 +42,7 @@ class PlacedPlatform:
     """A platform of a build piece, and how the nodes of the piece build it."""
 
     platform: Platform
-    how: Execution
+    execution: Execution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +89,7 @@ class BuildPiece:
         """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, how=Execution.EMULATED) for each in placed)
+            placed = tuple(replace(each, execution=Execution.EMULATED) for each in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property

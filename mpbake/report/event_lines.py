@@ -16,11 +16,11 @@ from mpbake.model.steps import (
     platform_list,
 )
 from mpbake.report.plan_text import check_text, step_subject, step_verb
-from mpbake.run.events import AskingEngine, Warned
+from mpbake.run.events import EngineProbeStarted, Warned
 
 if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
-    from mpbake.run.events import NodeAdvanced, ProbingNodes, StepRetried
+    from mpbake.run.events import NodeProbeStarted, NodeProgressed, StepRetried
 
 
 _COMMAND = 60
@@ -56,7 +56,7 @@ def short_step_label(step: Step) -> str:
 def start_line(step: Step) -> str:
     """A step that begins, and how, where that is worth a word."""
     emulated = isinstance(step, BuildPiece) and [
-        each.platform for each in step.platforms if each.how is Execution.EMULATED
+        each.platform for each in step.platforms if each.execution is Execution.EMULATED
     ]
     return f"{step_label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else step_label(step)
 
@@ -76,9 +76,9 @@ def finish_line(result: StepResult) -> str:
             return f"{step_label(result.step)}: cancelled"
 
 
-def opening_line(event: AskingEngine | ProbingNodes) -> str:
+def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
     """What happens before anything can be built."""
-    if isinstance(event, AskingEngine):
+    if isinstance(event, EngineProbeStarted):
         return "asking the engine in use what the default builder is"
     return f"asking {', '.join(node.id for node in event.nodes)} what can be built there"
 
@@ -88,7 +88,7 @@ def warning_line(event: Warned | StepRetried) -> str:
     return f"warning: {one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
 
 
-def progress_line(event: NodeAdvanced) -> str:
+def progress_line(event: NodeProgressed) -> str:
     """What is being done to start a node."""
     return f"{event.node.id}: {event.activity}"
 
@@ -97,7 +97,7 @@ def retry_line(event: StepRetried) -> str:
     """An attempt that came to nothing, and what happens now."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
-        return f"{event.step.node.id} is left out{'' if event.given_up else ' for now'}: {reason}"
+        return f"{event.step.node.id} is left out{'' if event.node_failed else ' for now'}: {reason}"
     others = f" and {count(len(event.others), 'other')}" if event.others else ""
     return f"{step_label(event.step)}{others}: {reason}: tried again"
 

@@ -11,14 +11,14 @@ from mpbake.model.steps import BootstrapNode, BuildPiece, StepStatus, platform_l
 from mpbake.report import event_lines as lines
 from mpbake.report.pace import Pace
 from mpbake.run.events import (
-    AskingEngine,
-    NodeAdvanced,
-    ProbingNodes,
+    EngineProbeStarted,
+    NodeProbeStarted,
+    NodeProgressed,
     RunFinished,
     RunStarted,
-    StepAdvanced,
     StepFinished,
     StepOutput,
+    StepProgressed,
     StepRetried,
     StepStarted,
     Warned,
@@ -68,10 +68,10 @@ class LiveReporter:
                 self._steps = len(set(map(_planned, event.graph.steps)))
             case StepStarted():
                 self._running[event.step] = (self._clock(), "")
-            case StepAdvanced():
+            case StepProgressed():
                 began, _ = self._running.get(event.step, (self._clock(), ""))
                 self._running[event.step] = (began, event.activity)
-            case NodeAdvanced():
+            case NodeProgressed():
                 for step in self._bootstraps(event.node):
                     self._running[step] = (self._running[step][0], event.activity)
             case StepRetried():
@@ -94,9 +94,9 @@ class LiveReporter:
 
     def _show(self, event: Event) -> None:
         match event:
-            case AskingEngine() | ProbingNodes():
+            case EngineProbeStarted() | NodeProbeStarted():
                 self._print(lines.opening_line(event))
-            case NodeAdvanced():
+            case NodeProgressed():
                 self._show_advance(event)
             case RunStarted():
                 self._live.start()
@@ -111,12 +111,12 @@ class LiveReporter:
                     self._print(lines.finish_line(event.result), _STYLES.get(event.result.status, ""))
             case RunFinished():
                 self._live.stop()
-            case StepStarted() | StepAdvanced():
+            case StepStarted() | StepProgressed():
                 pass  # seen when the view is drawn the next time
             case _:
                 assert_never(event)
 
-    def _show_advance(self, event: NodeAdvanced) -> None:
+    def _show_advance(self, event: NodeProgressed) -> None:
         """Print how far the start of a node is, unless the view shows it."""
         if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
             self._print(lines.progress_line(event))

@@ -10,14 +10,14 @@ from mpbake.model.steps import StepStatus
 from mpbake.report import event_lines as lines
 from mpbake.report.pace import Pace
 from mpbake.run.events import (
-    AskingEngine,
-    NodeAdvanced,
-    ProbingNodes,
+    EngineProbeStarted,
+    NodeProbeStarted,
+    NodeProgressed,
     RunFinished,
     RunStarted,
-    StepAdvanced,
     StepFinished,
     StepOutput,
+    StepProgressed,
     StepRetried,
     StepStarted,
     Warned,
@@ -56,7 +56,7 @@ class PlainReporter:
         match event:
             case StepStarted():
                 return [lines.start_line(event.step)]
-            case StepAdvanced():
+            case StepProgressed():
                 return (
                     []
                     if self._verbose
@@ -70,10 +70,10 @@ class PlainReporter:
             case StepFinished():
                 quiet = event.result.status is StepStatus.CANCELLED
                 return [] if quiet else [lines.finish_line(event.result)]
-            case NodeAdvanced():
+            case NodeProgressed():
                 line = lines.progress_line(event)
                 return [line] if self._pace.is_due(event.node.id) else []
-            case AskingEngine() | ProbingNodes():
+            case EngineProbeStarted() | NodeProbeStarted():
                 return [lines.opening_line(event)]
             case RunStarted() | RunFinished():
                 return []

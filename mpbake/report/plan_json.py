@@ -128,7 +128,7 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
     return {
         "target": piece.target.name,
         "nodes": [node.id for node in piece.nodes],
-        "platforms": [{"platform": str(each.platform), "how": each.how.name.lower()} for each in piece.platforms],
+        "platforms": [{"platform": str(each.platform), "how": each.execution.name.lower()} for each in piece.platforms],
         "delivery": piece.delivery.name.lower(),
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],

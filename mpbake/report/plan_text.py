@@ -161,10 +161,10 @@ def _where(piece: BuildPiece) -> str:
 def _placed(piece: BuildPiece) -> str:
     if not piece.platforms:
         return "the node's own platform"
-    ways = {each.how for each in piece.platforms}
+    ways = {each.execution for each in piece.platforms}
     if len(ways) == 1:
         return f"{platform_list(piece).replace(',', ', ')} {_way(ways.pop())}"
-    return ", ".join(f"{each.platform} {_way(each.how)}" for each in piece.platforms)
+    return ", ".join(f"{each.platform} {_way(each.execution)}" for each in piece.platforms)
 
 
 def _way(how: Execution) -> str:

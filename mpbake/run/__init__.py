@@ -1,1 +1,1 @@
-"""Runs a build graph: the executor, the schedule, events, and the state directory."""
+"""Run a build graph: executor, schedule, events, and state directory."""

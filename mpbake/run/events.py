@@ -1,4 +1,4 @@
-"""What can happen in a run, as frozen types, and who is told."""
+"""The events of a run, as frozen types, and the protocol of their receivers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AskingEngine:
-    """First of all, the engine in use is asked what the default builder is, and takes its time."""
+class EngineProbeStarted:
+    """A query of the engine in use has started, to learn what the default builder is. It is the first event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProbingNodes:
-    """Before anything can be placed, `nodes` are asked what they build; those that do not exist are made."""
+class NodeProbeStarted:
+    """A probe of `nodes` has started, to learn which platforms they build. Missing nodes are created.
+
+    It comes before placement, if the plan does not say enough to place every target.
+    """
 
     nodes: tuple[Node, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodeAdvanced:
-    """A node is being started; `activity` is one line such as `pulling moby/buildkit:v0.20: 12.3 MB of 98.0 MB`.
+class NodeProgressed:
+    """The start of a node has advanced. The event may come often, and before `RunStarted`.
 
-    It may come often, before `RunStarted` too.
+    `activity` is one line, such as `pulling moby/buildkit:v0.20: 12.3 MB of 98.0 MB`.
     """
 
     node: Node
@@ -37,21 +40,21 @@ class NodeAdvanced:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted:
-    """Everything is planned; the first step is about to start."""
+    """The run is planned, and its first step is about to start."""
 
     graph: BuildGraph
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A step has begun; a piece has been given to the one node that it names."""
+    """A step has started. A piece names the one node that builds it."""
 
     step: Step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepAdvanced:
-    """A step works on something new; `activity` is one line such as `[2/4] RUN make`."""
+class StepProgressed:
+    """A step has begun a new activity. `activity` is one line, such as `[2/4] RUN make`."""
 
     step: Step
     activity: str
@@ -59,7 +62,7 @@ class StepAdvanced:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutput:
-    """A step's own output: whole lines, safe to print."""
+    """A step has written output of its own: whole lines that are safe to print."""
 
     step: Step
     text: str
@@ -67,21 +70,21 @@ class StepOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRetried:
-    """An attempt at a step came to nothing, and the step is tried again: on an equal node, or later.
+    """An attempt at a step has failed, and the step is retried: on an equal node, or later.
 
-    With `given_up` its node is not tried again: others do what was for it. `others` are steps of the same call for
-    which the same holds.
+    `others` are steps of the same call that are retried for the same reason. `node_failed` means that the node of the
+    step is not used again: other nodes take over its work.
     """
 
     step: Step
     error: MpbakeError
     others: tuple[Step, ...] = ()
-    given_up: bool = False
+    node_failed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Warned:
-    """Something that a person should know and that stops nothing."""
+    """A warning for the user. It does not stop the run."""
 
     message: str
 
@@ -95,10 +98,10 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """Nothing more will happen; results are in the graph's order. `signal` is what ended the run early, else 0.
+    """The run is over. Its results are in the graph's order; `signal` is the number of the signal that ended it, or 0.
 
-    A piece that was started stands there as it was built, on one node; bootstraps and shared pieces stand there once
-    for each node that needed them.
+    A piece that was started appears as it was built on one node. Bootstraps and shared pieces appear once for each node
+    that needed them.
     """
 
     results: tuple[StepResult, ...]
@@ -107,12 +110,12 @@ class RunFinished:
 
 
 Event = (
-    AskingEngine
-    | ProbingNodes
-    | NodeAdvanced
+    EngineProbeStarted
+    | NodeProbeStarted
+    | NodeProgressed
     | RunStarted
     | StepStarted
-    | StepAdvanced
+    | StepProgressed
     | StepOutput
     | StepRetried
     | Warned
@@ -122,7 +125,7 @@ Event = (
 
 
 class Reporter(Protocol):
-    """Told of every event, possibly from several threads at once."""
+    """Receives every event, possibly from several threads at once."""
 
     def handle(self, event: Event) -> None:
-        """Take note of `event`; must not raise."""
+        """Handle `event`. It must not raise."""

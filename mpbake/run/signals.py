@@ -1,4 +1,4 @@
-"""Signals as requests to stop."""
+"""Signals as stop requests."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 def stoppable(work: Callable[[StopRequest], int]) -> int:
-    """The exit code that `work` returns, or that of the signal which it was stopped by.
+    """Return the exit code of `work`, or the exit code of the signal that stopped it.
 
-    It is given what `stopped_by_signals` sets while it runs.
+    `work` passes its stop request to `stopped_by_signals`.
     """
     stop = StopRequest()
     try:
         return work(stop)
     except MpbakeError:
-        if stop.signal:  # whatever failed, failed because it was stopped
+        if stop.signal:  # after a signal, every error is a consequence of it
             return exit_code((), stop.signal)
         raise
 
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Callable[[int], None]) -> Iterator[None]:
-    """Hand what asks to end the process to `stop`: Ctrl-C, a terminated job, a closed terminal."""
+    """Pass signals that ask the process to end to `stop`: Ctrl-C, a terminated job, a closed terminal."""
 
     def request(number: int, _: FrameType | None) -> None:
         stop(number)
 
-    before = {}
+    previous = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            before[number] = signal.signal(number, request)
+            previous[number] = signal.signal(number, request)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""How the executor has a step done, whoever does it."""
+"""The protocol through which the executor runs steps."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class StepRunner(Protocol):
-    """Does one step at a time, or several pieces together, in each of several threads."""
+    """Runs one step, or several pieces together, in each of several threads."""
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        """Do `step`, given the results of all that had to come before it.
+        """Run `step`. `inputs` are the results of the steps that had to come before it.
 
-        Raises an MpbakeError when it fails, Cancelled when `cancel` was called meanwhile.
+        Raises an MpbakeError if it fails, and Cancelled if `cancel` was called meanwhile.
         """
 
     def run_together(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> Mapping[Step, Outcome | MpbakeError]:
-        """Do several pieces of one node in one call, given the results of all that had to come before any of them.
+        """Build several pieces of one node in one call. `inputs` are the results of the steps before any of them.
 
-        Tells what became of each: of one that failed only because another did, `Disturbed`. What concerns all of them
-        is raised as `run` does.
+        Returns the outcome or the error of each piece. The error of a piece that failed only because another piece did
+        is `BatchFailed`. An error of the whole call is raised as `run` does.
         """
 
     def finish(self) -> None:
-        """Wait for what steps left to the background. Called once, when every step has ended."""
+        """Wait for the work that steps left to the background. The executor calls it once, when every step is over."""
 
     def cancel(self) -> None:
-        """End what is under way, soon; a second call ends it at once. Safe to call from a signal handler."""
+        """End the running work soon, and at a second call at once. Signal handlers may call it."""

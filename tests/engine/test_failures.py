@@ -132,7 +132,7 @@ secret = ["id=a,src=none", "id=NEITHER"]
         in done.stderr
     )
     assert f"build.toml:7:11: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
-    assert "build.toml:7:28: targets.api.secret[1]: api: NEITHER is no variable that is set, and no file" in done.stderr
+    assert "build.toml:7:28: targets.api.secret[1]: api: NEITHER is neither a set variable nor a file" in done.stderr
     assert not (tmp_path / ".mpbake").exists()
 
 

@@ -276,10 +276,10 @@ def test_a_buildx_without_claims_is_refused_before_anything_starts(
         return
     assert done.returncode == 3, done.stderr
     name = claiming
-    said = f"{name}: the kubernetes driver has persistent-volume-claim.requests.storage since buildx 0.34"
+    said = f"{name}: persistent-volume-claim.requests.storage of the kubernetes driver needs buildx 0.34 or newer"
     assert said in done.stderr
     assert "build.toml:5:" in done.stderr
-    assert "install buildx 0.34 or newer, or take persistent-volume-claim.requests.storage away" in done.stderr
+    assert "install buildx 0.34 or newer, or remove persistent-volume-claim.requests.storage" in done.stderr
     assert name not in objects(cluster)
 
 

@@ -155,7 +155,7 @@ platforms = ["linux/amd64"]
     assert after.returncode == 3
     assert f'builder "{builder}" forbids emulation, and none of its nodes builds linux/arm64 natively' in after.stderr
     assert f"linux/amd64 native on {builder}/local\n" in native.stdout
-    assert f"{builder}/local  runs it natively  chosen: the best\n" in explained.stdout
+    assert f"{builder}/local  runs it natively  chosen: best node\n" in explained.stdout
 
 
 def test_a_probed_plan_tells_which_node_is_not_what_it_declares(run_mpbake: RunMpbake, tmp_path: Path) -> None:

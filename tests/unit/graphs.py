@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mpbake.base.platforms import parse_platforms
 from mpbake.graph.dag import BuildGraph, build_graph, with_dependencies
-from mpbake.graph.placement import NodeFacts, place
+from mpbake.graph.node_facts import NodeFacts
+from mpbake.graph.placement import place
 from mpbake.model.plan import Builder, Check, Driver, Node, Target
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, PlacedPlatform, Publish, Step
 from mpbake.resolve import select_targets
@@ -28,12 +29,12 @@ nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"], tls = { 
 
 
 def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAINER) -> dict[str, NodeFacts]:
-    """What nodes said, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first.
+    """Return the facts of nodes, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first.
 
     Without any, the node did not answer.
     """
     return {
-        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), silent=not platforms)
+        node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), unreachable=not platforms)
         for node, platforms in reported.items()
     }
 
@@ -54,7 +55,7 @@ def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None
 
 
 def sketch(graph: BuildGraph) -> str:
-    """A line for each step: its key, and the keys of those that it waits for."""
+    """Return a line for each step: its key, and the keys of those that it waits for."""
     return "\n".join(
         step.key + "".join(f"\n  after {before.key}" for before in sorted_steps(graph, graph.before[step]))
         for step in graph.steps
@@ -100,7 +101,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
         target = Target(name=f"t{index}", builder=builder, retries=draw(st.integers(0, retries)))
         nodes = draw(st.sampled_from([(a,), (b,), (a, b), (b, a), ()]))
         shared = draw(st.integers(0, 3)) == 0
-        checked = [each for each in steps if isinstance(each, BuildPiece) and not each.shared]
+        checked = [other for other in steps if isinstance(other, BuildPiece) and not other.shared]
         if checked and draw(st.integers(0, 2)) == 0:
             piece = draw(st.sampled_from(checked))
             check = CheckPiece(piece=piece, check=Check(run=("true",)), number=index)
@@ -109,20 +110,21 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
             continue
         not_its = [node for node in builder.nodes if helped and node not in nodes]
         spare = tuple(node for node in not_its if shared or draw(st.booleans()))
-        placed = tuple(PlacedPlatform(platform=each, how=Execution.NATIVE) for each in draw(PLATFORMS))
+        placed = tuple(PlacedPlatform(platform=platform, execution=Execution.NATIVE) for platform in draw(PLATFORMS))
         step: Step = Publish(target=target)
         if nodes:
             step = BuildPiece(target=target, nodes=nodes, shared=shared, spare=spare, platforms=placed)
-        others = [each for each in steps if _may_follow(step, each)]
+        others = [other for other in steps if _may_follow(step, other)]
         chosen = tuple(draw(st.lists(st.sampled_from(others), max_size=3, unique=True))) if others else ()
         if isinstance(step, BuildPiece) and not shared:
-            bases = [each.target for each in chosen if isinstance(each, BuildPiece) and not each.shared]
-            links = {each.name: each for each in bases if draw(st.booleans())}
+            bases = [piece.target for piece in chosen if isinstance(piece, BuildPiece) and not piece.shared]
+            links = {base.name: base for base in bases if draw(st.booleans())}
             step = replace(step, target=replace(target, links=links))
         before[step] = chosen
         steps.append(step)
-    after = {step: tuple(each for each in steps if step in before[each]) for step in steps}
-    return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after)
+    after = {step: tuple(other for other in steps if step in before[other]) for step in steps}
+    pools = {step: frozenset(node.id for node in step.nodes) for step in steps if isinstance(step, BuildPiece)}
+    return BuildGraph(targets=(), steps=tuple(steps), before=before, after=after, pools=pools)
 
 
 def _may_follow(step: Step, other: Step) -> bool:

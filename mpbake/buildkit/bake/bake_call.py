@@ -11,7 +11,7 @@ from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, target_of
 from mpbake.report.bake_definition import bake_json
-from mpbake.run.events import StepAdvanced, StepOutput
+from mpbake.run.events import StepOutput, StepProgressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -137,7 +137,7 @@ class _Follower:
             self._reporter.handle(StepOutput(step=step, text="\n".join(lines)))
         last = {self._step(operation): operation for operation in update.activities}
         for step, activity in last.items():
-            self._reporter.handle(StepAdvanced(step=step, activity=activity))
+            self._reporter.handle(StepProgressed(step=step, activity=activity))
 
     def _step(self, operation: str) -> Step:
         if len(self._steps) == 1:

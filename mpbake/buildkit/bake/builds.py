@@ -45,7 +45,7 @@ from mpbake.buildkit.process.docker import Watch
 from mpbake.buildkit.registry.client import repository_of
 from mpbake.graph.delivery import repositories
 from mpbake.graph.links import linked_targets
-from mpbake.graph.placement import declaration_conflicts
+from mpbake.graph.node_facts import declaration_conflicts
 from mpbake.model.plan import Driver, Emulation
 from mpbake.model.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.run.events import Warned

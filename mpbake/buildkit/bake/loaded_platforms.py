@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.buildkit.nodes.engine import Engines
-    from mpbake.graph.placement import EngineFacts
+    from mpbake.graph.node_facts import EngineFacts
     from mpbake.model.steps import BuildPiece
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import Unreachable
 from mpbake.buildkit.builders.inventory import inventory, unusable_row
 from mpbake.buildkit.nodes.engine import Engines
-from mpbake.graph.placement import NodeFacts
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _settled(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -
 
 
 def _facts(line: NodeRow) -> NodeFacts:
-    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version, silent=line.silent)
+    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version, unreachable=line.silent)
 
 
 def _silence(line: NodeRow) -> str:

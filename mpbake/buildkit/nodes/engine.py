@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import Unreachable
 from mpbake.base.platforms import parse_platform
 from mpbake.buildkit.nodes.failure_causes import explain_engine
-from mpbake.graph.placement import EngineFacts
+from mpbake.graph.node_facts import EngineFacts
 
 if TYPE_CHECKING:
     from mpbake.buildkit.process.docker import Docker

@@ -28,7 +28,8 @@ from mpbake.buildkit.nodes.endpoints import Endpoints
 from mpbake.buildkit.nodes.failure_causes import explain, is_refused
 from mpbake.buildkit.nodes.first_start import BootProgress
 from mpbake.buildkit.process.environment import workflow_variables
-from mpbake.graph.placement import NodeFacts, default_driver
+from mpbake.graph.default_driver import default_driver
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.lifecycle import ALWAYS, container_name
 from mpbake.model.plan import Driver
 from mpbake.spec.toml_values import same_values
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
-    from mpbake.graph.placement import EngineFacts
+    from mpbake.graph.node_facts import EngineFacts
     from mpbake.model.plan import Node, Target
 
 INSPECT_TIMEOUT = 60.0

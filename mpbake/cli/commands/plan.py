@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.cli.options import Options, World
-    from mpbake.graph.placement import NodeFacts
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Target
     from mpbake.run.executor import StopRequest
 

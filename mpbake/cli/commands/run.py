@@ -18,7 +18,8 @@ from mpbake.cli.loading import check_placements, check_tags, load_plan, place_ta
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
 from mpbake.graph.links import linked_targets
-from mpbake.graph.placement import is_unreachable, nodes_to_probe
+from mpbake.graph.node_facts import is_unreachable
+from mpbake.graph.placement import nodes_to_probe
 from mpbake.graph.preflight.base_images import foreign_bases
 from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
@@ -26,7 +27,7 @@ from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.metadata import metadata_file, write_metadata
-from mpbake.run.events import AskingEngine, ProbingNodes, RunFinished, Warned
+from mpbake.run.events import EngineProbeStarted, NodeProbeStarted, RunFinished, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -90,7 +91,7 @@ def main(options: Options, world: World) -> int:
 @contextmanager
 def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
     """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
-    timer = Timer(moment, reporter.handle, [AskingEngine()])
+    timer = Timer(moment, reporter.handle, [EngineProbeStarted()])
     timer.daemon = True
     if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
         timer.start()
@@ -120,7 +121,7 @@ class _Run:
         settled = (placement for target, placement in before.items() if target.builder.name not in asked)
         check_placements(document, chosen, settled)  # before anything is made
         if nodes:
-            self.reporting.handle(ProbingNodes(nodes=nodes))
+            self.reporting.handle(NodeProbeStarted(nodes=nodes))
         facts = self.runner.make_ready(nodes, self.reporting)
         lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
         graph, warnings = run_graph(document, chosen, place_targets(chosen, facts, before))

@@ -1,1 +1,1 @@
-"""What is checked before a run touches anything."""
+"""Preflight checks: the checks that a run makes before it touches anything."""

@@ -1,4 +1,4 @@
-"""What a plan asks of buildx, held against what the one that was found can do."""
+"""Preflight checks of the buildx version: attributes and options of a plan that the installed buildx lacks."""
 
 from __future__ import annotations
 
@@ -23,88 +23,99 @@ if TYPE_CHECKING:
     from mpbake.spec.plan_files import PlanFiles
 
 
-_DELETING: Version = (0, 35)
-"""The first buildx that knows `mode=delete` of a local output."""
+_OUTPUT_DELETE_SINCE: Version = (0, 35)
+"""The first buildx that supports `mode=delete` of a local output."""
 
 
 def check_buildx(document: PlanFiles, targets: Iterable[Target], version: Version, default: Driver) -> None:
-    """Raise PlanError for what this buildx does not know of `targets`, of what they link to, and of their builders.
-
-    `default` is the driver that the default builder has in this run.
-    """
-    targets = tuple(targets)
-    everything = dict.fromkeys(each for target in targets for each in (target, *linked_targets(target)))
-    problems = [problem for target in everything for problem in _too_new(target, version)]
-    problems += [problem for target in targets for problem in _too_new_outputs(target, version)]
-    for builder in dict.fromkeys(target.builder for target in targets):
-        problems += _refused(document, builder, version, default)
-    _raise(document, problems)
+    """Raise PlanError with the problems that `buildx_problems` returns."""
+    _raise_problems(document, buildx_problems(document, targets, version, default))
 
 
 def check_builders(document: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
-    """Raise PlanError for options of declared `builders` that this buildx would refuse; most plans need not ask it."""
+    """Raise PlanError for options of declared `builders` that this buildx refuses.
+
+    `buildx` returns the version of the installed buildx. It is called only if an option needs it.
+    """
     builders = tuple(builders)
-    if any(_asked(node, node.driver) for builder in builders for node in builder.nodes):
+    if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
         version = buildx()
-        _raise(document, (each for builder in builders for each in _refused(document, builder, version)))
+        _raise_problems(document, (p for builder in builders for p in _refused_options(document, builder, version)))
 
 
-def _raise(document: PlanFiles, problems: Iterable[Problem]) -> None:
-    found = [document.diagnose(each) for each in dict.fromkeys(problems)]
-    if found:
-        raise PlanError(found)
+def buildx_problems(
+    document: PlanFiles, targets: Iterable[Target], version: Version, default: Driver
+) -> Iterator[Problem]:
+    """Yield the features of `targets`, their linked targets and their builders that buildx `version` lacks.
+
+    `default` is the driver of the default builder in this run.
+    """
+    targets = tuple(targets)
+    for built in dict.fromkeys((*targets, *linked_targets(*targets))):
+        yield from _ignored_attributes(built, version)
+    for target in targets:
+        yield from _ignored_output_modes(target, version)
+    for builder in dict.fromkeys(target.builder for target in targets):
+        yield from _refused_options(document, builder, version, default)
 
 
-def _too_new(target: Target, version: Version) -> Iterator[Problem]:
+def _raise_problems(document: PlanFiles, problems: Iterable[Problem]) -> None:
+    diagnostics = [document.diagnose(problem) for problem in dict.fromkeys(problems)]
+    if diagnostics:
+        raise PlanError(diagnostics)
+
+
+def _ignored_attributes(target: Target, version: Version) -> Iterator[Problem]:
     for name in target.attributes:
         since = ATTRIBUTES[name].since
         if since > version:
-            works = f"{target.name}: {name} works since buildx {version_text(since)}"
-            message = f"{works}; the one found is {version_text(version)}, and would ignore it"
+            needs = f"{target.name}: {name} needs buildx {version_text(since)} or newer"
+            message = f"{needs}: buildx {version_text(version)} ignores it"
             yield _problem(target.where((name,)), message, since, name)
 
 
-def _too_new_outputs(target: Target, version: Version) -> Iterator[Problem]:
-    """A folder of an output that an older buildx would not empty."""
-    if version < _DELETING and any(map(deletes, target.outputs)):
-        works = f"{target.name}: an output with mode=delete works since buildx {version_text(_DELETING)}"
-        message = f"{works}; the one found is {version_text(version)}, and would delete nothing"
-        yield _problem(target.where(("output",)), message, _DELETING, "mode=delete")
+def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]:
+    """Yield a problem if an older buildx would not empty the folder of an output with `mode=delete`."""
+    since = _OUTPUT_DELETE_SINCE
+    if version < since and any(map(deletes, target.outputs)):
+        needs = f"{target.name}: an output with mode=delete needs buildx {version_text(since)} or newer"
+        message = f"{needs}: buildx {version_text(version)} deletes nothing"
+        yield _problem(target.where(("output",)), message, since, "mode=delete")
 
 
-def _refused(
+def _refused_options(
     document: PlanFiles, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
 ) -> Iterator[Problem]:
-    """The options of a builder's nodes that are too new. One that holds for several nodes is told once."""
+    """Yield a problem for each option of a node of `builder` that is too new, once for each node that has it."""
     for node in builder.nodes:
         driver = default if node.driver is Driver.AUTOMATIC else node.driver
-        for name in _asked(node, driver):
+        for name in _versioned_options(node, driver):
             since = SINCE[name].version
             if since > version:
-                who, key = _written(document, node, name)
-                has = f"{who}: the {driver} driver has {name} since buildx {version_text(since)}"
-                message = f"{has}; the one found is {version_text(version)}, and would refuse it"
+                owner, key = _option_source(document, node, name)
+                needs = f"{owner}: {name} of the {driver} driver needs buildx {version_text(since)} or newer"
+                message = f"{needs}: buildx {version_text(version)} refuses it"
                 yield _problem(key, message, since, name)
 
 
 def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
-    hint = f"install buildx {version_text(since)} or newer, or take {name} away"
+    hint = f"install buildx {version_text(since)} or newer, or remove {name}"
     return Problem(code=Code.NEEDS_BUILDX, key=key, message=message, hint=hint)
 
 
-def _asked(node: Node, driver: Driver) -> list[str]:
-    """The options that buildx is told of `node` and that not every buildx has for `driver`, by their names in SINCE."""
-    if driver is Driver.DOCKER:  # the node has what a container would be made with
+def _versioned_options(node: Node, driver: Driver) -> list[str]:
+    """Return the options of `node` that not every buildx supports for `driver`, by their names in SINCE."""
+    if driver is Driver.DOCKER:  # the node holds the options of a container that may be created instead
         return []
-    told = [f"{option}." for option, _ in node.options]
-    held = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]
-    return [name for name in held if any(each.startswith(f"{name}.") for each in told)]
+    options = [f"{option}." for option, _ in node.options]
+    versioned = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]
+    return [name for name in versioned if any(option.startswith(f"{name}.") for option in options)]
 
 
-def _written(document: PlanFiles, node: Node, option: str) -> tuple[str, KeyPath]:
-    """Whose an option of `node` is, and where it is written: by itself, by its builder, or for every builder."""
+def _option_source(document: PlanFiles, node: Node, option: str) -> tuple[str, KeyPath]:
+    """Return the owner of an option of `node` and its key in the plan: the node, its builder, or every builder."""
     builder: KeyPath = ("builders", node.builder)
-    tables = {(*builder, "nodes", node.name): node.id, builder: node.builder, ("defaults", "builder"): node.builder}
+    owners = {(*builder, "nodes", node.name): node.id, builder: node.builder, ("defaults", "builder"): node.builder}
     key = option.split(".")
-    table = next((each for each in tables if document.states((*each, key[0]))), builder)
-    return tables[table], (*table, *key)
+    table = next((table for table in owners if document.states((*table, key[0]))), builder)
+    return owners[table], (*table, *key)

@@ -1,4 +1,4 @@
-"""Whether the certificates that a plan names can be right, found out before anything is touched."""
+"""Preflight checks of certificates: whether the files that a plan names for TLS can work."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node
 
-_NEW = "have a new one issued"
-_PEM = "it must hold PEM: text that begins with -----BEGIN"
+PATH_HINT = "correct the path: it is relative to the folder of the file that states it"
+_RENEW = "issue a new certificate"
+_PEM = "use a PEM file: text that begins with -----BEGIN"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFinding:
-    """What is to be said of one of the files of `tls`, and what to do; the code tells how bad it is."""
+    """A fault or doubt about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
 
     field: str
     message: str
@@ -36,7 +37,7 @@ class CertificateFinding:
 
 
 class _Unreadable(Exception):
-    """A file that cannot be taken for what it is to be."""
+    """A file that does not hold what its field requires."""
 
     def __init__(self, finding: CertificateFinding) -> None:
         super().__init__(finding.message)
@@ -44,44 +45,44 @@ class _Unreadable(Exception):
 
 
 def utc_now() -> datetime:
-    """The date and time, for whoever is given no other."""
+    """Return the current date and time."""
     return datetime.now(UTC)
 
 
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
-    """Check the files that `node` names for TLS; the warnings of it. Raises UsageError with every fault."""
-    found = certificate_findings(node, now)
-    faults = [each for each in found if each.code.severity is Severity.ERROR]
+    """Check the TLS files of `node`, and return warnings. Raises UsageError with every fault."""
+    findings = certificate_findings(node, now)
+    faults = [finding for finding in findings if finding.code.severity is Severity.ERROR]
     if faults:
-        raise UsageError("\n".join(_told(node, each) for each in faults), hint=faults[0].hint)
-    return tuple(_told(node, each) for each in found)
+        raise UsageError("\n".join(_message(node, fault) for fault in faults), hint=faults[0].hint)
+    return tuple(_message(node, finding) for finding in findings)
 
 
 def certificate_findings(node: Node, now: datetime) -> list[CertificateFinding]:
-    """All that is to be said of the files that `node` names for TLS; after one that cannot be read, nothing more."""
+    """Return all findings about the TLS files of `node`. If a file is unreadable, that is the only finding."""
     if node.tls == TlsFiles():
         return []
     try:
         authorities, chain = _read(node.tls)
     except _Unreadable as error:
         return [error.finding]
-    faults = [*_of_authorities(authorities, now), *_of_client(chain, now)]
+    faults = [*_authority_faults(authorities, now), *_client_faults(chain, now)]
     return faults or list(_doubts(node, authorities, chain, now))
 
 
 def end_warning(certificate: Certificate, now: datetime, days: int) -> Iterator[str]:
-    """What is said of a `certificate` that comes to its end within `days`."""
+    """Yield a warning if `certificate` expires within `days`."""
     left = certificate.not_valid_after_utc - now
     if timedelta() < left < timedelta(days=days):
         yield f"expires in {count(left.days, 'day')}, on {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
-def _told(node: Node, finding: CertificateFinding) -> str:
+def _message(node: Node, finding: CertificateFinding) -> str:
     return f"{node.id}: tls.{finding.field}: {finding.message}"
 
 
 def read_der(data: bytes) -> Certificate:
-    """The certificate that a TLS connection showed."""
+    """Return the certificate that a TLS connection has presented."""
     from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415
 
     return load_der_x509_certificate(data)
@@ -91,7 +92,7 @@ def read_der(data: bytes) -> Certificate:
 
 
 def _read(tls: TlsFiles) -> tuple[list[Certificate], list[Certificate]]:
-    """The authorities, and the client's certificate with what came along; its key is its own. Raises _Unreadable."""
+    """Return the authorities and the client's certificate chain. Raises _Unreadable, also if the key does not fit."""
     data = {name: _bytes(name, path) for name, path in tls.files.items()}
     authorities = _certificates("ca", data["ca"]) if "ca" in data else []
     chain = _certificates("cert", data["cert"]) if "cert" in data else []
@@ -100,20 +101,19 @@ def _read(tls: TlsFiles) -> tuple[list[Certificate], list[Certificate]]:
     return authorities, chain
 
 
+def _unreadable(field: str, message: str, hint: str, code: Code = Code.BAD_CERTIFICATE) -> _Unreadable:
+    return _Unreadable(CertificateFinding(field=field, message=message, hint=hint, code=code))
+
+
 def _bytes(field: str, path: Path) -> bytes:
     name = one_line(str(path))
     if kind_of(path) is Kind.NOTHING:
-        hint = "paths count from the folder of the file that states them"
-        raise _Unreadable(
-            CertificateFinding(field=field, message=f"there is no file {name}", hint=hint, code=Code.MISSING_FILE)
-        )
+        raise _unreadable(field, f"there is no file {name}", PATH_HINT, Code.MISSING_FILE)
     try:
         return read_bounded(path, pipe=False)
     except OSError as error:
-        hint = "it must be a file that this user may read"
-        raise _Unreadable(
-            CertificateFinding(field=field, message=f"{name} cannot be read: {error.strerror}", hint=hint)
-        ) from None
+        message, hint = f"{name} cannot be read: {error.strerror}", "use a file that this user may read"
+        raise _unreadable(field, message, hint) from None
 
 
 def _certificates(field: str, data: bytes) -> list[Certificate]:
@@ -122,7 +122,7 @@ def _certificates(field: str, data: bytes) -> list[Certificate]:
     try:
         return load_pem_x509_certificates(data)
     except ValueError:
-        raise _Unreadable(CertificateFinding(field=field, message="is no certificate", hint=_PEM)) from None
+        raise _unreadable(field, "is not a certificate", _PEM) from None
 
 
 def _check_key(data: bytes, certificate: Certificate) -> None:
@@ -132,45 +132,44 @@ def _check_key(data: bytes, certificate: Certificate) -> None:
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError:
-        hint = "take the passphrase away, on a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
-        message = "is encrypted, and BuildKit's client asks for no passphrase"
-        raise _Unreadable(CertificateFinding(field="key", message=message, hint=hint)) from None
+        hint = "remove the passphrase from a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
+        raise _unreadable("key", "is encrypted, and BuildKit's client asks for no passphrase", hint) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _Unreadable(CertificateFinding(field="key", message="is no private key", hint=_PEM)) from None
+        raise _unreadable("key", "is not a private key", _PEM) from None
     if key.public_key() != certificate.public_key():
-        hint = "name the key with which this certificate was asked for"
-        raise _Unreadable(CertificateFinding(field="key", message="does not belong to tls.cert", hint=hint))
+        raise _unreadable("key", "does not belong to tls.cert", "name the key for which this certificate was issued")
 
 
-# --- judging ----------------------------------------------------------------------------------------------------------
+# --- findings ---------------------------------------------------------------------------------------------------------
 
 
-def _of_authorities(authorities: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
+def _authority_faults(authorities: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
     for certificate in authorities:
-        yield from _of_time("ca", certificate, now)
-        if not _signs(certificate):
-            hint = "name the certificate that signed the node's own"
+        yield from _validity_faults("ca", certificate, now)
+        if not _is_authority(certificate):
+            message = f"{_subject(certificate)} is not a certificate authority"
             yield CertificateFinding(
-                field="ca", message=f"{_subject(certificate)} is no certificate authority", hint=hint
+                field="ca", message=message, hint="name the certificate that signed the node's own"
             )
 
 
-def _of_client(chain: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
+def _client_faults(chain: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
     for index, certificate in enumerate(chain):
-        yield from _of_time("cert", certificate, now)
+        yield from _validity_faults("cert", certificate, now)
         if index == 0 and not _is_for_clients(certificate):
-            hint = "have one issued for clients: extendedKeyUsage = clientAuth"
-            yield CertificateFinding(field="cert", message=f"{_subject(certificate)} is not for clients", hint=hint)
+            message = f"{_subject(certificate)} is not a client certificate"
+            hint = "issue a certificate for clients: extendedKeyUsage = clientAuth"
+            yield CertificateFinding(field="cert", message=message, hint=hint)
 
 
-def _of_time(field: str, certificate: Certificate, now: datetime) -> Iterator[CertificateFinding]:
+def _validity_faults(field: str, certificate: Certificate, now: datetime) -> Iterator[CertificateFinding]:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= end:
         message = f"{_subject(certificate)} expired on {end:%Y-%m-%d}"
-        yield CertificateFinding(field=field, message=message, hint=_NEW)
+        yield CertificateFinding(field=field, message=message, hint=_RENEW)
     elif now < begin:
         message = f"{_subject(certificate)} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
-        yield CertificateFinding(field=field, message=message, hint="is the clock of this machine right?")
+        yield CertificateFinding(field=field, message=message, hint="check the clock of this machine")
 
 
 def _doubts(
@@ -178,17 +177,17 @@ def _doubts(
 ) -> Iterator[CertificateFinding]:
     doubt = partial(CertificateFinding, code=Code.DOUBTFUL_CERTIFICATE)
     for field, certificates in (("ca", authorities), ("cert", chain)):
-        for each in certificates:
-            for said in end_warning(each, now, node.certificate_days):
-                yield doubt(field=field, message=f"{_subject(each)} {said}", hint=_NEW)
+        for certificate in certificates:
+            for warning in end_warning(certificate, now, node.certificate_days):
+                yield doubt(field=field, message=f"{_subject(certificate)} {warning}", hint=_RENEW)
     if chain and authorities and not _leads_to(chain, authorities):
-        message = "is not signed by tls.ca: the node must trust another authority for its clients"
+        message = "is not signed by tls.ca, so the node must trust another authority for its clients"
         yield doubt(field="cert", message=message, hint="name a certificate that tls.ca signed")
 
 
 def _leads_to(chain: list[Certificate], authorities: list[Certificate]) -> bool:
-    """Whether the last certificate that can be followed from the client's is signed by one of the authorities."""
-    return any(_is_signed(each, authority) for each in chain for authority in authorities)
+    """Whether one of the authorities has signed a certificate of the client's chain."""
+    return any(_is_signed(certificate, authority) for certificate in chain for authority in authorities)
 
 
 def _is_signed(certificate: Certificate, issuer: Certificate) -> bool:
@@ -201,7 +200,7 @@ def _is_signed(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def _signs(certificate: Certificate) -> bool:
+def _is_authority(certificate: Certificate) -> bool:
     from cryptography.x509 import BasicConstraints, ExtensionNotFound  # noqa: PLC0415
 
     try:
@@ -211,7 +210,7 @@ def _signs(certificate: Certificate) -> bool:
 
 
 def _is_for_clients(certificate: Certificate) -> bool:
-    """Go, which buildx and BuildKit are written in, asks for the usage where any usages are stated."""
+    """Whether `certificate` is valid for clients. Go, the language of buildx and BuildKit, checks usages if stated."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Outputs with `mode=delete`: what they would delete besides results of earlier builds. Pure."""
+"""Preflight checks of outputs with `mode=delete`: what they would delete besides earlier results. Pure."""
 
 from __future__ import annotations
 
@@ -21,42 +21,45 @@ if TYPE_CHECKING:
 def deletion_problems(
     targets: Iterable[Target], root: Path, real: Callable[[str], str] = posixpath.normpath
 ) -> Iterator[Problem]:
-    """The problems of outputs that would delete the plan in `root`, a build context, or what another output writes.
+    """Yield a problem for each output that would delete the plan in `root`, a build context, or another output.
 
-    `real` gives the path that a path leads to.
+    `real` resolves a path, for example its symlinks.
     """
     targets = tuple(targets)
     if not any(deletes(entry) for target in targets for entry in target.outputs):  # nearly every plan
         return
-    written = [(target, entry, path) for target in targets for entry, path in _written(target)]
+    written = [(target, entry, path) for target in targets for entry, path in _written_paths(target)]
     read = {path: f"a build context, {path}" for path in _contexts(targets)} | {str(root): "the folder of the plan"}
-    for output in (each for each in written if deletes(each[1])):
+    for output in written:
         target, entry, folder = output
-        others = [(each[2], f'what "{each[0].name}" writes') for each in written if each != output]
-        found = next((what for path, what in (*others, *read.items()) if _holds(real(folder), real(path))), "")
-        if found:
+        if not deletes(entry):
+            continue
+        others = [(other[2], f'what "{other[0].name}" writes') for other in written if other != output]
+        kept = (*others, *read.items())
+        victim = next((name for path, name in kept if _contains(real(folder), real(path))), "")
+        if victim:
             yield Problem(
                 code=Code.OUTPUT_DELETES,
                 key=target.where(("output",)),
-                message=f"{target.name}: its output {one_line(entry)} would delete {one_line(found)}",
-                hint="give it a folder of its own, or take mode=delete away",
+                message=f"{target.name}: its output {one_line(entry)} would delete {one_line(victim)}",
+                hint="give it a folder of its own, or remove mode=delete",
             )
 
 
 def _contexts(targets: Sequence[Target]) -> Iterator[str]:
-    """The folders of this machine that `targets` are built from."""
+    """Yield the folders of this machine from which `targets` are built."""
     for attributes in (variant.attributes for target in targets for variant, _ in target.split_by_variant(())):
         for context in (attributes.get("context", ""), *attributes.get("contexts", {}).values()):
             if context and is_local_context(context):
                 yield posixpath.normpath(context)
 
 
-def _written(target: Target) -> Iterator[tuple[str, str]]:
-    """Each output and cache of `target` that is written on this machine, and the path where."""
+def _written_paths(target: Target) -> Iterator[tuple[str, str]]:
+    """Yield each output and cache entry of `target` that is written on this machine, with its path."""
     for entry in (*target.outputs, *target.attributes.get("cache-to", ())):
         yield from ((entry, posixpath.normpath(path)) for _, path in paths_of(Paths.FIELDS, [entry]))
 
 
-def _holds(folder: str, path: str) -> bool:
-    """Whether `path` is `folder`, or lies in it."""
+def _contains(folder: str, path: str) -> bool:
+    """Whether `path` is `folder` or is inside it."""
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")

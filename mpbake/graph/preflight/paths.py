@@ -1,4 +1,4 @@
-"""What a plan names on this machine and is not there: told before anything starts, and with its line."""
+"""Preflight checks of files and folders: what a plan names on this machine and does not exist."""
 
 from __future__ import annotations
 
@@ -30,30 +30,35 @@ if TYPE_CHECKING:
 
 
 def check_files(document: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
-    """Raise PlanError for all that is missing of what was `chosen`, or cannot be right in the files of its nodes.
+    """Raise PlanError with the errors that `file_problems` returns."""
+    problems = file_problems(chosen, document.root, environment, now)
+    errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
+    if errors:
+        raise PlanError(document.diagnose(error) for error in errors)
 
-    See `missing_paths`, `deletions`, `certificate_problems`.
+
+def file_problems(chosen: Selection, root: Path, environment: Mapping[str, str], now: datetime) -> Iterator[Problem]:
+    """Yield the problems and warnings of all files and folders that `chosen` targets and their nodes use.
+
+    See `missing_paths`, `deletion_problems` and `certificate_problems`.
     """
-    missing = missing_paths(chosen.targets, document.root, environment)
-    deleted = deletion_problems(chosen.targets, document.root, os.path.realpath)
-    found = (*missing, *deleted, *certificate_problems(chosen.targets, chosen.only, now))
-    wrong = [each for each in found if each.code.severity is Severity.ERROR]
-    if wrong:
-        raise PlanError(document.diagnose(each) for each in wrong)
+    yield from missing_paths(chosen.targets, root, environment)
+    yield from deletion_problems(chosen.targets, root, os.path.realpath)
+    yield from certificate_problems(chosen.targets, chosen.only, now)
 
 
 def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Every folder and file that `targets`, or what they link to, name and that is not there.
+    """Yield a problem for each folder or file that `targets`, or targets they link to, name and that does not exist.
 
-    So is a secret of which there is only an id where `environment` has no such variable, nor `root` such a file.
+    A secret with only an id is missing if `environment` has no variable and `root` no file of that name.
     """
-    for each in _with_links(targets):
-        yield from _missing(each)
-        yield from _unknown_secrets(each, root, environment)
+    for target in _with_links(targets):
+        yield from _missing_paths_of(target)
+        yield from _unknown_secrets(target, root, environment)
 
 
 def unset_secret_warnings(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
-    """A word on each build secret of `targets`, or of what they link to, that is empty: its variable is not set."""
+    """Yield a warning for each build secret of `targets`, or of linked targets, whose variable is not set."""
     for target in _with_links(targets):
         for entry in target.attributes.get("secret", ()):
             source = secret_source(entry)
@@ -63,37 +68,37 @@ def unset_secret_warnings(targets: Iterable[Target], environment: Mapping[str, s
 
 
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
-    """`targets` and all that is built within them; where nothing differs, one walk finds that of all."""
+    """Return `targets` and all targets built within them. One walk finds the links of all that do not vary."""
     targets = tuple(targets)
-    same = linked_targets(*(each for each in targets if not each.varies))
-    differing = (link for each in targets if each.varies for link in linked_platforms(each, ()))
-    return dict.fromkeys((*targets, *same, *differing))
+    of_uniform = linked_targets(*(target for target in targets if not target.varies))
+    of_varying = (link for target in targets if target.varies for link in linked_platforms(target, ()))
+    return dict.fromkeys((*targets, *of_uniform, *of_varying))
 
 
-def _missing(target: Target) -> Iterator[Problem]:
+def _missing_paths_of(target: Target) -> Iterator[Problem]:
     for variant, _ in target.split_by_variant(()):
         for name, value in variant.attributes.items():
-            needed = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
-            for place, path in paths_of(needed, value):
-                yield from _not_there(target, variant.where((name, *place)), needed, path)
+            paths = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
+            for place, path in paths_of(paths, value):
+                yield from _missing_path(target, variant.where((name, *place)), paths, path)
         yield from _missing_dockerfile(target, variant)
 
 
-def _not_there(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterator[Problem]:
-    """The problem of a path that an attribute with `paths` needs, if it is one."""
+def _missing_path(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterator[Problem]:
+    """Yield a problem if `path`, of an attribute with `paths`, does not exist."""
     match paths:
         case Paths.CONTEXT:
-            code, is_there, what = Code.MISSING_FOLDER, is_folder(Path(path)), "folder"
+            code, exists, kind = Code.MISSING_FOLDER, is_folder(Path(path)), "folder"
         case Paths.SSH:  # an agent has a socket
-            code, is_there, what = Code.MISSING_FILE, kind_of(Path(path)) not in {Kind.NOTHING, Kind.LOOSE_LINK}, "file"
+            code, exists, kind = Code.MISSING_FILE, kind_of(Path(path)) not in {Kind.NOTHING, Kind.LOOSE_LINK}, "file"
         case _:
-            code, is_there, what = Code.MISSING_FILE, is_file(Path(path)), "file"
-    if not is_there:
-        yield _problem(code, target, key, f"there is no {what} {path}")
+            code, exists, kind = Code.MISSING_FILE, is_file(Path(path)), "file"
+    if not exists:
+        yield _problem(code, target, key, f"there is no {kind} {path}")
 
 
 def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Problem]:
-    """That of a context which is there itself."""
+    """Yield a problem if the context exists but its Dockerfile does not."""
     inline, path = variant.dockerfile
     if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):
         key = variant.where(("dockerfile",))
@@ -101,17 +106,17 @@ def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Pr
 
 
 def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Of those with an id only, the ones that are neither a variable nor a file."""
+    """Yield a problem for each secret with only an id that is neither a variable nor a file."""
     for index, entry in enumerate(target.attributes.get("secret", ())):
         source = secret_source(entry)
         if source.or_file and source.variable not in environment and not is_file(root / source.variable):
-            message = f"{target.name}: {source.variable} is no variable that is set, and no file in the plan's folder"
-            hint = "set it, or say where the secret is: env=NAME or src=FILE"
+            message = f"{target.name}: {source.variable} is neither a set variable nor a file in the plan's folder"
+            hint = "set the variable, or name the source of the secret: env=NAME or src=FILE"
             key = target.where(("secret", index))
             yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
 def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
-    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that states them"
-    hint = f"paths count from {start}, that of a Dockerfile from its context"
+    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that states it"
+    hint = f"correct the path: it is relative to {start} (a Dockerfile's to its context)"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

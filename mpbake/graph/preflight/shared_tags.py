@@ -1,4 +1,4 @@
-"""Tags that move together: what a plan must not ask for then. Pure."""
+"""Preflight checks of runs whose tags move together (`publish = "together"`). Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def dependencies_on_shared_tags(targets: Iterable[Target]) -> Iterator[Problem]:
-    """Targets, and those built within them, that wait for tags which would move only after they are built."""
-    for target in dict.fromkeys(each for user in targets for each in (user, *linked_targets(user))):
+    """Yield a problem for each dependency of `targets`, or of linked targets, whose tags would move only at the end."""
+    for target in dict.fromkeys(built for user in targets for built in (user, *linked_targets(user))):
         for need in target.needs:
             if need.push:
                 name = one_line(need.name)

@@ -1,5 +1,6 @@
-"""Which steps start now, and on which nodes: a pure state machine without threads, clock or I/O."""
+"""Decide which steps start now, and on which nodes: a pure state machine without threads, clock or I/O."""
 
-from mpbake.run.schedule.machine import Call, Schedule
+from mpbake.run.schedule.launcher import Call
+from mpbake.run.schedule.schedule import Schedule
 
 __all__ = ["Call", "Schedule"]

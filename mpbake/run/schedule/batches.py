@@ -1,4 +1,4 @@
-"""Divide the pieces that a node is given at one moment into batches, each of which is one bake call."""
+"""Divide the pieces that a node starts at one moment into batches. Each batch is one bake call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece
-from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS
+from mpbake.run.schedule.scheduled_node import MAX_BATCH_SIZE, MAX_CALLS, USUAL_CALLS
 from mpbake.spec.attributes import Role
 from mpbake.spec.target_tables import attributes_for
 
@@ -21,195 +21,201 @@ if TYPE_CHECKING:
     from mpbake.graph.estimates import Estimates
     from mpbake.model.steps import Step
     from mpbake.run.schedule.fleet import Fleet
-    from mpbake.run.schedule.pools import ScheduledNode
+    from mpbake.run.schedule.scheduled_node import ScheduledNode
 
-SHORT = 5.0
-"""Seconds of its last build up to which a piece is short: starting buildx takes a quarter of one."""
-SHARED_AGAIN = 2
-"""Calls that a piece shares after its first one failed because of others; then it has a call of its own."""
-_REBUILDS = attributes_for(Role.NO_CACHE, Role.PULL)
-"""Attributes with which BuildKit builds a base anew for each target that links to it."""
+SHORT_BUILD = 5.0
+"""A piece is short if its last build took at most this many seconds: starting buildx takes a quarter of a second."""
+BATCHES_AFTER_FAILURE = 2
+"""Batches that a piece may share after other pieces made its batch fail. After these it has a call of its own."""
+_REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
+"""Attributes of a base that make BuildKit build it anew for each target that links to it."""
 
 Unit = Sequence[BuildPiece]
-"""Pieces that belong in one call: a piece, and those that link to it and wait for nothing else."""
+"""Pieces that belong in one call: a piece, and the pieces that link to it and wait for nothing else."""
 
 
 class Batches:
     """Decides which pieces share a bake call.
 
-    A call ends when its longest piece ends, and fails when one of its pieces fails. So pieces of unknown length share a
-    call, those for which the same others wait; short ones share a call; one that is known to be long has a call of
-    its own. Where that makes more calls than a node is given, whatever one call can serve shares one.
+    A call ends when its longest piece ends, and fails when one of its pieces fails. So pieces of unknown duration share
+    a call if the same pieces wait for them. Short pieces share a call. A piece that is known to be long has a call of
+    its own. If that makes more calls than a node gets, all pieces that one call can build share it.
     """
 
     def __init__(self, graph: BuildGraph, fleet: Fleet, estimates: Estimates) -> None:
         self._graph = graph
         self._fleet = fleet
         self._estimates = estimates
-        self._disturbed: Counter[BuildPiece] = Counter()
-        self._alone: set[BuildPiece] = set()
-        self._dependents: dict[Step, frozenset[BuildPiece]] = {}
+        self._batch_failures: Counter[BuildPiece] = Counter()
+        self._isolated: set[BuildPiece] = set()
+        self._dependent_pieces: dict[Step, frozenset[BuildPiece]] = {}
 
     # --- pieces that failed -------------------------------------------------------------------------------------------
 
-    def set_apart(self, piece: BuildPiece) -> None:
+    def isolate(self, piece: BuildPiece) -> None:
         """Give `piece`, which failed, a call of its own from now on."""
-        self._alone.add(piece)
+        self._isolated.add(piece)
 
-    def note_disturbed(self, piece: BuildPiece) -> None:
-        """Let `piece`, which failed because another one of its call did, share `SHARED_AGAIN` calls more."""
-        self._disturbed[piece] += 1
-        if self._disturbed[piece] > SHARED_AGAIN:
-            self.set_apart(piece)
+    def note_batch_failure(self, piece: BuildPiece) -> None:
+        """Record that another piece made the batch of `piece` fail. It may share `BATCHES_AFTER_FAILURE` more."""
+        self._batch_failures[piece] += 1
+        if self._batch_failures[piece] > BATCHES_AFTER_FAILURE:
+            self.isolate(piece)
 
     # --- nodes with slots ---------------------------------------------------------------------------------------------
 
-    def companions(self, piece: BuildPiece, host: ScheduledNode) -> Iterator[BuildPiece]:
-        """Short pieces that wait for `host` too, and share the call of `piece`, if that is short; they wait no more."""
-        pool = self._fleet.pool_of(piece)
-        left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
-        for _ in range(host.room_of_call - 1 if self._may_share(piece) and self._is_short(piece) else 0):
-            fan = pool.first_fan(host)
-            if fan is None or not (self._may_share(fan.piece) and self._is_short(fan.piece)):
+    def companions(self, piece: BuildPiece, node: ScheduledNode) -> Iterator[BuildPiece]:
+        """Take the short pieces that share the call of `piece`, if it is short, from the pieces that prefer `node`."""
+        queue = self._fleet.pool_of(piece).queue
+        seconds_left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
+        shares = self._may_share(piece) and self._is_short(piece)
+        for _ in range(node.room_in_next_call - 1 if shares else 0):
+            entry = queue.first_preferring(node)
+            if entry is None or not (self._may_share(entry.piece) and self._is_short(entry.piece)):
                 return
-            left -= self._estimates.last(fan.piece) or 0.0
-            if left < 0 or _call_key(fan.piece) != _call_key(piece) or fan.piece.platforms != piece.platforms:
+            other = entry.piece
+            seconds_left -= self._estimates.last(other) or 0.0
+            if seconds_left < 0 or _call_key(other) != _call_key(piece) or other.platforms != piece.platforms:
                 return
-            if self._fleet.missing(fan.piece, host) is not None:
+            if self._fleet.first_missing_base(other, node) is not None:
                 return
-            pool.discard(fan.piece)
-            yield fan.piece
+            queue.discard(other)
+            yield other
 
     # --- nodes without slots ------------------------------------------------------------------------------------------
 
-    def divide(self, units: Sequence[Unit], under_way: int) -> tuple[list[list[BuildPiece]], list[BuildPiece]]:
-        """The batches of `units`, which a node begins while so many calls are `under_way`; and what has to wait.
+    def divide(self, units: Sequence[Unit], running_calls: int) -> tuple[list[list[BuildPiece]], list[BuildPiece]]:
+        """Return the batches of `units` that a node starts beside its `running_calls`, and the pieces that must wait.
 
-        The units come the most urgent first.
+        The most urgent units come first.
         """
         links = any(piece.target.every_link for unit in units for piece in unit)
-        batches = self._packed(units, partial(self._soft_key, links=links))
-        if len(batches) > max(MOST_CALLS - under_way, 0):
-            calls = max(min(CALLS, MOST_CALLS) - under_way, 1)
-            size = max(math.ceil(sum(map(len, units)) / calls), 1)
-            batches = self._packed(units, partial(self._hard_key, links=links), min(size, LARGEST_CALL))
-            room = max(MOST_CALLS - under_way, 0)
-            return batches[:room], [piece for batch in batches[room:] for piece in batch]
-        return batches, []
+        batches = self._pack(units, partial(self._sharing_key, links=links))
+        room = max(MAX_CALLS - running_calls, 0)
+        if len(batches) <= room:
+            return batches, []
+        calls = max(min(USUAL_CALLS, MAX_CALLS) - running_calls, 1)
+        size = max(math.ceil(sum(map(len, units)) / calls), 1)
+        batches = self._pack(units, partial(self._compatibility_key, links=links), min(size, MAX_BATCH_SIZE))
+        return batches[:room], [piece for batch in batches[room:] for piece in batch]
 
-    def _packed(
-        self, units: Sequence[Unit], key: Callable[[Unit], Hashable], size: int = LARGEST_CALL
+    def _pack(
+        self, units: Sequence[Unit], key_of: Callable[[Unit], Hashable], size: int = MAX_BATCH_SIZE
     ) -> list[list[BuildPiece]]:
-        """Batches of units with equal keys, of at most `size` pieces unless a single unit is larger."""
+        """Return batches of units with equal keys. A batch has at most `size` pieces, unless one unit is larger."""
         open_batches: dict[Hashable, _Batch] = {}
-        found = []
+        batches = []
         for unit in units:
-            name = key(unit)
-            batch = open_batches.get(name)
-            if batch is None or not batch.takes(unit, size, self._known(unit)):
-                batch = open_batches[name] = _Batch(_half_of_timeout(unit[0]))
-                found.append(batch)
-            batch.add(unit, self._known(unit))
-        return [batch.pieces for batch in found]
+            key, seconds = key_of(unit), self._expected_seconds(unit)
+            batch = open_batches.get(key)
+            if batch is None or not batch.has_room(unit, size, seconds):
+                batch = open_batches[key] = _Batch(_half_of_timeout(unit[0]))
+                batches.append(batch)
+            batch.add(unit, seconds)
+        return [batch.pieces for batch in batches]
 
-    def _known(self, unit: Unit) -> float:
+    def _expected_seconds(self, unit: Unit) -> float:
         return sum(self._estimates.last(piece) or 0.0 for piece in unit)
 
-    def _hard_key(self, unit: Unit, *, links: bool) -> Hashable:
+    def _compatibility_key(self, unit: Unit, *, links: bool) -> Hashable:
         """Return a key that is equal for units that one call can build; `links` requires equal platforms, too."""
         first = unit[0]
         if len(unit) == 1 and not self._may_share(first):
-            return id(first)
+            return first
         return (_call_key(first), first.platforms if links else ())
 
-    def _soft_key(self, unit: Unit, *, links: bool) -> Hashable:
-        """Equal for units of which none delays what waits for another."""
+    def _sharing_key(self, unit: Unit, *, links: bool) -> Hashable:
+        """Return a key that is equal for units that one call can build without delaying the dependents of another."""
         first = unit[0]
         if len(unit) > 1 or self._is_long(first):
-            return id(first)
-        hard = self._hard_key(unit, links=links)
-        return (hard, "short") if self._is_short(first) else (hard, self._waiting_for(first))
+            return first
+        compatible = self._compatibility_key(unit, links=links)
+        return (compatible, "short") if self._is_short(first) else (compatible, self._pieces_waiting_for(first))
 
     def unit(self, piece: BuildPiece, followers: Sequence[BuildPiece]) -> Unit:
-        """`piece`, and those of `followers` that its call can serve."""
+        """Return `piece` and the `followers` that its call can build."""
         if not followers or piece.of > 1 or not self._may_share(piece) or self._is_long(piece):
             return [piece]
-        own = [each for each in followers if self._is_alike(piece, each)]
-        return [piece, *own] if len(own) < LARGEST_CALL else [piece]
+        joining = [follower for follower in followers if self._can_join(piece, follower)]
+        return [piece, *joining] if len(joining) < MAX_BATCH_SIZE else [piece]
 
-    def _is_alike(self, piece: BuildPiece, other: BuildPiece) -> bool:
-        same = _deadlines(piece) == _deadlines(other) and piece.platforms == other.platforms
-        return same and other.of == 1 and self._may_share(other) and piece.target in linked_targets(other.target)
+    def _can_join(self, piece: BuildPiece, follower: BuildPiece) -> bool:
+        same = _deadlines(piece) == _deadlines(follower) and piece.platforms == follower.platforms
+        links = piece.target in linked_targets(follower.target)
+        return same and follower.of == 1 and self._may_share(follower) and links
 
-    def bases(self, pieces: Sequence[BuildPiece], host: ScheduledNode) -> list[BuildPiece]:
-        """The shared pieces that the call of `pieces` is to build, too, before them: nobody else builds them."""
-        missing = dict.fromkeys(each for piece in pieces for each in self._fleet.all_missing(piece, host))
-        named = {piece.target for piece in pieces}
-        return [each for each in missing if each not in host.building and each.target not in named]
+    # --- shared bases -------------------------------------------------------------------------------------------------
 
-    def base_before(self, piece: BuildPiece, host: ScheduledNode) -> BuildPiece | None:
-        """Return the shared piece for which `piece` waits on `host`: one that cannot share the call of `piece`.
+    def bases_for(self, pieces: Sequence[BuildPiece], node: ScheduledNode) -> list[BuildPiece]:
+        """Return the shared bases that the call of `pieces` must build first, because no other call builds them."""
+        missing = dict.fromkeys(base for piece in pieces for base in self._fleet.missing_bases(piece, node))
+        targets = {piece.target for piece in pieces}
+        return [base for base in missing if base not in node.building and base.target not in targets]
+
+    def separate_base(self, piece: BuildPiece, node: ScheduledNode) -> BuildPiece | None:
+        """Return a base that `node` lacks for `piece` and that cannot share the call of `piece`.
 
         A call has one timeout and one stall timeout, so a base with other deadlines than `piece` has its own call.
         """
-        for base in self._fleet.all_missing(piece, host):
-            attributes = base.target.on([each.platform for each in base.platforms]).attributes
-            again = any(attributes.get(name) for name in _REBUILDS)
-            own_deadlines = _deadlines(base) != _deadlines(piece)
-            if again or own_deadlines or base.target.varies or not self._may_share(base):
+        for base in self._fleet.missing_bases(piece, node):
+            attributes = base.target.on([placed.platform for placed in base.platforms]).attributes
+            rebuilt = any(attributes.get(name) for name in _REBUILDING_ATTRIBUTES)
+            other_deadlines = _deadlines(base) != _deadlines(piece)
+            if rebuilt or other_deadlines or base.target.varies or not self._may_share(base):
                 return base
         return None
 
     def _may_share(self, piece: BuildPiece) -> bool:
-        return piece not in self._alone
+        return piece not in self._isolated
 
     def _is_short(self, piece: BuildPiece) -> bool:
-        """Whether a call of its own would cost more than `piece` itself."""
+        """Whether a call of its own would cost more time than `piece` itself."""
         last = self._estimates.last(piece)
-        return last is not None and last <= SHORT
+        return last is not None and last <= SHORT_BUILD
 
     def _is_long(self, piece: BuildPiece) -> bool:
         last = self._estimates.last(piece)
-        return last is not None and last > SHORT
+        return last is not None and last > SHORT_BUILD
 
-    def _waiting_for(self, piece: BuildPiece) -> frozenset[BuildPiece]:
-        """The pieces of other targets that wait for `piece`, whatever is done with its image before they begin."""
-        if not self._dependents:
+    def _pieces_waiting_for(self, piece: BuildPiece) -> frozenset[BuildPiece]:
+        """Return the pieces of other targets that wait for `piece`, directly or through steps that are no pieces."""
+        if not self._dependent_pieces:
             for step in reversed(self._graph.steps):
-                self._dependents[step] = self._next_pieces(step)
-        return self._dependents.get(piece, frozenset())
+                self._dependent_pieces[step] = self._next_pieces(step)
+        return self._dependent_pieces.get(piece, frozenset())
 
     def _next_pieces(self, step: Step) -> frozenset[BuildPiece]:
-        following = self._graph.after[step]
-        pieces = frozenset(each for each in following if isinstance(each, BuildPiece))
-        return pieces.union(*(self._dependents[each] for each in following if not isinstance(each, BuildPiece)))
+        dependents = self._graph.after[step]
+        pieces = frozenset(dependent for dependent in dependents if isinstance(dependent, BuildPiece))
+        others = (dependent for dependent in dependents if not isinstance(dependent, BuildPiece))
+        return pieces.union(*(self._dependent_pieces[dependent] for dependent in others))
 
 
 class _Batch:
-    """A batch while it is filled; `left` are the seconds that its pieces may still be expected to take."""
+    """A batch that is being filled. Its pieces may still be expected to take `seconds_left`."""
 
-    def __init__(self, left: float) -> None:
+    def __init__(self, seconds_left: float) -> None:
         self.pieces: list[BuildPiece] = []
-        self._left = left
-        self._targets: set[str] = set()
+        self._seconds_left = seconds_left
+        self._target_names: set[str] = set()
 
-    def takes(self, unit: Unit, size: int, seconds: float) -> bool:
-        """Whether it has room for `unit`: a definition has one target of each name."""
+    def has_room(self, unit: Unit, size: int, seconds: float) -> bool:
+        """Whether `unit`, which takes `seconds`, fits: a bake definition has one target of each name."""
         return (
             len(self.pieces) + len(unit) <= size
-            and seconds <= self._left
-            and not any(piece.target.name in self._targets for piece in unit)
+            and seconds <= self._seconds_left
+            and not any(piece.target.name in self._target_names for piece in unit)
         )
 
     def add(self, unit: Unit, seconds: float) -> None:
-        """Take `unit`."""
+        """Add `unit`, which takes `seconds`."""
         self.pieces += unit
-        self._left -= seconds
-        self._targets |= {piece.target.name for piece in unit}
+        self._seconds_left -= seconds
+        self._target_names |= {piece.target.name for piece in unit}
 
 
 def _half_of_timeout(piece: BuildPiece) -> float:
-    """How long all pieces of a call may be expected to take: the time that each may take is that of the call, too."""
+    """Return how long all pieces of a call may be expected to take: the timeout of a piece is that of its call."""
     return piece.target.timeout / 2 or math.inf
 
 

@@ -1,12 +1,13 @@
-"""The nodes of a run: the sets of equal ones, what each has built, and which are lost."""
+"""The nodes of a run: their pools, the shared pieces that each has built, and the nodes that are lost."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, assert_never
 
 from mpbake.base.platforms import can_execute
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece
-from mpbake.run.schedule.pools import NodeStatus, Pool, ScheduledNode
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify
+from mpbake.run.schedule.pools import Pool
+from mpbake.run.schedule.scheduled_node import NodeStatus, ScheduledNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,203 +16,241 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, Target
     from mpbake.model.steps import Step
 
-TRIES = 4
-"""How often in a row a node that has an equal one may be lost before it is given up."""
-FIRST_PAUSE = 2.0
-"""Seconds before a lost node is tried again; each further loss in a row doubles them."""
+MAX_LOSSES = 4
+"""The losses in a row after which a node fails, if it has an equal node."""
+FIRST_BACKOFF = 2.0
+"""Seconds before a lost node is retried. Each further loss in a row doubles them."""
 
 
 class Fleet:
-    """The nodes that the pieces of a run may be built on, by their ids, and the sets of equal ones.
+    """The nodes on which a run may build pieces, by their ids, and their pools.
 
-    `slots` says how many pieces each builds at once, where that is told; `place` where each step stands in the graph.
+    `slots` maps node ids to the number of pieces that a node builds at once, if that is known. `place` maps each step
+    to its position in the graph.
     """
 
     def __init__(self, graph: BuildGraph, slots: Mapping[str, int], place: Mapping[Step, int]) -> None:
         pieces = [step for step in graph.steps if isinstance(step, BuildPiece)]
-        self._hosts = _hosts(pieces, slots)
-        self._pool_of = _pools(pieces, self._hosts)
+        self._nodes = _scheduled_nodes(pieces, graph.pools, slots)
+        self._pool_of = _pools(pieces, graph.pools, self._nodes)
         self.pools = tuple(dict.fromkeys(self._pool_of.values()))
-        _set_tries(self._pool_of)
-        self._shared = {
+        _set_max_losses(self._pool_of)
+        self._shared_bases = {
             piece: tuple(sorted(filter(_is_shared, graph.before[piece]), key=place.__getitem__)) for piece in pieces
         }
-        self._shared_by = _shared_by(pieces)
-        self._down: dict[ScheduledNode, None] = {}
+        self._shared_pieces_of = _shared_pieces_by_target(pieces)
+        self._lost: dict[ScheduledNode, None] = {}
 
-    # --- who is who -----------------------------------------------------------------------------------------------
+    # --- nodes and pools ------------------------------------------------------------------------------------------
 
     @property
     def required(self) -> list[ScheduledNode]:
-        """The nodes without which nothing goes on; those that only help out are not among them."""
-        return [host for host in self._hosts.values() if host.node.required and host.pools]
+        """The required nodes: the run fails without them. Nodes that only emulate for others are not among them."""
+        return [node for node in self._nodes.values() if node.declared.required and node.pools]
 
-    def host(self, node: Node) -> ScheduledNode:
-        """What a run knows of `node`."""
-        return self._hosts[node.id]
+    def node(self, declared: Node) -> ScheduledNode:
+        """Return the state of the node `declared` in this run."""
+        return self._nodes[declared.id]
 
-    def host_of(self, step: Step) -> ScheduledNode:
-        """The node on which `step`, which is done on one, was started."""
-        return self.host(step.node if isinstance(step, BootstrapNode) else piece_of(step).node)
+    def node_of(self, step: BootstrapNode | BuildPiece | CheckPiece) -> ScheduledNode:
+        """Return the node on which `step` was started."""
+        return self._nodes[_declared_node(step).id]
+
+    def node_or_none(self, step: Step) -> ScheduledNode | None:
+        """Return the node on which `step` was started, or None for a step that uses no node."""
+        match step:
+            case BootstrapNode() | BuildPiece() | CheckPiece():
+                return self.node_of(step)
+            case JoinArchives() | Publish() | Verify():
+                return None
+            case _:
+                assert_never(step)
 
     def pool_of(self, piece: BuildPiece) -> Pool:
-        """The nodes of `piece`, and what waits for any of them."""
+        """Return the pool of the nodes of `piece`."""
         return self._pool_of[piece]
 
-    def spares(self, piece: BuildPiece) -> list[ScheduledNode]:
-        """The nodes that can emulate `piece` and what it shares with others, or have not said yet what they can."""
-        hosts = [self.host(node) for node in piece.spare]
-        wanted = (piece, *self._shared[piece])
+    def spare_nodes(self, piece: BuildPiece) -> list[ScheduledNode]:
+        """Return the nodes that can emulate `piece` and its shared bases, or have not reported what they can build."""
+        nodes = [self.node(declared) for declared in piece.spare]
+        needed = (piece, *self._shared_bases[piece])
         return [
-            host
-            for host in hosts
-            if host.life is not NodeStatus.GONE and all(_may_build(host, each) for each in wanted)
+            node
+            for node in nodes
+            if node.status is not NodeStatus.FAILED and all(_may_build(node, other) for other in needed)
         ]
 
-    # --- what they have built -------------------------------------------------------------------------------------
+    # --- shared pieces that nodes have built --------------------------------------------------------------------------
 
-    def shared(self, piece: BuildPiece) -> tuple[BuildPiece, ...]:
-        """The shared pieces that `piece` needs on its node, in the order in which they are built."""
-        return self._shared[piece]
+    def shared_bases(self, piece: BuildPiece) -> tuple[BuildPiece, ...]:
+        """Return the shared pieces that `piece` needs on its node, in build order."""
+        return self._shared_bases[piece]
 
-    def missing(self, piece: BuildPiece, host: ScheduledNode) -> BuildPiece | None:
-        """The first of the shared pieces before `piece` that `host` does not have yet."""
-        return next((each for each in self._shared[piece] if each not in host.built), None)
+    def first_missing_base(self, piece: BuildPiece, node: ScheduledNode) -> BuildPiece | None:
+        """Return the first of the shared bases of `piece` that `node` has not built."""
+        return next((base for base in self._shared_bases[piece] if base not in node.built), None)
 
-    def all_missing(self, piece: BuildPiece, host: ScheduledNode) -> list[BuildPiece]:
-        """The shared pieces before `piece` that `host` does not have yet, in the order in which they are built."""
-        return [each for each in self._shared[piece] if each not in host.built]
+    def missing_bases(self, piece: BuildPiece, node: ScheduledNode) -> list[BuildPiece]:
+        """Return the shared bases of `piece` that `node` has not built, in build order."""
+        return [base for base in self._shared_bases[piece] if base not in node.built]
 
-    def has_built(self, step: BuildPiece) -> None:
-        """The node of `step` is well, and holds what others may share."""
-        host = self.host_of(step)
-        host.losses = 0
-        host.built |= {each for each in self._shared_by.get(step.target, ()) if _holds(step, each)}
+    def note_built(self, started: BuildPiece) -> None:
+        """Record that the node of `started` answers and has built this piece, which other pieces may share."""
+        node = self.node_of(started)
+        node.losses = 0
+        node.built |= {shared for shared in self._shared_pieces_of.get(started.target, ()) if _covers(started, shared)}
 
-    def has_room(self, host: ScheduledNode, piece: BuildPiece) -> bool:
-        """Whether `host` can be given `piece`, or have it wait for something shared that is being built there."""
-        if host.life is NodeStatus.UP and self.missing(piece, host) in host.building:
-            return len(host.parked) < host.slots if host.slots else host.open
-        return host.open
+    def can_take(self, node: ScheduledNode, piece: BuildPiece) -> bool:
+        """Whether `node` has room for `piece`, or `piece` can wait there for a shared base that is being built."""
+        if node.status is NodeStatus.UP and self.first_missing_base(piece, node) in node.building:
+            return len(node.parked) < node.slots if node.slots else node.has_room
+        return node.has_room
 
-    # --- which are lost -------------------------------------------------------------------------------------------
+    # --- lost nodes -----------------------------------------------------------------------------------------------
 
     @property
-    def back_at(self) -> list[float]:
-        """When the lost nodes that are of use are tried again."""
-        return [host.back_at for host in self._down if host.checks or any(host.pools) or any(host.helped)]
+    def retry_times(self) -> list[float]:
+        """The times at which lost nodes that have work to do are retried."""
+        return [node.retry_at for node in self._lost if node.checks or _has_queued_pieces(node)]
 
-    def lose(self, host: ScheduledNode, now: float) -> bool:
-        """`host` does not answer: nothing is given to it for a while. Whether this was once too often."""
-        host.outages += 1
-        host.losses += 1
-        host.built.clear()
-        if host.losses >= host.tries or host.node.required:
+    def lose(self, node: ScheduledNode, now: float) -> bool:
+        """Record that `node` does not answer, and start its backoff. Return whether it was lost too often instead."""
+        node.outages += 1
+        node.losses += 1
+        node.built.clear()
+        if node.losses >= node.max_losses or node.declared.required:
             return True
-        host.life = NodeStatus.DOWN
-        host.back_at = now + FIRST_PAUSE * 2 ** (host.losses - 1)
-        self._down[host] = None
+        node.status = NodeStatus.LOST
+        node.retry_at = now + FIRST_BACKOFF * 2 ** (node.losses - 1)
+        self._lost[node] = None
         return False
 
-    def give_up(self, host: ScheduledNode) -> None:
-        """`host` is not used any more; nor is a set that it is required in."""
-        host.life = NodeStatus.GONE
-        for pool in host.pools:
-            pool.closed = pool.closed or host.node.required
+    def fail(self, node: ScheduledNode) -> None:
+        """Stop using `node` for good. A required node closes its pools."""
+        node.status = NodeStatus.FAILED
+        for pool in node.pools:
+            pool.closed = pool.closed or node.declared.required
 
-    def wake(self, now: float) -> list[ScheduledNode]:
-        """The nodes that were lost long enough ago; they may be tried again."""
-        found = [host for host in self._down if host.back_at <= now]
-        for host in found:
-            del self._down[host]
-            host.life = NodeStatus.COLD
-        return found
+    def take_retried(self, now: float) -> list[ScheduledNode]:
+        """Return the lost nodes whose backoff has ended, and mark them as usable."""
+        retried = [node for node in self._lost if node.retry_at <= now]
+        for node in retried:
+            del self._lost[node]
+            node.status = NodeStatus.UNUSED
+        return retried
 
-    def leave_alone(self) -> None:
-        """No lost node is tried again."""
-        self._down.clear()
+    def stop_retrying(self) -> None:
+        """Retry no lost node any more."""
+        self._lost.clear()
 
-    def is_hopeless(self, piece: BuildPiece) -> bool:
-        """Whether `piece` is not to be started again: no node is left for it, or a required one is lost."""
+    def cannot_start(self, piece: BuildPiece) -> bool:
+        """Whether `piece` must not start again: no node is left for it, or a required node is lost."""
         pool = self._pool_of[piece]
-        return pool.closed or (pool.lost and not self.spares(piece))
+        return pool.closed or (pool.lost and not self.spare_nodes(piece))
 
-    def hopeless(self, pools: Iterable[Pool]) -> list[BuildPiece]:
-        """The pieces of these sets of nodes that are not to be started again."""
-        wanted = set(pools)
-        found = [piece for piece, pool in self._pool_of.items() if pool in wanted] if wanted else []
-        return [piece for piece in found if self.is_hopeless(piece)]
+    def pieces_that_cannot_start(self, pools: Iterable[Pool]) -> list[BuildPiece]:
+        """Return the pieces of `pools` that must not start again."""
+        affected = set(pools)
+        pieces = [piece for piece, pool in self._pool_of.items() if pool in affected] if affected else []
+        return [piece for piece in pieces if self.cannot_start(piece)]
 
 
-def piece_of(step: Step) -> BuildPiece:
-    """A piece itself, or the piece that a check is for."""
-    piece = step.piece if isinstance(step, CheckPiece) else step
-    assert isinstance(piece, BuildPiece)  # noqa: S101 - asked of what is bound to a node by its piece
-    return piece
+def piece_of(step: BuildPiece | CheckPiece) -> BuildPiece:
+    """Return a piece itself, or the piece that a check tests."""
+    match step:
+        case BuildPiece():
+            return step
+        case CheckPiece():
+            return step.piece
+        case _:
+            assert_never(step)
+
+
+def _declared_node(step: BootstrapNode | BuildPiece | CheckPiece) -> Node:
+    match step:
+        case BuildPiece() | BootstrapNode():
+            return step.node
+        case CheckPiece():
+            return step.piece.node
+        case _:
+            assert_never(step)
+
+
+def _has_queued_pieces(node: ScheduledNode) -> bool:
+    return any(pool.queue for pool in (*node.pools, *node.helped_pools))
 
 
 def _is_shared(step: Step) -> TypeGuard[BuildPiece]:
     return isinstance(step, BuildPiece) and step.shared
 
 
-def _may_build(host: ScheduledNode, piece: BuildPiece) -> bool:
-    """Whether a node says that it builds all platforms of `piece`, in whatever way, or has not been asked yet."""
-    said = host.platforms
-    return said is None or all(any(can_execute(own, each.platform) for own in said) for each in piece.platforms)
+def _may_build(node: ScheduledNode, piece: BuildPiece) -> bool:
+    """Whether `node` reports that it builds all platforms of `piece`, natively or not, or has not reported yet."""
+    reported = node.platforms
+    return reported is None or all(
+        any(can_execute(own, placed.platform) for own in reported) for placed in piece.platforms
+    )
 
 
-def _holds(piece: BuildPiece, shared: BuildPiece) -> bool:
-    """Whether a node that has built `piece` has built `shared`, of the same target, too."""
-    return {each.platform for each in piece.platforms} >= {each.platform for each in shared.platforms}
+def _covers(piece: BuildPiece, shared: BuildPiece) -> bool:
+    """Whether a node that has built `piece` has built `shared`, a piece of the same target, too."""
+    return {placed.platform for placed in piece.platforms} >= {placed.platform for placed in shared.platforms}
 
 
-def _shared_by(pieces: Iterable[BuildPiece]) -> dict[Target, list[BuildPiece]]:
-    """The shared pieces of each target that has some."""
-    found: dict[Target, list[BuildPiece]] = {}
+def _shared_pieces_by_target(pieces: Iterable[BuildPiece]) -> dict[Target, list[BuildPiece]]:
+    by_target: dict[Target, list[BuildPiece]] = {}
     for piece in filter(_is_shared, pieces):
-        found.setdefault(piece.target, []).append(piece)
-    return found
+        by_target.setdefault(piece.target, []).append(piece)
+    return by_target
 
 
-def _hosts(pieces: Sequence[BuildPiece], slots: Mapping[str, int]) -> dict[str, ScheduledNode]:
-    """The nodes of all pieces, in the order in which these first name them; those that only help out come last."""
-    found: dict[str, ScheduledNode] = {}
-    for nodes in (*_distinct(piece.nodes for piece in pieces), *_distinct(piece.spare for piece in pieces)):
-        for node in nodes:
-            if node.id not in found:
-                told = slots.get(node.id, node.slots)
-                found[node.id] = ScheduledNode(node=node, order=len(found), slots=told, told=bool(told))
-    return found
+def _scheduled_nodes(
+    pieces: Sequence[BuildPiece], pools: Mapping[BuildPiece, frozenset[str]], slots: Mapping[str, int]
+) -> dict[str, ScheduledNode]:
+    """Return the nodes of all pieces in the order in which pieces first name them, and then the spare nodes.
+
+    All pieces of a pool name the same nodes, so one piece of each pool is enough: thousands of pieces share a few
+    large pools.
+    """
+    first_of_pool: dict[frozenset[str], BuildPiece] = {}
+    for piece in pieces:
+        first_of_pool.setdefault(pools[piece], piece)
+    nodes: dict[str, ScheduledNode] = {}
+    own = (piece.nodes for piece in first_of_pool.values())
+    for declared_nodes in (*own, *(piece.spare for piece in pieces)):
+        for declared in declared_nodes:
+            if declared.id not in nodes:
+                known = slots.get(declared.id, declared.slots)
+                nodes[declared.id] = ScheduledNode(
+                    declared=declared, order=len(nodes), slots=known, slots_known=bool(known)
+                )
+    return nodes
 
 
-def _distinct(tuples: Iterable[tuple[Node, ...]]) -> Iterable[tuple[Node, ...]]:
-    """Each tuple object once: thousands of pieces share a few, and comparing nodes takes time."""
-    return {id(each): each for each in tuples}.values()
-
-
-def _pools(pieces: Sequence[BuildPiece], hosts: Mapping[str, ScheduledNode]) -> dict[BuildPiece, Pool]:
-    """The pool of each piece; pieces of the same nodes have the same one."""
+def _pools(
+    pieces: Sequence[BuildPiece], ids_of: Mapping[BuildPiece, frozenset[str]], nodes: Mapping[str, ScheduledNode]
+) -> dict[BuildPiece, Pool]:
+    """Return the pool of each piece. Pieces with the same nodes have the same pool."""
     pools: dict[frozenset[str], Pool] = {}
-    of_tuple: dict[int, Pool] = {}
-    for nodes in _distinct(piece.nodes for piece in pieces):
-        names = frozenset(node.id for node in nodes)
-        if names not in pools:
-            pools[names] = Pool({name: host for name, host in hosts.items() if name in names})
-        of_tuple[id(nodes)] = pools[names]
-    pool_of = {piece: of_tuple[id(piece.nodes)] for piece in pieces}
+    for ids in dict.fromkeys(ids_of[piece] for piece in pieces):
+        pools[ids] = Pool({name: node for name, node in nodes.items() if name in ids})
+    pool_of = {piece: pools[ids_of[piece]] for piece in pieces}
     for piece, pool in pool_of.items():
-        for node in piece.spare:
-            pool.helped_by(hosts[node.id])
+        for declared in piece.spare:
+            pool.add_helper(nodes[declared.id])
     return pool_of
 
 
-def _set_tries(pool_of: Mapping[BuildPiece, Pool]) -> None:
-    """How often each node may be lost in a row: as often as its pieces may be tried, or `TRIES` times in company."""
+def _set_max_losses(pool_of: Mapping[BuildPiece, Pool]) -> None:
+    """Set how often in a row each node may be lost.
+
+    A node with an equal node may be lost `MAX_LOSSES` times, any other node as often as its pieces may be tried.
+    """
     retries: dict[Pool, int] = {}
     for piece, pool in pool_of.items():
         retries[pool] = max(retries.get(pool, 0), piece.target.retries)
     for pool, most in retries.items():
-        for hosts in (list(pool.hosts.values()), [host for host in pool.helpers if not host.pools]):
-            tries = TRIES if len(hosts) > 1 else 1 + most
-            for host in hosts:
-                host.tries = min(host.tries or tries, tries)
+        for nodes in (list(pool.nodes.values()), [node for node in pool.helpers if not node.pools]):
+            max_losses = MAX_LOSSES if len(nodes) > 1 else 1 + most
+            for node in nodes:
+                node.max_losses = min(node.max_losses or max_losses, max_losses)

@@ -1,42 +1,163 @@
-"""How often a piece or a check that failed is tried again."""
+"""Decide whether a step that failed is retried, and queue it again."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
 
-from mpbake.model.steps import CheckPiece
-from mpbake.run.schedule.fleet import TRIES, piece_of
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify
+from mpbake.run.schedule.fleet import MAX_LOSSES, piece_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mpbake.model.plan import Node
-    from mpbake.model.steps import BuildPiece, Step
+    from mpbake.model.steps import Step
+    from mpbake.run.schedule.batches import Batches
+    from mpbake.run.schedule.check_placement import CheckPlacement
+    from mpbake.run.schedule.fleet import Fleet
+    from mpbake.run.schedule.losses import Losses
+    from mpbake.run.schedule.ready_steps import ReadySteps
+    from mpbake.run.schedule.scheduled_node import ScheduledNode
+    from mpbake.run.schedule.step_tracker import StepTracker
 
 
-class Retries:
-    """Each may move to each of its other nodes once; what is more than that is limited by `retries` of its target."""
+class RetryBudget:
+    """Counts the attempts at pieces and checks.
+
+    A step may move to each of its other nodes once. `retries` of its target limits all further attempts.
+    """
 
     def __init__(self) -> None:
         self._lost_on: defaultdict[Step, Counter[str]] = defaultdict(Counter)
-        self._budget: dict[Step, int] = {}
+        self._remaining: dict[Step, int] = {}
 
     def take(self, origin: BuildPiece | CheckPiece, node: Node, *, lost: bool) -> bool:
-        """Whether `origin` is tried once more, which then counts; `lost` says that its node was to blame."""
-        if lost and self._moves(origin, node):
+        """Return whether `origin` may be tried once more, and count that attempt. `lost` means that `node` was lost."""
+        if lost and self._may_move(origin, node):
             return True
-        budget = self._budget.setdefault(origin, origin.target.retries)
-        if budget:
-            self._budget[origin] -= 1
-        return bool(budget)
+        remaining = self._remaining.setdefault(origin, origin.target.retries)
+        if remaining:
+            self._remaining[origin] -= 1
+        return bool(remaining)
 
-    def _moves(self, origin: BuildPiece | CheckPiece, node: Node) -> bool:
-        """Whether `origin`, which was lost on `node`, is tried once more without being counted as a retry.
+    def _may_move(self, origin: BuildPiece | CheckPiece, node: Node) -> bool:
+        """Whether `origin`, which was lost on `node`, is tried once more without using up a retry.
 
-        So it is while there is a node on which it was not lost yet. A check may have none but that which has its image.
+        This is so while it has a node on which it was not lost yet. A check may be able to run only on the node that
+        has its image.
         """
         piece, lost_on = piece_of(origin), self._lost_on[origin]
         lost_on[node.id] += 1
-        nodes = {each.id for each in (*piece.nodes, *piece.spare)}
-        if isinstance(origin, CheckPiece):
-            return lost_on.total() < len(nodes)
-        return not nodes <= lost_on.keys() and lost_on[node.id] < TRIES
+        node_ids = {candidate.id for candidate in (*piece.nodes, *piece.spare)}
+        match origin:
+            case CheckPiece():
+                return lost_on.total() < len(node_ids)
+            case BuildPiece():
+                return not node_ids <= lost_on.keys() and lost_on[node.id] < MAX_LOSSES
+            case _:
+                assert_never(origin)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Retries:
+    """Retries steps that failed: at once, on another node, or after the backoff of a lost node."""
+
+    tracker: StepTracker
+    fleet: Fleet
+    ready: ReadySteps
+    batches: Batches
+    check_placement: CheckPlacement
+    losses: Losses
+    _budget: RetryBudget = field(default_factory=RetryBudget, init=False)
+    _outages_at_start: dict[Step, int] = field(default_factory=dict, init=False)
+
+    def note_started(self, steps: Iterable[Step]) -> None:
+        """Record how often the nodes of `steps` have been lost until now."""
+        for step in steps:
+            if node := self.fleet.node_or_none(step):
+                self._outages_at_start[step] = node.outages
+
+    def retry(self, step: Step, now: float, *, lost: bool) -> bool:
+        """Queue `step`, which failed, again if it may be retried, and return whether it may. See `Schedule.retry`."""
+        match step:
+            case BootstrapNode() | BuildPiece() | CheckPiece():
+                node = self.fleet.node_of(step)
+                if lost and self._outages_at_start[step] == node.outages:  # else the loss is known already
+                    self.losses.lose(node, now)
+                may_retry = self._may_retry(step, node, lost=lost)
+                if may_retry:
+                    self._requeue(step, node)
+                return may_retry
+            case JoinArchives() | Publish() | Verify():
+                return False
+            case _:
+                assert_never(step)
+
+    def retry_after_batch(self, piece: BuildPiece, *, alone: bool) -> bool:
+        """Queue `piece` again after another piece of its batch failed, if it may be retried. Return whether it may."""
+        origin = self.tracker.origin(piece)
+        if self.fleet.cannot_start(origin) or self.failed_dependency(piece):
+            return False
+        self.batches.note_batch_failure(origin)
+        if alone:
+            self.batches.isolate(origin)
+        self._requeue(piece, self.fleet.node_of(piece))
+        return True
+
+    def failed_dependency(self, piece: BuildPiece) -> Step | None:
+        """Return the step that must come before `piece`, started in the same call or beside it, and failed."""
+        built = self.fleet.node_of(piece).built
+        failed = self.tracker.failed_dependencies(self.tracker.origin(piece))
+        return next((self.tracker.started_as(step) for step in failed if step not in built), None)
+
+    def _may_retry(self, step: BootstrapNode | BuildPiece | CheckPiece, node: ScheduledNode, *, lost: bool) -> bool:
+        required_lost = lost and node.declared.required
+        match step:
+            case BootstrapNode():
+                return not (node.declared.required or self.losses.has_unstartable_steps())
+            case CheckPiece():
+                check = self.tracker.origin(step)
+                if lost:
+                    self.check_placement.note_cache_lost(check)
+                if self.check_placement.cannot_start(check) or required_lost:
+                    return False
+                return self._budget.take(check, node.declared, lost=lost)
+            case BuildPiece():
+                if self.fleet.cannot_start(self.tracker.origin(step)) or required_lost or self.failed_dependency(step):
+                    return False
+                return self._may_retry_piece(step, node, lost=lost)
+            case _:
+                assert_never(step)
+
+    def _may_retry_piece(self, piece: BuildPiece, node: ScheduledNode, *, lost: bool) -> bool:
+        """Whether `piece`, which can start again, may do so. It then has a call of its own.
+
+        The loss of a base that shares the call of its users counts only for the users: only they start it again.
+        """
+        if lost and _is_base_in_call_of_users(piece, node):
+            return True
+        origin = self.tracker.origin(piece)
+        may_retry = self._budget.take(origin, node.declared, lost=lost)
+        if may_retry:
+            self.batches.isolate(origin)
+        return may_retry
+
+    def _requeue(self, step: BootstrapNode | BuildPiece | CheckPiece, node: ScheduledNode) -> None:
+        self.tracker.stop(step)
+        match step:
+            case BuildPiece():
+                node.remove(step, self.tracker.origin(step))
+            case BootstrapNode() | CheckPiece():
+                pass  # they occupy no slot
+            case _:
+                assert_never(step)
+        self.ready.add([self.tracker.origin(step)])
+        self.ready.requeue_waiting_on(node)
+
+
+def _is_base_in_call_of_users(piece: BuildPiece, node: ScheduledNode) -> bool:
+    """Whether `piece` is a base that `node` builds in the call of pieces that link to it."""
+    call = node.calls.get(piece)
+    return piece.shared and any(not other.shared for other, number in node.calls.items() if number == call)

@@ -1,1 +1,1 @@
-"""`.mpbake/`: the run lock, records of earlier runs, and the logs of each run."""
+"""The state that mpbake keeps: the state directory `.mpbake/`, and locks between processes."""

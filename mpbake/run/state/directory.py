@@ -1,6 +1,6 @@
-"""`.mpbake/` beside the plan: the run lock, a folder for each run, how long builds took, and mpbake's own instances.
+"""The state directory `.mpbake/` beside the plan: run lock, run folders, durations of builds, buildx instances.
 
-A checkout may bring such a folder along, so nothing in it is followed as a symlink and nothing is trusted.
+A checkout may contain such a folder, so mpbake follows no symlink in it and trusts nothing in it.
 """
 
 from __future__ import annotations
@@ -28,38 +28,41 @@ if TYPE_CHECKING:
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
-_LONGEST_NAME = 100
-_RUN = re.compile(r"\d{8}T\d{6}-(\d{1,18})", re.ASCII)
-"""What the folder of a run is called: when it began, by this machine's clock, and its number."""
-_MAKES_ITS_OWN = "remove it: mpbake makes its own"
+_MAX_NAME_LENGTH = 100
+_RUN_FOLDER = re.compile(r"\d{8}T\d{6}-(\d{1,18})", re.ASCII)
+"""The name of a run folder: when the run began, by this machine's clock, and its number."""
+_REMOVE_IT = "remove it: mpbake makes its own"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """The folders of one run, all of them existing and private to this user."""
+    """The folders of one run. They exist and are private to this user.
+
+    `nodes` holds the buildx instances of the plan's nodes, `run` the logs of this run.
+    """
 
     nodes: Path
     run: Path
 
     @property
     def durations(self) -> Path:
-        """The file of how long builds took; it may not exist."""
+        """The file with the durations of builds, which may not exist."""
         return self.nodes.parent / "durations.json"
 
     def log(self, name: str) -> Path:
-        """A file in the run's folder for the log of the step called `name`."""
+        """Return the file in the run folder for the log of the step called `name`."""
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")
-        if len(plain) > _LONGEST_NAME:  # cut short it might be another step's
-            plain = f"{plain[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        if len(plain) > _MAX_NAME_LENGTH:  # two long names may have the same beginning
+            plain = f"{plain[:_MAX_NAME_LENGTH]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         return self.run / f"{plain}.log"
 
 
 @contextlib.contextmanager
 def open_state(root: Path, now: datetime) -> Iterator[State]:
-    """Lock the plan in `root` and make the folder of a new run.
+    """Lock the plan in `root` and create the folder of a new run.
 
-    Raises LockHeld when another run works on it, UsageError when the folder cannot be had, and MpbakeError where the
-    system refuses a file, now or within.
+    Raises LockHeld if another run works on the plan, UsageError if the folder cannot be used, and MpbakeError if the
+    system refuses a file, here or within the block.
     """
     with contextlib.ExitStack() as opened:
         try:
@@ -69,7 +72,7 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
             raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
         try:
             yield state
-        except BrokenPipeError:  # nobody reads our output any more: that is no file
+        except BrokenPipeError:  # the reader of our output is gone, which is not a problem of a file
             raise
         except OSError as error:
             raise system_error(error, error.filename or "a log or temporary file") from error
@@ -80,80 +83,80 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
     _write_new(_real_folder(folder) / ".gitignore", "*\n")
     with _locked(folder / "lock"):
         nodes, runs = _real_folder(folder / "nodes"), _real_folder(folder / "runs")
-        before = sorted((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), key=_age)
-        _forget_old(before)
-        number = _number(before[-1]) + 1 if before else 1
+        earlier = sorted((path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), key=_age)
+        _remove_oldest(earlier)
+        number = _number(earlier[-1]) + 1 if earlier else 1
         run = _real_folder(runs / f"{now:%Y%m%dT%H%M%S}-{number}")
         yield State(nodes=nodes, run=run)
 
 
 @contextlib.contextmanager
 def block_runs(root: Path) -> Iterator[None]:
-    """Keep runs from starting on the plan in `root` until the block ends; several processes may do so at once.
+    """Prevent runs of the plan in `root` until the block ends. Several processes may do so at once.
 
-    Raises LockHeld when a run works on the plan, UsageError where the lock cannot be a file of mpbake. Where this user
-    can neither write nor read the lock, no run of this user can start.
+    Raises LockHeld if a run works on the plan, and UsageError if the lock is not a file of mpbake. If this user can
+    neither write nor read the lock, no run of this user can start anyway.
     """
     descriptor = _open_lock(root / FOLDER)
     if descriptor is None:
         yield
         return
     with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as lock:
-        _take(lock, fcntl.LOCK_SH)
-        with contextlib.suppress(OSError):  # the lock may be readable only
-            os.ftruncate(descriptor, 0)  # the number in it is that of a run which has ended
+        _lock(lock, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # the lock may be read-only
+            os.ftruncate(descriptor, 0)  # it names the process of a run that has ended
         yield
 
 
 def _open_lock(folder: Path) -> int | None:
-    """A descriptor of the lock, which is made if missing; None where this user can have none."""
+    """Return a descriptor of the lock, created if missing, or None if this user can neither write nor read it."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with contextlib.suppress(OSError):
         _write_new(_real_folder(folder) / ".gitignore", "*\n")
-    for more in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+    for access in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         with contextlib.suppress(OSError):
-            return os.open(_real_file(folder / "lock"), flags | more, 0o600)
+            return os.open(_real_file(folder / "lock"), flags | access, 0o600)
     return None
 
 
 def read_durations(path: Path) -> tuple[Recorded, str]:
-    """The seconds that builds took, by target and platform, the newest last; and a warning when they cannot be used."""
-    return _durations(path).read(lambda _, found: _seconds(found))
+    """Return the seconds of builds by target and platform, the newest last, and a warning if they are unusable."""
+    return _durations(path).read(lambda _, by_platform: _seconds(by_platform))
 
 
 def write_durations(path: Path, durations: Recorded) -> None:
-    """Keep `durations` for the runs to come, unless a newer mpbake wrote what is there. Raises OSError."""
+    """Record `durations` for later runs, unless a newer mpbake wrote the record. Raises OSError."""
     _durations(path).write(durations)
 
 
 def _durations(path: Path) -> JsonStore:
-    return JsonStore(path=path, key="durations", format=1, loss="durations of earlier runs count as not known")
+    return JsonStore(path=path, key="durations", format=1, loss="durations of earlier runs are not known")
 
 
 def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
-    found = {platform: [float(each) for each in seconds] for platform, seconds in by_platform.items()}
-    if not all(0 <= each < math.inf for seconds in found.values() for each in seconds):
-        raise ValueError(found)
-    return found
+    durations = {platform: [float(duration) for duration in seconds] for platform, seconds in by_platform.items()}
+    if not all(0 <= duration < math.inf for seconds in durations.values() for duration in seconds):
+        raise ValueError(durations)
+    return durations
 
 
 def _real_folder(path: Path) -> Path:
-    """`path` as a folder that is no symlink, made if missing."""
+    """Return `path` as a folder that is no symlink, created if missing."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise UsageError(f"{path} is not a folder", hint=_MAKES_ITS_OWN)
+        raise UsageError(f"{path} is not a folder", hint=_REMOVE_IT)
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
 def _real_file(path: Path) -> Path:
-    """`path` as a file that is no symlink, or as nothing yet."""
+    """Return `path`, which must be a file that is no symlink, or not exist."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path} is not a file", hint=_MAKES_ITS_OWN)
+        raise UsageError(f"{path} is not a file", hint=_REMOVE_IT)
     return path
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file as a whole, unless something is there: on a full disk nothing stays that would be taken for it."""
+    """Write a file as a whole, unless `path` exists. On a full disk, no incomplete file remains."""
     if not os.path.lexists(path):
         write_whole(path, text)
 
@@ -162,34 +165,34 @@ def _write_new(path: Path, text: str) -> None:
 def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(_real_file(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as lock:
-        _take(lock, fcntl.LOCK_EX)
+        _lock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
 
 
-def _take(lock: IO[str], how: int) -> None:
+def _lock(lock: IO[str], mode: int) -> None:
     try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
+        fcntl.flock(lock, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = re.sub(r"\D", "", lock.read(20))
-        who = f"another run works on this plan (process {owner})" if owner else "another mpbake works on this plan"
-        raise LockHeld(who, hint="wait for it, or end it") from None
+        message = f"another run works on this plan (process {owner})" if owner else "another mpbake works on this plan"
+        raise LockHeld(message, hint="wait for it, or end it") from None
 
 
-def _forget_old(runs: Sequence[Path]) -> None:
-    """Make room for a new run: of `runs`, the oldest first, keep the newest."""
+def _remove_oldest(runs: Sequence[Path]) -> None:
+    """Remove run folders until a new one fits into `KEPT_RUNS`. `runs` starts with the oldest."""
     for path in runs[: -KEPT_RUNS + 1]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _age(run: Path) -> tuple[int, str]:
-    """The key that sorts the folders of runs, the oldest first. By number, since the clock may have been set back."""
+    """Return the key that sorts run folders, the oldest first: by number, since the clock may have been set back."""
     return _number(run), run.name
 
 
 def _number(run: Path) -> int:
-    """The number of a run, at the end of its folder's name; 0 for what is no such folder."""
-    found = _RUN.fullmatch(run.name)
-    return int(found[1]) if found else 0
+    """Return the number at the end of the name of a run folder, or 0 for any other folder."""
+    match = _RUN_FOLDER.fullmatch(run.name)
+    return int(match[1]) if match else 0

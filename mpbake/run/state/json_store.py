@@ -1,7 +1,6 @@
-"""What mpbake keeps for later runs below `.mpbake/`: JSON with an entry for each name.
+"""Files of named JSON entries that mpbake keeps for later runs below `.mpbake/`.
 
-Such a file may have come with a checkout or be of another version, so it is read with suspicion, and nothing in it is
-trusted.
+Such a file may come from a checkout or from another version, so mpbake validates it and trusts nothing in it.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ JsonEntry = TypeVar("JsonEntry")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JsonStore:
-    """A file of entries, under `key`. `loss` says in a warning what it means that they cannot be used.
+    """A file of entries under `key`. Warnings end with `loss`, which says what is unknown without the file.
 
-    `format` rises when a field changes its meaning; a file of a newer one is neither read nor written.
+    `format` rises when a field changes its meaning. mpbake neither reads nor writes a file of a newer format.
     """
 
     path: Path
@@ -33,25 +32,25 @@ class JsonStore:
     loss: str
 
     def read(self, parse: Callable[[str, Any], JsonEntry]) -> tuple[dict[str, JsonEntry], str]:
-        """The entries by name, each made by `parse` of name and value; and a warning when they cannot be used.
+        """Return the entries by name, each parsed from its name and value, and a warning if the file is unusable.
 
-        A file that is not there is no reason for one: nothing was kept yet.
+        A missing file causes no warning: there are no entries yet.
         """
         try:
-            found = self._content()
-            if found["format"] > self.format:
+            content = self._content()
+            if content["format"] > self.format:
                 return {}, f"{self.path} was written by a newer mpbake and stays as it is: {self.loss}"
-            return {str(name): parse(str(name), each) for name, each in found[self.key].items()}, ""
+            return {str(name): parse(str(name), value) for name, value in content[self.key].items()}, ""
         except FileNotFoundError:
             return {}, ""
         except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
             return {}, f"{self.path} is damaged: {self.loss}"
 
     def write(self, entries: Mapping[str, Any]) -> None:
-        """Keep `entries`, unless a newer mpbake wrote what is there, as `read` tells. Raises OSError."""
+        """Write `entries`, unless a newer mpbake wrote the file; `read` warns of that. Raises OSError."""
         if self._is_newer():
             return
-        lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(each)}" for name, each in sorted(entries.items()))
+        lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(entries.items()))
         write_whole(self.path, f'{{"format": {self.format}, "{self.key}": {{\n{lines}\n}}}}\n')
 
     def _is_newer(self) -> bool:
@@ -61,5 +60,5 @@ class JsonStore:
             return False
 
     def _content(self) -> Any:
-        """What it holds. Raises OSError, also where it is a link, and ValueError."""
+        """Return the content of the file. Raises OSError, also for a symlink, and ValueError."""
         return parse_json(read_bounded(self.path, pipe=False, link=False))

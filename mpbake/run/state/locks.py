@@ -1,4 +1,4 @@
-"""Locks between mpbake processes of one user on one machine: whoever comes second waits."""
+"""Locks between mpbake processes of one user on one machine: the second process waits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 WAITING = "another mpbake works on it, waiting"
-"""What is told of a node whose lock another process holds."""
-_PAUSE = 0.05
+"""The activity of a node whose lock another process holds."""
+_POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
@@ -30,14 +30,15 @@ def hold_lock(
     waiting: Callable[[], None] = lambda: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
-    """Hold the lock called `name`; `waiting` is called once when somebody else holds it.
+    """Hold the lock called `name`. If another process holds it, call `waiting` once and wait.
 
-    It goes with the process, however that ends. Raises Cancelled, and UsageError when there is no place for locks.
+    The lock ends with the process, however the process ends. Raises Cancelled, and UsageError if there is no private
+    folder for locks.
     """
     path = _folder(environment) / f"{name.lower()}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        if not _try(descriptor):
+        if not _try_lock(descriptor):
             waiting()
             if not wait_for(descriptor, cancelled=cancelled):
                 raise Cancelled("cancelled")
@@ -53,29 +54,32 @@ def hold_node_lock(
     waiting: Callable[[], None] = lambda: None,
     cancelled: Callable[[], bool],
 ) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of what `node` lives in, which plans share that call it the same. Raises as `held` does."""
+    """Hold the lock of the container or Deployment of `node`. Plans that give it the same name share it.
+
+    Raises as `hold_lock` does.
+    """
     return hold_lock(environment, f"node-{node.buildx_name}", waiting=waiting, cancelled=cancelled)
 
 
 def hold_engine_lock(
     environment: Mapping[str, str], engine: str, *, cancelled: Callable[[], bool]
 ) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of an `engine`, which is a docker context or a URL. Raises as `held` does."""
+    """Hold the lock of `engine`, a docker context or a URL. Raises as `hold_lock` does."""
     name = hashlib.sha256(engine.encode()).hexdigest()[:16]
     return hold_lock(environment, f"engine-{name}", cancelled=cancelled)
 
 
 def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:
-    """Lock an open file, for at most so long; whether it worked. In steps: a signal is heeded meanwhile."""
+    """Lock an open file, and return whether that succeeded within `seconds`. It polls, so that signals take effect."""
     end = time.monotonic() + seconds
-    while not _try(file):
+    while not _try_lock(file):
         if cancelled() or time.monotonic() > end:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
-def _try(file: Any) -> bool:
+def _try_lock(file: Any) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -84,13 +88,13 @@ def _try(file: Any) -> bool:
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
-    """A folder of this user's alone, which goes at the latest when the machine restarts."""
+    """Return a private folder of this user. It is removed at the latest when the machine restarts."""
     runtime = environment.get("XDG_RUNTIME_DIR")
     base = Path(runtime) if runtime and Path(runtime).is_dir() else Path("/tmp")  # noqa: S108 - checked below
     folder = base / f"mpbake-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if folder.is_symlink() or not folder.is_dir() or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise UsageError(f"{folder} is not a folder of this user's alone", hint="remove it: mpbake makes its own")
+    status = folder.lstat()
+    if folder.is_symlink() or not folder.is_dir() or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise UsageError(f"{folder} is not a private folder of this user", hint="remove it: mpbake makes its own")
     return folder

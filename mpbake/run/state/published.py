@@ -1,17 +1,17 @@
-"""What the last runs have published: `.mpbake/published.json`, from which `mpbake verify` knows what must be served.
+"""The images that earlier runs have published: `.mpbake/published.json`. `mpbake verify` compares registries with it.
 
-The file may have come with a checkout: it is only compared with what registries serve, and names nothing to be run.
+The file may come from a checkout: mpbake only compares it with registries, and runs nothing that it names.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.platforms import parse_platform, parse_platforms
 from mpbake.base.references import parse_reference
 from mpbake.model.annotations import Annotation
 from mpbake.model.expected_images import ExpectedImages, expected_of
-from mpbake.model.steps import Publish, StepStatus, Verify
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, StepStatus, Verify
 from mpbake.run.state.json_store import JsonStore
 
 if TYPE_CHECKING:
@@ -23,32 +23,38 @@ if TYPE_CHECKING:
 
 
 def published_by(results: Iterable[StepResult]) -> dict[str, ExpectedImages]:
-    """What a run has published, by target, whether or not the registry serves it by now."""
-    found = {}
+    """Return the images that a run has published, by target, whether or not verification has succeeded."""
+    published = {}
     for result in results:
-        target = _published(result.step)
+        target = _published_target(result.step)
         if target and result.status is StepStatus.DONE:
-            found[target.name] = expected_of(target, result.outcome.platforms, result.outcome.digest)
-    return found
+            published[target.name] = expected_of(target, result.outcome.platforms, result.outcome.digest)
+    return published
 
 
-def _published(step: Step) -> Target | None:
-    """The target whose tags name what `step` has done, once that is done."""
-    return step.target if isinstance(step, Publish | Verify) else None
+def _published_target(step: Step) -> Target | None:
+    """Return the target that is published when `step` is done, or None."""
+    match step:
+        case Publish() | Verify():
+            return step.target
+        case BootstrapNode() | BuildPiece() | JoinArchives() | CheckPiece():
+            return None
+        case _:
+            assert_never(step)
 
 
 def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
-    """What is remembered in `folder`, and a warning where it cannot be used. No file means that nothing was."""
-    return _kept(folder).read(_parsed)
+    """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file holds none."""
+    return _store(folder).read(_parse)
 
 
 def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> None:
-    """Remember `published`, by target, unless a newer mpbake wrote what is there. Raises OSError."""
-    _kept(folder).write({name: _fields(each) for name, each in published.items()})
+    """Record `published`, by target, unless a newer mpbake wrote the record. Raises OSError."""
+    _store(folder).write({name: _fields(expected) for name, expected in published.items()})
 
 
 def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) -> Iterator[str]:
-    """Add `published` to what is remembered in `folder`; a warning of each thing that was in the way."""
+    """Add `published` to the record in `folder`, and yield a warning for each thing that went wrong."""
     if not published:
         return
     known, warning = read_published(folder)
@@ -57,11 +63,11 @@ def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) ->
     try:
         write_published(folder, {**known, **published})
     except OSError as error:
-        yield f"{_kept(folder).path}: {error.strerror}: mpbake verify will not know what was published"
+        yield f"{_store(folder).path}: {error.strerror}: mpbake verify will not know what was published"
 
 
-def _kept(folder: Path) -> JsonStore:
-    loss = "what was published counts as not known"
+def _store(folder: Path) -> JsonStore:
+    loss = "what earlier runs published is not known"
     return JsonStore(path=folder / "published.json", key="targets", format=1, loss=loss)
 
 
@@ -72,22 +78,27 @@ def _fields(expected: ExpectedImages) -> dict[str, Any]:
         "platforms": list(map(str, expected.platforms)),
         "labels": {platform: dict(labels) for platform, labels in expected.labels.items()},
         "annotations": [
-            {"kind": each.kind, "key": each.key, "value": each.value, "platform": str(each.platform or "")}
-            for each in expected.annotations
+            {
+                "kind": annotation.kind,
+                "key": annotation.key,
+                "value": annotation.value,
+                "platform": str(annotation.platform or ""),
+            }
+            for annotation in expected.annotations
         ],
         "attestations": expected.attestations,
     }
 
 
-def _parsed(name: str, fields: dict[str, Any]) -> ExpectedImages:
+def _parse(name: str, fields: dict[str, Any]) -> ExpectedImages:
     return ExpectedImages(
         target=name,
         tags=tuple(str(parse_reference(tag)) for tag in fields["tags"]),
         digest=str(fields["digest"]),
         platforms=parse_platforms(fields["platforms"]),
         labels={str(platform): _texts(labels) for platform, labels in fields["labels"].items()},
-        annotations=tuple(_annotation(each) for each in fields["annotations"]),
-        attestations=tuple(str(each) for each in fields["attestations"]),
+        annotations=tuple(map(_annotation, fields["annotations"])),
+        attestations=tuple(map(str, fields["attestations"])),
     )
 
 

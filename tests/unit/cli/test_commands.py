@@ -100,7 +100,7 @@ def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: 
 def test_plan_explained(folder: Path) -> None:
     shown = said(plan.main, world(folder), explain="web")
     assert shown.startswith("web on builder ")
-    assert "chosen: the best" in shown
+    assert "chosen: best node" in shown
     two = said(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
     assert two.count("\nlinux/amd64\n") == 2
 
@@ -624,13 +624,13 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
     chain = (f"[targets.t{each}]\nneeds = ['t{each - 1}']\n" for each in range(1, 101))
     (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
     walked: list[str] = []
-    prerequisites = graph._prerequisites  # how much is walked shows nowhere else
+    dependencies = graph._dependencies  # how much is walked shows nowhere else
 
     def counted(target: Target) -> tuple[Target, ...]:
         walked.append(target.name)
-        return prerequisites(target)
+        return dependencies(target)
 
-    monkeypatch.setattr(graph, "_prerequisites", counted)
+    monkeypatch.setattr(graph, "_dependencies", counted)
     with pytest.raises(UsageError) as caught:
         plan.main(Options(names=("*", "!t0")), world(tmp_path))
     assert caught.value.hint.startswith("leave out t1, t2, ")
@@ -702,7 +702,7 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
         plan.main(Options(names=("*",)), world(tmp_path))
     output = f"type=tar,dest={tmp_path}/x.tar"
     problem = f"its output {output} is one file, but its platforms are built on several nodes"
-    hint = "use type=local, which writes a folder for each platform, or build one with --platform"
+    hint = "use type=local, which writes a folder for each platform, or build one platform with --platform"
     assert in_short(caught.value) == text(f"""
         build.toml:5: targets._image.output: web: {problem} (intel, arm)
             output = ["type=tar,dest=x.tar"]
@@ -771,7 +771,7 @@ platforms = ["linux/amd64", "linux/arm64"]
 tags = ["r/web"]
 checks = [{ run = ["true"] }, { run = ["false"], platforms = ["linux/CHECKED"] }]
 """
-NEVER_RUN = "web: is not built for linux/amd65: check 2 never runs"
+NEVER_RUN = "web: check 2 never runs: the target is not built for linux/amd65"
 
 
 @pytest.mark.parametrize("inputs", [{}, {"platforms": ("linux/arm64",)}])
@@ -962,6 +962,6 @@ def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> 
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = paths count from the folder of the file that states them, that of a Dockerfile from its context
+          = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

@@ -1,4 +1,4 @@
-"""Steps, and what each waits for."""
+"""The steps of a build graph and their dependencies."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ def chosen_from(names: tuple[str, ...], platforms: tuple[Platform, ...] = (ARM64
 def narrow(*names: str, platforms: tuple[Platform, ...] = (ARM64,)) -> dict[str, str]:
     """What is built for which platforms when these are chosen."""
     chosen = chosen_from(names, platforms)
-    pieces = {each: place(each, {}, chosen.only.get(each, ())).pieces for each in chosen.targets}
+    pieces = {target: place(target, {}, chosen.only.get(target, ())).pieces for target in chosen.targets}
     return {
-        target.name: " ".join(placed.platform.architecture for piece in found for placed in piece.platforms)
-        for target, found in pieces.items()
+        target.name: " ".join(placed.platform.architecture for piece in placed_pieces for placed in piece.platforms)
+        for target, placed_pieces in pieces.items()
     }
 
 
@@ -147,7 +147,7 @@ def test_only_what_was_chosen_is_narrowed() -> None:
 def graph_of_chosen(*names: str) -> BuildGraph:
     chosen = chosen_from(names)
     return build_graph(
-        chosen.targets, {each: place(each, {}, chosen.only.get(each, ())).pieces for each in chosen.targets}
+        chosen.targets, {target: place(target, {}, chosen.only.get(target, ())).pieces for target in chosen.targets}
     )
 
 
@@ -289,7 +289,9 @@ def test_a_shared_base_of_a_single_platform_has_it_once() -> None:
         """
     for names in (("a", "b"), ("b", "a")):
         (shared,) = shared_of(graph_of_text(plan, *names))
-        assert [(str(each.platform), each.how) for each in shared.platforms] == [("linux/arm64", Execution.NATIVE)]
+        assert [(str(placed.platform), placed.execution) for placed in shared.platforms] == [
+            ("linux/arm64", Execution.NATIVE)
+        ]
 
 
 def shared_of(graph: BuildGraph) -> list[BuildPiece]:
@@ -569,7 +571,7 @@ def test_targets_stand_in_the_order_in_which_they_were_asked_for() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert build_graph((), {}) == BuildGraph(targets=(), steps=(), before={}, after={})
+    assert build_graph((), {}) == BuildGraph(targets=(), steps=(), before={}, after={}, pools={})
 
 
 def test_a_cycle_is_an_error_should_one_ever_get_here() -> None:
@@ -581,7 +583,7 @@ def test_a_cycle_is_an_error_should_one_ever_get_here() -> None:
     b = Target(name="b", builder=builder, needs=(a,))
     needs.append(b)
     with pytest.raises(nx.NetworkXUnfeasible):
-        build_graph((a, b), {each: place(each, {}).pieces for each in (a, b)})
+        build_graph((a, b), {target: place(target, {}).pieces for target in (a, b)})
 
 
 # --- any plan ---------------------------------------------------------------------------------------------------------
@@ -628,8 +630,8 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
     assert len({step.key for step in graph.steps}) == len(graph.steps)
     assert set(graph.before) == set(graph.after) == set(graph.steps)
     for step in graph.steps:
-        assert all(position[each] < position[step] and step in graph.after[each] for each in graph.before[step])
-        assert all(position[each] > position[step] and step in graph.before[each] for each in graph.after[step])
+        assert all(position[other] < position[step] and step in graph.after[other] for other in graph.before[step])
+        assert all(position[other] > position[step] and step in graph.before[other] for other in graph.after[step])
         if isinstance(step, BuildPiece):
             assert BootstrapNode(node=step.node) in graph.before[step]
             assert step.shared or step.target in graph.targets

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.graph.estimates import KEPT, SAVED, UNKNOWN, Estimates, expectations, remaining_paths, with_results
+from mpbake.graph.estimates import (
+    KEPT_BUILDS,
+    SAVED_SHARE,
+    UNKNOWN_SECONDS,
+    Estimates,
+    expectations,
+    remaining_paths,
+    with_results,
+)
 from mpbake.model.steps import Execution, StepResult, StepStatus
 from tests.unit.graphs import graph_of_text, piece_of
 
@@ -38,7 +46,7 @@ def test_a_piece_takes_as_long_as_the_longest_of_its_platforms_usually_does() ->
 
 def test_a_cache_saves_the_difference_between_slow_and_fast_builds() -> None:
     estimates = Estimates(recorded=RECORDED)
-    assert [estimates.saved(piece_of(graph(), name)) for name in ("web", "tool", "new")] == [30, 8 * SAVED, 0]
+    assert [estimates.saved(piece_of(graph(), name)) for name in ("web", "tool", "new")] == [30, 8 * SAVED_SHARE, 0]
 
 
 def test_two_builds_tell_what_a_cache_saves() -> None:
@@ -47,8 +55,8 @@ def test_two_builds_tell_what_a_cache_saves() -> None:
 
 
 def test_what_is_not_known_takes_as_long_as_what_is() -> None:
-    found = expectations(graph(), Estimates(recorded=RECORDED))
-    assert {step.key.partition(" on")[0]: seconds for step, seconds in found.items()} == {
+    seconds_of = expectations(graph(), Estimates(recorded=RECORDED))
+    assert {step.key.partition(" on")[0]: seconds for step, seconds in seconds_of.items()} == {
         "bootstrap default/local": 0,
         "build web linux/amd64,linux/arm64": 30,
         "publish web": 1,
@@ -57,13 +65,13 @@ def test_what_is_not_known_takes_as_long_as_what_is() -> None:
         "build new native": 19,
     }
     this = graph()
-    assert expectations(this, Estimates())[piece_of(this, "new")] == UNKNOWN
+    assert expectations(this, Estimates())[piece_of(this, "new")] == UNKNOWN_SECONDS
 
 
 def test_the_longest_path_that_remains() -> None:
     this = graph()
-    found = remaining_paths(this, expectations(this, Estimates(recorded=RECORDED)))
-    assert [found[step] for step in this.steps] == [40, 40, 10, 9, 8, 19]
+    paths = remaining_paths(this, expectations(this, Estimates(recorded=RECORDED)))
+    assert [paths[step] for step in this.steps] == [40, 40, 10, 9, 8, 19]
 
 
 def test_what_was_built_is_remembered_and_what_is_in_the_plan_no_more_is_forgotten() -> None:
@@ -73,15 +81,17 @@ def test_what_was_built_is_remembered_and_what_is_in_the_plan_no_more_is_forgott
         StepResult(step=tool, status=StepStatus.FAILED, seconds=1.0),
         *(StepResult(step=step, status=StepStatus.DONE) for step in graph().steps[:1]),
     ]
-    before = {"web": {"linux/amd64": [1.0] * KEPT}, "gone": {"native": [1.0]}}
-    found = with_results(before, results, ["web", "tool"])
-    assert found == {"web": {"linux/amd64": [1.0] * (KEPT - 1) + [11.235], "linux/arm64": [11.235]}}
-    assert len(before["web"]["linux/amd64"]) == KEPT
+    before = {"web": {"linux/amd64": [1.0] * KEPT_BUILDS}, "gone": {"native": [1.0]}}
+    recorded = with_results(before, results, ["web", "tool"])
+    assert recorded == {"web": {"linux/amd64": [1.0] * (KEPT_BUILDS - 1) + [11.235], "linux/arm64": [11.235]}}
+    assert len(before["web"]["linux/amd64"]) == KEPT_BUILDS
 
 
 def test_what_is_emulated_is_recorded_apart() -> None:
     web = piece_of(graph(), "web")
-    emulated = replace(web, platforms=tuple(replace(each, how=Execution.EMULATED) for each in web.platforms[:1]))
+    emulated = replace(
+        web, platforms=tuple(replace(placed, execution=Execution.EMULATED) for placed in web.platforms[:1])
+    )
     results = [StepResult(step=emulated, status=StepStatus.DONE, seconds=9.0)]
     assert with_results({}, results, ["web"]) == {"web": {"linux/amd64 emulated": [9.0]}}
 

@@ -29,7 +29,7 @@ PLAN = """
     nodes.arm = { endpoint = "unix:///arm" }
     """
 
-SECOND = "chosen: as good as x/a, and takes over when that is busy or lost"
+SECOND = "chosen: equal to x/a, and takes over if that is busy or lost"
 
 
 def test_before_anybody_was_asked() -> None:
@@ -40,9 +40,9 @@ def test_before_anybody_was_asked() -> None:
         web on builder x (remote, emulation: warn)
 
         linux/amd64
-          x/a    declares it                                   chosen: the best
-          x/c    declares linux/386; not asked what it builds  not taken: x/a declares it
-          x/arm  declares nothing; not asked what it builds    not taken: x/a declares it
+          x/a    declares it                         chosen: best node
+          x/c    declares linux/386; not probed yet  not chosen: x/a declares it
+          x/arm  declares nothing; not probed yet    not chosen: x/a declares it
         """)
         + "\n"
     )
@@ -52,14 +52,14 @@ def test_before_anybody_was_asked() -> None:
         f"x/b | declares it | {SECOND}",
     ]
     assert rows(shown, "linux/arm64")[3] == (
-        "x/arm | declares nothing; not asked what it builds | not taken: x/a stands first in the plan, and this one "
-        "builds other platforms than that"
+        "x/arm | declares nothing; not probed yet | not chosen: x/a comes first in the plan, and "
+        "this node builds other platforms"
     )
 
 
 def rows(shown: str, platform: str) -> list[str]:
     """The rows below a platform, their columns parted by bars."""
-    block = next(each for each in shown.split("\n\n") if each.startswith(f"{platform}\n"))
+    block = next(block for block in shown.split("\n\n") if block.startswith(f"{platform}\n"))
     return [re.sub(" {2,}", " | ", line.strip()) for line in block.splitlines()[1:]]
 
 
@@ -69,22 +69,22 @@ def test_what_nodes_said() -> None:
     assert rows(shown, "linux/amd64") == [
         "x/a | declares it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares it | {SECOND}",
-        "x/c | declares linux/386, but is itself linux/amd64 | not taken: x/a declares it",
-        "x/arm | is itself linux/arm64, and emulates it | not taken: x/a declares it",
+        "x/c | declares linux/386, but is itself linux/amd64 | not chosen: x/a declares it",
+        "x/arm | is itself linux/arm64, and emulates it | not chosen: x/a declares it",
     ]
     wrong = explain_placement(target_of_text(PLAN, "base"), facts_of({"x/a": "linux/arm64 linux/amd64"}))
     assert rows(wrong, "linux/amd64")[0].startswith("x/a | declares it, but is itself linux/arm64 | chosen")
     assert rows(shown, "linux/386") == [
         "x/a | declares linux/amd64, which includes it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares linux/amd64, which includes it | {SECOND}",
-        "x/c | declares it | not taken: x/a stands first in the plan, and this one builds other platforms than that",
-        "x/arm | is itself linux/arm64, and emulates it | not taken: x/a declares it",
+        "x/c | declares it | not chosen: x/a comes first in the plan, and this node builds other platforms",
+        "x/arm | is itself linux/arm64, and emulates it | not chosen: x/a declares it",
     ]
     assert rows(shown, "linux/arm64") == [
-        "x/a | declares linux/amd64; not asked what it builds | not taken: x/arm runs it natively",
+        "x/a | declares linux/amd64; not probed yet | not chosen: x/arm runs it natively",
         "x/b | builds linux/amd64 only | cannot build it",
         "x/c | builds linux/amd64, linux/386 only | cannot build it",
-        "x/arm | runs it natively | chosen: the best",
+        "x/arm | runs it natively | chosen: best node",
     ]
 
 
@@ -92,15 +92,15 @@ def test_a_node_that_does_not_answer() -> None:
     facts = facts_of({"x/arm": "", "x/a": "linux/amd64 linux/arm64"})
     one = re.sub("nodes.[bc].*", "", PLAN).replace('driver = "remote"', 'driver = "remote"\nemulation = "allow"')
     assert rows(explain_placement(target_of_text(one), facts), "linux/arm64") == [
-        "x/a | is itself linux/amd64, and emulates it | chosen: the best",
-        "x/arm | declares nothing; does not answer | not taken: x/a answers",
+        "x/a | is itself linux/amd64, and emulates it | chosen: best node",
+        "x/arm | declares nothing; does not answer | not chosen: x/a answers",
     ]
     assert rows(explain_placement(target_of_text(one), facts), "linux/amd64") == [
-        "x/a | declares it | chosen: the best",
-        "x/arm | declares nothing; does not answer | not taken: x/a answers",
+        "x/a | declares it | chosen: best node",
+        "x/arm | declares nothing; does not answer | not chosen: x/a answers",
     ]
     assert rows(explain_placement(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/amd64")[2] == (
-        "x/c | declares linux/386; does not answer | not taken: x/a answers"
+        "x/c | declares linux/386; does not answer | not chosen: x/a answers"
     )
     two = text("""
         [targets.web]
@@ -112,11 +112,11 @@ def test_a_node_that_does_not_answer() -> None:
         nodes.b = { endpoint = "unix:///b" }
         """)
     assert rows(explain_placement(target_of_text(two), facts_of({"x/a": ""})), "linux/amd64") == [
-        "x/a | declares nothing; does not answer | not taken: x/b may answer",
-        "x/b | declares nothing; not asked what it builds | chosen: the best",
+        "x/a | declares nothing; does not answer | not chosen: x/b may answer",
+        "x/b | declares nothing; not probed yet | chosen: best node",
     ]
     assert rows(explain_placement(target_of_text(PLAN), facts_of({"x/c": ""})), "linux/386")[2] == (
-        "x/c | declares it | not taken: x/a stands first in the plan, and this one builds other platforms than that"
+        "x/c | declares it | not chosen: x/a comes first in the plan, and this node builds other platforms"
     ), "what it declares holds, whether it answers or not"
 
 
@@ -126,21 +126,21 @@ def test_the_own_platform_of_a_node_that_has_not_been_asked() -> None:
         == text("""
         web on builder default (automatic, emulation: warn)
 
-        its platform is that of the first node, default/local, which only that can tell
+        it is built for the native platform of the first node, default/local, which is not known yet
         """)
         + "\n"
     )
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}, {"x/arm": ""}]
+    "reported", [{}, {"x/arm": "linux/arm64 linux/386"}, {"x/c": "linux/s390x linux/arm64"}, {"x/arm": ""}]
 )
-def test_what_is_chosen_is_what_placement_chooses(said: dict[str, str]) -> None:
-    facts = facts_of(said)
+def test_what_is_chosen_is_what_placement_chooses(reported: dict[str, str]) -> None:
+    facts = facts_of(reported)
     for target in resolve_text(PLAN).targets.values():
         blocks = explain_placement(target, facts).split("\n\n")[1:]
         for piece in place(target, facts).pieces:
-            for each in piece.platforms:
-                block = next(block for block in blocks if block.startswith(f"{each.platform}\n"))
-                chosen = {line.split()[0] for line in block.splitlines() if " chosen" in line}
+            for placed in piece.platforms:
+                block = next(block for block in blocks if block.startswith(f"{placed.platform}\n"))
+                chosen = {line.split()[0] for line in block.splitlines() if "  chosen" in line}
                 assert chosen == {node.id for node in piece.nodes}

@@ -9,19 +9,11 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import Platform, parse_platform, parse_platforms
+from mpbake.graph.default_driver import default_driver
 from mpbake.graph.delivery import repositories
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
-from mpbake.graph.placement import (
-    EngineFacts,
-    NodeFacts,
-    Placement,
-    declaration_conflicts,
-    declares,
-    default_driver,
-    nodes_to_probe,
-    own_platform,
-    place,
-)
+from mpbake.graph.node_facts import EngineFacts, NodeFacts, declaration_conflicts, declares, own_platform
+from mpbake.graph.placement import Placement, nodes_to_probe, place
 from mpbake.model.plan import Driver, Node, Target
 from mpbake.spec.problem import Problem
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of
@@ -31,12 +23,12 @@ from tests.unit.plans import resolve_text, target_of_text, text
 def shown(placement: Placement) -> str:
     """Pieces, then warnings, then problems: one line each."""
     pieces = [
-        ", ".join(f"{each.platform} {each.how}" for each in piece.platforms)
+        ", ".join(f"{placed.platform} {placed.execution}" for placed in piece.platforms)
         + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
         for piece in placement.pieces
     ]
-    problems = [f"problem: {each.message} = {each.hint}" for each in placement.problems]
-    return "\n".join([*pieces, *(f"warning: {each.message}" for each in placement.warnings), *problems])
+    problems = [f"problem: {problem.message} = {problem.hint}" for problem in placement.problems]
+    return "\n".join([*pieces, *(f"warning: {warning.message}" for warning in placement.warnings), *problems])
 
 
 def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
@@ -44,7 +36,9 @@ def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported
     tables = tables_of(nodes)
     lines = "\n".join(more)
     plan = f"\n[targets.web]\nbuilder = 'x'\nplatforms = {_list(platforms)}\n{lines}\n[builders.x]\n{builder}\n{tables}"
-    return shown(place(target_of_text(plan), facts_of({f"x/{node}": said for node, said in reported.items()})))
+    return shown(
+        place(target_of_text(plan), facts_of({f"x/{node}": platforms for node, platforms in reported.items()}))
+    )
 
 
 def tables_of(nodes: str) -> str:
@@ -78,7 +72,7 @@ SLOW = "warning: web: linux/amd64 emulated on x/b: 5 to 10 times slower than nat
 
 
 @pytest.mark.parametrize(
-    ("nodes", "said", "where"),
+    ("nodes", "reports", "where"),
     [
         # a declaration counts, whatever else runs the platform natively
         ("a =\nb = amd64", {"a": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
@@ -108,8 +102,10 @@ SLOW = "warning: web: linux/amd64 emulated on x/b: 5 to 10 times slower than nat
         ("a = amd64\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
     ],
 )
-def test_declared_before_detected_before_unknown_before_emulated(nodes: str, said: dict[str, str], where: str) -> None:
-    assert placed(nodes, "amd64", **{node: reported(names) for node, names in said.items()}) == where
+def test_declared_before_detected_before_unknown_before_emulated(
+    nodes: str, reports: dict[str, str], where: str
+) -> None:
+    assert placed(nodes, "amd64", **{node: reported(names) for node, names in reports.items()}) == where
 
 
 def test_what_nobody_runs_natively_is_emulated_and_that_is_said() -> None:
@@ -143,7 +139,7 @@ def test_emulation_may_be_forbidden() -> None:
 def test_what_all_nodes_declare_is_forbidden_before_any_is_asked() -> None:
     error = text("""
         problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64; b: linux/386) = add a native node, or the platform to a node that runs it natively, or set \
+(a: linux/amd64; b: linux/386) = add a native node, add the platform to a node that runs it natively, or set \
 emulation = "warn"
         """)
     assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'") == error
@@ -156,7 +152,7 @@ def test_no_node_at_all() -> None:
     assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
         linux/amd64 native on a: KEEP, one of 1
         problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
-add a node for it, take the platform away, or have a node emulate it (QEMU, registered with binfmt_misc)
+add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)
         """)
 
 
@@ -169,7 +165,7 @@ def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hardware", "wanted", "how"),
+    ("hardware", "wanted", "execution"),
     [
         ("linux/amd64", "linux/386", "native"),
         ("linux/386", "linux/amd64", "emulated"),
@@ -179,9 +175,9 @@ def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
         ("windows/amd64", "linux/amd64", "emulated"),
     ],
 )
-def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str, wanted: str, how: str) -> None:
+def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str, wanted: str, execution: str) -> None:
     assert placed("a =", wanted, builder="emulation = 'allow'", a=f"{hardware} {wanted}") == (
-        f"{parse_platform(wanted)} {how} on a: KEEP, one of 1"
+        f"{parse_platform(wanted)} {execution} on a: KEEP, one of 1"
     )
 
 
@@ -189,8 +185,8 @@ def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str
 def test_a_higher_variant_runs_only_on_hardware_that_says_so(hardware: str, wanted: str) -> None:
     """BuildKit asks the CPU, and emulates other architectures only."""
     assert "no node of builder" in placed("a =", wanted, a=reported(hardware))
-    found = placed("a =", wanted, builder="emulation = 'forbid'", a=reported(f"{hardware} {wanted}"))
-    assert found == f"linux/{wanted} native on a: KEEP, one of 1"
+    pieces = placed("a =", wanted, builder="emulation = 'forbid'", a=reported(f"{hardware} {wanted}"))
+    assert pieces == f"linux/{wanted} native on a: KEEP, one of 1"
 
 
 @pytest.mark.parametrize(("declared", "wanted"), [("amd64", "386"), ("arm/v7", "arm/v6"), ("amd64/v2", "amd64")])
@@ -199,7 +195,7 @@ def test_a_declaration_includes_what_such_hardware_runs(declared: str, wanted: s
 
 
 @pytest.mark.parametrize(
-    ("emulation", "said", "spare"),
+    ("emulation", "reports", "spare"),
     [
         ("allow", {}, {"linux/amd64": "arm other", "linux/arm64": "intel other"}),
         ("allow", {"x/intel": "linux/amd64"}, {"linux/amd64": "arm other", "linux/arm64": "other"}),
@@ -209,7 +205,7 @@ def test_a_declaration_includes_what_such_hardware_runs(declared: str, wanted: s
     ],
 )
 def test_spare_nodes_may_emulate_where_that_is_allowed(
-    emulation: str, said: dict[str, str], spare: dict[str, str]
+    emulation: str, reports: dict[str, str], spare: dict[str, str]
 ) -> None:
     target = target_of_text(f"""
         [targets.web]
@@ -222,11 +218,11 @@ def test_spare_nodes_may_emulate_where_that_is_allowed(
         nodes.arm = {{ endpoint = "unix:///arm", platforms = ["linux/arm64"] }}
         nodes.other = {{ endpoint = "unix:///other", platforms = ["linux/s390x"] }}
         """)
-    found = {
+    spare_nodes = {
         str(piece.platforms[0].platform): " ".join(node.name for node in piece.spare)
-        for piece in place(target, facts_of(said)).pieces
+        for piece in place(target, facts_of(reports)).pieces
     }
-    assert found == spare
+    assert spare_nodes == spare
 
 
 @pytest.mark.parametrize(
@@ -294,10 +290,10 @@ def equal_nodes(names: str) -> dict[str, str]:
 
 
 def test_targets_spread_over_equal_nodes_and_stay_there() -> None:
-    found = equal_nodes("abcd")
-    assert found == equal_nodes("abcd")
-    assert found == equal_nodes("dcba"), "the order of the nodes does not matter"
-    assert all(35 <= number <= 65 for number in Counter(found.values()).values())
+    preferred = equal_nodes("abcd")
+    assert preferred == equal_nodes("abcd")
+    assert preferred == equal_nodes("dcba"), "the order of the nodes does not matter"
+    assert all(35 <= number <= 65 for number in Counter(preferred.values()).values())
 
 
 def test_a_new_equal_node_takes_its_share_and_moves_nothing_else() -> None:
@@ -334,7 +330,7 @@ def test_targets_prefer_the_node_of_what_they_are_built_upon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "said", "where"),
+    ("nodes", "reports", "where"),
     [
         ("a =\nb =", {}, " on a: KEEP, one of 1"),
         ("a =\nb =", {"a": "arm64 amd64"}, "linux/arm64 native on a: KEEP, one of 1"),
@@ -342,8 +338,8 @@ def test_targets_prefer_the_node_of_what_they_are_built_upon() -> None:
         ("a = 386 amd64\nb =", {"a": "amd64 386"}, "linux/386 native on a: KEEP, one of 1"),
     ],
 )
-def test_no_platforms_means_the_own_one_of_the_first_node(nodes: str, said: dict[str, str], where: str) -> None:
-    assert placed(nodes, "", **{node: reported(names) for node, names in said.items()}) == where
+def test_no_platforms_means_the_own_one_of_the_first_node(nodes: str, reports: dict[str, str], where: str) -> None:
+    assert placed(nodes, "", **{node: reported(names) for node, names in reports.items()}) == where
 
 
 def test_own_platform() -> None:
@@ -398,7 +394,7 @@ def test_an_output_of_one_file_cannot_come_from_several_nodes(kind: str) -> None
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
         problem: web: {message} (intel, arm) = use type=local, which writes a folder for each platform, \
-or build one with --platform
+or build one platform with --platform
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", output) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -412,8 +408,8 @@ def test_a_folder_from_several_nodes_cannot_be_emptied_by_each() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", output) == text(f"""
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
-        problem: web: {message}: they are built on several nodes (intel, arm) = take mode=delete away, or build all \
-platforms on one node
+        problem: web: {message}: its platforms are built on several nodes (intel, arm) = remove mode=delete, or \
+build all platforms on one node
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", output) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -433,8 +429,8 @@ def test_nodes_that_write_the_same_cache_are_warned_of() -> None:
     assert placed("intel = amd64\narm = arm64", "amd64 arm64", caches) == text("""
         linux/amd64 native on intel: KEEP, one of 2
         linux/arm64 native on arm: KEEP, one of 2
-        warning: web: its builds all write the cache type=registry,ref=r/cache; what the last of them wrote stays
-        warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays
+        warning: web: its builds overwrite each other's cache type=registry,ref=r/cache: only the last one stays
+        warning: web: its builds overwrite each other's cache type=local,dest=/plan/cache: only the last one stays
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", caches) == (
         "linux/amd64 native, linux/arm64 native on one: KEEP, one of 1"
@@ -478,10 +474,10 @@ def test_a_node_elsewhere_has_another_localhost(endpoint: str, *, elsewhere: boo
         push = true
         """
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == ()
-    message = f"web: node x/n ({endpoint}) cannot push to localhost:5000, which is this machine to each"
+    message = f"web: node x/n ({endpoint}) cannot push to localhost:5000: on the node, that address is the node itself"
     for platforms in ("", 'platforms = ["linux/amd64"]'):
         problems = place(target_of_text(plan + platforms), {}).problems
-        assert [each.message for each in problems] == ([message] if elsewhere else [])
+        assert [problem.message for problem in problems] == ([message] if elsewhere else [])
 
 
 # --- links ------------------------------------------------------------------------------------------------------------
@@ -531,12 +527,12 @@ def test_each_link_is_built_for_what_its_users_are_built_for() -> None:
     web = target_of_text(LINKS)
     arm64, amd64, both = platforms_of("arm64"), platforms_of("amd64"), platforms_of("arm64", "amd64")
 
-    def found(wanted: tuple[Platform, ...]) -> dict[str, tuple[Platform, ...]]:
+    def built_for(wanted: tuple[Platform, ...]) -> dict[str, tuple[Platform, ...]]:
         return {target.name: platforms for target, platforms in linked_platforms(web, wanted).items()}
 
-    assert found(arm64) == {"base": arm64, "files": amd64, "deep": both, "only": amd64}
-    assert found(amd64) == {"base": amd64, "files": amd64, "deep": amd64, "only": amd64}
-    assert found(()) == {"base": (), "files": amd64, "deep": amd64, "only": amd64}
+    assert built_for(arm64) == {"base": arm64, "files": amd64, "deep": both, "only": amd64}
+    assert built_for(amd64) == {"base": amd64, "files": amd64, "deep": amd64, "only": amd64}
+    assert built_for(()) == {"base": (), "files": amd64, "deep": amd64, "only": amd64}
 
 
 def test_a_link_must_have_every_platform_of_its_user() -> None:
@@ -546,7 +542,7 @@ def test_a_link_must_have_every_platform_of_its_user() -> None:
         )
     )
     problems = place(web, {}).problems
-    assert [(each.message, each.hint) for each in problems] == [
+    assert [(problem.message, problem.hint) for problem in problems] == [
         ('base: links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
         ('files: links to "deep" (context deep), which is not built for linux/amd64', "add the platform to deep"),
         ('files: links to "only" (context only), which is not built for linux/amd64', "add the platform to only"),
@@ -615,14 +611,14 @@ def test_parts_of_one_node_are_joined_under_the_tags() -> None:
             "output = ['type=tar,dest=web.tar']",
             (
                 "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ, and are built one by one"
-                " = use type=local, which writes a folder for each platform, or build one with --platform"
+                " = use type=local, which writes a folder for each platform, or build one platform with --platform"
             ),
         ),
     ],
 )
 def test_what_cannot_be_done_in_parts(attributes: str, problem: str) -> None:
-    found = placed("one = amd64 arm64", "amd64 arm64", APART, attributes).splitlines()
-    assert found[-1] == f"problem: web: {problem}"
+    lines = placed("one = amd64 arm64", "amd64 arm64", APART, attributes).splitlines()
+    assert lines[-1] == f"problem: web: {problem}"
     assert "problem" not in placed("one = amd64 arm64", "amd64 arm64", attributes)
 
 
@@ -640,7 +636,7 @@ def test_the_engine_cannot_join_parts() -> None:
     (problem,) = place(target_of_text(plan), {}).problems
     assert (problem.code, problem.message) == (
         Code.SPLIT_PUSH,
-        "web: cannot be pushed by the docker driver, since its platforms differ, and are built one by one",
+        "web: the docker driver cannot push it, since its platforms differ, and are built one by one",
     )
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == (), "it can build them"
 
@@ -652,7 +648,7 @@ def test_a_cache_for_each_platform_is_written_by_one() -> None:
         linux/arm64 native on arm: KEEP, one of 2
         """)
     assert placed("one = amd64 arm64", "amd64 arm64", APART, "cache-to = ['type=local,dest=cache']").endswith(
-        "warning: web: its builds all write the cache type=local,dest=/plan/cache; what the last of them wrote stays"
+        "warning: web: its builds overwrite each other's cache type=local,dest=/plan/cache: only the last one stays"
     )
 
 
@@ -690,12 +686,14 @@ def test_links_of_single_platforms_are_looked_at_for_these_only() -> None:
         """
     web = target_of_text(plan)
     arm64, amd64 = platforms_of("arm64"), platforms_of("amd64")
-    found = {target.name: platforms for target, platforms in linked_platforms(web, (*amd64, *arm64)).items()}
-    assert found == {"intel": amd64, "arm": arm64, "deep": amd64}
+    platforms_of_links = {
+        target.name: platforms for target, platforms in linked_platforms(web, (*amd64, *arm64)).items()
+    }
+    assert platforms_of_links == {"intel": amd64, "arm": arm64, "deep": amd64}
     assert place(web, {}).problems == ()
-    # what single platforms need of a link is told of it
+    # a link that lacks what single platforms need is a problem
     wrong = target_of_text(plan.replace('["linux/arm64", "linux/386"]', '["linux/386", "linux/s390x"]'))
-    assert [each.message for each in place(wrong, {}).problems] == [
+    assert [problem.message for problem in place(wrong, {}).problems] == [
         'web: links to "arm" (context base), which is not built for linux/arm64'
     ]
 
@@ -716,21 +714,21 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
     assert grouped_by_variant(plan.targets["web"], both) == [amd64, arm64]
     assert grouped_by_variant(plan.targets["assets"], amd64) == [amd64]
     assert grouped_by_variant(plan.targets["web"], ()) == [()]
-    assert all(each.varies for each in plan.targets.values()), "also by what it links to"
+    assert all(target.varies for target in plan.targets.values()), "also by what it links to"
 
 
 def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether something differs on the way is known of each."""
     chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
     targets = resolve_text(f"[targets.t0]\n{chain}").targets
-    assert not any(each.varies for each in targets.values())
+    assert not any(target.varies for target in targets.values())
     walks = Counter[str]()
 
     def counted(target: Target, wanted: Any) -> Any:
         walks[target.name] += 1
         return linked_platforms(target, wanted)
 
-    for module in ("graph.placement", "graph.dag"):
+    for module in ("graph.placement_problems", "graph.dag"):
         monkeypatch.setattr(f"mpbake.{module}.linked_platforms", counted)
     graph_of(targets.values(), {"default/local": "linux/amd64"})
     assert max(walks.values()) == 1, "for the graph; nothing within can lack a platform"
@@ -763,7 +761,9 @@ def test_nodes_are_asked_only_where_the_plan_leaves_something_open(
         [builders.x]
         {tables_of(nodes)}
         """)
-    assert [node.id for node in nodes_to_probe({each: place(each, {}) for each in plan.targets.values()})] == asked
+    assert [
+        node.id for node in nodes_to_probe({target: place(target, {}) for target in plan.targets.values()})
+    ] == asked
 
 
 @pytest.mark.parametrize(("nodes", "asked"), [("a = amd64\nb = arm64", []), ("a =\nb = arm64", ["x/a", "x/b"])])
@@ -782,30 +782,32 @@ def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, a
 @pytest.mark.parametrize("emulation", ["warn", "allow", "forbid"])
 def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -> None:
     """Only where that matters: nobody builds 386 on a."""
-    said = {"a": reported("amd64 arm64"), "b": reported("amd64")}
-    told = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
-    ending = {"forbid": f'problem: web: {told} = correct the platforms of x/a; builder "x" says emulation = "forbid"'}
-    assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **said) == text(
+    reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
+    message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
+    ending = {
+        "forbid": f'problem: web: {message} = correct the platforms of x/a; builder "x" says emulation = "forbid"'
+    }
+    assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **reports) == text(
         f"""
         linux/arm64 native on a: KEEP, one of 2
         linux/amd64 native on b: KEEP, one of 2
-        {ending.get(emulation, f"warning: {told}")}
+        {ending.get(emulation, f"warning: {message}")}
         """
     )
-    assert "problem" not in placed("a = arm64\nb = amd64", "amd64", builder=f"emulation = '{emulation}'", **said)
+    assert "problem" not in placed("a = arm64\nb = amd64", "amd64", builder=f"emulation = '{emulation}'", **reports)
 
 
 # --- a node against its declaration -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("declared", "platforms", "said", "complaint"),
+    ("declared", "platforms", "reported_names", "complaint"),
     [
         ("", "arm64", "amd64", ""),
         ("arm64", "arm64", "", ""),
         ("arm64", "arm64", "arm64 amd64", ""),
         ("amd64", "386", "amd64", ""),
-        ("amd64", "arm64", "amd64 arm64", ""),  # not declared: placement has said that it is emulated
+        ("amd64", "arm64", "amd64 arm64", ""),  # not declared: placement has reported_names that it is emulated
         ("arm64", "arm64", "amd64 arm64", "linux/arm64 {but}: it is emulated there, 5 to 10 times slower"),
         (
             "arm64 s390x",
@@ -817,9 +819,9 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
         ("arm64 s390x", "arm64 s390x", "amd64 arm64", "linux/arm64, linux/s390x {but}: such builds will fail there"),
     ],
 )
-def test_contradictions(declared: str, platforms: str, said: str, complaint: str) -> None:
+def test_contradictions(declared: str, platforms: str, reported_names: str, complaint: str) -> None:
     node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
-    facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*said.split()))
+    facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*reported_names.split()))
     expected = f"x/a declares {complaint.format(but='but is itself linux/amd64')}"
     assert declaration_conflicts(node, platforms_of(*platforms.split()), facts) == ((expected,) if complaint else ())
 

@@ -21,15 +21,15 @@ from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, Step
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.event_lines import short_digest, start_line
 from mpbake.run.events import (
-    AskingEngine,
+    EngineProbeStarted,
     Event,
-    NodeAdvanced,
-    ProbingNodes,
+    NodeProbeStarted,
+    NodeProgressed,
     RunFinished,
     RunStarted,
-    StepAdvanced,
     StepFinished,
     StepOutput,
+    StepProgressed,
     StepRetried,
     StepStarted,
     Warned,
@@ -84,18 +84,18 @@ class Run:
         amd64, publish = self.step("build web linux/amd64"), self.step("publish")
         arm64 = self.result("build web linux/arm64", FAILED, seconds=7200.4, error=BuildFailed("no"))
         return [
-            ProbingNodes(nodes=tuple(step.node for step in self.graph.steps if isinstance(step, BuildPiece))[:2]),
+            NodeProbeStarted(nodes=tuple(step.node for step in self.graph.steps if isinstance(step, BuildPiece))[:2]),
             Warned(message="web: linux/arm64 emulated\n\x1b[31m"),
             RunStarted(graph=self.graph),
             StepStarted(step=self.step("bootstrap release/intel")),
             StepFinished(result=self.result("bootstrap release/intel", outcome=Outcome(note="created"))),
             StepStarted(step=amd64),
-            StepAdvanced(step=amd64, activity="[2/4] RUN make"),
+            StepProgressed(step=amd64, activity="[2/4] RUN make"),
             StepOutput(step=amd64, text="=> [2/4] RUN make\n  cc main.c"),
             StepFinished(result=self.result("build web linux/amd64", seconds=65.2)),
             StepFinished(result=arm64),
             StepStarted(step=publish),
-            StepAdvanced(step=publish, activity="r/web:1"),
+            StepProgressed(step=publish, activity="r/web:1"),
             StepFinished(result=self.result("publish", outcome=Outcome(tags=("r/web:1", "r/web:latest")))),
             StepStarted(step=self.step("verify")),
             StepFinished(result=self.result("verify", outcome=verified)),
@@ -145,13 +145,13 @@ def test_plain_lines() -> None:
 
 
 def test_what_a_run_waits_for_before_anything() -> None:
-    assert shown([AskingEngine()]) == "    0.2s  asking the engine in use what the default builder is\n"
+    assert shown([EngineProbeStarted()]) == "    0.2s  asking the engine in use what the default builder is\n"
 
 
 def advances(run: Run, number: int) -> list[Event]:
     """How the start of the node release/intel goes on."""
     node = run.step("bootstrap release/intel").node  # type: ignore[union-attr]
-    return [NodeAdvanced(node=node, activity=f"pulling x: {index}.0 MB of 99.0 MB") for index in range(number)]
+    return [NodeProgressed(node=node, activity=f"pulling x: {index}.0 MB of 99.0 MB") for index in range(number)]
 
 
 def test_the_start_of_a_node_is_told_every_five_seconds() -> None:
@@ -168,7 +168,7 @@ def test_what_is_tried_again() -> None:
     bootstrap, build = run.step("bootstrap release/intel"), run.step("build web")
     events = [
         StepRetried(step=bootstrap, error=error),
-        StepRetried(step=bootstrap, error=error, given_up=True),
+        StepRetried(step=bootstrap, error=error, node_failed=True),
         StepRetried(step=build, error=error),
     ]
     assert shown(events) == lines("""
@@ -199,7 +199,7 @@ def test_lines_of_several_threads_stay_whole() -> None:
 
     def work() -> None:
         for _ in range(200):
-            reporter.handle(StepAdvanced(step=step, activity="x" * 50))
+            reporter.handle(StepProgressed(step=step, activity="x" * 50))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -311,7 +311,7 @@ def test_meanwhile_what_runs_stands_below(terminal: Terminal) -> None:
     tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=amd64), StepStarted(step=arm64)])
     tell(
         reporter,
-        [StepAdvanced(step=amd64, activity="[2/4] RUN " + "make " * 40), StepFinished(result=run.result("verify"))],
+        [StepProgressed(step=amd64, activity="[2/4] RUN " + "make " * 40), StepFinished(result=run.result("verify"))],
     )
     over, head, one, two = drawn(terminal, "1 of 7 steps")
     tell(reporter, [run.finished()])
@@ -452,7 +452,7 @@ def test_the_view_can_be_drawn_while_somebody_prints(terminal: Terminal, monkeyp
 def test_a_step_may_advance_before_it_is_known_to_have_started(terminal: Terminal) -> None:
     run = release()
     reporter = live(terminal)
-    tell(reporter, [RunStarted(graph=run.graph), StepAdvanced(step=run.step("publish"), activity="soon")])
+    tell(reporter, [RunStarted(graph=run.graph), StepProgressed(step=run.step("publish"), activity="soon")])
     drawn(terminal, "publish web  soon")
     tell(reporter, [run.finished()])
 

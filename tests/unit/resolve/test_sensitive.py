@@ -72,11 +72,7 @@ def test_nothing_else_takes_one() -> None:
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_ends_in_the_history_of_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
     problems = problems_of(f"[targets.web]\n{line}", environment)
-<<<<<<< HEAD
-    message = f'variable "token" is sensitive, but "{what}" is stored in the history of the image'
-=======
-    message = f'variable "token" is sensitive, but {reason} stored in the image history'
->>>>>>> w-resolve
+    message = f'variable "token" is sensitive, but "{reason}" is stored in the history of the image'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {REMEDY}" in problems
     assert "hunter2" not in problems.replace(line, "")
 

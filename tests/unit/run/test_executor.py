@@ -1,4 +1,4 @@
-"""The loop, with a runner that does as it is told."""
+"""The executor, with a scripted runner."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from mpbake.run.events import (
     Event,
     RunFinished,
     RunStarted,
-    StepAdvanced,
     StepFinished,
+    StepProgressed,
     StepRetried,
     StepStarted,
     Warned,
 )
-from mpbake.run.executor import Executor, StopRequest, _Run, exit_code, required_node_error
+from mpbake.run.executor import Executor, StopRequest, _Execution, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from tests.unit.graphs import graph_of_text, graphs, piece_of
 from tests.unit.plans import text
@@ -75,12 +75,12 @@ class FakeRunner:
         self.finished = False
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        self.inputs[step.key] = {each.key: result.status for each, result in inputs.items()}
-        reporter.handle(StepAdvanced(step=step, activity="working"))
-        found = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
-        if isinstance(found, Exception):
-            raise found
-        return found if isinstance(found, Outcome) else found()
+        self.inputs[step.key] = {before.key: result.status for before, result in inputs.items()}
+        reporter.handle(StepProgressed(step=step, activity="working"))
+        end = self.script.get(step.key, self.script.get(name_of(step), Outcome()))
+        if isinstance(end, Exception):
+            raise end
+        return end if isinstance(end, Outcome) else end()
 
     def run_together(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
@@ -110,7 +110,7 @@ class FakeRunner:
 
 
 class Recorder:
-    """Keeps what it is told, as lines and as events."""
+    """Records all events, as lines and as events."""
 
     def __init__(self, also: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = []
@@ -125,9 +125,9 @@ class Recorder:
             case StepStarted():
                 self.lines.append(f"started {event.step.key}")
             case StepFinished():
-                self.lines.append(told(event.result))
+                self.lines.append(result_line(event.result))
             case StepRetried():
-                end = " for good" if event.given_up else ""
+                end = " for good" if event.node_failed else ""
                 steps = (event.step, *event.others)
                 self.lines += [f"put off {step.key}{end}: {event.error.message}" for step in steps]
             case Warned():
@@ -139,7 +139,7 @@ class Recorder:
         self._also(event)
 
 
-def told(result: StepResult) -> str:
+def result_line(result: StepResult) -> str:
     blame = f" since {result.blame.key}" if result.blame is not None else ""
     error = f": {result.error}" if result.error is not None else ""
     return f"{result.status} {result.step.key}{blame}{error}"
@@ -160,14 +160,14 @@ def executed(
         began=clock(),
         stop=stop or StopRequest(),
     ).execute()
-    places = [schedule.order(result.step) for result in results]
+    places = [schedule.sort_key(result.step) for result in results]
     assert places == sorted(places), "in the graph's order"
     missing = {*graph.steps} - {schedule.origin(result.step) for result in results}
     assert all(isinstance(step, BootstrapNode) or is_shared(step) for step in missing), "only what nobody needed"
     (finished,) = (event for event in reporter.events if isinstance(event, RunFinished))
     assert finished.results == results
     assert finished is reporter.events[-1]
-    return [told(result) for result in results]
+    return [result_line(result) for result in results]
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -278,11 +278,11 @@ def test_a_bug_is_a_failure_that_asks_to_be_reported() -> None:
     ]
 
 
-@pytest.mark.parametrize(("file", "said"), [("/logs/web.log", "/logs/web.log"), (None, "the log")])
-def test_a_full_disk_is_no_bug(file: str | None, said: str) -> None:
+@pytest.mark.parametrize(("file", "place"), [("/logs/web.log", "/logs/web.log"), (None, "the log")])
+def test_a_full_disk_is_no_bug(file: str | None, place: str) -> None:
     full = OSError(28, "No space left on device", file)
     assert executed(graph_of_text("[targets.a]"), FakeRunner({"bootstrap default/local": full}), Recorder())[0] == (
-        f"failed bootstrap default/local: {said}: No space left on device\n  = free some disk space"
+        f"failed bootstrap default/local: {place}: No space left on device\n  = free some disk space"
     )
 
 
@@ -313,7 +313,7 @@ def test_what_became_of_tags_stays_with_the_result_of_their_step(error: MpbakeEr
     reporter = Recorder()
     executed(graph_of_text(CHAIN), FakeRunner({key: error.with_moves(moves)}), reporter)
     ended = [event.result for event in reporter.events if isinstance(event, StepFinished)]
-    assert next(each for each in ended if each.step.key == key).outcome.moves == moves
+    assert next(result for result in ended if result.step.key == key).outcome.moves == moves
 
 
 # --- trying again -----------------------------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ EMULATING = """
             "linux/amd64",
             [
                 "done bootstrap x/intel",
-                "failed build web linux/arm64 on x/arm: no route\nno node that is left can build it",
+                "failed build web linux/arm64 on x/arm: no route\nno remaining node can build it",
                 "skipped build pie linux/arm64 on x/arm since build web linux/arm64 on x/arm",
             ],
             5,
@@ -468,8 +468,8 @@ EMULATING = """
     ],
 )
 def test_where_no_native_node_can_be_had_another_emulates_if_it_can(able: str, results: list[str], code: int) -> None:
-    said = Outcome(platforms=parse_platforms(able.split())) if able else Unreachable("no route there, either")
-    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": said})
+    intel = Outcome(platforms=parse_platforms(able.split())) if able else Unreachable("no route there, either")
+    runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": intel})
     reporter = Recorder()
     assert sorted(executed(graph_of_text(EMULATING), runner, reporter)) == sorted(results)
     assert "put off bootstrap x/arm for good: no route" in reporter.lines
@@ -483,17 +483,17 @@ def test_what_no_node_that_is_left_can_build_says_what_to_do_about_the_one_that_
         "bootstrap x/intel": Outcome(platforms=parse_platforms(["linux/amd64"])),
     }
     (why,) = (
-        each
-        for each in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
-        if each.startswith("failed build ")
+        line
+        for line in executed(graph_of_text(EMULATING), FakeRunner(script), Recorder())
+        if line.startswith("failed build ")
     )
-    assert why.partition(": ")[2] == "no route\nno node that is left can build it\n  = is it up?"
+    assert why.partition(": ")[2] == "no route\nno remaining node can build it\n  = is it up?"
 
 
 def test_what_there_is_no_node_for_since_one_was_stopped_was_stopped_too() -> None:
     runner = FakeRunner({"bootstrap x/arm": Unreachable("no route"), "bootstrap x/intel": Cancelled("cancelled")})
-    found = executed(graph_of_text(EMULATING), runner, Recorder())
-    assert {each.partition(" ")[0] for each in found} == {"cancelled"}
+    results = executed(graph_of_text(EMULATING), runner, Recorder())
+    assert {line.partition(" ")[0] for line in results} == {"cancelled"}
 
 
 def test_a_wrong_node_is_an_error_although_others_go_on() -> None:
@@ -506,7 +506,7 @@ def test_a_failed_build_is_repeated_as_often_as_its_target_says(error: MpbakeErr
     key = "build web linux/amd64 on x/a"
     for times, ending in ((1, "done"), (2, "failed")):
         results = executed(graph_of_text(POOL), FakeRunner({key: failing(times, error)}), Recorder())
-        assert [each.partition(" ")[0] for each in results] == ["done", ending]
+        assert [line.partition(" ")[0] for line in results] == ["done", ending]
 
 
 CHECKED = POOL.replace("retries = 1", 'tags = ["r/web"]\n    push = true\n    checks = [{ run = ["true"] }]')
@@ -532,7 +532,7 @@ def test_a_check_whose_node_is_lost_is_done_again_and_the_piece_is_not() -> None
         "build web linux/amd64 on x/a": DONE,
         "check web linux/amd64 (1)": DONE,
     }
-    (places,) = ([each.step.piece.node.id for each in reporter.events if is_check_start(each)],)
+    (places,) = ([event.step.piece.node.id for event in reporter.events if is_check_start(event)],)
     assert places == ["x/a", "x/b"]
 
 
@@ -562,19 +562,19 @@ REQUIRED = CHECKED.replace("a = { endpoint", "a = { required = true, endpoint", 
 
 
 @pytest.mark.parametrize(
-    ("key", "error", "told"),
+    ("key", "error", "message"),
     [
-        ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is tried again"),
-        ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
-        ("check web linux/amd64 (1)", NodeLost("gone"), "gone\nnode x/a is required, so nothing is tried again"),
+        ("bootstrap x/a", Unreachable("gone"), "gone\nnode x/a is required, so nothing is retried"),
+        ("build web linux/amd64 on x/a", NodeLost("gone"), "gone\nnode x/a is required, so nothing is retried"),
+        ("check web linux/amd64 (1)", NodeLost("gone"), "gone\nnode x/a is required, so nothing is retried"),
         ("bootstrap x/a", UsageError("foreign"), "foreign"),
         ("check web linux/amd64 (1)", BuildFailed("exit code: 1"), "exit code: 1"),
     ],
 )
-def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error: MpbakeError, told: str) -> None:
+def test_an_error_says_that_the_node_which_was_lost_is_required(key: str, error: MpbakeError, message: str) -> None:
     reporter = Recorder()
     results = executed(graph_of_text(REQUIRED), FakeRunner({key: error}), reporter)
-    assert f"failed {key}: {told}" in results
+    assert f"failed {key}: {message}" in results
     assert not any(line.startswith("put off") for line in reporter.lines)
 
 
@@ -585,37 +585,34 @@ def test_the_error_of_a_required_node_stays_what_it_was() -> None:
 
 
 def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -> None:
-    lost = {each: Unreachable("gone") for each in ("bootstrap x/a", "bootstrap x/b")}
+    lost = {key: Unreachable("gone") for key in ("bootstrap x/a", "bootstrap x/b")}
     results = executed(graph_of_text(POOL), FakeRunner(lost), Recorder())
-    assert not any("required" in each for each in results)
+    assert not any("required" in line for line in results)
 
 
-# --- what the schedule is told, and for how long it is waited --------------------------------------------------------
+# --- outcomes that the schedule gets, and how long the executor waits -------------------------------------------------
 
 
 class Told(Schedule):
-    """Keeps what it is told of steps that are over."""
+    """Records the outcomes of the steps that are over."""
 
-    def finish(self, step: Step, status: StepStatus, **said: Any) -> Any:
-        self.said = {**getattr(self, "said", {}), step.key: said}
-        return super().finish(step, status, **said)
+    def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> Any:
+        self.outcomes = {**getattr(self, "outcomes", {}), step.key: outcome}
+        return super().finish(step, status, outcome)
 
 
 def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
     amd64 = parse_platforms(["linux/amd64"])
     graph = graph_of_text("[targets.a]")
     schedule = Told(graph)
-    found = {
+    outcomes = {
         "bootstrap default/local": Outcome(slots=7, weight=3, platforms=amd64),
         "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
     }
     Executor(
-        graph=graph, schedule=schedule, runner=FakeRunner(found), reporter=Recorder(), clock=float, began=0.0
+        graph=graph, schedule=schedule, runner=FakeRunner(outcomes), reporter=Recorder(), clock=float, began=0.0
     ).execute()
-    assert schedule.said == {
-        "bootstrap default/local": {"slots": 7, "weight": 3, "platforms": amd64, "uploaded": False},
-        "build a native on default/local": {"slots": 0, "weight": 0, "platforms": (), "uploaded": True},
-    }
+    assert schedule.outcomes == outcomes
 
 
 @pytest.mark.parametrize(
@@ -635,7 +632,7 @@ def test_a_result_is_waited_for_until_something_may_be_started(
     assert waits_of(SimpleNamespace(finished=False, running=running, wakes_at=wakes_at)) == [seconds]
 
 
-def test_when_the_last_step_was_given_up_nothing_is_waited_for() -> None:
+def test_when_the_last_step_was_node_failed_nothing_is_waited_for() -> None:
     assert waits_of(SimpleNamespace(finished=True, running=0, wakes_at=None)) == []
 
 
@@ -648,7 +645,7 @@ def waits_of(schedule: Any) -> list[float | None]:
             waits.append(timeout)
             raise queue.Empty
 
-    run = _Run(
+    run = _Execution(
         Executor(
             graph=graph_of_text(""),
             schedule=schedule,
@@ -687,7 +684,7 @@ def in_calls(runner: FakeRunner, reporter: Recorder, stop: StopRequest | None = 
         began=0.0,
         stop=stop or StopRequest(),
     ).execute()
-    return [told(result) for result in results][1:]
+    return [result_line(result) for result in results][1:]
 
 
 def test_short_pieces_of_a_node_share_a_call() -> None:
@@ -703,9 +700,9 @@ def test_a_runner_that_forgets_a_piece_is_a_bug_and_hangs_nobody() -> None:
         ) -> dict[Step, Outcome | MpbakeError]:
             return super().run_together(pieces[1:], inputs, reporter)
 
-    found = in_calls(Forgetful(), Recorder())
-    assert len(found) == 3
-    assert all("mpbake itself failed: KeyError" in each for each in found)
+    results = in_calls(Forgetful(), Recorder())
+    assert len(results) == 3
+    assert all("mpbake itself failed: KeyError" in line for line in results)
 
 
 def test_when_a_call_fails_the_others_share_another() -> None:
@@ -745,7 +742,7 @@ def test_a_stop_request_ends_what_runs_and_starts_nothing_more() -> None:
     stop.then(runner.cancel)
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, StepAdvanced) and event.step.key == "build a native on default/local":
+        if isinstance(event, StepProgressed) and event.step.key == "build a native on default/local":
             stop(signal.SIGTERM)
 
     reporter = Recorder(also=interrupt)
@@ -773,7 +770,7 @@ def test_what_still_comes_to_its_end_after_a_stop_request_counts() -> None:
     stop = StopRequest()
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, StepAdvanced):
+        if isinstance(event, StepProgressed):
             stop(signal.SIGHUP)
 
     assert executed(graph_of_text("[targets.a]"), FakeRunner(), Recorder(also=interrupt), stop=stop) == [
@@ -791,8 +788,8 @@ def test_what_is_lost_after_a_stop_request_is_not_put_off() -> None:
 
     reporter = Recorder()
     runner = FakeRunner({"build web linux/amd64 on x/a": lost})
-    found = executed(graph_of_text(POOL), runner, reporter, stop=stop)
-    assert "failed build web linux/amd64 on x/a: gone" in found
+    results = executed(graph_of_text(POOL), runner, reporter, stop=stop)
+    assert "failed build web linux/amd64 on x/a: gone" in results
     assert not any(line.startswith("put off") for line in reporter.lines)
 
 
@@ -804,7 +801,7 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
     stop(signal.SIGINT)
     assert (stop.signal, calls) == (signal.SIGTERM, ["one", "one"])
     stop.then(lambda: calls.append("late"))
-    assert calls == ["one", "one", "late"], "whoever comes late is told at once"
+    assert calls == ["one", "one", "late"], "an action that is added late is called at once"
 
 
 def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
@@ -843,7 +840,9 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
     executed(graph, runner, reporter)
     finished = [event.result for event in reporter.events if isinstance(event, StepFinished)]
     assert len({result.step for result in finished}) == len(finished)
-    (names,) = ([each.step.target.name for each in finished if has_target(each.step) and not is_shared(each.step)],)
+    (names,) = (
+        [result.step.target.name for result in finished if has_target(result.step) and not is_shared(result.step)],
+    )
     assert sorted(names) == sorted(step.target.name for step in graph.steps if has_target(step) and not is_shared(step))
     started = {event.step for event in reporter.events if isinstance(event, StepStarted)}
     events = [event for event in reporter.events if isinstance(event, StepRetried)]
@@ -889,7 +888,7 @@ def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> li
     """
         for number in range(len(errors))
     )
-    steps = (each for each in graph_of_text(plan).steps if isinstance(each, kind))
+    steps = (step for step in graph_of_text(plan).steps if isinstance(step, kind))
     paired = zip(steps, errors, strict=True)
     return [StepResult(step=step, status=FAILED if error else DONE, error=error) for step, error in paired]
 

@@ -57,10 +57,10 @@ def engine_with(cpus: Any) -> Completed:
 
 
 class Silent:
-    """Nobody is told."""
+    """A reporter that expects no event."""
 
     def handle(self, event: Event) -> None:
-        pytest.fail(f"nothing was to be told: {event}")
+        pytest.fail(f"unexpected event: {event}")
 
 
 def runner_with(
@@ -142,7 +142,7 @@ def test_the_one_piece_of_a_target_is_tagged_as_it_is_and_read_back(tmp_path: Pa
     tags = ("r/web:1", "s/web:1")
     assert published == Outcome(digest=digest, tags=tags, platforms=BOTH, node="x/local")
     assert (verified.digest, verified.tags, list(verified.images)) == (digest, tags, list(BOTH))
-    assert [each for each in registry.asked if "PUT" in each] == ["PUT r/web:1", "PUT s/web:1"]
+    assert [request for request in registry.asked if "PUT" in request] == ["PUT r/web:1", "PUT s/web:1"]
 
 
 def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
             publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
     else:
         publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
-    assert not [each for each in registry.asked if "PUT" in each] or tries == 2
+    assert not [request for request in registry.asked if "PUT" in request] or tries == 2
 
 
 def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [
         ("docker: 'buildx' is not a docker command.\nSee 'docker --help'", "docker buildx is not installed"),
         ("docker: unknown command: docker buildx\n\nRun 'docker --help'", "docker buildx is not installed"),
@@ -232,9 +232,9 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
         ("exec format error", "docker buildx does not work: exec format error"),
     ],
 )
-def test_a_docker_without_buildx(said: str, message: str) -> None:
+def test_a_docker_without_buildx(output: str, message: str) -> None:
     with pytest.raises(Unreachable) as caught:
-        buildx_version(FakeDocker({"buildx version": failed(said)}))
+        buildx_version(FakeDocker({"buildx version": failed(output)}))
     assert caught.value.message == message
 
 
@@ -273,7 +273,7 @@ def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_p
     for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
         this.make_ready([node], Silent())
     facts = this.make_ready([good, gone, foreign], Silent())
-    assert {node: said.silent for node, said in facts.items()} == {"x/good": False, "x/gone": True}
+    assert {node: report.unreachable for node, report in facts.items()} == {"x/good": False, "x/gone": True}
     assert this.make_ready([], Silent()) == {}
     with pytest.raises(Unreachable, match="x/gone"):
         this.nodes.ready(gone)
@@ -301,7 +301,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("driver", "said", "weight"),
+    ("driver", "info", "weight"),
     [
         (Driver.DOCKER, engine_with(12), 12),
         (Driver.DOCKER_CONTAINER, engine_with(2), 2),
@@ -311,7 +311,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     ],
 )
 def test_the_weight_of_a_node_is_the_number_of_cpus_of_its_engine(
-    driver: Driver, said: Completed, weight: int, tmp_path: Path
+    driver: Driver, info: Completed, weight: int, tmp_path: Path
 ) -> None:
     plan = PLAN.replace("DRIVER", driver)
     if driver is Driver.REMOTE:
@@ -320,7 +320,7 @@ def test_the_weight_of_a_node_is_the_number_of_cpus_of_its_engine(
         listener.bind(f"{tmp_path}/socket")
         listener.listen()
         bootstrap = step_of(graph_of_text(plan), "bootstrap")
-        outcome = runner(tmp_path, {"system info": said}, "x/local").run(bootstrap, {}, Silent())
+        outcome = runner(tmp_path, {"system info": info}, "x/local").run(bootstrap, {}, Silent())
     assert (outcome.slots, outcome.weight, outcome.platforms) == (0, weight, BOTH)
 
 
@@ -329,7 +329,7 @@ def test_the_cpus_of_a_node_without_an_equal_are_not_asked_for(tmp_path: Path) -
     outcome = this.run(step_of(graph_of_text(PLAN.replace("DRIVER", "docker")), "bootstrap"), {}, Silent())
     assert (outcome.slots, outcome.weight) == (0, 0)
     assert isinstance(this.docker, FakeDocker)
-    assert not any(each.startswith("system info") for each in this.docker.commands)
+    assert not any(command.startswith("system info") for command in this.docker.commands)
 
 
 def test_slots_in_the_plan_need_not_be_asked_for(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ CHECKED = """
 
 
 class Listener:
-    """Keeps what it is told."""
+    """Records all events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -441,7 +441,7 @@ def test_the_engines_own_platform_is_loaded_after(tmp_path: Path) -> None:
     build = step_of(graph_of_text(plan, facts={"x/local": "linux/amd64 linux/arm64"}), "build")
     outcome = runner_with(docker, tmp_path).run(build, {}, Listener())
     assert outcome.digest == "sha256:1"
-    first, second = (each["target"]["web"] for each in docker.definitions)
+    first, second = (definition["target"]["web"] for definition in docker.definitions)
     assert (first["output"], first["no-cache"], first["platforms"]) == (
         ["type=cacheonly"],
         True,
@@ -460,8 +460,8 @@ def test_parts_of_an_archive_are_joined_and_gone(tmp_path: Path) -> None:
     inputs: dict[Step, StepResult] = {}
     for step, machine in zip(graph.steps[1:3], ("amd64", "arm64"), strict=True):
         outcome = this.run(step, {}, Listener())
-        (told,) = docker.definitions[-1]["target"]["web"]["output"]
-        dest = tmp_path / parse_fields(told)["dest"]
+        (output,) = docker.definitions[-1]["target"]["web"]["output"]
+        dest = tmp_path / parse_fields(output)["dest"]
         assert (dest.parent, dest.name.endswith(".0.oci.tar")) == (tmp_path, True)
         part(tmp_path, machine).rename(dest)
         inputs |= {step: StepResult(step=step, status=StepStatus.DONE, outcome=outcome)}

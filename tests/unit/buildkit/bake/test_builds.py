@@ -23,7 +23,7 @@ from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.transport import NoResponse, Response
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus, Verify
-from mpbake.run.events import StepAdvanced, StepOutput, Warned
+from mpbake.run.events import StepOutput, StepProgressed, Warned
 from mpbake.run.state.directory import State
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text, piece_of
@@ -102,7 +102,7 @@ class Recorder:
         match event:
             case StepOutput():
                 self.said[name_of(event.step)] = event.text
-            case StepAdvanced():
+            case StepProgressed():
                 self.activities.append(name_of(event.step))
             case Warned():
                 self.warnings.append(event.message)

@@ -9,7 +9,7 @@ import pytest
 from mpbake.base.errors import BuildFailed, Cancelled, Unreachable
 from mpbake.buildkit.bake.engine_images import EngineImages
 from mpbake.buildkit.nodes.instances import ReadyNode
-from mpbake.graph.placement import NodeFacts
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.plan import Driver, Node
 from mpbake.run.events import Event, Warned
 from tests.unit.dockers import FakeDocker, done, failed

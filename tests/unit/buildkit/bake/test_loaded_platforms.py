@@ -9,7 +9,8 @@ import pytest
 from mpbake.base.platforms import parse_platform
 from mpbake.buildkit.bake.loaded_platforms import LoadDecision, load_decision, load_of
 from mpbake.buildkit.nodes.engine import Engines
-from mpbake.graph.placement import EngineFacts, place
+from mpbake.graph.node_facts import EngineFacts
+from mpbake.graph.placement import place
 from tests.unit.dockers import FakeDocker, done
 from tests.unit.graphs import TWO_NODES
 from tests.unit.plans import target_of_text

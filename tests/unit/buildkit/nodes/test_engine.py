@@ -11,7 +11,7 @@ from mpbake.base.errors import Unreachable
 from mpbake.base.platforms import parse_platform
 from mpbake.buildkit.nodes.contexts import inspect_context_in_use
 from mpbake.buildkit.nodes.engine import Engines, ask_engine, no_engine
-from mpbake.graph.placement import EngineFacts
+from mpbake.graph.node_facts import EngineFacts
 from tests.unit.dockers import FakeDocker, done, failed
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from mpbake.buildkit.nodes.failure_causes import explain
 from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
-from mpbake.graph.placement import NodeFacts
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.lifecycle import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.run.state.locks import hold_lock
@@ -974,7 +974,8 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         nodes.ready(REMOTE)
     assert str(caught.value) == (
-        "release/arm: tls.ca: there is no file /c/ca.crt\n  = paths count from the folder of the file that states them"
+        "release/arm: tls.ca: there is no file /c/ca.crt\n"
+        "  = correct the path: it is relative to the folder of the file that states it"
     )
     assert docker.commands == []
 

@@ -214,7 +214,7 @@ def test_what_makes_builders_first_asks_what_buildx_knows(
         with pytest.raises(PlanError) as caught:
             command.main(Options(action=action), world(tmp_path))
         assert (
-            "build.toml:4:16: builders.new.default-load: new: the docker-container driver has default-load since"
+            "build.toml:4:16: builders.new.default-load: new: default-load of the docker-container driver needs buildx"
             in str(caught.value)
         )
     else:

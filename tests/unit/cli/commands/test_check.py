@@ -184,11 +184,11 @@ def test_a_warning_that_many_places_share_is_printed_once(tmp_path: Path) -> Non
     printed, code = checked(tmp_path, plan)
     assert code == 0
     head, _, rest = printed.partition("\n")
-    assert head.startswith("build.toml:2:10: warning: targets.t0: what is built goes nowhere: ")
+    assert head.startswith("build.toml:2:10: warning: targets.t0: the result goes nowhere: ")
     assert [line.strip() for line in rest.splitlines()] == [
         "[targets.t0]",
         "^^",
-        '= give it tags or an output, or say that this is meant: output = ["type=cacheonly"]',
+        '= add tags or an output, or set output = ["type=cacheonly"] if only the cache matters',
         "the same: targets.t1, targets.t2, targets.t3 and 16 more",
         "build.toml: 20 targets, 20 warnings",
     ]
@@ -215,7 +215,7 @@ def test_a_secret_that_is_only_named_is_looked_for(tmp_path: Path) -> None:
     plan = "version = 1\n[targets.web]\nsecret = ['id=TOKEN']\noutput = ['out']\n"
     printed, code = checked(tmp_path, plan)
     assert code == 3
-    assert "TOKEN is no variable that is set, and no file in the plan's folder [missing-file]" in printed
+    assert "TOKEN is neither a set variable nor a file in the plan's folder [missing-file]" in printed
     assert checked(tmp_path, plan, {"TOKEN": ""})[1] == 0
 
 

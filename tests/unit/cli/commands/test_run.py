@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.cli.options import World
-    from mpbake.graph.placement import NodeFacts
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Node
     from mpbake.run.events import Reporter
 
@@ -187,7 +187,7 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert this.execute() == 0
     assert this.errors == (
         f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
-        "what was published counts as not known\n"
+        "what earlier runs published is not known\n"
     ), "that of durations comes before the run, which is quiet here"
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 

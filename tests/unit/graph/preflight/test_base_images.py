@@ -41,18 +41,18 @@ def test_a_base_that_is_not_linked(tmp_path: Path, dockerfile: str, attributes: 
     (tmp_path / "Dockerfile").write_text(dockerfile)
     base = "[targets.base]\ndockerfile-inline = 'FROM scratch'"
     plan = plan_of(tmp_path, f"{base}\n[targets.web]\n{attributes}")
-    assert [each.culprit for each in unlinked_bases(plan.targets)] == unlinked
+    assert [problem.culprit for problem in unlinked_bases(plan.targets)] == unlinked
 
 
 BOTH = 'platforms = ["linux/amd64", "linux/arm64"]'
 FOREIGN = (
     "web: its Dockerfile says FROM base, which is built for linux/amd64 only: "
-    "what is published for linux/arm64 has its programs"
+    "the image for linux/arm64 has its programs"
 )
 
 
 @pytest.mark.parametrize(
-    ("dockerfile", "base", "web", "found"),
+    ("dockerfile", "base", "web", "messages"),
     [
         ("FROM base", 'platforms = ["linux/amd64"]', BOTH, [FOREIGN]),
         ("FROM docker.io/library/base:latest", 'platforms = ["linux/amd64"]', BOTH, [FOREIGN]),
@@ -70,12 +70,12 @@ FOREIGN = (
     ],
 )
 def test_a_base_that_is_of_another_platform(
-    dockerfile: str, base: str, web: str, found: list[str], tmp_path: Path
+    dockerfile: str, base: str, web: str, messages: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text(dockerfile)
     base = f"[targets.base]\ndockerfile-inline = 'FROM scratch'\n{base}"
     plan = plan_of(tmp_path, f"{base}\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{web}")
-    assert [each.message for each in foreign_bases(plan.targets.values())] == found
+    assert [problem.message for problem in foreign_bases(plan.targets.values())] == messages
 
 
 def test_a_base_of_another_platform_is_told_once_and_by_both_its_names(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_a_base_of_another_platform_is_told_once_and_by_both_its_names(tmp_path:
         inherits = ["a"]
         """,
     )
-    (found,) = foreign_bases(plan.targets.values())
-    assert found.message == (
+    (warning,) = foreign_bases(plan.targets.values())
+    assert warning.message == (
         'middle: its Dockerfile says FROM stem, the target "base", which is built for linux/amd64 only: '
-        "what is published for linux/arm64 has its programs"
+        "the image for linux/arm64 has its programs"
     )
-    assert found.hint == "add linux/arm64 to platforms of base"
-    assert found.key == ("targets", "middle", "contexts", "stem")
+    assert warning.hint == "add linux/arm64 to platforms of base"
+    assert warning.key == ("targets", "middle", "contexts", "stem")

@@ -1,4 +1,4 @@
-"""Attributes that the buildx which was found does not know."""
+"""Attributes and options that the installed buildx lacks."""
 
 from __future__ import annotations
 
@@ -50,18 +50,15 @@ def complaints_of_builders(toml: str, version: tuple[int, int], *names: str) -> 
 
 def test_everything_that_would_be_ignored_at_once_and_where_it_stands() -> None:
     assert complaints(PLAN, (0, 16), "web") == text("""
-        build.toml:3: targets._image.network: web: network works since buildx 0.17; the one found is 0.16, and would \
-ignore it
+        build.toml:3: targets._image.network: web: network needs buildx 0.17 or newer: buildx 0.16 ignores it
             network = "none"
-          = install buildx 0.17 or newer, or take network away
-        build.toml:7: targets.web.entitlements: web: entitlements works since buildx 0.17; the one found is 0.16, and \
-would ignore it
+          = install buildx 0.17 or newer, or remove network
+        build.toml:7: targets.web.entitlements: web: entitlements needs buildx 0.17 or newer: buildx 0.16 ignores it
             entitlements = ["network.host"]
-          = install buildx 0.17 or newer, or take entitlements away
-        build.toml:9: targets.base.extra-hosts: base: extra-hosts works since buildx 0.25; the one found is 0.16, and \
-would ignore it
+          = install buildx 0.17 or newer, or remove entitlements
+        build.toml:9: targets.base.extra-hosts: base: extra-hosts needs buildx 0.25 or newer: buildx 0.16 ignores it
             extra-hosts = { db = "10.0.0.7" }
-          = install buildx 0.25 or newer, or take extra-hosts away
+          = install buildx 0.25 or newer, or remove extra-hosts
         """)
 
 
@@ -78,20 +75,18 @@ would ignore it
     ],
 )
 def test_what_is_asked_of_each_version(version: tuple[int, int], names: list[str], attributes: list[str]) -> None:
-    found = complaints(PLAN, version, *names)
-    assert [line.partition("take ")[2].removesuffix(" away") for line in found.splitlines() if "install" in line] == (
-        attributes
-    )
+    problems = complaints(PLAN, version, *names)
+    assert [line.partition("remove ")[2] for line in problems.splitlines() if "install" in line] == (attributes)
 
 
-@pytest.mark.parametrize("name", [name for name, each in ATTRIBUTES.items() if any(each.since)])
+@pytest.mark.parametrize("name", [name for name, attribute in ATTRIBUTES.items() if any(attribute.since)])
 def test_each_attribute_works_from_its_version_on(name: str) -> None:
     values = {ValueKind.TEXT: "'none'", ValueKind.MAP: "{ memory = '1g' }", ValueKind.LIST: "['x']"}
     written = "['filename=x']" if name == "policy" else values[value_kind(name)]
     plan = f"\n[targets.web]\n{name} = {written}"
     major, minor = ATTRIBUTES[name].since
     assert complaints(plan, (major, minor), "web") == ""
-    assert f"web: {name} works since buildx {major}.{minor}; " in complaints(plan, (major, minor - 1), "web")
+    assert f"web: {name} needs buildx {major}.{minor} or newer: " in complaints(plan, (major, minor - 1), "web")
 
 
 @pytest.mark.parametrize("written", ["network = ''", "entitlements = []", "extra-hosts = {}"])
@@ -106,7 +101,7 @@ def test_platforms_that_differ_ask_for_the_same() -> None:
         args = { A = "{{ platform }}" }
         network = "none"
         """
-    assert complaints(plan, (0, 16), "web").count("works since") == 1
+    assert complaints(plan, (0, 16), "web").count(" or newer: ") == 1
 
 
 def test_a_folder_that_an_older_buildx_would_not_empty() -> None:
@@ -120,10 +115,10 @@ def test_a_folder_that_an_older_buildx_would_not_empty() -> None:
         output = ["type=local,dest=copy,mode=copy", "out2"]
         """
     assert complaints(plan, (0, 34), "web", "copy") == text("""
-        build.toml:3: targets.web.output: web: an output with mode=delete works since buildx 0.35; the one found is \
-0.34, and would delete nothing
+        build.toml:3: targets.web.output: web: an output with mode=delete needs buildx 0.35 or newer: \
+buildx 0.34 deletes nothing
             output = ["type=local,dest=out,mode=delete"]
-          = install buildx 0.35 or newer, or take mode=delete away
+          = install buildx 0.35 or newer, or remove mode=delete
         """)
     assert complaints(plan, (0, 35), "web") == ""
 
@@ -153,30 +148,30 @@ BUILDERS = """
 
 def test_every_option_that_would_be_refused_and_where_it_stands() -> None:
     assert complaints_of_builders(BUILDERS, (0, 13), "cluster", "far") == text("""
-        build.toml:3: defaults.builder.default-load: cluster: the kubernetes driver has default-load since buildx \
-0.14; the one found is 0.13, and would refuse it
+        build.toml:3: defaults.builder.default-load: cluster: default-load of the kubernetes driver needs \
+buildx 0.14 or newer: buildx 0.13 refuses it
             default-load = true
-          = install buildx 0.14 or newer, or take default-load away
-        build.toml:3: defaults.builder.default-load: far: the remote driver has default-load since buildx \
-0.14; the one found is 0.13, and would refuse it
+          = install buildx 0.14 or newer, or remove default-load
+        build.toml:3: defaults.builder.default-load: far: default-load of the remote driver needs \
+buildx 0.14 or newer: buildx 0.13 refuses it
             default-load = true
-          = install buildx 0.14 or newer, or take default-load away
-        build.toml:6: builders.cluster.requests.ephemeral-storage: cluster: the kubernetes driver has \
-requests.ephemeral-storage since buildx 0.14; the one found is 0.13, and would refuse it
+          = install buildx 0.14 or newer, or remove default-load
+        build.toml:6: builders.cluster.requests.ephemeral-storage: cluster: requests.ephemeral-storage of the \
+kubernetes driver needs buildx 0.14 or newer: buildx 0.13 refuses it
             requests = { cpu = "1", ephemeral-storage = "2Gi" }
-          = install buildx 0.14 or newer, or take requests.ephemeral-storage away
-        build.toml:9: builders.cluster.nodes.two.env: cluster/two: the kubernetes driver has env since buildx 0.28; \
-the one found is 0.13, and would refuse it
+          = install buildx 0.14 or newer, or remove requests.ephemeral-storage
+        build.toml:9: builders.cluster.nodes.two.env: cluster/two: env of the kubernetes driver needs \
+buildx 0.28 or newer: buildx 0.13 refuses it
             env = { HTTP_PROXY = "http://proxy" }
-          = install buildx 0.28 or newer, or take env away
-        build.toml:10: builders.cluster.nodes.two.timeout: cluster/two: the kubernetes driver has timeout since \
-buildx 0.15; the one found is 0.13, and would refuse it
+          = install buildx 0.28 or newer, or remove env
+        build.toml:10: builders.cluster.nodes.two.timeout: cluster/two: timeout of the kubernetes driver needs \
+buildx 0.15 or newer: buildx 0.13 refuses it
             timeout = "2m"
-          = install buildx 0.15 or newer, or take timeout away
-        build.toml:15: builders.far.nodes.a.default-load: far/a: the remote driver has default-load since buildx \
-0.14; the one found is 0.13, and would refuse it
+          = install buildx 0.15 or newer, or remove timeout
+        build.toml:15: builders.far.nodes.a.default-load: far/a: default-load of the remote driver needs \
+buildx 0.14 or newer: buildx 0.13 refuses it
             nodes = { a = { endpoint = "unix:///a", default-load = false }, b = { endpoint = "unix:///b" } }
-          = install buildx 0.14 or newer, or take default-load away
+          = install buildx 0.14 or newer, or remove default-load
         """)
 
 
@@ -190,21 +185,19 @@ buildx 0.15; the one found is 0.13, and would refuse it
     ],
 )
 def test_what_builders_ask_of_each_version(version: tuple[int, int], options: list[str]) -> None:
-    found = complaints_of_builders(BUILDERS, version, "cluster", "ci", "far")
-    assert [line.partition("take ")[2].removesuffix(" away") for line in found.splitlines() if "install" in line] == (
-        options
-    )
+    problems = complaints_of_builders(BUILDERS, version, "cluster", "ci", "far")
+    assert [line.partition("remove ")[2] for line in problems.splitlines() if "install" in line] == (options)
 
 
 def test_a_run_is_about_the_builders_of_its_targets_only() -> None:
-    found = complaints(BUILDERS, (0, 13), "web")
-    assert "ci: the docker-container driver has default-load since buildx 0.14" in found
-    assert found.count("would refuse") == 1, "containers have always had env"
+    problems = complaints(BUILDERS, (0, 13), "web")
+    assert "ci: default-load of the docker-container driver needs buildx 0.14 or newer" in problems
+    assert problems.count("refuses it") == 1, "containers have always had env"
 
 
 @pytest.mark.parametrize(("default", "count"), [(Driver.DOCKER, 0), (Driver.DOCKER_CONTAINER, 1)])
 def test_the_engines_own_builder_is_told_of_no_option(default: Driver, count: int) -> None:
-    assert complaints(BUILDERS, (0, 13), "plain", default=default).count("has default-load since") == count
+    assert complaints(BUILDERS, (0, 13), "plain", default=default).count("default-load of") == count
 
 
 def test_buildx_is_not_asked_where_nothing_is_new() -> None:
@@ -246,5 +239,5 @@ def test_each_option_works_from_its_version_on(name: str, driver: Driver) -> Non
     plan = f"\n[builders.x]\ndriver = '{driver}'\n{VALUES[name]}\n{node}"
     major, minor = SINCE[name].version
     assert complaints_of_builders(plan, (major, minor), "x") == ""
-    found = complaints_of_builders(plan, (major, minor - 1), "x")
-    assert f"x: the {driver} driver has {name} since buildx {major}.{minor}; " in found
+    problems = complaints_of_builders(plan, (major, minor - 1), "x")
+    assert f"x: {name} of the {driver} driver needs buildx {major}.{minor} or newer: " in problems

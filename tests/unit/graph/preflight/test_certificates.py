@@ -1,4 +1,4 @@
-"""Certificates that are wrong are told before anything is touched, each with what is wrong and what to do."""
+"""Faults of certificates are found before a run touches anything, each with a message and a hint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime.now(UTC)
-PEM = "it must hold PEM: text that begins with -----BEGIN"
+PEM = "use a PEM file: text that begins with -----BEGIN"
 
 
 def node_with(tls: TlsFiles) -> Node:
@@ -49,7 +49,7 @@ def test_all_is_well(certificates: Certificates) -> None:
 def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
     assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
         f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
-        "  = paths count from the folder of the file that states them"
+        "  = correct the path: it is relative to the folder of the file that states it"
     )
 
 
@@ -62,16 +62,14 @@ def test_a_file_without_end(certificates: Certificates, tmp_path: Path, name: st
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 40)
     assert refusal(changed(certificates.tls(), name, tmp_path / file)) == (
-        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n"
-        "  = it must be a file that this user may read"
+        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n  = use a file that this user may read"
     )
 
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])
 def test_a_file_that_cannot_be_read(certificates: Certificates, tmp_path: Path, name: str) -> None:
     assert refusal(changed(certificates.tls(), name, tmp_path)) == (
-        f"release/arm: tls.{name}: {tmp_path} cannot be read: Is a directory\n"
-        "  = it must be a file that this user may read"
+        f"release/arm: tls.{name}: {tmp_path} cannot be read: Is a directory\n  = use a file that this user may read"
     )
 
 
@@ -81,15 +79,15 @@ def test_a_file_that_holds_something_else(
     certificates: Certificates, tmp_path: Path, name: str, what: str, content: str
 ) -> None:
     (tmp_path / "x").write_text(content)
-    found = refusal(changed(certificates.tls(), name, tmp_path / "x"))
-    assert found == f"release/arm: tls.{name}: is no {what}\n  = {PEM}"
+    message = refusal(changed(certificates.tls(), name, tmp_path / "x"))
+    assert message == f"release/arm: tls.{name}: is not a {what}\n  = {PEM}"
 
 
 def test_a_key_of_another_certificate(certificates: Certificates, tmp_path: Path) -> None:
     ensure_certificates(tmp_path)
     assert refusal(replace(certificates.tls(), key=tmp_path / "client.key")) == text("""
         release/arm: tls.key: does not belong to tls.cert
-          = name the key with which this certificate was asked for
+          = name the key for which this certificate was issued
         """)
 
 
@@ -103,7 +101,7 @@ def test_a_key_behind_a_passphrase(certificates: Certificates, tmp_path: Path) -
     (tmp_path / "locked.key").write_bytes(locked)
     assert refusal(replace(certificates.tls(), key=tmp_path / "locked.key")) == text("""
         release/arm: tls.key: is encrypted, and BuildKit's client asks for no passphrase
-          = take the passphrase away, on a copy that only this user can read: openssl pkey -in KEY -out PLAIN
+          = remove the passphrase from a copy that only this user can read: openssl pkey -in KEY -out PLAIN
         """)
 
 
@@ -111,31 +109,31 @@ def test_a_certificate_that_has_expired(certificates: Certificates, tmp_path: Pa
     tls = issued(certificates, tmp_path, days=(-9, -2)).tls()
     assert refusal(tls) == text(f"""
         release/arm: tls.cert: "CN=client" expired on {NOW - timedelta(days=2):%Y-%m-%d}
-          = have a new one issued
+          = issue a new certificate
         """)
 
 
 def test_a_certificate_of_tomorrow(certificates: Certificates, tmp_path: Path) -> None:
-    found = refusal(issued(certificates, tmp_path, days=(2, 9)).tls())
-    assert found.startswith('release/arm: tls.cert: "CN=client" is not valid before ')
-    assert found.endswith("\n  = is the clock of this machine right?")
+    message = refusal(issued(certificates, tmp_path, days=(2, 9)).tls())
+    assert message.startswith('release/arm: tls.cert: "CN=client" is not valid before ')
+    assert message.endswith("\n  = check the clock of this machine")
 
 
 def test_every_fault_is_told(certificates: Certificates) -> None:
-    found = refusal(certificates.tls(), NOW + timedelta(days=900))
-    assert [line.partition(": ")[2].partition(":")[0] for line in found.splitlines()[:-1]] == ["tls.ca", "tls.cert"]
+    message = refusal(certificates.tls(), NOW + timedelta(days=900))
+    assert [line.partition(": ")[2].partition(":")[0] for line in message.splitlines()[:-1]] == ["tls.ca", "tls.cert"]
 
 
 def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -> None:
     assert refusal(issued(certificates, tmp_path, usage="server").tls()) == text("""
-        release/arm: tls.cert: "CN=client" is not for clients
-          = have one issued for clients: extendedKeyUsage = clientAuth
+        release/arm: tls.cert: "CN=client" is not a client certificate
+          = issue a certificate for clients: extendedKeyUsage = clientAuth
         """)
 
 
 def test_an_authority_that_is_none(certificates: Certificates) -> None:
     assert refusal(replace(certificates.tls(), ca=certificates.folder / "server.crt")) == text("""
-        release/arm: tls.ca: "CN=server" is no certificate authority
+        release/arm: tls.ca: "CN=server" is not a certificate authority
           = name the certificate that signed the node's own
         """)
 
@@ -145,7 +143,7 @@ def test_a_client_of_another_authority_is_warned_of(certificates: Certificates, 
     ensure_certificates(tmp_path)
     tls = replace(certificates.tls(), ca=tmp_path / "ca.crt")
     assert check_certificates(node_with(tls), NOW) == (
-        "release/arm: tls.cert: is not signed by tls.ca: the node must trust another authority for its clients",
+        "release/arm: tls.cert: is not signed by tls.ca, so the node must trust another authority for its clients",
     )
 
 

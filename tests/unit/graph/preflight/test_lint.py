@@ -14,8 +14,8 @@ from tests.unit.plans import read_text, text
 def warned(toml: str) -> str:
     """The key and code of each warning of a plan, a line for each."""
     document, spec = read_text(toml)
-    found = lint_warnings(document, resolve(document, spec, Inputs()))
-    places = [(each.code, each.location) for each in found]
+    warnings = lint_warnings(document, resolve(document, spec, Inputs()))
+    places = [(warning.code, warning.location) for warning in warnings]
     return "\n".join(f"{place.line} {'.'.join(map(str, place.key))}: {code}" for code, place in places if place)
 
 
@@ -147,8 +147,8 @@ def test_templates_as_bake_writes_them() -> None:
 
 def test_the_name_of_the_variable_is_told() -> None:
     document, spec = read_text('\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }')
-    (found,) = lint_warnings(document, resolve(document, spec, Inputs()))
-    assert (found.message, found.hint) == ("${TAG} is taken as it is", "templates are written {{ Tag }}")
+    (warning,) = lint_warnings(document, resolve(document, spec, Inputs()))
+    assert (warning.message, warning.hint) == ("${TAG} is taken literally", "write {{ Tag }} for the variable")
 
 
 MISSPELT = """

@@ -20,7 +20,7 @@ from tests.unit.worlds import NOON, world
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = paths count from the folder of the file that states them, that of a Dockerfile from its context"
+HINT = "  = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)"
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
@@ -84,8 +84,8 @@ def test_all_is_there(folder: Path, attributes: str) -> None:
     ],
 )
 def test_what_is_missing(folder: Path, attributes: str, key: str, message: str) -> None:
-    found = checked(folder, f"[targets.web]\n{attributes}")
-    first, *_, hint = found.split("\n")
+    printed = checked(folder, f"[targets.web]\n{attributes}")
+    first, *_, hint = printed.split("\n")
     assert first.partition(": ")[2] == f"targets.web.{key}: web: {message}"
     assert hint == HINT
 
@@ -94,9 +94,9 @@ def test_what_is_missing(folder: Path, attributes: str, key: str, message: str) 
 def test_a_secret_that_is_only_named(folder: Path, secret: str) -> None:
     plan = f"[targets.web]\nsecret = ['id=file', '{secret}']"
     assert checked(folder, plan) == text(f"""
-        build.toml:3: targets.web.secret[1]: web: NAME is no variable that is set, and no file in the plan's folder
+        build.toml:3: targets.web.secret[1]: web: NAME is neither a set variable nor a file in the plan's folder
             secret = ['id=file', '{secret}']
-          = set it, or say where the secret is: env=NAME or src=FILE
+          = set the variable, or name the source of the secret: env=NAME or src=FILE
         """)
     assert checked(folder, plan, NAME="") == ""
     (folder / "NAME").touch()
@@ -108,7 +108,7 @@ def test_a_secret_of_an_included_file_that_is_only_named_lies_in_the_plans_folde
     (folder / "sub" / "common.toml").write_text('version = 1\n[defaults.target]\nsecret = ["id=token"]\n')
     plan = 'include = ["sub/common.toml"]\n[targets.web]'
     (folder / "sub" / "token").touch()
-    assert "token is no variable that is set, and no file in the plan's folder" in checked(folder, plan)
+    assert "token is neither a set variable nor a file in the plan's folder" in checked(folder, plan)
     (folder / "token").touch()
     assert checked(folder, plan) == ""
 
@@ -123,8 +123,8 @@ def test_what_another_attribute_that_holds_paths_names_is_looked_for(
     attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
     for module in ("resolve.targets.paths", "graph.preflight.paths"):
         monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
-    found = checked(folder, "[targets.web]\nlabels = { a = 'empty', b = 'nope' }")
-    assert found.startswith("build.toml:3: targets.web.labels.b: web: there is no folder nope\n")
+    message = checked(folder, "[targets.web]\nlabels = { a = 'empty', b = 'nope' }")
+    assert message.startswith("build.toml:3: targets.web.labels.b: web: there is no folder nope\n")
 
 
 def test_the_line_is_told_and_everything_at_once(folder: Path) -> None:
@@ -225,7 +225,7 @@ def test_one_walk_finds_what_all_targets_link_to(folder: Path, monkeypatch: pyte
 
 
 def test_the_files_of_nodes_are_told_with_those_of_targets(folder: Path) -> None:
-    told = checked(
+    message = checked(
         folder,
         """
         [builders.x]
@@ -235,8 +235,8 @@ def test_the_files_of_nodes_are_told_with_those_of_targets(folder: Path) -> None
         context = "nope"
         """,
     )
-    assert "builders.x.config: there is no file gone.toml" in told
-    assert "targets.web.context: web: there is no folder nope" in told
+    assert "builders.x.config: there is no file gone.toml" in message
+    assert "targets.web.context: web: there is no folder nope" in message
 
 
 def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -
     with pytest.raises(PlanError) as caught:
         check_files(document, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(
-        "\n  = paths count from the plan's folder, that of a Dockerfile from its context"
+        "\n  = correct the path: it is relative to the plan's folder (a Dockerfile's to its context)"
     )
 
 
@@ -257,8 +257,8 @@ def test_secrets_whose_variable_is_not_set() -> None:
         contexts = { base = "target:base" }
         secret = ["id=a,env=SET", "id=b,env=UNSET", "id=c,type=env,src=GONE", "id=d,src=file", "id=e", "id=f,env=EMPTY"]
         """)
-    found = unset_secret_warnings([plan.targets["web"]], {"SET": "x", "EMPTY": ""})
-    assert list(found) == [
+    warnings = unset_secret_warnings([plan.targets["web"]], {"SET": "x", "EMPTY": ""})
+    assert list(warnings) == [
         "web: secret b is empty: UNSET is not set",
         "web: secret c is empty: GONE is not set",
         "base: secret deep is empty: DEEP is not set",

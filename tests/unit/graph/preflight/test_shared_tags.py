@@ -19,12 +19,12 @@ PLAN = """
 
 
 def test_nobody_may_wait_for_tags_that_move_in_the_end() -> None:
-    (found,) = dependencies_on_shared_tags([resolve_text(PLAN).targets["web"]])
-    assert (key_path_text(found.key), found.message) == (
+    (problem,) = dependencies_on_shared_tags([resolve_text(PLAN).targets["web"]])
+    assert (key_path_text(problem.key), problem.message) == (
         "targets.base.needs",
         'base: needs "pushed", whose tags move only when all is built (publish = "together")',
     )
-    assert "contexts = { NAME" in found.hint
+    assert "contexts = { NAME" in problem.hint
 
 
 def test_what_is_not_pushed_may_be_needed() -> None:

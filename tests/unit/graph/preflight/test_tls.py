@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
     assert in_short(caught.value) == text(f"""
         build.toml:12: builders.x.nodes.arm.tls.cert: there is no file {folder}/gone.crt
             tls.cert = "gone.crt"
-          = paths count from the folder of the file that states them
+          = correct the path: it is relative to the folder of the file that states it
         """)
 
 
@@ -106,22 +106,22 @@ def test_configurations_that_are_not_there(tmp_path: Path) -> None:
         "common": (3, "defaults.builder.config"),
         "two": (11, "builders.common.nodes.two.config"),
     }
-    told = {
+    messages = {
         name: text(f"""
             build.toml:{line}: {key}: there is no file {tmp_path}/{name}.toml
                 config = "{name}.toml"
-              = paths count from the folder of the file that states them
+              = correct the path: it is relative to the folder of the file that states it
             """)
         for name, (line, key) in missing.items()
     }
 
-    def found(*names: str, platforms: tuple[str, ...] = ()) -> str:
+    def problems_of(*names: str, platforms: tuple[str, ...] = ()) -> str:
         with pytest.raises(PlanError) as caught:
             check(tmp_path, *names, platforms=platforms)
         return in_short(caught.value)
 
-    assert found("a", "b") == "\n".join(told[name] for name in ("common", "own", "two"))
-    assert found("b", platforms=("linux/arm64",)) == told["two"]
+    assert problems_of("a", "b") == "\n".join(messages[name] for name in ("common", "own", "two"))
+    assert problems_of("b", platforms=("linux/arm64",)) == messages["two"]
     check(tmp_path, "c", "d")
     for name in missing:
         (tmp_path / f"{name}.toml").touch()
@@ -133,8 +133,12 @@ def test_a_check_tells_of_a_configuration_that_is_not_there(tmp_path: Path) -> N
     (tmp_path / "build.toml").write_text(CONFIGURED)
     where = world(tmp_path)
     assert check_command.main(Options(format="json"), where) == 3
-    errors = [each for each in json.loads(written(where.stdout))["diagnostics"] if each["severity"] == "error"]
-    assert [(each["code"], each["line"]) for each in errors] == [("missing-file", line) for line in (3, 5, 11)]
+    errors = [
+        diagnostic
+        for diagnostic in json.loads(written(where.stdout))["diagnostics"]
+        if diagnostic["severity"] == "error"
+    ]
+    assert [(error["code"], error["line"]) for error in errors] == [("missing-file", line) for line in (3, 5, 11)]
 
 
 def test_a_check_warns_of_what_a_run_warns_of(tmp_path: Path, certificates: Certificates) -> None:
@@ -153,7 +157,7 @@ tags = ["example.com/web"]
 """)
     where = replace(world(tmp_path), now=lambda: datetime.now(UTC))
     assert check_command.main(Options(format="json"), where) == 0
-    (found,) = json.loads(written(where.stdout))["diagnostics"]
-    assert (found["code"], found["severity"]) == ("doubtful-certificate", "warning")
-    assert found["key"] == ["builders", "x", "nodes", "arm", "tls", "cert"]
-    assert found["message"].startswith('"CN=client" expires in 8 days, on ')
+    (diagnostic,) = json.loads(written(where.stdout))["diagnostics"]
+    assert (diagnostic["code"], diagnostic["severity"]) == ("doubtful-certificate", "warning")
+    assert diagnostic["key"] == ["builders", "x", "nodes", "arm", "tls", "cert"]
+    assert diagnostic["message"].startswith('"CN=client" expires in 8 days, on ')

@@ -286,17 +286,10 @@ def test_outputs(output: str, outputs: tuple[str, ...], *, push: bool) -> None:
 @pytest.mark.parametrize("output", ["-", "type=tar,dest=-", "type=oci", "{{ 'type=oci' }}"])
 def test_an_output_that_is_one_file_names_it(output: str) -> None:
     kind = "oci" if "oci" in output else "tar"
-<<<<<<< HEAD
     message = "writing to standard output is not supported" if "-" in output else "dest is missing"
     rest = f'    output = ["{output}"]\n  = name a file: type={kind},dest=web.tar'
     assert problems_of_text(f'\n[targets.web]\noutput = ["{output}"]') == (
         f"build.toml:3: targets.web.output[0]: {message}\n{rest}"
-=======
-    message = "names no file, and standard output is not handed on"
-    expected = f'    output = ["{output}"]\n  = name one: type={kind},dest=web.tar'
-    assert problems_of_text(f'\n[targets.web]\noutput = ["{output}"]') == (
-        f"build.toml:3: targets.web.output[0]: {message}\n{expected}"
->>>>>>> w-resolve
     )
 
 

@@ -1,4 +1,4 @@
-"""What starts when, and where."""
+"""When and where the schedule starts steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from mpbake.base.platforms import parse_platform
 from mpbake.graph.estimates import Estimates
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, Publish, StepStatus
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, Outcome, Publish, StepStatus
 from mpbake.run.schedule import Schedule as Real
-from mpbake.run.schedule.batches import SHORT
-from mpbake.run.schedule.fleet import FIRST_PAUSE, TRIES
-from mpbake.run.schedule.machine import REGISTRY_STEPS
-from mpbake.run.schedule.pools import CALLS, LARGEST_CALL, MOST_CALLS, NodeStatus
+from mpbake.run.schedule.batches import SHORT_BUILD
+from mpbake.run.schedule.fleet import FIRST_BACKOFF, MAX_LOSSES
+from mpbake.run.schedule.ready_steps import REGISTRY_STEPS
+from mpbake.run.schedule.scheduled_node import MAX_BATCH_SIZE, MAX_CALLS, USUAL_CALLS, NodeStatus
 from tests.unit.graphs import PLATFORMS, TWO_NODES, graph_of_text, graphs
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ CHAIN = """
 
 
 class Schedule(Real):
-    """One that says what it starts step by step; `calls` holds those of several among what it started last."""
+    """A schedule that returns single steps; `calls` holds the calls of several steps that it started last."""
 
     calls: list[list[str]]
 
@@ -54,25 +54,25 @@ class Schedule(Real):
 
 
 class Run:
-    """A schedule whose running steps are called by the start of their keys; its nodes boot by themselves."""
+    """A schedule whose running steps tests name by the start of their keys; bootstraps succeed by themselves."""
 
     def __init__(self, toml: str, *names: str, seconds: dict[str, list[float]] | None = None, **slots: int) -> None:
         self.graph = graph = graph_of_text(toml, *names)
-        recorded = {name: {"linux/amd64": each} for name, each in (seconds or {}).items()}
+        recorded = {name: {"linux/amd64": durations} for name, durations in (seconds or {}).items()}
         self.schedule = Schedule(graph, {f"x/{node}": n for node, n in slots.items()}, Estimates(recorded=recorded))
         self.now = 0.0
         self.reports: tuple[Platform, ...] = ()
         self.dead: set[str] = set()
 
     def start(self) -> list[str]:
-        """What starts now, as `web on a`, without bootstraps; those succeed at once, but for those of `dead` nodes."""
+        """Return the steps that start now, as `web on a`, without bootstraps; these succeed, except on `dead` nodes."""
         started: list[Step] = []
         while new := self.schedule.start(self.now):
             started += new
             for step in new:
                 if isinstance(step, BootstrapNode) and step.node.id not in self.dead:
-                    self.schedule.finish(step, DONE, platforms=self.reports)
-                elif isinstance(step, BootstrapNode) and not self.schedule.try_again(step, self.now, lost=True):
+                    self.schedule.finish(step, DONE, Outcome(platforms=self.reports))
+                elif isinstance(step, BootstrapNode) and not self.schedule.retry(step, self.now, lost=True):
                     self.schedule.finish(step, FAILED)
         return [shown(step) for step in started if not isinstance(step, BootstrapNode)]
 
@@ -81,12 +81,16 @@ class Run:
 
     def end(self, name: str, status: StepStatus = DONE, *, uploaded: bool = False) -> list[str]:
         """End a step, and start what can start then."""
-        self.schedule.finish(self.step(name), status, uploaded=uploaded)
+        self.schedule.finish(self.step(name), status, outcome_of(uploaded=uploaded))
         return self.start()
 
     def lose(self, name: str) -> bool:
         """The node of a step goes away."""
-        return self.schedule.try_again(self.step(name), self.now, lost=True)
+        return self.schedule.retry(self.step(name), self.now, lost=True)
+
+
+def outcome_of(platforms: tuple[Platform, ...] = (), *, uploaded: bool) -> Outcome:
+    return Outcome(platforms=platforms, uploaded="r/t@sha256:1" if uploaded else "")
 
 
 def shown(step: Step) -> str:
@@ -120,14 +124,14 @@ def test_steps_start_when_all_before_them_are_done() -> None:
         schedule.finish(step, DONE)
     assert schedule.finished
     assert schedule.running == ()
-    assert schedule.before(build_b) == (verify_a,)
+    assert schedule.dependencies(build_b) == (verify_a,)
 
 
 def test_nothing_to_do_is_finished_at_once() -> None:
     schedule = Schedule(graph_of_text(""))
     assert schedule.finished
     assert schedule.start() == []
-    assert schedule.abandon() == ()
+    assert schedule.cancel() == ()
     assert schedule.wakes_at is None
 
 
@@ -164,8 +168,8 @@ def test_a_cancelled_bootstrap_takes_the_others_along() -> None:
     schedule = Schedule(graph)
     (bootstrap,) = schedule.start()
     assert schedule.finish(bootstrap, CANCELLED) == ()
-    assert schedule.take_stranded() == graph.steps[1:]
-    assert schedule.take_stranded() == ()
+    assert schedule.take_unstartable_steps() == graph.steps[1:]
+    assert schedule.take_unstartable_steps() == ()
     assert schedule.finished
 
 
@@ -174,9 +178,9 @@ def test_abandoning_leaves_only_what_runs() -> None:
     _, build_a, publish_a, verify_a, build_b, build_c = graph.steps
     schedule = booted(graph, slots={"default/local": 1})
     assert schedule.start() == [build_a]
-    assert schedule.abandon() == (publish_a, verify_a, build_b, build_c)
+    assert schedule.cancel() == (publish_a, verify_a, build_b, build_c)
     assert schedule.start() == []
-    assert schedule.abandon() == ()
+    assert schedule.cancel() == ()
     assert not schedule.finished
     assert schedule.finish(build_a, DONE) == ()
     assert schedule.start() == []
@@ -198,7 +202,7 @@ def crowd(slots: dict[str, int] | None = None, toml: str = CROWD) -> Schedule:
     """Six pieces on one node and two on the other, all ready."""
     schedule = Schedule(graph_of_text(toml), slots)
     for step in schedule.start():
-        schedule.finish(step, DONE, slots=3)
+        schedule.finish(step, DONE, Outcome(slots=3))
     return schedule
 
 
@@ -381,7 +385,7 @@ def test_a_piece_waits_for_its_node_where_the_cache_saves_more_than_that_costs()
 def test_a_piece_that_waits_for_its_node_is_not_thought_about_again_once_it_is_abandoned() -> None:
     run = Run(POOL, "pie1", "pie2", seconds={"pie1": [20], "pie2": [30, 5, 5]})
     run.start()
-    assert keys(run.schedule.abandon()) == ["build pie2 linux/amd64 on x/a"]
+    assert keys(run.schedule.cancel()) == ["build pie2 linux/amd64 on x/a"]
     assert run.schedule.wakes_at is None
 
 
@@ -442,7 +446,7 @@ def test_a_base_with_a_piece_of_its_own_is_built_again_only_on_other_nodes() -> 
     assert run.end("stem") == ["u1 on c", "stem (shared) on a"]
     assert run.end("stem (shared)") == ["u2 on a"]
     piece = run.step("u2")
-    assert [shown(step) for step in run.schedule.before(piece)] == ["stem on c", "stem (shared) on a"]
+    assert [shown(step) for step in run.schedule.dependencies(piece)] == ["stem on c", "stem (shared) on a"]
 
 
 def test_users_wait_for_the_base_of_their_own_platform() -> None:
@@ -549,7 +553,7 @@ def mixed(
     run.schedule = Schedule(run.graph, estimates=Estimates(recorded=seconds))
     platforms = tuple(map(parse_platform, reports.split()))
     for step in run.schedule.start():
-        run.schedule.finish(step, DONE, platforms=platforms)
+        run.schedule.finish(step, DONE, Outcome(platforms=platforms))
     started = run.start()
     return [*started, *run.end("tool")]
 
@@ -581,7 +585,7 @@ def test_what_no_node_runs_natively_any_more_is_emulated(
     if "tool" in names:
         assert run.end("tool") == ["w1 on intel"]
     assert run.now == 0.0
-    assert run.schedule.take_stranded() == ()
+    assert run.schedule.take_unstartable_steps() == ()
     assert run.end("w1") == []
     assert run.schedule.finished
 
@@ -602,7 +606,7 @@ def test_a_node_that_may_be_back_before_an_emulation_would_be_done_is_waited_for
 def test_what_neither_its_own_node_nor_another_can_build_is_given_up() -> None:
     run = dead(MIXED, "w1", "w2", "tool", reports="linux/amd64")
     assert run.start() == ["tool on intel"]
-    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w1", "w2"]
+    assert [step.key.split()[1] for step in run.schedule.take_unstartable_steps()] == ["w1", "w2"]
     assert run.end("tool") == []
     assert run.schedule.finished
 
@@ -612,17 +616,17 @@ def test_what_is_emulated_is_given_up_with_the_last_node_that_does() -> None:
     assert run.start() == ["w1 on intel"]
     assert not run.lose("w1"), "no node is left"
     run.schedule.finish(run.step("w1"), FAILED)
-    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w2"]
+    assert [step.key.split()[1] for step in run.schedule.take_unstartable_steps()] == ["w2"]
     assert run.schedule.finished
 
 
 def test_a_node_that_is_to_stand_in_is_tried_again_too() -> None:
     schedule = dead(MIXED, "w1", retries=1).schedule
-    for now, back in ((0.0, FIRST_PAUSE), (1.5, FIRST_PAUSE), (FIRST_PAUSE, 1.5 + FIRST_PAUSE)):
+    for now, back in ((0.0, FIRST_BACKOFF), (1.5, FIRST_BACKOFF), (FIRST_BACKOFF, 1.5 + FIRST_BACKOFF)):
         (bootstrap,) = schedule.start(now)
-        assert schedule.try_again(bootstrap, now, lost=True)
+        assert schedule.retry(bootstrap, now, lost=True)
         assert schedule.wakes_at == back
-    assert keys(schedule.start(1.5 + FIRST_PAUSE)) == ["bootstrap x/intel"]
+    assert keys(schedule.start(1.5 + FIRST_BACKOFF)) == ["bootstrap x/intel"]
 
 
 TWO_SPARES = MIXED + '    nodes.other = { endpoint = "unix:///other", platforms = ["linux/amd64"] }\n'
@@ -631,7 +635,7 @@ TWO_SPARES = MIXED + '    nodes.other = { endpoint = "unix:///other", platforms 
 def test_of_the_nodes_that_may_stand_in_one_is_asked_at_a_time() -> None:
     schedule = dead(TWO_SPARES, "w1").schedule
     (bootstrap,) = schedule.start()
-    assert schedule.try_again(bootstrap, lost=True)
+    assert schedule.retry(bootstrap, lost=True)
     assert keys(schedule.start()) == ["bootstrap x/intel"]
     assert schedule.start() == []
 
@@ -649,7 +653,7 @@ def test_a_node_may_be_lost_as_often_as_its_own_pieces_may_be_tried_whatever_it_
     run.start()
     assert run.lose("tool")
     assert run.start() == []
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == ["tool on intel"]
 
 
@@ -670,16 +674,16 @@ UPON = f"""{MIXED}
 def test_a_node_stands_in_only_where_it_can_build_the_base_too() -> None:
     run = dead(UPON.replace("STEM", "linux/amd64"), "u1", "u2", reports="linux/arm64")
     assert run.start() == []
-    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["u1", "u2"]
+    assert [step.key.split()[1] for step in run.schedule.take_unstartable_steps()] == ["u1", "u2"]
     assert run.schedule.finished
 
 
 def test_what_a_required_node_was_to_build_is_not_emulated() -> None:
     run = dead(MIXED.replace("nodes.arm = {", "nodes.arm = { required = true,"), "w1", retries=4)
     (bootstrap,) = run.schedule.start()
-    assert not run.schedule.try_again(bootstrap, lost=True)
+    assert not run.schedule.retry(bootstrap, lost=True)
     run.schedule.finish(bootstrap, FAILED)
-    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["w1"]
+    assert [step.key.split()[1] for step in run.schedule.take_unstartable_steps()] == ["w1"]
     assert run.schedule.finished
 
 
@@ -708,8 +712,8 @@ def test_what_is_emulated_says_so() -> None:
     graph = graph_of_text(MIXED)
     piece = next(step for step in graph.steps if isinstance(step, BuildPiece) and step.spare)
     (spare,) = piece.spare
-    assert [each.how for each in piece.on(spare).platforms] == [Execution.EMULATED]
-    assert [each.how for each in piece.on(piece.node).platforms] == [Execution.NATIVE]
+    assert [placed.execution for placed in piece.on(spare).platforms] == [Execution.EMULATED]
+    assert [placed.execution for placed in piece.on(piece.node).platforms] == [Execution.NATIVE]
 
 
 # --- short pieces -----------------------------------------------------------------------------------------------------
@@ -732,12 +736,12 @@ def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
     run.schedule.start()
-    return [[each.partition(" ")[0] for each in call] for call in run.schedule.calls]
+    return [[name.partition(" ")[0] for name in call] for call in run.schedule.calls]
 
 
 def test_short_pieces_of_a_node_share_a_call_which_takes_one_slot() -> None:
-    short = {f"w{n}": [9.0, SHORT] for n in range(1, 24)}
-    assert calls_of(short) == [[f"w{n}" for n in range(1, LARGEST_CALL + 1)], ["w21", "w22", "w23"]]
+    short = {f"w{n}": [9.0, SHORT_BUILD] for n in range(1, 24)}
+    assert calls_of(short) == [[f"w{n}" for n in range(1, MAX_BATCH_SIZE + 1)], ["w21", "w22", "w23"]]
 
 
 def test_where_the_plan_gives_the_slots_each_piece_of_a_call_takes_one() -> None:
@@ -758,7 +762,7 @@ def test_the_pieces_of_a_call_are_expected_to_end_in_half_the_time_that_each_may
 
 
 def test_long_pieces_and_those_that_are_not_known_stay_alone() -> None:
-    assert calls_of({f"w{n}": [SHORT + 0.1] for n in range(1, 24)}) == []
+    assert calls_of({f"w{n}": [SHORT_BUILD + 0.1] for n in range(1, 24)}) == []
     assert calls_of({}) == []
     assert calls_of({"w1": [30.0], "w2": [0.3], "w7": [0.2]}) == []
 
@@ -797,7 +801,7 @@ def test_pieces_that_failed_since_another_did_are_built_again(slots: dict[str, i
     run = Run(MANY, "w1", "w2", "w3", seconds={"w1": [1.0], "w2": [1.0], "w3": [1.0]}, **slots)
     assert run.start() == ["w1 on a", "w2 on a", "w3 on a"]
     for name in ("w1", "w3"):
-        run.schedule.try_apart(run.step(name), alone=alone)  # type: ignore[arg-type]
+        run.schedule.retry_after_batch(run.step(name), alone=alone)  # type: ignore[arg-type]
     run.schedule.finish(run.step("w2"), FAILED)
     assert run.start() == (["w1 on a"] if alone and slots else ["w1 on a", "w3 on a"])
     assert run.schedule.calls == ([] if alone else [["w1 on a", "w3 on a"]])
@@ -825,29 +829,29 @@ def calls_without_slots(
     toml: str = MANY, *names: str, seconds: Mapping[str, float] = MappingProxyType({})
 ) -> list[list[str]]:
     """The calls with which a run on a node without slots begins; each piece took so many `seconds` the last time."""
-    return Unlimited(toml, *names, seconds={name: [each] for name, each in seconds.items()}).calls()
+    return Unlimited(toml, *names, seconds={name: [duration] for name, duration in seconds.items()}).calls()
 
 
 W = [f"w{n}" for n in range(1, 24)]
 
 
 def test_a_node_without_slots_is_given_all_that_is_ready() -> None:
-    assert calls_without_slots() == [W[:LARGEST_CALL], W[LARGEST_CALL:]]
-    assert calls_without_slots(seconds=dict.fromkeys(W, 1.0)) == [W[:LARGEST_CALL], W[LARGEST_CALL:]]
+    assert calls_without_slots() == [W[:MAX_BATCH_SIZE], W[MAX_BATCH_SIZE:]]
+    assert calls_without_slots(seconds=dict.fromkeys(W, 1.0)) == [W[:MAX_BATCH_SIZE], W[MAX_BATCH_SIZE:]]
 
 
 def test_long_pieces_have_calls_of_their_own_as_long_as_these_are_few() -> None:
-    names = [f"w{n}" for n in range(1, MOST_CALLS + 2)]
+    names = [f"w{n}" for n in range(1, MAX_CALLS + 2)]
     assert calls_without_slots(MANY, *names[:-1], seconds=dict.fromkeys(names, 99.0)) == [[name] for name in names[:-1]]
-    size = -(-len(names) // CALLS)
+    size = -(-len(names) // USUAL_CALLS)
     assert [len(call) for call in calls_without_slots(MANY, *names, seconds=dict.fromkeys(names, 99.0))] == [
         size
-    ] * CALLS
+    ] * USUAL_CALLS
 
 
 def test_pieces_of_other_lengths_do_not_share_a_call() -> None:
-    found = calls_without_slots(MANY, "w1", "w2", "w3", "w4", "w5", seconds={"w1": 1.0, "w2": 60.0, "w4": 2.0})
-    assert sorted(found) == [["w2"], ["w3", "w5"], ["w4", "w1"]]
+    calls = calls_without_slots(MANY, "w1", "w2", "w3", "w4", "w5", seconds={"w1": 1.0, "w2": 60.0, "w4": 2.0})
+    assert sorted(calls) == [["w2"], ["w3", "w5"], ["w4", "w1"]]
 
 
 NEEDING = """
@@ -873,12 +877,12 @@ def test_what_others_wait_for_is_not_delayed_by_what_nobody_waits_for() -> None:
 def test_a_node_without_slots_works_on_a_limited_number_of_pieces_and_calls() -> None:
     plan = MANY.replace(str(list(range(1, 24))), str(list(range(1, 101))))
     run = Unlimited(plan)
-    assert [len(call) for call in run.calls()] == [LARGEST_CALL] * CALLS
+    assert [len(call) for call in run.calls()] == [MAX_BATCH_SIZE] * USUAL_CALLS
     first = [*run.schedule.running]
     assert run.start() == []
-    for step in first[:LARGEST_CALL]:
+    for step in first[:MAX_BATCH_SIZE]:
         run.schedule.finish(step, DONE)
-    assert len(run.start()) == LARGEST_CALL
+    assert len(run.start()) == MAX_BATCH_SIZE
     assert len(run.schedule.calls) == 1
 
 
@@ -890,8 +894,8 @@ def test_what_becomes_ready_while_a_node_is_busy_is_not_held_back() -> None:
 
 def test_pieces_with_other_deadlines_share_no_call_on_a_node_without_slots() -> None:
     timeout = '\n    timeout = "{{ n }}m"\n    builder'
-    found = calls_without_slots(MANY.replace("\n    builder", timeout, 1), "w1", "w2", "w3")
-    assert sorted(found) == [["w1"], ["w2"], ["w3"]]
+    calls = calls_without_slots(MANY.replace("\n    builder", timeout, 1), "w1", "w2", "w3")
+    assert sorted(calls) == [["w1"], ["w2"], ["w3"]]
 
 
 SPLIT = """
@@ -1022,11 +1026,12 @@ def test_a_node_without_slots_builds_a_limited_number_of_bases_in_their_own_call
     platforms = ["linux/amd64"]
     """
     run = Unlimited(plan, "u*")
-    assert len(run.start()) == MOST_CALLS
+    assert len(run.start()) == MAX_CALLS
     bases: list[str] = []
     while running := run.schedule.running:
-        host = run.schedule._fleet.host_of(running[0])
-        assert host.calls_under_way <= MOST_CALLS
+        node = run.schedule._fleet.node_or_none(running[0])
+        assert node is not None
+        assert node.running_calls <= MAX_CALLS
         bases += [shown(running[0])] if step_is_shared(running[0]) else []
         run.schedule.finish(running[0], DONE)
         run.start()
@@ -1047,7 +1052,7 @@ def test_a_base_with_other_deadlines_than_its_users_is_built_in_its_own_call_fir
 def test_a_base_is_built_with_the_first_of_several_calls_and_the_others_do_not_wait() -> None:
     plan = SINGLE.replace('n = [1, 2, 3, 4, 5, 6] }\n    name = "u', f'n = {list(range(1, 31))} }}\n    name = "u')
     first, second = calls_without_slots(plan, "u*")
-    assert (first[0], len(first), len(second)) == ("stem (shared)", LARGEST_CALL + 1, 10)
+    assert (first[0], len(first), len(second)) == ("stem (shared)", MAX_BATCH_SIZE + 1, 10)
 
 
 def test_when_a_base_fails_those_of_its_call_and_of_others_are_skipped() -> None:
@@ -1059,13 +1064,13 @@ def test_when_a_base_fails_those_of_its_call_and_of_others_are_skipped() -> None
         late = users.pop()
         for step in users:
             assert isinstance(step, BuildPiece)
-            assert run.schedule.try_apart(step)
+            assert run.schedule.retry_after_batch(step)
         skipped = run.schedule.finish(base, FAILED)
         assert set(skipped) == {run.schedule.origin(step) for step in users}
         assert isinstance(late, BuildPiece)
-        assert run.schedule.failed_before(late) == base
-        assert not run.schedule.try_apart(late), "what it links to has failed"
-        assert not run.schedule.try_again(late, lost=True)
+        assert run.schedule.failed_dependency(late) == base
+        assert not run.schedule.retry_after_batch(late), "what it links to has failed"
+        assert not run.schedule.retry(late, lost=True)
         run.schedule.finish(late, FAILED)
         assert run.schedule.finished
 
@@ -1075,7 +1080,7 @@ def test_when_one_of_several_fails_its_base_and_the_others_are_built_again_toget
         run = Unlimited(SINGLE, *names)
         assert run.start() == [f"{base} on a", "u1 on a", "u2 on a", "u3 on a"]
         for name in ("stem", "u1", "u3"):
-            assert run.schedule.try_apart(run.step(name))  # type: ignore[arg-type]
+            assert run.schedule.retry_after_batch(run.step(name))  # type: ignore[arg-type]
         run.schedule.finish(run.step("u2"), FAILED)
         assert run.start() == [f"{base} on a", "u1 on a", "u3 on a"]
         assert len(run.schedule.calls) == 1
@@ -1089,7 +1094,7 @@ def test_what_was_disturbed_often_has_a_call_of_its_own() -> None:
     run.start()
     for failing, others in (("w5", ("w1", "w2", "w3", "w4")), ("w4", ("w1", "w2", "w3")), ("w3", ("w1", "w2"))):
         for name in others:
-            assert run.schedule.try_apart(run.step(name))  # type: ignore[arg-type]
+            assert run.schedule.retry_after_batch(run.step(name))  # type: ignore[arg-type]
         run.schedule.finish(run.step(failing), FAILED)
         assert run.start() == [f"{name} on a" for name in others]
     assert run.schedule.calls == []
@@ -1100,7 +1105,7 @@ def test_equal_nodes_without_slots_have_an_even_share_each() -> None:
     assert sorted(Unlimited(plan).calls()) == [["pie1", "pie2"], ["pie4", "pie6"], ["pie5", "pie3"]]
     run = Unlimited(plan.replace("nodes.c", "#"), "pie1", "pie2", "pie3", "pie4")
     for node in run.schedule.start():
-        run.schedule.finish(node, DONE, weight=3 if node.key == "bootstrap x/b" else 1)
+        run.schedule.finish(node, DONE, Outcome(weight=3 if node.key == "bootstrap x/b" else 1))
     assert sorted(run.start()) == ["pie1 on a", "pie2 on b", "pie3 on b", "pie4 on b"], "b has three times the CPUs"
 
 
@@ -1111,14 +1116,14 @@ def test_a_node_without_slots_keeps_what_its_cache_saves_more_of_than_sharing_it
             plan, "pie1", "pie2", "pie3", seconds={name: [20.0 + saved, 20.0, 20.0] for name in PREFERENCES}
         )
         for node in run.schedule.start():
-            run.schedule.finish(node, DONE, weight=1)
-        assert sum(not each.endswith(" on a") for each in run.start()) == elsewhere
+            run.schedule.finish(node, DONE, Outcome(weight=1))
+        assert sum(not name.endswith(" on a") for name in run.start()) == elsewhere
 
 
 def test_a_node_that_reports_its_slots_keeps_to_them() -> None:
     run = Unlimited(MANY, "w1", "w2", "w3")
     (bootstrap,) = run.schedule.start()
-    run.schedule.finish(bootstrap, DONE, slots=2)
+    run.schedule.finish(bootstrap, DONE, Outcome(slots=2))
     assert run.start() == ["w1 on a", "w2 on a"]
 
 
@@ -1141,12 +1146,12 @@ def test_a_node_that_cannot_be_had_is_left_out_and_tried_again_later() -> None:
     assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
     for step in boots[1:]:
         schedule.finish(step, DONE)
-    assert schedule.try_again(boots[0], 10.0, lost=True)
+    assert schedule.retry(boots[0], 10.0, lost=True)
     assert sorted(map(shown, schedule.start(10.0))) == ["pie4 on c", "pie5 on b"]
-    assert schedule.wakes_at == 10 + FIRST_PAUSE
-    assert schedule.start(10.0 + FIRST_PAUSE) == [boots[0]]
-    assert schedule.try_again(boots[0], 20.0, lost=True)
-    assert schedule.wakes_at == 20 + 2 * FIRST_PAUSE
+    assert schedule.wakes_at == 10 + FIRST_BACKOFF
+    assert schedule.start(10.0 + FIRST_BACKOFF) == [boots[0]]
+    assert schedule.retry(boots[0], 20.0, lost=True)
+    assert schedule.wakes_at == 20 + 2 * FIRST_BACKOFF
     assert schedule.start(30.0) == [boots[0]]
     schedule.finish(boots[0], DONE)
     assert [shown(step) for step in schedule.start(31.0)] == ["pie1 on a"]
@@ -1157,7 +1162,7 @@ def test_a_piece_does_not_go_back_to_where_it_was_lost_while_an_equal_node_start
     run.start()
     assert run.lose("pie1")
     (bootstrap,) = run.schedule.start(run.now)
-    run.now = 10 * FIRST_PAUSE
+    run.now = 10 * FIRST_BACKOFF
     assert run.schedule.start(run.now) == []
     run.schedule.finish(bootstrap, DONE)
     assert run.start() == ["pie1 on b"]
@@ -1170,13 +1175,13 @@ def test_a_node_is_given_up_in_the_end() -> None:
         for step in boots:
             if step.node.name == "a":
                 tries += 1
-                assert schedule.try_again(step, now, lost=True)
+                assert schedule.retry(step, now, lost=True)
             else:
                 schedule.finish(step, DONE)
         now = schedule.wakes_at or now
-    assert tries == TRIES
+    assert tries == MAX_LOSSES
     assert schedule.wakes_at is None
-    assert schedule.take_stranded() == ()
+    assert schedule.take_unstartable_steps() == ()
 
 
 def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
@@ -1184,9 +1189,9 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
     graph = graph_of_text(plan, "pie1", "pie2")
     schedule = Schedule(graph)
     (bootstrap,) = schedule.start()
-    assert not schedule.try_again(bootstrap, lost=True)
+    assert not schedule.retry(bootstrap, lost=True)
     assert schedule.finish(bootstrap, FAILED) == ()
-    assert schedule.take_stranded() == graph.steps[1:]
+    assert schedule.take_unstartable_steps() == graph.steps[1:]
     assert schedule.finished
 
 
@@ -1196,7 +1201,7 @@ def test_a_piece_that_notices_late_that_its_node_was_lost_does_not_lose_it_again
     run = Run(plan, "pie1", "pie2", "pie3", "pie4", a=4)
     run.start()
     assert run.lose("pie1")
-    run.now += FIRST_PAUSE
+    run.now += FIRST_BACKOFF
     (bootstrap,) = run.schedule.start(run.now)
     for number, name in enumerate(("pie2", "pie3", "pie4"), 1):
         run.now += 100.0 * number
@@ -1205,7 +1210,7 @@ def test_a_piece_that_notices_late_that_its_node_was_lost_does_not_lose_it_again
     run.schedule.finish(bootstrap, DONE)
     assert run.start() == ["pie1 on a", "pie2 on a", "pie3 on a", "pie4 on a"]
     assert run.lose("pie1")
-    assert run.schedule.wakes_at == run.now + 2 * FIRST_PAUSE, "the second loss in a row"
+    assert run.schedule.wakes_at == run.now + 2 * FIRST_BACKOFF, "the second loss in a row"
 
 
 def test_a_required_node_is_not_done_without() -> None:
@@ -1215,7 +1220,7 @@ def test_a_required_node_is_not_done_without() -> None:
     assert run.start() == ["pie1 on a", "pie4 on c", "pie5 on b"]
     assert not run.lose("pie1")
     assert run.schedule.finish(run.step("pie1"), FAILED) == ()
-    assert [step.key.split()[1] for step in run.schedule.take_stranded()] == ["pie2"]
+    assert [step.key.split()[1] for step in run.schedule.take_unstartable_steps()] == ["pie2"]
     assert run.end("pie5") == []
     assert run.end("pie4") == []
     assert run.schedule.finished
@@ -1226,7 +1231,7 @@ def test_a_required_node_is_missed_even_if_nothing_waits_for_it() -> None:
     required, other = schedule.start()
     schedule.finish(other, DONE)
     assert [shown(step) for step in schedule.start()] == ["pie4 on c"]
-    assert not schedule.try_again(required, lost=True)
+    assert not schedule.retry(required, lost=True)
 
 
 def test_what_fails_by_itself_on_a_required_node_is_repeated_as_on_any() -> None:
@@ -1235,7 +1240,7 @@ def test_what_fails_by_itself_on_a_required_node_is_repeated_as_on_any() -> None
     )
     run = Run(plan, "pie1")
     run.start()
-    assert run.schedule.try_again(run.step("pie1"))
+    assert run.schedule.retry(run.step("pie1"))
     assert run.start() == ["pie1 on a"]
 
 
@@ -1249,8 +1254,8 @@ def test_a_set_that_has_lost_a_required_node_stays_given_up() -> None:
     (piece,) = schedule.start()
     schedule.finish(a, FAILED)
     schedule.finish(b, FAILED)
-    assert [step.key.split()[1] for step in schedule.take_stranded()] == ["pie5"]
-    assert not schedule.try_again(piece)
+    assert [step.key.split()[1] for step in schedule.take_unstartable_steps()] == ["pie5"]
+    assert not schedule.retry(piece)
 
 
 @pytest.mark.parametrize("retries", [0, 2])
@@ -1269,9 +1274,9 @@ def test_a_piece_moves_to_each_of_its_nodes_and_is_then_retried_so_often(retries
 def test_a_failed_build_is_repeated_within_its_retries() -> None:
     run = Run(POOL.replace("[targets._t]", "[targets._t]\n    retries = 1"), "pie1")
     run.start()
-    assert run.schedule.try_again(run.step("pie1"))
+    assert run.schedule.retry(run.step("pie1"))
     assert run.start() == ["pie1 on a"]
-    assert not run.schedule.try_again(run.step("pie1"))
+    assert not run.schedule.retry(run.step("pie1"))
     assert run.end("pie1", FAILED) == []
     assert run.schedule.finished
 
@@ -1293,9 +1298,9 @@ def test_a_base_that_kills_every_node_is_not_built_for_ever() -> None:
     run.start()
     for _ in range(20):
         while running := run.schedule.running:
-            if not run.schedule.try_again(running[0], run.now, lost=True):
+            if not run.schedule.retry(running[0], run.now, lost=True):
                 run.schedule.finish(running[0], FAILED)
-            run.schedule.take_stranded()
+            run.schedule.take_unstartable_steps()
         run.now = run.schedule.wakes_at or run.now
         run.start()
     assert run.schedule.finished
@@ -1306,11 +1311,11 @@ def test_what_a_lost_node_had_of_a_base_is_built_there_again() -> None:
     run = Run(plan, "u1", "u2")
     assert run.start() == ["stem (shared) on a"]
     assert run.lose("stem"), "while it is built"
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == ["stem (shared) on a"]
     assert run.end("stem") == ["u1 on a"]
     assert run.lose("u1"), "after it was built"
-    run.now += 2 * FIRST_PAUSE
+    run.now += 2 * FIRST_BACKOFF
     assert run.start() == ["stem (shared) on a"]
     assert run.end("stem") == ["u1 on a"]
     assert run.end("u1") == ["u2 on a"]
@@ -1348,10 +1353,10 @@ def test_what_was_uploaded_is_checked_on_an_equal_node() -> None:
     run.schedule.finish(bootstrap, DONE)
     assert run.start() == ["check pie1 on b, once lost"]
     check = run.step("check")
-    assert [shown(step) for step in run.schedule.before(check)] == ["pie1 on a"], "it was built only once"
-    assert run.schedule.order(check) == run.schedule.order(run.schedule.origin(check))
+    assert [shown(step) for step in run.schedule.dependencies(check)] == ["pie1 on a"], "it was built only once"
+    assert run.schedule.sort_key(check) == run.schedule.sort_key(run.schedule.origin(check))
     assert run.end("check") == ["publish pie1"]
-    before = [shown(step) for step in run.schedule.before(run.step("publish"))]
+    before = [shown(step) for step in run.schedule.dependencies(run.step("publish"))]
     assert before == ["pie1 on a", "check pie1 on b, once lost"]
 
 
@@ -1360,7 +1365,7 @@ def test_what_was_not_uploaded_is_checked_where_it_was_built_when_that_is_back()
     assert run.lose("check")
     assert run.start() == []
     run.now = run.schedule.wakes_at or 0.0
-    assert run.now == FIRST_PAUSE
+    assert run.now == FIRST_BACKOFF
     assert run.start() == ["check pie1 on a, once lost"]
     assert run.end("check") == ["publish pie1"]
 
@@ -1370,7 +1375,7 @@ def test_a_node_without_an_equal_one_is_waited_for(checking: Callable[..., Run])
     run = checking(ALONE, retries=1)
     assert run.lose("check")
     assert run.start() == []
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == ["check pie1 on a, once lost"]
     assert not run.lose("check"), "its retries are spent"
     assert run.end("check", FAILED) == []
@@ -1384,13 +1389,13 @@ def test_a_check_on_a_required_node_is_not_done_again(checking: Callable[..., Ru
     run = checking(plan.replace("nodes.a = {", "nodes.a = { required = true,"), retries=3)
     assert not run.lose("check")
     assert keys(run.schedule.finish(run.step("check"), FAILED)) == ["publish pie1", "verify pie1"]
-    assert run.schedule.take_stranded() == ()
+    assert run.schedule.take_unstartable_steps() == ()
     assert run.schedule.finished
 
 
 @pytest.mark.parametrize(
     ("checking", "retries", "times"),
-    [(UPLOADED, 0, 2), (UPLOADED, 2, 4), (KEPT, 0, 2), (KEPT, 1, 3), (KEPT, 9, TRIES - 1)],
+    [(UPLOADED, 0, 2), (UPLOADED, 2, 4), (KEPT, 0, 2), (KEPT, 1, 3), (KEPT, 9, MAX_LOSSES - 1)],
 )
 def test_a_check_moves_as_often_as_a_piece_and_is_then_retried(
     checking: Callable[..., Run], retries: int, times: int
@@ -1406,19 +1411,19 @@ def test_a_check_moves_as_often_as_a_piece_and_is_then_retried(
 
 def test_a_check_whose_registry_does_not_answer_is_retried_out_of_the_cache() -> None:
     run = checking(retries=1)
-    assert run.schedule.try_again(run.step("check"))
+    assert run.schedule.retry(run.step("check"))
     assert run.start() == ["check pie1 on a"]
-    assert not run.schedule.try_again(run.step("check"))
+    assert not run.schedule.retry(run.step("check"))
 
 
 def test_a_check_that_waits_for_its_own_node_is_given_up_with_it() -> None:
     run = checking(uploaded=False)
     run.lose("check")
     run.start()
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     (bootstrap,) = run.schedule.start(run.now)
     run.schedule.finish(bootstrap, FAILED)
-    assert keys(run.schedule.take_stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert keys(run.schedule.take_unstartable_steps()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
     assert run.start() == []
     assert run.schedule.finished
 
@@ -1427,11 +1432,11 @@ def test_a_bootstrap_for_which_a_check_waits_has_failed_when_it_was_the_last() -
     run = checking(ALONE, uploaded=False, retries=1)
     assert run.lose("check")
     run.start()
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     (bootstrap,) = run.schedule.start(run.now)
-    assert not run.schedule.try_again(bootstrap, run.now, lost=True)
+    assert not run.schedule.retry(bootstrap, run.now, lost=True)
     run.schedule.finish(bootstrap, FAILED)
-    assert keys(run.schedule.take_stranded()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert keys(run.schedule.take_unstartable_steps()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
     assert run.schedule.finished
 
 
@@ -1440,7 +1445,7 @@ def test_a_check_that_waits_for_an_equal_node_has_the_choice_again_when_that_is_
     run.lose("check")
     (bootstrap,) = run.schedule.start(run.now)
     run.schedule.finish(bootstrap, FAILED)
-    assert run.schedule.take_stranded() == ()
+    assert run.schedule.take_unstartable_steps() == ()
     assert run.start() == ["check pie1 on c, once lost"]
 
 
@@ -1453,8 +1458,8 @@ def test_when_every_equal_node_is_down_the_first_to_be_back_does_the_check() -> 
     run.now = 1.5
     assert run.lose("check")
     assert run.start() == []
-    assert run.schedule.wakes_at == FIRST_PAUSE, "that is a"
-    run.now = FIRST_PAUSE
+    assert run.schedule.wakes_at == FIRST_BACKOFF, "that is a"
+    run.now = FIRST_BACKOFF
     assert run.start() == ["check pie1 on a, once lost"]
 
 
@@ -1493,7 +1498,7 @@ def test_a_piece_that_ends_on_a_node_that_is_given_up_is_checked_there_all_the_s
     run.start()
     assert not run.lose("pie2")
     run.schedule.finish(run.step("pie2"), FAILED)
-    assert run.schedule.take_stranded() == ()
+    assert run.schedule.take_unstartable_steps() == ()
     assert run.end("pie1", uploaded=True) == ["check pie1 on a, once lost"]
     assert not run.lose("check")
 
@@ -1502,10 +1507,10 @@ def test_a_check_that_waits_for_a_node_is_abandoned_with_the_rest() -> None:
     run = checking(uploaded=False)
     run.lose("check")
     run.start()
-    assert run.schedule.wakes_at == FIRST_PAUSE
-    assert keys(run.schedule.abandon()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
+    assert run.schedule.wakes_at == FIRST_BACKOFF
+    assert keys(run.schedule.cancel()) == ["check pie1 linux/amd64 (1)", "publish pie1", "verify pie1"]
     assert run.schedule.wakes_at is None, "or its executor would look again and again"
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == []
     assert run.schedule.finished
 
@@ -1520,7 +1525,7 @@ def test_a_check_that_passes_shows_that_its_node_is_well() -> None:
     run.start()
     run.end("pie1")
     assert run.lose("check")
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == ["check pie1 on a, once lost"]
     assert run.end("check") == ["publish pie1"]
     assert run.end("publish") == ["verify pie1"]
@@ -1539,7 +1544,7 @@ def test_a_node_whose_check_has_passed_takes_what_comes_next() -> None:
     assert run.end("pie1") == ["check pie1 on a"]
     assert run.lose("check")
     assert run.lose("pie2")
-    run.now = FIRST_PAUSE
+    run.now = FIRST_BACKOFF
     assert run.start() == ["check pie1 on a, once lost", "pie2 on a"]
     assert run.end("check") == ["publish pie1"]
     assert run.end("publish") == ["verify pie1"]
@@ -1574,14 +1579,14 @@ def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, requir
             run.schedule.finish(run.step("q"), FAILED)
         else:
             assert run.lose("q")
-            run.now = FIRST_PAUSE
+            run.now = FIRST_BACKOFF
             (bootstrap,) = run.schedule.start(run.now)
-            assert not run.schedule.try_again(bootstrap, run.now, lost=True)
+            assert not run.schedule.retry(bootstrap, run.now, lost=True)
             run.schedule.finish(bootstrap, FAILED)
-        assert keys(run.schedule.take_stranded()) == ([] if required else ["build q linux/amd64 on x/a"])
+        assert keys(run.schedule.take_unstartable_steps()) == ([] if required else ["build q linux/amd64 on x/a"])
         piece = run.step("p")
         assert isinstance(piece, BuildPiece)
-        assert not (run.schedule.try_apart(piece) if disturbed else run.schedule.try_again(piece, run.now))
+        assert not (run.schedule.retry_after_batch(piece) if disturbed else run.schedule.retry(piece, run.now))
         run.schedule.finish(piece, FAILED)
         assert run.schedule.finished
 
@@ -1599,12 +1604,12 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
     apart: set[Step] = set()
     now, abandoned = 0.0, False
     while not schedule.finished:
-        now += data.draw(st.sampled_from([0.0, 0.0, FIRST_PAUSE, 100.0]))
+        now += data.draw(st.sampled_from([0.0, 0.0, FIRST_BACKOFF, 100.0]))
         running = schedule.running
         begun = [] if abandoned else schedule.start(now)
         for step in begun:
             assert step not in running
-            assert all(_may_begin_after(each, step, begun, schedule, ended) for each in schedule.before(step))
+            assert all(_may_begin_after(other, step, begun, schedule, ended) for other in schedule.dependencies(step))
             assert schedule.origin(step) not in ended
             if isinstance(step, BuildPiece):
                 assert _is_possible(schedule, step)
@@ -1614,33 +1619,33 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
                 able = (*piece.nodes, *piece.spare) if piece in uploaded else (built[piece],)  # type: ignore[union-attr]
                 assert step.piece.node in able
                 assert step.lost or step.piece.node == built[piece]
-        assert all(_busy(schedule, node) <= (room or CALLS * LARGEST_CALL) for node, room in slots.items())
+        assert all(_busy(schedule, node) <= (room or USUAL_CALLS * MAX_BATCH_SIZE) for node, room in slots.items())
         if not schedule.running:
             assert schedule.wakes_at is not None, "it can always go on"
             now = max(now, schedule.wakes_at)
             continue
         if not abandoned and data.draw(st.integers(0, 19)) == 0:
             abandoned = True
-            ended |= dict.fromkeys(new(schedule.abandon(), ended, schedule), CANCELLED)
+            ended |= dict.fromkeys(new(schedule.cancel(), ended, schedule), CANCELLED)
         step = data.draw(st.sampled_from(schedule.running))
         status, lost = data.draw(st.tuples(st.sampled_from([DONE, DONE, FAILED, CANCELLED]), st.booleans()))
         repeats = status is FAILED and not isinstance(step, Publish) and not abandoned
         origin = schedule.origin(step)
         if repeats and isinstance(step, BuildPiece) and origin not in apart and data.draw(st.booleans()):
             apart.add(origin)
-            again = schedule.try_apart(step, alone=data.draw(st.booleans()))
+            again = schedule.retry_after_batch(step, alone=data.draw(st.booleans()))
         else:
-            again = repeats and schedule.try_again(step, now, lost=lost or isinstance(step, BootstrapNode))
+            again = repeats and schedule.retry(step, now, lost=lost or isinstance(step, BootstrapNode))
         if not again:
             uploaded |= {origin} if data.draw(st.booleans()) else set()
-            said = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
-            given_up = schedule.finish(step, status, uploaded=origin in uploaded, platforms=said)
+            reported = data.draw(PLATFORMS) if isinstance(step, BootstrapNode) else ()
+            skipped = schedule.finish(step, status, outcome_of(reported, uploaded=origin in uploaded))
             if not isinstance(step, BootstrapNode) and not (step_is_shared(step) and status is DONE):
                 ended[origin] = status
-            ended |= dict.fromkeys(new(given_up, ended, schedule), SKIPPED)
-        given_up = new(schedule.take_stranded(), ended, schedule)
-        assert all(_is_impossible(schedule, each) for each in given_up if _was_ready(graph, each, ended))
-        ended |= dict.fromkeys(given_up, SKIPPED)
+            ended |= dict.fromkeys(new(skipped, ended, schedule), SKIPPED)
+        skipped = new(schedule.take_unstartable_steps(), ended, schedule)
+        assert all(_is_impossible(schedule, other) for other in skipped if _was_ready(graph, other, ended))
+        ended |= dict.fromkeys(skipped, SKIPPED)
     assert {step for step in graph.steps if not step_is_shared(step)} <= set(ended)
 
 
@@ -1668,23 +1673,23 @@ def _is_possible(schedule: Schedule, step: BuildPiece) -> bool:
 
 def _was_ready(graph: BuildGraph, step: Step, ended: Mapping[Step, StepStatus]) -> bool:
     """Whether all that comes before a step is done."""
-    return all(ended.get(each) is DONE for each in graph.before[step] if not step_is_shared(each))
+    return all(ended.get(other) is DONE for other in graph.before[step] if not step_is_shared(other))
 
 
 def _is_impossible(schedule: Schedule, piece: Step) -> bool:
     """Whether a piece has lost a required node, or every node that is left says that it cannot build it."""
     if not isinstance(piece, BuildPiece):
         return True
-    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.host(node).life is NodeStatus.GONE}
-    wanted = [piece, *schedule._fleet.shared(piece)]
-    left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, each) for each in wanted)]
+    gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.node(node).status is NodeStatus.FAILED}
+    wanted = [piece, *schedule._fleet.shared_bases(piece)]
+    left = [node for node in piece.spare if node not in gone and all(_says(schedule, node, base) for base in wanted)]
     return any(node.required for node in gone & {*piece.nodes}) or (gone >= {*piece.nodes} and not left)
 
 
 def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
     """Whether a node says that it builds a piece, or has not been asked."""
-    said = schedule._fleet.host(node).platforms
-    return said is None or all(each.platform in said for each in piece.platforms)
+    reported = schedule._fleet.node(node).platforms
+    return reported is None or all(placed.platform in reported for placed in piece.platforms)
 
 
 def step_is_shared(step: Step) -> bool:

@@ -1,4 +1,4 @@
-"""A small version of benchmarks/simulate.py: the schedule is near the best there can be, and loses nothing."""
+"""A small version of benchmarks/simulate.py: runs are near the lower bound, and no piece is lost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmarks.simulate import Case, simulate
 @pytest.mark.parametrize(("nodes", "slots"), [(50, 1), (20, 3)])
 @pytest.mark.parametrize("lost", [0.0, 0.1])
 def test_near_the_best_there_can_be(nodes: int, slots: int, layers: int, lost: float) -> None:
-    found = simulate(Case(pieces=600, nodes=nodes, slots=slots, layers=layers, lost=lost), seed=layers)
-    assert found.built == 600
-    assert found.ratio <= 1.1
+    outcome = simulate(Case(pieces=600, nodes=nodes, slots=slots, layers=layers, lost=lost), seed=layers)
+    assert outcome.built == 600
+    assert outcome.ratio <= 1.1
 
 
 def test_decisions_are_fast() -> None:
-    found = simulate(Case(pieces=2_000, nodes=200, layers=4))
-    assert found.deciding < 1.0
+    outcome = simulate(Case(pieces=2_000, nodes=200, layers=4))
+    assert outcome.deciding < 1.0

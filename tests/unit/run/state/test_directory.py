@@ -96,8 +96,8 @@ def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
 
 
 def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
-    told = f"another run works on this plan \\(process {os.getpid()}\\)"
-    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=told), block_runs(tmp_path):
+    message = f"another run works on this plan \\(process {os.getpid()}\\)"
+    with open_state(tmp_path, NOON), pytest.raises(LockHeld, match=message), block_runs(tmp_path):
         pass
 
 
@@ -291,7 +291,7 @@ def test_durations_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_damaged_durations_are_one_warning_and_count_as_none(text: str, tmp_path: Path) -> None:
     path = tmp_path / "durations.json"
     path.write_bytes(text.encode("latin-1"))
-    assert read_durations(path) == ({}, f"{path} is damaged: durations of earlier runs count as not known")
+    assert read_durations(path) == ({}, f"{path} is damaged: durations of earlier runs are not known")
     write_durations(path, DURATIONS)
     assert read_durations(path) == (DURATIONS, "")
 

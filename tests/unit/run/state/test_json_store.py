@@ -69,9 +69,9 @@ def test_whatever_it_holds_is_read_or_told(content: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = kept(Path(folder))
         file.path.write_text(json.dumps(content))
-        found, warning = file.read(number)
+        entries, warning = file.read(number)
         assert warning.removeprefix(f"{file.path} ") in {"", DAMAGED, NEWER}
-        assert not (found and warning)
+        assert not (entries and warning)
         before = file.path.read_text()
         file.write({"a": 1})
         assert (file.path.read_text() == before) == (NEWER in warning)

@@ -50,9 +50,9 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     with hold_lock(environment, "a"):
         (folder,) = tmp_path.glob("mpbake-*")
     folder.chmod(0o777)
-    with pytest.raises(UsageError, match="is not a folder of this user's alone"), hold_lock(environment, "a"):
+    with pytest.raises(UsageError, match="is not a private folder of this user"), hold_lock(environment, "a"):
         pytest.fail("everybody may write there")
     folder.rename(tmp_path / "elsewhere").chmod(0o700)
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is not a folder of this user's alone"), hold_lock(environment, "a"):
+    with pytest.raises(UsageError, match="is not a private folder of this user"), hold_lock(environment, "a"):
         pytest.fail("a link was followed")

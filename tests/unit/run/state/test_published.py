@@ -55,8 +55,11 @@ def test_nothing_was_published_yet(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
     (tmp_path / "published.json").write_text(content)
-    found, warning = read_published(tmp_path)
-    assert (found, warning) == ({}, f"{tmp_path}/published.json is damaged: what was published counts as not known")
+    published, warning = read_published(tmp_path)
+    assert (published, warning) == (
+        {},
+        f"{tmp_path}/published.json is damaged: what earlier runs published is not known",
+    )
 
 
 def test_a_newer_file_counts_as_none(tmp_path: Path) -> None:

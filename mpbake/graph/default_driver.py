@@ -1,0 +1,44 @@
+"""Choose the driver of the default builder. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.base.platforms import can_execute
+from mpbake.graph.links import grouped_by_variant
+from mpbake.model.plan import Driver
+from mpbake.spec.drivers import unsupported_requests
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mpbake.base.platforms import Platform
+    from mpbake.graph.node_facts import EngineFacts
+    from mpbake.model.plan import Target
+
+
+def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
+    """Return the driver of the default builder: the engine's own if it can build and deliver all `targets`.
+
+    With the containerd image store it can. With the classic store it builds one platform at a time, its own, and has no
+    cache export and no archive of an OCI layout. With neither store it can push pieces that are joined later.
+    """
+    targets = tuple(targets)
+    if any(target.push and _is_split(target) for target in targets):
+        return Driver.DOCKER_CONTAINER
+    if engine.containerd_store or all(_suits_classic_store(target, engine.platform) for target in targets):
+        return Driver.DOCKER
+    return Driver.DOCKER_CONTAINER
+
+
+def _is_split(target: Target) -> bool:
+    """Whether the platforms of `target` differ, so that they are built one by one even on one node."""
+    return len(grouped_by_variant(target, target.platforms)) > 1
+
+
+def _suits_classic_store(target: Target, own: Platform) -> bool:
+    """Whether an engine with the classic image store and the platform `own` can do all that `target` requests."""
+    if target.push and target.outputs:
+        return False
+    unsupported = unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False)
+    return all(can_execute(own, platform) for platform in target.platforms) and next(unsupported, None) is None

@@ -1,0 +1,90 @@
+"""What nodes and engines report about themselves, and what follows for the platforms that a node builds. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.base.platforms import can_execute, runs_natively
+from mpbake.model.steps import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.base.platforms import Platform
+    from mpbake.model.plan import Builder, Driver, Node
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFacts:
+    """The report of a node about itself.
+
+    `platforms` is in the node's own order: the first is the platform of its hardware. `slots` is how many pieces it
+    builds at once, or 0 if it did not report that. An `unreachable` node was probed and did not answer: nothing else is
+    known about it.
+    """
+
+    driver: Driver
+    platforms: tuple[Platform, ...] = ()
+    version: str = ""
+    slots: int = 0
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """The report of an engine about itself. The classic image store holds one platform of an image at a time.
+
+    `cpus` is 0 if the engine does not report it.
+    """
+
+    platform: Platform
+    containerd_store: bool
+    cpus: int = 0
+
+
+def is_unreachable(node: Node, facts: Mapping[str, NodeFacts]) -> bool:
+    """Whether `node` was probed and did not answer."""
+    return node.id in facts and facts[node.id].unreachable
+
+
+def declares(node: Node, platform: Platform) -> bool:
+    """Whether the plan declares that `node` runs `platform`, directly or as part of another platform."""
+    return any(can_execute(declared, platform) for declared in node.platforms)
+
+
+def reported_platforms(node: Node, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
+    """Return the platforms that `node` reports, or none if it was not probed or is unreachable."""
+    return facts[node.id].platforms if node.id in facts else ()
+
+
+def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
+    """Return the native platform of a builder's first node, or nothing while it is not known."""
+    first = builder.nodes[0]
+    return first.platforms[:1] or reported_platforms(first, facts)[:1]
+
+
+def execution_on(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> Execution | None:
+    """Return how `node` builds `platform`, or None if it cannot. A declared platform counts as native."""
+    if declares(node, platform):
+        return Execution.NATIVE
+    if node.id not in facts or facts[node.id].unreachable:
+        return Execution.UNKNOWN
+    reported = facts[node.id].platforms
+    if runs_natively(reported, platform):
+        return Execution.NATIVE
+    return Execution.EMULATED if any(can_execute(own, platform) for own in reported) else None
+
+
+def declaration_conflicts(node: Node, platforms: Iterable[Platform], facts: NodeFacts) -> tuple[str, ...]:
+    """Return a message if `node` declares some of `platforms` but, by its own report, does not run them natively."""
+    if not node.platforms or not facts.platforms:
+        return ()
+    declared = [platform for platform in platforms if declares(node, platform)]
+    wrong = [platform for platform in declared if not runs_natively(facts.platforms, platform)]
+    if not wrong:
+        return ()
+    emulated = all(any(can_execute(own, platform) for own in facts.platforms) for platform in wrong)
+    subject = "they are" if len(wrong) > 1 else "it is"
+    consequence = f"{subject} emulated there, 5 to 10 times slower" if emulated else "such builds will fail there"
+    return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {facts.platforms[0]}: {consequence}",)

@@ -1,0 +1,96 @@
+"""The queue of a pool: pieces that wait for any of its nodes."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mpbake.model.steps import BuildPiece
+    from mpbake.run.schedule.scheduled_node import ScheduledNode
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class QueuedPiece:
+    """A piece that is ready to start. Entries sort by urgency: the most urgent first.
+
+    `rank` is the negative of the piece's longest remaining path in seconds. The plan's order (`place`) breaks ties.
+    The piece is expected to take `seconds`.
+    """
+
+    rank: float
+    place: int
+    piece: BuildPiece = field(compare=False)
+    seconds: float = field(compare=False, default=0.0)
+
+
+class PieceQueue:
+    """Pieces that wait for any node of a pool. `backlog` is their expected work in seconds.
+
+    Each piece has one valid entry. `discard` leaves the entry in the heaps, where it is dropped when it reaches the
+    top. A piece that is queued again gets a new entry.
+    """
+
+    def __init__(self) -> None:
+        self.backlog = 0.0
+        self._valid: dict[BuildPiece, QueuedPiece] = {}
+        self._entries: list[QueuedPiece] = []
+        self._by_preferred_node: dict[str, list[QueuedPiece]] = {}
+        self._with_spare_nodes: list[tuple[float, int, QueuedPiece]] = []
+
+    def __len__(self) -> int:
+        """Return the number of pieces that wait."""
+        return len(self._valid)
+
+    def push(self, entry: QueuedPiece) -> None:
+        """Queue the piece of `entry`."""
+        self._valid[entry.piece] = entry
+        self.backlog += entry.seconds
+        heapq.heappush(self._entries, entry)
+        heapq.heappush(self._by_preferred_node.setdefault(entry.piece.node.id, []), entry)
+        if entry.piece.spare:
+            heapq.heappush(self._with_spare_nodes, (-entry.rank, -entry.place, entry))
+
+    def discard(self, piece: BuildPiece) -> None:
+        """Remove `piece` from the queue, if it is there."""
+        if entry := self._valid.pop(piece, None):
+            self.backlog -= entry.seconds
+
+    def first(self) -> QueuedPiece | None:
+        """Return the most urgent piece."""
+        return self._first_valid(self._entries)
+
+    def first_preferring(self, node: ScheduledNode) -> QueuedPiece | None:
+        """Return the most urgent of the pieces that prefer `node`."""
+        return self._first_valid(self._by_preferred_node.get(node.id, []))
+
+    def last_with_spare_nodes(self) -> QueuedPiece | None:
+        """Return the least urgent of the pieces that have spare nodes."""
+        heap = self._with_spare_nodes
+        while heap and not self._is_valid(heap[0][2]):
+            heapq.heappop(heap)
+        return heap[0][2] if heap else None
+
+    def entries(self) -> list[QueuedPiece]:
+        """Return all pieces that wait, the most urgent first."""
+        return sorted(self._valid.values())
+
+    def set_aside(self) -> QueuedPiece:
+        """Take the first piece out of `first` until `restore`. The piece still waits."""
+        return heapq.heappop(self._entries)
+
+    def restore(self, entries: Iterable[QueuedPiece]) -> None:
+        """Put back the `entries` that were set aside."""
+        for entry in entries:
+            heapq.heappush(self._entries, entry)
+
+    def _first_valid(self, heap: list[QueuedPiece]) -> QueuedPiece | None:
+        while heap and not self._is_valid(heap[0]):
+            heapq.heappop(heap)
+        return heap[0] if heap else None
+
+    def _is_valid(self, entry: QueuedPiece) -> bool:
+        return self._valid.get(entry.piece) is entry
