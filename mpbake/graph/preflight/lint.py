@@ -161,20 +161,15 @@ def _doubtful_values(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _doubtful_values_in((*key, "checks", index), check)
 
 
-_CHECKS: Mapping[str, Callable[[str], None]] = MappingProxyType(
-    {
-        "platforms": check_platform,
-        "ulimits": check_limit,
-        "entitlements": partial(check_entitlement, more=False),
-        "call": partial(check_call, more=False),
-    }
+_STRICT_CHECKS: Mapping[str, Callable[[str], object]] = MappingProxyType(
+    {name: attribute.strict for name, attribute in ATTRIBUTES.items() if attribute.strict}
 )
 
 
 def _doubtful_values_in(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
-    for name, check in _CHECKS.items():
-        written = table.get(name, ())
-        entries = enumerate(written) if isinstance(written, list) else [(None, written)] if name == "call" else ()
+    for name, check in _STRICT_CHECKS.items():
+        written = table.get(name, "")
+        entries = enumerate(written) if isinstance(written, list) else [(None, written)]
         for index, text in entries:
             try:
                 if text and not MARKER.search(str(text)):
