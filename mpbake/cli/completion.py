@@ -1,8 +1,7 @@
-"""What a shell may complete: names of the plan, or none where there is no plan that can be read."""
+"""Shell completion of names in the plan; there are none if the plan cannot be read."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.cli.loading import load_plan
@@ -11,27 +10,23 @@ from mpbake.model.plan import Driver
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mpbake.cli.options import Options, World
-    from mpbake.model.plan import Plan
+    from mpbake.cli.options import SourceOptions
+    from mpbake.cli.world import World
 
 
-def targets(options: Options, world: World) -> list[str]:
-    """The groups and targets that people may name."""
-    plan = _plan(options, world)
-    return _shown(dict.fromkeys([*plan.groups, *plan.targets]), world)
+def targets(source: SourceOptions, world: World) -> list[str]:
+    """Return the names of groups and targets."""
+    _, plan = load_plan(source, world, quiet=True)  # a warning would appear in the middle of the typed line
+    return _without_redacted(dict.fromkeys([*plan.groups, *plan.targets]), world)
 
 
-def builders(options: Options, world: World) -> list[str]:
-    """The declared builders."""
-    plan = _plan(options, world)
-    return _shown((each.name for each in plan.builders.values() if each.driver is not Driver.AUTOMATIC), world)
+def builders(source: SourceOptions, world: World) -> list[str]:
+    """Return the names of declared builders."""
+    _, plan = load_plan(source, world, quiet=True)
+    declared = (builder.name for builder in plan.builders.values() if builder.driver is not Driver.AUTOMATIC)
+    return _without_redacted(declared, world)
 
 
-def _plan(options: Options, world: World) -> Plan:
-    """The plan, without a word: it would stand in the middle of the line that somebody types."""
-    return load_plan(replace(options, quiet=True), world)[1]
-
-
-def _shown(names: Iterable[str], world: World) -> list[str]:
-    """Those in which nothing is hidden: what is shown otherwise would mean nothing on a command line."""
+def _without_redacted(names: Iterable[str], world: World) -> list[str]:
+    """Drop names that redaction would change: the changed name would mean nothing on a command line."""
     return [name for name in names if world.redactor.redact(name) == name]
