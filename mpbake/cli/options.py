@@ -145,7 +145,7 @@ def option_names(kind: type[Any]) -> frozenset[str]:
 
 
 def make_options(kind: type[CommandOptions], values: Mapping[str, Any]) -> CommandOptions:
-    """Return the options of a command, from the values of its command line by name. Raises TypeError for other names."""
+    """Return the options of a command, from its values by option name. Raises TypeError for unknown names."""
     if unknown := values.keys() - option_names(kind):
         raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     return _fill(kind, values)

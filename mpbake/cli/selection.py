@@ -69,7 +69,9 @@ def _check_exclusions(excluded: Collection[Target], named: Iterable[Target], sel
         return
     built = tuple(dict.fromkeys((*selected, *linked_targets(*selected))))
     users = [target for target in built if not needed.isdisjoint(target.needs)]
-    clauses = [f"{user.name} needs {abbreviated([need.name for need in user.needs if need in needed])}" for user in users]
+    clauses = [
+        f"{user.name} needs {abbreviated([need.name for need in user.needs if need in needed])}" for user in users
+    ]
     more = "; …" if len(clauses) > _MOST_USERS else ""
     message = f"excluded targets are needed: {'; '.join(clauses[:_MOST_USERS])}{more}"
     kept = abbreviated([target.name for target in excluded if target in needed])

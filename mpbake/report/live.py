@@ -161,5 +161,5 @@ class LiveReporter:
 
 
 def _planned(step: Step) -> Hashable:
-    """Return what identifies `step` in the plan, where a shared piece is one step, on however many nodes it is built."""
+    """Return what identifies `step` in the plan: a shared piece is one step, on however many nodes it is built."""
     return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step

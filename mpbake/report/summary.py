@@ -149,9 +149,8 @@ def errors_text(finished: RunFinished, *, with_skipped: bool = False) -> str:
             paragraphs.append(lines.finish_line(result))
         if unsure := unsure_tags_text(result):
             paragraphs.append(unsure)
-    for result in finished.results:
-        if result.error is not None:
-            paragraphs.append(f"error: {lines.step_label(result.step)}: {result.error}")
+    failed = [result for result in finished.results if result.error is not None]
+    paragraphs += [f"error: {lines.step_label(result.step)}: {result.error}" for result in failed]
     return "".join(f"\n{paragraph}\n" for paragraph in paragraphs)
 
 

@@ -112,9 +112,7 @@ def _split(target: Target, platforms: Sequence[Platform]) -> tuple[dict[str, Any
         return values, {}
     by_platform = {platform: values_of(target, (platform,)) for platform in platforms}
     differing = {
-        name
-        for name in PLATFORM_ATTRIBUTES
-        if any(own.get(name) != values.get(name) for own in by_platform.values())
+        name for name in PLATFORM_ATTRIBUTES if any(own.get(name) != values.get(name) for own in by_platform.values())
     }
     tables = {platform: _only(own, differing) for platform, own in by_platform.items()}
     common = {name: value for name, value in values.items() if name not in differing}

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     """What nodes have said about themselves, by node id."""
 
 
-
 def main(options: PlanOptions, world: World) -> int:
     """Print the plan of the named targets, or why their platforms are built where they are."""
     return stoppable(lambda stop: _print(options, world, stop))

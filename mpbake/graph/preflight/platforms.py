@@ -28,7 +28,7 @@ def check_platforms(targets: Iterable[Target], platforms: Sequence[Platform]) ->
 
 
 def platform_warnings(platforms: Iterable[Platform]) -> Iterator[str]:
-    """Return a warning for each platform that looks misspelt. It is not an error, since a later BuildKit may know it."""
+    """Return a warning for each platform that looks misspelt; no error, since a later BuildKit may know it."""
     for platform in platforms:
         try:
             check_platform(str(platform))
