@@ -218,7 +218,7 @@ COMMANDS = (
         name="check",
         module="check",
         options=CheckOptions,
-        help="Print all errors of a plan, and warnings about probable mistakes; changes nothing.",
+        help="Print all errors of a plan, and warnings about probable mistakes. Asks no node and no registry.",
         summary="Print all errors and warnings of a plan.",
         parameters=(
             *_READ_PLAN,
@@ -304,12 +304,12 @@ def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Comm
 
 
 BUILDERS = _builders_command(
-    "builders", "Compare declared builders with the real ones, or make them match.", *_READ_PLAN
+    "builders", "Compare declared and real builders, or make them match.", *_READ_PLAN
 )
 BUILDERS_COMMANDS = (
     _builders_command(
         "up",
-        "Create what is missing, correct what differs, and check that every node answers.",
+        "Make all nodes match the plan, and check that they answer.",
         *(_BUILDER_NAMES, *_READ_PLAN),
     ),
     _builders_command(
@@ -320,7 +320,7 @@ BUILDERS_COMMANDS = (
     ),
     _builders_command(
         "stop",
-        "Stop containers in which nothing is being built; a run starts them again.",
+        "Stop idle containers; a run starts them again.",
         *(_BUILDER_NAMES, *_READ_PLAN),
     ),
     _builders_command(
@@ -332,7 +332,7 @@ BUILDERS_COMMANDS = (
     ),
     _builders_command(
         "prune",
-        "Remove nodes and builders that mpbake created here and that the plan no longer declares.",
+        "Remove what mpbake created here and the plan no longer declares.",
         *_READ_PLAN,
         _FORGET,
     ),

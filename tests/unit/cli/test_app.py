@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import io
 import os
@@ -10,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -26,8 +25,11 @@ import mpbake.cli.commands.show
 from mpbake import __main__, __version__
 from mpbake.base.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
 from mpbake.cli.app import cli
-from mpbake.cli.options import Options, World
+from mpbake.cli.definitions import COMMANDS
+from mpbake.cli.options import option_names
+from mpbake.cli.world import World
 from tests.checkout import CHECKOUT
+from tests.unit.worlds import options_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +42,10 @@ class Called:
     """Stands for every command: keeps what it was called with."""
 
     def __init__(self) -> None:
-        self.options = Options()
+        self.options: Any = None
         self.world: World | None = None
 
-    def main(self, options: Options, world: World) -> int:
+    def main(self, options: Any, world: World) -> int:
         self.options, self.world = options, world
         return 7
 
@@ -77,41 +79,44 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("plan", Options()),
-        ("plan web php-*", Options(names=("web", "php-*"))),
-        ("plan -f a.toml -C dir", Options(files=("a.toml",), directory="dir")),
-        ("plan --file=a.toml --directory=dir", Options(files=("a.toml",), directory="dir")),
-        ("plan -f a.toml -f b.toml", Options(files=("a.toml", "b.toml"))),
-        ("plan --set web.args.A=1 --set *.tags+=x", Options(settings=("web.args.A=1", "*.tags+=x"))),
-        ("show web --origin --set web.args.A=1", Options(names=("web",), origin=True, settings=("web.args.A=1",))),
-        ("export web --no-push", Options(names=("web",), push=False, format="bake")),
-        ("check --strict --format github", Options(strict=True, format="github")),
-        ("plan --var a=1 --var b=2", Options(variables=("a=1", "b=2"))),
+        ("plan", {}),
+        ("plan web php-*", dict(names=("web", "php-*"))),
+        ("plan -f a.toml -C dir", dict(files=("a.toml",), directory="dir")),
+        ("plan --file=a.toml --directory=dir", dict(files=("a.toml",), directory="dir")),
+        ("plan -f a.toml -f b.toml", dict(files=("a.toml", "b.toml"))),
+        ("plan --set web.args.A=1 --set *.tags+=x", dict(settings=("web.args.A=1", "*.tags+=x"))),
+        ("show web --origin --set web.args.A=1", dict(names=("web",), origin=True, settings=("web.args.A=1",))),
+        ("export web --no-push", dict(names=("web",), push=False, format="bake")),
+        ("check --strict --format github", dict(strict=True, format="github")),
+        ("plan --var a=1 --var b=2", dict(variables=("a=1", "b=2"))),
         (
             "plan --platform linux/amd64 --platform linux/arm64,linux/386",
-            Options(platforms=("linux/amd64", "linux/arm64,linux/386")),
+            dict(platforms=("linux/amd64", "linux/arm64,linux/386")),
         ),
-        ("plan --push", Options(push=True)),
-        ("plan --no-push", Options(push=False)),
+        ("plan --push", dict(push=True)),
+        ("plan --no-push", dict(push=False)),
         (
             "plan --load --no-cache --pull --builder b --no-color",
-            Options(load=True, no_cache=True, pull=True, builder="b", no_color=True),
+            dict(load=True, no_cache=True, pull=True, builder="b"),
         ),
-        ("run --dry-run -q web", Options(names=("web",), dry_run=True, quiet=True)),
-        ("run -v", Options(verbose=True)),
-        ("plan --format json", Options(format="json")),
-        ("run --dry-run --format json", Options(dry_run=True, format="json")),
-        ("run -- --web", Options(names=("--web",))),
-        ("list -C dir --no-color", Options(directory="dir", no_color=True)),
-        ("init", Options()),
-        ("init -C dir --dry-run", Options(directory="dir", dry_run=True)),
-        ("schema", Options(format="json")),
-        ("schema --format markdown", Options(format="markdown")),
+        ("run --dry-run -q web", dict(names=("web",), quiet=True)),
+        ("run -v", dict(verbose=True)),
+        ("plan --format json", dict(format="json")),
+        ("run --dry-run --format json", dict(format="json")),
+        ("run -- --web", dict(names=("--web",))),
+        ("list -C dir --no-color", dict(directory="dir")),
+        ("init", {}),
+        ("init -C dir --dry-run", dict(directory="dir", dry_run=True)),
+        ("schema", dict(format="json")),
+        ("schema --format markdown", dict(format="markdown")),
     ],
 )
-def test_words_become_options(monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: Options) -> None:
+def test_words_become_options(
+    monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: dict[str, Any]
+) -> None:
     assert typed(monkeypatch, *words.split()) == 7
-    assert called.options == options
+    name = "plan" if "--dry-run" in words and words.startswith("run") else words.split(maxsplit=1)[0]
+    assert called.options == options_for(name, **options)
 
 
 def options_of(command: click.Command) -> list[click.Option]:
@@ -120,7 +125,7 @@ def options_of(command: click.Command) -> list[click.Option]:
 
 @pytest.mark.parametrize("name", ["run", "plan", "list", "init", "show", "export", "check"])
 def test_every_option_has_its_variable(name: str) -> None:
-    fields = {field.name for field in dataclasses.fields(Options)}
+    (fields,) = [option_names(command.options) for command in COMMANDS if command.name == name]
     options = options_of(cli.commands[name])
     assert len(options) >= 2
     for option in options:
@@ -129,7 +134,7 @@ def test_every_option_has_its_variable(name: str) -> None:
             continue
         long = [each for each in (*option.opts, *option.secondary_opts) if each.startswith("--")]
         assert option.envvar == [f"MPBAKE_{each[2:].upper().replace('-', '_')}" for each in long]
-        assert option.name in fields
+        assert option.name in {*fields, *(("dry_run", "format") if name == "run" else ())} or not option.expose_value
         assert option.help
         assert option.help.endswith(".")
 
@@ -137,49 +142,49 @@ def test_every_option_has_its_variable(name: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "options"),
     [
-        ("MPBAKE_FILE", "a b.toml", Options(files=("a b.toml",))),
-        ("MPBAKE_FILE", "a.toml\nb.toml", Options(files=("a.toml", "b.toml"))),
-        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", Options(settings=("a.args.X=1 2", "*.tags+=x"))),
-        ("MPBAKE_DIRECTORY", "dir", Options(directory="dir")),
-        ("MPBAKE_VAR", "a=1", Options(variables=("a=1",))),
-        ("MPBAKE_VAR", "a=1\nb=2\n", Options(variables=("a=1", "b=2"))),
-        ("MPBAKE_VAR", "a=one two\nb= x ", Options(variables=("a=one two", "b= x "))),
-        ("MPBAKE_VAR", "", Options()),
-        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", Options(var_files=("my values.toml", "b.toml"))),
-        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", Options(platforms=("linux/amd64", "linux/arm64"))),
-        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", Options(platforms=("linux/amd64,linux/arm64",))),
-        ("MPBAKE_BUILDER", "ci", Options(builder="ci")),
-        ("MPBAKE_PUSH", "1", Options(push=True)),
-        ("MPBAKE_PUSH", "false", Options(push=False)),
-        ("MPBAKE_PUSH", "", Options()),
-        ("MPBAKE_NO_PUSH", "1", Options(push=False)),
-        ("MPBAKE_NO_PUSH", "0", Options()),
-        ("MPBAKE_NO_PUSH", "", Options()),
-        ("MPBAKE_LOAD", "yes", Options(load=True)),
-        ("MPBAKE_LOAD", "0", Options()),
-        ("MPBAKE_NO_CACHE", "true", Options(no_cache=True)),
-        ("MPBAKE_PULL", "on", Options(pull=True)),
-        ("MPBAKE_NO_COLOR", "1", Options(no_color=True)),
-        ("MPBAKE_DRY_RUN", "1", Options(dry_run=True)),
-        ("MPBAKE_FORMAT", "json", Options(format="json")),
-        ("MPBAKE_QUIET", "1", Options(quiet=True)),
-        ("MPBAKE_VERBOSE", "1", Options(verbose=True)),
-        ("MPBAKE_UNKNOWN", "1", Options()),
+        ("MPBAKE_FILE", "a b.toml", dict(files=("a b.toml",))),
+        ("MPBAKE_FILE", "a.toml\nb.toml", dict(files=("a.toml", "b.toml"))),
+        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", dict(settings=("a.args.X=1 2", "*.tags+=x"))),
+        ("MPBAKE_DIRECTORY", "dir", dict(directory="dir")),
+        ("MPBAKE_VAR", "a=1", dict(variables=("a=1",))),
+        ("MPBAKE_VAR", "a=1\nb=2\n", dict(variables=("a=1", "b=2"))),
+        ("MPBAKE_VAR", "a=one two\nb= x ", dict(variables=("a=one two", "b= x "))),
+        ("MPBAKE_VAR", "", {}),
+        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", dict(var_files=("my values.toml", "b.toml"))),
+        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", dict(platforms=("linux/amd64", "linux/arm64"))),
+        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", dict(platforms=("linux/amd64,linux/arm64",))),
+        ("MPBAKE_BUILDER", "ci", dict(builder="ci")),
+        ("MPBAKE_PUSH", "1", dict(push=True)),
+        ("MPBAKE_PUSH", "false", dict(push=False)),
+        ("MPBAKE_PUSH", "", {}),
+        ("MPBAKE_NO_PUSH", "1", dict(push=False)),
+        ("MPBAKE_NO_PUSH", "0", {}),
+        ("MPBAKE_NO_PUSH", "", {}),
+        ("MPBAKE_LOAD", "yes", dict(load=True)),
+        ("MPBAKE_LOAD", "0", {}),
+        ("MPBAKE_NO_CACHE", "true", dict(no_cache=True)),
+        ("MPBAKE_PULL", "on", dict(pull=True)),
+        ("MPBAKE_NO_COLOR", "1", dict(no_color=True)),
+        ("MPBAKE_FORMAT", "json", dict(format="json")),
+        ("MPBAKE_QUIET", "1", dict(quiet=True)),
+        ("MPBAKE_VERBOSE", "1", dict(verbose=True)),
+        ("MPBAKE_UNKNOWN", "1", {}),
     ],
 )
 def test_variables_become_options(
-    monkeypatch: pytest.MonkeyPatch, called: Called, variable: str, value: str, options: Options
+    monkeypatch: pytest.MonkeyPatch, called: Called, variable: str, value: str, options: dict[str, Any]
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert typed(monkeypatch, "run") == 7
-    assert called.options == options
+    command = "plan" if variable == "MPBAKE_FORMAT" else "run"
+    assert typed(monkeypatch, command) == 7
+    assert called.options == options_for(command, **options)
 
 
 def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
     for variable, value in (("MPBAKE_PUSH", "1"), ("MPBAKE_FILE", "a.toml"), ("MPBAKE_VAR", "a=1")):
         monkeypatch.setenv(variable, value)
     typed(monkeypatch, "plan", "--no-push", "-f", "b.toml", "--var", "b=2")
-    assert called.options == Options(push=False, files=("b.toml",), variables=("b=2",))
+    assert called.options == options_for("plan", push=False, files=("b.toml",), variables=("b=2",))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +196,7 @@ def test_push_and_its_opposite(
     monkeypatch.setenv("MPBAKE_PUSH", push)
     monkeypatch.setenv("MPBAKE_NO_PUSH", no_push)
     assert typed(monkeypatch, "run") == 7
-    assert called.options.push is said
+    assert called.options.overrides.push is said
 
 
 def test_variables_that_contradict_each_other(
@@ -206,7 +211,7 @@ def test_variables_that_contradict_each_other(
     )
     for word, push in (("--push", True), ("--no-push", False)):
         assert typed(monkeypatch, "run", word) == 7
-        assert called.options.push is push
+        assert called.options.overrides.push is push
 
 
 def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Path) -> None:
@@ -306,12 +311,12 @@ def test_wrong_command_lines(
     [
         (
             "plan worker --explain web*",
-            "--explain goes with no other name",
-            "it names itself what is explained, a target, group or pattern: --explain 'web*'",
+            "--explain cannot be combined with other names",
+            "give --explain the target, group or pattern: --explain 'web*'",
         ),
         (
             "plan --explain web --format json",
-            "--explain prints text, and no JSON",
+            "--explain prints text only",
             "leave out --format json, or --explain",
         ),
     ],
@@ -340,7 +345,7 @@ def test_how_much_is_said_is_what_is_typed(monkeypatch: pytest.MonkeyPatch, call
 def test_a_format_of_the_environment_is_for_what_has_one(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
     monkeypatch.setenv("MPBAKE_FORMAT", "json")
     assert typed(monkeypatch, "plan", "--explain", "web") == 7
-    assert called.options == Options(explain="web", format="json")
+    assert called.options == options_for("plan", explain="web", format="json")
 
 
 @pytest.mark.parametrize("variable", ["MPBAKE_LOAD", "MPBAKE_PUSH", "MPBAKE_NO_PUSH"])
@@ -389,7 +394,7 @@ def test_a_variable_that_is_no_boolean(
 def test_errors_are_one_message_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
 ) -> None:
-    def fail(_: Options, __: World) -> int:
+    def fail(_: object, __: World) -> int:
         raise error
 
     monkeypatch.setattr(mpbake.cli.commands.plan, "main", fail)
@@ -400,7 +405,7 @@ def test_errors_are_one_message_and_an_exit_code(
 def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as stdout:
 
-        def write(_: Options, __: World) -> int:
+        def write(_: object, __: World) -> int:
             raise BrokenPipeError
 
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -504,5 +509,5 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         3,
-        "error: the folder that you are in does not exist any more\n  = go to another one\n",
+        "error: the working folder does not exist any more\n  = change to another folder\n",
     )

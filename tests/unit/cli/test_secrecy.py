@@ -22,17 +22,16 @@ from mpbake.base.redaction import redacting_stream, scalars_in
 from mpbake.buildkit import runner
 from mpbake.buildkit.process.docker import Completed
 from mpbake.cli.commands import run
-from mpbake.cli.options import Options
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.plans import text
 from tests.unit.rawjson import log, raw, vertex
 from tests.unit.report.test_reporters import Terminal
-from tests.unit.worlds import world
+from tests.unit.worlds import call, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mpbake.cli.options import World
+    from mpbake.cli.world import World
 
 PLAN = """\
 version = 1
@@ -154,7 +153,7 @@ def test_a_file_of_values_that_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_told_without_secrets() -> None:
-    with mock.patch("mpbake.cli.commands.plan.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
+    with mock.patch("mpbake.report.plan_text.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
         printed = typed(PLAN, "plan", TOKEN="hunter2")
     assert printed == ("error: mpbake itself failed: RuntimeError: *** and ***\n  = please report this as a bug\n")
 
@@ -243,7 +242,7 @@ def ran(docker: Builds, here: World, **options: Any) -> str:
     output = here.stderr if here.live else io.StringIO()
     stream = redacting_stream(output, here.redactor)
     with mock.patch.object(runner, "Docker", docker.started):
-        run.main(Options(**options), replace(here, stdout=stream, stderr=stream))
+        call(run.main, replace(here, stdout=stream, stderr=stream), **options)
     assert isinstance(output, io.StringIO)
     return output.screen() if isinstance(output, Terminal) else output.getvalue()
 

@@ -10,13 +10,12 @@ from hypothesis import given
 
 from mpbake.base.text import count
 from mpbake.cli.commands import plan as plan_command
-from mpbake.cli.options import Options
 from mpbake.model.plan import Builder, Driver, Node, Target
 from mpbake.report.plan_json import plan_json
 from tests.checkout import DOCS, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, graphs
 from tests.unit.plans import text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 _DOCS = DOCS / "plan-json.md"
 
@@ -285,8 +284,8 @@ def test_each_thing_has_a_line_and_nothing_controls_the_screen() -> None:
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in PLANS.glob("*/build.toml")))
 def test_example_plans_say_the_same_in_both_forms(name: str) -> None:
     as_text, as_json = (world(PLANS / name) for _ in range(2))
-    assert plan_command.main(Options(names=("release",)), as_text) == 0
-    assert plan_command.main(Options(names=("release",), format="json"), as_json) == 0
+    assert call(plan_command.main, as_text, names=("release",)) == 0
+    assert call(plan_command.main, as_json, names=("release",), format="json") == 0
     plan = json.loads(written(as_json.stdout))
     listed = [target for target in plan["targets"] if not target["only_linked"]]
     nodes = sum(len(builder["nodes"]) for builder in plan["builders"])

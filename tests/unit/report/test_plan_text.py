@@ -14,13 +14,13 @@ import os
 import pytest
 
 from mpbake.cli.commands import plan as plan_command
-from mpbake.cli.options import Options
 from mpbake.model.plan import Builder, Driver, Node, Target
-from mpbake.report.plan_text import list_text, plan_text, step_subject, step_verb
+from mpbake.report.list_text import list_text
+from mpbake.report.plan_text import plan_text, step_subject, step_verb
 from tests.checkout import GOLDEN, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text
 from tests.unit.plans import ROOT, resolve_text, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 _NAMES = sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
 
@@ -28,7 +28,7 @@ _NAMES = sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
 @pytest.mark.parametrize("name", _NAMES)
 def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None:
     here = world(PLANS / name)
-    assert plan_command.main(Options(names=("release",)), here) == 0
+    assert call(plan_command.main, here, names=("release",)) == 0
     printed = written(here.stdout)
     golden = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -94,7 +94,7 @@ linux/arm64
             2  bootstrap  release/arm    check that it answers
             3  bootstrap  default/local  check that it answers; if a container, create or start it if needed
             4  build      base           linux/amd64 native on release/intel
-                                         into the node's cache, for those who link to it
+                                         into the node's cache, for targets that link to it
             5  build      web            linux/amd64 native on release/intel
                                          with base (linked)
                                          push by digest, without a tag
@@ -228,7 +228,7 @@ def test_nodes_that_may_help_out_are_named() -> None:
         nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
         nodes.b = { endpoint = "unix:///b", platforms = ["linux/arm64"] }
         """)
-    assert "or EMULATED on x/b, if it can, when that is done sooner" in shown
+    assert "or EMULATED on x/b, if it can and finishes sooner" in shown
 
 
 def test_warnings_stand_below() -> None:
@@ -368,12 +368,12 @@ def test_checks_archives_and_tags_that_move_together() -> None:
     assert [" ".join(line.split()) for line in steps[2:]] == [
         "3 build web linux/amd64 native on release/intel",
         "push by digest, without a tag",
-        "load into the engine in use, if it is of this platform",
+        "load into the engine in use, if that has this platform",
         "output type=oci,dest=/plan/web.tar (a part)",
         "output type=local,dest=/plan/out",
         "4 build web linux/arm64 native on release/arm",
         "push by digest, without a tag",
-        "load into the engine in use, if it is of this platform",
+        "load into the engine in use, if that has this platform",
         "output type=oci,dest=/plan/web.tar (a part)",
         "output type=local,dest=/plan/out",
         "5 join web output type=oci,dest=/plan/web.tar",
@@ -390,5 +390,5 @@ def test_what_is_loaded_of_one_piece() -> None:
     several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
     single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
     what = "load into the engine in use"
-    assert f"{what}: all platforms, or its own where it holds one at a time\n" in plan_text(several)
+    assert f"{what}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
     assert f"{what}\n" in plan_text(single)

@@ -18,8 +18,10 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.graph.dag import BuildGraph, build_graph
 from mpbake.graph.placement import place
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
-from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.event_lines import short_digest, start_line
+from mpbake.report.live import LiveReporter
+from mpbake.report.plain import PlainReporter
+from mpbake.report.summary import errors_text, summary_text, unkept_results_text
 from mpbake.run.events import (
     AskingEngine,
     Event,
@@ -127,7 +129,7 @@ def shown(events: Iterable[Event], **settings: bool) -> str:
 
 def test_plain_lines() -> None:
     assert shown(release().everything()) == lines(r"""
-        0.2s  asking release/intel, release/arm what can be built there
+        0.2s  asking release/intel, release/arm for their platforms
         0.5s  warning: web: linux/arm64 emulated\n\x1b[31m
         0.8s  bootstrap release/intel
         1.0s  bootstrap release/intel: done in 1.0s, created
@@ -145,7 +147,7 @@ def test_plain_lines() -> None:
 
 
 def test_what_a_run_waits_for_before_anything() -> None:
-    assert shown([AskingEngine()]) == "    0.2s  asking the engine in use what the default builder is\n"
+    assert shown([AskingEngine()]) == "    0.2s  asking the engine in use for the default builder\n"
 
 
 def advances(run: Run, number: int) -> list[Event]:
@@ -172,9 +174,9 @@ def test_what_is_tried_again() -> None:
         StepRetried(step=build, error=error),
     ]
     assert shown(events) == lines("""
-        0.2s  warning: release/intel is left out for now: exit code 1
-        0.5s  warning: release/intel is left out: exit code 1
-        0.8s  warning: build web linux/amd64 on release/intel: exit code 1: tried again
+        0.2s  warning: release/intel is not used for now: exit code 1
+        0.5s  warning: release/intel is not used: exit code 1
+        0.8s  warning: build web linux/amd64 on release/intel: exit code 1: retrying
         """)
 
 
@@ -292,7 +294,7 @@ def drawn(terminal: Terminal, wanted: str) -> list[str]:
 def test_in_the_end_only_lines_for_what_is_over_stay_on_the_terminal(terminal: Terminal) -> None:
     tell(live(terminal), release().everything())
     assert terminal.screen() == text(r"""
-        asking release/intel, release/arm what can be built there
+        asking release/intel, release/arm for their platforms
         warning: web: linux/arm64 emulated\n\x1b[31m
         bootstrap release/intel: done in 1.0s, created
         build web linux/amd64 on release/intel: done in 1m05s
@@ -430,7 +432,7 @@ def test_the_colour_of_a_line_is_not_that_of_what_stands_below(terminal: Termina
 def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
     stream = io.StringIO()
     tell(live(stream), release().everything())
-    assert stream.getvalue().startswith("asking release/intel, release/arm what can be built there\nwarning: web:")
+    assert stream.getvalue().startswith("asking release/intel, release/arm for their platforms\nwarning: web:")
     assert "\x1b" not in stream.getvalue()
     assert terminal.getvalue() == ""
 
@@ -756,7 +758,7 @@ def test_a_check_that_is_done_again_says_where() -> None:
     (check, *_) = (step for step in together().graph.steps if isinstance(step, CheckPiece))
     events: list[Event] = [StepRetried(step=check, error=NodeLost("gone")), StepStarted(step=replace(check, lost=True))]
     assert shown(events) == lines("""
-        0.2s  warning: check tool native: sh -c 'exit 1': gone: tried again
+        0.2s  warning: check tool native: sh -c 'exit 1': gone: retrying
         0.5s  check tool native on default/local: sh -c 'exit 1'
         """)
 

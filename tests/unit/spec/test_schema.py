@@ -16,13 +16,12 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from mpbake.cli.commands import schema as command
-from mpbake.cli.options import Options
 from mpbake.spec.reference import reference_text
 from mpbake.spec.schema import plan_schema, schema_text
 from mpbake.spec.spec import Attribute, Merge, PlanSpec, TargetSpec, Texts, attributes_of
 from tests.checkout import CHECKOUT
 from tests.unit.plans import refusals, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +46,7 @@ def test_it_is_a_schema() -> None:
 
 def test_the_command_prints_it(tmp_path: Path) -> None:
     seen = world(tmp_path)
-    assert command.main(Options(format="json"), seen) == 0
+    assert call(command.main, seen, format="json") == 0
     assert written(seen.stdout) == schema_text()
     assert schema_text().endswith("}\n")
 

@@ -19,11 +19,10 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.cli.commands import check
-from mpbake.cli.options import Options
 from mpbake.spec.explanations import EXPLANATIONS
 from tests.checkout import GOLDEN
 from tests.unit.plans import text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +40,7 @@ def checked(
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_bytes(plan.encode())
     where = world(folder, environment)
-    code = check.main(Options(**options), where)  # type: ignore[arg-type]
+    code = call(check.main, where, **options)  # type: ignore[arg-type]
     return written(where.stdout).replace(str(folder), "/plan"), code
 
 
@@ -103,7 +102,7 @@ def test_a_wrong_plan(tmp_path: Path) -> None:
 repository in lower case [bad-image-name]
             tags = ["Web"]
                     ^^^^^
-        1 error; more may be found once this is mended
+        1 error; fix these and run mpbake check again: there may be more
         """)
         + "\n",
         3,
@@ -163,7 +162,7 @@ def test_what_is_sound_is_looked_at_though_something_else_is_wrong(
 ) -> None:
     printed, code = checked(tmp_path, STAGES.replace(written, instead, 1))
     assert (re.findall(r"\[([a-z-]+)\]$", printed, re.MULTILINE), code) == (codes.split(), 3)
-    assert printed.endswith("; more may be found once this is mended\n")
+    assert printed.endswith("; fix these and run mpbake check again: there may be more\n")
 
 
 def test_where_all_was_looked_at_nothing_more_may_be_found(tmp_path: Path) -> None:

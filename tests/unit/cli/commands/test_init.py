@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.cli.commands import check, init, plan
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import Options
+from mpbake.cli.options import SourceOptions
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.preflight.paths import check_files
 from mpbake.spec.schema import schema_text
 from mpbake.spec.starter import is_dockerfile, is_searched
 from tests.unit.plans import refusals, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ def shop(tmp_path: Path) -> Path:
 def said(folder: Path, **options: Any) -> str:
     """What `mpbake init` prints in `folder`."""
     here = world(folder)
-    assert init.main(Options(**options), here) == 0
+    assert call(init.main, here, **options) == 0
     assert written(here.stderr) == ""
     return written(here.stdout)
 
@@ -57,7 +57,7 @@ def said(folder: Path, **options: Any) -> str:
 def refused(folder: Path, **options: Any) -> str:
     """The error of `mpbake init` in `folder`."""
     with pytest.raises(UsageError) as caught:
-        init.main(Options(**options), world(folder))
+        call(init.main, world(folder), **options)
     return str(caught.value)
 
 
@@ -81,7 +81,7 @@ def test_a_plan_and_its_schema(shop: Path) -> None:
         wrote build.toml: 2 targets
           api  api/Dockerfile
           web  web/Dockerfile
-        wrote build.schema.json, with which editors complete and check the plan
+        wrote build.schema.json: with it, editors complete and check the plan
         next: mpbake plan
         """)
         + "\n"
@@ -117,7 +117,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(shop: Path) -> None:
 def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
     said(shop)
     here = world(shop, {"TAG": "1.0"})
-    assert plan.main(Options(push=True), here) == 0
+    assert call(plan.main, here, push=True) == 0
     printed = written(here.stdout)
     assert printed.startswith("plan: 2 targets, 1 node, ")
     assert "localhost:5000/shop/api:1.0\n" in printed
@@ -143,7 +143,7 @@ def test_the_file_of_another_tool_is_left_to_it(shop: Path) -> None:
     (shop / "build.toml").write_text("[tool]\n")
     assert said(shop).startswith("wrote mpbake.toml: 2 targets\n")
     assert (shop / "build.toml").read_text() == "[tool]\n"
-    assert plan.main(Options(), world(shop)) == 0
+    assert call(plan.main, world(shop)) == 0
     assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
 
 
@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(MpbakeError) as caught:
-        init.main(Options(), world(shop))
+        call(init.main, world(shop))
     assert str(caught.value) == text(f"""
         cannot write {shop}/build.schema.json: Permission denied
           = without a file: mpbake init --dry-run
@@ -201,7 +201,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(MpbakeError, match="No space left on device"):
-        init.main(Options(), world(shop))
+        call(init.main, world(shop))
     assert files(shop) == ["api", "web"]
 
 
@@ -272,8 +272,8 @@ def test_a_folder_that_cannot_be_read(shop: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_below_that_cannot_be_read_is_told(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unreadable(monkeypatch, shop / "api")
     here = world(shop)
-    assert init.main(Options(), here) == 0
-    assert written(here.stderr) == "warning: api cannot be read: Permission denied: what is in it is left out\n"
+    assert call(init.main, here) == 0
+    assert written(here.stderr) == "warning: api cannot be read: Permission denied: its Dockerfiles are ignored\n"
     assert "web/Dockerfile" in written(here.stdout)
 
 
@@ -319,8 +319,8 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
             return
         said(root)
         here = world(root)
-        document, loaded = load_plan(Options(), here)
-        assert plan.main(Options(push=True), here) == 0
+        document, loaded = load_plan(SourceOptions(), here)
+        assert call(plan.main, here, push=True) == 0
         check_files(document, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
@@ -360,12 +360,12 @@ def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
     for name, dockerfile in said_by.items():
         (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
     said(tmp_path)
-    _, found = load_plan(Options(), world(tmp_path))
+    _, found = load_plan(SourceOptions(), world(tmp_path))
     links = {name: list(target.links) for name, target in found.targets.items()}
     assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
     assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()
     here = world(tmp_path)
-    check.main(Options(), here)
+    call(check.main, here)
     told = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
     assert written(here.stdout).count("[unlinked-base]") == 1
     assert f"warning: targets.two.contexts: {told}\n" in written(here.stdout)

@@ -13,14 +13,13 @@ import pytest
 from mpbake.base.errors import Cancelled, NoSuchTag, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.cli.commands import verify
-from mpbake.cli.options import Options
 from mpbake.model.expected_images import ExpectedImages
 from mpbake.run.state.published import write_published
 from tests.unit.dockers import FakeDocker
 from tests.unit.indexes import MANY, ONE, entry, index
 from tests.unit.plans import text
 from tests.unit.registries import FakeReading, verification_of
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +67,7 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    assert verify.main(Options(), here) == 0
+    assert call(verify.main, here) == 0
     assert (
         written(here.stdout)
         == text("""
@@ -99,14 +98,14 @@ def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
     write_published(folder / ".mpbake", {each.target: each for each in published})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    verify.main(Options(), here)
+    call(verify.main, here)
     assert [line.partition(":")[0] for line in written(here.stdout).splitlines()] == looked_at
 
 
 def test_without_a_name_and_a_default_something_must_have_been_published(folder: Path) -> None:
     (folder / "build.toml").write_text(PLAN.replace('[groups]\ndefault = ["*"]', ""))
     with pytest.raises(UsageError, match='the plan has no group "default"'):
-        verify.main(Options(), world(folder))
+        call(verify.main, world(folder))
 
 
 @pytest.mark.parametrize("pushed_by", ["the plan", "run --push"])
@@ -119,14 +118,14 @@ def test_a_tag_that_the_plan_names_by_now_must_be_there(
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"r/web:9": MANY, "r/web:1": NoSuchTag("not found")})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  answer  an image  no such tag\n" in written(here.stdout)
 
 
 def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"r/web:1": MANY, "r/tool:1": ONE})
     here = world(folder)
-    assert verify.main(Options(), here) == 1
+    assert call(verify.main, here) == 1
     assert (
         written(here.stdout)
         == text("""
@@ -151,7 +150,7 @@ def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.Monke
     served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
     answers(monkeypatch, {"": served})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {told}"]
 
 
@@ -161,21 +160,21 @@ def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.Monk
     chart = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 5}, "image": config}
     answers(monkeypatch, {"": chart})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  unknown/unknown" in written(here.stdout)
 
 
 def test_a_platform_that_is_none_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"": index(entry("amd64", system="a b"), image=None)})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  a b/amd64" in written(here.stdout)
 
 
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"": Unreachable("r/web:1: connection refused", hint="up?")})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 5
+    assert call(verify.main, here, names=("web",)) == 5
     assert written(here.stdout) == ""
     assert written(here.stderr).startswith("error: web: r/web:1: connection refused\n  = ")
 
@@ -183,7 +182,7 @@ def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.Monke
 def test_a_registry_that_does_not_answer_hides_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"r/web:1": Unreachable("connection refused"), "r/tool:1": ONE})
     here = world(folder)
-    assert verify.main(Options(), here) == 1
+    assert call(verify.main, here) == 1
     assert "tool    r/tool:1  platforms  linux/amd64, linux/arm64  linux/amd64\n" in written(here.stdout)
     assert "error: web: connection refused" in written(here.stderr)
 
@@ -214,7 +213,7 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
     monkeypatch.setattr(verify, "open_verification", open_verification)
     here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
     try:
-        assert verify.main(Options(), here) == 130
+        assert call(verify.main, here) == 130
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, ours)
@@ -223,12 +222,12 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
 
 def test_nothing_to_be_read_back(folder: Path) -> None:
     with pytest.raises(UsageError, match="none of these targets is pushed"):
-        verify.main(Options(names=("unpushed",)), world(folder))
+        call(verify.main, world(folder), names=("unpushed",))
 
 
 def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".mpbake/published.json").write_text("x")
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 0
+    assert call(verify.main, here, names=("web",)) == 0
     assert "is damaged: what was published counts as not known" in written(here.stderr)
