@@ -27,13 +27,14 @@ from mpbake.base.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Un
 from mpbake.cli.app import cli
 from mpbake.cli.definitions import COMMANDS
 from mpbake.cli.options import option_names
-from mpbake.cli.world import World
 from tests.checkout import CHECKOUT
 from tests.unit.worlds import options_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from mpbake.cli.world import World
 
 HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
 
@@ -80,35 +81,35 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     ("words", "options"),
     [
         ("plan", {}),
-        ("plan web php-*", dict(names=("web", "php-*"))),
-        ("plan -f a.toml -C dir", dict(files=("a.toml",), directory="dir")),
-        ("plan --file=a.toml --directory=dir", dict(files=("a.toml",), directory="dir")),
-        ("plan -f a.toml -f b.toml", dict(files=("a.toml", "b.toml"))),
-        ("plan --set web.args.A=1 --set *.tags+=x", dict(settings=("web.args.A=1", "*.tags+=x"))),
-        ("show web --origin --set web.args.A=1", dict(names=("web",), origin=True, settings=("web.args.A=1",))),
-        ("export web --no-push", dict(names=("web",), push=False, format="bake")),
-        ("check --strict --format github", dict(strict=True, format="github")),
-        ("plan --var a=1 --var b=2", dict(variables=("a=1", "b=2"))),
+        ("plan web php-*", {"names": ("web", "php-*")}),
+        ("plan -f a.toml -C dir", {"files": ("a.toml",), "directory": "dir"}),
+        ("plan --file=a.toml --directory=dir", {"files": ("a.toml",), "directory": "dir"}),
+        ("plan -f a.toml -f b.toml", {"files": ("a.toml", "b.toml")}),
+        ("plan --set web.args.A=1 --set *.tags+=x", {"settings": ("web.args.A=1", "*.tags+=x")}),
+        ("show web --origin --set web.args.A=1", {"names": ("web",), "origin": True, "settings": ("web.args.A=1",)}),
+        ("export web --no-push", {"names": ("web",), "push": False, "format": "bake"}),
+        ("check --strict --format github", {"strict": True, "format": "github"}),
+        ("plan --var a=1 --var b=2", {"variables": ("a=1", "b=2")}),
         (
             "plan --platform linux/amd64 --platform linux/arm64,linux/386",
-            dict(platforms=("linux/amd64", "linux/arm64,linux/386")),
+            {"platforms": ("linux/amd64", "linux/arm64,linux/386")},
         ),
-        ("plan --push", dict(push=True)),
-        ("plan --no-push", dict(push=False)),
+        ("plan --push", {"push": True}),
+        ("plan --no-push", {"push": False}),
         (
             "plan --load --no-cache --pull --builder b --no-color",
-            dict(load=True, no_cache=True, pull=True, builder="b"),
+            {"load": True, "no_cache": True, "pull": True, "builder": "b"},
         ),
-        ("run --dry-run -q web", dict(names=("web",), quiet=True)),
-        ("run -v", dict(verbose=True)),
-        ("plan --format json", dict(format="json")),
-        ("run --dry-run --format json", dict(format="json")),
-        ("run -- --web", dict(names=("--web",))),
-        ("list -C dir --no-color", dict(directory="dir")),
+        ("run --dry-run -q web", {"names": ("web",), "quiet": True}),
+        ("run -v", {"verbose": True}),
+        ("plan --format json", {"format": "json"}),
+        ("run --dry-run --format json", {"format": "json"}),
+        ("run -- --web", {"names": ("--web",)}),
+        ("list -C dir --no-color", {"directory": "dir"}),
         ("init", {}),
-        ("init -C dir --dry-run", dict(directory="dir", dry_run=True)),
-        ("schema", dict(format="json")),
-        ("schema --format markdown", dict(format="markdown")),
+        ("init -C dir --dry-run", {"directory": "dir", "dry_run": True}),
+        ("schema", {"format": "json"}),
+        ("schema --format markdown", {"format": "markdown"}),
     ],
 )
 def test_words_become_options(
@@ -142,32 +143,32 @@ def test_every_option_has_its_variable(name: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "options"),
     [
-        ("MPBAKE_FILE", "a b.toml", dict(files=("a b.toml",))),
-        ("MPBAKE_FILE", "a.toml\nb.toml", dict(files=("a.toml", "b.toml"))),
-        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", dict(settings=("a.args.X=1 2", "*.tags+=x"))),
-        ("MPBAKE_DIRECTORY", "dir", dict(directory="dir")),
-        ("MPBAKE_VAR", "a=1", dict(variables=("a=1",))),
-        ("MPBAKE_VAR", "a=1\nb=2\n", dict(variables=("a=1", "b=2"))),
-        ("MPBAKE_VAR", "a=one two\nb= x ", dict(variables=("a=one two", "b= x "))),
+        ("MPBAKE_FILE", "a b.toml", {"files": ("a b.toml",)}),
+        ("MPBAKE_FILE", "a.toml\nb.toml", {"files": ("a.toml", "b.toml")}),
+        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", {"settings": ("a.args.X=1 2", "*.tags+=x")}),
+        ("MPBAKE_DIRECTORY", "dir", {"directory": "dir"}),
+        ("MPBAKE_VAR", "a=1", {"variables": ("a=1",)}),
+        ("MPBAKE_VAR", "a=1\nb=2\n", {"variables": ("a=1", "b=2")}),
+        ("MPBAKE_VAR", "a=one two\nb= x ", {"variables": ("a=one two", "b= x ")}),
         ("MPBAKE_VAR", "", {}),
-        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", dict(var_files=("my values.toml", "b.toml"))),
-        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", dict(platforms=("linux/amd64", "linux/arm64"))),
-        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", dict(platforms=("linux/amd64,linux/arm64",))),
-        ("MPBAKE_BUILDER", "ci", dict(builder="ci")),
-        ("MPBAKE_PUSH", "1", dict(push=True)),
-        ("MPBAKE_PUSH", "false", dict(push=False)),
+        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", {"var_files": ("my values.toml", "b.toml")}),
+        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", {"platforms": ("linux/amd64", "linux/arm64")}),
+        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", {"platforms": ("linux/amd64,linux/arm64",)}),
+        ("MPBAKE_BUILDER", "ci", {"builder": "ci"}),
+        ("MPBAKE_PUSH", "1", {"push": True}),
+        ("MPBAKE_PUSH", "false", {"push": False}),
         ("MPBAKE_PUSH", "", {}),
-        ("MPBAKE_NO_PUSH", "1", dict(push=False)),
+        ("MPBAKE_NO_PUSH", "1", {"push": False}),
         ("MPBAKE_NO_PUSH", "0", {}),
         ("MPBAKE_NO_PUSH", "", {}),
-        ("MPBAKE_LOAD", "yes", dict(load=True)),
+        ("MPBAKE_LOAD", "yes", {"load": True}),
         ("MPBAKE_LOAD", "0", {}),
-        ("MPBAKE_NO_CACHE", "true", dict(no_cache=True)),
-        ("MPBAKE_PULL", "on", dict(pull=True)),
-        ("MPBAKE_NO_COLOR", "1", dict(no_color=True)),
-        ("MPBAKE_FORMAT", "json", dict(format="json")),
-        ("MPBAKE_QUIET", "1", dict(quiet=True)),
-        ("MPBAKE_VERBOSE", "1", dict(verbose=True)),
+        ("MPBAKE_NO_CACHE", "true", {"no_cache": True}),
+        ("MPBAKE_PULL", "on", {"pull": True}),
+        ("MPBAKE_NO_COLOR", "1", {"no_color": True}),
+        ("MPBAKE_FORMAT", "json", {"format": "json"}),
+        ("MPBAKE_QUIET", "1", {"quiet": True}),
+        ("MPBAKE_VERBOSE", "1", {"verbose": True}),
         ("MPBAKE_UNKNOWN", "1", {}),
     ],
 )
@@ -334,12 +335,19 @@ def test_what_explain_would_ignore(
     assert capsys.readouterr() == ("", f"error: {message}\n  = {hint}\n")
 
 
-@pytest.mark.parametrize("words", ["run -q", "run -v", "run"])
+@pytest.mark.parametrize("words", ["run -q", "run -v"])
 def test_how_much_is_said_is_what_is_typed(monkeypatch: pytest.MonkeyPatch, called: Called, words: str) -> None:
     monkeypatch.setenv("MPBAKE_QUIET", "1")
     monkeypatch.setenv("MPBAKE_VERBOSE", "1")
-    assert typed(monkeypatch, *words.split()) == (3 if words == "run" else 7)
+    assert typed(monkeypatch, *words.split()) == 7
     assert (called.options.quiet, called.options.verbose) == ("-q" in words, "-v" in words)
+
+
+def test_variables_for_quiet_and_verbose_contradict_each_other(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
+    monkeypatch.setenv("MPBAKE_QUIET", "1")
+    monkeypatch.setenv("MPBAKE_VERBOSE", "1")
+    assert typed(monkeypatch, "run") == 3
+    assert called.world is None
 
 
 def test_a_format_of_the_environment_is_for_what_has_one(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:

@@ -247,10 +247,10 @@ PARTS = "web: bake has no values for single platforms: one target and tag for ea
     [
         ("", []),
         ("no-cache = true\nload = true\nstall-timeout = '1m'", []),
-        ("needs = ['db']", ["web: bake has no needs: left out"]),
+        ("needs = ['db']", ["web: bake has no needs: not exported"]),
         (
             "retries = 2\ntimeout = '5m'\nchecks = [{ run = ['true'] }]",
-            ["web: bake has no checks, timeout, retries: left out"],
+            ["web: bake has no checks, timeout, retries: not exported"],
         ),
         (
             "platforms = ['linux/amd64', 'linux/386']\nargs.A = '{{ platform }}'",
@@ -258,11 +258,11 @@ PARTS = "web: bake has no values for single platforms: one target and tag for ea
         ),
         (
             "platforms = ['linux/amd64', 'linux/386']\nargs.A = '{{ platform }}'\noutput = ['out']",
-            [f"{PARTS}, which all write the same output"],
+            [f"{PARTS}, all with the same output"],
         ),
         (
             "contexts = { db = 'target:db' }",
-            ["db: bake has no retries: left out"],
+            ["db: bake has no retries: not exported"],
         ),
     ],
 )
@@ -285,10 +285,10 @@ def test_builders_are_lost() -> None:
         [targets.d]
         """
     assert lost(toml, "a", "b") == [
-        "a, c: bake has no builder: left out (two)",
-        "b: bake has no builder: left out (one)",
+        "a, c: bake files name no builder: two is not exported",
+        "b: bake files name no builder: one is not exported",
     ]
-    assert lost(toml, "d") == ["d: bake has no builder: left out (default)"]
+    assert lost(toml, "d") == ["d: bake files name no builder: default is not exported"]
     assert lost("[targets.d]") == []
 
 
@@ -298,4 +298,4 @@ def test_a_target_without_platforms_that_links_to_parts() -> None:
         "base": "target:base-linux-amd64",
         "assets": "target:assets-linux-amd64",
     }
-    assert lost(toml, "web")[0] == "web: names no platforms, but links to what differs from platform to platform"
+    assert lost(toml, "web")[0] == "web: has no platforms, but links to a target that differs by platform"

@@ -510,7 +510,7 @@ def test_the_summary_of_a_bad_run() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         build tool linux/amd64 on release/intel: not started, since build web linux/arm64 on release/arm failed
@@ -624,7 +624,7 @@ def test_links_have_no_row_but_their_failure_is_told() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         build a linux/amd64 on default/local: not started, since build base linux/amd64 on default/local failed
@@ -677,8 +677,8 @@ NOWHERE = """
     contexts = { base = "target:base" }
     needs = ["first"]
     """
-UNUSED = "what was built stays in the build cache (--load puts it into the engine, --push into the registry)\n"
-UNTAGGED = "without tags nothing is pushed, and what was built stays in the build cache (give it tags or an output)\n"
+UNUSED = "the result stays in the build cache (--load puts it into the engine, --push into the registry)\n"
+UNTAGGED = "without tags nothing is pushed, and the result stays in the build cache (add tags or an output)\n"
 
 
 def nowhere(toml: str, *names: str, failed: str = "") -> str:
@@ -769,7 +769,7 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
     blame = check.step
     finished = run.finished(check, *(run.result(f"publish {name}", SKIPPED, blame=blame) for name in ("base", "tool")))
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         publish base: not started, since check tool native: sh -c 'exit 1' failed

@@ -40,7 +40,7 @@ def checked(
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_bytes(plan.encode())
     where = world(folder, environment)
-    code = call(check.main, where, **options)  # type: ignore[arg-type]
+    code = call(check.main, where, **options)
     return written(where.stdout).replace(str(folder), "/plan"), code
 
 

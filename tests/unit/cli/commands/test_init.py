@@ -132,8 +132,8 @@ def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
 def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None:
     (shop / name).write_text(content)
     assert refused(shop) == text(f"""
-        there is a {name} already in {shop}
-          = it is yours and stays as it is; what would be written: mpbake init --dry-run
+        {shop} already has a {name}, which mpbake does not overwrite
+          = to see what mpbake would write, run: mpbake init --dry-run
         """)
     assert (shop / name).read_text() == content
     assert files(shop) == sorted(["api", name, "web"])
@@ -144,19 +144,19 @@ def test_the_file_of_another_tool_is_left_to_it(shop: Path) -> None:
     assert said(shop).startswith("wrote mpbake.toml: 2 targets\n")
     assert (shop / "build.toml").read_text() == "[tool]\n"
     assert call(plan.main, world(shop)) == 0
-    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, which")
 
 
 def test_both_names_are_taken(shop: Path) -> None:
     (shop / "build.toml").write_text("[tool]\n")
     (shop / "mpbake.toml").mkdir()
-    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, which")
 
 
 def test_a_link_to_nowhere_is_not_followed(shop: Path) -> None:
     (shop / "build.toml").symlink_to(shop / "elsewhere.toml")
     (shop / "mpbake.toml").symlink_to(shop / "elsewhere.toml")
-    assert refused(shop).startswith("there is a mpbake.toml already in ")
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, ")
     assert not (shop / "elsewhere.toml").exists()
 
 
@@ -174,7 +174,7 @@ def test_a_schema_that_is_there_is_kept(shop: Path) -> None:
 def test_somebody_else_was_faster(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init, "_free_name", lambda _: "build.toml")
     (shop / "build.toml").write_text("version = 1\n")
-    assert refused(shop).startswith("there is a build.toml already in ")
+    assert refused(shop).startswith(f"{shop} already has a build.toml, ")
     assert (shop / "build.toml").read_text() == "version = 1\n"
 
 
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyP
         call(init.main, world(shop))
     assert str(caught.value) == text(f"""
         cannot write {shop}/build.schema.json: Permission denied
-          = without a file: mpbake init --dry-run
+          = to print the plan instead, run: mpbake init --dry-run
         """)
 
 
@@ -247,7 +247,7 @@ def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     project(tmp_path, "web/dockerfile.go")
     assert refused(tmp_path) == text(f"""
         no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {tmp_path} or below it
-          = write one first, or start where they are: mpbake init -C DIR
+          = write one first, or run it in their folder: mpbake init -C DIR
         """)
     assert files(tmp_path) == ["web"]
 
@@ -282,7 +282,7 @@ def test_no_end_of_them(shop: Path, monkeypatch: pytest.MonkeyPatch, limit: str,
     monkeypatch.setattr(init, limit, value)
     message, _, hint = refused(shop).partition("\n")
     assert message == f"{shop} holds more than {init.MOST_FOLDERS} folders or {init.MOST_DOCKERFILES} Dockerfiles"
-    assert hint == "  = start in the folder of one project: mpbake init -C DIR"
+    assert hint == "  = run it in the folder of one project: mpbake init -C DIR"
     assert files(shop) == ["api", "web"]
 
 
