@@ -15,8 +15,6 @@ from mpbake.base.redaction import Redactor
 from mpbake.base.streams import OutputFailed, silence
 from mpbake.cli.click_options import CommandGroup, is_typed
 from mpbake.cli.definitions import BUILDERS, BUILDERS_COMMANDS, COMMANDS
-from mpbake.cli.options import make_options
-from mpbake.cli.world import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,12 +98,15 @@ _add_builders_group(cli)
 
 def _call(command: Command, values: Mapping[str, Any]) -> None:
     """Import the module of a command, call it, and exit with its code."""
+    from mpbake.cli.options import make_options  # noqa: PLC0415 - not needed for --help
+    from mpbake.cli.world import open_world  # noqa: PLC0415
+
     with paused_collector():
         module = importlib.import_module(f"mpbake.cli.commands.{command.module}")
     freeze_objects()
     try:
         world = open_world(click.get_current_context().ensure_object(Redactor))
-        code = module.main(make_options(command.options, values), world)
+        code = module.main(make_options(command.options_class, values), world)
         # A signal may mean that the terminal was closed: its exit code counts, even if the output is lost.
         with suppress(OutputFailed) if code > _SIGNAL_BASE else nullcontext():
             sys.stdout.flush()

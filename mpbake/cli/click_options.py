@@ -11,8 +11,6 @@ import click
 from click.core import ParameterSource
 
 from mpbake.base.redaction import Redactor
-from mpbake.cli.options import SourceOptions, make_options, option_names
-from mpbake.cli.world import open_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,12 +98,11 @@ def complete_names(kind: str) -> Callable[[click.Context, click.Parameter, str],
     def complete(context: click.Context, _: click.Parameter, typed: str) -> list[str]:
         # With `mpbake builders`, options of the plan may stand before the command's name, too.
         parameters = [*(context.parent.params.items() if context.parent else ()), *context.params.items()]
-        values = {name: value for name, value in parameters if name in option_names(SourceOptions) and value}
+        values = {name: value for name, value in parameters if value}
         exclusion = "!" if typed.startswith("!") and kind == "targets" else ""
         with contextlib.suppress(Exception):
             completion = importlib.import_module("mpbake.cli.completion")
-            world = open_world(context.ensure_object(Redactor))
-            names = getattr(completion, kind)(make_options(SourceOptions, values), world)
+            names = completion.NAMES[kind](values, context.ensure_object(Redactor))
             return [f"{exclusion}{name}" for name in names if f"{exclusion}{name}".startswith(typed)]
         return []
 

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mpbake.cli.loading import load_plan
+from mpbake.cli.options import SourceOptions, make_options, option_names
+from mpbake.cli.world import open_world
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from mpbake.cli.options import SourceOptions
-    from mpbake.cli.world import World
-
-
-def targets(source: SourceOptions, world: World) -> list[str]:
-    """Return the names of groups and targets."""
-    _, plan = load_plan(source, world, quiet=True)  # a warning would appear in the middle of the typed line
-    return _without_redacted(dict.fromkeys([*plan.groups, *plan.targets]), world)
+    from mpbake.base.redaction import Redactor
+    from mpbake.model.plan import Plan
 
 
-def builders(source: SourceOptions, world: World) -> list[str]:
-    """Return the names of declared builders."""
-    _, plan = load_plan(source, world, quiet=True)
-    declared = (builder.name for builder in plan.builders.values() if builder.driver is not Driver.AUTOMATIC)
-    return _without_redacted(declared, world)
+def _target_names(plan: Plan) -> Iterable[str]:
+    return dict.fromkeys([*plan.groups, *plan.targets])
 
 
-def _without_redacted(names: Iterable[str], world: World) -> list[str]:
-    """Drop names that redaction would change: the changed name would mean nothing on a command line."""
-    return [name for name in names if world.redactor.redact(name) == name]
+def _builder_names(plan: Plan) -> Iterable[str]:
+    return (builder.name for builder in plan.builders.values() if builder.driver is not Driver.AUTOMATIC)
+
+
+def _complete(names_in: Callable[[Plan], Iterable[str]], values: Mapping[str, Any], redactor: Redactor) -> list[str]:
+    """Return names in the plan that the options on the command line select.
+
+    Names that redaction would change are dropped: the changed name would mean nothing on a command line.
+    """
+    source = {name: value for name, value in values.items() if name in option_names(SourceOptions)}
+    # Quiet, since a warning would appear in the middle of the typed line.
+    _, plan = load_plan(make_options(SourceOptions, source), open_world(redactor), quiet=True)
+    return [name for name in names_in(plan) if redactor.redact(name) == name]
+
+
+NAMES: Mapping[str, Callable[[Mapping[str, Any], Redactor], list[str]]] = MappingProxyType(
+    {"targets": partial(_complete, _target_names), "builders": partial(_complete, _builder_names)}
+)
+"""Functions that complete names, by the kind of the name. They take the options typed so far."""

@@ -5,27 +5,15 @@ A new command is one module in `cli/commands`, one class in `cli/options`, and o
 
 from __future__ import annotations
 
+import importlib
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from mpbake.base.errors import UsageError
 from mpbake.cli.click_options import complete_names, complete_paths, is_typed, option
-from mpbake.cli.options import (
-    BuildersOptions,
-    CheckOptions,
-    ExportOptions,
-    InitOptions,
-    ListOptions,
-    PlanOptions,
-    RunOptions,
-    SchemaOptions,
-    ShowOptions,
-    VerifyOptions,
-    option_names,
-)
 from mpbake.report.formats import (
     DIAGNOSTICS_FORMATS,
     EXPORT_FORMATS,
@@ -45,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A command: `module` in `cli/commands` has its `main`, which takes an object of the class `options`.
+    """A command: `module` of `cli/commands` has its `main`, which takes an object of class `options` of `cli/options`.
 
     The first line of `help` is the description in the list of commands, unless there is a `summary`. `choose` may
     reject values, and may return another command that does the work.
@@ -53,11 +41,16 @@ class Command:
 
     name: str
     module: str
-    options: type[Any]
+    options: str
     help: str
     summary: str | None = None
     parameters: tuple[Parameter, ...] = ()
     choose: Callable[[click.Context, Values], tuple[Command, Values]] | None = None
+
+    @property
+    def options_class(self) -> type[Any]:
+        """The class of the options. It is imported when the command runs, since `--help` must be fast."""
+        return cast("type[Any]", getattr(importlib.import_module("mpbake.cli.options"), self.options))
 
 
 # --- options that commands share --------------------------------------------------------------------------------------
@@ -141,7 +134,8 @@ def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values
     if not values["dry_run"] and is_typed(context, "format"):
         raise click.UsageError("--format goes with --dry-run", context)
     command = PLAN if values["dry_run"] else RUN
-    names, values = option_names(command.options), {**values, **_verbosity(context, values)}
+    options = importlib.import_module("mpbake.cli.options")
+    names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}
     return command, {name: value for name, value in values.items() if name in names}
 
 
@@ -170,7 +164,7 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
 RUN = Command(
     name="run",
     module="run",
-    options=RunOptions,
+    options="RunOptions",
     help='Build, publish and verify targets; without a name, the group "default".',
     summary="Build, publish and verify targets.",
     parameters=(
@@ -194,7 +188,7 @@ RUN = Command(
 PLAN = Command(
     name="plan",
     module="plan",
-    options=PlanOptions,
+    options="PlanOptions",
     help="Print what a run would do, for review; changes nothing.",
     parameters=(
         *_SELECTION,
@@ -217,7 +211,7 @@ COMMANDS = (
     Command(
         name="check",
         module="check",
-        options=CheckOptions,
+        options="CheckOptions",
         help="Print all errors of a plan, and warnings about probable mistakes. Asks no node and no registry.",
         summary="Print all errors and warnings of a plan.",
         parameters=(
@@ -229,7 +223,7 @@ COMMANDS = (
     Command(
         name="verify",
         module="verify",
-        options=VerifyOptions,
+        options="VerifyOptions",
         help="""Compare what registries serve with what the last run published, else with the plan.
 
         Without a name: the group "default", or if the plan has no such group, all published targets. Prints a table of
@@ -241,14 +235,14 @@ COMMANDS = (
     Command(
         name="list",
         module="list",
-        options=ListOptions,
+        options="ListOptions",
         help="Print groups, targets and variables with their descriptions.",
         parameters=_READ_PLAN,
     ),
     Command(
         name="init",
         module="init",
-        options=InitOptions,
+        options="InitOptions",
         help="""Write a first build.toml for the Dockerfiles that it finds.
 
         It searches this folder and six levels below, asks nothing, and overwrites nothing. Beside the plan it writes
@@ -259,7 +253,7 @@ COMMANDS = (
     Command(
         name="show",
         module="show",
-        options=ShowOptions,
+        options="ShowOptions",
         help="""Print resolved targets, in the form of a plan.
 
         Paths count from the folder of the plan. Absolute paths of the plan stay absolute.
@@ -275,7 +269,7 @@ COMMANDS = (
     Command(
         name="export",
         module="export",
-        options=ExportOptions,
+        options="ExportOptions",
         help="""Print resolved targets for another tool; without a name, all of them.
 
         Run bake in the folder of the plan, since relative paths count from there: mpbake export | docker buildx bake
@@ -287,7 +281,7 @@ COMMANDS = (
     Command(
         name="schema",
         module="schema",
-        options=SchemaOptions,
+        options="SchemaOptions",
         help="Print the JSON Schema of build.toml, for editors and validators.",
         parameters=(_other_format(SCHEMA_FORMATS, "json"),),
     ),
@@ -300,12 +294,10 @@ _FORGET = option("--forget", is_flag=True, help="Give up unreachable machines, a
 
 
 def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Command:
-    return Command(name=name, module="builders", options=BuildersOptions, help=help_text, parameters=parameters)
+    return Command(name=name, module="builders", options="BuildersOptions", help=help_text, parameters=parameters)
 
 
-BUILDERS = _builders_command(
-    "builders", "Compare declared and real builders, or make them match.", *_READ_PLAN
-)
+BUILDERS = _builders_command("builders", "Compare declared and real builders, or make them match.", *_READ_PLAN)
 BUILDERS_COMMANDS = (
     _builders_command(
         "up",

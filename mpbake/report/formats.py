@@ -1,4 +1,4 @@
-"""The tables of formats and reporters: each entry names a module that is imported only when it is used.
+"""The tables of formats and reporters: each line names a module that is imported only when it is used.
 
 A new format is one module with a function of the table's type, and one line here. The choices and the help text of
 `--format` follow from the tables.
@@ -34,7 +34,7 @@ Function = TypeVar("Function")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry(Generic[Function]):
+class Implementation(Generic[Function]):
     """A function by name: `about` completes the help text, `module` is imported when the function is used."""
 
     name: str
@@ -64,45 +64,50 @@ class ReportStyle:
     colour: bool = False
 
 
-def _table(*entries: Entry[Function]) -> Mapping[str, Entry[Function]]:
-    return {entry.name: entry for entry in entries}
+def _table(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
+    return {implementation.name: implementation for implementation in implementations}
 
 
-PLAN_FORMATS: Mapping[str, Entry[PlanFormat]] = _table(
-    Entry(name="text", about="for review", module="mpbake.report.plan_text", function="plan_text"),
-    Entry(name="json", about="for programs", module="mpbake.report.plan_json", function="plan_json"),
+PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _table(
+    Implementation(name="text", about="for review", module="mpbake.report.plan_text", function="plan_text"),
+    Implementation(name="json", about="for programs", module="mpbake.report.plan_json", function="plan_json"),
 )
-DIAGNOSTICS_FORMATS: Mapping[str, Entry[DiagnosticsFormat]] = _table(
-    Entry(name="text", about="for people", module="mpbake.report.diagnostics_text", function="report_text"),
-    Entry(name="json", about="for programs", module="mpbake.report.diagnostics_json", function="report_json"),
-    Entry(
+DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
+    Implementation(name="text", about="for people", module="mpbake.report.diagnostics_text", function="report_text"),
+    Implementation(name="json", about="for programs", module="mpbake.report.diagnostics_json", function="report_json"),
+    Implementation(
         name="github",
         about="annotations of a GitHub workflow",
         module="mpbake.report.diagnostics_github",
         function="report_github",
     ),
 )
-EXPORT_FORMATS: Mapping[str, Entry[ExportFormat]] = _table(
-    Entry(name="bake", about="JSON for docker buildx bake", module="mpbake.report.bake_definition", function="export"),
+EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _table(
+    Implementation(
+        name="bake", about="JSON for docker buildx bake", module="mpbake.report.bake_definition", function="export"
+    ),
 )
-SCHEMA_FORMATS: Mapping[str, Entry[SchemaFormat]] = _table(
-    Entry(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
-    Entry(
+SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
+    Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
+    Implementation(
         name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
     ),
-    Entry(
+    Implementation(
         name="diagnostics",
         about="the page on every diagnostic",
         module="mpbake.spec.explanations",
         function="diagnostics_page",
     ),
 )
-REPORTERS: Mapping[str, Entry[ReporterFactory]] = _table(
-    Entry(name="live", about="redraws running steps", module="mpbake.report.live", function="live_reporter"),
-    Entry(name="plain", about="a line for each event", module="mpbake.report.plain", function="plain_reporter"),
+REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _table(
+    Implementation(name="live", about="redraws running steps", module="mpbake.report.live", function="live_reporter"),
+    Implementation(
+        name="plain", about="a line for each event", module="mpbake.report.plain", function="plain_reporter"
+    ),
 )
 
 
-def format_help(table: Mapping[str, Entry[Function]]) -> str:
+def format_help(table: Mapping[str, Implementation[Function]]) -> str:
     """Return the help text of a `--format` option: each format and what it is for."""
-    return f"Output format: {', '.join(f'{entry.name} ({entry.about})' for entry in table.values())}."
+    choices = [f"{choice.name} ({choice.about})" for choice in table.values()]
+    return f"Output format: {', '.join(choices)}."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
-_OPTIONS = {command.module: command.options for command in (*COMMANDS, BUILDERS)}
+_OPTIONS = {command.module: command.options_class for command in (*COMMANDS, BUILDERS)}
 
 
 def options_for(command: str, **values: Any) -> Any:

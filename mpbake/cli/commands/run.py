@@ -53,7 +53,7 @@ def main(options: RunOptions, world: World) -> int:
     placements = place_targets(selection, {})
     _check(document, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
-    run = _Run(
+    command = _RunCommand(
         options=options,
         world=world,
         document=document,
@@ -62,7 +62,7 @@ def main(options: RunOptions, world: World) -> int:
         placements=placements,
         metadata=metadata,
     )
-    return stoppable(run.execute)
+    return stoppable(command.execute)
 
 
 def _check(document: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
@@ -73,7 +73,7 @@ def _check(document: PlanFiles, selection: Selection, placements: Mapping[Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
+class _RunCommand:
     """A run whose plan has passed the checks that touch nothing. `placements` are those before nodes are asked."""
 
     options: RunOptions

@@ -126,7 +126,7 @@ def options_of(command: click.Command) -> list[click.Option]:
 
 @pytest.mark.parametrize("name", ["run", "plan", "list", "init", "show", "export", "check"])
 def test_every_option_has_its_variable(name: str) -> None:
-    (fields,) = [option_names(command.options) for command in COMMANDS if command.name == name]
+    (fields,) = [option_names(command.options_class) for command in COMMANDS if command.name == name]
     options = options_of(cli.commands[name])
     assert len(options) >= 2
     for option in options:

@@ -70,7 +70,7 @@ class Run:
 
     def execute(self, options: RunOptions | None = None, text: str = PLAN) -> int:
         plan = replace(resolve_text(text), root=self.folder)
-        this = run._Run(
+        this = run._RunCommand(
             options=options or RunOptions(),
             world=self.world,
             document=cast("Any", None),
@@ -240,7 +240,7 @@ def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
 
         def complaint(self, node: Node) -> None: ...
 
-    this = run._Run(
+    this = run._RunCommand(
         options=RunOptions(),
         world=here,
         document=document,
