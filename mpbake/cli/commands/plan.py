@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
     from mpbake.graph.dag import Selection
     from mpbake.graph.placement import NodeFacts
-    from mpbake.model.plan import Plan, Target
+    from mpbake.model.plan import Target
     from mpbake.run.executor import StopRequest
 
     Facts = dict[str, NodeFacts]
@@ -38,7 +38,9 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     selection = select_for(plan, names, options.overrides)
     facts, unanswered = _probe(selection.targets, plan.file, world, stop) if options.probe else ({}, ())
     if options.explain:
-        return _explain(plan, selection, facts, unanswered, options=options, world=world)
+        world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
+        world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
+        return 0
     placements = place_targets(selection, facts)
     warnings = preflight_warnings(preflight_input(document, selection, placements.values(), world), Stage.PLAN)
     graph = make_graph(selection, placements)
@@ -48,15 +50,9 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     return 0
 
 
-def _explain(
-    plan: Plan, selection: Selection, facts: Facts, unanswered: Sequence[str], *, options: PlanOptions, world: World
-) -> int:
-    """Print where each platform of a target is built, and why."""
-    targets = select_targets(plan, (options.explain,))
-    texts = (explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
-    world.stdout.write("\n".join(texts))
-    world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
-    return 0
+def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts) -> str:
+    """Return where each platform of `targets` is built, and why."""
+    return "\n".join(explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
 
 
 def _probe(targets: Sequence[Target], plan: Path, world: World, stop: StopRequest) -> tuple[Facts, tuple[str, ...]]:

@@ -32,9 +32,9 @@ class Stage(Enum):
     """The commands, and the moments in them, at which checks are made."""
 
     CHECK_TARGETS = auto()
-    """`mpbake check`: the targets without errors of a plan that has errors."""
+    """`mpbake check`: every target without errors, even if the plan has errors elsewhere."""
     CHECK_PLAN = auto()
-    """`mpbake check`: a plan without errors, in addition to its targets."""
+    """`mpbake check`: a plan without errors as a whole, in addition to its targets."""
     PLAN = auto()
     """`mpbake plan`, which reads nothing but the plan."""
     RUN = auto()
@@ -114,9 +114,7 @@ PREFLIGHT_CHECKS = (
         lambda subject: foreign_bases(subject.targets.values()),
         *(Stage.CHECK_TARGETS, Stage.RUN_PLACED),
     ),
-    _check(
-        "placement", _placement_problems, Stage.CHECK_TARGETS, Stage.PLAN, Stage.RUN, Stage.RUN_PLACED
-    ),
+    _check("placement", _placement_problems, Stage.CHECK_TARGETS, Stage.PLAN, Stage.RUN, Stage.RUN_PLACED),
     _check("shared tags", _shared_tags, Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN),
     _check("deletions", _deletions_by_path, Stage.PLAN),
     _check("deletions through symlinks", _deletions_by_link, Stage.RUN),
@@ -124,11 +122,9 @@ PREFLIGHT_CHECKS = (
     _check("missing paths", _missing_paths, Stage.CHECK_TARGETS, Stage.RUN),
     _check("certificates", _certificates, Stage.CHECK_TARGETS, Stage.RUN),
     _check("base images without a link", lambda subject: unlinked_bases(subject.targets), Stage.CHECK_PLAN),
-    _check(
-        "nodes", lambda subject: node_warnings(subject.nodes), Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN_PLACED
-    ),
-)  # fmt: skip
-"""Every preflight check. The order is that of the warnings."""
+    _check("nodes", lambda subject: node_warnings(subject.nodes), Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN_PLACED),
+)
+"""Every preflight check that needs no node. Warnings appear in this order."""
 
 
 def preflight_problems(subject: PreflightInput, *stages: Stage) -> Iterator[Problem]:
