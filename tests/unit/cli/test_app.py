@@ -59,10 +59,10 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
-    found = Called()
+    recorder = Called()
     for name in ("check", "export", "init", "list", "plan", "run", "schema", "show"):
-        monkeypatch.setattr(getattr(mpbake.cli.commands, name), "main", found.main)
-    return found
+        monkeypatch.setattr(getattr(mpbake.cli.commands, name), "main", recorder.main)
+    return recorder
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -121,7 +121,7 @@ def test_words_become_options(
 
 
 def options_of(command: click.Command) -> list[click.Option]:
-    return [each for each in command.params if isinstance(each, click.Option) and each.name != "help"]
+    return [option for option in command.params if isinstance(option, click.Option) and option.name != "help"]
 
 
 @pytest.mark.parametrize("name", ["run", "plan", "list", "init", "show", "export", "check"])
@@ -133,8 +133,8 @@ def test_every_option_has_its_variable(name: str) -> None:
         if option.name == "format" and name in {"check", "export"}:
             assert not option.envvar, "MPBAKE_FORMAT is the format of plans"
             continue
-        long = [each for each in (*option.opts, *option.secondary_opts) if each.startswith("--")]
-        assert option.envvar == [f"MPBAKE_{each[2:].upper().replace('-', '_')}" for each in long]
+        long = [name for name in (*option.opts, *option.secondary_opts) if name.startswith("--")]
+        assert option.envvar == [f"MPBAKE_{name[2:].upper().replace('-', '_')}" for name in long]
         assert option.name in {*fields, *(("dry_run", "format") if name == "run" else ())} or not option.expose_value
         assert option.help
         assert option.help.endswith(".")
@@ -189,15 +189,15 @@ def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) 
 
 
 @pytest.mark.parametrize(
-    ("push", "no_push", "said"), [("1", "0", True), ("0", "1", False), ("0", "0", False), ("", "1", False)]
+    ("push", "no_push", "expected"), [("1", "0", True), ("0", "1", False), ("0", "0", False), ("", "1", False)]
 )
 def test_push_and_its_opposite(
-    monkeypatch: pytest.MonkeyPatch, called: Called, push: str, no_push: str, *, said: bool
+    monkeypatch: pytest.MonkeyPatch, called: Called, push: str, no_push: str, *, expected: bool
 ) -> None:
     monkeypatch.setenv("MPBAKE_PUSH", push)
     monkeypatch.setenv("MPBAKE_NO_PUSH", no_push)
     assert typed(monkeypatch, "run") == 7
-    assert called.options.overrides.push is said
+    assert called.options.overrides.push is expected
 
 
 def test_variables_that_contradict_each_other(
@@ -267,7 +267,7 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("plam", ["error: No such command 'plam'", " try: mpbake --help\n"]),
         ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", " try: mpbake run --help\n"]),
@@ -296,13 +296,13 @@ def test_wrong_command_lines(
     capsys: pytest.CaptureFixture[str],
     called: Called,
     words: str,
-    said: Sequence[str],
+    expected: Sequence[str],
 ) -> None:
     assert typed(monkeypatch, *words.split()) == 3
     assert called.world is None
     out, err = capsys.readouterr()
     assert out == ""
-    assert all(part in err for part in said)
+    assert all(part in err for part in expected)
     assert err.count("\n") == 1
     assert "\x1b" not in err
 
@@ -370,7 +370,7 @@ def test_a_variable_that_is_no_boolean(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "expected"),
     [
         (UsageError("no such thing", hint="use another"), 3, "error: no such thing\n  = use another\n"),
         (PlanError([]), 3, "error: \n"),
@@ -400,14 +400,14 @@ def test_a_variable_that_is_no_boolean(
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, expected: str
 ) -> None:
     def fail(_: object, __: World) -> int:
         raise error
 
     monkeypatch.setattr(mpbake.cli.commands.plan, "main", fail)
     assert typed(monkeypatch, "plan") == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", expected)
 
 
 def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -431,15 +431,15 @@ class Closed(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("code", "found", "said"), [(129, 129, ""), (0, 1, "error: standard output: Input/output error\n")]
+    ("code", "exit_code", "expected"), [(129, 129, ""), (0, 1, "error: standard output: Input/output error\n")]
 )
 def test_the_signal_that_ended_a_run_counts_though_its_terminal_is_gone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, found: int, said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, exit_code: int, expected: str
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Closed())
     monkeypatch.setattr(mpbake.cli.commands.plan, "main", lambda *_: code)
-    assert typed(monkeypatch, "plan") == found
-    assert capsys.readouterr().err == said
+    assert typed(monkeypatch, "plan") == exit_code
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize(
@@ -502,10 +502,10 @@ def test_a_pipe_that_is_closed_early(tmp_path: Path) -> None:
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     words = [sys.executable, "-m", "mpbake", "plan", "web"]
     try:
-        found = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
     finally:
         os.close(writer)
-    assert (found.returncode, found.stderr) == (141, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.allow_subprocess

@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def said(command: Command, here: World, **options: Any) -> str:
+def output_of(command: Command, here: World, **options: Any) -> str:
     """Return what a command that succeeds prints."""
     assert call(command, here, **options) == 0
     assert written(here.stderr) == ""
@@ -90,9 +90,9 @@ def said(command: Command, here: World, **options: Any) -> str:
 
 
 def test_plan(folder: Path) -> None:
-    assert said(plan.main, world(folder)) == WEB
-    assert said(plan.main, world(folder), names=("web",)) == WEB
-    assert said(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
+    assert output_of(plan.main, world(folder)) == WEB
+    assert output_of(plan.main, world(folder), names=("web",)) == WEB
+    assert output_of(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
 
 
@@ -100,20 +100,20 @@ def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: 
     """A request to stop would be noted, and the plan be printed all the same."""
     before = str(signal.getsignal(signal.SIGTERM))
     monkeypatch.setattr(plan_text, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
-    assert said(plan.main, world(folder)) == before
+    assert output_of(plan.main, world(folder)) == before
 
 
 def test_plan_explained(folder: Path) -> None:
-    shown = said(plan.main, world(folder), explain="web")
+    shown = output_of(plan.main, world(folder), explain="web")
     assert shown.startswith("web on builder ")
     assert "chosen: the best" in shown
-    two = said(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
+    two = output_of(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
     assert two.count("\nlinux/amd64\n") == 2
 
 
 def test_list(folder: Path) -> None:
     assert (
-        said(list_command.main, world(folder))
+        output_of(list_command.main, world(folder))
         == text("""
         groups
           default  web
@@ -140,7 +140,7 @@ def test_list(folder: Path) -> None:
     ],
 )
 def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) -> None:
-    assert said(plan.main, world(folder / where), **options) == WEB
+    assert output_of(plan.main, world(folder / where), **options) == WEB
 
 
 def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> None:
@@ -156,7 +156,7 @@ def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> Non
     [{"directory": "link"}, {"files": ("link/build.toml",)}, {"files": ("link/../below/build.toml",)}],
 )
 def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[str, Any]) -> None:
-    """That of whoever has gone there: by it the notes of what was made are found again."""
+    """The path is the real one: mpbake finds the records of a plan by it."""
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/link").symlink_to(folder / "below")
     (folder / "below/build.toml").write_text(PLAN)
@@ -164,7 +164,7 @@ def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[s
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("-", "-f -: a plan cannot be read from standard input\n  = write it to a file"),
         (
@@ -173,14 +173,14 @@ def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[s
         ),
     ],
 )
-def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
+def test_a_plan_is_a_file(folder: Path, name: str, expected: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_plan(SourceOptions(files=(name,)), world(folder))
-    assert str(caught.value) == told
+    assert str(caught.value) == expected
 
 
-@pytest.mark.parametrize(("quiet", "told"), [(False, True), (True, False)])
-def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, told: bool) -> None:
+@pytest.mark.parametrize(("quiet", "expected"), [(False, True), (True, False)])
+def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, expected: bool) -> None:
     (folder / "below/build.toml").write_text('[package]\nversion = "1.2"\n')
     (folder / "mpbake.toml").write_text(PLAN)
     here = world(folder / "below")
@@ -190,7 +190,7 @@ def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, told: bool) -
         warning: the plan is ../build.toml, since build.toml has neither version = 1 nor any other key of a plan
         warning: the plan is ../build.toml, and not ../mpbake.toml beside it
         """)
-    assert written(here.stderr) == (f"{words}\n" if told else "")
+    assert written(here.stderr) == (f"{words}\n" if expected else "")
 
 
 def test_a_part_of_a_plan_is_not_passed_over_for_another_project(folder: Path) -> None:
@@ -235,9 +235,9 @@ def test_messages_call_the_plan_as_seen_from_where_people_are(
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
-    document, found = load_plan(SourceOptions(), world(folder / "below"))
-    assert (document.path, found.root) == (folder / "build.toml", folder)
-    assert found.targets["web"].attributes["context"] == str(folder)
+    document, result = load_plan(SourceOptions(), world(folder / "below"))
+    assert (document.path, result.root) == (folder / "build.toml", folder)
+    assert result.targets["web"].attributes["context"] == str(folder)
 
 
 def test_no_plan(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def files(folder: Path) -> Path:
 
 def test_show(files: Path) -> None:
     assert (
-        said(show.main, world(files), names=("web",))
+        output_of(show.main, world(files), names=("web",))
         == text("""
         [targets.web]
         description = "the front end"
@@ -302,8 +302,8 @@ def test_show(files: Path) -> None:
         """)
         + "\n"
     )
-    assert said(show.main, world(files)) == said(show.main, world(files), names=("default",))
-    assert said(show.main, world(files), names=("*",)).count("[targets.") == 2
+    assert output_of(show.main, world(files)) == output_of(show.main, world(files), names=("default",))
+    assert output_of(show.main, world(files), names=("*",)).count("[targets.") == 2
 
 
 def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
             """)
         )
     options = {"names": ("*",), "files": ("build.toml", "more/build.toml")}
-    shown = said(show.main, world(tmp_path), **options)
+    shown = output_of(show.main, world(tmp_path), **options)
     assert tomli.loads(shown)["targets"] == {
         "buil": {
             "builder": "default",
@@ -337,12 +337,12 @@ def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
             "output": ["type=local,dest=more/out"],
         },
     }
-    exported = json.loads(said(export.main, world(tmp_path), **options))["target"]
-    assert [each["context"] for each in exported.values()] == ["src", "more/src"]
+    exported = json.loads(output_of(export.main, world(tmp_path), **options))["target"]
+    assert [target["context"] for target in exported.values()] == ["src", "more/src"]
 
 
 def test_show_where_each_value_comes_from(files: Path) -> None:
-    shown = said(
+    shown = output_of(
         show.main,
         world(files),
         names=("web",),
@@ -389,17 +389,17 @@ def test_what_options_change_comes_from_them(tmp_path: Path, options: dict[str, 
         tags = ["web"]
         """)
     )
-    shown = said(show.main, world(tmp_path), names=("web",), origin=True, **options)
-    assert line in [" ".join(each.split()).replace(" # ", "  # ") for each in shown.splitlines()]
+    shown = output_of(show.main, world(tmp_path), names=("web",), origin=True, **options)
+    assert line in [" ".join(shown_line.split()).replace(" # ", "  # ") for shown_line in shown.splitlines()]
 
 
 def test_export(files: Path) -> None:
     here = world(files)
     assert call(export.main, here) == 0
     assert written(here.stderr) == "warning: tool: bake has no needs: not exported\n"
-    found = json.loads(written(here.stdout))
-    assert found["group"] == {"default": {"targets": ["web"]}}
-    assert found["target"] == {
+    result = json.loads(written(here.stdout))
+    assert result["group"] == {"default": {"targets": ["web"]}}
+    assert result["target"] == {
         "web": {
             "description": "the front end",
             "context": "below/src",
@@ -431,7 +431,7 @@ context = "https://me:pass-word@example.org/x.git"
 
 
 def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> None:
-    shown = said(
+    shown = output_of(
         export.main,
         world(files),
         names=("web",),
@@ -446,8 +446,8 @@ def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> Non
 
 def test_a_later_file_wins(files: Path) -> None:
     def args(*names: str) -> Any:
-        found = json.loads(said(export.main, world(files), names=("web",), files=names))
-        return found["target"]["web"]["args"]
+        result = json.loads(output_of(export.main, world(files), names=("web",), files=names))
+        return result["target"]["web"]["args"]
 
     assert args("build.toml") == {"A": "1", "B": "1"}
     assert args("build.toml", "local.toml") == {"A": "1", "B": "2"}
@@ -476,7 +476,7 @@ def test_what_is_set_must_mean_something(folder: Path) -> None:
     ],
 )
 def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[str, str], tag: str) -> None:
-    lines = said(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
+    lines = output_of(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
     assert [line.split()[-1] for line in lines if " tag r/" in line] == [f"r/web:{tag}"]
 
 
@@ -518,7 +518,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
             call(plan.main, world(folder), var_files=files)
         return in_short(caught.value) if isinstance(caught.value, PlanError) else str(caught.value)
 
-    shown = said(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
+    shown = output_of(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
     assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
@@ -530,7 +530,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
 def test_a_platform_that_looks_misspelt(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
     words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
-    assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
+    assert words in output_of(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
 
 
 @pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
@@ -540,10 +540,10 @@ def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
-    found = resolution_inputs(
+    result = resolution_inputs(
         SourceOptions(variables=("a=b=c", "d=")), OverrideOptions(), world(Path("/")), Path("/"), PlanSpec(version=1)
     )
-    assert found.variables == {"a": "b=c", "d": ""}
+    assert result.variables == {"a": "b=c", "d": ""}
 
 
 def test_overrides() -> None:
@@ -554,9 +554,9 @@ def test_overrides() -> None:
         pull=True,
         builder="ci",
     )
-    found = resolution_inputs(SourceOptions(), overrides, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
-    assert found.environment == {"A": "1"}
-    assert dataclasses.asdict(found.overrides) == {
+    result = resolution_inputs(SourceOptions(), overrides, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
+    assert result.environment == {"A": "1"}
+    assert dataclasses.asdict(result.overrides) == {
         "push": False,
         "load": True,
         "no_cache": True,
@@ -589,7 +589,7 @@ def test_a_platform_that_is_none(folder: Path, command: Command) -> None:
 
 
 def test_platforms_of_the_command_line(folder: Path) -> None:
-    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), settings=(BOTH,))
+    shown = output_of(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), settings=(BOTH,))
     assert "build      web            linux/arm64 (native or emulated: not known yet) on default/local\n" in shown
 
 
@@ -642,7 +642,7 @@ def test_what_is_needed_cannot_be_left_out(
 
 
 def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = (f"[targets.t{each}]\nneeds = ['t{each - 1}']\n" for each in range(1, 101))
+    chain = (f"[targets.t{number}]\nneeds = ['t{number - 1}']\n" for number in range(1, 101))
     (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
     walked: list[str] = []
     prerequisites = graph._prerequisites  # how much is walked shows nowhere else
@@ -660,17 +660,17 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "result"),
     [
         (["php", "web", "!web"], ["php-1", "php-2", "php-3"]),
         (["within", "!php-1"], ["within"]),
         (["link", "!base"], ["php-3", "link"]),
     ],
 )
-def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
+def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], result: list[str]) -> None:
     (tmp_path / "build.toml").write_text(MATRIX)
     chosen = select_for(load_plan(SourceOptions(), world(tmp_path))[1], names, OverrideOptions())
-    assert [target.name for target in chosen.targets] == found
+    assert [target.name for target in chosen.targets] == result
 
 
 def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
@@ -680,17 +680,17 @@ def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
 
 
 def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
-    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
+    shown = output_of(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
     assert "build      web            linux/amd64 (native or emulated" in shown
     assert "build      tool           linux/arm64 (native or emulated" in shown
 
 
 def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> None:
     asked = {"platforms": ("linux/arm64",), "names": ("web",), "settings": (BOTH,), "push": True}
-    shown = said(plan.main, world(folder), **asked)
+    shown = output_of(plan.main, world(folder), **asked)
     warning = "web: --platform leaves out linux/amd64: r/web:dev will be without (or: --no-push)"
     assert warning in " ".join(shown.split())
-    data = json.loads(said(plan.main, world(folder), **asked, format="json"))
+    data = json.loads(output_of(plan.main, world(folder), **asked, format="json"))
     assert data["warnings"] == [warning]
 
 
@@ -774,9 +774,9 @@ def test_two_selected_targets_do_not_push_one_tag(tmp_path: Path, names: tuple[s
 
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
-    document, found = load_plan(SourceOptions(), world(tmp_path))
+    document, result = load_plan(SourceOptions(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
-    chosen = select_with_dependencies(tuple(found.targets.values()))
+    chosen = select_with_dependencies(tuple(result.targets.values()))
     placements = place_targets(chosen, facts)
     graph = make_graph(chosen, placements)
     subject = preflight_input(document, chosen, placements.values(), world(tmp_path))
@@ -799,16 +799,16 @@ NEVER_RUN = "web: is not built for linux/amd65: check 2 never runs"
 def test_a_check_that_never_runs_is_told_wherever_it_would_have_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd65"))
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    assert f"warning: {NEVER_RUN}" in said(plan.main, world(tmp_path), **inputs)
-    assert json.loads(said(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
-    assert f"{NEVER_RUN} [check-never-run]" in said(check.main, world(tmp_path))
+    assert f"warning: {NEVER_RUN}" in output_of(plan.main, world(tmp_path), **inputs)
+    assert json.loads(output_of(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
+    assert f"{NEVER_RUN} [check-never-run]" in output_of(check.main, world(tmp_path))
 
 
 def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
-    assert "never" not in said(plan.main, world(tmp_path), platforms=("linux/arm64",))
+    assert "never" not in output_of(plan.main, world(tmp_path), platforms=("linux/arm64",))
     setting = ('web.platforms=["linux/arm64"]',)
-    assert "check 2 never runs" in said(plan.main, world(tmp_path), settings=setting)
+    assert "check 2 never runs" in output_of(plan.main, world(tmp_path), settings=setting)
 
 
 # --- run, as far as it needs no engine --------------------------------------------------------------------------------
@@ -866,8 +866,8 @@ def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str
         "web",
         "tool",
     )
-    found = piece_of(graph, piece.partition(" ")[0])
-    assert repeat_command(options_for("run", **options), found) == words
+    result = piece_of(graph, piece.partition(" ")[0])
+    assert repeat_command(options_for("run", **options), result) == words
 
 
 @pytest.mark.parametrize(
@@ -911,12 +911,12 @@ def test_colours(
 
 
 @pytest.mark.parametrize(
-    ("live", "quiet", "said"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
+    ("live", "quiet", "output"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
 )
-def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, said: str) -> None:
+def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, output: str) -> None:
     here = world(Path("/"), live=live)
     make_reporter(options_for("run", quiet=quiet), here).handle(Warned(message="slow"))
-    assert written(here.stderr) == said
+    assert written(here.stderr) == output
 
 
 # --- through the command line -----------------------------------------------------------------------------------------
@@ -963,11 +963,11 @@ for words in (["list"], ["plan"], ["run", "--dry-run"]):
 print([name for name in ("python_on_whales", "rich") if name in sys.modules])
 """
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
     )
-    listed = said(list_command.main, world(folder))
-    assert found.stdout == f"{listed}{WEB}{WEB}[]\n"
+    listed = output_of(list_command.main, world(folder))
+    assert result.stdout == f"{listed}{WEB}{WEB}[]\n"
 
 
 def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:

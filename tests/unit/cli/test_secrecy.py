@@ -138,8 +138,8 @@ def test_a_variable_may_be_there_only_to_be_hidden() -> None:
 
 
 def test_json_stays_json() -> None:
-    found = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))
-    (target,) = found["targets"]
+    plan = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))
+    (target,) = plan["targets"]
     assert target["attributes"]["cache-to"] == ["type=s3,region=eu,secret_access_key=***"]
     assert target["attributes"]["cache-from"] == ["type=gha,token=***"]
     assert target["contexts"] == {"a": "***", "b": "https://me:***@host"}
@@ -276,7 +276,7 @@ def test_a_run_leaks_nothing(here: World, status: int, *, live: bool) -> None:
 def test_a_log_holds_all_but_the_secrets(here: World) -> None:
     ran(Builds(0), here)
     files = written(here.folder)
-    (log_file,) = (each for name, each in files.items() if name.endswith(".log"))
+    (log_file,) = (content for name, content in files.items() if name.endswith(".log"))
     assert (
         log_file
         == text("""
@@ -294,7 +294,7 @@ def test_a_log_holds_all_but_the_secrets(here: World) -> None:
         """)
         + "\n"
     )
-    (metadata,) = (each for name, each in files.items() if name.endswith(".json"))
+    (metadata,) = (content for name, content in files.items() if name.endswith(".json"))
     assert metadata == '{"web": {"url": "https://***@host"}}'
 
 

@@ -46,10 +46,10 @@ load = true
 
 
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
-    """The plan of these targets; keywords: what the local nodes of builders said."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": said for builder, said in facts.items()})
-    found: dict[str, Any] = json.loads(plan_json(graph, warnings))
-    return found
+    """Return the plan of some targets. Keywords are the platforms of the builders' local nodes."""
+    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
+    parsed_plan: dict[str, Any] = json.loads(plan_json(graph, warnings))
+    return parsed_plan
 
 
 def test_builders_are_those_used_with_the_nodes_used() -> None:
@@ -121,7 +121,7 @@ def test_platforms_that_differ() -> None:
         },
     }
     assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
-    assert [(each["name"], each["only_linked"]) for each in linked] == [("arm", True)]
+    assert [(target["name"], target["only_linked"]) for target in linked] == [("arm", True)]
 
 
 def test_checks() -> None:
@@ -148,7 +148,7 @@ attest = ["type=provenance,disabled=true"]
 
 
 def test_steps() -> None:
-    steps = {each["key"]: each for each in parsed(PLAN, "tool")["steps"]}
+    steps = {step["key"]: step for step in parsed(PLAN, "tool")["steps"]}
     assert list(steps) == [
         "bootstrap release/intel",
         "bootstrap release/arm",
@@ -200,7 +200,7 @@ def test_steps() -> None:
     assert tool["delivery"] == "untagged"
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
-    (alone,) = (each for each in parsed(PLAIN, "web")["steps"] if each["kind"] == "build")
+    (alone,) = (step for step in parsed(PLAIN, "web")["steps"] if step["kind"] == "build")
     assert alone["delivery"] == "untagged"
 
 
@@ -213,7 +213,7 @@ output = ["type=oci,dest=web.tar"]
 checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test" }]
 """
     steps = parsed(plan + TWO_NODES, "web")["steps"]
-    join, amd64, run, arm64 = (each for each in steps if each["kind"] in {"join", "check"})
+    join, amd64, run, arm64 = (step for step in steps if step["kind"] in {"join", "check"})
     assert join == {
         "key": "join web",
         "kind": "join",
@@ -230,7 +230,7 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
         "stage": "",
         "after": ["build web linux/arm64 on release/arm"],
     }
-    assert [(each["platforms"], each["run"], each["stage"]) for each in (amd64, arm64)] == [
+    assert [(step["platforms"], step["run"], step["stage"]) for step in (amd64, arm64)] == [
         (["linux/amd64"], [], "test"),
         (["linux/arm64"], [], "test"),
     ]
@@ -244,7 +244,7 @@ def test_emulation_is_told() -> None:
 def test_what_serves_only_links_is_shared() -> None:
     plan = '[targets.b]\ncontexts = { base = "target:base" }\n[targets.c]\ncontexts = { base = "target:base" }'
     steps = parsed(plan + "\n[targets.base]", "b", "c")["steps"]
-    assert [(each["target"], each["shared"], each["delivery"]) for each in steps[1:]] == [
+    assert [(step["target"], step["shared"], step["delivery"]) for step in steps[1:]] == [
         ("base", True, "keep"),
         ("b", False, "keep"),
         ("c", False, "keep"),
@@ -306,5 +306,5 @@ def test_a_step_comes_after_those_that_it_names(graph: Any) -> None:
 def test_every_field_is_documented() -> None:
     documented = _DOCS.read_text(encoding="utf-8")
     plan = parsed(PLAN, "tool")
-    names = {name for part in ("builders", "targets", "steps") for each in plan[part] for name in each}
+    names = {name for part in ("builders", "targets", "steps") for entry in plan[part] for name in entry}
     assert [name for name in sorted({*plan, *names}) if f"`{name}" not in documented] == []

@@ -48,8 +48,8 @@ def test_every_golden_file_has_its_plan() -> None:
 
 
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
-    """What is printed for these targets of a plan, without the last line break; keywords: what local nodes said."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": said for builder, said in facts.items()})
+    """Return the plan of some targets, without the last line break. Keywords are the platforms of local nodes."""
+    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
     shown = plan_text(graph, warnings)
     assert shown.endswith("\n")
     assert not any(line != line.rstrip() for line in shown.split("\n"))
@@ -127,8 +127,8 @@ def test_a_link_that_serves_all_with_its_only_platform_says_which() -> None:
         platforms = ["linux/amd64"]
         [targets.base]
         """
-    found = printed(plan + TWO_NODES.replace("\n", "\n        "), "web")
-    with_links = [line.strip() for line in found.splitlines() if "(linked)" in line]
+    output = printed(plan + TWO_NODES.replace("\n", "\n        "), "web")
+    with_links = [line.strip() for line in output.splitlines() if "(linked)" in line]
     assert with_links == ["with files, base (linked)", "with files for linux/amd64, base (linked)"]
 
 
@@ -184,7 +184,7 @@ def test_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "said", "of_others"),
+    ("driver", "expected_own", "of_others"),
     [
         (Driver.DOCKER, "check that it answers", None),
         (Driver.REMOTE, "check that it answers", "check that it answers"),
@@ -198,8 +198,8 @@ def test_nodes() -> None:
         (Driver.EXTERNAL, None, "check that it answers; buildx starts it if needed"),
     ],
 )
-def test_what_is_done_to_have_a_node(driver: Driver, said: str | None, of_others: str | None) -> None:
-    for external, expected in ((False, said), (True, of_others)):
+def test_what_is_done_to_have_a_node(driver: Driver, expected_own: str | None, of_others: str | None) -> None:
+    for external, expected in ((False, expected_own), (True, of_others)):
         if expected is not None:
             node = Node(builder="x", name="n", driver=driver, external=external)
             target = Target(name="web", builder=Builder(name="x", driver=driver, nodes=(node,), external=external))

@@ -1,4 +1,4 @@
-"""What people are told while a run goes on, and in the end."""
+"""The output of a run: plain lines, the live view, and the summary."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Run:
 
     def finished(self, *special: StepResult, seconds: float = 60.0, signal: int = 0) -> RunFinished:
         """The end: the steps that are not `special` are done after a second."""
-        given = {result.step: result for result in special}
-        results = tuple(given.get(step, StepResult(step=step, status=DONE, seconds=1.0)) for step in self.graph.steps)
+        by_step = {result.step: result for result in special}
+        results = tuple(by_step.get(step, StepResult(step=step, status=DONE, seconds=1.0)) for step in self.graph.steps)
         return RunFinished(results=results, seconds=seconds, signal=signal)
 
     def everything(self) -> list[Event]:
@@ -208,9 +208,9 @@ def test_lines_of_several_threads_stay_whole() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    said = stream.getvalue().splitlines()
-    assert len(said) == 800
-    assert {line.partition("s  ")[2] for line in said} == {"web linux/amd64: " + "x" * 50}
+    output = stream.getvalue().splitlines()
+    assert len(output) == 800
+    assert {line.partition("s  ")[2] for line in output} == {"web linux/amd64: " + "x" * 50}
 
 
 def test_what_is_emulated_is_said_when_it_starts() -> None:
@@ -260,7 +260,7 @@ class Terminal(io.StringIO):
                     column += len(part)
                 case _:
                     assert re.fullmatch(r"\x1b\[(\?25[lh]|[0-9;]*m)", part), part
-        return "\n".join(each.rstrip() for each in rows).rstrip("\n")
+        return "\n".join(row.rstrip() for row in rows).rstrip("\n")
 
 
 @pytest.fixture
@@ -525,10 +525,10 @@ DIGESTS = {"build web linux/amd64": "sha256:aaaa", "build web linux/arm64": "sha
 
 
 def digests_of(run: Run, *special: StepResult) -> list[str]:
-    """The column of digests, where each build gave one, and what is `special` is so."""
+    """Return the column of digests. Every build has a digest, and `special` results replace others."""
     built = [run.result(start, outcome=Outcome(digest=digest)) for start, digest in DIGESTS.items()]
-    given = {each.step: each for each in (*built, *special)}
-    head, *rows = summary_text(run.graph, run.finished(*given.values())).strip().split("\n\n")[0].split("\n")
+    by_step = {result.step: result for result in (*built, *special)}
+    head, *rows = summary_text(run.graph, run.finished(*by_step.values())).strip().split("\n\n")[0].split("\n")
     column = head.index("digest")
     return [row[column:].split()[0] for row in rows if not row.startswith(" ")]
 
@@ -687,7 +687,7 @@ def nowhere(toml: str, *names: str, failed: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         (("web",), f"warning: no output for web: {UNUSED}"),
         (("base", "first", "web"), f"warning: no output for web: {UNUSED}"),
@@ -696,8 +696,8 @@ def nowhere(toml: str, *names: str, failed: str = "") -> str:
         (("base", "web", "tool"), f"warning: no output for web: {UNUSED}warning: no output for tool: {UNTAGGED}"),
     ],
 )
-def test_only_what_nobody_gets_goes_nowhere(names: tuple[str, ...], told: str) -> None:
-    assert nowhere(NOWHERE, *names) == told
+def test_only_what_nobody_gets_goes_nowhere(names: tuple[str, ...], expected: str) -> None:
+    assert nowhere(NOWHERE, *names) == expected
 
 
 @pytest.mark.parametrize(
@@ -785,8 +785,8 @@ def test_what_may_have_moved_when_it_was_interrupted() -> None:
     moves = TagMoves(moved=("r/base:1",), unsure=("r/web:1",), unmoved=("r/web:2", "r/tool:1"))
     started = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(moves=moves))
     never = [run.result(start, CANCELLED, seconds=0.0) for start in ("publish tool", "verify web", "verify tool")]
-    told = "publish web: cancelled; moved: r/base:1; may have moved: r/web:1; not moved: r/web:2, r/tool:1"
-    assert errors_text(run.finished(started, *never, signal=2)) == f"\n{told}\n"
+    expected = "publish web: cancelled; moved: r/base:1; may have moved: r/web:1; not moved: r/web:2, r/tool:1"
+    assert errors_text(run.finished(started, *never, signal=2)) == f"\n{expected}\n"
     uploading = run.result("publish web", CANCELLED, seconds=0.5)
     assert errors_text(run.finished(uploading, signal=2)) == "", "no tag was about to move"
 

@@ -1,4 +1,4 @@
-"""`mpbake builders` on the command line, and what it makes of what is found."""
+"""`mpbake builders`: its options, and what it prints and does for builders in some state."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
 START = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="c", why="it is exited", node=NODE)
 
 
-def shown(folder: Path, found: BuilderState, **options: Any) -> tuple[int, str, str]:
-    """What `builders plan` makes of what was found."""
+def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, str]:
+    """Return the exit code and the output of `builders plan` for a builder in some state."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            command, "survey_builder", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder))
+            command, "survey_builder", lambda _, builder, __: state if builder == CI else pytest.fail(str(builder))
         )
         code = command._act(_Pretended(), resolve_text(""), (CI,), BuildersOptions(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
@@ -136,11 +136,11 @@ def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
     ],
 )
 def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
-    found = shown(
+    result = shown(
         tmp_path, BuilderState(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True
     )
-    assert found[0] == code, "more than that there is something to do"
-    assert found[2] == "".join(f"error: {each}\n" for each in errors)
+    assert result[0] == code, "more than that there is something to do"
+    assert result[2] == "".join(f"error: {error}\n" for error in errors)
 
 
 @pytest.mark.parametrize("action", ["up", "stop", "rm"])
@@ -161,10 +161,10 @@ PLAN = """
 
 def test_which_builders() -> None:
     plan = resolve_text(PLAN)
-    assert [each.name for each in command._chosen(plan, ())] == ["ci", "theirs"]
-    assert [each.name for each in command._chosen(plan, ("theirs",))] == ["theirs"]
-    assert [each.name for each in command._chosen(plan, ("ci", "ci"))] == ["ci"]
-    assert [each.name for each in command._own(command._chosen(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
+    assert [builder.name for builder in command._chosen(plan, ())] == ["ci", "theirs"]
+    assert [builder.name for builder in command._chosen(plan, ("theirs",))] == ["theirs"]
+    assert [builder.name for builder in command._chosen(plan, ("ci", "ci"))] == ["ci"]
+    assert [builder.name for builder in command._own(command._chosen(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 class Hesitant(io.StringIO):
-    """A stream during each character of which other threads have their turn."""
+    """A stream that lets other threads run after each character."""
 
     def write(self, text: str) -> int:
         for character in text:
@@ -262,9 +262,9 @@ def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
 
 def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def bring_up(_: object, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
-        found = BuilderState(builder=builder, nodes=())
-        tell(found)
-        return found
+        state = BuilderState(builder=builder, nodes=())
+        tell(state)
+        return state
 
     monkeypatch.setattr(command, "reconcile", bring_up)
     here = hesitant_world(tmp_path)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _GOLDEN = GOLDEN / "check"
 _PLANS = sorted(_GOLDEN.glob("*.toml"))
-_EXAMPLES = {code: each.wrong for code, each in EXPLANATIONS.items() if each.wrong}
+_EXAMPLES = {code: plan.wrong for code, plan in EXPLANATIONS.items() if plan.wrong}
 
 
 def checked(
@@ -61,7 +61,7 @@ def test_wrong_plans_are_explained_as_their_golden_files_show(plan: Path, tmp_pa
 
 def test_wrong_examples_are_explained_as_their_golden_file_shows(tmp_path: Path) -> None:
     plans = {
-        code: each if each.startswith("\nversion =") else f"version = 1\n{each}" for code, each in _EXAMPLES.items()
+        code: plan if plan.startswith("\nversion =") else f"version = 1\n{plan}" for code, plan in _EXAMPLES.items()
     }
     printed = "\n".join(f"== {code}\n{checked(tmp_path, plan)[0]}" for code, plan in plans.items())
     same("examples.txt", printed)
@@ -220,8 +220,8 @@ def test_a_secret_that_is_only_named_is_looked_for(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_diagnostic_too(tmp_path: Path) -> None:
     printed, code = checked(tmp_path, GOOD, files=("nowhere.toml",), format="json")
     assert code == 3
-    (found,) = json.loads(printed)["diagnostics"]
-    assert (found["code"], found["file"], found["line"]) == ("file-unreadable", "nowhere.toml", 0)
+    (diagnostic,) = json.loads(printed)["diagnostics"]
+    assert (diagnostic["code"], diagnostic["file"], diagnostic["line"]) == ("file-unreadable", "nowhere.toml", 0)
 
 
 def test_a_mistake_of_the_command_line_is_none(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def shop(tmp_path: Path) -> Path:
     return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
 
 
-def said(folder: Path, **options: Any) -> str:
+def output_of(folder: Path, **options: Any) -> str:
     """What `mpbake init` prints in `folder`."""
     here = world(folder)
     assert call(init.main, here, **options) == 0
@@ -61,7 +61,7 @@ def refused(folder: Path, **options: Any) -> str:
     return str(caught.value)
 
 
-def found(folder: Path) -> list[str]:
+def dockerfiles(folder: Path) -> list[str]:
     """The Dockerfiles that are found below `folder`."""
     return [str(path) for path in init.find_dockerfiles(folder, io.StringIO())]
 
@@ -76,7 +76,7 @@ def files(folder: Path) -> list[str]:
 
 def test_a_plan_and_its_schema(shop: Path) -> None:
     assert (
-        said(shop)
+        output_of(shop)
         == text("""
         wrote build.toml: 2 targets
           api  api/Dockerfile
@@ -92,30 +92,30 @@ def test_a_plan_and_its_schema(shop: Path) -> None:
 
 
 def test_in_another_folder(shop: Path) -> None:
-    shown = said(shop.parent, directory="shop")
+    shown = output_of(shop.parent, directory="shop")
     assert shown.startswith("wrote shop/build.toml: 2 targets\n")
     assert shown.endswith("\nnext: mpbake plan -C shop\n")
     project(shop / "a b", "Dockerfile")
-    assert said(shop, directory="a b").endswith("\nnext: mpbake plan -C 'a b'\n")
+    assert output_of(shop, directory="a b").endswith("\nnext: mpbake plan -C 'a b'\n")
 
 
 def test_its_project_is_called_by_the_real_folder(shop: Path) -> None:
     link = shop.parent / "link"
     link.symlink_to(shop)
-    assert 'registry = "localhost:5000/shop"' in said(link, dry_run=True)
-    assert 'registry = "localhost:5000/shop"' in said(shop / "api", directory="..", dry_run=True)
+    assert 'registry = "localhost:5000/shop"' in output_of(link, dry_run=True)
+    assert 'registry = "localhost:5000/shop"' in output_of(shop / "api", directory="..", dry_run=True)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(shop: Path) -> None:
-    printed = said(shop, dry_run=True)
+    printed = output_of(shop, dry_run=True)
     assert files(shop) == ["api", "web"]
-    said(shop)
+    output_of(shop)
     assert (shop / "build.toml").read_text() == printed
-    assert said(shop, dry_run=True) == printed, "whether there is a plan or not"
+    assert output_of(shop, dry_run=True) == printed, "whether there is a plan or not"
 
 
 def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
-    said(shop)
+    output_of(shop)
     here = world(shop, {"TAG": "1.0"})
     assert call(plan.main, here, push=True) == 0
     printed = written(here.stdout)
@@ -141,7 +141,7 @@ def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None
 
 def test_the_file_of_another_tool_is_left_to_it(shop: Path) -> None:
     (shop / "build.toml").write_text("[tool]\n")
-    assert said(shop).startswith("wrote mpbake.toml: 2 targets\n")
+    assert output_of(shop).startswith("wrote mpbake.toml: 2 targets\n")
     assert (shop / "build.toml").read_text() == "[tool]\n"
     assert call(plan.main, world(shop)) == 0
     assert refused(shop).startswith(f"{shop} already has a mpbake.toml, which")
@@ -161,13 +161,13 @@ def test_a_link_to_nowhere_is_not_followed(shop: Path) -> None:
 
 
 def test_a_plan_further_up_does_not_matter(shop: Path) -> None:
-    said(shop)
-    assert said(shop, directory="web").startswith("wrote web/build.toml: 1 target\n")
+    output_of(shop)
+    assert output_of(shop, directory="web").startswith("wrote web/build.toml: 1 target\n")
 
 
 def test_a_schema_that_is_there_is_kept(shop: Path) -> None:
     (shop / "build.schema.json").write_text("{}")
-    assert "\nkept build.schema.json; to renew it: mpbake schema > build.schema.json\n" in said(shop)
+    assert "\nkept build.schema.json; to renew it: mpbake schema > build.schema.json\n" in output_of(shop)
     assert (shop / "build.schema.json").read_text() == "{}"
 
 
@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
 
 def test_dockerfiles_in_the_order_of_their_paths(tmp_path: Path) -> None:
     project(tmp_path, "web/Dockerfile", "web/a/Dockerfile", "b.Dockerfile", "Dockerfile", "api/Dockerfile.dev", "api/x")
-    assert found(tmp_path) == [
+    assert dockerfiles(tmp_path) == [
         "Dockerfile",
         "b.Dockerfile",
         "api/Dockerfile.dev",
@@ -223,7 +223,7 @@ def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
     project(
         tmp_path, "Dockerfile", ".git/Dockerfile", "node_modules/x/Dockerfile", ".venv/Dockerfile", "vendor/Dockerfile"
     )
-    assert found(tmp_path) == ["Dockerfile"]
+    assert dockerfiles(tmp_path) == ["Dockerfile"]
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
@@ -233,14 +233,14 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "web/Dockerfile.link").symlink_to(tmp_path / "outside/Dockerfile")
     (tmp_path / "web/Dockerfile.folder").mkdir()
     os.mkfifo(tmp_path / "web/Dockerfile.pipe")
-    assert found(tmp_path) == ["outside/Dockerfile", "web/Dockerfile"]
+    assert dockerfiles(tmp_path) == ["outside/Dockerfile", "web/Dockerfile"]
 
 
 def test_so_deep_and_no_deeper(tmp_path: Path) -> None:
     deep = "/".join("abcdef")
     assert len(deep.split("/")) == init.DEPTH
     project(tmp_path, f"{deep}/Dockerfile", f"{deep}/g/Dockerfile")
-    assert found(tmp_path) == [f"{deep}/Dockerfile"]
+    assert dockerfiles(tmp_path) == [f"{deep}/Dockerfile"]
 
 
 def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ NAMES = st.one_of(
     COMPONENTS.map("Dockerfile.{}".format),
     COMPONENTS.map("{}.Dockerfile".format),
 )
-PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda each: "/".join([*each[0], each[1]]))
+PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda parts: "/".join([*parts[0], parts[1]]))
 
 
 def expected(paths: Iterable[str]) -> set[str]:
@@ -317,7 +317,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
         made = {path for path in paths if _made(root / path)}
         if not expected(made):
             return
-        said(root)
+        output_of(root)
         here = world(root)
         document, loaded = load_plan(SourceOptions(), here)
         assert call(plan.main, here, push=True) == 0
@@ -344,7 +344,7 @@ def _made(path: Path) -> bool:
 
 
 def test_the_schema_beside_it_is_json(shop: Path) -> None:
-    said(shop)
+    output_of(shop)
     assert json.loads((shop / "build.schema.json").read_text())["title"] == "build.toml"
 
 
@@ -359,13 +359,13 @@ def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
     }
     for name, dockerfile in said_by.items():
         (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
-    said(tmp_path)
-    _, found = load_plan(SourceOptions(), world(tmp_path))
-    links = {name: list(target.links) for name, target in found.targets.items()}
+    output_of(tmp_path)
+    _, loaded = load_plan(SourceOptions(), world(tmp_path))
+    links = {name: list(target.links) for name, target in loaded.targets.items()}
     assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
     assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()
     here = world(tmp_path)
     call(check.main, here)
-    told = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
+    message = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
     assert written(here.stdout).count("[unlinked-base]") == 1
-    assert f"warning: targets.two.contexts: {told}\n" in written(here.stdout)
+    assert f"warning: targets.two.contexts: {message}\n" in written(here.stdout)

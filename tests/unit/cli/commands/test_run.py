@@ -110,7 +110,7 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
     this = Run(tmp_path)
     assert this.execute() == 0
     assert this.errors == ""
-    assert all(this.is_kept(each) for each in TOLD)
+    assert all(this.is_kept(name) for name in TOLD)
 
 
 def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
@@ -134,15 +134,15 @@ def test_no_failure_hides_another(tmp_path: Path, *, blocked: tuple[str, ...], b
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [({}, True), ({"quiet": True}, False), ({"push": False}, False)],
     ids=["by itself", "--quiet", "--no-push"],
 )
-def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, told: bool) -> None:
+def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, expected: bool) -> None:
     this = Run(tmp_path)
     assert this.execute(options_for("run", **options), PLAN.replace('output = ["type=cacheonly"]', "")) == 0
-    assert this.errors.startswith("warning: no output for bad: ") == told
-    assert this.errors.count("\n") == told
+    assert this.errors.startswith("warning: no output for bad: ") == expected
+    assert this.errors.count("\n") == expected
 
 
 def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_without_an_output_the_errors_are_told_and_all_is_kept(tmp_path: Path, e
     with pytest.raises(type(error)):
         this.execute()
     assert "error: build bad linux/amd64" in this.errors
-    assert all(this.is_kept(each) for each in TOLD)
+    assert all(this.is_kept(name) for name in TOLD)
 
 
 def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment", "told"),
+    ("text", "moment", "expected"),
     [
         ("[targets.web]", 0.01, "asking the engine in use for the default builder"),
         ("[targets.web]", 60.0, ""),
@@ -263,12 +263,12 @@ def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
-    tmp_path: Path, text: str, moment: float, told: str
+    tmp_path: Path, text: str, moment: float, expected: str
 ) -> None:
     here = world(tmp_path)
     with slow_engine_notice(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
         time.sleep(0.2)
-    assert written(here.stderr).strip().rpartition("  ")[2] == told
+    assert written(here.stderr).strip().rpartition("  ")[2] == expected
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:

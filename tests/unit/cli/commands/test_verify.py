@@ -51,12 +51,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, found: Mapping[str, Any]) -> None:
+def answers(monkeypatch: pytest.MonkeyPatch, manifests: Mapping[str, Any]) -> None:
     """The registries serve this, by the end of the command."""
 
     @contextlib.contextmanager
     def open_verification(*_: object) -> Iterator[Callable[[Builder], Verification]]:
-        yield lambda _: verification_of(FakeReading(found))
+        yield lambda _: verification_of(FakeReading(manifests))
 
     monkeypatch.setattr(verify, "open_verification", open_verification)
 
@@ -94,7 +94,7 @@ def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
         ExpectedImages(target=name, tags=(tag,), digest="sha256:1")
         for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
     ]
-    write_published(folder / ".mpbake", {each.target: each for each in published})
+    write_published(folder / ".mpbake", {images.target: images for images in published})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
     call(verify.main, here)
@@ -138,19 +138,21 @@ def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("digest", "shown"),
     [("b" * 64, "aaaaaaaaaaaa  bbbbbbbbbbbb"), ("a" * 63 + "b", f"sha256:{'a' * 64}  sha256:{'a' * 63}b")],
     ids=["another", "one that begins alike"],
 )
-def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.MonkeyPatch, found: str, told: str) -> None:
+def test_digests_are_as_short_as_differs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, digest: str, shown: str
+) -> None:
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = ExpectedImages(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
-    served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
+    served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{digest}"}}
     answers(monkeypatch, {"": served})
     here = world(folder)
     assert call(verify.main, here, names=("web",)) == 1
-    assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {told}"]
+    assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {shown}"]
 
 
 def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
