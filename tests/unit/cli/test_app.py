@@ -1,4 +1,4 @@
-"""The command line: words in, options, messages and exit codes out."""
+"""The command line: options, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
 
 
 class Called:
-    """Stands for every command: keeps what it was called with."""
+    """A fake for every command, which keeps its arguments."""
 
     def __init__(self) -> None:
         self.options: Any = None
@@ -66,7 +66,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Called:
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit code of `mpbake WORDS`."""
+    """Return the exit code of `mpbake WORDS`."""
     monkeypatch.setattr(sys, "argv", ["mpbake", *words])
     with pytest.raises(SystemExit) as caught:
         __main__.main()
@@ -424,7 +424,7 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
 
 
 class Closed(io.StringIO):
-    """The terminal of a process after it was closed."""
+    """Standard output whose terminal was closed."""
 
     def flush(self) -> None:
         raise OSError(errno.EIO, "Input/output error")

@@ -93,11 +93,11 @@ def test_plan(folder: Path) -> None:
     assert output_of(plan.main, world(folder)) == WEB
     assert output_of(plan.main, world(folder), names=("web",)) == WEB
     assert output_of(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
-    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "no file is touched"
 
 
 def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request to stop would be noted, and the plan be printed all the same."""
+    """With a handler of mpbake, a signal would only be noted, and the plan be printed all the same."""
     before = str(signal.getsignal(signal.SIGTERM))
     monkeypatch.setattr(plan_text, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
     assert output_of(plan.main, world(folder)) == before
@@ -269,7 +269,7 @@ def test_a_name_that_means_nothing(folder: Path) -> None:
 
 @pytest.fixture
 def files(folder: Path) -> Path:
-    """The plan in two files more: one that it includes, and one to be named beside it."""
+    """The plan with two more files: one that it includes, and one for a second `-f`."""
     (folder / "build.toml").write_text(PLAN.replace("[variables]", 'include = ["below/common.toml"]\n[variables]'))
     (folder / "below" / "common.toml").write_text(
         text("""
@@ -645,7 +645,7 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
     chain = (f"[targets.t{number}]\nneeds = ['t{number - 1}']\n" for number in range(1, 101))
     (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
     walked: list[str] = []
-    prerequisites = graph._prerequisites  # how much is walked shows nowhere else
+    prerequisites = graph._prerequisites  # nothing else shows how much is walked
 
     def counted(target: Target) -> tuple[Target, ...]:
         walked.append(target.name)
@@ -837,13 +837,13 @@ def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path
             "tool",
             "mpbake run tool --no-cache --pull --load --push",
         ),
-        # a part is neither pushed nor loaded as if it were the whole
+        # part of an image is neither pushed nor loaded as if it were the whole
         (
             {"no_cache": True, "pull": True, "load": True, "push": True, "var_files": ("a b",)},
             "web",
             "mpbake run --var-file 'a b' web --platform linux/amd64 --no-cache --pull --no-push",
         ),
-        # and so is what was only built for others
+        # the same holds for a shared piece
         ({"push": True, "load": True}, "base", "mpbake run base --platform linux/amd64 --no-push"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a shell completes, as it asks for it: by words in the environment, of a process of its own."""
+"""Shell completion, in a process of its own that gets the typed words in the environment, as shells do it."""
 
 from __future__ import annotations
 

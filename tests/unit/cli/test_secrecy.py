@@ -1,4 +1,4 @@
-"""Nothing that mpbake prints, writes or starts holds what is sensitive."""
+"""No output, file or command line of mpbake holds sensitive values."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\
 
 
 def typed(plan: str, *words: str, **environment: str) -> str:
-    """All that `mpbake WORDS` prints, in a folder with that plan."""
+    """Return the whole output of `mpbake WORDS`, in a folder with that plan."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         Path(folder, "build.toml").write_text(plan, encoding="utf-8")
         output = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -78,7 +78,7 @@ def typed(plan: str, *words: str, **environment: str) -> str:
 
 
 def leaks(printed: str, *secrets: str) -> list[str]:
-    """The secrets that stand in what was printed, or in the strings of it, if it is JSON."""
+    """Return the secrets that the output contains, or if it is JSON, its strings."""
     texts = [printed]
     with contextlib.suppress(ValueError):
         texts += scalars_in(json.loads(printed))
@@ -196,7 +196,7 @@ SECRET_TEXTS = ("hunter2", "HUNTER2", "hunt", "pass-word", "pass-token", "other"
 
 
 class Builds(FakeDocker):
-    """Docker on a machine where all is well but builds, which say everything that they know and end with `status`."""
+    """A fake docker whose builds print every secret and end with `status`."""
 
     def __init__(self, status: int) -> None:
         info = json.dumps({"OSType": "linux", "Architecture": "x86_64", "DriverStatus": []})
@@ -215,7 +215,7 @@ class Builds(FakeDocker):
         self.given = ""
 
     def started(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> Builds:
-        """As the class itself would be called."""
+        """Take the arguments of the class that this object replaces."""
         assert environment == {"TOKEN": "hunter2"}
         assert folder.is_dir()
         assert redact("hunter2") == "***"
@@ -238,7 +238,7 @@ class Builds(FakeDocker):
 
 
 def ran(docker: Builds, here: World, **options: Any) -> str:
-    """What a run prints with that docker."""
+    """Return the output of a run with that docker."""
     output = here.stderr if here.live else io.StringIO()
     stream = redacting_stream(output, here.redactor)
     with mock.patch.object(runner, "Docker", docker.started):
@@ -254,7 +254,7 @@ def here(tmp_path: Path) -> World:
 
 
 def written(folder: Path) -> dict[str, str]:
-    """All files of a run, without those of buildx."""
+    """Return all files of a run, without those of buildx."""
     return {path.name: path.read_text() for path in folder.glob(".mpbake/runs/*/*") if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""Targets as a bake file, and what such a file cannot say."""
+"""Targets as a bake file, and what such a file cannot express."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_policies_are_exported_as_a_run_hands_them_on() -> None:
 
 
 def exported(toml: str, *names: str, only: Sequence[str] = ()) -> dict[str, Any]:
-    """The bake file of the targets called `names`, or of all, for these platforms."""
+    """Return the bake file of the targets called `names`, or of all, for these platforms."""
     plan = resolve_text(toml)
     targets = [plan.targets[name] for name in names or plan.targets]
     definition: dict[str, Any] = json.loads(bake_text(plan, targets, parse_platforms(only)))
@@ -233,7 +233,7 @@ def test_a_group_and_a_part_of_one_name() -> None:
     with pytest.raises(UsageError) as caught:
         bake_text(plan, [plan.targets["web"]])
     assert str(caught.value) == 'a group and a target would be called "base-linux-amd64"\n  = rename one of them'
-    # a group that is not exported is in nobody's way
+    # a group that is not exported takes no name
     assert "base-linux-amd64" in exported(toml, "base")["target"]
 
 

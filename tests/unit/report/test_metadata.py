@@ -1,4 +1,4 @@
-"""What came of a run, for programs."""
+"""The file of `--metadata-file`."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_what_became_of_tags_is_there(status: StepStatus) -> None:
 
 
 def test_what_was_not_started_says_why(tmp_path: Path) -> None:
-    """By the words of the reporter, and by the error of what failed, which is no target's own."""
+    """The reason has the words of the reporter, and the error of the failed step, which belongs to no target."""
     graph = plan("'linux/arm64'")
     boot = next(step for step in graph.steps if isinstance(step, BootstrapNode))
     results = [StepResult(step=boot, status=StepStatus.FAILED, error=Unreachable("the secret node is gone"))]

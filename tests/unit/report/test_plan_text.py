@@ -1,10 +1,10 @@
 """Plans as reviewers read them.
 
-The files in `golden/` are what `mpbake plan` prints for the plans in `plans/`. To write them anew after a change, run
+The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew after a change, run
 
     UPDATE_GOLDEN=1 pytest tests/unit/report/test_plan_text.py
 
-and look at what git says has changed.
+and read the differences in git.
 """
 
 from __future__ import annotations

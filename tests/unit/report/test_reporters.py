@@ -63,7 +63,7 @@ RELEASE = """
 
 
 class Run:
-    """A graph whose steps are called by the start of their keys, and events of a run of it."""
+    """A graph, whose steps are found by the start of their keys, and the events of a run."""
 
     def __init__(self, graph: BuildGraph) -> None:
         self.graph = graph
@@ -75,13 +75,13 @@ class Run:
         return StepResult(step=self.step(start), status=status, seconds=seconds, **fields)
 
     def finished(self, *special: StepResult, seconds: float = 60.0, signal: int = 0) -> RunFinished:
-        """The end: the steps that are not `special` are done after a second."""
+        """Return the end of the run. Steps without a `special` result are done after a second."""
         by_step = {result.step: result for result in special}
         results = tuple(by_step.get(step, StepResult(step=step, status=DONE, seconds=1.0)) for step in self.graph.steps)
         return RunFinished(results=results, seconds=seconds, signal=signal)
 
     def everything(self) -> list[Event]:
-        """A run in which everything happens that can."""
+        """Return the events of a run, at least one of each kind."""
         verified = Outcome(digest=DIGEST, platforms=BOTH, tags=("r/web:1", "r/web:latest"))
         amd64, publish = self.step("build web linux/amd64"), self.step("publish")
         arm64 = self.result("build web linux/arm64", FAILED, seconds=7200.4, error=BuildFailed("no"))
@@ -112,7 +112,7 @@ def release() -> Run:
 
 
 def lines(literal: str) -> str:
-    """A literal as lines of a plain report, whose times are all below ten seconds."""
+    """Return a literal as lines of the plain reporter, with times below ten seconds."""
     return indent(text(literal), "    ") + "\n"
 
 
@@ -151,7 +151,7 @@ def test_what_a_run_waits_for_before_anything() -> None:
 
 
 def advances(run: Run, number: int) -> list[Event]:
-    """How the start of the node release/intel goes on."""
+    """Return events of the start of the node release/intel."""
     node = run.step("bootstrap release/intel").node  # type: ignore[union-attr]
     return [NodeAdvanced(node=node, activity=f"pulling x: {index}.0 MB of 99.0 MB") for index in range(number)]
 
@@ -236,13 +236,13 @@ def test_digests_are_shortened(digest: str, short: str) -> None:
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns and 8 lines; knows the few sequences that are needed to draw over lines."""
+    """A terminal of 80 columns and 8 lines, which knows the sequences that rich uses to redraw lines."""
 
     def isatty(self) -> bool:
         return True
 
     def screen(self) -> str:
-        """What stands on it, and above it."""
+        """Return the text on the screen, and above it."""
         rows, row, column = [""], 0, 0
         for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+", self.getvalue()):
             match part:
@@ -283,7 +283,7 @@ def tell(reporter: Reporter, events: Iterable[Event]) -> None:
 
 
 def drawn(terminal: Terminal, wanted: str) -> list[str]:
-    """The lines on a terminal as soon as `wanted` is among what is drawn there; rich draws a few times a second."""
+    """Return the lines on a terminal as soon as they contain `wanted`; rich draws a few times a second."""
     deadline = time.monotonic() + 20
     while wanted not in (screen := terminal.screen()):
         assert time.monotonic() < deadline, screen
@@ -438,7 +438,7 @@ def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
 
 
 def test_the_view_can_be_drawn_while_somebody_prints(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rich holds a lock of its own while it asks for the view, and to print one waits for that lock."""
+    """Rich holds its own lock while it asks for the view, and printing needs that lock."""
     reporter, run = live(terminal), release()
     drawing = threading.Thread(target=reporter._view, daemon=True)
 

@@ -1,4 +1,4 @@
-"""Targets as resolved, in the words of a plan."""
+"""Resolved targets as tables of a plan."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_the_origin_of_what_holds_on_one_platform() -> None:
 
 
 def facts(target: Target) -> dict[str, Any]:
-    """All that makes a target, apart from where it was written; other targets by name."""
+    """Return the fields of a target without locations; other targets by name."""
     values = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
     for name in ("where", "table", "attributes", "links"):
         del values[name]
@@ -253,7 +253,7 @@ def facts(target: Target) -> dict[str, Any]:
 
 
 def again(plan: Plan) -> Plan:
-    """What the plan that `mpbake show` prints means."""
+    """Resolve the plan that `mpbake show` prints."""
     builders = "".join(f"[builders.{name}]\n" for name in plan.builders if name != "default")
     return resolve_text("\n" + builders + "\n".join(map(target_text, plan.targets.values())))
 
@@ -278,7 +278,7 @@ def test_every_attribute_is_shown(attribute: str, parent: str, own: str, _inheri
     common = "\n".join([BUILDERS, OTHERS, "[targets._p]", *lines, f"{attribute} = {parent}"])
     plan = resolve_text(f"{common}\n[targets.web]\ninherits = ['_p']\n{attribute} = {own}\n")
     check(plan)
-    if attribute != "enabled" and own != "false":  # what is false goes without saying
+    if attribute != "enabled" and own != "false":  # false values are not printed
         line = "[targets.web.platform." if attribute == "platform" else f"{attribute} = "
         assert f"\n{line}" in target_text(plan.targets["web"])
 
@@ -331,7 +331,7 @@ PLATFORM_LISTS = [["linux/amd64"], ["linux/amd64", "linux/arm64"], ["linux/arm",
 
 @st.composite
 def plans(draw: st.DrawFn) -> str:
-    """A plan of a few targets that use most of what there is."""
+    """Return a plan of a few targets with most attributes."""
     tables: dict[str, Any] = {"base": {}}
     for name in draw(st.lists(NAMES.filter(lambda name: name[0] not in "_-"), max_size=2, unique=True)):
         platforms = draw(st.sampled_from(PLATFORM_LISTS))

@@ -88,13 +88,13 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
 
 @dataclass
 class _Tools:
-    """All of the tools that is needed to ask which buildx there is."""
+    """The services that are needed to ask for the version of buildx."""
 
     docker: FakeDocker
 
 
 class _Pretended:
-    """Stands for builders on which nothing is done."""
+    """A workspace whose functions are never called."""
 
     tools = bring_up = stop = remove = None
 
@@ -139,7 +139,7 @@ def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
     result = shown(
         tmp_path, BuilderState(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True
     )
-    assert result[0] == code, "more than that there is something to do"
+    assert result[0] == code, "errors count more than changes"
     assert result[2] == "".join(f"error: {error}\n" for error in errors)
 
 
@@ -198,7 +198,7 @@ def test_what_is_to_be_pruned() -> None:
     builders = resolve_text(PLAN).builders
     assert command._is_stale(record, None)
     assert command._is_stale(record, builders["ci"])
-    assert not command._is_stale(record, builders["theirs"]), "it is used as it is by now"
+    assert not command._is_stale(record, builders["theirs"]), "mpbake never changes an external builder"
     assert not command._is_stale(record_of(builders["ci"], Path("/plan/build.toml"), None), builders["ci"])
 
 
@@ -224,7 +224,7 @@ def test_what_makes_builders_first_asks_what_buildx_knows(
     else:
         assert call(command.main, world(tmp_path), action=action) == 0
     assert docker.commands == (["buildx version"] if asked else [])
-    assert call(command.main, world(tmp_path), action=action, names=("old",)) == 0, "the other is no concern of it"
+    assert call(command.main, world(tmp_path), action=action, names=("old",)) == 0, "only the named builder counts"
 
 
 def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,11 @@
-"""`mpbake check`, and the exact text of everything that can be wrong with a plan.
+"""`mpbake check`, and the exact text of every diagnostic.
 
-The files in `golden/check/` hold what it prints: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and
-a file for each plan there. To write them anew after a change, run
+The files in `golden/check/` hold its output: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and a file
+for each plan there. To write them anew after a change, run
 
     UPDATE_GOLDEN=1 pytest tests/unit/cli/commands/test_check.py
 
-and look at what git says has changed.
+and read the differences in git.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EXAMPLES = {code: plan.wrong for code, plan in EXPLANATIONS.items() if plan.wro
 def checked(
     folder: Path, plan: str, environment: Mapping[str, str] | None = None, **options: object
 ) -> tuple[str, int]:
-    """What is printed for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
+    """Return the output for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_bytes(plan.encode())
     where = world(folder, environment)
@@ -45,7 +45,7 @@ def checked(
 
 
 def same(name: str, printed: str) -> None:
-    """That `printed` is what the golden file holds."""
+    """Compare `printed` with the golden file."""
     golden = _GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(printed, encoding="utf-8")
@@ -141,7 +141,7 @@ builder = "far"
 @pytest.mark.parametrize(
     ("written", "instead", "codes"),
     [
-        # of what is sound by itself the rest is told, too; of what is not, or links to it, nothing that may be untrue
+        # targets without errors are checked further; targets with errors, and targets that link to those, are not
         ("", "", "missing-folder unknown-target loopback-registry tag-twice loopback-registry"),
         ('context = "of-parent"', 'context = "of-parent"\nneeds = ["no"]', "unknown-target " * 2 + LATER),
         (

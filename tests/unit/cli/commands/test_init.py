@@ -1,4 +1,4 @@
-"""`mpbake init` on real folders: what it finds, what it writes, and that it writes over nothing."""
+"""`mpbake init` on real folders: which Dockerfiles it finds, what it writes, and that it overwrites nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEAD = "#:schema ./build.schema.json\n"
 
 
 def project(folder: Path, *paths: str) -> Path:
-    """A project with empty Dockerfiles at `paths`."""
+    """Make a project with empty Dockerfiles at `paths`."""
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
@@ -42,12 +42,12 @@ def project(folder: Path, *paths: str) -> Path:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A project of two."""
+    """A project with two Dockerfiles."""
     return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
 
 
 def output_of(folder: Path, **options: Any) -> str:
-    """What `mpbake init` prints in `folder`."""
+    """Return the output of `mpbake init` in `folder`."""
     here = world(folder)
     assert call(init.main, here, **options) == 0
     assert written(here.stderr) == ""
@@ -55,19 +55,19 @@ def output_of(folder: Path, **options: Any) -> str:
 
 
 def refused(folder: Path, **options: Any) -> str:
-    """The error of `mpbake init` in `folder`."""
+    """Return the error of `mpbake init` in `folder`."""
     with pytest.raises(UsageError) as caught:
         call(init.main, world(folder), **options)
     return str(caught.value)
 
 
 def dockerfiles(folder: Path) -> list[str]:
-    """The Dockerfiles that are found below `folder`."""
+    """Return the Dockerfiles that `mpbake init` finds below `folder`."""
     return [str(path) for path in init.find_dockerfiles(folder, io.StringIO())]
 
 
 def files(folder: Path) -> list[str]:
-    """What lies in `folder` itself."""
+    """Return the names of the entries of `folder`."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -111,7 +111,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(shop: Path) -> None:
     assert files(shop) == ["api", "web"]
     output_of(shop)
     assert (shop / "build.toml").read_text() == printed
-    assert output_of(shop, dry_run=True) == printed, "whether there is a plan or not"
+    assert output_of(shop, dry_run=True) == printed, "an existing plan makes no difference"
 
 
 def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
@@ -253,7 +253,7 @@ def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` one that this user cannot read, whoever this is."""
+    """Make `folder` unreadable, for root as well."""
     real = os.scandir
 
     def scandir(path: str) -> Any:
@@ -305,7 +305,7 @@ PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda parts: "/"
 
 
 def expected(paths: Iterable[str]) -> set[str]:
-    """Those of `paths` that are Dockerfiles of the project."""
+    """Return which of `paths` are Dockerfiles of the project."""
     split = [(path, path.split("/")) for path in paths]
     return {path for path, (*folders, name) in split if is_dockerfile(name) and all(map(is_searched, folders))}
 
@@ -334,7 +334,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
 
 
 def _made(path: Path) -> bool:
-    """Make an empty file, unless another one stands where a folder of it should be."""
+    """Make an empty file, unless another file takes the place of one of its folders."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

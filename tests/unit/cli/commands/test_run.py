@@ -1,4 +1,4 @@
-"""The end of a run: what came of it is told, and what can be kept is kept, whatever else fails."""
+"""The end of a run: everything is printed and recorded, whatever else fails."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ METADATA = "m.json"
 
 
 class Run:
-    """A run of two targets in a folder, where nothing can be written to those of its files that are `blocked`."""
+    """A run of two targets in a folder, in which the `blocked` files cannot be written."""
 
     def __init__(self, folder: Path, script: dict[str, Any] | None = None, *, blocked: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -116,7 +116,7 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
 def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
     this = Run(tmp_path)
     while this.world.clock() < 600:
-        pass  # as when nodes are asked first what they build
+        pass  # as if nodes were probed first
     assert this.execute() == 0
     assert ": 2 done in 10m" in written(this.world.stdout)
 
@@ -153,7 +153,7 @@ def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 class Gone(io.StringIO):
-    """A stream that takes nothing."""
+    """A stream that fails on every write."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path)
     this.world = replace(this.world, stderr=gone, stdout=gone)
     with pytest.raises(BrokenPipeError):
         this.execute()
-    assert this.stop.signal == signal.SIGPIPE, "so that what was begun is ended"
+    assert this.stop.signal == signal.SIGPIPE, "so that running steps end"
     assert (tmp_path / METADATA).is_file()
     assert (tmp_path / DURATIONS).is_file()
 
@@ -194,7 +194,7 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert this.errors == (
         f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
         "what was published counts as not known\n"
-    ), "that of durations comes before the run, which is quiet here"
+    ), "the warning about durations goes to the reporter, which is quiet here"
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 
 
@@ -272,7 +272,7 @@ def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
-    """A probe and the bootstrap after it say the same of a node."""
+    """A probe and the bootstrap after it can give the same warning about a node."""
     here = world(tmp_path)
     reporting = RunEvents(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):
