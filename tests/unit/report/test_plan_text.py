@@ -1,6 +1,6 @@
 """Plans as reviewers read them.
 
-The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew after a change, run
+The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew, run
 
     UPDATE_GOLDEN=1 pytest tests/unit/report/test_plan_text.py
 
