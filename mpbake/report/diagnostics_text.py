@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.report.check_report import CheckReport
 
-_INCOMPLETE = "; fix these and run mpbake check again: there may be more"
-
 
 def report_text(report: CheckReport) -> str:
     """Return the diagnostics of a plan, and a last line that counts them."""
     subject = f"{report.file}: {count(report.targets, 'target')}, " if report.complete else ""
-    rest = "" if report.complete else _INCOMPLETE
-    return f"{diagnostics_text(report.diagnostics)}{subject}{_verdict(report.diagnostics)}{rest}\n"
+    these = "this" if len(report.diagnostics) == 1 else "these"
+    advice = "" if report.complete else f"; fix {these} and run mpbake check again: there may be more"
+    return f"{diagnostics_text(report.diagnostics)}{subject}{_verdict(report.diagnostics)}{advice}\n"
 
 
 def _verdict(diagnostics: Sequence[Diagnostic]) -> str:

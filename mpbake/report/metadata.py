@@ -38,7 +38,8 @@ def metadata_file(folder: Path, option: str) -> Path | None:
         return None
     path, shown = folder / option, one_line(option)
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--metadata-file {shown}: is a folder, or its folder does not exist")
+        hint = "name a file in a folder that exists"
+        raise UsageError(f"--metadata-file {shown}: is a folder, or its folder does not exist", hint=hint)
     if path.is_symlink() and not is_descriptor(path):
         hint = "name the file itself, or remove the symlink: it may have come with a checkout"
         raise UsageError(f"--metadata-file {shown}: mpbake does not write through a symlink", hint=hint)

@@ -1759,7 +1759,7 @@ build.toml:3:9: targets.web.tags[0]: "Web" is not an image name: write [registry
 lower case [bad-image-name]
     tags = ["Web"]
             ^^^^^
-1 error; fix these and run mpbake check again: there may be more
+1 error; fix this and run mpbake check again: there may be more
 ```
 
 It exits with 0, or with 3 where something is wrong; with `--strict` warnings count, too. Problems come in stages: TOML,

@@ -102,7 +102,7 @@ def test_a_wrong_plan(tmp_path: Path) -> None:
 repository in lower case [bad-image-name]
             tags = ["Web"]
                     ^^^^^
-        1 error; fix these and run mpbake check again: there may be more
+        1 error; fix this and run mpbake check again: there may be more
         """)
         + "\n",
         3,
@@ -162,7 +162,7 @@ def test_what_is_sound_is_looked_at_though_something_else_is_wrong(
 ) -> None:
     printed, code = checked(tmp_path, STAGES.replace(written, instead, 1))
     assert (re.findall(r"\[([a-z-]+)\]$", printed, re.MULTILINE), code) == (codes.split(), 3)
-    assert printed.endswith("; fix these and run mpbake check again: there may be more\n")
+    assert printed.endswith(" and run mpbake check again: there may be more\n")
 
 
 def test_where_all_was_looked_at_nothing_more_may_be_found(tmp_path: Path) -> None:
