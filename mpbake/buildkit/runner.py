@@ -71,6 +71,11 @@ class BuildKitRunner:
     equal: frozenset[str] = frozenset()
     uploaded: dict[Target, dict[str, str]] = field(default_factory=dict)
 
+    @property
+    def buildx(self) -> tuple[int, int]:
+        """The version of buildx."""
+        return self.builds.bake.buildx
+
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         """Do one step; see StepRunner."""
         match step:

@@ -1,37 +1,43 @@
-"""What a shell may complete: names of the plan, or none where there is no plan that can be read."""
+"""Shell completion of names in the plan; there are none if the plan cannot be read."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mpbake.cli.loading import load_plan
+from mpbake.cli.options import SourceOptions, make_options, option_names
+from mpbake.cli.world import open_world
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from mpbake.cli.options import Options, World
+    from mpbake.base.redaction import Redactor
     from mpbake.model.plan import Plan
 
 
-def targets(options: Options, world: World) -> list[str]:
-    """The groups and targets that people may name."""
-    plan = _plan(options, world)
-    return _shown(dict.fromkeys([*plan.groups, *plan.targets]), world)
+def _target_names(plan: Plan) -> Iterable[str]:
+    return dict.fromkeys([*plan.groups, *plan.targets])
 
 
-def builders(options: Options, world: World) -> list[str]:
-    """The declared builders."""
-    plan = _plan(options, world)
-    return _shown((each.name for each in plan.builders.values() if each.driver is not Driver.AUTOMATIC), world)
+def _builder_names(plan: Plan) -> Iterable[str]:
+    return (builder.name for builder in plan.builders.values() if builder.driver is not Driver.AUTOMATIC)
 
 
-def _plan(options: Options, world: World) -> Plan:
-    """The plan, without a word: it would stand in the middle of the line that somebody types."""
-    return load_plan(replace(options, quiet=True), world)[1]
+def _complete(names_in: Callable[[Plan], Iterable[str]], values: Mapping[str, Any], redactor: Redactor) -> list[str]:
+    """Return names in the plan that the options on the command line select.
+
+    Names that redaction would change are dropped: the changed name would mean nothing on a command line.
+    """
+    source = {name: value for name, value in values.items() if name in option_names(SourceOptions)}
+    # Quiet, since a warning would appear in the middle of the typed line.
+    _, plan = load_plan(make_options(SourceOptions, source), open_world(redactor), quiet=True)
+    return [name for name in names_in(plan) if redactor.redact(name) == name]
 
 
-def _shown(names: Iterable[str], world: World) -> list[str]:
-    """Those in which nothing is hidden: what is shown otherwise would mean nothing on a command line."""
-    return [name for name in names if world.redactor.redact(name) == name]
+NAMES: Mapping[str, Callable[[Mapping[str, Any], Redactor], list[str]]] = MappingProxyType(
+    {"targets": partial(_complete, _target_names), "builders": partial(_complete, _builder_names)}
+)
+"""Functions that complete names, by the kind of the name. They take the options typed so far."""

@@ -1,4 +1,4 @@
-"""The folder in which a command works, and the plans that it is told to read."""
+"""The folder in which a command works, and the paths of the plan files that it reads."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from mpbake.base.files import access_error, is_folder
 from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.world import World
 
 
-def folder_of(options: Options, world: World) -> Path:
-    """Where the user is, or what `-C` names, as if the user had gone there: by its real path. Raises UsageError.
+def folder_of(directory: str, world: World) -> Path:
+    """Return the real path of the working folder, or of `directory`, the value of `-C`. Raises UsageError.
 
-    The folders above `b/../x`, or above a symlink, are not those that the words say.
+    The path is the one that `cd` would lead to: the parents of `b/../x`, or of a symlink, are not those in its name.
     """
-    folder = world.folder / options.directory
+    folder = world.folder / directory
     if refused := access_error(folder):
-        raise UsageError(f"{one_line(options.directory)} cannot be read: {refused}")
+        raise UsageError(f"{one_line(directory)} cannot be read: {refused}")
     if not is_folder(folder):
-        raise UsageError(f"there is no folder {options.directory}")
+        raise UsageError(f"there is no folder {directory}")
     return folder.resolve()
 
 
 def plan_file(folder: Path, name: str) -> Path:
-    """What `-f` names, in the real path of its folder: however a plan is reached, its notes are found again.
+    """Return the path of the plan file that `-f` names, in the real path of its folder.
 
-    A plan that is itself a symlink stays where that lies: there its paths count from. Raises UsageError for what is
-    no file by its very name.
+    The records of a plan are found by this path, however the plan is reached. A plan that is itself a symlink keeps the
+    folder of the link: its paths count from there. Raises UsageError for a name that cannot be a file.
     """
     if name == "-":
-        raise UsageError("-f -: a plan is a file, and standard input is not read", hint="write it to a file")
+        raise UsageError("-f -: a plan cannot be read from standard input", hint="write it to a file")
     if "://" in name:
-        raise UsageError(f"-f {one_line(name)}: a plan is a file of this machine", hint="fetch it first")
+        raise UsageError(f"-f {one_line(name)}: a plan must be a local file", hint="download it first")
     path = folder / name
     return Path(os.path.realpath(path.parent), path.name)

@@ -1,28 +1,35 @@
-"""What the command line asked for, and the world it was asked in; light, so that `--help` stays fast."""
+"""The options of each command; light, so that `--help` stays fast.
+
+Each command has one class. Options that several commands share are classes of their own, which the commands' classes
+hold. An empty value, or None, means that the option was not given.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
-
-from mpbake.base.redaction import Redactor
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Mapping
+
+CommandOptions = TypeVar("CommandOptions")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """The options of every command, as given; an empty value, or None, was not given."""
+class SourceOptions:
+    """The files that make up the plan, and the values that it is resolved with."""
 
-    names: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
     directory: str = ""
+    files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     var_files: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverrideOptions:
+    """What the command line changes in every target of the plan."""
+
     push: bool | None = None
     load: bool = False
     no_cache: bool = False
@@ -30,35 +37,131 @@ class Options:
     platforms: tuple[str, ...] = ()
     builder: str = ""
     publish: str | None = None
-    metadata_file: str = ""
-    dry_run: bool = False
-    strict: bool = False
-    origin: bool = False
-    quiet: bool = False
-    verbose: bool = False
-    no_color: bool = False
-    format: str = "text"
-    action: str = ""
-    detailed_exitcode: bool = False
-    keep_state: bool = False
-    forget: bool = False
-    explain: str = ""
-    probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
-    """Everything outside that a command may use.
+class RunOptions:
+    """The options of `mpbake run`."""
 
-    `live` says that a person watches standard error; `clock` gives seconds, `now` the date and time. What `hiding` is
-    told to hide never reaches the streams.
-    """
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    metadata_file: str = ""
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
 
-    environment: Mapping[str, str]
-    folder: Path
-    stdout: TextIO
-    stderr: TextIO
-    live: bool
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-    redactor: Redactor = field(default_factory=Redactor)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """The options of `mpbake plan`, and of `mpbake run --dry-run`, which may be `quiet`."""
+
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    format: str = "text"
+    explain: str = ""
+    probe: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckOptions:
+    """The options of `mpbake check`."""
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+    strict: bool = False
+    format: str = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyOptions:
+    """The options of `mpbake verify`."""
+
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListOptions:
+    """The options of `mpbake list`."""
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowOptions:
+    """The options of `mpbake show`."""
+
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    origin: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportOptions:
+    """The options of `mpbake export`."""
+
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    format: str = "bake"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildersOptions:
+    """The options of `mpbake builders` and of its commands; `action` is the command."""
+
+    action: str
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    detailed_exitcode: bool = False
+    keep_state: bool = False
+    forget: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitOptions:
+    """The options of `mpbake init`."""
+
+    directory: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SchemaOptions:
+    """The options of `mpbake schema`."""
+
+    format: str = "json"
+
+
+def option_names(kind: type[Any]) -> frozenset[str]:
+    """Return the names of all options of a command's class, with those of the classes that it holds."""
+    names: set[str] = set()
+    for option in fields(kind):
+        names |= option_names(shared) if (shared := _shared_class(option)) else {option.name}
+    return frozenset(names)
+
+
+def make_options(kind: type[CommandOptions], values: Mapping[str, Any]) -> CommandOptions:
+    """Return the options of a command, from its values by option name. Raises TypeError for unknown names."""
+    if unknown := values.keys() - option_names(kind):
+        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    return _fill(kind, values)
+
+
+def _fill(kind: type[CommandOptions], values: Mapping[str, Any]) -> CommandOptions:
+    arguments: dict[str, Any] = {}
+    for option in fields(kind):  # type: ignore[arg-type]
+        if shared := _shared_class(option):
+            arguments[option.name] = _fill(shared, values)
+        elif option.name in values:
+            arguments[option.name] = values[option.name]
+    return kind(**arguments)
+
+
+def _shared_class(option: Any) -> type[Any] | None:
+    """Return the class of a field that holds shared options; None for a single option."""
+    factory = option.default_factory
+    return factory if isinstance(factory, type) and is_dataclass(factory) else None

@@ -101,8 +101,8 @@ def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
     If all linked targets with several platforms declare the same ones, no walk through the links is necessary. A target
     that declares one platform or none serves all platforms.
     """
-    needed = {*wanted, *(platform for declared in target.declared_within for platform in declared)}
-    return any(len(declared) > 1 and not needed <= {*declared} for declared in target.declared_within)
+    needed = {*wanted, *(platform for declared in target.platforms_of_links for platform in declared)}
+    return any(len(declared) > 1 and not needed <= {*declared} for declared in target.platforms_of_links)
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------

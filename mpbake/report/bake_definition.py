@@ -1,4 +1,4 @@
-"""Targets as a definition of `docker buildx bake`. Pure."""
+"""Targets as a definition for `docker buildx bake`. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mpbake.base.references import format_fields, parse_reference
 from mpbake.base.text import abbreviated
 from mpbake.model.bake_fields import enforced_policies
 from mpbake.model.plan import Driver
+from mpbake.report.formats import Export
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,124 +21,131 @@ if TYPE_CHECKING:
 
 
 def bake_json(definition: dict[str, Any], *, indent: int | None = None) -> str:
-    """`definition` as JSON in which bake finds no template of its own; only ASCII, so nothing can control a screen."""
-    return json.dumps(_escaped(definition), indent=indent)
+    """Return a definition as JSON in which bake finds no template. Only ASCII, so nothing can control a terminal."""
+    return json.dumps(_escape(definition), indent=indent)
 
 
-def _escaped(value: Any) -> Any:
-    """Bake reads `${` and `%{` in JSON strings as templates; doubling the first character takes that away."""
+def _escape(value: Any) -> Any:
+    """Double the first character of `${` and `%{`, which bake would read as templates in JSON strings."""
     match value:
         case str():
             return re.sub(r"([$%])\{", r"\1\1{", value)
         case dict():
-            return {_escaped(key): _escaped(each) for key, each in value.items()}
+            return {_escape(key): _escape(entry) for key, entry in value.items()}
         case list():
-            return [_escaped(each) for each in value]
+            return [_escape(entry) for entry in value]
         case _:
             return value
 
 
-def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = ()) -> str:
-    """`targets`, all that they link to, and the groups that hold nothing else, as a bake file in JSON.
+def export(plan: Plan, targets: Sequence[Target], platforms: Sequence[Platform]) -> Export:
+    """Return `targets` as a bake file, for the table of export formats. Raises UsageError like `bake_text`."""
+    return Export(text=bake_text(plan, targets, platforms), losses=tuple(export_losses(targets)))
 
-    `only`, if given, stands in for the platforms of `targets`. Raises UsageError where two would have one name.
+
+def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = ()) -> str:
+    """Return a bake file in JSON: `targets`, their links, and the groups whose targets are all among these.
+
+    `only`, if given, replaces the platforms of `targets`. Raises UsageError if two bake targets would have one name.
     """
-    named, everything = set(targets), _with_linked(targets)
+    named, exported = set(targets), _with_links(targets)
     groups = {
-        name: {"targets": [each.name for each in group.targets]}
+        name: {"targets": [target.name for target in group.targets]}
         for name, group in plan.groups.items()
-        if group.targets and set(group.targets) <= set(everything)
+        if group.targets and set(group.targets) <= set(exported)
     }
     definitions: dict[str, Any] = {}
-    for target in everything:
+    for target in exported:
         platforms = tuple(only) if only and target in named else target.platforms
-        parts = _parts(target, platforms)
+        parts = _bake_targets(target, platforms)
         others = {name for name in parts if name != target.name and (name in plan.targets or name in groups)}
         taken = [name for name in parts if name in definitions or name in others]
         if taken:
             kind = "a group and a target" if taken[0] in plan.groups else "two targets"
             raise UsageError(f'{kind} would be called "{taken[0]}"', hint="rename one of them")
         definitions |= parts
-        if _is_in_parts(target):
+        if _differs_by_platform(target):
             groups[target.name] = {"targets": list(parts)}
-    # An empty table of groups is one that bake refuses.
+    # Bake refuses an empty table of groups.
     return bake_json(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
 
 
 def export_losses(targets: Iterable[Target]) -> Iterator[str]:
-    """What a bake file cannot say of `targets`, in sentences."""
-    everything = _with_linked(targets)
+    """Return sentences about everything in `targets` that a bake file cannot express."""
+    exported = _with_links(targets)
     builders: dict[str, list[str]] = {}
-    for target in everything:
+    for target in exported:
         if target.builder.driver is not Driver.AUTOMATIC:
             builders.setdefault(target.builder.name, []).append(target.name)
     for builder, names in builders.items():
-        yield f"{abbreviated(names)}: bake has no builder: left out ({builder})"
-    for target in everything:
-        lost = [name for name in _OURS if getattr(target, name)]
+        yield f"{abbreviated(names)}: bake files name no builder: {builder} is not exported"
+    for target in exported:
+        lost = [name for name in _MPBAKE_ONLY if getattr(target, name)]
         if lost:
-            yield f"{target.name}: bake has no {', '.join(lost)}: left out"
-        if _is_in_parts(target):
-            outputs = ", which all write the same output" if target.outputs else ""
+            yield f"{target.name}: bake has no {', '.join(lost)}: not exported"
+        if _differs_by_platform(target):
+            outputs = ", all with the same output" if target.outputs else ""
             yield f"{target.name}: bake has no values for single platforms: one target and tag for each{outputs}"
-        elif not target.platforms and any(map(_is_in_parts, target.every_link)):
-            yield f"{target.name}: names no platforms, but links to what differs from platform to platform"
+        elif not target.platforms and any(map(_differs_by_platform, target.every_link)):
+            yield f"{target.name}: has no platforms, but links to a target that differs by platform"
 
 
-_OURS = ("needs", "checks", "timeout", "retries")
+_MPBAKE_ONLY = ("needs", "checks", "timeout", "retries")
+"""Attributes of a target that bake does not have."""
 
 
-def _with_linked(targets: Iterable[Target]) -> list[Target]:
-    """`targets` and all that they link to, however far, each once."""
-    found = dict.fromkeys(targets)
-    queue = list(found)
+def _with_links(targets: Iterable[Target]) -> list[Target]:
+    """Return `targets` and the targets that they link to, directly or not, each once."""
+    known = dict.fromkeys(targets)
+    queue = list(known)
     for target in queue:
-        fresh = [link for link in target.every_link if link not in found]
-        found |= dict.fromkeys(fresh)
+        fresh = [link for link in target.every_link if link not in known]
+        known |= dict.fromkeys(fresh)
         queue += fresh
     return queue
 
 
-def _is_in_parts(target: Target) -> bool:
-    """Whether a target, or one that it links to, differs from platform to platform: bake needs a target for each."""
-    return bool(target.platforms) and any(each.variants for each in _with_linked([target]))
+def _differs_by_platform(target: Target) -> bool:
+    """Return whether a target or one of its links differs by platform: bake needs a target for each platform then."""
+    return bool(target.platforms) and any(user.variants for user in _with_links([target]))
 
 
-def _parts(target: Target, platforms: Sequence[Platform]) -> dict[str, dict[str, Any]]:
-    """The bake targets that a target becomes, by name."""
-    if not _is_in_parts(target):
+def _bake_targets(target: Target, platforms: Sequence[Platform]) -> dict[str, dict[str, Any]]:
+    """Return the bake targets of a target by name: one, or one for each platform."""
+    if not _differs_by_platform(target):
         return {target.name: _definition(target, platforms, target.tags)}
-    found = {}
+    definitions = {}
     for platform in platforms:
         tags = [f"{parse_reference(tag)}-{platform.slug}" for tag in target.tags]
-        found[_part_name(target, platform)] = _definition(target, (platform,), tags)
-    return found
+        definitions[_platform_name(target, platform)] = _definition(target, (platform,), tags)
+    return definitions
 
 
-def _part_name(target: Target, platform: Platform) -> str:
+def _platform_name(target: Target, platform: Platform) -> str:
     return f"{target.name}-{platform.slug}"
 
 
 def _definition(target: Target, platforms: Sequence[Platform], tags: Sequence[str]) -> dict[str, Any]:
     variant = target.on(platforms)
-    links = {name: f"target:{_name_for(link, platforms)}" for name, link in variant.links.items()}
-    found = {"description": target.description, **variant.attributes}
-    if "policy" in found:
-        found["policy"] = enforced_policies(found["policy"])
-    found["contexts"] = {**found.get("contexts", {}), **links}
-    found |= {"tags": list(tags), "platforms": [str(each) for each in platforms], "output": _outputs(target)}
-    return {name: value for name, value in found.items() if value not in ("", [], {})}
+    links = {name: f"target:{_linked_name(link, platforms)}" for name, link in variant.links.items()}
+    fields = {"description": target.description, **variant.attributes}
+    if "policy" in fields:
+        fields["policy"] = enforced_policies(fields["policy"])
+    fields["contexts"] = {**fields.get("contexts", {}), **links}
+    fields |= {"tags": list(tags), "platforms": [str(platform) for platform in platforms], "output": _outputs(target)}
+    return {name: value for name, value in fields.items() if value not in ("", [], {})}
 
 
-def _name_for(link: Target, platforms: Sequence[Platform]) -> str:
-    """What a linked target is called for those who are built for `platforms`; of parts, the right one."""
-    if not _is_in_parts(link):
+def _linked_name(link: Target, platforms: Sequence[Platform]) -> str:
+    """Return the name of the bake target for a link of a target that is built for `platforms`."""
+    if not _differs_by_platform(link):
         return link.name
-    return _part_name(link, next((each for each in platforms if each in link.platforms), link.platforms[0]))
+    shared = (platform for platform in platforms if platform in link.platforms)
+    return _platform_name(link, next(shared, link.platforms[0]))
 
 
 def _outputs(target: Target) -> list[str]:
-    """What is pushed comes last: bake tells the digest of the last output."""
+    """Return the outputs of a target, the push last: bake reports the digest of the last output."""
     loaded = ["type=docker"] if target.load else []
     pushed = [format_fields({"type": "registry", **target.push_options})] if target.push else []
     return [*loaded, *target.outputs, *pushed]

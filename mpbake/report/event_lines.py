@@ -1,8 +1,8 @@
-"""One line for each thing that happens; the words that every reporter uses."""
+"""One line for each event: the words that all reporters share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.text import count, duration, one_line, shortened
 from mpbake.model.steps import (
@@ -10,96 +10,105 @@ from mpbake.model.steps import (
     BuildPiece,
     CheckPiece,
     Execution,
+    JoinArchives,
     Publish,
     StepStatus,
     Verify,
     platform_list,
 )
 from mpbake.report.plan_text import check_text, step_subject, step_verb
-from mpbake.run.events import EngineProbeStarted, Warned
+from mpbake.run.events import EngineProbeStarted, NodeProbeStarted, NodeProgressed, Warned
 
 if TYPE_CHECKING:
     from mpbake.model.steps import Step, StepResult
-    from mpbake.run.events import NodeProbeStarted, NodeProgressed, StepRetried
+    from mpbake.run.events import StepRetried
 
 
-_COMMAND = 60
-"""Characters of a check's command that a line of its own shows."""
+_COMMAND_LENGTH = 60
+"""Characters of a check's command that a line shows."""
 
 
 def short_digest(digest: str) -> str:
-    """As many digits of a digest as people compare; the verified one stands in full in the registry."""
+    """Return the first twelve digits of a digest, enough to compare; `-` without one."""
     return digest.removeprefix("sha256:")[:12] or "-"
 
 
 def step_label(step: Step) -> str:
-    """`build web linux/arm64 on release/linux-arm64`."""
-    if isinstance(step, BuildPiece):
-        return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
-    if isinstance(step, CheckPiece):
-        place = f" on {step.piece.node.id}" if step.lost else ""
-        return f"check {short_step_label(step)}{place}: {shortened(check_text(step.check), _COMMAND)}"
-    return f"{step_verb(step)} {step_subject(step)}"
+    """Return `build web linux/arm64 on release/linux-arm64`."""
+    match step:
+        case BuildPiece():
+            return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
+        case CheckPiece():
+            node = f" on {step.piece.node.id}" if step.lost else ""
+            return f"check {short_step_label(step)}{node}: {shortened(check_text(step.check), _COMMAND_LENGTH)}"
+        case BootstrapNode() | JoinArchives() | Publish() | Verify():
+            return f"{step_verb(step)} {step_subject(step)}"
+        case _:
+            assert_never(step)
 
 
 def short_step_label(step: Step) -> str:
-    """`web linux/arm64`: enough to tell whose output a line is."""
+    """Return `web linux/arm64`, which marks the lines of a step's output."""
     match step:
         case BuildPiece():
             return f"{step.target.name} {platform_list(step)}"
         case CheckPiece():
             return f"{step.target.name} {','.join(map(str, step.platforms)) or 'native'}"
-        case _:
+        case BootstrapNode() | JoinArchives() | Publish() | Verify():
             return step_subject(step)
+        case _:
+            assert_never(step)
 
 
 def start_line(step: Step) -> str:
-    """A step that begins, and how, where that is worth a word."""
-    emulated = isinstance(step, BuildPiece) and [
-        each.platform for each in step.platforms if each.execution is Execution.EMULATED
-    ]
-    return f"{step_label(step)} (emulated: {', '.join(map(str, emulated))})" if emulated else step_label(step)
+    """Return the label of a step that starts, with the platforms that it emulates."""
+    platforms = step.platforms if isinstance(step, BuildPiece) else ()
+    emulated = [str(placed.platform) for placed in platforms if placed.execution is Execution.EMULATED]
+    return f"{step_label(step)} (emulated: {', '.join(emulated)})" if emulated else step_label(step)
 
 
 def finish_line(result: StepResult) -> str:
-    """How a step ended."""
+    """Return how a step ended."""
+    label = step_label(result.step)
     match result.status:
         case StepStatus.DONE:
             note = _note(result)
-            return f"{step_label(result.step)}: done in {duration(result.seconds)}{f', {note}' if note else ''}"
+            return f"{label}: done in {duration(result.seconds)}{f', {note}' if note else ''}"
         case StepStatus.FAILED:
-            return f"{step_label(result.step)}: FAILED after {duration(result.seconds)}"
+            return f"{label}: FAILED after {duration(result.seconds)}"
         case StepStatus.SKIPPED:
             cause = f", since {step_label(result.blame)} failed" if result.blame is not None else ""
-            return f"{step_label(result.step)}: not started{cause}"
+            return f"{label}: not started{cause}"
         case StepStatus.CANCELLED:
-            return f"{step_label(result.step)}: cancelled"
+            return f"{label}: cancelled"
+        case _:
+            assert_never(result.status)
 
 
 def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
-    """What happens before anything can be built."""
+    """Return what happens before anything can be built."""
     if isinstance(event, EngineProbeStarted):
-        return "asking the engine in use what the default builder is"
-    return f"asking {', '.join(node.id for node in event.nodes)} what can be built there"
+        return "asking the engine in use for the default builder"
+    return f"asking {', '.join(node.id for node in event.nodes)} for their platforms"
 
 
 def warning_line(event: Warned | StepRetried) -> str:
-    """What a person should know and what stops nothing, in one line."""
+    """Return a warning or a retry as one line."""
     return f"warning: {one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
 
 
 def progress_line(event: NodeProgressed) -> str:
-    """What is being done to start a node."""
+    """Return how far the start of a node is."""
     return f"{event.node.id}: {event.activity}"
 
 
 def retry_line(event: StepRetried) -> str:
-    """An attempt that came to nothing, and what happens now."""
+    """Return why an attempt failed, and what happens now."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
-        return f"{event.step.node.id} is left out{'' if event.node_failed else ' for now'}: {reason}"
+        return f"{event.step.node.id} is not used{'' if event.node_failed else ' for now'}: {reason}"
     others = f" and {count(len(event.others), 'other')}" if event.others else ""
-    return f"{step_label(event.step)}{others}: {reason}: tried again"
+    return f"{step_label(event.step)}{others}: {reason}: retrying"
 
 
 def _note(result: StepResult) -> str:
@@ -110,5 +119,7 @@ def _note(result: StepResult) -> str:
         case Verify():
             numbers = f"{count(len(outcome.platforms), 'platform')}, {count(len(outcome.tags), 'tag')}"
             return f"{numbers}, {short_digest(outcome.digest)}"
-        case _:
+        case BootstrapNode() | BuildPiece() | JoinArchives() | CheckPiece():
             return outcome.note
+        case _:
+            assert_never(result.step)

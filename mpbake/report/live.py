@@ -1,4 +1,4 @@
-"""A live view for terminals: what runs and for how long, below lines for what is over."""
+"""A reporter for terminals: it redraws the running steps below lines for the finished ones."""
 
 from __future__ import annotations
 
@@ -31,14 +31,21 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node
     from mpbake.model.steps import Step, StepResult
+    from mpbake.report.formats import ReportStyle
     from mpbake.run.events import Event
 
 _STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
 _REFRESH = 8
+"""Redraws each second."""
+
+
+def live_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> LiveReporter:
+    """Return a live reporter for the table of reporters."""
+    return LiveReporter(stream, clock, verbose=style.verbose, colour=style.colour)
 
 
 class LiveReporter:
-    """Redraws the running steps in place; `verbose` prints builds' own output above them. Ends with the run."""
+    """Redraws the running steps in place until the run ends; `verbose` prints the builds' own output above them."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float], *, verbose: bool, colour: bool) -> None:
         from rich.console import Console  # noqa: PLC0415 - 50 ms that a log or pipe does not need
@@ -52,17 +59,17 @@ class LiveReporter:
         self._running: dict[Step, tuple[float, str]] = {}
         self._ends: dict[Hashable, StepStatus] = {}
         self._steps = 0
-        # Last: it asks for the view at once.
+        # This comes last: rich asks for the view at once.
         self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
 
     def handle(self, event: Event) -> None:
-        """Take note, and print what is to stay on the screen."""
+        """Update the view, and print the lines that stay on the screen."""
         with self._lock:
-            self._note(event)
-        # Without the lock: rich holds one of its own while it asks for the view, and waits for that one to print.
+            self._update(event)
+        # Without the lock: rich holds its own lock while it asks for the view, and needs it to print.
         self._show(event)
 
-    def _note(self, event: Event) -> None:
+    def _update(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._steps = len(set(map(_planned, event.graph.steps)))
@@ -83,13 +90,13 @@ class LiveReporter:
                 pass
 
     def _bootstraps(self, node: Node) -> list[Step]:
-        """The running steps that start `node`."""
+        """Return the running steps that start `node`."""
         return [step for step in self._running if isinstance(step, BootstrapNode) and step.node.id == node.id]
 
     def _end(self, result: StepResult) -> None:
         self._running.pop(result.step, None)
         step = _planned(result.step)
-        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # what failed on one node has failed
+        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # a step that failed on one node has failed
             self._ends[step] = result.status
 
     def _show(self, event: Event) -> None:
@@ -112,23 +119,23 @@ class LiveReporter:
             case RunFinished():
                 self._live.stop()
             case StepStarted() | StepProgressed():
-                pass  # seen when the view is drawn the next time
+                pass  # the next view shows it
             case _:
                 assert_never(event)
 
     def _show_advance(self, event: NodeProgressed) -> None:
-        """Print how far the start of a node is, unless the view shows it."""
+        """Print the progress of a node that starts, unless the view shows it."""
         if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
             self._print(lines.progress_line(event))
 
     def _print(self, text: str, style: str = "") -> None:
-        """Have `text` stay on the screen."""
+        """Print `text` so that it stays on the screen."""
         from rich.text import Text  # noqa: PLC0415
 
-        self._console.print(Text(text, style=style))  # a style of `print` would colour the view below, too
+        self._console.print(Text(text, style=style))  # the `style` of print would colour the view as well
 
     def _view(self) -> RenderableType:
-        """The running steps, cut to the screen: one line each."""
+        """Return one line for each running step, as many as the screen has room for."""
         from rich.console import Group  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
@@ -143,16 +150,16 @@ class LiveReporter:
         return Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in texts))
 
     def _head(self) -> str:
-        """How many steps are done, have ended otherwise, and run."""
+        """Return the numbers of steps that are done, that ended otherwise, and that run."""
         ends = Counter(self._ends.values())
         done = f"{ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
-        others = [each for each in StepStatus if ends[each] and each is not StepStatus.DONE]
-        return ", ".join([done, *(f"{ends[each]} {each}" for each in others), f"{len(self._running)} running"])
+        others = [status for status in StepStatus if ends[status] and status is not StepStatus.DONE]
+        return ", ".join([done, *(f"{ends[status]} {status}" for status in others), f"{len(self._running)} running"])
 
     def _row(self, step: Step, seconds: float, activity: str) -> str:
         return f"  {duration(seconds):>7}  {lines.start_line(step)}{f'  {activity}' if activity else ''}"
 
 
 def _planned(step: Step) -> Hashable:
-    """What `step` is in the plan: a shared piece is one there, however often and on however many nodes it is built."""
+    """Return what identifies `step` in the plan: a shared piece is one step, on however many nodes it is built."""
     return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step

@@ -1,4 +1,4 @@
-"""`--metadata-file`: what came of a run, for programs, in the form of bake's own file and with more."""
+"""`--metadata-file`: the results of a run for programs, in the format of bake's file, with further fields."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import is_descriptor, write_named
 from mpbake.base.text import one_line, printable
 from mpbake.model.steps import BuildPiece, Publish, StepStatus, Verify
-from mpbake.report.event_lines import finish_line as finished_line
-from mpbake.report.summary import is_own_step, is_worth_reporting, status_of, unsure_tags_text
+from mpbake.report.event_lines import finish_line
+from mpbake.report.summary import is_own_step, is_worth_reporting, status_of, target_of, unsure_tags_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 _DIGEST = "containerimage.digest"
 _NAME = "image.name"
-_OWN = "mpbake"
+_MPBAKE = "mpbake"
 
 
-def metadata_file(folder: Path, given: str) -> Path | None:
-    """Return the path that `--metadata-file` names, if it was `given`, relative to `folder`.
+def metadata_file(folder: Path, option: str) -> Path | None:
+    """Return the path of `--metadata-file`, relative to `folder`; None without the option.
 
-    Raises UsageError where mpbake does not write.
+    Raises UsageError for a path that mpbake does not write to.
     """
-    if not given:
+    if not option:
         return None
-    path, shown = folder / given, one_line(given)
+    path, shown = folder / option, one_line(option)
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--metadata-file {shown}: no such folder, or a folder itself")
+        hint = "name a file in a folder that exists"
+        raise UsageError(f"--metadata-file {shown}: is a folder, or its folder does not exist", hint=hint)
     if path.is_symlink() and not is_descriptor(path):
         hint = "name the file itself, or remove the symlink: it may have come with a checkout"
         raise UsageError(f"--metadata-file {shown}: mpbake does not write through a symlink", hint=hint)
@@ -46,28 +47,28 @@ def metadata_file(folder: Path, given: str) -> Path | None:
 
 
 def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> None:
-    """Write what came of every target; into a file, whole or not at all. Raises OSError."""
+    """Write the results of all targets; a file is written whole or not at all. Raises OSError."""
     write_named(path, json.dumps(metadata_of(graph, finished, redact), indent=2) + "\n")
 
 
 def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> dict[str, Any]:
-    """By target: what bake would tell of it, and under `mpbake` what became of it, in all and on each platform."""
-    found: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
+    """Return for each target the fields of bake, and under `mpbake` its result, as a whole and on each platform."""
+    by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
-        target = getattr(result.step, "target", None)
-        if target in found and is_own_step(result.step):
-            found[target].append(result)
-    causes: dict[Step | None, MpbakeError] = {each.step: each.error for each in finished.results if each.error}
-    errors = {
-        target: [redact(printable(each)) for each in _errors(results, causes)] for target, results in found.items()
+        target = target_of(result.step)
+        if target is not None and target in by_target and is_own_step(result.step):
+            by_target[target].append(result)
+    causes: dict[Step | None, MpbakeError] = {result.step: result.error for result in finished.results if result.error}
+    return {
+        target.name: _target(target, results, [redact(printable(error)) for error in _errors(results, causes)])
+        for target, results in by_target.items()
     }
-    return {target.name: _target(target, results, errors[target]) for target, results in found.items()}
 
 
 def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
-    """What went wrong with a target, which tags may have moved, and why parts of it were not started.
+    """Return the errors of a target, the tags that may have moved, and why steps of it were not started.
 
-    `causes` are the errors of all steps.
+    `causes` holds the errors of all steps.
     """
     for result in results:
         if result.error is not None:
@@ -75,27 +76,28 @@ def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeEr
         elif unsure := unsure_tags_text(result):
             yield unsure
         elif result.status is StepStatus.SKIPPED and is_worth_reporting(result):
-            because = f": {causes[result.blame].message}" if result.blame in causes else ""
-            yield f"{finished_line(result)}{because}"
+            cause = f": {causes[result.blame].message}" if result.blame in causes else ""
+            yield f"{finish_line(result)}{cause}"
 
 
 def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]) -> dict[str, Any]:
-    pieces = [each for each in results if isinstance(each.step, BuildPiece)]
+    pieces = [result for result in results if isinstance(result.step, BuildPiece)]
     status = status_of(target, results)
-    told = _told_by_buildx(target, pieces[0]) if len(pieces) == 1 else {}
-    digest = next((each.outcome.digest for each in reversed(results) if _is_whole(each, pieces)), "")
-    published = [each for each in results if isinstance(each.step, Publish)]
-    moves = [each.outcome.moves.of(target.tags) for each in published]
-    tags = [tag for each in published for tag in each.outcome.tags] + [tag for each in moves for tag in each.moved]
-    told |= {_DIGEST: digest} if digest else {}
+    fields = _buildx_metadata(target, pieces[0]) if len(pieces) == 1 else {}
+    digest = next((result.outcome.digest for result in reversed(results) if _is_whole(result, pieces)), "")
+    published = [result for result in results if isinstance(result.step, Publish)]
+    moves = [result.outcome.moves.of(target.tags) for result in published]
+    tags = [tag for result in published for tag in result.outcome.tags]
+    tags += [tag for move in moves for tag in move.moved]
+    fields |= {_DIGEST: digest} if digest else {}
     if status is not StepStatus.DONE:
-        told.pop(_NAME, None)  # buildx names what it has built, whether or not a tag was given
-    told |= {_NAME: ",".join(tags)} if tags else {}
-    return told | {
-        _OWN: {
+        fields.pop(_NAME, None)  # buildx names every image that it built, even if its tag was never given
+    fields |= {_NAME: ",".join(tags)} if tags else {}
+    return fields | {
+        _MPBAKE: {
             "status": status,
             "tags": tags,
-            "may-have-moved": [tag for each in moves for tag in each.unsure],
+            "may-have-moved": [tag for move in moves for tag in move.unsure],
             "platforms": _platforms(pieces, results),
             "errors": errors,
         }
@@ -103,13 +105,13 @@ def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]
 
 
 def _is_whole(result: StepResult, pieces: Sequence[StepResult]) -> bool:
-    """Whether the digest of a step is that of the whole target."""
-    of_all = isinstance(result.step, Publish | Verify) or (len(pieces) == 1 and result in pieces)
-    return of_all and result.status is StepStatus.DONE and bool(result.outcome.digest)
+    """Return whether the digest of a step is that of the whole target."""
+    covers_target = isinstance(result.step, Publish | Verify) or (len(pieces) == 1 and result in pieces)
+    return covers_target and result.status is StepStatus.DONE and bool(result.outcome.digest)
 
 
 def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> dict[str, dict[str, Any]]:
-    """Where each platform was built, in how long, what was pushed, and the digest of its image, as it is served."""
+    """Return for each platform its node, the time, what was pushed, and the digest that the registry serves."""
     digests: dict[Platform, str] = {}
     for result in results:
         digests |= result.outcome.images
@@ -120,18 +122,17 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
             "seconds": round(piece.seconds, 3),
             "pushed": piece.outcome.uploaded,
             _DIGEST: digests.get(platform, ""),
-            "buildx.build.ref": _told_by_buildx(piece.step.target, piece).get("buildx.build.ref", ""),
+            "buildx.build.ref": _buildx_metadata(piece.step.target, piece).get("buildx.build.ref", ""),
         }
         for piece in pieces
         if isinstance(piece.step, BuildPiece)
-        for platform in piece.outcome.platforms or [each.platform for each in piece.step.platforms]
+        for platform in piece.outcome.platforms or [placed.platform for placed in piece.step.platforms]
     }
 
 
-def _told_by_buildx(target: Target, piece: StepResult) -> dict[str, Any]:
-    """What buildx wrote of a piece, without secrets."""
+def _buildx_metadata(target: Target, piece: StepResult) -> dict[str, Any]:
+    """Return the metadata that buildx wrote about a piece, redacted."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         if piece.outcome.log:
-            found = json.loads(Path(piece.outcome.log).with_suffix(".json").read_bytes())[target.name]
-            return dict(found)
+            return dict(json.loads(Path(piece.outcome.log).with_suffix(".json").read_bytes())[target.name])
     return {}

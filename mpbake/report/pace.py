@@ -1,4 +1,4 @@
-"""How often a line is printed of something that changes all the time."""
+"""Limits how often a line about the same subject is printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECONDS = 5.0
 
 
 class Pace:
-    """Lets one line on each subject pass at once, and then one each five seconds; safe to use from several threads."""
+    """Lets the first line about a subject pass at once, then one every five seconds. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def is_due(self, subject: str) -> bool:
-        """Whether a line on `subject` may be printed now; if so, it counts as printed."""
+        """Return whether a line about `subject` may be printed now; if so, it counts as printed."""
         with self._lock:
             now = self._clock()
             if now - self._last.get(subject, now - _SECONDS) < _SECONDS:

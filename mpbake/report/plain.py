@@ -1,4 +1,4 @@
-"""Plain lines, for logs and pipes: everything stays readable, nothing is redrawn."""
+"""A reporter that writes plain lines, for logs and pipes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,19 @@ from mpbake.run.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mpbake.report.formats import ReportStyle
     from mpbake.run.events import Event
 
-_ACTIVITY = 100
+_ACTIVITY_LENGTH = 100
+
+
+def plain_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> PlainReporter:
+    """Return a plain reporter for the table of reporters. It has no colours."""
+    return PlainReporter(stream, clock, verbose=style.verbose, quiet=style.quiet)
 
 
 class PlainReporter:
-    """Writes a line for each event to `stream`, with the seconds since the start. `verbose` adds builds' own output."""
+    """Writes a line for each event, with the seconds since the start. `verbose` adds the builds' own output."""
 
     def __init__(
         self, stream: TextIO, clock: Callable[[], float], *, verbose: bool = False, quiet: bool = False
@@ -46,7 +52,7 @@ class PlainReporter:
         self._pace = Pace(clock)
 
     def handle(self, event: Event) -> None:
-        """Write what is worth a line."""
+        """Write the lines of an event."""
         if self._quiet:
             return
         for line in self._lines(event):
@@ -57,19 +63,16 @@ class PlainReporter:
             case StepStarted():
                 return [lines.start_line(event.step)]
             case StepProgressed():
-                return (
-                    []
-                    if self._verbose
-                    else [shortened(f"{lines.short_step_label(event.step)}: {event.activity}", _ACTIVITY)]
-                )
+                line = f"{lines.short_step_label(event.step)}: {event.activity}"
+                return [] if self._verbose else [shortened(line, _ACTIVITY_LENGTH)]
             case StepOutput():
                 prefix = lines.short_step_label(event.step)
                 return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
             case StepRetried() | Warned():
                 return [lines.warning_line(event)]
             case StepFinished():
-                quiet = event.result.status is StepStatus.CANCELLED
-                return [] if quiet else [lines.finish_line(event.result)]
+                is_cancelled = event.result.status is StepStatus.CANCELLED
+                return [] if is_cancelled else [lines.finish_line(event.result)]
             case NodeProgressed():
                 line = lines.progress_line(event)
                 return [line] if self._pace.is_due(event.node.id) else []

@@ -1,4 +1,4 @@
-"""A plan as JSON for programs: what the text says and more, under the names that `docs/plan-json.md` lists. Pure."""
+"""A plan as JSON for programs: the facts of the text and more, in the fields that `docs/plan-json.md` lists. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Step
 
 FORMAT = 1
-"""Rises when a field goes away or changes its meaning; further fields may come at any time."""
+"""Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
+
+_SEPARATE = ("args", "labels", "contexts")
+"""Attributes that are fields of a target, rather than entries of `attributes`."""
 
 
 def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
-    """Builders, targets and every step of a run in the order in which they can happen, each on a line of its own."""
+    """Return builders, targets, and every step of a run in an order in which they can run, each on its own line."""
     lists: dict[str, Iterable[Any]] = {
         "builders": _builders(graph),
         "targets": _targets(graph),
@@ -35,13 +38,13 @@ def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
 
 
 def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    """The builders of a run in the order of their steps, each with the nodes that it uses."""
-    of = {target.builder.name: target.builder for target in graph.targets}
+    """Return the builders of a run in the order of their steps, each with its nodes that are used."""
+    by_name = {target.builder.name: target.builder for target in graph.targets}
     used: dict[str, list[Node]] = {}
     for step in graph.steps:
         if isinstance(step, BootstrapNode):
             used.setdefault(step.node.builder, []).append(step.node)
-    return (_builder(of[name], nodes) for name, nodes in used.items())
+    return (_builder(by_name[name], nodes) for name, nodes in used.items())
 
 
 def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
@@ -54,11 +57,11 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def _targets(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    """The targets of a run, then those that are only built within others."""
+    """Return the targets of a run, then the targets that are only linked to."""
     own = dict.fromkeys(graph.targets)
-    within = dict.fromkeys(each for target in own for each in linked_targets(target) if each not in own)
-    for target in (*own, *within):
-        yield _target(target, only_linked=target in within)
+    linked = dict.fromkeys(link for target in own for link in linked_targets(target) if link not in own)
+    for target in (*own, *linked):
+        yield _target(target, only_linked=target in linked)
 
 
 def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
@@ -74,32 +77,33 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
         "push_options": target.push_options,
         "load": target.load,
         "outputs": target.outputs,
-        "needs": [each.name for each in target.needs],
+        "needs": [need.name for need in target.needs],
         "checks": [
-            {"run": each.run, "target": each.target, "platforms": _names(each.platforms)} for each in target.checks
+            {"run": check.run, "target": check.target, "platforms": _names(check.platforms)} for check in target.checks
         ],
         "only_linked": only_linked,
     }
 
 
 def _variant(variant: PlatformVariant) -> dict[str, Any]:
-    """What is built for some platform."""
+    """Return the attributes that can differ from platform to platform."""
     attributes = variant.attributes
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
     fields = {
         "args": attributes.get("args", {}),
         "labels": attributes.get("labels", {}),
         "contexts": {**attributes.get("contexts", {}), **links},
+        "attributes": {name: value for name, value in attributes.items() if name not in _SEPARATE},
     }
     return {**fields, "attributes": {name: value for name, value in attributes.items() if name not in fields}}
 
 
 def _steps(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    place = {step: index for index, step in enumerate(graph.steps)}
+    positions = {step: index for index, step in enumerate(graph.steps)}
     keys = [step.key for step in graph.steps]
     for step, key in zip(graph.steps, keys, strict=True):
-        before = sorted(place[each] for each in graph.before[step])
-        yield {"key": key, "kind": step_verb(step), **_details(step), "after": [keys[at] for at in before]}
+        before = sorted(positions[earlier] for earlier in graph.before[step])
+        yield {"key": key, "kind": step_verb(step), **_details(step), "after": [keys[index] for index in before]}
 
 
 def _details(step: Step) -> dict[str, Any]:
@@ -115,8 +119,8 @@ def _details(step: Step) -> dict[str, Any]:
             return {"target": step.target.name, "platforms": _names(step.platforms), **check}
         case Publish():
             target = step.target
-            more = {"uploads": possible_upload_tags(target), "together": bool(step.order)}
-            return {"target": target.name, "tags": target.tags, **more}
+            uploads = possible_upload_tags(target)
+            return {"target": target.name, "tags": target.tags, "uploads": uploads, "together": bool(step.order)}
         case Verify():
             target = step.target
             return {"target": target.name, "platforms": _names(step.platforms), "tags": target.tags}
@@ -128,7 +132,9 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
     return {
         "target": piece.target.name,
         "nodes": [node.id for node in piece.nodes],
-        "platforms": [{"platform": str(each.platform), "how": each.execution.name.lower()} for each in piece.platforms],
+        "platforms": [
+            {"platform": str(placed.platform), "how": placed.execution.name.lower()} for placed in piece.platforms
+        ],
         "delivery": piece.delivery.name.lower(),
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],
@@ -136,4 +142,4 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
 
 
 def _names(platforms: Iterable[Platform]) -> list[str]:
-    return [str(each) for each in platforms]
+    return [str(platform) for platform in platforms]

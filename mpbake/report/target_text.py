@@ -1,4 +1,4 @@
-"""A target as resolved, in the words of a plan: what `mpbake show` prints. Pure."""
+"""A resolved target as a table of a plan: what `mpbake show` prints. Pure."""
 
 from __future__ import annotations
 
@@ -14,67 +14,68 @@ from mpbake.spec.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, TargetSpe
 from mpbake.spec.value_types import MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import PlatformVariant, Target
 
     Origin = Callable[[KeyPath], str]
-    """Tells where the value of a key was written, in words."""
+    """Returns where the value of a key was written, in words."""
 
 _WIDTH = 100
 _STALL_TIMEOUT = parse_duration(TargetSpec.model_fields["stall_timeout"].default)
-_COLUMN = 60
-"""Where the origins of short lines begin."""
+_ORIGIN_COLUMN = 60
+"""Column at which the origins of short lines begin."""
 
 
 def target_text(target: Target, origin: Origin | None = None, only: Sequence[Platform] = ()) -> str:
-    """The table of `target`, and of the platforms on which it differs; with `origin`, where each value comes from.
+    """Return the table of `target`, and a table for each platform on which it differs.
 
-    `only`, if given, stands in for the platforms of the target.
+    With `origin`, each value has a comment that says where it comes from. `only`, if given, replaces the platforms of
+    the target.
     """
     platforms = tuple(only) or target.platforms
-    everywhere, special = _split(target, platforms)
-    lines = list(_table(f"targets.{toml_key(target.name)}", everywhere, target.on(platforms).where, origin))
-    for platform, values in special.items():
+    common, by_platform = _split(target, platforms)
+    lines = list(_table(f"targets.{toml_key(target.name)}", common, target.on(platforms).where, origin))
+    for platform, values in by_platform.items():
         header = f"targets.{toml_key(target.name)}.platform.{toml_value(str(platform))}"
         lines += ["", *_table(header, values, target.on((platform,)).where, origin)]
     return "\n".join(lines) + "\n"
 
 
 def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:
-    """All that is stated of a target, or follows from what is, in the order of the reference.
+    """Return the attributes of a target that have a value, in the order of the reference.
 
-    Of what differs from platform to platform, that which holds on the first of `platforms`.
+    An attribute that differs by platform has its value on the first of `platforms`.
     """
-    found = _with_links(target.on(platforms)) | {
+    values = _with_links(target.on(platforms)) | {
         "description": target.description,
         "builder": target.builder.name,
-        "platforms": [str(each) for each in platforms],
+        "platforms": [str(platform) for platform in platforms],
         "tags": list(target.tags),
         "push": target.push,
         "load": target.load,
         "output": _outputs(target),
-        "needs": [each.name for each in target.needs],
+        "needs": [need.name for need in target.needs],
         "checks": _checks(target),
         "timeout": _duration(target.timeout) if target.timeout else "",
         "stall-timeout": _duration(target.stall_timeout) if target.stall_timeout != _STALL_TIMEOUT else "",
         "retries": target.retries,
     }
-    return {name: _literal(found[name]) for name in ATTRIBUTES if found.get(name) not in (None, "", [], {}, 0, False)}
+    return {name: _literal(values[name]) for name in ATTRIBUTES if values.get(name) not in (None, "", [], {}, 0, False)}
 
 
 def _literal(value: Any) -> Any:
-    """`value` as a plan states it: what looks like a template in it is none."""
+    """Return `value` as a plan states it, with template markers written as templates that give them literally."""
     match value:
         case str() if MARKER.search(value):
             # Jinja would take a carriage return for a line break.
-            return re.sub(rf"{MARKER.pattern}|\r", lambda found: f"{{{{ {found.group()!r} }}}}", value)
+            return re.sub(rf"{MARKER.pattern}|\r", lambda match: f"{{{{ {match.group()!r} }}}}", value)
         case list():
-            return [_literal(each) for each in value]
+            return [_literal(entry) for entry in value]
         case dict():
-            return {key: _literal(each) for key, each in value.items()}
+            return {key: _literal(entry) for key, entry in value.items()}
         case _:
             return value
 
@@ -84,12 +85,12 @@ def _duration(seconds: float) -> str:
 
 
 def _with_links(variant: PlatformVariant) -> dict[str, Any]:
-    """The attributes of a target, its links among the contexts."""
-    found = dict(variant.attributes)
+    """Return the attributes of a target, with its links among the contexts."""
+    attributes = dict(variant.attributes)
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
     if links:
-        found["contexts"] = {**found.get("contexts", {}), **links}
-    return found
+        attributes["contexts"] = {**attributes.get("contexts", {}), **links}
+    return attributes
 
 
 def _outputs(target: Target) -> list[str]:
@@ -98,25 +99,29 @@ def _outputs(target: Target) -> list[str]:
 
 
 def _checks(target: Target) -> list[dict[str, Any]]:
-    checks = (
-        {"run": list(each.run), "target": each.target, "platforms": list(map(str, each.platforms))}
-        for each in target.checks
+    tables = (
+        {"run": list(check.run), "target": check.target, "platforms": list(map(str, check.platforms))}
+        for check in target.checks
     )
-    return [{name: value for name, value in check.items() if value} for check in checks]
+    return [{name: value for name, value in table.items() if value} for table in tables]
 
 
 def _split(target: Target, platforms: Sequence[Platform]) -> tuple[dict[str, Any], dict[Platform, dict[str, Any]]]:
-    """What holds on all of `platforms`, and what only on some."""
+    """Return the values that all of `platforms` share, and those of each platform that differ."""
     values = values_of(target, platforms)
     if not target.variants:
         return values, {}
-    each_of = {platform: values_of(target, (platform,)) for platform in platforms}
-    differing = [
-        name for name in PLATFORM_ATTRIBUTES if any(each.get(name) != values.get(name) for each in each_of.values())
-    ]
-    special = {platform: {name: each[name] for name in differing if name in each} for platform, each in each_of.items()}
-    stated = {platform: each for platform, each in special.items() if each}
-    return {name: each for name, each in values.items() if name not in differing}, stated
+    by_platform = {platform: values_of(target, (platform,)) for platform in platforms}
+    differing = {
+        name for name in PLATFORM_ATTRIBUTES if any(own.get(name) != values.get(name) for own in by_platform.values())
+    }
+    tables = {platform: _only(own, differing) for platform, own in by_platform.items()}
+    common = {name: value for name, value in values.items() if name not in differing}
+    return common, {platform: table for platform, table in tables.items() if table}
+
+
+def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _table(
@@ -124,13 +129,12 @@ def _table(
 ) -> Iterator[str]:
     yield f"[{header}]"
     for name, value in values.items():
-        table = _Entries(name=name, value=value, where=where, origin=origin)
-        yield from table.lines()
+        yield from _Attribute(name=name, value=value, where=where, origin=origin).lines()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Entries:
-    """One attribute and where its parts come from."""
+class _Attribute:
+    """An attribute of a table, and the origins of its entries."""
 
     name: str
     value: Any
@@ -138,33 +142,34 @@ class _Entries:
     origin: Origin | None
 
     def lines(self) -> Iterator[str]:
-        """One line; several for what is long, or has a place for each entry."""
+        """Return one line; a line for each entry if one would be too long, or if the entries have several origins."""
         line = f"{toml_key(self.name)} = {toml_value(self.value)}"
-        places = self._places()
-        if len(line) <= _WIDTH and len(set(places)) <= 1:
-            yield self._with(line, places[0] if places else self._place((self.name,)))
+        origins = self._origins()
+        if len(line) <= _WIDTH and len(set(origins)) <= 1:
+            yield self._comment(line, origins[0] if origins else self._origin((self.name,)))
         elif isinstance(self.value, dict):
-            for (key, value), place in zip(self.value.items(), places, strict=True):
-                yield self._with(f"{toml_key(self.name)}.{toml_key(key)} = {toml_value(value)}", place)
+            for (key, value), origin in zip(self.value.items(), origins, strict=True):
+                yield self._comment(f"{toml_key(self.name)}.{toml_key(key)} = {toml_value(value)}", origin)
         elif isinstance(self.value, list):
             yield f"{toml_key(self.name)} = ["
-            for value, place in zip(self.value, places, strict=True):
-                yield self._with(f"    {toml_value(value)},", place)
+            for value, origin in zip(self.value, origins, strict=True):
+                yield self._comment(f"    {toml_value(value)},", origin)
             yield "]"
         else:
-            yield self._with(line, self._place((self.name,)))
+            yield self._comment(line, self._origin((self.name,)))
 
-    def _places(self) -> Sequence[str]:
-        """The place of each entry of a list or table."""
-        if not isinstance(self.value, list | dict):
-            return ()
-        return [
-            self._place((self.name, key))
-            for key in (self.value if isinstance(self.value, dict) else range(len(self.value)))
-        ]
+    def _origins(self) -> Sequence[str]:
+        """Return the origin of each entry of a list or table."""
+        match self.value:
+            case dict():
+                return [self._origin((self.name, key)) for key in self.value]
+            case list():
+                return [self._origin((self.name, index)) for index in range(len(self.value))]
+            case _:
+                return ()
 
-    def _place(self, path: KeyPath) -> str:
+    def _origin(self, path: KeyPath) -> str:
         return self.origin(self.where(path)) if self.origin else ""
 
-    def _with(self, line: str, place: str) -> str:
-        return f"{line.ljust(_COLUMN)}  # {place}" if place else line
+    def _comment(self, line: str, origin: str) -> str:
+        return f"{line.ljust(_ORIGIN_COLUMN)}  # {origin}" if origin else line

@@ -336,7 +336,7 @@ checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
 
     assert code == 0, running.errors
     for check in (SHOWN, "stage test"):
-        lost = rf"warning: check web linux/amd64: {re.escape(check)}: node {boxes.name}/{first} .*: tried again"
+        lost = rf"warning: check web linux/amd64: {re.escape(check)}: node {boxes.name}/{first} .*: retrying"
         assert re.search(lost, running.errors)
         assert f"check web linux/amd64 on {boxes.name}/{other}: {check}: done in" in running.errors
     assert running.errors.count("build web linux/amd64 on") == 2, "started once, and done"

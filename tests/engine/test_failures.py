@@ -280,7 +280,7 @@ def test_a_failed_build_is_tried_again(testbed: Testbed, run_mpbake: RunMpbake, 
     (tmp_path / "build.toml").write_text(plan + "retries = 2\n")
     done = run_mpbake(["run", "web"])
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count(": tried again") == 1
+    assert done.stderr.count(": retrying") == 1
 
 
 @pytest.fixture

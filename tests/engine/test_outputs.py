@@ -69,7 +69,7 @@ def test_of_several_pieces_the_engines_own_platform_is_loaded(
 
     assert done.returncode == 0, done.stderr
     assert machine(docker, f"{unique}:1") == "x86_64"
-    assert "load into the engine in use, if it is of this platform" in run_mpbake(["plan", "web"]).stdout
+    assert "load into the engine in use, if that has this platform" in run_mpbake(["plan", "web"]).stdout
 
 
 @pytest.mark.parametrize("builder", ["default", "box"])

@@ -113,7 +113,7 @@ def test_node_that_is_dead_at_the_start_is_left_out(
     (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets))
     done = run_mpbake(["run", "*"])
     assert done.returncode == 0, done.stderr
-    assert "warning: pool/a is left out for now: node pool/a does not answer at " in done.stderr
+    assert "warning: pool/a is not used for now: node pool/a does not answer at " in done.stderr
     assert len(nodes["b"].builds()) == 3
 
 
@@ -127,7 +127,7 @@ def test_node_that_declares_nothing_and_is_dead_at_the_start_is_left_out(
     forbidding = plan.replace("slots = 1", "slots = 1\nemulation = 'forbid'").replace("linux/amd64", "linux/arm64")
     done = run_mpbake(["run", "*"])
     assert done.returncode == 0, done.stderr
-    assert "warning: pool/a is left out: node pool/a does not answer at " in done.stderr
+    assert "warning: pool/a is not used: node pool/a does not answer at " in done.stderr
     assert "warning: web: linux/arm64 emulated on pool/b: 5 to 10 times slower than native" in done.stderr
     assert len(nodes["b"].builds()) == 1
     plain = run_mpbake(["plan", "web", "--probe"])

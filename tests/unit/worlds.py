@@ -1,4 +1,4 @@
-"""A world for commands: nothing in it is real but the folder."""
+"""A world for commands, in which only the folder is real."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import io
 import itertools
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.options import World
+from mpbake.cli.definitions import BUILDERS, COMMANDS
+from mpbake.cli.options import make_options
+from mpbake.cli.world import World
 
 if TYPE_CHECKING:
     import os
@@ -18,10 +20,21 @@ if TYPE_CHECKING:
     import pytest
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
+_OPTIONS = {command.module: command.options_class for command in (*COMMANDS, BUILDERS)}
+
+
+def options_for(command: str, **values: Any) -> Any:
+    """Return the options of the command with that module, by the names that they have on the command line."""
+    return make_options(_OPTIONS[command], values)
+
+
+def call(main: Callable[[Any, World], int], here: World, **values: Any) -> int:
+    """Call the `main` of a command with some options, and return its exit code."""
+    return main(options_for(main.__module__.rpartition(".")[2], **values), here)
 
 
 def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: bool = False) -> World:
-    """Someone in `folder`, at noon, whose clock gains a second at each look."""
+    """Return the world of a user in `folder`, at noon; each reading of its clock is a second later."""
     return World(
         environment=environment or {},
         folder=folder,
@@ -34,12 +47,12 @@ def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: b
 
 
 def ticking(*, step: float = 1.0) -> Callable[[], float]:
-    """A clock that stands at 0 when it is first looked at, and `step` seconds later each time after."""
+    """Return a clock whose first reading is 0, and each further one `step` seconds later."""
     return (step * number for number in itertools.count()).__next__
 
 
-def redact(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make all that is in `folder` something that this user may not look at, whoever this is."""
+def deny_access(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make everything in `folder` unreadable, for root as well."""
     real = Path.stat
 
     def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -51,6 +64,6 @@ def redact(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def written(stream: TextIO) -> str:
-    """All that a stream of such a world was given."""
+    """Return everything that was written to a stream of such a world."""
     assert isinstance(stream, io.StringIO)
     return stream.getvalue()

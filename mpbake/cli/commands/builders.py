@@ -1,4 +1,4 @@
-"""`mpbake builders`: the declared builders beside the real ones, and what makes them match."""
+"""`mpbake builders`: compare declared builders with the real ones, and make them match."""
 
 from __future__ import annotations
 
@@ -31,135 +31,147 @@ if TYPE_CHECKING:
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.records import Record
     from mpbake.buildkit.nodes.tools import NodeServices
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import BuildersOptions
+    from mpbake.cli.world import World
     from mpbake.model.plan import Builder, Plan
     from mpbake.run.executor import StopRequest
 
 CHANGES = 2
-"""Exit code of `--detailed-exitcode` when something is to be done."""
+"""Exit code of `--detailed-exitcode` when there are changes to make."""
 _NOTHING = "nothing to do\n"
+_REMOVING = ("stop", "rm", "prune")
+"""Actions that end containers in which a run may build."""
 
-Given = TypeVar("Given")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-_TAKING_AWAY = ("stop", "rm", "prune")
-
-
-def main(options: Options, world: World) -> int:
-    """Do what `options.action` asks of the builders that `options.names` mean; of all, without a name."""
-    document, plan = load_plan(options, world)
+def main(options: BuildersOptions, world: World) -> int:
+    """Do the action on the named builders; without a name, on all."""
+    document, plan = load_plan(options.source, world)
     chosen = _chosen(plan, options.names)
-    held_off = block_runs(plan.root) if options.action in _TAKING_AWAY else nullcontext()
+    runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
 
     def work(request: StopRequest) -> int:
-        with stopped_by_signals(request), held_off, _opened(plan, world, request) as site:
+        with stopped_by_signals(request), runs_blocked, _open_workspace(plan, world, request) as workspace:
             if options.action in {"plan", "up"}:
-                check_builders(document, chosen, lambda: buildx_version(site.tools.docker))
-            return _act(site, plan, chosen, options, world)
+                check_builders(document, chosen, lambda: buildx_version(workspace.tools.docker))
+            return _act(workspace, plan, chosen, options, world)
 
     return stoppable(work)
 
 
-def _act(site: BuilderWorkspace, plan: Plan, chosen: tuple[Builder, ...], options: Options, world: World) -> int:
+def _act(
+    workspace: BuilderWorkspace, plan: Plan, chosen: tuple[Builder, ...], options: BuildersOptions, world: World
+) -> int:
     match options.action:
         case "plan":
-            return _plan(site.tools, chosen, plan.file, options, world)
+            return _plan(workspace.tools, chosen, plan.file, options, world)
         case "up" | "stop" | "rm":
-            return _change(site, _own(chosen, options), options, world)
+            return _change(workspace, _own(chosen, options), options, world)
         case "prune":
-            return _prune(site, plan, options, world)
+            return _prune(workspace, plan, options, world)
         case _:
-            return _list(site.tools, chosen, plan.file, world)
+            return _list(workspace.tools, chosen, plan.file, world)
 
 
-def _change(site: BuilderWorkspace, own: tuple[Builder, ...], options: Options, world: World) -> int:
+def _change(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
     if not own:
         world.stdout.write(_NOTHING)
     match options.action:
         case "up":
-            return _up(site, own, world)
+            return _up(workspace, own, world)
         case "stop":
-            return _told(_each(lambda each: stop(site, each), own), world)
+            return _report_errors(_for_each(lambda builder: stop(workspace, builder), own), world)
         case _:
-            if own:
-                _warn_of_unreadable_records(site, world)
-            keep, forget = options.keep_state, options.forget
-            return _told(_each(lambda each: remove(site, each, keep_state=keep, forget=forget), own), world)
+            return _remove(workspace, own, options, world)
 
 
-def _list(tools: NodeServices, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
-    """Print every node with what it says of itself. What is out of reach is in the table, and no failure."""
-    found = _each(lambda builder: inventory(tools, builder, plan), chosen)
-    world.stdout.write(inventory_text(found))
+def _remove(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
+    if own:
+        _warn_of_unreadable_records(workspace, world)
+    keep, forget = options.keep_state, options.forget
+    errors = _for_each(lambda builder: remove(workspace, builder, keep_state=keep, forget=forget), own)
+    return _report_errors(errors, world)
+
+
+def _list(services: NodeServices, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
+    """Print every node with its actual state. An unreachable node is a row of the table, not a failure."""
+    states = _for_each(lambda builder: inventory(services, builder, plan), chosen)
+    world.stdout.write(inventory_text(states))
     return 0
 
 
-def _plan(tools: NodeServices, chosen: tuple[Builder, ...], plan: Path, options: Options, world: World) -> int:
-    found = _each(lambda builder: survey_builder(tools, builder, plan), chosen)
-    for each in found:
-        world.stdout.write(changes_text(each.builder, each.changes, each.unclear))
-    changes = [change for each in found for change in each.changes]
-    unclear = [what for each in found for what in each.unclear]
+def _plan(
+    services: NodeServices, chosen: tuple[Builder, ...], plan: Path, options: BuildersOptions, world: World
+) -> int:
+    """Print the changes that `up` would make."""
+    states = _for_each(lambda builder: survey_builder(services, builder, plan), chosen)
+    for state in states:
+        world.stdout.write(changes_text(state.builder, state.changes, state.unclear))
+    changes = [change for state in states for change in state.changes]
+    unclear = [reason for state in states for reason in state.unclear]
     world.stdout.write(f"{changes_summary(changes, unclear)}\n")
-    return _told_all(found, world) or (CHANGES if changes and options.detailed_exitcode else 0)
+    return _report_states(states, world) or (CHANGES if changes and options.detailed_exitcode else 0)
 
 
-def _up(site: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
-    write = _whole(world.stdout)
+def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
+    write = _synchronized(world.stdout)
 
-    def tell(found: BuilderState) -> None:
-        write(changes_text(found.builder, found.changes, found.unclear))
+    def print_changes(state: BuilderState) -> None:
+        write(changes_text(state.builder, state.changes, state.unclear))
 
-    return _told_all(_each(lambda builder: reconcile(site, builder, tell), chosen), world)
+    return _report_states(_for_each(lambda builder: reconcile(workspace, builder, print_changes), chosen), world)
 
 
-def _prune(site: BuilderWorkspace, plan: Plan, options: Options, world: World) -> int:
-    """Records of this plan, of builders that are still declared or no longer."""
-    _warn_of_unreadable_records(site, world)
-    records = site.tools.records.of_plan(plan.file)
-    stale = [each for each in records if _is_stale(each, each.declared_in(plan.builders))]
+def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, world: World) -> int:
+    """Remove what the records of this plan list and the plan no longer declares."""
+    _warn_of_unreadable_records(workspace, world)
+    records = workspace.tools.records.of_plan(plan.file)
+    stale = [record for record in records if _is_stale(record, record.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
-    return _told(_each(lambda record: prune(site, record, plan.builders, forget=options.forget), stale), world)
+    forget = options.forget
+    errors = _for_each(lambda record: prune(workspace, record, plan.builders, forget=forget), stale)
+    return _report_errors(errors, world)
 
 
-def _warn_of_unreadable_records(site: BuilderWorkspace, world: World) -> None:
-    world.stderr.writelines(f"warning: {each}\n" for each in site.tools.records.unreadable())
+def _warn_of_unreadable_records(workspace: BuilderWorkspace, world: World) -> None:
+    world.stderr.writelines(f"warning: {warning}\n" for warning in workspace.tools.records.unreadable())
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
-    """Whether something was made that is no longer declared; what is external by now is never changed."""
+    """Return whether a record lists anything that is no longer declared. An external builder is never changed."""
     return builder is None or (not builder.external and bool(record.gone(builder)))
 
 
-def _each(do: Callable[[Given], Result], things: Iterable[Given]) -> list[Result]:
-    """`do` for all of them, side by side; an error of one as a whole is raised when all have ended."""
+def _for_each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Call `do` for all items in parallel. If a call fails as a whole, its error is raised after all have ended."""
     results = []
-    for each in side_by_side(do, tuple(things)):
-        if isinstance(each, MpbakeError):
-            raise each
-        results.append(each)
+    for result in side_by_side(do, tuple(items)):
+        if isinstance(result, MpbakeError):
+            raise result
+        results.append(result)
     return results
 
 
-def _told_all(found: Iterable[BuilderState], world: World) -> int:
-    """Tell warnings and errors; the exit code."""
-    found = list(found)
-    world.stderr.writelines(f"warning: {warning}\n" for each in found for warning in each.warnings)
-    return _told([list(each.errors) for each in found], world)
+def _report_states(states: Iterable[BuilderState], world: World) -> int:
+    """Print warnings and errors. Returns the exit code."""
+    states = list(states)
+    world.stderr.writelines(f"warning: {warning}\n" for state in states for warning in state.warnings)
+    return _report_errors([list(state.errors) for state in states], world)
 
 
-def _told(errors: Iterable[list[MpbakeError]], world: World) -> int:
-    """Tell errors; the exit code: what is wrong with the plan comes before what does not answer."""
-    every = [error for each in errors for error in each]
-    world.stderr.writelines(f"error: {error}\n" for error in every)
-    return most_severe({error.exit_code for error in every})
+def _report_errors(errors: Iterable[list[MpbakeError]], world: World) -> int:
+    """Print errors. Returns the exit code: that of a wrong plan before that of an unreachable node."""
+    every_error = [error for group in errors for error in group]
+    world.stderr.writelines(f"error: {error}\n" for error in every_error)
+    return most_severe({error.exit_code for error in every_error})
 
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
-    """The declared builders of these names; all of them when there are none. Raises UsageError."""
-    declared = {name: each for name, each in plan.builders.items() if each.driver is not Driver.AUTOMATIC}
+    """Return the declared builders of these names; all if there are no names. Raises UsageError."""
+    declared = {name: builder for name, builder in plan.builders.items() if builder.driver is not Driver.AUTOMATIC}
     unknown = [name for name in names if name not in declared]
     if unknown:
         hint = AUTOMATIC if unknown[0] == DEFAULT_BUILDER else did_you_mean(unknown[0], declared, kind="builders")
@@ -167,26 +179,28 @@ def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
     return tuple(declared[name] for name in dict.fromkeys(names or declared))
 
 
-def _own(chosen: tuple[Builder, ...], options: Options) -> tuple[Builder, ...]:
-    """Those that mpbake may change. Raises UsageError for an external one that was named."""
-    external = [each.name for each in chosen if each.external]
+def _own(chosen: tuple[Builder, ...], options: BuildersOptions) -> tuple[Builder, ...]:
+    """Return the builders that mpbake may change. Raises UsageError if an external builder was named."""
+    external = [builder.name for builder in chosen if builder.external]
     if external and options.names:
-        raise UsageError(f'builder "{external[0]}" is external', hint="it is used as it is, and never changed")
-    return tuple(each for each in chosen if not each.external)
+        raise UsageError(
+            f'builder "{external[0]}" is external, and mpbake never changes it', hint="change it with docker buildx"
+        )
+    return tuple(builder for builder in chosen if not builder.external)
 
 
 @contextmanager
-def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[BuilderWorkspace]:
-    """Everything that works on builders; no process and no private folder of it is left when the block is left."""
-    write, pace = _whole(world.stderr), Pace(world.clock)
+def _open_workspace(plan: Plan, world: World, request: StopRequest) -> Iterator[BuilderWorkspace]:
+    """Open everything that works on builders; at the end, no process and no private folder of it is left."""
+    write, pace = _synchronized(world.stderr), Pace(world.clock)
 
     def progress(node: str, activity: str) -> None:
         if pace.is_due(node):
             write(f"{node}: {activity}\n")
 
-    with open_services(world.environment, world.redactor.redact, world.now, request.then) as tools:
+    with open_services(world.environment, world.redactor.redact, world.now, request.then) as services:
         yield BuilderWorkspace(
-            tools=tools,
+            tools=services,
             plan=plan.file,
             say=lambda text: write(f"{text}\n"),
             progress=progress,
@@ -194,8 +208,8 @@ def _opened(plan: Plan, world: World, request: StopRequest) -> Iterator[BuilderW
         )
 
 
-def _whole(stream: TextIO) -> Callable[[str], None]:
-    """A function that several threads may call: what it is given appears on `stream` at once, and in one piece."""
+def _synchronized(stream: TextIO) -> Callable[[str], None]:
+    """Return a function with which several threads may write to `stream`: each text appears at once, and whole."""
     lock = threading.Lock()
 
     def write(text: str) -> None:

@@ -1,92 +1,77 @@
-"""`mpbake check`: all that is wrong with a plan, and what is probably not meant. Asks no node and no registry."""
+"""`mpbake check`: print all errors and warnings of a plan. Asks no node and no registry."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Severity
 from mpbake.base.errors import PlanError, sorted_by_location
-from mpbake.base.text import count
 from mpbake.cli.loading import load_partially
 from mpbake.graph.placement import place
-from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
-from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.checks import PreflightInput, Stage, preflight_problems
 from mpbake.graph.preflight.lint import lint_warnings
-from mpbake.graph.preflight.paths import missing_paths
-from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
-from mpbake.graph.preflight.tls import certificate_problems
 from mpbake.model.plan import PublishMode
-from mpbake.report.diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
-from mpbake.spec.drivers import node_warnings
+from mpbake.report.check_report import CheckReport
+from mpbake.report.formats import DIAGNOSTICS_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Collection
 
     from mpbake.base.errors import Diagnostic
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import CheckOptions
+    from mpbake.cli.world import World
     from mpbake.model.plan import Plan, Target
     from mpbake.resolve import PartialPlan
     from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.problem import Problem
 
 
-def main(options: Options, world: World) -> int:
-    """Print what is found. Returns 3 where the plan is wrong; with `--strict`, warnings make it so."""
+def main(options: CheckOptions, world: World) -> int:
+    """Print what is found. Returns 3 if there are errors; with `--strict`, for warnings too."""
+    report = _check(options, world)
+    print_report = DIAGNOSTICS_FORMATS[options.format].load()
+    world.stdout.write(print_report(report))
+    is_wrong = any(options.strict or found.severity is Severity.ERROR for found in report.diagnostics)
+    return PlanError.exit_code if is_wrong else 0
+
+
+def _check(options: CheckOptions, world: World) -> CheckReport:
+    """Check a plan as far as it can be read and resolved. The targets without errors are checked in any case."""
     try:
-        document, loaded = load_partially(options, world)
-        found = _diagnostics(document, loaded, world)
-        is_whole = not loaded.problems
-        checked = f"{document.main.shown}: {count(len(loaded.plan.targets), 'target')}, " if is_whole else ""
+        document, partial_plan = load_partially(options.source, world)
+        if partial_plan.problems:
+            return CheckReport(diagnostics=_check_sound_targets(document, partial_plan, world))
+        diagnostics = sorted_by_location((*partial_plan.clashes, *_check_plan(document, partial_plan.plan, world)))
     except PlanError as error:
-        found, checked, is_whole = error.diagnostics, "", False
-    match options.format:
-        case "json":
-            world.stdout.write(diagnostics_json(found))
-        case "github":
-            world.stdout.write(diagnostics_github(found))
-        case _:
-            world.stdout.write(f"{diagnostics_text(found)}{checked}{_verdict(found)}{'' if is_whole else _NOT_ALL}\n")
-    wrong = any(options.strict or each.severity is Severity.ERROR for each in found)
-    return PlanError.exit_code if wrong else 0
+        return CheckReport(diagnostics=error.diagnostics)
+    targets = len(partial_plan.plan.targets)
+    return CheckReport(diagnostics=diagnostics, file=document.main.shown, targets=targets, complete=True)
 
 
-_NOT_ALL = "; more may be found once this is mended"
-"""Said where what is wrong was found before all was looked at."""
+def _check_sound_targets(document: PlanFiles, partial_plan: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
+    subject = _preflight_input(document, partial_plan.valid_targets, world)
+    problems = preflight_problems(subject, Stage.CHECK_TARGETS)
+    diagnostics = (document.diagnose(problem) for problem in problems)
+    return sorted_by_location((*partial_plan.problems, *partial_plan.clashes, *diagnostics))
 
 
-def _diagnostics(document: PlanFiles, found: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
-    """What is to be said of a plan, in order of place; where something is wrong with it, of its sound targets only."""
-    if found.problems:
-        later = (document.diagnose(each) for each in _problems_of(found.valid_targets, found.plan.root, world))
-        return sorted_by_location((*found.problems, *found.clashes, *later))
-    problems = (document.diagnose(each) for each in _problems(found.plan, world))
-    return sorted_by_location((*found.clashes, *problems, *lint_warnings(document, found.plan)))
+def _check_plan(document: PlanFiles, plan: Plan, world: World) -> tuple[Diagnostic, ...]:
+    """Return what would stop a run of all targets, what such a run would warn of, and the warnings of the linter."""
+    subject = _preflight_input(document, plan.targets.values(), world, plan)
+    problems = preflight_problems(subject, Stage.CHECK_TARGETS, Stage.CHECK_PLAN)
+    return (*(document.diagnose(problem) for problem in problems), *lint_warnings(document, plan))
 
 
-def _problems(plan: Plan, world: World) -> Iterator[Problem]:
-    """What a run of all targets would end with or warn of, as far as that is known without one."""
-    targets = plan.targets.values()
-    yield from _problems_of(targets, plan.root, world)
-    if plan.publish is PublishMode.TOGETHER:
-        yield from dependencies_on_shared_tags(targets)
-    yield from unlinked_bases(plan.targets)
-    yield from node_warnings(node for builder in plan.builders.values() for node in builder.nodes)
-
-
-def _problems_of(targets: Collection[Target], root: Path, world: World) -> Iterator[Problem]:
-    """The same of some targets, as far as each is by itself."""
-    for target in targets:
-        placement = place(target, {})
-        yield from (*placement.problems, *placement.warnings)
-        yield from deletion_problems([target], root, os.path.realpath)
-    yield from missing_paths(targets, root, world.environment)
-    yield from foreign_bases(targets)
-    yield from certificate_problems(targets, {}, world.now())
-
-
-def _verdict(found: Sequence[Diagnostic]) -> str:
-    """`no problems`, `1 error`, `2 errors, 1 warning`."""
-    counted = {each: sum(one.severity is each for one in found) for each in Severity}
-    return ", ".join(count(number, severity) for severity, number in counted.items() if number) or "no problems"
+def _preflight_input(
+    document: PlanFiles, targets: Collection[Target], world: World, plan: Plan | None = None
+) -> PreflightInput:
+    """Return what the preflight checks look at; `plan` only if it has no errors."""
+    builders = plan.builders.values() if plan else ()
+    return PreflightInput(
+        document=document,
+        targets={target.name: target for target in targets},
+        placements=tuple(place(target, {}) for target in targets),
+        environment=world.environment,
+        now=world.now(),
+        nodes=tuple(node for builder in builders for node in builder.nodes),
+        together=plan is not None and plan.publish is PublishMode.TOGETHER,
+    )

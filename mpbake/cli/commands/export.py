@@ -1,4 +1,4 @@
-"""`mpbake export`: resolved targets for another tool."""
+"""`mpbake export`: print resolved targets for another tool."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.redaction import MASK
 from mpbake.base.text import one_line
-from mpbake.cli.loading import check_platforms, chosen_platforms, load_plan
-from mpbake.report.bake_definition import bake_text, export_losses
-from mpbake.resolve import select_targets
+from mpbake.cli.loading import load_plan
+from mpbake.cli.selection import named_targets
+from mpbake.report.formats import EXPORT_FORMATS
 
 if TYPE_CHECKING:
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import ExportOptions
+    from mpbake.cli.world import World
 
 
-def main(options: Options, world: World) -> int:
-    """Print a bake file of the targets that `options.names` mean, or of all; what is lost is told on standard error."""
-    _, plan = load_plan(options, world, relative=True)
-    targets = select_targets(plan, options.names) if options.names else tuple(plan.targets.values())
-    check_platforms(targets, options)
-    for loss in export_losses(targets):
-        world.stderr.write(f"warning: {one_line(loss)}\n")
-    text = bake_text(plan, targets, chosen_platforms(options))
-    if world.redactor.redact(text) != text:
-        world.stderr.write(f"warning: sensitive values are written as {MASK}: what is printed cannot build with them\n")
-    world.stdout.write(text)
+def main(options: ExportOptions, world: World) -> int:
+    """Print the named targets, or all; warn of everything that the other tool cannot express."""
+    _, plan = load_plan(options.source, world, options.overrides, relative=True)
+    targets, platforms = named_targets(plan, options.names or tuple(plan.targets), options.overrides)
+    export = EXPORT_FORMATS[options.format].load()
+    exported = export(plan, targets, platforms)
+    world.stderr.writelines(f"warning: {one_line(loss)}\n" for loss in exported.losses)
+    if world.redactor.redact(exported.text) != exported.text:
+        world.stderr.write(f"warning: sensitive values are printed as {MASK}: the output cannot build with them\n")
+    world.stdout.write(exported.text)
     return 0

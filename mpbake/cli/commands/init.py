@@ -1,4 +1,4 @@
-"""`mpbake init`: a first plan for the Dockerfiles of a folder. Asks nothing, and writes over nothing."""
+"""`mpbake init`: write a first plan for the Dockerfiles of a folder. Asks nothing, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from mpbake.spec.starter import SCHEMA, is_dockerfile, is_searched, links_among,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import InitOptions
+    from mpbake.cli.world import World
 
 DEPTH = 6
 MOST_FOLDERS = 20_000
@@ -28,9 +29,9 @@ MOST_DOCKERFILES = 500
 _ELSEWHERE = "mpbake init -C DIR"
 
 
-def main(options: Options, world: World) -> int:
+def main(options: InitOptions, world: World) -> int:
     """Write a plan for the Dockerfiles in the folder, and beside it the schema for editors."""
-    folder = folder_of(options, world)
+    folder = folder_of(options.directory, world)
     name = "" if options.dry_run else _free_name(folder)
     project = folder.name
     targets = target_names(project, find_dockerfiles(folder, world.stderr))
@@ -46,34 +47,34 @@ def main(options: Options, world: World) -> int:
 
 
 def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:
-    """The Dockerfiles of `root` and of the folders below it, in the order of their paths; no symlink is followed.
+    """Return the Dockerfiles of `root` and of the folders below it, sorted by path. Symlinks are not followed.
 
-    Folders that cannot be read are told. Raises UsageError when `root` is one, when there is no Dockerfile, or no end
-    of them.
+    Warns of folders that cannot be read. Raises UsageError if `root` cannot be read, if there is no Dockerfile, or if
+    there are too many folders or Dockerfiles.
     """
 
-    def unread(error: OSError) -> None:
+    def warn(error: OSError) -> None:
         place = os.path.relpath(error.filename, root)
         if place == os.curdir:
             raise UsageError(f"{root} cannot be read: {error.strerror}")
-        stderr.write(f"warning: {one_line(place)} cannot be read: {error.strerror}: what is in it is left out\n")
+        stderr.write(f"warning: {one_line(place)} cannot be read: {error.strerror}: its Dockerfiles are ignored\n")
 
-    found: list[PurePosixPath] = []
-    for seen, (place, folders, files) in enumerate(os.walk(root, onerror=unread)):
+    dockerfiles: list[PurePosixPath] = []
+    for seen, (place, folders, files) in enumerate(os.walk(root, onerror=warn)):
         here = PurePosixPath(os.path.relpath(place, root))
         folders[:] = sorted(filter(is_searched, folders)) if len(here.parts) < DEPTH else []
-        found += [here / name for name in sorted(filter(is_dockerfile, files)) if _is_own(Path(place, name))]
-        if seen >= MOST_FOLDERS or len(found) > MOST_DOCKERFILES:
+        dockerfiles += [here / name for name in sorted(filter(is_dockerfile, files)) if _is_own(Path(place, name))]
+        if seen >= MOST_FOLDERS or len(dockerfiles) > MOST_DOCKERFILES:
             most = f"more than {MOST_FOLDERS} folders or {MOST_DOCKERFILES} Dockerfiles"
-            raise UsageError(f"{root} holds {most}", hint=f"start in the folder of one project: {_ELSEWHERE}")
-    if not found:
+            raise UsageError(f"{root} holds {most}", hint=f"run it in the folder of one project: {_ELSEWHERE}")
+    if not dockerfiles:
         message = f"no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {root} or below it"
-        raise UsageError(message, hint=f"write one first, or start where they are: {_ELSEWHERE}")
-    return found
+        raise UsageError(message, hint=f"write one first, or run it in their folder: {_ELSEWHERE}")
+    return dockerfiles
 
 
 def _images(path: Path) -> tuple[str, ...]:
-    """What a Dockerfile is built from, if it can be read."""
+    """Return the base images of a Dockerfile; none if it cannot be read."""
     try:
         return images_from(read_bounded(path, pipe=False, link=False).decode())
     except (OSError, ValueError):
@@ -81,37 +82,37 @@ def _images(path: Path) -> tuple[str, ...]:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether `path` is a file, and not a link to one."""
+    """Return whether `path` is a file, and not a symlink to one."""
     return is_file(path) and not path.is_symlink()
 
 
 def _free_name(folder: Path) -> str:
-    """The name of the new plan; where `build.toml` is another tool's, the second one. Raises UsageError."""
+    """Return the name of the new plan: the second one if `build.toml` belongs to another tool. Raises UsageError."""
     with contextlib.suppress(PlanError):  # no plan, here or above
         plan = find_plan(folder).path
         if plan.parent == folder:
-            raise _there_already(plan)
+            raise _exists_already(plan)
     free = [name for name in FILE_NAMES if not os.path.lexists(folder / name)]
     if not free:
-        raise _there_already(folder / FILE_NAMES[-1])
+        raise _exists_already(folder / FILE_NAMES[-1])
     return free[0]
 
 
-def _there_already(path: Path) -> UsageError:
-    hint = "it is yours and stays as it is; what would be written: mpbake init --dry-run"
-    return UsageError(f"there is a {path.name} already in {path.parent}", hint=hint)
+def _exists_already(path: Path) -> UsageError:
+    hint = "to see what mpbake would write, run: mpbake init --dry-run"
+    return UsageError(f"{path.parent} already has a {path.name}, which mpbake does not overwrite", hint=hint)
 
 
 def _add_schema(folder: Path) -> str:
-    """Put the schema into `folder`, if there is none; says which."""
+    """Write the schema into `folder` unless it exists; return a line that says so."""
     if os.path.lexists(folder / SCHEMA):
         return f"kept {SCHEMA}; to renew it: mpbake schema > {SCHEMA}"
     _create(folder / SCHEMA, schema_text())
-    return f"wrote {SCHEMA}, with which editors complete and check the plan"
+    return f"wrote {SCHEMA}: with it, editors complete and check the plan"
 
 
 def _create(path: Path, text: str) -> None:
-    """Write a new file, wholly or not at all. Raises UsageError when there is one, MpbakeError when it cannot be."""
+    """Write a new file, whole or not at all. Raises UsageError if it exists, MpbakeError if it cannot be written."""
     try:
         with path.open("x", encoding="utf-8") as file:
             try:
@@ -121,15 +122,15 @@ def _create(path: Path, text: str) -> None:
                 path.unlink()
                 raise
     except FileExistsError:
-        raise _there_already(path) from None
+        raise _exists_already(path) from None
     except OSError as error:
         raise MpbakeError(
-            f"cannot write {path}: {error.strerror}", hint="without a file: mpbake init --dry-run"
+            f"cannot write {path}: {error.strerror}", hint="to print the plan instead, run: mpbake init --dry-run"
         ) from None
 
 
 def _report(directory: str, name: str, targets: Mapping[str, PurePosixPath], schema: str) -> list[str]:
-    """What was written, and what to do next."""
+    """Return lines that say what was written, and what to do next."""
     rows = [(target, str(path)) for target, path in targets.items()]
     command = shlex.join(["mpbake", "plan", *(["-C", directory] if directory else [])])
     return [

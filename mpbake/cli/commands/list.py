@@ -1,18 +1,19 @@
-"""`mpbake list`: what can be built, and with which variables."""
+"""`mpbake list`: print what can be built, and with which variables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mpbake.cli.loading import load_plan
-from mpbake.report.plan_text import list_text
+from mpbake.report.list_text import list_text
 
 if TYPE_CHECKING:
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import ListOptions
+    from mpbake.cli.world import World
 
 
-def main(options: Options, world: World) -> int:
+def main(options: ListOptions, world: World) -> int:
     """Print groups, targets and variables."""
-    _, plan = load_plan(options, world)
+    _, plan = load_plan(options.source, world)
     world.stdout.write(list_text(plan))
     return 0

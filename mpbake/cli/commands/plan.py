@@ -1,14 +1,14 @@
-"""`mpbake plan`: what a run would do, for review. Touches neither Docker nor the network unless it is to ask nodes."""
+"""`mpbake plan`: print what a run would do, for review. Without `--probe` it touches neither Docker nor the network."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.cli.loading import check_tags, load_plan, place_targets, run_graph, select_for
+from mpbake.cli.loading import load_plan
+from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.explain import explain_placement
-from mpbake.report.plan_json import plan_json
-from mpbake.report.plan_text import plan_text
+from mpbake.graph.preflight.checks import Stage, preflight_warnings
+from mpbake.report.formats import PLAN_FORMATS
 from mpbake.resolve import select_targets
 from mpbake.run.signals import stoppable, stopped_by_signals
 
@@ -16,45 +16,52 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import PlanOptions
+    from mpbake.cli.world import World
+    from mpbake.graph.dag import Selection
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Target
     from mpbake.run.executor import StopRequest
 
+    Facts = dict[str, NodeFacts]
+    """What nodes have said about themselves, by node id."""
 
-def main(options: Options, world: World) -> int:
-    """Print the plan of `options.names`, or why one target is built where it is."""
+
+def main(options: PlanOptions, world: World) -> int:
+    """Print the plan of the named targets, or why their platforms are built where they are."""
     return stoppable(lambda stop: _print(options, world, stop))
 
 
-def _print(options: Options, world: World, stop: StopRequest) -> int:
-    document, plan = load_plan(options, world)
-    chosen = select_for(plan, replace(options, names=(options.explain,)) if options.explain else options)
-    facts, silent = _probed(chosen.targets, plan.file, world, stop) if options.probe else ({}, ())
+def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
+    document, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    names = (options.explain,) if options.explain else options.names
+    selection = select_for(plan, names, options.overrides)
+    facts, unanswered = _probe(selection.targets, plan.file, world, stop) if options.probe else ({}, ())
     if options.explain:
-        texts = (
-            explain_placement(target, facts, chosen.only.get(target, ()))
-            for target in select_targets(plan, (options.explain,))
-        )
-        world.stdout.write("\n".join(texts))
-        world.stderr.writelines(f"warning: {each}\n" for each in silent)
+        world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
+        world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
         return 0
-    check_tags(document, chosen)
-    graph, warnings = run_graph(document, chosen, place_targets(chosen, facts))
-    printed = plan_json if options.format == "json" else plan_text
-    world.stdout.write(printed(graph, (*warnings, *silent)))
+    placements = place_targets(selection, facts)
+    warnings = preflight_warnings(preflight_input(document, selection, placements.values(), world), Stage.PLAN)
+    graph = make_graph(selection, placements)
+    print_plan = PLAN_FORMATS[options.format].load()
+    every_warning = dict.fromkeys((*selection.warnings, *warnings))
+    world.stdout.write(print_plan(graph, (*every_warning, *unanswered)))
     return 0
 
 
-def _probed(
-    targets: Sequence[Target], plan: Path, world: World, stop: StopRequest
-) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """What the nodes of `targets` say of themselves, and a word on each that says nothing."""
-    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - Docker's part is slow, and most plans are printed without
+def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts) -> str:
+    """Return where each platform of `targets` is built, and why."""
+    return "\n".join(explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
+
+
+def _probe(targets: Sequence[Target], plan: Path, world: World, stop: StopRequest) -> tuple[Facts, tuple[str, ...]]:
+    """Ask the nodes of `targets` what they build: the facts, and a warning for each node that does not answer."""
+    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, and most plans are printed without
     from mpbake.buildkit.nodes.tools import open_services  # noqa: PLC0415
 
     with (
         stopped_by_signals(stop),
-        open_services(world.environment, world.redactor.redact, world.now, stop.then) as tools,
+        open_services(world.environment, world.redactor.redact, world.now, stop.then) as services,
     ):
-        return probe_nodes(tools, targets, plan)
+        return probe_nodes(services, targets, plan)

@@ -1,268 +1,170 @@
-"""`mpbake run`: builds, publishes and verifies on real nodes."""
+"""`mpbake run`: build, publish and verify targets on real nodes."""
 
 from __future__ import annotations
 
-import shlex
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from signal import SIGPIPE
-from threading import Thread, Timer
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError, system_error
 from mpbake.base.limits import affordable_threads
-from mpbake.base.text import join_shared, one_line
+from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
-from mpbake.cli.loading import check_placements, check_tags, load_plan, place_targets, run_graph, select_for
+from mpbake.cli.loading import load_plan
+from mpbake.cli.repeat_command import repeat_command
+from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
+from mpbake.cli.run_results import RunResults
+from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
 from mpbake.graph.links import linked_targets
 from mpbake.graph.node_facts import is_unreachable
 from mpbake.graph.placement import nodes_to_probe
-from mpbake.graph.preflight.base_images import foreign_bases
 from mpbake.graph.preflight.buildx_versions import check_buildx
-from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
-from mpbake.model.plan import Driver
-from mpbake.model.steps import BootstrapNode, BuildPiece
-from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
-from mpbake.report.metadata import metadata_file, write_metadata
-from mpbake.run.events import EngineProbeStarted, NodeProbeStarted, RunFinished, Warned
+from mpbake.graph.preflight.checks import Stage, preflight_warnings
+from mpbake.graph.preflight.paths import unset_secret_warnings
+from mpbake.model.steps import BootstrapNode
+from mpbake.report.metadata import metadata_file
+from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
 from mpbake.run.signals import stoppable, stopped_by_signals
-from mpbake.run.state.directory import FOLDER, open_state, read_durations, write_durations
-from mpbake.run.state.published import published_by, remember_published
+from mpbake.run.state.directory import open_state, read_durations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import RunOptions
+    from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
-    from mpbake.graph.estimates import Recorded
+    from mpbake.graph.placement import Placement
     from mpbake.model.plan import Node, Plan, Target
-    from mpbake.run.events import Event, Reporter
     from mpbake.run.executor import StopRequest
     from mpbake.run.state.directory import State
     from mpbake.spec.plan_files import PlanFiles
 
 
-_MOMENT = 2.0
-"""Seconds after which people wonder what a run waits for."""
+def main(options: RunOptions, world: World) -> int:
+    """Run the named targets, and all their dependencies."""
+    document, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    selection = select_for(plan, options.names, options.overrides)
+    placements = place_targets(selection, {})
+    _check(document, selection, placements, world)
+    metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
+    command = _RunCommand(
+        options=options,
+        world=world,
+        document=document,
+        plan=plan,
+        selection=selection,
+        placements=placements,
+        metadata=metadata,
+    )
+    return stoppable(command.execute)
 
 
-def main(options: Options, world: World) -> int:
-    """Run `options.names`, and all that they need."""
-    document, plan = load_plan(options, world)
-    chosen = select_for(plan, options)
-    check_tags(document, chosen)
-    check_files(document, chosen, world.environment, world.now())
-    metadata = metadata_file(world.folder / options.directory, options.metadata_file)
-    repeat, redact = partial(repeat_command, options), world.redactor.redact
-
-    def work(stop: StopRequest) -> int:
-        reporting = _Reporting(_reporter(options, world), stop, began=world.clock())
-        with (
-            stopped_by_signals(stop),
-            open_state(plan.root, world.now()) as state,
-            ExitStack() as ends,
-        ):
-            runner_of = open_runner(chosen.targets, state, plan, world.environment, repeat, redact, stop.then)
-            Thread(target=import_networkx, daemon=True).start()
-            with _patience(chosen.targets, reporting):
-                runner = ends.enter_context(runner_of)
-            check_buildx(document, chosen.targets, runner.builds.bake.buildx, runner.default)
-            run = _Run(
-                options=options,
-                world=world,
-                stop=stop,
-                reporting=reporting,
-                runner=runner,
-                state=state,
-                metadata=metadata,
-            )
-            return run.execute(run.prepare(document, chosen), plan)
-
-    return stoppable(work)
+def _check(document: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
+    """Make the checks that touch nothing; where nodes must be asked, placement is checked later. Raises PlanError."""
+    open_builders = {node.builder for node in nodes_to_probe(placements)}
+    settled = [placement for target, placement in placements.items() if target.builder.name not in open_builders]
+    preflight_warnings(preflight_input(document, selection, settled, world), Stage.RUN)
 
 
-@contextmanager
-def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MOMENT) -> Iterator[None]:
-    """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
-    timer = Timer(moment, reporter.handle, [EngineProbeStarted()])
-    timer.daemon = True
-    if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _RunCommand:
+    """A run whose plan has passed the checks that touch nothing. `placements` are those before nodes are asked."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What the parts of one run share."""
-
-    options: Options
+    options: RunOptions
     world: World
-    stop: StopRequest
-    reporting: _Reporting
-    runner: BuildKitRunner
-    state: State
+    document: PlanFiles
+    plan: Plan
+    selection: Selection
+    placements: Mapping[Target, Placement]
     metadata: Path | None
 
-    def prepare(self, document: PlanFiles, chosen: Selection) -> BuildGraph:
-        """Ask what only nodes can tell, and place everything."""
-        before = place_targets(chosen, {})
-        nodes = nodes_to_probe(before)
-        asked = {node.builder for node in nodes}
-        settled = (placement for target, placement in before.items() if target.builder.name not in asked)
-        check_placements(document, chosen, settled)  # before anything is made
+    def execute(self, stop: StopRequest) -> int:
+        """Open the state directory and the runner, then prepare and build. Returns the exit code."""
+        events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
+        with (
+            stopped_by_signals(stop),
+            open_state(self.plan.root, self.world.now()) as state,
+            self._open_runner(state, events, stop) as runner,
+        ):
+            check_buildx(self.document, self.selection.targets, runner.buildx, runner.default)
+            graph = self.prepare(runner, events)
+            return self.build(graph, runner, state, events, stop)
+
+    @contextmanager
+    def _open_runner(self, state: State, events: RunEvents, stop: StopRequest) -> Iterator[BuildKitRunner]:
+        """Open the runner; networkx is imported while docker answers."""
+        targets, environment = self.selection.targets, self.world.environment
+        repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
+        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then)
+        Thread(target=import_networkx, daemon=True).start()
+        with ExitStack() as stack:
+            with slow_engine_notice(targets, events):
+                runner = stack.enter_context(opening)
+            yield runner
+
+    def prepare(self, runner: BuildKitRunner, events: RunEvents) -> BuildGraph:
+        """Ask the nodes what only they know, place everything, and report the warnings. Raises PlanError."""
+        nodes = nodes_to_probe(self.placements)
         if nodes:
-            self.reporting.handle(NodeProbeStarted(nodes=nodes))
-        facts = self.runner.make_ready(nodes, self.reporting)
+            events.handle(NodeProbeStarted(nodes=nodes))
+        facts = runner.make_ready(nodes, events)
         lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
-        graph, warnings = run_graph(document, chosen, place_targets(chosen, facts, before))
-        unset = unset_secret_warnings(chosen.targets, self.world.environment)
-        foreign = (each.message for each in foreign_bases(chosen.targets))
+        placements = place_targets(self.selection, facts, self.placements)
+        subject = preflight_input(self.document, self.selection, placements.values(), self.world)
+        warnings = [*unset_secret_warnings(self.selection.targets, self.world.environment)]
+        warnings += [*self.selection.warnings, *preflight_warnings(subject, Stage.RUN_PLACED)]
+        graph = make_graph(self.selection, placements)
+        warnings += _lost_node_warnings(lost, graph, runner)
         names = {target.name for target in (*graph.targets, *linked_targets(*graph.targets))}
-        for warning in join_shared((*unset, *foreign, *warnings, *self._left_out(lost, graph)), names):
-            self.reporting.handle(Warned(message=warning))
+        for warning in join_shared(dict.fromkeys(warnings), names):
+            events.handle(Warned(message=warning))
         return graph
 
-    def _left_out(self, lost: Sequence[Node], graph: BuildGraph) -> Iterator[str]:
-        """A word on each node that cannot be had and is done without. Raises its error where it is required."""
-        used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
-        for node in lost:
-            error = self.runner.complaint(node)
-            if error is not None and node.required:
-                raise required_node_error(error, node)
-            if error is not None and node.id not in used:
-                yield f"{node.id} is left out: {error.message}"
-
-    def execute(self, graph: BuildGraph, plan: Plan) -> int:
-        """Run the graph, then say what came of it: the table to standard output, errors last."""
-        reporting = self.reporting
-        recorded, warning = read_durations(self.state.durations)
+    def build(
+        self, graph: BuildGraph, runner: BuildKitRunner, state: State, events: RunEvents, stop: StopRequest
+    ) -> int:
+        """Execute the graph, report and record the results. Returns the exit code."""
+        recorded, warning = read_durations(state.durations)
         if warning:
-            reporting.handle(Warned(message=warning))
+            events.handle(Warned(message=warning))
         results = Executor(
             graph=graph,
             schedule=Schedule(graph, estimates=Estimates(recorded=recorded)),
-            runner=self.runner,
-            reporter=reporting,
+            runner=runner,
+            reporter=events,
             clock=self.world.clock,
-            began=reporting.began,
-            stop=self.stop,
+            began=events.began,
+            stop=stop,
             workers=affordable_threads(WORKERS),
         ).execute()
-        finished, kept = reporting.finished, [0]
-        with ExitStack() as ends:  # the last of them first, and each of them whatever the others raise
-            ends.callback(self._keep_durations, with_results(recorded, results, plan.targets))
-            ends.callback(lambda: kept.append(self._keep(graph, finished, plan.root / FOLDER)))
-            ends.callback(self._complain, graph, finished)
-            ends.callback(self._summarise, graph, finished)
-        if reporting.gone is not None:
-            raise reporting.gone
-        return exit_code(finished.results, finished.signal) or kept[-1]
-
-    def _summarise(self, graph: BuildGraph, finished: RunFinished) -> None:
-        if not self.options.quiet:
-            self.world.stdout.write(summary_text(graph, finished))
-            self.world.stdout.flush()
-
-    def _complain(self, graph: BuildGraph, finished: RunFinished) -> None:
-        """Tell what is not as most people want it, unless `--no-push` says that it is meant, and what went wrong."""
-        if not self.options.quiet and self.options.push is not False:
-            self.world.stderr.write(unkept_results_text(graph, finished))
-        self.world.stderr.write(errors_text(finished))
-
-    def _keep(self, graph: BuildGraph, finished: RunFinished, folder: Path) -> int:
-        """Keep what has been published, for `mpbake verify`, and what came of it all, for whoever wants it.
-
-        Returns 1 where what was asked for could not be written.
-        """
-        told = [f"warning: {one_line(each)}\n" for each in remember_published(folder, published_by(finished.results))]
-        code = 0
-        try:
-            if self.metadata is not None:
-                write_metadata(self.metadata, graph, finished, self.world.redactor.redact)
-        except OSError as error:
-            told.append(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
-            code = MpbakeError.exit_code
-        self.world.stderr.writelines(told)
-        return code
-
-    def _keep_durations(self, durations: Recorded) -> None:
-        """Keep what is only a help to the runs to come."""
-        path = self.state.durations
-        try:
-            write_durations(path, durations)
-        except OSError as error:
-            words = one_line(f"{path}: {error.strerror}: how long builds took is not remembered")
-            self.world.stderr.write(f"warning: {words}\n")
+        report_code = RunResults(
+            options=self.options,
+            world=self.world,
+            graph=graph,
+            finished=events.finished,
+            root=self.plan.root,
+            metadata=self.metadata,
+            durations_file=state.durations,
+            durations=with_results(recorded, results, self.plan.targets),
+        ).report()
+        if events.broken_pipe is not None:
+            raise events.broken_pipe
+        return exit_code(events.finished.results, events.finished.signal) or report_code
 
 
-class _Reporting:
-    """Passes events on, each warning once, and keeps the last one: how it all ended. The seconds count from `began`.
-
-    Once nobody reads them, the run is to `stop`: `gone` is what says so.
-    """
-
-    finished: RunFinished
-    gone: BrokenPipeError | None = None
-
-    def __init__(self, reporter: Reporter, stop: StopRequest, *, began: float) -> None:
-        self._reporter = reporter
-        self._stop = stop
-        self.began = began
-        self._warned: set[str] = set()
-
-    def handle(self, event: Event) -> None:
-        if isinstance(event, RunFinished):
-            self.finished = event
-        if isinstance(event, Warned):
-            if event.message in self._warned:
-                return
-            self._warned.add(event.message)
-        if self.gone is None:
-            try:
-                self._reporter.handle(event)
-            except BrokenPipeError as error:
-                self.gone = error
-                self._stop(SIGPIPE)
-
-
-def _reporter(options: Options, world: World) -> Reporter:
-    if world.live and not options.quiet:
-        colour = not options.no_color and not world.environment.get("NO_COLOR")
-        return LiveReporter(world.stderr, world.clock, verbose=options.verbose, colour=colour)
-    return PlainReporter(world.stderr, world.clock, verbose=options.verbose, quiet=options.quiet)
-
-
-def repeat_command(options: Options, what: BuildPiece | Target) -> str:
-    """A command that does a piece, or the whole of a target, again, with the same plan and the same values.
-
-    A part of an image must not be pushed as if it were the whole.
-    """
-    words = ["mpbake", "run"]
-    for flag, value in (("-C", options.directory), ("--builder", options.builder)):
-        words += [flag, value] if value else []
-    words += [word for each in options.files for word in ("-f", each)]
-    words += [word for each in options.variables for word in ("--var", each)]
-    words += [word for each in options.var_files for word in ("--var-file", each)]
-    words += [word for each in options.settings for word in ("--set", each)]
-    platforms = options.platforms
-    if isinstance(what, BuildPiece):
-        partly, name = what.of > 1 or what.shared, what.target.name
-        platforms = tuple(str(each.platform) for each in what.platforms) if partly or platforms else ()
-    else:
-        partly, name = False, what.name
-    words.append(name)
-    words += [word for each in platforms for word in ("--platform", each)]
-    flags = {"--no-cache": options.no_cache, "--pull": options.pull, "--load": options.load and not partly}
-    words += [flag for flag, given in flags.items() if given]
-    words += {True: ["--push"], False: ["--no-push"], None: []}[False if partly else options.push]
-    return shlex.join(words)
+def _lost_node_warnings(lost: Sequence[Node], graph: BuildGraph, runner: BuildKitRunner) -> Iterator[str]:
+    """Return a warning for each lost node that the run does without. Raises the error of a required node."""
+    used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
+    for node in lost:
+        error = runner.complaint(node)
+        if error is not None and node.required:
+            raise required_node_error(error, node)
+        if error is not None and node.id not in used:
+            yield f"{node.id} is not used: {error.message}"

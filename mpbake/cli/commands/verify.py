@@ -1,16 +1,17 @@
-"""`mpbake verify`: whether registries serve what the last runs have published, or what the plan declares."""
+"""`mpbake verify`: compare what registries serve with what the last runs published, or with the plan."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, UsageError, most_severe
 from mpbake.base.references import parse_reference
 from mpbake.base.text import columns, count, one_line
 from mpbake.buildkit import open_verification
-from mpbake.cli.loading import load_plan, select_for
+from mpbake.cli.loading import NO_OVERRIDES, load_plan
+from mpbake.cli.selection import select_for
 from mpbake.model.expected_images import expected_of
 from mpbake.report.event_lines import short_digest
 from mpbake.resolve import has_default_group
@@ -21,116 +22,137 @@ from mpbake.run.state.published import read_published
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mpbake.cli.options import Options, World
+    from mpbake.cli.options import VerifyOptions
+    from mpbake.cli.world import World
     from mpbake.model.expected_images import ExpectedImages, Mismatch
-    from mpbake.model.plan import Builder, Target
+    from mpbake.model.plan import Builder, Plan, Target
     from mpbake.run.executor import StopRequest
 
-_HEAD = ["target", "tag", "what", "expected", "found"]
-_AT_ONCE = 8
+_HEADINGS = ["target", "tag", "what", "expected", "found"]
+_WORKERS = 8
 
 
-def main(options: Options, world: World) -> int:
-    """Compare, and print a table of differences; 1 where there are any."""
-    return stoppable(lambda stop: _compare(options, world, stop))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Comparison:
+    """The images that a registry must serve of a target, and how the served ones differ; or why that is not known."""
+
+    expected: ExpectedImages
+    mismatches: tuple[Mismatch, ...] = ()
+    error: MpbakeError | None = None
 
 
-def _compare(options: Options, world: World, stop: StopRequest) -> int:
-    _, plan = load_plan(options, world)
+def main(options: VerifyOptions, world: World) -> int:
+    """Compare, and print a table of differences. Returns 1 if there are any."""
+    return stoppable(lambda stop: _verify(options, world, stop))
+
+
+def _verify(options: VerifyOptions, world: World, stop: StopRequest) -> int:
+    _, plan = load_plan(options.source, world)
     published, warning = read_published(plan.root / FOLDER)
     if warning:
         world.stderr.write(f"warning: {one_line(warning)}\n")
-    if not options.names and not has_default_group(plan):
-        options = replace(options, names=tuple(name for name in plan.targets if name in published))
-    targets = select_for(plan, options).targets
+    targets = select_for(plan, _names_to_verify(plan, options, published), NO_OVERRIDES).targets
+    expected = _expected(targets, published)
     renamed = _renamed(targets, published)
-    world.stderr.writelines(f"warning: {_renaming(each, published[each.target])}\n" for each in renamed)
-    asked = [*_expected(targets, published), *renamed]
-    builders = {each.name: each.builder for each in targets}
+    for images in renamed:
+        world.stderr.write(f"warning: {_renaming_warning(images, published[images.target])}\n")
+    builders = {target.name: target.builder for target in targets}
     with stopped_by_signals(stop):
-        found = _found(asked, builders, world, stop)
-    pairs = list(zip(asked, found, strict=True))
-    told = [(each, one) for each, one in pairs if not isinstance(one, MpbakeError)]
-    errors = [(each, one) for each, one in pairs if isinstance(one, MpbakeError)]
-    world.stdout.write(_text(told))
+        comparisons = _compare([*expected, *renamed], builders, world, stop)
+    return _report(comparisons, world)
+
+
+def _names_to_verify(plan: Plan, options: VerifyOptions, published: Mapping[str, ExpectedImages]) -> Sequence[str]:
+    """Return the names of the command line; without names and without a group `default`, all published targets."""
+    if options.names or has_default_group(plan):
+        return options.names
+    return tuple(name for name in plan.targets if name in published)
+
+
+def _report(comparisons: Sequence[_Comparison], world: World) -> int:
+    """Print the comparisons, and then the errors. Returns the exit code."""
+    failed = [comparison for comparison in comparisons if comparison.error is not None]
+    compared = [comparison for comparison in comparisons if comparison.error is None]
+    world.stdout.write(_text(compared))
     world.stdout.flush()
-    world.stderr.writelines(f"error: {each.target}: {error}\n" for each, error in errors)
-    if any(different for _, different in told):
+    world.stderr.writelines(f"error: {failure.expected.target}: {failure.error}\n" for failure in failed)
+    if any(comparison.mismatches for comparison in compared):
         return BuildFailed.exit_code
-    return most_severe({error.exit_code for _, error in errors})
+    return most_severe({failure.error.exit_code for failure in failed if failure.error is not None})
 
 
-def _found(
-    asked: Iterable[ExpectedImages], builders: Mapping[str, Builder], world: World, stop: StopRequest
-) -> list[list[Mismatch] | MpbakeError]:
-    """How what is served of each differs, or why nobody can tell. `builders` are those of the targets, by name."""
+def _compare(
+    expected: Iterable[ExpectedImages], builders: Mapping[str, Builder], world: World, stop: StopRequest
+) -> list[_Comparison]:
+    """Compare the images with those that registries serve. `builders` are those of the targets, by name."""
 
-    def compare(each: ExpectedImages) -> list[Mismatch] | MpbakeError:
+    def compare(images: ExpectedImages) -> _Comparison:
         try:
-            return list(verification(builders[each.target]).compare_each_tag(each))
+            mismatches = tuple(verification(builders[images.target]).compare_each_tag(images))
         except Cancelled:
             raise
         except MpbakeError as error:
-            return error
+            return _Comparison(expected=images, error=error)
+        return _Comparison(expected=images, mismatches=mismatches)
 
     with (
         open_verification(world.environment, world.redactor.redact, stop.then) as verification,
-        ThreadPoolExecutor(max_workers=_AT_ONCE) as workers,
+        ThreadPoolExecutor(max_workers=_WORKERS) as workers,
     ):
-        return list(workers.map(compare, asked))
+        return list(workers.map(compare, expected))
 
 
 def _expected(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
-    """What must be served of `targets`. Raises UsageError where nothing must."""
-    found = [
-        published.get(each.name) or expected_of(each, each.platforms)
-        for each in targets
-        if each.push or each.name in published
+    """Return the images that registries must serve of `targets`. Raises UsageError if there are none."""
+    expected = [
+        published.get(target.name) or expected_of(target, target.platforms)
+        for target in targets
+        if target.push or target.name in published
     ]
-    if not found:
-        raise UsageError("none of these targets is pushed", hint="say push = true, or publish with: mpbake run --push")
-    return found
+    if not expected:
+        raise UsageError("none of these targets is pushed", hint="set push = true, or publish with: mpbake run --push")
+    return expected
 
 
 def _renamed(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
-    """What must be served, as the plan says, of targets that were published under other tags than it gives them now."""
-    found = []
-    for each in targets:
-        known = published.get(each.name)
-        missing = _names(each.tags) - _names(known.tags) if known else ()
+    """Return the images under tags that the plan gives to published targets now, but not when they were published."""
+    renamed = []
+    for target in targets:
+        known = published.get(target.name)
+        missing = _full_names(target.tags) - _full_names(known.tags) if known else ()
         if missing:
-            found.append(replace(expected_of(each, each.platforms), tags=tuple(sorted(missing))))
-    return found
+            renamed.append(replace(expected_of(target, target.platforms), tags=tuple(sorted(missing))))
+    return renamed
 
 
-def _renaming(now: ExpectedImages, was: ExpectedImages) -> str:
-    """A word on a target that was published as `was`, and of which the plan names more by now."""
-    named, known = ", ".join(now.tags), ", ".join(was.tags)
-    return f"{now.target} was published as {known} the last time; the plan names {named} by now: that is looked at, too"
+def _renaming_warning(now: ExpectedImages, before: ExpectedImages) -> str:
+    """Return a warning about a published target to which the plan has given further tags since."""
+    tags, published = ", ".join(now.tags), ", ".join(before.tags)
+    return f"{now.target} was last published as {published}; the plan now also names {tags}: mpbake verifies both"
 
 
-def _names(tags: Iterable[str]) -> set[str]:
+def _full_names(tags: Iterable[str]) -> set[str]:
     return {str(parse_reference(tag)) for tag in tags}
 
 
-def _text(found: Sequence[tuple[ExpectedImages, Sequence[Mismatch]]]) -> str:
-    """What is as it must be, and a table of what is not."""
-    good = [each for each, different in found if not different]
+def _text(comparisons: Sequence[_Comparison]) -> str:
+    """Return a line for each target without differences, and a table of the differences."""
+    matching = [comparison.expected for comparison in comparisons if not comparison.mismatches]
     rows = [
-        [each.target, *map(one_line, (one.tag, one.what, *_shown(one)))]
-        for each, different in found
-        for one in different
+        [comparison.expected.target, *map(one_line, (mismatch.tag, mismatch.what, *_sides(mismatch)))]
+        for comparison in comparisons
+        for mismatch in comparison.mismatches
     ]
-    lines = [f"{each.target}: {count(len(each.tags), 'tag')} as {_source(each)}" for each in good]
-    lines += [*([""] if good else []), *columns([_HEAD, *rows])] if rows else []
+    lines = [f"{images.target}: {count(len(images.tags), 'tag')} as {_source(images)}" for images in matching]
+    lines += [*([""] if matching else []), *columns([_HEADINGS, *rows])] if rows else []
     return "".join(f"{line}\n" for line in lines)
 
 
-def _shown(one: Mismatch) -> tuple[str, str]:
-    """What must be and what is; of two digests as much as tells them apart."""
-    whole = (one.expected, one.found or "nothing")
+def _sides(mismatch: Mismatch) -> tuple[str, str]:
+    """Return the expected and the found value; digests are short if the short ones differ."""
+    whole = (mismatch.expected, mismatch.found or "nothing")
     short = (short_digest(whole[0]), short_digest(whole[1]))
-    return short if one.what == "digest" and short[0] != short[1] else whole
+    return short if mismatch.what == "digest" and short[0] != short[1] else whole
 
 
 def _source(expected: ExpectedImages) -> str:

@@ -21,7 +21,7 @@ from mpbake.base.files import (
     write_named,
     write_whole,
 )
-from tests.unit.worlds import redact
+from tests.unit.worlds import deny_access
 
 
 def test_what_stands_at_a_path(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_where_nothing_can_be_is_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_where_one_may_not_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    redact(monkeypatch, tmp_path / "p")
+    deny_access(monkeypatch, tmp_path / "p")
     assert [access_error(tmp_path / name) for name in ("p/x", "nothing", "a\0b", ".")] == [
         "Permission denied",
         "",

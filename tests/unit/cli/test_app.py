@@ -1,8 +1,7 @@
-"""The command line: words in, options, messages and exit codes out."""
+"""The command line: options, messages and exit codes."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import io
 import os
@@ -10,7 +9,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -26,24 +25,28 @@ import mpbake.cli.commands.show
 from mpbake import __main__, __version__
 from mpbake.base.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
 from mpbake.cli.app import cli
-from mpbake.cli.options import Options, World
+from mpbake.cli.definitions import COMMANDS
+from mpbake.cli.options import option_names
 from tests.checkout import CHECKOUT
+from tests.unit.worlds import options_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.cli.world import World
+
 HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
 
 
 class Called:
-    """Stands for every command: keeps what it was called with."""
+    """A fake for every command, which keeps its arguments."""
 
     def __init__(self) -> None:
-        self.options = Options()
+        self.options: Any = None
         self.world: World | None = None
 
-    def main(self, options: Options, world: World) -> int:
+    def main(self, options: Any, world: World) -> int:
         self.options, self.world = options, world
         return 7
 
@@ -56,14 +59,14 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
-    found = Called()
+    recorder = Called()
     for name in ("check", "export", "init", "list", "plan", "run", "schema", "show"):
-        monkeypatch.setattr(getattr(mpbake.cli.commands, name), "main", found.main)
-    return found
+        monkeypatch.setattr(getattr(mpbake.cli.commands, name), "main", recorder.main)
+    return recorder
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit code of `mpbake WORDS`."""
+    """Return the exit code of `mpbake WORDS`."""
     monkeypatch.setattr(sys, "argv", ["mpbake", *words])
     with pytest.raises(SystemExit) as caught:
         __main__.main()
@@ -77,59 +80,62 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("plan", Options()),
-        ("plan web php-*", Options(names=("web", "php-*"))),
-        ("plan -f a.toml -C dir", Options(files=("a.toml",), directory="dir")),
-        ("plan --file=a.toml --directory=dir", Options(files=("a.toml",), directory="dir")),
-        ("plan -f a.toml -f b.toml", Options(files=("a.toml", "b.toml"))),
-        ("plan --set web.args.A=1 --set *.tags+=x", Options(settings=("web.args.A=1", "*.tags+=x"))),
-        ("show web --origin --set web.args.A=1", Options(names=("web",), origin=True, settings=("web.args.A=1",))),
-        ("export web --no-push", Options(names=("web",), push=False, format="bake")),
-        ("check --strict --format github", Options(strict=True, format="github")),
-        ("plan --var a=1 --var b=2", Options(variables=("a=1", "b=2"))),
+        ("plan", {}),
+        ("plan web php-*", {"names": ("web", "php-*")}),
+        ("plan -f a.toml -C dir", {"files": ("a.toml",), "directory": "dir"}),
+        ("plan --file=a.toml --directory=dir", {"files": ("a.toml",), "directory": "dir"}),
+        ("plan -f a.toml -f b.toml", {"files": ("a.toml", "b.toml")}),
+        ("plan --set web.args.A=1 --set *.tags+=x", {"settings": ("web.args.A=1", "*.tags+=x")}),
+        ("show web --origin --set web.args.A=1", {"names": ("web",), "origin": True, "settings": ("web.args.A=1",)}),
+        ("export web --no-push", {"names": ("web",), "push": False, "format": "bake"}),
+        ("check --strict --format github", {"strict": True, "format": "github"}),
+        ("plan --var a=1 --var b=2", {"variables": ("a=1", "b=2")}),
         (
             "plan --platform linux/amd64 --platform linux/arm64,linux/386",
-            Options(platforms=("linux/amd64", "linux/arm64,linux/386")),
+            {"platforms": ("linux/amd64", "linux/arm64,linux/386")},
         ),
-        ("plan --push", Options(push=True)),
-        ("plan --no-push", Options(push=False)),
+        ("plan --push", {"push": True}),
+        ("plan --no-push", {"push": False}),
         (
             "plan --load --no-cache --pull --builder b --no-color",
-            Options(load=True, no_cache=True, pull=True, builder="b", no_color=True),
+            {"load": True, "no_cache": True, "pull": True, "builder": "b"},
         ),
-        ("run --dry-run -q web", Options(names=("web",), dry_run=True, quiet=True)),
-        ("run -v", Options(verbose=True)),
-        ("plan --format json", Options(format="json")),
-        ("run --dry-run --format json", Options(dry_run=True, format="json")),
-        ("run -- --web", Options(names=("--web",))),
-        ("list -C dir --no-color", Options(directory="dir", no_color=True)),
-        ("init", Options()),
-        ("init -C dir --dry-run", Options(directory="dir", dry_run=True)),
-        ("schema", Options(format="json")),
-        ("schema --format markdown", Options(format="markdown")),
+        ("run --dry-run -q web", {"names": ("web",), "quiet": True}),
+        ("run -v", {"verbose": True}),
+        ("plan --format json", {"format": "json"}),
+        ("run --dry-run --format json", {"format": "json"}),
+        ("run -- --web", {"names": ("--web",)}),
+        ("list -C dir --no-color", {"directory": "dir"}),
+        ("init", {}),
+        ("init -C dir --dry-run", {"directory": "dir", "dry_run": True}),
+        ("schema", {"format": "json"}),
+        ("schema --format markdown", {"format": "markdown"}),
     ],
 )
-def test_words_become_options(monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: Options) -> None:
+def test_words_become_options(
+    monkeypatch: pytest.MonkeyPatch, called: Called, words: str, options: dict[str, Any]
+) -> None:
     assert typed(monkeypatch, *words.split()) == 7
-    assert called.options == options
+    name = "plan" if "--dry-run" in words and words.startswith("run") else words.split(maxsplit=1)[0]
+    assert called.options == options_for(name, **options)
 
 
 def options_of(command: click.Command) -> list[click.Option]:
-    return [each for each in command.params if isinstance(each, click.Option) and each.name != "help"]
+    return [option for option in command.params if isinstance(option, click.Option) and option.name != "help"]
 
 
 @pytest.mark.parametrize("name", ["run", "plan", "list", "init", "show", "export", "check"])
 def test_every_option_has_its_variable(name: str) -> None:
-    fields = {field.name for field in dataclasses.fields(Options)}
+    (fields,) = [option_names(command.options_class) for command in COMMANDS if command.name == name]
     options = options_of(cli.commands[name])
     assert len(options) >= 2
     for option in options:
         if option.name == "format" and name in {"check", "export"}:
             assert not option.envvar, "MPBAKE_FORMAT is the format of plans"
             continue
-        long = [each for each in (*option.opts, *option.secondary_opts) if each.startswith("--")]
-        assert option.envvar == [f"MPBAKE_{each[2:].upper().replace('-', '_')}" for each in long]
-        assert option.name in fields
+        long = [name for name in (*option.opts, *option.secondary_opts) if name.startswith("--")]
+        assert option.envvar == [f"MPBAKE_{name[2:].upper().replace('-', '_')}" for name in long]
+        assert option.name in {*fields, *(("dry_run", "format") if name == "run" else ())} or not option.expose_value
         assert option.help
         assert option.help.endswith(".")
 
@@ -137,61 +143,61 @@ def test_every_option_has_its_variable(name: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "options"),
     [
-        ("MPBAKE_FILE", "a b.toml", Options(files=("a b.toml",))),
-        ("MPBAKE_FILE", "a.toml\nb.toml", Options(files=("a.toml", "b.toml"))),
-        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", Options(settings=("a.args.X=1 2", "*.tags+=x"))),
-        ("MPBAKE_DIRECTORY", "dir", Options(directory="dir")),
-        ("MPBAKE_VAR", "a=1", Options(variables=("a=1",))),
-        ("MPBAKE_VAR", "a=1\nb=2\n", Options(variables=("a=1", "b=2"))),
-        ("MPBAKE_VAR", "a=one two\nb= x ", Options(variables=("a=one two", "b= x "))),
-        ("MPBAKE_VAR", "", Options()),
-        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", Options(var_files=("my values.toml", "b.toml"))),
-        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", Options(platforms=("linux/amd64", "linux/arm64"))),
-        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", Options(platforms=("linux/amd64,linux/arm64",))),
-        ("MPBAKE_BUILDER", "ci", Options(builder="ci")),
-        ("MPBAKE_PUSH", "1", Options(push=True)),
-        ("MPBAKE_PUSH", "false", Options(push=False)),
-        ("MPBAKE_PUSH", "", Options()),
-        ("MPBAKE_NO_PUSH", "1", Options(push=False)),
-        ("MPBAKE_NO_PUSH", "0", Options()),
-        ("MPBAKE_NO_PUSH", "", Options()),
-        ("MPBAKE_LOAD", "yes", Options(load=True)),
-        ("MPBAKE_LOAD", "0", Options()),
-        ("MPBAKE_NO_CACHE", "true", Options(no_cache=True)),
-        ("MPBAKE_PULL", "on", Options(pull=True)),
-        ("MPBAKE_NO_COLOR", "1", Options(no_color=True)),
-        ("MPBAKE_DRY_RUN", "1", Options(dry_run=True)),
-        ("MPBAKE_FORMAT", "json", Options(format="json")),
-        ("MPBAKE_QUIET", "1", Options(quiet=True)),
-        ("MPBAKE_VERBOSE", "1", Options(verbose=True)),
-        ("MPBAKE_UNKNOWN", "1", Options()),
+        ("MPBAKE_FILE", "a b.toml", {"files": ("a b.toml",)}),
+        ("MPBAKE_FILE", "a.toml\nb.toml", {"files": ("a.toml", "b.toml")}),
+        ("MPBAKE_SET", "a.args.X=1 2\n*.tags+=x", {"settings": ("a.args.X=1 2", "*.tags+=x")}),
+        ("MPBAKE_DIRECTORY", "dir", {"directory": "dir"}),
+        ("MPBAKE_VAR", "a=1", {"variables": ("a=1",)}),
+        ("MPBAKE_VAR", "a=1\nb=2\n", {"variables": ("a=1", "b=2")}),
+        ("MPBAKE_VAR", "a=one two\nb= x ", {"variables": ("a=one two", "b= x ")}),
+        ("MPBAKE_VAR", "", {}),
+        ("MPBAKE_VAR_FILE", "my values.toml\nb.toml", {"var_files": ("my values.toml", "b.toml")}),
+        ("MPBAKE_PLATFORM", "linux/amd64\nlinux/arm64", {"platforms": ("linux/amd64", "linux/arm64")}),
+        ("MPBAKE_PLATFORM", "linux/amd64,linux/arm64", {"platforms": ("linux/amd64,linux/arm64",)}),
+        ("MPBAKE_BUILDER", "ci", {"builder": "ci"}),
+        ("MPBAKE_PUSH", "1", {"push": True}),
+        ("MPBAKE_PUSH", "false", {"push": False}),
+        ("MPBAKE_PUSH", "", {}),
+        ("MPBAKE_NO_PUSH", "1", {"push": False}),
+        ("MPBAKE_NO_PUSH", "0", {}),
+        ("MPBAKE_NO_PUSH", "", {}),
+        ("MPBAKE_LOAD", "yes", {"load": True}),
+        ("MPBAKE_LOAD", "0", {}),
+        ("MPBAKE_NO_CACHE", "true", {"no_cache": True}),
+        ("MPBAKE_PULL", "on", {"pull": True}),
+        ("MPBAKE_NO_COLOR", "1", {"no_color": True}),
+        ("MPBAKE_FORMAT", "json", {"format": "json"}),
+        ("MPBAKE_QUIET", "1", {"quiet": True}),
+        ("MPBAKE_VERBOSE", "1", {"verbose": True}),
+        ("MPBAKE_UNKNOWN", "1", {}),
     ],
 )
 def test_variables_become_options(
-    monkeypatch: pytest.MonkeyPatch, called: Called, variable: str, value: str, options: Options
+    monkeypatch: pytest.MonkeyPatch, called: Called, variable: str, value: str, options: dict[str, Any]
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert typed(monkeypatch, "run") == 7
-    assert called.options == options
+    command = "plan" if variable == "MPBAKE_FORMAT" else "run"
+    assert typed(monkeypatch, command) == 7
+    assert called.options == options_for(command, **options)
 
 
 def test_the_command_line_wins(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
     for variable, value in (("MPBAKE_PUSH", "1"), ("MPBAKE_FILE", "a.toml"), ("MPBAKE_VAR", "a=1")):
         monkeypatch.setenv(variable, value)
     typed(monkeypatch, "plan", "--no-push", "-f", "b.toml", "--var", "b=2")
-    assert called.options == Options(push=False, files=("b.toml",), variables=("b=2",))
+    assert called.options == options_for("plan", push=False, files=("b.toml",), variables=("b=2",))
 
 
 @pytest.mark.parametrize(
-    ("push", "no_push", "said"), [("1", "0", True), ("0", "1", False), ("0", "0", False), ("", "1", False)]
+    ("push", "no_push", "expected"), [("1", "0", True), ("0", "1", False), ("0", "0", False), ("", "1", False)]
 )
 def test_push_and_its_opposite(
-    monkeypatch: pytest.MonkeyPatch, called: Called, push: str, no_push: str, *, said: bool
+    monkeypatch: pytest.MonkeyPatch, called: Called, push: str, no_push: str, *, expected: bool
 ) -> None:
     monkeypatch.setenv("MPBAKE_PUSH", push)
     monkeypatch.setenv("MPBAKE_NO_PUSH", no_push)
     assert typed(monkeypatch, "run") == 7
-    assert called.options.push is said
+    assert called.options.overrides.push is expected
 
 
 def test_variables_that_contradict_each_other(
@@ -206,7 +212,7 @@ def test_variables_that_contradict_each_other(
     )
     for word, push in (("--push", True), ("--no-push", False)):
         assert typed(monkeypatch, "run", word) == 7
-        assert called.options.push is push
+        assert called.options.overrides.push is push
 
 
 def test_the_world(monkeypatch: pytest.MonkeyPatch, called: Called, tmp_path: Path) -> None:
@@ -261,7 +267,7 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         ("plam", ["error: No such command 'plam'", " try: mpbake --help\n"]),
         ("run --platfrom x", ["error: No such option", "--platfrom", "--platform", " try: mpbake run --help\n"]),
@@ -290,13 +296,13 @@ def test_wrong_command_lines(
     capsys: pytest.CaptureFixture[str],
     called: Called,
     words: str,
-    said: Sequence[str],
+    expected: Sequence[str],
 ) -> None:
     assert typed(monkeypatch, *words.split()) == 3
     assert called.world is None
     out, err = capsys.readouterr()
     assert out == ""
-    assert all(part in err for part in said)
+    assert all(part in err for part in expected)
     assert err.count("\n") == 1
     assert "\x1b" not in err
 
@@ -306,12 +312,12 @@ def test_wrong_command_lines(
     [
         (
             "plan worker --explain web*",
-            "--explain goes with no other name",
-            "it names itself what is explained, a target, group or pattern: --explain 'web*'",
+            "--explain cannot be combined with other names",
+            "give --explain the target, group or pattern: --explain 'web*'",
         ),
         (
             "plan --explain web --format json",
-            "--explain prints text, and no JSON",
+            "--explain prints text only",
             "leave out --format json, or --explain",
         ),
     ],
@@ -329,18 +335,25 @@ def test_what_explain_would_ignore(
     assert capsys.readouterr() == ("", f"error: {message}\n  = {hint}\n")
 
 
-@pytest.mark.parametrize("words", ["run -q", "run -v", "run"])
+@pytest.mark.parametrize("words", ["run -q", "run -v"])
 def test_how_much_is_said_is_what_is_typed(monkeypatch: pytest.MonkeyPatch, called: Called, words: str) -> None:
     monkeypatch.setenv("MPBAKE_QUIET", "1")
     monkeypatch.setenv("MPBAKE_VERBOSE", "1")
-    assert typed(monkeypatch, *words.split()) == (3 if words == "run" else 7)
+    assert typed(monkeypatch, *words.split()) == 7
     assert (called.options.quiet, called.options.verbose) == ("-q" in words, "-v" in words)
+
+
+def test_variables_for_quiet_and_verbose_contradict_each_other(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
+    monkeypatch.setenv("MPBAKE_QUIET", "1")
+    monkeypatch.setenv("MPBAKE_VERBOSE", "1")
+    assert typed(monkeypatch, "run") == 3
+    assert called.world is None
 
 
 def test_a_format_of_the_environment_is_for_what_has_one(monkeypatch: pytest.MonkeyPatch, called: Called) -> None:
     monkeypatch.setenv("MPBAKE_FORMAT", "json")
     assert typed(monkeypatch, "plan", "--explain", "web") == 7
-    assert called.options == Options(explain="web", format="json")
+    assert called.options == options_for("plan", explain="web", format="json")
 
 
 @pytest.mark.parametrize("variable", ["MPBAKE_LOAD", "MPBAKE_PUSH", "MPBAKE_NO_PUSH"])
@@ -357,7 +370,7 @@ def test_a_variable_that_is_no_boolean(
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "expected"),
     [
         (UsageError("no such thing", hint="use another"), 3, "error: no such thing\n  = use another\n"),
         (PlanError([]), 3, "error: \n"),
@@ -387,20 +400,20 @@ def test_a_variable_that_is_no_boolean(
     ],
 )
 def test_errors_are_one_message_and_an_exit_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, expected: str
 ) -> None:
-    def fail(_: Options, __: World) -> int:
+    def fail(_: object, __: World) -> int:
         raise error
 
     monkeypatch.setattr(mpbake.cli.commands.plan, "main", fail)
     assert typed(monkeypatch, "plan") == code
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", expected)
 
 
 def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as stdout:
 
-        def write(_: Options, __: World) -> int:
+        def write(_: object, __: World) -> int:
             raise BrokenPipeError
 
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -411,22 +424,22 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
 
 
 class Closed(io.StringIO):
-    """The terminal of a process after it was closed."""
+    """Standard output whose terminal was closed."""
 
     def flush(self) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.mark.parametrize(
-    ("code", "found", "said"), [(129, 129, ""), (0, 1, "error: standard output: Input/output error\n")]
+    ("code", "exit_code", "expected"), [(129, 129, ""), (0, 1, "error: standard output: Input/output error\n")]
 )
 def test_the_signal_that_ended_a_run_counts_though_its_terminal_is_gone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, found: int, said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, exit_code: int, expected: str
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Closed())
     monkeypatch.setattr(mpbake.cli.commands.plan, "main", lambda *_: code)
-    assert typed(monkeypatch, "plan") == found
-    assert capsys.readouterr().err == said
+    assert typed(monkeypatch, "plan") == exit_code
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize(
@@ -489,10 +502,10 @@ def test_a_pipe_that_is_closed_early(tmp_path: Path) -> None:
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     words = [sys.executable, "-m", "mpbake", "plan", "web"]
     try:
-        found = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
     finally:
         os.close(writer)
-    assert (found.returncode, found.stderr) == (141, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.allow_subprocess
@@ -504,5 +517,5 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         3,
-        "error: the folder that you are in does not exist any more\n  = go to another one\n",
+        "error: the working folder does not exist any more\n  = change to another folder\n",
     )

@@ -18,24 +18,30 @@ from mpbake import __main__
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.cli.commands import check, export, plan, run, show, verify
 from mpbake.cli.commands import list as list_command
-from mpbake.cli.commands.run import repeat_command
-from mpbake.cli.loading import inputs, load_plan, place_targets, run_graph, select_for
-from mpbake.cli.options import Options
+from mpbake.cli.loading import load_plan, resolution_inputs
+from mpbake.cli.options import OverrideOptions, SourceOptions
+from mpbake.cli.repeat_command import repeat_command
+from mpbake.cli.run_events import make_reporter
+from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph import dag as graph
 from mpbake.graph.dag import select_with_dependencies
+from mpbake.graph.preflight.checks import Stage, preflight_warnings
+from mpbake.report import plan_text
 from mpbake.run.events import Warned
 from mpbake.spec.plan_tables import PlanSpec
 from tests.checkout import CHECKOUT
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text
 from tests.unit.report.test_reporters import Terminal
-from tests.unit.worlds import redact, world, written
+from tests.unit.worlds import call, deny_access, options_for, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.cli.options import World
+    from mpbake.cli.world import World
     from mpbake.model.plan import Target
+
+    Command = Callable[[Any, World], int]
 
 
 PLAN = """\
@@ -73,9 +79,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def said(command: Callable[[Options, World], int], here: World, **options: Any) -> str:
-    """What a command that succeeds prints."""
-    assert command(Options(**options), here) == 0
+def output_of(command: Command, here: World, **options: Any) -> str:
+    """Return what a command that succeeds prints."""
+    assert call(command, here, **options) == 0
     assert written(here.stderr) == ""
     return written(here.stdout)
 
@@ -84,30 +90,30 @@ def said(command: Callable[[Options, World], int], here: World, **options: Any) 
 
 
 def test_plan(folder: Path) -> None:
-    assert said(plan.main, world(folder)) == WEB
-    assert said(plan.main, world(folder), names=("web",)) == WEB
-    assert said(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
-    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "nothing is touched"
+    assert output_of(plan.main, world(folder)) == WEB
+    assert output_of(plan.main, world(folder), names=("web",)) == WEB
+    assert output_of(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "no file is touched"
 
 
 def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request to stop would be noted, and the plan be printed all the same."""
+    """With a handler of mpbake, a signal would only be noted, and the plan be printed all the same."""
     before = str(signal.getsignal(signal.SIGTERM))
-    monkeypatch.setattr(plan, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
-    assert said(plan.main, world(folder)) == before
+    monkeypatch.setattr(plan_text, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
+    assert output_of(plan.main, world(folder)) == before
 
 
 def test_plan_explained(folder: Path) -> None:
-    shown = said(plan.main, world(folder), explain="web")
+    shown = output_of(plan.main, world(folder), explain="web")
     assert shown.startswith("web on builder ")
-    assert "chosen: best node" in shown
-    two = said(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
+    assert "chosen: the best" in shown
+    two = output_of(plan.main, world(folder), explain="*", platforms=("linux/amd64",))
     assert two.count("\nlinux/amd64\n") == 2
 
 
 def test_list(folder: Path) -> None:
     assert (
-        said(list_command.main, world(folder))
+        output_of(list_command.main, world(folder))
         == text("""
         groups
           default  web
@@ -134,15 +140,15 @@ def test_list(folder: Path) -> None:
     ],
 )
 def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) -> None:
-    assert said(plan.main, world(folder / where), **options) == WEB
+    assert output_of(plan.main, world(folder / where), **options) == WEB
 
 
 def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> None:
     (folder / "below/aside").mkdir()
     (folder / "below/build.toml").write_text("version = 1\n[targets.wrong]\n")
     (folder / "x").mkdir()
-    assert load_plan(Options(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
-    assert load_plan(Options(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
+    assert load_plan(SourceOptions(directory="below/../x"), world(folder))[1].file == folder / "build.toml"
+    assert load_plan(SourceOptions(directory="../../x"), world(folder / "below/aside"))[1].file == folder / "build.toml"
 
 
 @pytest.mark.parametrize(
@@ -150,48 +156,48 @@ def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> Non
     [{"directory": "link"}, {"files": ("link/build.toml",)}, {"files": ("link/../below/build.toml",)}],
 )
 def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[str, Any]) -> None:
-    """That of whoever has gone there: by it the notes of what was made are found again."""
+    """The path is the real one: mpbake finds the records of a plan by it."""
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/link").symlink_to(folder / "below")
     (folder / "below/build.toml").write_text(PLAN)
-    assert load_plan(Options(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
+    assert load_plan(SourceOptions(**options), world(folder / "elsewhere"))[1].file == folder / "below/build.toml"
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
-        ("-", "-f -: a plan is a file, and standard input is not read\n  = write it to a file"),
+        ("-", "-f -: a plan cannot be read from standard input\n  = write it to a file"),
         (
             "https://example.org/build.toml",
-            "-f https://example.org/build.toml: a plan is a file of this machine\n  = fetch it first",
+            "-f https://example.org/build.toml: a plan must be a local file\n  = download it first",
         ),
     ],
 )
-def test_a_plan_is_a_file(folder: Path, name: str, told: str) -> None:
+def test_a_plan_is_a_file(folder: Path, name: str, expected: str) -> None:
     with pytest.raises(UsageError) as caught:
-        load_plan(Options(files=(name,)), world(folder))
-    assert str(caught.value) == told
+        load_plan(SourceOptions(files=(name,)), world(folder))
+    assert str(caught.value) == expected
 
 
-@pytest.mark.parametrize(("quiet", "told"), [(False, True), (True, False)])
-def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, told: bool) -> None:
+@pytest.mark.parametrize(("quiet", "expected"), [(False, True), (True, False)])
+def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, expected: bool) -> None:
     (folder / "below/build.toml").write_text('[package]\nversion = "1.2"\n')
     (folder / "mpbake.toml").write_text(PLAN)
     here = world(folder / "below")
-    assert plan.main(Options(quiet=quiet), here) == 0
+    assert call(plan.main, here, quiet=quiet) == 0
     assert written(here.stdout) == WEB
     words = text("""
         warning: the plan is ../build.toml, since build.toml has neither version = 1 nor any other key of a plan
         warning: the plan is ../build.toml, and not ../mpbake.toml beside it
         """)
-    assert written(here.stderr) == (f"{words}\n" if told else "")
+    assert written(here.stderr) == (f"{words}\n" if expected else "")
 
 
 def test_a_part_of_a_plan_is_not_passed_over_for_another_project(folder: Path) -> None:
     (folder / "below/build.toml").write_text('include = ["common.toml"]\n[defaults.target]\n[variables]\n')
     (folder / "below/common.toml").write_text(PLAN)
     with pytest.raises(PlanError) as caught:
-        plan.main(Options(), world(folder / "below"))
+        call(plan.main, world(folder / "below"))
     assert str(caught.value).startswith('build.toml: "version" is missing [')
 
 
@@ -200,61 +206,61 @@ def test_what_is_passed_over_is_told_before_what_is_wrong(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 2\n")
     here = world(folder / "below")
     with pytest.raises(PlanError):
-        plan.main(Options(), here)
+        call(plan.main, here)
     assert written(here.stderr).startswith("warning: the plan is ../build.toml, since build.toml has neither ")
 
 
 def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
     (folder / "below/mine.toml").symlink_to("../build.toml")
-    assert load_plan(Options(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
+    assert load_plan(SourceOptions(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
 
 
 @pytest.mark.parametrize(
     ("where", "options", "shown"),
     [
-        (".", Options(), "build.toml"),
-        (".", Options(files=("build.toml",)), "build.toml"),
-        (".", Options(directory="below"), "build.toml"),
-        ("below", Options(), "../build.toml"),
-        ("below", Options(files=("../build.toml",)), "../build.toml"),
+        (".", {}, "build.toml"),
+        (".", {"files": ("build.toml",)}, "build.toml"),
+        (".", {"directory": "below"}, "build.toml"),
+        ("below", {}, "../build.toml"),
+        ("below", {"files": ("../build.toml",)}, "../build.toml"),
     ],
 )
 def test_messages_call_the_plan_as_seen_from_where_people_are(
-    folder: Path, where: str, options: Options, shown: str
+    folder: Path, where: str, options: dict[str, Any], shown: str
 ) -> None:
     (folder / "build.toml").write_text("version = 2\n")
     with pytest.raises(PlanError) as caught:
-        plan.main(options, world(folder / where))
+        call(plan.main, world(folder / where), **options)
     assert str(caught.value).startswith(f"{shown.format(folder=folder)}:1:11: version: must be 1 [plan-version]\n")
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
-    document, found = load_plan(Options(), world(folder / "below"))
-    assert (document.path, found.root) == (folder / "build.toml", folder)
-    assert found.targets["web"].attributes["context"] == str(folder)
+    document, result = load_plan(SourceOptions(), world(folder / "below"))
+    assert (document.path, result.root) == (folder / "build.toml", folder)
+    assert result.targets["web"].attributes["context"] == str(folder)
 
 
 def test_no_plan(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"^no build\.toml or mpbake\.toml in "):
-        plan.main(Options(), world(tmp_path))
+        call(plan.main, world(tmp_path))
     with pytest.raises(PlanError) as caught:
-        plan.main(Options(files=("other.toml",)), world(tmp_path))
+        call(plan.main, world(tmp_path), files=("other.toml",))
     assert str(caught.value) == "other.toml: cannot be read: No such file or directory [file-unreadable]"
     with pytest.raises(UsageError) as missing:
-        plan.main(Options(directory="nowhere"), world(tmp_path))
+        call(plan.main, world(tmp_path), directory="nowhere")
     assert str(missing.value) == "there is no folder nowhere"
 
 
 def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    redact(monkeypatch, tmp_path / "p")
+    deny_access(monkeypatch, tmp_path / "p")
     with pytest.raises(UsageError) as caught:
-        plan.main(Options(directory="p/x"), world(tmp_path))
+        call(plan.main, world(tmp_path), directory="p/x")
     assert str(caught.value) == "p/x cannot be read: Permission denied"
 
 
 def test_a_name_that_means_nothing(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        plan.main(Options(names=("wen",)), world(folder))
+        call(plan.main, world(folder), names=("wen",))
     assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
 
 
@@ -263,7 +269,7 @@ def test_a_name_that_means_nothing(folder: Path) -> None:
 
 @pytest.fixture
 def files(folder: Path) -> Path:
-    """The plan in two files more: one that it includes, and one to be named beside it."""
+    """The plan with two more files: one that it includes, and one for a second `-f`."""
     (folder / "build.toml").write_text(PLAN.replace("[variables]", 'include = ["below/common.toml"]\n[variables]'))
     (folder / "below" / "common.toml").write_text(
         text("""
@@ -283,7 +289,7 @@ def files(folder: Path) -> Path:
 
 def test_show(files: Path) -> None:
     assert (
-        said(show.main, world(files), names=("web",))
+        output_of(show.main, world(files), names=("web",))
         == text("""
         [targets.web]
         description = "the front end"
@@ -296,8 +302,8 @@ def test_show(files: Path) -> None:
         """)
         + "\n"
     )
-    assert said(show.main, world(files)) == said(show.main, world(files), names=("default",))
-    assert said(show.main, world(files), names=("*",)).count("[targets.") == 2
+    assert output_of(show.main, world(files)) == output_of(show.main, world(files), names=("default",))
+    assert output_of(show.main, world(files), names=("*",)).count("[targets.") == 2
 
 
 def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
@@ -314,7 +320,7 @@ def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
             """)
         )
     options = {"names": ("*",), "files": ("build.toml", "more/build.toml")}
-    shown = said(show.main, world(tmp_path), **options)
+    shown = output_of(show.main, world(tmp_path), **options)
     assert tomli.loads(shown)["targets"] == {
         "buil": {
             "builder": "default",
@@ -331,12 +337,12 @@ def test_paths_stay_as_the_plan_states_them(tmp_path: Path) -> None:
             "output": ["type=local,dest=more/out"],
         },
     }
-    exported = json.loads(said(export.main, world(tmp_path), **options))["target"]
-    assert [each["context"] for each in exported.values()] == ["src", "more/src"]
+    exported = json.loads(output_of(export.main, world(tmp_path), **options))["target"]
+    assert [target["context"] for target in exported.values()] == ["src", "more/src"]
 
 
 def test_show_where_each_value_comes_from(files: Path) -> None:
-    shown = said(
+    shown = output_of(
         show.main,
         world(files),
         names=("web",),
@@ -383,17 +389,17 @@ def test_what_options_change_comes_from_them(tmp_path: Path, options: dict[str, 
         tags = ["web"]
         """)
     )
-    shown = said(show.main, world(tmp_path), names=("web",), origin=True, **options)
-    assert line in [" ".join(each.split()).replace(" # ", "  # ") for each in shown.splitlines()]
+    shown = output_of(show.main, world(tmp_path), names=("web",), origin=True, **options)
+    assert line in [" ".join(shown_line.split()).replace(" # ", "  # ") for shown_line in shown.splitlines()]
 
 
 def test_export(files: Path) -> None:
     here = world(files)
-    assert export.main(Options(), here) == 0
-    assert written(here.stderr) == "warning: tool: bake has no needs: left out\n"
-    found = json.loads(written(here.stdout))
-    assert found["group"] == {"default": {"targets": ["web"]}}
-    assert found["target"] == {
+    assert call(export.main, here) == 0
+    assert written(here.stderr) == "warning: tool: bake has no needs: not exported\n"
+    result = json.loads(written(here.stdout))
+    assert result["group"] == {"default": {"targets": ["web"]}}
+    assert result["target"] == {
         "web": {
             "description": "the front end",
             "context": "below/src",
@@ -419,13 +425,13 @@ context = "https://me:pass-word@example.org/x.git"
 [targets.tool]
 """)
     here = world(tmp_path)
-    assert export.main(Options(names=(name,)), here) == 0
-    masked = "warning: sensitive values are written as ***: what is printed cannot build with them\n"
+    assert call(export.main, here, names=(name,)) == 0
+    masked = "warning: sensitive values are printed as ***: the output cannot build with them\n"
     assert written(here.stderr) == ("" if name == "tool" else masked)
 
 
 def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> None:
-    shown = said(
+    shown = output_of(
         export.main,
         world(files),
         names=("web",),
@@ -440,8 +446,8 @@ def test_export_of_some_targets_as_the_command_line_has_them(files: Path) -> Non
 
 def test_a_later_file_wins(files: Path) -> None:
     def args(*names: str) -> Any:
-        found = json.loads(said(export.main, world(files), names=("web",), files=names))
-        return found["target"]["web"]["args"]
+        result = json.loads(output_of(export.main, world(files), names=("web",), files=names))
+        return result["target"]["web"]["args"]
 
     assert args("build.toml") == {"A": "1", "B": "1"}
     assert args("build.toml", "local.toml") == {"A": "1", "B": "2"}
@@ -449,10 +455,10 @@ def test_a_later_file_wins(files: Path) -> None:
 
 def test_what_is_set_must_mean_something(folder: Path) -> None:
     with pytest.raises(UsageError) as unread:
-        plan.main(Options(settings=("web.tags",)), world(folder))
+        call(plan.main, world(folder), settings=("web.tags",))
     assert str(unread.value).startswith("--set web.tags: is not GLOB.KEY=VALUE\n")
     with pytest.raises(PlanError) as unmatched:
-        plan.main(Options(settings=("wbe.tags=x",)), world(folder))
+        call(plan.main, world(folder), settings=("wbe.tags=x",))
     assert in_short(unmatched.value) == ('--set wbe.tags=x: no target matches "wbe"\n  = did you mean "web"?')
 
 
@@ -470,23 +476,35 @@ def test_what_is_set_must_mean_something(folder: Path) -> None:
     ],
 )
 def test_variables(folder: Path, variables: tuple[str, ...], environment: dict[str, str], tag: str) -> None:
-    lines = said(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
+    lines = output_of(plan.main, world(folder, environment), variables=variables, push=True).splitlines()
     assert [line.split()[-1] for line in lines if " tag r/" in line] == [f"r/web:{tag}"]
 
 
 @pytest.mark.parametrize("assignment", ["tag", "=x", "", "\x1b[31m"])
 def test_a_variable_without_a_value(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
-        inputs(Options(variables=("a=b", assignment)), world(Path("/")), Path("/"), PlanSpec(version=1))
-    hint = "what it is instead is not shown, since it may be a secret"
+        resolution_inputs(
+            SourceOptions(variables=("a=b", assignment)),
+            OverrideOptions(),
+            world(Path("/")),
+            Path("/"),
+            PlanSpec(version=1),
+        )
+    hint = "write --var NAME=VALUE; the text is not shown, since it may be a secret"
     assert str(caught.value) == f"--var number 2 is not NAME=VALUE\n  = {hint}"
 
 
 def test_a_value_that_is_no_text() -> None:
     with pytest.raises(UsageError) as caught:
-        inputs(Options(variables=("a=b", "tag=x\udcff")), world(Path("/")), Path("/"), PlanSpec(version=1))
-    hint = "a variable holds text; the value is not shown, since it may be a secret"
-    assert str(caught.value) == f"--var tag: it contains bytes that are not UTF-8\n  = {hint}"
+        resolution_inputs(
+            SourceOptions(variables=("a=b", "tag=x\udcff")),
+            OverrideOptions(),
+            world(Path("/")),
+            Path("/"),
+            PlanSpec(version=1),
+        )
+    hint = "give the variable text; the value is not shown, since it may be a secret"
+    assert str(caught.value) == f"--var tag: bytes in it are not UTF-8\n  = {hint}"
 
 
 def test_which_file_a_value_comes_from(folder: Path) -> None:
@@ -497,10 +515,10 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
 
     def refused(*files: str) -> str:
         with pytest.raises(MpbakeError) as caught:
-            plan.main(Options(var_files=files), world(folder))
+            call(plan.main, world(folder), var_files=files)
         return in_short(caught.value) if isinstance(caught.value, PlanError) else str(caught.value)
 
-    shown = said(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
+    shown = output_of(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
     assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
@@ -511,32 +529,34 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
 
 def test_a_platform_that_looks_misspelt(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
-    words = 'warning: --platform linux/amd46: unknown architecture "amd46", did you mean "amd64"?\n'
-    assert words in said(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
+    words = 'warning: --platform linux/amd46: there is no "amd46", did you mean "amd64"?\n'
+    assert words in output_of(plan.main, world(folder), names=("web",), platforms=("linux/amd46,linux/e2k",))
 
 
 @pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
 def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no target or group"):
-        plan.main(Options(names=("web", name)), world(folder))
+        call(plan.main, world(folder), names=("web", name))
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
-    found = inputs(Options(variables=("a=b=c", "d=")), world(Path("/")), Path("/"), PlanSpec(version=1))
-    assert found.variables == {"a": "b=c", "d": ""}
+    result = resolution_inputs(
+        SourceOptions(variables=("a=b=c", "d=")), OverrideOptions(), world(Path("/")), Path("/"), PlanSpec(version=1)
+    )
+    assert result.variables == {"a": "b=c", "d": ""}
 
 
 def test_overrides() -> None:
-    given = Options(
+    overrides = OverrideOptions(
         push=False,
         load=True,
         no_cache=True,
         pull=True,
         builder="ci",
     )
-    found = inputs(given, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
-    assert found.environment == {"A": "1"}
-    assert dataclasses.asdict(found.overrides) == {
+    result = resolution_inputs(SourceOptions(), overrides, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
+    assert result.environment == {"A": "1"}
+    assert dataclasses.asdict(result.overrides) == {
         "push": False,
         "load": True,
         "no_cache": True,
@@ -551,31 +571,32 @@ BOTH = "web.platforms=['linux/amd64', 'linux/arm64']"
 
 
 def test_platforms_are_read_once_each(folder: Path) -> None:
-    options = Options(platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"), settings=(BOTH,))
-    chosen = select_for(load_plan(options, world(folder))[1], options)
+    overrides = OverrideOptions(platforms=("linux/x86_64,linux/arm64", "linux/arm64/v8,"))
+    _, loaded = load_plan(SourceOptions(settings=(BOTH,)), world(folder), overrides)
+    chosen = select_for(loaded, (), overrides)
     (web,) = chosen.targets
     assert (web.name, list(map(str, chosen.only[web]))) == ("web", ["linux/amd64", "linux/arm64"])
     assert chosen.warnings == ()
 
 
 @pytest.mark.parametrize("command", [plan.main, run.main])
-def test_a_platform_that_is_none(folder: Path, command: Callable[[Options, World], int]) -> None:
+def test_a_platform_that_is_none(folder: Path, command: Command) -> None:
     with pytest.raises(UsageError) as caught:
-        command(Options(platforms=("amd64",)), world(folder))
+        call(command, world(folder), platforms=("amd64",))
     assert str(caught.value) == (
         '--platform: "amd64" is not a platform: write os/architecture[/variant], such as linux/arm64'
     )
 
 
 def test_platforms_of_the_command_line(folder: Path) -> None:
-    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), settings=(BOTH,))
+    shown = output_of(plan.main, world(folder), platforms=("linux/arm64",), names=("web",), settings=(BOTH,))
     assert "build      web            linux/arm64 (native or emulated: not known yet) on default/local\n" in shown
 
 
 @pytest.mark.parametrize("command", [plan.main, run.main, show.main, export.main])
-def test_a_target_is_built_for_its_own_platforms_only(folder: Path, command: Callable[[Options, World], int]) -> None:
+def test_a_target_is_built_for_its_own_platforms_only(folder: Path, command: Command) -> None:
     with pytest.raises(UsageError) as caught:
-        command(Options(platforms=("linux/amd46",), names=("tool", "web")), world(folder))
+        call(command, world(folder), platforms=("linux/amd46",), names=("tool", "web"))
     assert str(caught.value) == (
         '--platform linux/amd46: web is built for linux/amd64 only\n  = did you mean "linux/amd64"?'
     )
@@ -603,28 +624,28 @@ contexts = { php = "target:php-1" }
 @pytest.mark.parametrize(
     ("names", "message", "hint"),
     [
-        (["web", "!php-1"], "web needs php-1", "leave out web, too, or keep php-1"),
-        (["*", "!php-1"], "web needs php-1", "leave out web, app, too, or keep php-1"),
-        (["!php", "app"], "web needs php-1, php-2, php-3", "leave out app, too, or keep php-1, php-2, php-3"),
-        (["app", "!web", "!php-1"], "web needs php-1; app needs web", "leave out app, too, or keep web, php-1"),
-        (["link", "!php-3"], "base needs php-3", "leave out link, too, or keep php-3"),
-        (["link", "web", "!php-3"], "web needs php-3; base needs php-3", "leave out link, web, too, or keep php-3"),
+        (["web", "!php-1"], "web needs php-1", "exclude web as well, or keep php-1"),
+        (["*", "!php-1"], "web needs php-1", "exclude web, app as well, or keep php-1"),
+        (["!php", "app"], "web needs php-1, php-2, php-3", "exclude app as well, or keep php-1, php-2, php-3"),
+        (["app", "!web", "!php-1"], "web needs php-1; app needs web", "exclude app as well, or keep web, php-1"),
+        (["link", "!php-3"], "base needs php-3", "exclude link as well, or keep php-3"),
+        (["link", "web", "!php-3"], "web needs php-3; base needs php-3", "exclude link, web as well, or keep php-3"),
     ],
 )
 def test_what_is_needed_cannot_be_left_out(
-    tmp_path: Path, command: Callable[[Options, World], int], names: list[str], message: str, hint: str
+    tmp_path: Path, command: Command, names: list[str], message: str, hint: str
 ) -> None:
     (tmp_path / "build.toml").write_text(MATRIX)
     with pytest.raises(UsageError) as caught:
-        command(Options(names=tuple(names)), world(tmp_path))
-    assert (caught.value.message, caught.value.hint) == (f"what is left out is needed: {message}", hint)
+        call(command, world(tmp_path), names=tuple(names))
+    assert (caught.value.message, caught.value.hint) == (f"excluded targets are needed: {message}", hint)
 
 
 def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = (f"[targets.t{each}]\nneeds = ['t{each - 1}']\n" for each in range(1, 101))
+    chain = (f"[targets.t{number}]\nneeds = ['t{number - 1}']\n" for number in range(1, 101))
     (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
     walked: list[str] = []
-    dependencies = graph._dependencies  # how much is walked shows nowhere else
+    dependencies = graph._dependencies  # nothing else shows how much is walked
 
     def counted(target: Target) -> tuple[Target, ...]:
         walked.append(target.name)
@@ -632,45 +653,44 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(graph, "_dependencies", counted)
     with pytest.raises(UsageError) as caught:
-        plan.main(Options(names=("*", "!t0")), world(tmp_path))
-    assert caught.value.hint.startswith("leave out t1, t2, ")
+        call(plan.main, world(tmp_path), names=("*", "!t0"))
+    assert caught.value.hint.startswith("exclude t1, t2, ")
     assert len(walked) <= 101
     assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "result"),
     [
         (["php", "web", "!web"], ["php-1", "php-2", "php-3"]),
         (["within", "!php-1"], ["within"]),
         (["link", "!base"], ["php-3", "link"]),
     ],
 )
-def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], found: list[str]) -> None:
+def test_what_is_built_within_another_may_be_left_out(tmp_path: Path, names: list[str], result: list[str]) -> None:
     (tmp_path / "build.toml").write_text(MATRIX)
-    options = Options(names=tuple(names))
-    chosen = select_for(load_plan(options, world(tmp_path))[1], options)
-    assert [target.name for target in chosen.targets] == found
+    chosen = select_for(load_plan(SourceOptions(), world(tmp_path))[1], names, OverrideOptions())
+    assert [target.name for target in chosen.targets] == result
 
 
 def test_a_platform_that_there_is_elsewhere(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        plan.main(Options(platforms=("linux/386",), names=("web",), settings=(BOTH,)), world(folder))
+        call(plan.main, world(folder), platforms=("linux/386",), names=("web",), settings=(BOTH,))
     assert str(caught.value) == "--platform linux/386: web is built for linux/amd64, linux/arm64 only"
 
 
 def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) -> None:
-    shown = said(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
+    shown = output_of(plan.main, world(folder), platforms=("linux/arm64",), names=("tool",))
     assert "build      web            linux/amd64 (native or emulated" in shown
     assert "build      tool           linux/arm64 (native or emulated" in shown
 
 
 def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> None:
     asked = {"platforms": ("linux/arm64",), "names": ("web",), "settings": (BOTH,), "push": True}
-    shown = said(plan.main, world(folder), **asked)
+    shown = output_of(plan.main, world(folder), **asked)
     warning = "web: --platform leaves out linux/amd64: r/web:dev will be without (or: --no-push)"
     assert warning in " ".join(shown.split())
-    data = json.loads(said(plan.main, world(folder), **asked, format="json"))
+    data = json.loads(output_of(plan.main, world(folder), **asked, format="json"))
     assert data["warnings"] == [warning]
 
 
@@ -699,7 +719,7 @@ def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
         + TWO_NODES
     )
     with pytest.raises(PlanError) as caught:
-        plan.main(Options(names=("*",)), world(tmp_path))
+        call(plan.main, world(tmp_path), names=("*",))
     output = f"type=tar,dest={tmp_path}/x.tar"
     problem = f"its output {output} is one file, but its platforms are built on several nodes"
     hint = "use type=local, which writes a folder for each platform, or build one platform with --platform"
@@ -739,27 +759,28 @@ tags = ["user/app"]
 def test_only_selected_targets_count_for_a_tag_that_two_push(tmp_path: Path, name: str) -> None:
     (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
     here = world(tmp_path)
-    assert plan.main(Options(names=(name,), push=True), here) == 0
+    assert call(plan.main, here, names=(name,), push=True) == 0
     assert "tag user/app:latest" in written(here.stdout)
 
 
 @pytest.mark.parametrize("names", [("image", "image-all"), ("both",), ("image*",), ("user",)])
 @pytest.mark.parametrize("command", [plan.main, run.main])
-def test_two_selected_targets_do_not_push_one_tag(
-    tmp_path: Path, names: tuple[str, ...], command: Callable[[Options, World], int]
-) -> None:
+def test_two_selected_targets_do_not_push_one_tag(tmp_path: Path, names: tuple[str, ...], command: Command) -> None:
     (tmp_path / "build.toml").write_text(DOCKERS_OWN_PATTERN)
     with pytest.raises(PlanError) as caught:
-        command(Options(names=names, push=True), world(tmp_path))
+        call(command, world(tmp_path), names=names, push=True)
     assert "both push user/app:latest [tag-twice]" in str(caught.value)
 
 
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
-    document, found = load_plan(Options(), world(tmp_path))
+    document, result = load_plan(SourceOptions(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
-    chosen = select_with_dependencies(tuple(found.targets.values()))
-    graph, warnings = run_graph(document, chosen, place_targets(chosen, facts))
+    chosen = select_with_dependencies(tuple(result.targets.values()))
+    placements = place_targets(chosen, facts)
+    graph = make_graph(chosen, placements)
+    subject = preflight_input(document, chosen, placements.values(), world(tmp_path))
+    warnings = preflight_warnings(subject, Stage.RUN_PLACED)
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
 
@@ -778,16 +799,16 @@ NEVER_RUN = "web: check 2 never runs: the target is not built for linux/amd65"
 def test_a_check_that_never_runs_is_told_wherever_it_would_have_run(tmp_path: Path, inputs: dict[str, Any]) -> None:
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd65"))
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    assert f"warning: {NEVER_RUN}" in said(plan.main, world(tmp_path), **inputs)
-    assert json.loads(said(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
-    assert f"{NEVER_RUN} [check-never-run]" in said(check.main, world(tmp_path), **inputs)
+    assert f"warning: {NEVER_RUN}" in output_of(plan.main, world(tmp_path), **inputs)
+    assert json.loads(output_of(plan.main, world(tmp_path), format="json", **inputs))["warnings"] == [NEVER_RUN]
+    assert f"{NEVER_RUN} [check-never-run]" in output_of(check.main, world(tmp_path))
 
 
 def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
-    assert "never" not in said(plan.main, world(tmp_path), platforms=("linux/arm64",))
+    assert "never" not in output_of(plan.main, world(tmp_path), platforms=("linux/arm64",))
     setting = ('web.platforms=["linux/arm64"]',)
-    assert "check 2 never runs" in said(plan.main, world(tmp_path), settings=setting)
+    assert "check 2 never runs" in output_of(plan.main, world(tmp_path), settings=setting)
 
 
 # --- run, as far as it needs no engine --------------------------------------------------------------------------------
@@ -816,13 +837,13 @@ def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path
             "tool",
             "mpbake run tool --no-cache --pull --load --push",
         ),
-        # a part is neither pushed nor loaded as if it were the whole
+        # part of an image is neither pushed nor loaded as if it were the whole
         (
             {"no_cache": True, "pull": True, "load": True, "push": True, "var_files": ("a b",)},
             "web",
             "mpbake run --var-file 'a b' web --platform linux/amd64 --no-cache --pull --no-push",
         ),
-        # and so is what was only built for others
+        # the same holds for a shared piece
         ({"push": True, "load": True}, "base", "mpbake run base --platform linux/amd64 --no-push"),
     ],
 )
@@ -845,8 +866,8 @@ def test_the_command_that_does_a_piece_again(options: dict[str, Any], piece: str
         "web",
         "tool",
     )
-    found = piece_of(graph, piece.partition(" ")[0])
-    assert repeat_command(Options(**options), found) == words
+    result = piece_of(graph, piece.partition(" ")[0])
+    assert repeat_command(options_for("run", **options), result) == words
 
 
 @pytest.mark.parametrize(
@@ -864,7 +885,7 @@ def test_the_command_that_does_a_whole_target_again(options: dict[str, Any], wor
         platforms = ["linux/amd64", "linux/arm64"]
         {TWO_NODES}
         """)
-    assert repeat_command(Options(**options), piece_of(graph, "web").target) == words
+    assert repeat_command(options_for("run", **options), piece_of(graph, "web").target) == words
 
 
 @pytest.mark.parametrize(
@@ -884,18 +905,18 @@ def test_colours(
         monkeypatch.delenv(name, raising=False)
     terminal = Terminal()
     here = dataclasses.replace(world(Path("/"), environment, live=True), stderr=terminal)
-    run._reporter(Options(**options), here).handle(Warned(message="slow"))
+    make_reporter(options_for("run", **options), here).handle(Warned(message="slow"))
     assert ("\x1b[33m" in terminal.getvalue()) is coloured
     assert terminal.screen() == "warning: slow"
 
 
 @pytest.mark.parametrize(
-    ("live", "quiet", "said"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
+    ("live", "quiet", "output"), [(False, False, "    1.0s  warning: slow\n"), (True, True, ""), (False, True, "")]
 )
-def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, said: str) -> None:
+def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, output: str) -> None:
     here = world(Path("/"), live=live)
-    run._reporter(Options(quiet=quiet), here).handle(Warned(message="slow"))
-    assert written(here.stderr) == said
+    make_reporter(options_for("run", quiet=quiet), here).handle(Warned(message="slow"))
+    assert written(here.stderr) == output
 
 
 # --- through the command line -----------------------------------------------------------------------------------------
@@ -942,23 +963,23 @@ for words in (["list"], ["plan"], ["run", "--dry-run"]):
 print([name for name in ("python_on_whales", "rich") if name in sys.modules])
 """
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
     )
-    listed = said(list_command.main, world(folder))
-    assert found.stdout == f"{listed}{WEB}{WEB}[]\n"
+    listed = output_of(list_command.main, world(folder))
+    assert result.stdout == f"{listed}{WEB}{WEB}[]\n"
 
 
 def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:
     (folder / ".mpbake").write_text("")
     (folder / "Dockerfile").write_text("")
     with pytest.raises(MpbakeError, match="is not a folder"):
-        run.main(Options(), world(folder))
+        call(run.main, world(folder))
 
 
 def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> None:
     with pytest.raises(PlanError) as caught:
-        run.main(Options(), world(folder))
+        call(run.main, world(folder))
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]

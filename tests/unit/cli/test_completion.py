@@ -1,4 +1,4 @@
-"""What a shell completes, as it asks for it: by words in the environment, of a process of its own."""
+"""Shell completion, in a process of its own that gets the typed words in the environment, as shells do it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ builder = "farm"
 """
 
 
-def asked(folder: Path, words: str, *, how: str = "bash_complete", **environment: str) -> tuple[int, str, str]:
-    """What a shell is told of the last of some words, which may be empty."""
-    given = words.split(" ")
+def complete(folder: Path, words: str, *, how: str = "bash_complete", **environment: str) -> tuple[int, str, str]:
+    """Return exit code, completions and errors for the last of some words, which may be empty."""
+    typed = words.split(" ")
     environment |= {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), "_MPBAKE_COMPLETE": how}
-    environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(given) - 1)}
+    environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(typed) - 1)}
     command = [sys.executable, "-m", "mpbake"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
@@ -43,7 +43,7 @@ def asked(folder: Path, words: str, *, how: str = "bash_complete", **environment
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell(tmp_path: Path, shell: str) -> None:
-    code, script, _ = asked(tmp_path, "", how=f"{shell}_source")
+    code, script, _ = complete(tmp_path, "", how=f"{shell}_source")
     assert code == 0
     assert f"_MPBAKE_COMPLETE={shell}_complete" in script
 
@@ -70,18 +70,18 @@ def test_what_may_come_next(tmp_path: Path, words: str, completed: list[str]) ->
     (tmp_path / "broken.toml").write_text("version = 1\n[targets.web]\nno = 1")
     (tmp_path / "other.toml").write_text("version = 1\n[builders.other.nodes.local]\n[targets.image]")
     (tmp_path / "below").mkdir()
-    code, found, said = asked(tmp_path, words)
-    assert (code, found.split(), said) == (0, [f"plain,{each}" for each in completed], "")
+    code, completions, errors = complete(tmp_path, words)
+    assert (code, completions.split(), errors) == (0, [f"plain,{name}" for name in completed], "")
 
 
 @pytest.mark.parametrize(("option", "kind"), [("-f", "file"), ("--var-file", "file"), ("-C", "dir")])
 def test_paths_are_the_shells_own_affair(tmp_path: Path, option: str, kind: str) -> None:
-    assert asked(tmp_path, f"mpbake run {option} b")[1] == f"{kind},b\n"
+    assert complete(tmp_path, f"mpbake run {option} b")[1] == f"{kind},b\n"
 
 
 def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     (tmp_path / "mpbake.toml").write_text(PLAN)
-    assert asked(tmp_path, "mpbake run t") == (0, "plain,tool\n", "")
+    assert complete(tmp_path, "mpbake run t") == (0, "plain,tool\n", "")
     contradiction = {"MPBAKE_PUSH": "1", "MPBAKE_NO_PUSH": "1"}
-    assert asked(tmp_path, "mpbake run ", **contradiction) == (1, "", "")
+    assert complete(tmp_path, "mpbake run ", **contradiction) == (1, "", "")

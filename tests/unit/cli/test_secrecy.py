@@ -1,4 +1,4 @@
-"""Nothing that mpbake prints, writes or starts holds what is sensitive."""
+"""No output, file or command line of mpbake holds sensitive values."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from mpbake.base.redaction import redacting_stream, scalars_in
 from mpbake.buildkit import runner
 from mpbake.buildkit.process.docker import Completed
 from mpbake.cli.commands import run
-from mpbake.cli.options import Options
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.plans import text
 from tests.unit.rawjson import log, raw, vertex
 from tests.unit.report.test_reporters import Terminal
-from tests.unit.worlds import world
+from tests.unit.worlds import call, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mpbake.cli.options import World
+    from mpbake.cli.world import World
 
 PLAN = """\
 version = 1
@@ -66,7 +65,7 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\
 
 
 def typed(plan: str, *words: str, **environment: str) -> str:
-    """All that `mpbake WORDS` prints, in a folder with that plan."""
+    """Return the whole output of `mpbake WORDS`, in a folder with that plan."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         Path(folder, "build.toml").write_text(plan, encoding="utf-8")
         output = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -79,7 +78,7 @@ def typed(plan: str, *words: str, **environment: str) -> str:
 
 
 def leaks(printed: str, *secrets: str) -> list[str]:
-    """The secrets that stand in what was printed, or in the strings of it, if it is JSON."""
+    """Return the secrets that the output contains, or if it is JSON, its strings."""
     texts = [printed]
     with contextlib.suppress(ValueError):
         texts += scalars_in(json.loads(printed))
@@ -139,8 +138,8 @@ def test_a_variable_may_be_there_only_to_be_hidden() -> None:
 
 
 def test_json_stays_json() -> None:
-    found = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))
-    (target,) = found["targets"]
+    plan = json.loads(typed(PLAN, "plan", "--format", "json", TOKEN='a"b\\c d/é'))
+    (target,) = plan["targets"]
     assert target["attributes"]["cache-to"] == ["type=s3,region=eu,secret_access_key=***"]
     assert target["attributes"]["cache-from"] == ["type=gha,token=***"]
     assert target["contexts"] == {"a": "***", "b": "https://me:***@host"}
@@ -154,7 +153,7 @@ def test_a_file_of_values_that_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_told_without_secrets() -> None:
-    with mock.patch("mpbake.cli.commands.plan.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
+    with mock.patch("mpbake.report.plan_text.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
         printed = typed(PLAN, "plan", TOKEN="hunter2")
     assert printed == ("error: mpbake itself failed: RuntimeError: *** and ***\n  = please report this as a bug\n")
 
@@ -197,7 +196,7 @@ SECRET_TEXTS = ("hunter2", "HUNTER2", "hunt", "pass-word", "pass-token", "other"
 
 
 class Builds(FakeDocker):
-    """Docker on a machine where all is well but builds, which say everything that they know and end with `status`."""
+    """A fake docker whose builds print every secret and end with `status`."""
 
     def __init__(self, status: int) -> None:
         info = json.dumps({"OSType": "linux", "Architecture": "x86_64", "DriverStatus": []})
@@ -216,7 +215,7 @@ class Builds(FakeDocker):
         self.given = ""
 
     def started(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> Builds:
-        """As the class itself would be called."""
+        """Take the arguments of the class that this object replaces."""
         assert environment == {"TOKEN": "hunter2"}
         assert folder.is_dir()
         assert redact("hunter2") == "***"
@@ -239,11 +238,11 @@ class Builds(FakeDocker):
 
 
 def ran(docker: Builds, here: World, **options: Any) -> str:
-    """What a run prints with that docker."""
+    """Return the output of a run with that docker."""
     output = here.stderr if here.live else io.StringIO()
     stream = redacting_stream(output, here.redactor)
     with mock.patch.object(runner, "Docker", docker.started):
-        run.main(Options(**options), replace(here, stdout=stream, stderr=stream))
+        call(run.main, replace(here, stdout=stream, stderr=stream), **options)
     assert isinstance(output, io.StringIO)
     return output.screen() if isinstance(output, Terminal) else output.getvalue()
 
@@ -255,7 +254,7 @@ def here(tmp_path: Path) -> World:
 
 
 def written(folder: Path) -> dict[str, str]:
-    """All files of a run, without those of buildx."""
+    """Return all files of a run, without those of buildx."""
     return {path.name: path.read_text() for path in folder.glob(".mpbake/runs/*/*") if path.is_file()}
 
 
@@ -277,7 +276,7 @@ def test_a_run_leaks_nothing(here: World, status: int, *, live: bool) -> None:
 def test_a_log_holds_all_but_the_secrets(here: World) -> None:
     ran(Builds(0), here)
     files = written(here.folder)
-    (log_file,) = (each for name, each in files.items() if name.endswith(".log"))
+    (log_file,) = (content for name, content in files.items() if name.endswith(".log"))
     assert (
         log_file
         == text("""
@@ -295,7 +294,7 @@ def test_a_log_holds_all_but_the_secrets(here: World) -> None:
         """)
         + "\n"
     )
-    (metadata,) = (each for name, each in files.items() if name.endswith(".json"))
+    (metadata,) = (content for name, content in files.items() if name.endswith(".json"))
     assert metadata == '{"web": {"url": "https://***@host"}}'
 
 

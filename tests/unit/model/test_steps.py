@@ -23,7 +23,7 @@ from mpbake.model.steps import (
 NODE, SPARE = (Node(builder="b", name=name, driver=Driver.REMOTE) for name in ("node", "spare"))
 BUILDER = Builder(name="b", driver=Driver.REMOTE, nodes=(NODE, SPARE))
 BASE, WEB, TOOL = (Target(name=name, builder=BUILDER, tags=(f"r/{name}",)) for name in ("base", "web", "tool"))
-PLACED = PlacedPlatform(platform=parse_platform("linux/amd64"), how=Execution.NATIVE)
+PLACED = PlacedPlatform(platform=parse_platform("linux/amd64"), execution=Execution.NATIVE)
 PIECE = BuildPiece(target=WEB, nodes=(NODE,), platforms=(PLACED,), spare=(SPARE,))
 STEPS: tuple[Step, ...] = (
     BootstrapNode(node=NODE),
@@ -75,7 +75,7 @@ def test_a_spare_node_emulates() -> None:
     assert PIECE.on(NODE).platforms == (PLACED,)
     piece = PIECE.on(SPARE)
     assert (piece.node, piece.spare) == (SPARE, ())
-    assert [placed.how for placed in piece.platforms] == [Execution.EMULATED]
+    assert [placed.execution for placed in piece.platforms] == [Execution.EMULATED]
 
 
 def test_tags_that_move_together() -> None:

@@ -1,4 +1,4 @@
-"""Targets as a bake file, and what such a file cannot say."""
+"""Targets as a bake file, and what such a file cannot express."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ PLAN = """
 
 
 def test_policies_are_exported_as_a_run_hands_them_on() -> None:
-    found = exported("[targets.web]\npolicy = ['filename=a.rego']")
-    assert found["target"]["web"]["policy"] == ["filename=a.rego,strict=true"]
+    definition = exported("[targets.web]\npolicy = ['filename=a.rego']")
+    assert definition["target"]["web"]["policy"] == ["filename=a.rego,strict=true"]
 
 
 def exported(toml: str, *names: str, only: Sequence[str] = ()) -> dict[str, Any]:
-    """The bake file of the targets called `names`, or of all, for these platforms."""
+    """Return the bake file of the targets called `names`, or of all, for these platforms."""
     plan = resolve_text(toml)
     targets = [plan.targets[name] for name in names or plan.targets]
-    found: dict[str, Any] = json.loads(bake_text(plan, targets, parse_platforms(only)))
-    return found
+    definition: dict[str, Any] = json.loads(bake_text(plan, targets, parse_platforms(only)))
+    return definition
 
 
 def lost(toml: str, *names: str) -> list[str]:
@@ -125,9 +125,9 @@ def test_where_results_go(written: str, output: list[str] | None) -> None:
 
 
 def test_other_platforms_for_the_targets_that_are_named() -> None:
-    found = exported(PLAN, "web", only=["linux/arm64"])["target"]
-    assert found["web"]["platforms"] == ["linux/arm64"]
-    assert found["base"]["platforms"] == ["linux/amd64", "linux/arm64"]
+    definition = exported(PLAN, "web", only=["linux/arm64"])["target"]
+    assert definition["web"]["platforms"] == ["linux/arm64"]
+    assert definition["base"]["platforms"] == ["linux/amd64", "linux/arm64"]
 
 
 def test_it_is_read_with_ease() -> None:
@@ -175,14 +175,14 @@ APART = """
 
 
 def test_platforms_that_differ_are_a_target_each_with_a_tag_each() -> None:
-    found = exported(APART, "web")
-    assert found["group"] == {
+    definition = exported(APART, "web")
+    assert definition["group"] == {
         "default": {"targets": ["web"]},
         "web": {"targets": ["web-linux-amd64", "web-linux-arm-v7"]},
         "base": {"targets": ["base-linux-amd64", "base-linux-arm-v7"]},
         "assets": {"targets": ["assets-linux-amd64"]},
     }
-    assert found["target"] == {
+    assert definition["target"] == {
         "web-linux-amd64": {
             "context": "/plan",
             "contexts": {"base": "target:base-linux-amd64", "assets": "target:assets-linux-amd64"},
@@ -214,9 +214,9 @@ def test_platforms_that_differ_are_a_target_each_with_a_tag_each() -> None:
 
 
 def test_only_some_of_the_platforms_that_differ() -> None:
-    found = exported(APART, "web", only=["linux/arm/v7"])
-    assert found["group"]["web"] == {"targets": ["web-linux-arm-v7"]}
-    assert found["group"]["base"] == {"targets": ["base-linux-amd64", "base-linux-arm-v7"]}
+    definition = exported(APART, "web", only=["linux/arm/v7"])
+    assert definition["group"]["web"] == {"targets": ["web-linux-arm-v7"]}
+    assert definition["group"]["base"] == {"targets": ["base-linux-amd64", "base-linux-arm-v7"]}
 
 
 @pytest.mark.parametrize("names", [["web"], ["web", "base-linux-amd64"], ["base-linux-amd64", "web"]])
@@ -233,7 +233,7 @@ def test_a_group_and_a_part_of_one_name() -> None:
     with pytest.raises(UsageError) as caught:
         bake_text(plan, [plan.targets["web"]])
     assert str(caught.value) == 'a group and a target would be called "base-linux-amd64"\n  = rename one of them'
-    # a group that is not exported is in nobody's way
+    # a group that is not exported takes no name
     assert "base-linux-amd64" in exported(toml, "base")["target"]
 
 
@@ -243,14 +243,14 @@ PARTS = "web: bake has no values for single platforms: one target and tag for ea
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "losses"),
     [
         ("", []),
         ("no-cache = true\nload = true\nstall-timeout = '1m'", []),
-        ("needs = ['db']", ["web: bake has no needs: left out"]),
+        ("needs = ['db']", ["web: bake has no needs: not exported"]),
         (
             "retries = 2\ntimeout = '5m'\nchecks = [{ run = ['true'] }]",
-            ["web: bake has no checks, timeout, retries: left out"],
+            ["web: bake has no checks, timeout, retries: not exported"],
         ),
         (
             "platforms = ['linux/amd64', 'linux/386']\nargs.A = '{{ platform }}'",
@@ -258,16 +258,16 @@ PARTS = "web: bake has no values for single platforms: one target and tag for ea
         ),
         (
             "platforms = ['linux/amd64', 'linux/386']\nargs.A = '{{ platform }}'\noutput = ['out']",
-            [f"{PARTS}, which all write the same output"],
+            [f"{PARTS}, all with the same output"],
         ),
         (
             "contexts = { db = 'target:db' }",
-            ["db: bake has no retries: left out"],
+            ["db: bake has no retries: not exported"],
         ),
     ],
 )
-def test_losses(written: str, said: list[str]) -> None:
-    assert lost(f"\n[targets.web]\n{written}\n[targets.db]\nretries = 1", "web") == said
+def test_losses(written: str, losses: list[str]) -> None:
+    assert lost(f"\n[targets.web]\n{written}\n[targets.db]\nretries = 1", "web") == losses
 
 
 def test_builders_are_lost() -> None:
@@ -285,10 +285,10 @@ def test_builders_are_lost() -> None:
         [targets.d]
         """
     assert lost(toml, "a", "b") == [
-        "a, c: bake has no builder: left out (two)",
-        "b: bake has no builder: left out (one)",
+        "a, c: bake files name no builder: two is not exported",
+        "b: bake files name no builder: one is not exported",
     ]
-    assert lost(toml, "d") == ["d: bake has no builder: left out (default)"]
+    assert lost(toml, "d") == ["d: bake files name no builder: default is not exported"]
     assert lost("[targets.d]") == []
 
 
@@ -298,4 +298,4 @@ def test_a_target_without_platforms_that_links_to_parts() -> None:
         "base": "target:base-linux-amd64",
         "assets": "target:assets-linux-amd64",
     }
-    assert lost(toml, "web")[0] == "web: names no platforms, but links to what differs from platform to platform"
+    assert lost(toml, "web")[0] == "web: has no platforms, but links to a target that differs by platform"

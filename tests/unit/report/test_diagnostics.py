@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location
-from mpbake.report.diagnostics import FORMAT, diagnostics_github, diagnostics_json, diagnostics_text
+from mpbake.report.diagnostics_github import diagnostics_github
+from mpbake.report.diagnostics_json import FORMAT, diagnostics_json
+from mpbake.report.diagnostics_text import diagnostics_text
 from tests.checkout import DOCS
 
 _DOCS = DOCS / "diagnostics.md"
@@ -47,7 +49,7 @@ DIAGNOSTICS = st.builds(
         column=st.integers(0, 200),
         length=st.integers(0, 200),
         key=st.lists(st.text() | st.integers(0, 9)).map(tuple),
-        excerpt=st.text(max_size=300).map(lambda each: each.replace("\n", "")),
+        excerpt=st.text(max_size=300).map(lambda excerpt: excerpt.replace("\n", "")),
     ),
 )
 
@@ -57,8 +59,8 @@ def test_as_text() -> None:
     assert diagnostics_text([]) == ""
 
 
-def parsed(*found: Diagnostic) -> list[dict[str, Any]]:
-    data = json.loads(diagnostics_json(found))
+def parsed(*diagnostics: Diagnostic) -> list[dict[str, Any]]:
+    data = json.loads(diagnostics_json(diagnostics))
     assert data.keys() == {"format", "diagnostics"}
     assert data["format"] == FORMAT
     listed: list[dict[str, Any]] = data["diagnostics"]
@@ -144,10 +146,10 @@ def test_as_workflow_commands(diagnostic: Diagnostic, command: str) -> None:
 
 
 @given(st.lists(DIAGNOSTICS, max_size=3))
-def test_nothing_can_break_out(found: list[Diagnostic]) -> None:
-    assert len(parsed(*found)) == len(found)
-    assert diagnostics_json(found).isascii()
-    commands = diagnostics_github(found)
-    assert commands.count("\n") == len(found)
+def test_nothing_can_break_out(diagnostics: list[Diagnostic]) -> None:
+    assert len(parsed(*diagnostics)) == len(diagnostics)
+    assert diagnostics_json(diagnostics).isascii()
+    commands = diagnostics_github(diagnostics)
+    assert commands.count("\n") == len(diagnostics)
     assert all(re.match(r"::(error|warning) [^\n]*title=[a-z-]+::", line) for line in commands.splitlines())
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", commands + diagnostics_text(found))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", commands + diagnostics_text(diagnostics))

@@ -1,4 +1,4 @@
-"""What came of a run, for programs."""
+"""The file of `--metadata-file`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def outcome_of(step: Step, folder: Path) -> Outcome:
         case BuildPiece():
             (placed,) = step.platforms
             log = folder / f"{placed.platform.architecture}.log"
-            told = {"buildx.build.ref": f"ref/{placed.platform}", "containerimage.digest": "sha256:piece", "more": {}}
-            log.with_suffix(".json").write_text(json.dumps({"web": told}))
+            fields = {"buildx.build.ref": f"ref/{placed.platform}", "containerimage.digest": "sha256:piece", "more": {}}
+            log.with_suffix(".json").write_text(json.dumps({"web": fields}))
             uploaded = f"r/web@sha256:{placed.platform.architecture}" if step.delivery is Delivery.UNTAGGED else ""
             return Outcome(digest="sha256:piece", uploaded=uploaded, platforms=(placed.platform,), log=str(log))
         case Publish():
@@ -91,7 +91,7 @@ def test_several_pieces_have_the_digest_of_all(tmp_path: Path) -> None:
         "containerimage.digest": "sha256:index",
         "image.name": "r/web:1",
     }
-    assert {name: each["containerimage.digest"] for name, each in web["mpbake"]["platforms"].items()} == {
+    assert {name: platform["containerimage.digest"] for name, platform in web["mpbake"]["platforms"].items()} == {
         "linux/amd64": "sha256:amd",
         "linux/arm64": "sha256:arm",
     }
@@ -102,7 +102,7 @@ def test_what_failed_is_told_and_has_no_digest(failing: str, tmp_path: Path) -> 
     graph = plan("'linux/amd64', 'linux/arm64'")
     path = tmp_path / "metadata.json"
     results = finished(graph, tmp_path, failing).results[: -2 if failing == "publish" else -3]
-    more = [each for each in finished(graph, tmp_path, failing).results if each.error is not None]
+    more = [result for result in finished(graph, tmp_path, failing).results if result.error is not None]
     write_metadata(
         path, graph, RunFinished(results=(*results, *more), seconds=1), lambda text: text.replace("secret", "***")
     )
@@ -118,10 +118,10 @@ def test_what_failed_is_told_and_has_no_digest(failing: str, tmp_path: Path) -> 
 def test_what_was_built_and_never_tagged_has_no_name(failing: str, name: str, tmp_path: Path) -> None:
     graph = plan("'linux/arm64'\n]\nchecks = [{ run = ['true'] }")
     results = finished(graph, tmp_path, failing).results
-    last = next((each for each, result in enumerate(results) if result.error is not None), len(results))
+    last = next((index for index, result in enumerate(results) if result.error is not None), len(results))
     file = tmp_path / "arm64.json"
-    told = json.loads(file.read_bytes())["web"] | {"image.name": "r/web"}
-    file.write_text(json.dumps({"web": told}))
+    fields = json.loads(file.read_bytes())["web"] | {"image.name": "r/web"}
+    file.write_text(json.dumps({"web": fields}))
     web = metadata_of(graph, RunFinished(results=results[: last + 1], seconds=1), str)["web"]
     assert web.get("image.name", "") == name
     assert web["mpbake"]["status"] == ("done" if failing == "never" else "failed")
@@ -131,9 +131,9 @@ def test_what_was_built_and_never_tagged_has_no_name(failing: str, name: str, tm
 def test_what_was_pushed_by_digest_can_be_found_whatever_came_after(failing: str, tmp_path: Path) -> None:
     graph = plan("'linux/amd64', 'linux/arm64'\n]\nchecks = [{ run = ['true'] }")
     results = finished(graph, tmp_path, failing).results
-    last = next((each for each, result in enumerate(results) if result.error is not None), len(results))
+    last = next((index for index, result in enumerate(results) if result.error is not None), len(results))
     web = metadata_of(graph, RunFinished(results=results[: last + 1], seconds=1), str)["web"]["mpbake"]
-    assert {name: (each["status"], each["pushed"]) for name, each in web["platforms"].items()} == {
+    assert {name: (platform["status"], platform["pushed"]) for name, platform in web["platforms"].items()} == {
         "linux/amd64": ("done", "r/web@sha256:amd64"),
         "linux/arm64": ("done", "r/web@sha256:arm64"),
     }
@@ -153,11 +153,11 @@ def test_what_became_of_tags_is_there(status: StepStatus) -> None:
 
 
 def test_what_was_not_started_says_why(tmp_path: Path) -> None:
-    """By the words of the reporter, and by the error of what failed, which is no target's own."""
+    """The reason has the words of the reporter, and the error of the failed step, which belongs to no target."""
     graph = plan("'linux/arm64'")
     boot = next(step for step in graph.steps if isinstance(step, BootstrapNode))
     results = [StepResult(step=boot, status=StepStatus.FAILED, error=Unreachable("the secret node is gone"))]
-    results += [StepResult(step=each, status=StepStatus.SKIPPED, blame=boot) for each in graph.steps if each != boot]
+    results += [StepResult(step=step, status=StepStatus.SKIPPED, blame=boot) for step in graph.steps if step != boot]
     path = tmp_path / "metadata.json"
     write_metadata(
         path, graph, RunFinished(results=tuple(results), seconds=1), lambda text: text.replace("secret", "*")
@@ -186,11 +186,11 @@ def test_tags_that_waited_for_another_target_say_so(tmp_path: Path) -> None:
         elif isinstance(step, Publish | Verify):
             results.append(StepResult(step=step, status=StepStatus.SKIPPED, blame=failed))
         else:
-            told = outcome_of(step, tmp_path)
-            results.append(StepResult(step=step, status=StepStatus.DONE, outcome=told))
-    found = metadata_of(graph, RunFinished(results=tuple(results), seconds=1), str)
-    assert found["api"]["mpbake"]["errors"] == ["exit code: 7"]
-    web = found["web"]["mpbake"]
+            outcome = outcome_of(step, tmp_path)
+            results.append(StepResult(step=step, status=StepStatus.DONE, outcome=outcome))
+    metadata = metadata_of(graph, RunFinished(results=tuple(results), seconds=1), str)
+    assert metadata["api"]["mpbake"]["errors"] == ["exit code: 7"]
+    web = metadata["web"]["mpbake"]
     assert web["status"] == "skipped"
     assert web["errors"] == [
         "publish web: not started, since build api linux/arm64 on release/arm failed: exit code: 7"

@@ -10,13 +10,12 @@ from hypothesis import given
 
 from mpbake.base.text import count
 from mpbake.cli.commands import plan as plan_command
-from mpbake.cli.options import Options
 from mpbake.model.plan import Builder, Driver, Node, Target
 from mpbake.report.plan_json import plan_json
 from tests.checkout import DOCS, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, graphs
 from tests.unit.plans import text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 _DOCS = DOCS / "plan-json.md"
 
@@ -47,10 +46,10 @@ load = true
 
 
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
-    """The plan of these targets; keywords: what the local nodes of builders said."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": said for builder, said in facts.items()})
-    found: dict[str, Any] = json.loads(plan_json(graph, warnings))
-    return found
+    """Return the plan of some targets. Keywords are the platforms of the builders' local nodes."""
+    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
+    parsed_plan: dict[str, Any] = json.loads(plan_json(graph, warnings))
+    return parsed_plan
 
 
 def test_builders_are_those_used_with_the_nodes_used() -> None:
@@ -122,7 +121,7 @@ def test_platforms_that_differ() -> None:
         },
     }
     assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
-    assert [(each["name"], each["only_linked"]) for each in linked] == [("arm", True)]
+    assert [(target["name"], target["only_linked"]) for target in linked] == [("arm", True)]
 
 
 def test_checks() -> None:
@@ -149,7 +148,7 @@ attest = ["type=provenance,disabled=true"]
 
 
 def test_steps() -> None:
-    steps = {each["key"]: each for each in parsed(PLAN, "tool")["steps"]}
+    steps = {step["key"]: step for step in parsed(PLAN, "tool")["steps"]}
     assert list(steps) == [
         "bootstrap release/intel",
         "bootstrap release/arm",
@@ -201,7 +200,7 @@ def test_steps() -> None:
     assert tool["delivery"] == "untagged"
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
-    (alone,) = (each for each in parsed(PLAIN, "web")["steps"] if each["kind"] == "build")
+    (alone,) = (step for step in parsed(PLAIN, "web")["steps"] if step["kind"] == "build")
     assert alone["delivery"] == "untagged"
 
 
@@ -214,7 +213,7 @@ output = ["type=oci,dest=web.tar"]
 checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test" }]
 """
     steps = parsed(plan + TWO_NODES, "web")["steps"]
-    join, amd64, run, arm64 = (each for each in steps if each["kind"] in {"join", "check"})
+    join, amd64, run, arm64 = (step for step in steps if step["kind"] in {"join", "check"})
     assert join == {
         "key": "join web",
         "kind": "join",
@@ -231,7 +230,7 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
         "stage": "",
         "after": ["build web linux/arm64 on release/arm"],
     }
-    assert [(each["platforms"], each["run"], each["stage"]) for each in (amd64, arm64)] == [
+    assert [(step["platforms"], step["run"], step["stage"]) for step in (amd64, arm64)] == [
         (["linux/amd64"], [], "test"),
         (["linux/arm64"], [], "test"),
     ]
@@ -245,7 +244,7 @@ def test_emulation_is_told() -> None:
 def test_what_serves_only_links_is_shared() -> None:
     plan = '[targets.b]\ncontexts = { base = "target:base" }\n[targets.c]\ncontexts = { base = "target:base" }'
     steps = parsed(plan + "\n[targets.base]", "b", "c")["steps"]
-    assert [(each["target"], each["shared"], each["delivery"]) for each in steps[1:]] == [
+    assert [(step["target"], step["shared"], step["delivery"]) for step in steps[1:]] == [
         ("base", True, "keep"),
         ("b", False, "keep"),
         ("c", False, "keep"),
@@ -285,8 +284,8 @@ def test_each_thing_has_a_line_and_nothing_controls_the_screen() -> None:
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in PLANS.glob("*/build.toml")))
 def test_example_plans_say_the_same_in_both_forms(name: str) -> None:
     as_text, as_json = (world(PLANS / name) for _ in range(2))
-    assert plan_command.main(Options(names=("release",)), as_text) == 0
-    assert plan_command.main(Options(names=("release",), format="json"), as_json) == 0
+    assert call(plan_command.main, as_text, names=("release",)) == 0
+    assert call(plan_command.main, as_json, names=("release",), format="json") == 0
     plan = json.loads(written(as_json.stdout))
     listed = [target for target in plan["targets"] if not target["only_linked"]]
     nodes = sum(len(builder["nodes"]) for builder in plan["builders"])
@@ -307,5 +306,5 @@ def test_a_step_comes_after_those_that_it_names(graph: Any) -> None:
 def test_every_field_is_documented() -> None:
     documented = _DOCS.read_text(encoding="utf-8")
     plan = parsed(PLAN, "tool")
-    names = {name for part in ("builders", "targets", "steps") for each in plan[part] for name in each}
+    names = {name for part in ("builders", "targets", "steps") for entry in plan[part] for name in entry}
     assert [name for name in sorted({*plan, *names}) if f"`{name}" not in documented] == []

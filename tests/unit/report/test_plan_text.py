@@ -1,10 +1,10 @@
 """Plans as reviewers read them.
 
-The files in `golden/` are what `mpbake plan` prints for the plans in `plans/`. To write them anew after a change, run
+The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew, run
 
     UPDATE_GOLDEN=1 pytest tests/unit/report/test_plan_text.py
 
-and look at what git says has changed.
+and read the differences in git.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import os
 import pytest
 
 from mpbake.cli.commands import plan as plan_command
-from mpbake.cli.options import Options
 from mpbake.model.plan import Builder, Driver, Node, Target
-from mpbake.report.plan_text import list_text, plan_text, step_subject, step_verb
+from mpbake.report.list_text import list_text
+from mpbake.report.plan_text import plan_text, step_subject, step_verb
 from tests.checkout import GOLDEN, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text
 from tests.unit.plans import ROOT, resolve_text, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 _NAMES = sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
 
@@ -28,7 +28,7 @@ _NAMES = sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
 @pytest.mark.parametrize("name", _NAMES)
 def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None:
     here = world(PLANS / name)
-    assert plan_command.main(Options(names=("release",)), here) == 0
+    assert call(plan_command.main, here, names=("release",)) == 0
     printed = written(here.stdout)
     golden = GOLDEN / f"{name}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -48,8 +48,8 @@ def test_every_golden_file_has_its_plan() -> None:
 
 
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
-    """What is printed for these targets of a plan, without the last line break; keywords: what local nodes said."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": said for builder, said in facts.items()})
+    """Return the plan of some targets, without the last line break. Keywords are the platforms of local nodes."""
+    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
     shown = plan_text(graph, warnings)
     assert shown.endswith("\n")
     assert not any(line != line.rstrip() for line in shown.split("\n"))
@@ -94,7 +94,7 @@ linux/arm64
             2  bootstrap  release/arm    check that it answers
             3  bootstrap  default/local  check that it answers; if a container, create or start it if needed
             4  build      base           linux/amd64 native on release/intel
-                                         into the node's cache, for those who link to it
+                                         into the node's cache, for targets that link to it
             5  build      web            linux/amd64 native on release/intel
                                          with base (linked)
                                          push by digest, without a tag
@@ -127,8 +127,8 @@ def test_a_link_that_serves_all_with_its_only_platform_says_which() -> None:
         platforms = ["linux/amd64"]
         [targets.base]
         """
-    found = printed(plan + TWO_NODES.replace("\n", "\n        "), "web")
-    with_links = [line.strip() for line in found.splitlines() if "(linked)" in line]
+    output = printed(plan + TWO_NODES.replace("\n", "\n        "), "web")
+    with_links = [line.strip() for line in output.splitlines() if "(linked)" in line]
     assert with_links == ["with files, base (linked)", "with files for linux/amd64, base (linked)"]
 
 
@@ -184,7 +184,7 @@ def test_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("driver", "said", "of_others"),
+    ("driver", "expected_own", "of_others"),
     [
         (Driver.DOCKER, "check that it answers", None),
         (Driver.REMOTE, "check that it answers", "check that it answers"),
@@ -198,8 +198,8 @@ def test_nodes() -> None:
         (Driver.EXTERNAL, None, "check that it answers; buildx starts it if needed"),
     ],
 )
-def test_what_is_done_to_have_a_node(driver: Driver, said: str | None, of_others: str | None) -> None:
-    for external, expected in ((False, said), (True, of_others)):
+def test_what_is_done_to_have_a_node(driver: Driver, expected_own: str | None, of_others: str | None) -> None:
+    for external, expected in ((False, expected_own), (True, of_others)):
         if expected is not None:
             node = Node(builder="x", name="n", driver=driver, external=external)
             target = Target(name="web", builder=Builder(name="x", driver=driver, nodes=(node,), external=external))
@@ -228,7 +228,7 @@ def test_nodes_that_may_help_out_are_named() -> None:
         nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
         nodes.b = { endpoint = "unix:///b", platforms = ["linux/arm64"] }
         """)
-    assert "or EMULATED on x/b, if it can, when that is done sooner" in shown
+    assert "or EMULATED on x/b, if it can and finishes sooner" in shown
 
 
 def test_warnings_stand_below() -> None:
@@ -368,12 +368,12 @@ def test_checks_archives_and_tags_that_move_together() -> None:
     assert [" ".join(line.split()) for line in steps[2:]] == [
         "3 build web linux/amd64 native on release/intel",
         "push by digest, without a tag",
-        "load into the engine in use, if it is of this platform",
+        "load into the engine in use, if that has this platform",
         "output type=oci,dest=/plan/web.tar (a part)",
         "output type=local,dest=/plan/out",
         "4 build web linux/arm64 native on release/arm",
         "push by digest, without a tag",
-        "load into the engine in use, if it is of this platform",
+        "load into the engine in use, if that has this platform",
         "output type=oci,dest=/plan/web.tar (a part)",
         "output type=local,dest=/plan/out",
         "5 join web output type=oci,dest=/plan/web.tar",
@@ -390,5 +390,5 @@ def test_what_is_loaded_of_one_piece() -> None:
     several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
     single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
     what = "load into the engine in use"
-    assert f"{what}: all platforms, or its own where it holds one at a time\n" in plan_text(several)
+    assert f"{what}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
     assert f"{what}\n" in plan_text(single)

@@ -1,4 +1,4 @@
-"""What people are told while a run goes on, and in the end."""
+"""The output of a run: plain lines, the live view, and the summary."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.graph.dag import BuildGraph, build_graph
 from mpbake.graph.placement import place
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
-from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.event_lines import short_digest, start_line
+from mpbake.report.live import LiveReporter
+from mpbake.report.plain import PlainReporter
+from mpbake.report.summary import errors_text, summary_text, unkept_results_text
 from mpbake.run.events import (
     EngineProbeStarted,
     Event,
@@ -61,7 +63,7 @@ RELEASE = """
 
 
 class Run:
-    """A graph whose steps are called by the start of their keys, and events of a run of it."""
+    """A graph, whose steps are found by the start of their keys, and the events of a run."""
 
     def __init__(self, graph: BuildGraph) -> None:
         self.graph = graph
@@ -73,13 +75,13 @@ class Run:
         return StepResult(step=self.step(start), status=status, seconds=seconds, **fields)
 
     def finished(self, *special: StepResult, seconds: float = 60.0, signal: int = 0) -> RunFinished:
-        """The end: the steps that are not `special` are done after a second."""
-        given = {result.step: result for result in special}
-        results = tuple(given.get(step, StepResult(step=step, status=DONE, seconds=1.0)) for step in self.graph.steps)
+        """Return the end of the run. Steps without a `special` result are done after a second."""
+        by_step = {result.step: result for result in special}
+        results = tuple(by_step.get(step, StepResult(step=step, status=DONE, seconds=1.0)) for step in self.graph.steps)
         return RunFinished(results=results, seconds=seconds, signal=signal)
 
     def everything(self) -> list[Event]:
-        """A run in which everything happens that can."""
+        """Return the events of a run, at least one of each kind."""
         verified = Outcome(digest=DIGEST, platforms=BOTH, tags=("r/web:1", "r/web:latest"))
         amd64, publish = self.step("build web linux/amd64"), self.step("publish")
         arm64 = self.result("build web linux/arm64", FAILED, seconds=7200.4, error=BuildFailed("no"))
@@ -110,7 +112,7 @@ def release() -> Run:
 
 
 def lines(literal: str) -> str:
-    """A literal as lines of a plain report, whose times are all below ten seconds."""
+    """Return a literal as lines of the plain reporter, with times below ten seconds."""
     return indent(text(literal), "    ") + "\n"
 
 
@@ -127,7 +129,7 @@ def shown(events: Iterable[Event], **settings: bool) -> str:
 
 def test_plain_lines() -> None:
     assert shown(release().everything()) == lines(r"""
-        0.2s  asking release/intel, release/arm what can be built there
+        0.2s  asking release/intel, release/arm for their platforms
         0.5s  warning: web: linux/arm64 emulated\n\x1b[31m
         0.8s  bootstrap release/intel
         1.0s  bootstrap release/intel: done in 1.0s, created
@@ -145,11 +147,11 @@ def test_plain_lines() -> None:
 
 
 def test_what_a_run_waits_for_before_anything() -> None:
-    assert shown([EngineProbeStarted()]) == "    0.2s  asking the engine in use what the default builder is\n"
+    assert shown([EngineProbeStarted()]) == "    0.2s  asking the engine in use for the default builder\n"
 
 
 def advances(run: Run, number: int) -> list[Event]:
-    """How the start of the node release/intel goes on."""
+    """Return events of the start of the node release/intel."""
     node = run.step("bootstrap release/intel").node  # type: ignore[union-attr]
     return [NodeProgressed(node=node, activity=f"pulling x: {index}.0 MB of 99.0 MB") for index in range(number)]
 
@@ -172,9 +174,9 @@ def test_what_is_tried_again() -> None:
         StepRetried(step=build, error=error),
     ]
     assert shown(events) == lines("""
-        0.2s  warning: release/intel is left out for now: exit code 1
-        0.5s  warning: release/intel is left out: exit code 1
-        0.8s  warning: build web linux/amd64 on release/intel: exit code 1: tried again
+        0.2s  warning: release/intel is not used for now: exit code 1
+        0.5s  warning: release/intel is not used: exit code 1
+        0.8s  warning: build web linux/amd64 on release/intel: exit code 1: retrying
         """)
 
 
@@ -206,9 +208,9 @@ def test_lines_of_several_threads_stay_whole() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    said = stream.getvalue().splitlines()
-    assert len(said) == 800
-    assert {line.partition("s  ")[2] for line in said} == {"web linux/amd64: " + "x" * 50}
+    output = stream.getvalue().splitlines()
+    assert len(output) == 800
+    assert {line.partition("s  ")[2] for line in output} == {"web linux/amd64: " + "x" * 50}
 
 
 def test_what_is_emulated_is_said_when_it_starts() -> None:
@@ -234,13 +236,13 @@ def test_digests_are_shortened(digest: str, short: str) -> None:
 
 
 class Terminal(io.StringIO):
-    """A terminal of 80 columns and 8 lines; knows the few sequences that are needed to draw over lines."""
+    """A terminal of 80 columns and 8 lines, which knows the sequences that rich uses to redraw lines."""
 
     def isatty(self) -> bool:
         return True
 
     def screen(self) -> str:
-        """What stands on it, and above it."""
+        """Return the text on the screen, and above it."""
         rows, row, column = [""], 0, 0
         for part in re.findall(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]|[^\x1b\r\n]+", self.getvalue()):
             match part:
@@ -258,7 +260,7 @@ class Terminal(io.StringIO):
                     column += len(part)
                 case _:
                     assert re.fullmatch(r"\x1b\[(\?25[lh]|[0-9;]*m)", part), part
-        return "\n".join(each.rstrip() for each in rows).rstrip("\n")
+        return "\n".join(row.rstrip() for row in rows).rstrip("\n")
 
 
 @pytest.fixture
@@ -281,7 +283,7 @@ def tell(reporter: Reporter, events: Iterable[Event]) -> None:
 
 
 def drawn(terminal: Terminal, wanted: str) -> list[str]:
-    """The lines on a terminal as soon as `wanted` is among what is drawn there; rich draws a few times a second."""
+    """Return the lines on a terminal as soon as they contain `wanted`; rich draws a few times a second."""
     deadline = time.monotonic() + 20
     while wanted not in (screen := terminal.screen()):
         assert time.monotonic() < deadline, screen
@@ -292,7 +294,7 @@ def drawn(terminal: Terminal, wanted: str) -> list[str]:
 def test_in_the_end_only_lines_for_what_is_over_stay_on_the_terminal(terminal: Terminal) -> None:
     tell(live(terminal), release().everything())
     assert terminal.screen() == text(r"""
-        asking release/intel, release/arm what can be built there
+        asking release/intel, release/arm for their platforms
         warning: web: linux/arm64 emulated\n\x1b[31m
         bootstrap release/intel: done in 1.0s, created
         build web linux/amd64 on release/intel: done in 1m05s
@@ -430,13 +432,13 @@ def test_the_colour_of_a_line_is_not_that_of_what_stands_below(terminal: Termina
 def test_a_stream_that_is_no_terminal_gets_lines(terminal: Terminal) -> None:
     stream = io.StringIO()
     tell(live(stream), release().everything())
-    assert stream.getvalue().startswith("asking release/intel, release/arm what can be built there\nwarning: web:")
+    assert stream.getvalue().startswith("asking release/intel, release/arm for their platforms\nwarning: web:")
     assert "\x1b" not in stream.getvalue()
     assert terminal.getvalue() == ""
 
 
 def test_the_view_can_be_drawn_while_somebody_prints(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rich holds a lock of its own while it asks for the view, and to print one waits for that lock."""
+    """Rich holds its own lock while it asks for the view, and printing needs that lock."""
     reporter, run = live(terminal), release()
     drawing = threading.Thread(target=reporter._view, daemon=True)
 
@@ -508,7 +510,7 @@ def test_the_summary_of_a_bad_run() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         build tool linux/amd64 on release/intel: not started, since build web linux/arm64 on release/arm failed
@@ -523,10 +525,10 @@ DIGESTS = {"build web linux/amd64": "sha256:aaaa", "build web linux/arm64": "sha
 
 
 def digests_of(run: Run, *special: StepResult) -> list[str]:
-    """The column of digests, where each build gave one, and what is `special` is so."""
+    """Return the column of digests. Every build has a digest, and `special` results replace others."""
     built = [run.result(start, outcome=Outcome(digest=digest)) for start, digest in DIGESTS.items()]
-    given = {each.step: each for each in (*built, *special)}
-    head, *rows = summary_text(run.graph, run.finished(*given.values())).strip().split("\n\n")[0].split("\n")
+    by_step = {result.step: result for result in (*built, *special)}
+    head, *rows = summary_text(run.graph, run.finished(*by_step.values())).strip().split("\n\n")[0].split("\n")
     column = head.index("digest")
     return [row[column:].split()[0] for row in rows if not row.startswith(" ")]
 
@@ -622,7 +624,7 @@ def test_links_have_no_row_but_their_failure_is_told() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         build a linux/amd64 on default/local: not started, since build base linux/amd64 on default/local failed
@@ -675,8 +677,8 @@ NOWHERE = """
     contexts = { base = "target:base" }
     needs = ["first"]
     """
-UNUSED = "what was built stays in the build cache (--load puts it into the engine, --push into the registry)\n"
-UNTAGGED = "without tags nothing is pushed, and what was built stays in the build cache (give it tags or an output)\n"
+UNUSED = "the result stays in the build cache (--load puts it into the engine, --push into the registry)\n"
+UNTAGGED = "without tags nothing is pushed, and the result stays in the build cache (add tags or an output)\n"
 
 
 def nowhere(toml: str, *names: str, failed: str = "") -> str:
@@ -685,7 +687,7 @@ def nowhere(toml: str, *names: str, failed: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         (("web",), f"warning: no output for web: {UNUSED}"),
         (("base", "first", "web"), f"warning: no output for web: {UNUSED}"),
@@ -694,8 +696,8 @@ def nowhere(toml: str, *names: str, failed: str = "") -> str:
         (("base", "web", "tool"), f"warning: no output for web: {UNUSED}warning: no output for tool: {UNTAGGED}"),
     ],
 )
-def test_only_what_nobody_gets_goes_nowhere(names: tuple[str, ...], told: str) -> None:
-    assert nowhere(NOWHERE, *names) == told
+def test_only_what_nobody_gets_goes_nowhere(names: tuple[str, ...], expected: str) -> None:
+    assert nowhere(NOWHERE, *names) == expected
 
 
 @pytest.mark.parametrize(
@@ -756,7 +758,7 @@ def test_a_check_that_is_done_again_says_where() -> None:
     (check, *_) = (step for step in together().graph.steps if isinstance(step, CheckPiece))
     events: list[Event] = [StepRetried(step=check, error=NodeLost("gone")), StepStarted(step=replace(check, lost=True))]
     assert shown(events) == lines("""
-        0.2s  warning: check tool native: sh -c 'exit 1': gone: tried again
+        0.2s  warning: check tool native: sh -c 'exit 1': gone: retrying
         0.5s  check tool native on default/local: sh -c 'exit 1'
         """)
 
@@ -767,7 +769,7 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
     blame = check.step
     finished = run.finished(check, *(run.result(f"publish {name}", SKIPPED, blame=blame) for name in ("base", "tool")))
     assert (
-        errors_text(finished)
+        errors_text(finished, with_skipped=True)
         == "\n"
         + text("""
         publish base: not started, since check tool native: sh -c 'exit 1' failed
@@ -783,8 +785,8 @@ def test_what_may_have_moved_when_it_was_interrupted() -> None:
     moves = TagMoves(moved=("r/base:1",), unsure=("r/web:1",), unmoved=("r/web:2", "r/tool:1"))
     started = run.result("publish web", CANCELLED, seconds=0.5, outcome=Outcome(moves=moves))
     never = [run.result(start, CANCELLED, seconds=0.0) for start in ("publish tool", "verify web", "verify tool")]
-    told = "publish web: cancelled; moved: r/base:1; may have moved: r/web:1; not moved: r/web:2, r/tool:1"
-    assert errors_text(run.finished(started, *never, signal=2)) == f"\n{told}\n"
+    expected = "publish web: cancelled; moved: r/base:1; may have moved: r/web:1; not moved: r/web:2, r/tool:1"
+    assert errors_text(run.finished(started, *never, signal=2)) == f"\n{expected}\n"
     uploading = run.result("publish web", CANCELLED, seconds=0.5)
     assert errors_text(run.finished(uploading, signal=2)) == "", "no tag was about to move"
 

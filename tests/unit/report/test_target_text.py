@@ -1,4 +1,4 @@
-"""Targets as resolved, in the words of a plan."""
+"""Resolved targets as tables of a plan."""
 
 from __future__ import annotations
 
@@ -227,43 +227,43 @@ def test_entries_that_come_from_one_place_share_a_line() -> None:
 
 
 def test_the_origin_of_what_holds_on_one_platform() -> None:
-    found = with_origins(APART)
-    assert 'args.V = "1"                                                  # targets.web.args.V\n' in found
-    assert found.count("# targets.web.args.ARCH\n") == 2
-    assert '# targets.web.platform."linux/arm64".dockerfile\n' in found
-    assert '# targets.web.platform."linux/arm64".contexts.base\n' in found
+    output = with_origins(APART)
+    assert 'args.V = "1"                                                  # targets.web.args.V\n' in output
+    assert output.count("# targets.web.args.ARCH\n") == 2
+    assert '# targets.web.platform."linux/arm64".dockerfile\n' in output
+    assert '# targets.web.platform."linux/arm64".contexts.base\n' in output
 
 
 # --- it is a plan -----------------------------------------------------------------------------------------------------
 
 
 def facts(target: Target) -> dict[str, Any]:
-    """All that makes a target, apart from where it was written; other targets by name."""
-    found = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
+    """Return the fields of a target without locations; other targets by name."""
+    values = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
     for name in ("where", "table", "attributes", "links"):
-        del found[name]
-    found["builder"] = target.builder.name
-    found["needs"] = [each.name for each in target.needs]
+        del values[name]
+    values["builder"] = target.builder.name
+    values["needs"] = [need.name for need in target.needs]
     variants = {"": target.on(()), **{str(platform): variant for platform, variant in target.variants.items()}}
-    found["variants"] = {
+    values["variants"] = {
         platform: (variant.attributes, {name: link.name for name, link in variant.links.items()})
         for platform, variant in variants.items()
     }
-    return found
+    return values
 
 
 def again(plan: Plan) -> Plan:
-    """What the plan that `mpbake show` prints means."""
+    """Resolve the plan that `mpbake show` prints."""
     builders = "".join(f"[builders.{name}]\n" for name in plan.builders if name != "default")
     return resolve_text("\n" + builders + "\n".join(map(target_text, plan.targets.values())))
 
 
 def check(plan: Plan) -> None:
-    found = again(plan)
-    assert {name: facts(each) for name, each in found.targets.items()} == {
-        name: facts(each) for name, each in plan.targets.items()
+    reread = again(plan)
+    assert {name: facts(target) for name, target in reread.targets.items()} == {
+        name: facts(target) for name, target in plan.targets.items()
     }
-    assert list(map(target_text, found.targets.values())) == list(map(target_text, plan.targets.values()))
+    assert list(map(target_text, reread.targets.values())) == list(map(target_text, plan.targets.values()))
 
 
 @pytest.mark.parametrize("toml", [PLAN, APART])
@@ -278,12 +278,12 @@ def test_every_attribute_is_shown(attribute: str, parent: str, own: str, _inheri
     common = "\n".join([BUILDERS, OTHERS, "[targets._p]", *lines, f"{attribute} = {parent}"])
     plan = resolve_text(f"{common}\n[targets.web]\ninherits = ['_p']\n{attribute} = {own}\n")
     check(plan)
-    if attribute != "enabled" and own != "false":  # what is false goes without saying
+    if attribute != "enabled" and own != "false":  # false values are not printed
         line = "[targets.web.platform." if attribute == "platform" else f"{attribute} = "
         assert f"\n{line}" in target_text(plan.targets["web"])
 
 
-PLAIN = st.text(max_size=12).filter(lambda each: not MARKER.search(each))
+PLAIN = st.text(max_size=12).filter(lambda text: not MARKER.search(text))
 LOOKALIKES = st.sampled_from(["{{ '{{' }}", "{{ '{#' }}x", "a{{ '{%' }}b\r\n", "{{ '\\r' }}{{ '{{' }}", "$" + "{x}"])
 BY_PLATFORM = st.sampled_from(
     ["{{ platform }}", "x-{{ platform.slug }}", "{{ platform.os }}", "{{ platform.variant }}"]
@@ -300,7 +300,7 @@ ANYWHERE: Mapping[str, st.SearchStrategy[Any]] = {
     "builder": st.sampled_from(["", "one", "default"]),
     "context": PATHS,
     "dockerfile-inline": TEXTS,
-    "annotations": st.lists(TEXTS.map(lambda each: f"a={each}"), max_size=2),
+    "annotations": st.lists(TEXTS.map(lambda name: f"a={name}"), max_size=2),
     "tags": st.lists(st.sampled_from(["r/a", "r/b:1", "localhost:5000/c:x"]), max_size=3),
     "secret": st.lists(st.sampled_from(["id=a,env=A", "id=b,src=b", "id=b"]), max_size=3),
     "ssh": st.lists(st.sampled_from(["default", "k=a.pem,/b.pem", "e="]), max_size=2),
@@ -331,9 +331,9 @@ PLATFORM_LISTS = [["linux/amd64"], ["linux/amd64", "linux/arm64"], ["linux/arm",
 
 @st.composite
 def plans(draw: st.DrawFn) -> str:
-    """A plan of a few targets that use most of what there is."""
+    """Return a plan of a few targets with most attributes."""
     tables: dict[str, Any] = {"base": {}}
-    for name in draw(st.lists(NAMES.filter(lambda each: each[0] not in "_-"), max_size=2, unique=True)):
+    for name in draw(st.lists(NAMES.filter(lambda name: name[0] not in "_-"), max_size=2, unique=True)):
         platforms = draw(st.sampled_from(PLATFORM_LISTS))
         values = draw(st.fixed_dictionaries({}, optional=ANYWHERE))
         values |= draw(st.fixed_dictionaries({}, optional=ON_PLATFORMS))

@@ -16,7 +16,7 @@ import pytest
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import Options
+from mpbake.cli.options import SourceOptions
 from mpbake.resolve import git
 from mpbake.resolve.git import PASSED, Repository
 from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
@@ -324,7 +324,7 @@ def test_a_plan_knows_its_own_repository(folder: Path, tmp_path: Path) -> None:
     run(folder, "tag", "v1.2.3")
     other = new_repository(tmp_path / "other")
     here = world(other, SYSTEM | {"SOURCE_DATE_EPOCH": "0"})
-    target = load_plan(Options(directory="../plan"), here)[1].targets["web"]
+    target = load_plan(SourceOptions(directory="../plan"), here)[1].targets["web"]
     assert target.tags == ("r/web:main", "r/web:1.2.3")
     commit = run(folder, "rev-parse", "HEAD")
     assert target.attributes["labels"] == {"revision": commit, "created": "1970-01-01T00:00:00Z"}
@@ -333,7 +333,7 @@ def test_a_plan_knows_its_own_repository(folder: Path, tmp_path: Path) -> None:
 def test_a_plan_without_a_repository(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     with pytest.raises(PlanError) as caught:
-        load_plan(Options(), world(tmp_path, SYSTEM))
+        load_plan(SourceOptions(), world(tmp_path, SYSTEM))
     problems = {(diagnostic.code, diagnostic.message) for diagnostic in caught.value.diagnostics}
     assert (Code.GIT_FAILED, "the plan is not in a git repository") in problems
     assert {code for code, _ in problems} >= {Code.GIT_FAILED, Code.TEMPLATE_FAILED}

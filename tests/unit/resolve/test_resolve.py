@@ -20,7 +20,9 @@ from mpbake.graph.placement import place
 from mpbake.graph.preflight.lint import lint_warnings
 from mpbake.model.plan import Driver
 from mpbake.report.bake_definition import bake_text
-from mpbake.report.diagnostics import diagnostics_github, diagnostics_json, diagnostics_text
+from mpbake.report.diagnostics_github import diagnostics_github
+from mpbake.report.diagnostics_json import diagnostics_json
+from mpbake.report.diagnostics_text import diagnostics_text
 from mpbake.report.target_text import target_text
 from mpbake.resolve import Inputs, Overrides, resolve, select_targets
 from mpbake.spec.target_tables import ATTRIBUTES, TargetSpec

@@ -10,10 +10,9 @@ import tomli
 
 from mpbake.base.codes import Code
 from mpbake.cli.commands import check
-from mpbake.cli.options import Options
 from mpbake.spec.explanations import Explanation, diagnostics_page, explanations
 from tests.checkout import CHECKOUT, DOCS
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +28,7 @@ def codes_of(folder: Path, plan: str) -> set[str]:
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_text(plan if plan.startswith("version =") else f"version = 1\n{plan}")
     where = world(folder)
-    check.main(Options(format="json"), where)
+    call(check.main, where, format="json")
     return {diagnostic["code"] for diagnostic in json.loads(written(where.stdout))["diagnostics"]}
 
 
@@ -40,7 +39,7 @@ def test_the_page_in_docs_is_this_one() -> None:
 def test_what_the_page_shows_is_what_is_printed(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text('version = 1\n[targets.web]\ntags = ["Web"]\n')
     where = world(tmp_path)
-    assert check.main(Options(), where) == 3
+    assert call(check.main, where) == 3
     assert f"```console\n$ mpbake check\n{written(where.stdout)}```\n" in diagnostics_page()
 
 

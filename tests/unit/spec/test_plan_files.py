@@ -11,7 +11,7 @@ import tomli
 from mpbake import __version__
 from mpbake.spec.plan_files import PlanFile, PlanFiles
 from tests.unit.plans import problems_of_files, read_files, resolve_files, text
-from tests.unit.worlds import redact
+from tests.unit.worlds import deny_access
 
 if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
@@ -315,7 +315,7 @@ def test_what_cannot_be_included(tmp_path: Path, include: str, problem: str) -> 
 
 
 def test_what_lies_in_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    redact(monkeypatch, tmp_path / "p")
+    deny_access(monkeypatch, tmp_path / "p")
     assert problems_of_files(tmp_path, {"build.toml": "version = 1\ninclude = ['p/inc.toml']\n"}) == text("""
         build.toml:2: include[0]: p/inc.toml cannot be read: Permission denied
             include = ['p/inc.toml']

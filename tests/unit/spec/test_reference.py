@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.cli.commands import schema as command
-from mpbake.cli.options import Options
 from mpbake.spec.attributes import version_text
 from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
 from mpbake.spec.target_tables import ATTRIBUTES
 from tests.checkout import CHECKOUT
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +36,7 @@ def test_the_reference_in_docs_is_this_one() -> None:
 
 def test_the_command_prints_it(tmp_path: Path) -> None:
     seen = world(tmp_path)
-    assert command.main(Options(format="markdown"), seen) == 0
+    assert call(command.main, seen, format="markdown") == 0
     assert written(seen.stdout) == reference_text()
 
 

@@ -16,7 +16,6 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from mpbake.cli.commands import schema as command
-from mpbake.cli.options import Options
 from mpbake.spec.attributes import Attribute, Merge, Role
 from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
@@ -25,7 +24,7 @@ from mpbake.spec.target_tables import TargetSpec, attributes_of
 from mpbake.spec.value_types import Texts  # noqa: TC001 - pydantic reads annotations
 from tests.checkout import CHECKOUT
 from tests.unit.plans import refusals, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +49,7 @@ def test_it_is_a_schema() -> None:
 
 def test_the_command_prints_it(tmp_path: Path) -> None:
     seen = world(tmp_path)
-    assert command.main(Options(format="json"), seen) == 0
+    assert call(command.main, seen, format="json") == 0
     assert written(seen.stdout) == schema_text()
     assert schema_text().endswith("}\n")
 

@@ -1,4 +1,4 @@
-"""`mpbake builders` on the command line, and what it makes of what is found."""
+"""`mpbake builders`: its options, and what it prints and does for builders in some state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mpbake.base.errors import LockHeld, MpbakeError, PlanError, Unreachable, Us
 from mpbake.buildkit.builders.survey import BuilderState
 from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
-from mpbake.cli.options import Options
+from mpbake.cli.options import BuildersOptions
 from mpbake.model.lifecycle import AUTOMATIC, Action, Change, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.run.executor import StopRequest
@@ -26,12 +26,12 @@ from mpbake.run.state.directory import open_state
 from tests.unit.cli.test_app import Called, plain_environment, typed
 from tests.unit.dockers import FakeDocker, done
 from tests.unit.plans import resolve_text, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, options_for, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.cli.options import World
+    from mpbake.cli.world import World
 
 __all__ = ["plain_environment"]
 
@@ -39,26 +39,26 @@ __all__ = ["plain_environment"]
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("builders", Options(action="list")),
-        ("builders -f a.toml --var x=1", Options(action="list", files=("a.toml",), variables=("x=1",))),
-        ("builders up", Options(action="up")),
-        ("builders up ci release", Options(action="up", names=("ci", "release"))),
-        ("builders -f a.toml up", Options(action="up", files=("a.toml",))),
-        ("builders up -f a.toml", Options(action="up", files=("a.toml",))),
-        ("builders -f a.toml up -f b.toml", Options(action="up", files=("b.toml",))),
-        ("builders plan --detailed-exitcode", Options(action="plan", detailed_exitcode=True)),
-        ("builders stop ci", Options(action="stop", names=("ci",))),
-        ("builders rm --keep-state", Options(action="rm", keep_state=True)),
-        ("builders rm ci --forget", Options(action="rm", names=("ci",), forget=True)),
-        ("builders prune", Options(action="prune")),
-        ("builders prune --forget", Options(action="prune", forget=True)),
+        ("builders", {"action": "list"}),
+        ("builders -f a.toml --var x=1", {"action": "list", "files": ("a.toml",), "variables": ("x=1",)}),
+        ("builders up", {"action": "up"}),
+        ("builders up ci release", {"action": "up", "names": ("ci", "release")}),
+        ("builders -f a.toml up", {"action": "up", "files": ("a.toml",)}),
+        ("builders up -f a.toml", {"action": "up", "files": ("a.toml",)}),
+        ("builders -f a.toml up -f b.toml", {"action": "up", "files": ("b.toml",)}),
+        ("builders plan --detailed-exitcode", {"action": "plan", "detailed_exitcode": True}),
+        ("builders stop ci", {"action": "stop", "names": ("ci",)}),
+        ("builders rm --keep-state", {"action": "rm", "keep_state": True}),
+        ("builders rm ci --forget", {"action": "rm", "names": ("ci",), "forget": True}),
+        ("builders prune", {"action": "prune"}),
+        ("builders prune --forget", {"action": "prune", "forget": True}),
     ],
 )
-def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: Options) -> None:
+def test_options(monkeypatch: pytest.MonkeyPatch, words: str, options: dict[str, Any]) -> None:
     called = Called()
     monkeypatch.setattr(mpbake.cli.commands.builders, "main", called.main)
     assert typed(monkeypatch, *words.split()) == 7
-    assert called.options == options
+    assert called.options == options_for("builders", **options)
 
 
 def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch
     monkeypatch.setenv("MPBAKE_FILE", "env.toml")
     for words, file in (("builders up", "env"), ("builders -f a.toml up", "a"), ("builders up -f a.toml", "a")):
         assert typed(monkeypatch, *words.split()) == 7
-        assert called.options.files == (f"{file}.toml",)
+        assert called.options.source.files == (f"{file}.toml",)
 
 
 NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER)
@@ -75,26 +75,26 @@ CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
 START = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="c", why="it is exited", node=NODE)
 
 
-def shown(folder: Path, found: BuilderState, **options: Any) -> tuple[int, str, str]:
-    """What `builders plan` makes of what was found."""
+def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, str]:
+    """Return the exit code and the output of `builders plan` for a builder in some state."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            command, "survey_builder", lambda _, builder, __: found if builder == CI else pytest.fail(str(builder))
+            command, "survey_builder", lambda _, builder, __: state if builder == CI else pytest.fail(str(builder))
         )
-        code = command._act(_Pretended(), resolve_text(""), (CI,), Options(action="plan", **options), here)  # type: ignore[arg-type]
+        code = command._act(_Pretended(), resolve_text(""), (CI,), BuildersOptions(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
 
 
 @dataclass
 class _Tools:
-    """All of the tools that is needed to ask which buildx there is."""
+    """The services that are needed to ask for the version of buildx."""
 
     docker: FakeDocker
 
 
 class _Pretended:
-    """Stands for builders on which nothing is done."""
+    """A workspace whose functions are never called."""
 
     tools = bring_up = stop = remove = None
 
@@ -136,18 +136,18 @@ def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
     ],
 )
 def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
-    found = shown(
+    result = shown(
         tmp_path, BuilderState(builder=CI, nodes=(), changes=(START,), errors=tuple(errors)), detailed_exitcode=True
     )
-    assert found[0] == code, "more than that there is something to do"
-    assert found[2] == "".join(f"error: {each}\n" for each in errors)
+    assert result[0] == code, "errors count more than changes"
+    assert result[2] == "".join(f"error: {error}\n" for error in errors)
 
 
 @pytest.mark.parametrize("action", ["up", "stop", "rm"])
 def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
     here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")
     chosen = command._chosen(plan, ())
-    assert command._act(_Pretended(), plan, chosen, Options(action=action), here) == 0  # type: ignore[arg-type]
+    assert command._act(_Pretended(), plan, chosen, BuildersOptions(action=action), here) == 0  # type: ignore[arg-type]
     assert (written(here.stdout), written(here.stderr)) == ("nothing to do\n", "")
 
 
@@ -161,10 +161,10 @@ PLAN = """
 
 def test_which_builders() -> None:
     plan = resolve_text(PLAN)
-    assert [each.name for each in command._chosen(plan, ())] == ["ci", "theirs"]
-    assert [each.name for each in command._chosen(plan, ("theirs",))] == ["theirs"]
-    assert [each.name for each in command._chosen(plan, ("ci", "ci"))] == ["ci"]
-    assert [each.name for each in command._own(command._chosen(plan, ()), Options())] == ["ci"]
+    assert [builder.name for builder in command._chosen(plan, ())] == ["ci", "theirs"]
+    assert [builder.name for builder in command._chosen(plan, ("theirs",))] == ["theirs"]
+    assert [builder.name for builder in command._chosen(plan, ("ci", "ci"))] == ["ci"]
+    assert [builder.name for builder in command._own(command._chosen(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,10 @@ def test_which_builders() -> None:
             f'no builder "default" is declared\n  = {AUTOMATIC}',
         ),
         (
-            lambda plan: command._own(command._chosen(plan, ("theirs",)), Options(names=("theirs",))),
-            'builder "theirs" is external\n  = it is used as it is, and never changed',
+            lambda plan: command._own(
+                command._chosen(plan, ("theirs",)), BuildersOptions(action="rm", names=("theirs",))
+            ),
+            'builder "theirs" is external, and mpbake never changes it\n  = change it with docker buildx',
         ),
     ],
 )
@@ -196,7 +198,7 @@ def test_what_is_to_be_pruned() -> None:
     builders = resolve_text(PLAN).builders
     assert command._is_stale(record, None)
     assert command._is_stale(record, builders["ci"])
-    assert not command._is_stale(record, builders["theirs"]), "it is used as it is by now"
+    assert not command._is_stale(record, builders["theirs"]), "mpbake never changes an external builder"
     assert not command._is_stale(record_of(builders["ci"], Path("/plan/build.toml"), None), builders["ci"])
 
 
@@ -208,31 +210,33 @@ def test_what_makes_builders_first_asks_what_buildx_knows(
 ) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[builders.old]\n[builders.new]\ndefault-load = true\n")
     docker = FakeDocker({"buildx version": done("github.com/docker/buildx v0.13.1 abc\n")})
-    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(SimpleNamespace(tools=_Tools(docker))))
+    monkeypatch.setattr(
+        command, "_open_workspace", lambda *_: contextlib.nullcontext(SimpleNamespace(tools=_Tools(docker)))
+    )
     monkeypatch.setattr(command, "_act", lambda *_: 0)
     if asked:
         with pytest.raises(PlanError) as caught:
-            command.main(Options(action=action), world(tmp_path))
+            call(command.main, world(tmp_path), action=action)
         assert (
             "build.toml:4:16: builders.new.default-load: new: default-load of the docker-container driver needs buildx"
             in str(caught.value)
         )
     else:
-        assert command.main(Options(action=action), world(tmp_path)) == 0
+        assert call(command.main, world(tmp_path), action=action) == 0
     assert docker.commands == (["buildx version"] if asked else [])
-    assert command.main(Options(action=action, names=("old",)), world(tmp_path)) == 0, "the other is no concern of it"
+    assert call(command.main, world(tmp_path), action=action, names=("old",)) == 0, "only the named builder counts"
 
 
 def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\n")
-    monkeypatch.setattr(command, "_opened", lambda *_: contextlib.nullcontext(_Pretended()))
+    monkeypatch.setattr(command, "_open_workspace", lambda *_: contextlib.nullcontext(_Pretended()))
     here = world(tmp_path)
-    assert command.main(Options(action="list"), here) == 0
+    assert call(command.main, here, action="list") == 0
     assert written(here.stdout) == (f"no builder is declared; {AUTOMATIC}\n")
 
 
 class Hesitant(io.StringIO):
-    """A stream during each character of which other threads have their turn."""
+    """A stream that lets other threads run after each character."""
 
     def write(self, text: str) -> int:
         for character in text:
@@ -251,21 +255,21 @@ NAMES = ("amd", "arm", "riscv")
 
 def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
     here = hesitant_world(tmp_path)
-    with command._opened(resolve_text(""), here, StopRequest()) as site, ThreadPoolExecutor() as workers:
+    with command._open_workspace(resolve_text(""), here, StopRequest()) as site, ThreadPoolExecutor() as workers:
         list(workers.map(lambda name: site.say(f"{name}: stopped"), NAMES))
     assert sorted(written(here.stderr).splitlines()) == [f"{name}: stopped" for name in NAMES]
 
 
 def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def bring_up(_: object, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
-        found = BuilderState(builder=builder, nodes=())
-        tell(found)
-        return found
+        state = BuilderState(builder=builder, nodes=())
+        tell(state)
+        return state
 
     monkeypatch.setattr(command, "reconcile", bring_up)
     here = hesitant_world(tmp_path)
     chosen = tuple(replace(CI, name=name) for name in NAMES)
-    assert command._act(_Pretended(), resolve_text(""), chosen, Options(action="up"), here) == 0  # type: ignore[arg-type]
+    assert command._act(_Pretended(), resolve_text(""), chosen, BuildersOptions(action="up"), here) == 0  # type: ignore[arg-type]
     for name in NAMES:
         assert f"{name} (docker-container)\n  as declared\n" in written(here.stdout)
 
@@ -275,4 +279,4 @@ def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[builders.ci]\n")
     this = world(tmp_path)
     with open_state(tmp_path, this.now()), pytest.raises(LockHeld):
-        command.main(Options(action=action), this)
+        call(command.main, this, action=action)

@@ -1,11 +1,11 @@
-"""`mpbake check`, and the exact text of everything that can be wrong with a plan.
+"""`mpbake check`, and the exact text of every diagnostic.
 
-The files in `golden/check/` hold what it prints: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and
-a file for each plan there. To write them anew after a change, run
+The files in `golden/check/` hold its output: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and a file
+for each plan there. To write them anew after a change, run
 
     UPDATE_GOLDEN=1 pytest tests/unit/cli/commands/test_check.py
 
-and look at what git says has changed.
+and read the differences in git.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.cli.commands import check
-from mpbake.cli.options import Options
 from mpbake.spec.explanations import explanations
 from tests.checkout import GOLDEN
 from tests.unit.plans import text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,22 +30,22 @@ if TYPE_CHECKING:
 
 _GOLDEN = GOLDEN / "check"
 _PLANS = sorted(_GOLDEN.glob("*.toml"))
-_EXAMPLES = {code: explanation.wrong for code, explanation in explanations().items() if explanation.wrong}
+_EXAMPLES = {code: plan.wrong for code, plan in explanations().items() if plan.wrong}
 
 
 def checked(
     folder: Path, plan: str, environment: Mapping[str, str] | None = None, **options: object
 ) -> tuple[str, int]:
-    """What is printed for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
+    """Return the output for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_bytes(plan.encode())
     where = world(folder, environment)
-    code = check.main(Options(**options), where)  # type: ignore[arg-type]
+    code = call(check.main, where, **options)
     return written(where.stdout).replace(str(folder), "/plan"), code
 
 
 def same(name: str, printed: str) -> None:
-    """That `printed` is what the golden file holds."""
+    """Compare `printed` with the golden file."""
     golden = _GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(printed, encoding="utf-8")
@@ -62,8 +61,7 @@ def test_wrong_plans_are_explained_as_their_golden_files_show(plan: Path, tmp_pa
 
 def test_wrong_examples_are_explained_as_their_golden_file_shows(tmp_path: Path) -> None:
     plans = {
-        code: f"\n{plan}" if plan.startswith("version =") else f"version = 1\n\n{plan}"
-        for code, plan in _EXAMPLES.items()
+        code: plan if plan.startswith("\nversion =") else f"version = 1\n{plan}" for code, plan in _EXAMPLES.items()
     }
     printed = "\n".join(f"== {code}\n{checked(tmp_path, plan)[0]}" for code, plan in plans.items())
     same("examples.txt", printed)
@@ -104,7 +102,7 @@ def test_a_wrong_plan(tmp_path: Path) -> None:
 repository in lower case [bad-image-name]
             tags = ["Web"]
                     ^^^^^
-        1 error; more may be found once this is mended
+        1 error; fix this and run mpbake check again: there may be more
         """)
         + "\n",
         3,
@@ -143,7 +141,7 @@ builder = "far"
 @pytest.mark.parametrize(
     ("written", "instead", "codes"),
     [
-        # of what is sound by itself the rest is told, too; of what is not, or links to it, nothing that may be untrue
+        # targets without errors are checked further; targets with errors, and targets that link to those, are not
         ("", "", "missing-folder unknown-target loopback-registry tag-twice loopback-registry"),
         ('context = "of-parent"', 'context = "of-parent"\nneeds = ["no"]', "unknown-target " * 2 + LATER),
         (
@@ -164,7 +162,7 @@ def test_what_is_sound_is_looked_at_though_something_else_is_wrong(
 ) -> None:
     printed, code = checked(tmp_path, STAGES.replace(written, instead, 1))
     assert (re.findall(r"\[([a-z-]+)\]$", printed, re.MULTILINE), code) == (codes.split(), 3)
-    assert printed.endswith("; more may be found once this is mended\n")
+    assert printed.endswith(" and run mpbake check again: there may be more\n")
 
 
 def test_where_all_was_looked_at_nothing_more_may_be_found(tmp_path: Path) -> None:
@@ -222,8 +220,8 @@ def test_a_secret_that_is_only_named_is_looked_for(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_diagnostic_too(tmp_path: Path) -> None:
     printed, code = checked(tmp_path, GOOD, files=("nowhere.toml",), format="json")
     assert code == 3
-    (found,) = json.loads(printed)["diagnostics"]
-    assert (found["code"], found["file"], found["line"]) == ("file-unreadable", "nowhere.toml", 0)
+    (diagnostic,) = json.loads(printed)["diagnostics"]
+    assert (diagnostic["code"], diagnostic["file"], diagnostic["line"]) == ("file-unreadable", "nowhere.toml", 0)
 
 
 def test_a_mistake_of_the_command_line_is_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`mpbake init` on real folders: what it finds, what it writes, and that it writes over nothing."""
+"""`mpbake init` on real folders: which Dockerfiles it finds, what it writes, and that it overwrites nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.cli.commands import check, init, plan
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import Options
+from mpbake.cli.options import SourceOptions
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.preflight.paths import check_files
 from mpbake.spec.schema import schema_text
 from mpbake.spec.starter import is_dockerfile, is_searched
 from tests.unit.plans import refusals, text
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +33,7 @@ HEAD = "#:schema ./build.schema.json\n"
 
 
 def project(folder: Path, *paths: str) -> Path:
-    """A project with empty Dockerfiles at `paths`."""
+    """Make a project with empty Dockerfiles at `paths`."""
     for path in paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).touch()
@@ -42,32 +42,32 @@ def project(folder: Path, *paths: str) -> Path:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A project of two."""
+    """A project with two Dockerfiles."""
     return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
 
 
-def said(folder: Path, **options: Any) -> str:
-    """What `mpbake init` prints in `folder`."""
+def output_of(folder: Path, **options: Any) -> str:
+    """Return the output of `mpbake init` in `folder`."""
     here = world(folder)
-    assert init.main(Options(**options), here) == 0
+    assert call(init.main, here, **options) == 0
     assert written(here.stderr) == ""
     return written(here.stdout)
 
 
 def refused(folder: Path, **options: Any) -> str:
-    """The error of `mpbake init` in `folder`."""
+    """Return the error of `mpbake init` in `folder`."""
     with pytest.raises(UsageError) as caught:
-        init.main(Options(**options), world(folder))
+        call(init.main, world(folder), **options)
     return str(caught.value)
 
 
-def found(folder: Path) -> list[str]:
-    """The Dockerfiles that are found below `folder`."""
+def dockerfiles(folder: Path) -> list[str]:
+    """Return the Dockerfiles that `mpbake init` finds below `folder`."""
     return [str(path) for path in init.find_dockerfiles(folder, io.StringIO())]
 
 
 def files(folder: Path) -> list[str]:
-    """What lies in `folder` itself."""
+    """Return the names of the entries of `folder`."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -76,12 +76,12 @@ def files(folder: Path) -> list[str]:
 
 def test_a_plan_and_its_schema(shop: Path) -> None:
     assert (
-        said(shop)
+        output_of(shop)
         == text("""
         wrote build.toml: 2 targets
           api  api/Dockerfile
           web  web/Dockerfile
-        wrote build.schema.json, with which editors complete and check the plan
+        wrote build.schema.json: with it, editors complete and check the plan
         next: mpbake plan
         """)
         + "\n"
@@ -92,32 +92,32 @@ def test_a_plan_and_its_schema(shop: Path) -> None:
 
 
 def test_in_another_folder(shop: Path) -> None:
-    shown = said(shop.parent, directory="shop")
+    shown = output_of(shop.parent, directory="shop")
     assert shown.startswith("wrote shop/build.toml: 2 targets\n")
     assert shown.endswith("\nnext: mpbake plan -C shop\n")
     project(shop / "a b", "Dockerfile")
-    assert said(shop, directory="a b").endswith("\nnext: mpbake plan -C 'a b'\n")
+    assert output_of(shop, directory="a b").endswith("\nnext: mpbake plan -C 'a b'\n")
 
 
 def test_its_project_is_called_by_the_real_folder(shop: Path) -> None:
     link = shop.parent / "link"
     link.symlink_to(shop)
-    assert 'registry = "localhost:5000/shop"' in said(link, dry_run=True)
-    assert 'registry = "localhost:5000/shop"' in said(shop / "api", directory="..", dry_run=True)
+    assert 'registry = "localhost:5000/shop"' in output_of(link, dry_run=True)
+    assert 'registry = "localhost:5000/shop"' in output_of(shop / "api", directory="..", dry_run=True)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(shop: Path) -> None:
-    printed = said(shop, dry_run=True)
+    printed = output_of(shop, dry_run=True)
     assert files(shop) == ["api", "web"]
-    said(shop)
+    output_of(shop)
     assert (shop / "build.toml").read_text() == printed
-    assert said(shop, dry_run=True) == printed, "whether there is a plan or not"
+    assert output_of(shop, dry_run=True) == printed, "an existing plan makes no difference"
 
 
 def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
-    said(shop)
+    output_of(shop)
     here = world(shop, {"TAG": "1.0"})
-    assert plan.main(Options(push=True), here) == 0
+    assert call(plan.main, here, push=True) == 0
     printed = written(here.stdout)
     assert printed.startswith("plan: 2 targets, 1 node, ")
     assert "localhost:5000/shop/api:1.0\n" in printed
@@ -132,8 +132,8 @@ def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
 def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None:
     (shop / name).write_text(content)
     assert refused(shop) == text(f"""
-        there is a {name} already in {shop}
-          = it is yours and stays as it is; what would be written: mpbake init --dry-run
+        {shop} already has a {name}, which mpbake does not overwrite
+          = to see what mpbake would write, run: mpbake init --dry-run
         """)
     assert (shop / name).read_text() == content
     assert files(shop) == sorted(["api", name, "web"])
@@ -141,40 +141,40 @@ def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None
 
 def test_the_file_of_another_tool_is_left_to_it(shop: Path) -> None:
     (shop / "build.toml").write_text("[tool]\n")
-    assert said(shop).startswith("wrote mpbake.toml: 2 targets\n")
+    assert output_of(shop).startswith("wrote mpbake.toml: 2 targets\n")
     assert (shop / "build.toml").read_text() == "[tool]\n"
-    assert plan.main(Options(), world(shop)) == 0
-    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+    assert call(plan.main, world(shop)) == 0
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, which")
 
 
 def test_both_names_are_taken(shop: Path) -> None:
     (shop / "build.toml").write_text("[tool]\n")
     (shop / "mpbake.toml").mkdir()
-    assert refused(shop).startswith(f"there is a mpbake.toml already in {shop}\n")
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, which")
 
 
 def test_a_link_to_nowhere_is_not_followed(shop: Path) -> None:
     (shop / "build.toml").symlink_to(shop / "elsewhere.toml")
     (shop / "mpbake.toml").symlink_to(shop / "elsewhere.toml")
-    assert refused(shop).startswith("there is a mpbake.toml already in ")
+    assert refused(shop).startswith(f"{shop} already has a mpbake.toml, ")
     assert not (shop / "elsewhere.toml").exists()
 
 
 def test_a_plan_further_up_does_not_matter(shop: Path) -> None:
-    said(shop)
-    assert said(shop, directory="web").startswith("wrote web/build.toml: 1 target\n")
+    output_of(shop)
+    assert output_of(shop, directory="web").startswith("wrote web/build.toml: 1 target\n")
 
 
 def test_a_schema_that_is_there_is_kept(shop: Path) -> None:
     (shop / "build.schema.json").write_text("{}")
-    assert "\nkept build.schema.json; to renew it: mpbake schema > build.schema.json\n" in said(shop)
+    assert "\nkept build.schema.json; to renew it: mpbake schema > build.schema.json\n" in output_of(shop)
     assert (shop / "build.schema.json").read_text() == "{}"
 
 
 def test_somebody_else_was_faster(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init, "_free_name", lambda _: "build.toml")
     (shop / "build.toml").write_text("version = 1\n")
-    assert refused(shop).startswith("there is a build.toml already in ")
+    assert refused(shop).startswith(f"{shop} already has a build.toml, ")
     assert (shop / "build.toml").read_text() == "version = 1\n"
 
 
@@ -184,10 +184,10 @@ def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(MpbakeError) as caught:
-        init.main(Options(), world(shop))
+        call(init.main, world(shop))
     assert str(caught.value) == text(f"""
         cannot write {shop}/build.schema.json: Permission denied
-          = without a file: mpbake init --dry-run
+          = to print the plan instead, run: mpbake init --dry-run
         """)
 
 
@@ -201,7 +201,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(MpbakeError, match="No space left on device"):
-        init.main(Options(), world(shop))
+        call(init.main, world(shop))
     assert files(shop) == ["api", "web"]
 
 
@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
 
 def test_dockerfiles_in_the_order_of_their_paths(tmp_path: Path) -> None:
     project(tmp_path, "web/Dockerfile", "web/a/Dockerfile", "b.Dockerfile", "Dockerfile", "api/Dockerfile.dev", "api/x")
-    assert found(tmp_path) == [
+    assert dockerfiles(tmp_path) == [
         "Dockerfile",
         "b.Dockerfile",
         "api/Dockerfile.dev",
@@ -223,7 +223,7 @@ def test_folders_of_others_are_passed_over(tmp_path: Path) -> None:
     project(
         tmp_path, "Dockerfile", ".git/Dockerfile", "node_modules/x/Dockerfile", ".venv/Dockerfile", "vendor/Dockerfile"
     )
-    assert found(tmp_path) == ["Dockerfile"]
+    assert dockerfiles(tmp_path) == ["Dockerfile"]
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
@@ -233,27 +233,27 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "web/Dockerfile.link").symlink_to(tmp_path / "outside/Dockerfile")
     (tmp_path / "web/Dockerfile.folder").mkdir()
     os.mkfifo(tmp_path / "web/Dockerfile.pipe")
-    assert found(tmp_path) == ["outside/Dockerfile", "web/Dockerfile"]
+    assert dockerfiles(tmp_path) == ["outside/Dockerfile", "web/Dockerfile"]
 
 
 def test_so_deep_and_no_deeper(tmp_path: Path) -> None:
     deep = "/".join("abcdef")
     assert len(deep.split("/")) == init.DEPTH
     project(tmp_path, f"{deep}/Dockerfile", f"{deep}/g/Dockerfile")
-    assert found(tmp_path) == [f"{deep}/Dockerfile"]
+    assert dockerfiles(tmp_path) == [f"{deep}/Dockerfile"]
 
 
 def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     project(tmp_path, "web/dockerfile.go")
     assert refused(tmp_path) == text(f"""
         no Dockerfile, Dockerfile.NAME, NAME.Dockerfile or Containerfile in {tmp_path} or below it
-          = write one first, or start where they are: mpbake init -C DIR
+          = write one first, or run it in their folder: mpbake init -C DIR
         """)
     assert files(tmp_path) == ["web"]
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` one that this user cannot read, whoever this is."""
+    """Make `folder` unreadable, for root as well."""
     real = os.scandir
 
     def scandir(path: str) -> Any:
@@ -272,8 +272,8 @@ def test_a_folder_that_cannot_be_read(shop: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_below_that_cannot_be_read_is_told(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unreadable(monkeypatch, shop / "api")
     here = world(shop)
-    assert init.main(Options(), here) == 0
-    assert written(here.stderr) == "warning: api cannot be read: Permission denied: what is in it is left out\n"
+    assert call(init.main, here) == 0
+    assert written(here.stderr) == "warning: api cannot be read: Permission denied: its Dockerfiles are ignored\n"
     assert "web/Dockerfile" in written(here.stdout)
 
 
@@ -282,7 +282,7 @@ def test_no_end_of_them(shop: Path, monkeypatch: pytest.MonkeyPatch, limit: str,
     monkeypatch.setattr(init, limit, value)
     message, _, hint = refused(shop).partition("\n")
     assert message == f"{shop} holds more than {init.MOST_FOLDERS} folders or {init.MOST_DOCKERFILES} Dockerfiles"
-    assert hint == "  = start in the folder of one project: mpbake init -C DIR"
+    assert hint == "  = run it in the folder of one project: mpbake init -C DIR"
     assert files(shop) == ["api", "web"]
 
 
@@ -301,11 +301,11 @@ NAMES = st.one_of(
     COMPONENTS.map("Dockerfile.{}".format),
     COMPONENTS.map("{}.Dockerfile".format),
 )
-PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda each: "/".join([*each[0], each[1]]))
+PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda parts: "/".join([*parts[0], parts[1]]))
 
 
 def expected(paths: Iterable[str]) -> set[str]:
-    """Those of `paths` that are Dockerfiles of the project."""
+    """Return which of `paths` are Dockerfiles of the project."""
     split = [(path, path.split("/")) for path in paths]
     return {path for path, (*folders, name) in split if is_dockerfile(name) and all(map(is_searched, folders))}
 
@@ -317,10 +317,10 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
         made = {path for path in paths if _made(root / path)}
         if not expected(made):
             return
-        said(root)
+        output_of(root)
         here = world(root)
-        document, loaded = load_plan(Options(), here)
-        assert plan.main(Options(push=True), here) == 0
+        document, loaded = load_plan(SourceOptions(), here)
+        assert call(plan.main, here, push=True) == 0
         check_files(document, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
@@ -334,7 +334,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
 
 
 def _made(path: Path) -> bool:
-    """Make an empty file, unless another one stands where a folder of it should be."""
+    """Make an empty file, unless another file takes the place of one of its folders."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -344,7 +344,7 @@ def _made(path: Path) -> bool:
 
 
 def test_the_schema_beside_it_is_json(shop: Path) -> None:
-    said(shop)
+    output_of(shop)
     assert json.loads((shop / "build.schema.json").read_text())["title"] == "build.toml"
 
 
@@ -359,13 +359,13 @@ def test_what_is_built_from_another_is_linked_to_it(tmp_path: Path) -> None:
     }
     for name, dockerfile in said_by.items():
         (project(tmp_path, f"{name}/Dockerfile") / name / "Dockerfile").write_text(dockerfile)
-    said(tmp_path)
-    _, found = load_plan(Options(), world(tmp_path))
-    links = {name: list(target.links) for name, target in found.targets.items()}
+    output_of(tmp_path)
+    _, loaded = load_plan(SourceOptions(), world(tmp_path))
+    links = {name: list(target.links) for name, target in loaded.targets.items()}
     assert links == {"api": ["base"], "base": [], "one": ["two"], "own": [], "two": [], "web": ["base", "api"]}
     assert 'contexts = { base = "target:base", api = "target:api" }\n' in (tmp_path / "build.toml").read_text()
     here = world(tmp_path)
-    check.main(Options(), here)
-    told = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
+    call(check.main, here)
+    message = 'two: its Dockerfile says FROM one, but it does not link to the target "one" [unlinked-base]'
     assert written(here.stdout).count("[unlinked-base]") == 1
-    assert f"warning: targets.two.contexts: {told}\n" in written(here.stdout)
+    assert f"warning: targets.two.contexts: {message}\n" in written(here.stdout)

@@ -1,4 +1,4 @@
-"""The end of a run: what came of it is told, and what can be kept is kept, whatever else fails."""
+"""The end of a run: everything is printed and recorded, whatever else fails."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import BuildFailed, PlanError
 from mpbake.base.streams import OutputFailed
 from mpbake.cli.commands import run
-from mpbake.cli.loading import load_plan, select_for
-from mpbake.cli.options import Options
+from mpbake.cli.loading import NO_OVERRIDES, load_plan
+from mpbake.cli.options import RunOptions, SourceOptions
+from mpbake.cli.run_events import RunEvents, slow_engine_notice
+from mpbake.cli.selection import place_targets, select_for
+from mpbake.graph.dag import Selection
 from mpbake.model.steps import Outcome
-from mpbake.report import PlainReporter
+from mpbake.report.plain import PlainReporter
 from mpbake.run.events import Warned
 from mpbake.run.executor import StopRequest
 from mpbake.run.state.directory import State, read_durations
@@ -26,13 +29,13 @@ from mpbake.run.state.published import read_published
 from tests.unit.graphs import graph_of
 from tests.unit.plans import resolve_text
 from tests.unit.run.test_executor import FakeRunner
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, options_for, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.cli.options import World
+    from mpbake.cli.world import World
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Node
     from mpbake.run.events import Reporter
@@ -53,7 +56,7 @@ METADATA = "m.json"
 
 
 class Run:
-    """A run of two targets in a folder, where nothing can be written to those of its files that are `blocked`."""
+    """A run of two targets in a folder, in which the `blocked` files cannot be written."""
 
     def __init__(self, folder: Path, script: dict[str, Any] | None = None, *, blocked: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -65,18 +68,21 @@ class Run:
         for name in blocked:
             (folder / name).mkdir()
 
-    def execute(self, options: Options | None = None, text: str = PLAN) -> int:
+    def execute(self, options: RunOptions | None = None, text: str = PLAN) -> int:
         plan = replace(resolve_text(text), root=self.folder)
-        this = run._Run(
-            options=options or Options(),
+        this = run._RunCommand(
+            options=options or RunOptions(),
             world=self.world,
-            stop=self.stop,
-            reporting=run._Reporting(self.reporter, self.stop, began=0.0),
-            runner=cast("Any", FakeRunner(self._script)),
-            state=State(nodes=self.folder / ".mpbake/nodes", run=self.folder),
+            document=cast("Any", None),
+            plan=plan,
+            selection=Selection(targets=(), only={}),
+            placements={},
             metadata=self.folder / METADATA,
         )
-        return this.execute(graph_of(plan.targets.values()), plan)
+        state = State(nodes=self.folder / ".mpbake/nodes", run=self.folder)
+        events = RunEvents(self.reporter, self.stop, began=0.0)
+        runner = cast("Any", FakeRunner(self._script))
+        return this.build(graph_of(plan.targets.values()), runner, state, events, self.stop)
 
     @property
     def errors(self) -> str:
@@ -96,7 +102,7 @@ class Run:
 TOLD = {
     METADATA: "\nerror: --metadata-file {}: Is a directory\n  = ",
     PUBLISHED: "warning: {}: Is a directory: mpbake verify will not know what was published\n",
-    DURATIONS: "warning: {}: Is a directory: how long builds took is not remembered\n",
+    DURATIONS: "warning: {}: Is a directory: the durations of builds are not recorded\n",
 }
 
 
@@ -104,13 +110,13 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
     this = Run(tmp_path)
     assert this.execute() == 0
     assert this.errors == ""
-    assert all(this.is_kept(each) for each in TOLD)
+    assert all(this.is_kept(name) for name in TOLD)
 
 
 def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
     this = Run(tmp_path)
     while this.world.clock() < 600:
-        pass  # as when nodes are asked first what they build
+        pass  # as if nodes were probed first
     assert this.execute() == 0
     assert ": 2 done in 10m" in written(this.world.stdout)
 
@@ -128,15 +134,15 @@ def test_no_failure_hides_another(tmp_path: Path, *, blocked: tuple[str, ...], b
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
-    [(Options(), True), (Options(quiet=True), False), (Options(push=False), False)],
+    ("options", "expected"),
+    [({}, True), ({"quiet": True}, False), ({"push": False}, False)],
     ids=["by itself", "--quiet", "--no-push"],
 )
-def test_what_goes_nowhere_is_told(tmp_path: Path, options: Options, *, told: bool) -> None:
+def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, expected: bool) -> None:
     this = Run(tmp_path)
-    assert this.execute(options, PLAN.replace('output = ["type=cacheonly"]', "")) == 0
-    assert this.errors.startswith("warning: no output for bad: ") == told
-    assert this.errors.count("\n") == told
+    assert this.execute(options_for("run", **options), PLAN.replace('output = ["type=cacheonly"]', "")) == 0
+    assert this.errors.startswith("warning: no output for bad: ") == expected
+    assert this.errors.count("\n") == expected
 
 
 def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
@@ -147,7 +153,7 @@ def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 class Gone(io.StringIO):
-    """A stream that takes nothing."""
+    """A stream that fails on every write."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -164,7 +170,7 @@ def test_without_an_output_the_errors_are_told_and_all_is_kept(tmp_path: Path, e
     with pytest.raises(type(error)):
         this.execute()
     assert "error: build bad linux/amd64" in this.errors
-    assert all(this.is_kept(each) for each in TOLD)
+    assert all(this.is_kept(name) for name in TOLD)
 
 
 def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path) -> None:
@@ -174,7 +180,7 @@ def test_when_nobody_reads_any_more_the_run_ends_and_all_is_kept(tmp_path: Path)
     this.world = replace(this.world, stderr=gone, stdout=gone)
     with pytest.raises(BrokenPipeError):
         this.execute()
-    assert this.stop.signal == signal.SIGPIPE, "so that what was begun is ended"
+    assert this.stop.signal == signal.SIGPIPE, "so that running steps end"
     assert (tmp_path / METADATA).is_file()
     assert (tmp_path / DURATIONS).is_file()
 
@@ -187,8 +193,8 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert this.execute() == 0
     assert this.errors == (
         f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
-        "what earlier runs published is not known\n"
-    ), "that of durations comes before the run, which is quiet here"
+        "what was published counts as not known\n"
+    ), "the warning about durations goes to the reporter, which is quiet here"
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 
 
@@ -211,61 +217,64 @@ nodes.a = { platforms = ["linux/amd64"] }
 """
 
 
-def test_what_is_wrong_without_asking_is_told_before_anything_is_made(tmp_path: Path) -> None:
+def test_placement_errors_that_need_no_node_are_reported_before_a_run_touches_anything(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text(FORBIDDEN)
+    (tmp_path / "Dockerfile").touch()
+    with pytest.raises(PlanError) as caught:
+        call(run.main, world(tmp_path), names=("open", "web"))
+    assert [error.code for error in caught.value.diagnostics] == [Code.EMULATION_FORBIDDEN]
+    assert not (tmp_path / ".mpbake").exists()
+
+
+def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(FORBIDDEN)
     here = world(tmp_path)
-    document, plan = load_plan(Options(), here)
+    document, plan = load_plan(SourceOptions(), here)
+    selection = select_for(plan, ("open",), NO_OVERRIDES)
+    asked: list[list[str]] = []
 
-    def prepared(*names: str) -> list[list[str]]:
-        asked: list[list[str]] = []
+    class Runner(FakeRunner):
+        def make_ready(self, nodes: Sequence[Node], _: Reporter) -> dict[str, NodeFacts]:
+            asked.append([node.id for node in nodes])
+            return {}
 
-        class Runner(FakeRunner):
-            def make_ready(self, nodes: Sequence[Node], _: Reporter) -> dict[str, NodeFacts]:
-                asked.append([node.id for node in nodes])
-                return {}
+        def complaint(self, node: Node) -> None: ...
 
-            def complaint(self, node: Node) -> None: ...
-
-        this = run._Run(
-            options=Options(),
-            world=here,
-            stop=StopRequest(),
-            reporting=run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0),
-            runner=cast("Any", Runner()),
-            state=State(nodes=tmp_path, run=tmp_path),
-            metadata=None,
-        )
-        try:
-            this.prepare(document, select_for(plan, Options(names=names)))
-        except PlanError as error:
-            assert [each.code for each in error.diagnostics] == [Code.EMULATION_FORBIDDEN]  # noqa: PT017 - it may not come
-        return asked
-
-    assert prepared("open", "web") == [], "although open could be asked"
-    assert prepared("open") == [["default/local"]]
+    this = run._RunCommand(
+        options=RunOptions(),
+        world=here,
+        document=document,
+        plan=plan,
+        selection=selection,
+        placements=place_targets(selection, {}),
+        metadata=None,
+    )
+    events = RunEvents(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
+    this.prepare(cast("Any", Runner()), events)
+    assert asked == [["default/local"]]
 
 
 @pytest.mark.parametrize(
-    ("text", "moment", "told"),
+    ("text", "moment", "expected"),
     [
-        ("[targets.web]", 0.01, "asking the engine in use what the default builder is"),
+        ("[targets.web]", 0.01, "asking the engine in use for the default builder"),
         ("[targets.web]", 60.0, ""),
         (PLAN_WITH_BUILDER, 0.01, ""),
     ],
 )
 def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
-    tmp_path: Path, text: str, moment: float, told: str
+    tmp_path: Path, text: str, moment: float, expected: str
 ) -> None:
     here = world(tmp_path)
-    with run._patience(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
+    with slow_engine_notice(tuple(resolve_text(text).targets.values()), PlainReporter(here.stderr, here.clock), moment):
         time.sleep(0.2)
-    assert written(here.stderr).strip().rpartition("  ")[2] == told
+    assert written(here.stderr).strip().rpartition("  ")[2] == expected
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
-    """A probe and the bootstrap after it say the same of a node."""
+    """A probe and the bootstrap after it can give the same warning about a node."""
     here = world(tmp_path)
-    reporting = run._Reporting(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
+    reporting = RunEvents(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):
         reporting.handle(Warned(message=message))
     assert [line.split("  ")[-1] for line in written(here.stderr).splitlines()] == ["warning: a", "warning: b"]

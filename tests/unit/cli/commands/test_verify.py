@@ -1,4 +1,4 @@
-"""`mpbake verify`, with a registry that only pretends."""
+"""`mpbake verify`, with a fake registry."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ import pytest
 from mpbake.base.errors import Cancelled, NoSuchTag, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.cli.commands import verify
-from mpbake.cli.options import Options
 from mpbake.model.expected_images import ExpectedImages
 from mpbake.run.state.published import write_published
 from tests.unit.dockers import FakeDocker
 from tests.unit.indexes import MANY, ONE, entry, index
 from tests.unit.plans import text
 from tests.unit.registries import FakeReading, verification_of
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,12 +51,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, found: Mapping[str, Any]) -> None:
-    """The registries serve this, by the end of the command."""
+def answers(monkeypatch: pytest.MonkeyPatch, manifests: Mapping[str, Any]) -> None:
+    """Make the registries serve `manifests`, by the end of the command."""
 
     @contextlib.contextmanager
     def open_verification(*_: object) -> Iterator[Callable[[Builder], Verification]]:
-        yield lambda _: verification_of(FakeReading(found))
+        yield lambda _: verification_of(FakeReading(manifests))
 
     monkeypatch.setattr(verify, "open_verification", open_verification)
 
@@ -68,7 +67,7 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    assert verify.main(Options(), here) == 0
+    assert call(verify.main, here) == 0
     assert (
         written(here.stdout)
         == text("""
@@ -79,8 +78,7 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         + "\n"
     )
     assert written(here.stderr) == (
-        "warning: web was published as r/web:9, r/web:8 the last time; "
-        "the plan names r/web:1 by now: that is looked at, too\n"
+        "warning: web was last published as r/web:9, r/web:8; the plan now also names r/web:1: mpbake verifies both\n"
     )
 
 
@@ -96,17 +94,17 @@ def test_without_a_name_and_a_default_all_that_was_published_is_looked_at(
         ExpectedImages(target=name, tags=(tag,), digest="sha256:1")
         for name, tag in (("web", "r/web:1"), ("gone", "r/gone"))
     ]
-    write_published(folder / ".mpbake", {each.target: each for each in published})
+    write_published(folder / ".mpbake", {images.target: images for images in published})
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    verify.main(Options(), here)
+    call(verify.main, here)
     assert [line.partition(":")[0] for line in written(here.stdout).splitlines()] == looked_at
 
 
 def test_without_a_name_and_a_default_something_must_have_been_published(folder: Path) -> None:
     (folder / "build.toml").write_text(PLAN.replace('[groups]\ndefault = ["*"]', ""))
     with pytest.raises(UsageError, match='the plan has no group "default"'):
-        verify.main(Options(), world(folder))
+        call(verify.main, world(folder))
 
 
 @pytest.mark.parametrize("pushed_by", ["the plan", "run --push"])
@@ -119,14 +117,14 @@ def test_a_tag_that_the_plan_names_by_now_must_be_there(
     write_published(folder / ".mpbake", {"web": web})
     answers(monkeypatch, {"r/web:9": MANY, "r/web:1": NoSuchTag("not found")})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  answer  an image  no such tag\n" in written(here.stdout)
 
 
 def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"r/web:1": MANY, "r/tool:1": ONE})
     here = world(folder)
-    assert verify.main(Options(), here) == 1
+    assert call(verify.main, here) == 1
     assert (
         written(here.stdout)
         == text("""
@@ -140,42 +138,44 @@ def test_a_table_of_what_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("digest", "shown"),
     [("b" * 64, "aaaaaaaaaaaa  bbbbbbbbbbbb"), ("a" * 63 + "b", f"sha256:{'a' * 64}  sha256:{'a' * 63}b")],
     ids=["another", "one that begins alike"],
 )
-def test_digests_are_as_short_as_differs(folder: Path, monkeypatch: pytest.MonkeyPatch, found: str, told: str) -> None:
+def test_digests_are_as_short_as_differs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, digest: str, shown: str
+) -> None:
     both = parse_platforms(["linux/amd64", "linux/arm64"])
     web = ExpectedImages(target="web", tags=("r/web:1",), digest=f"sha256:{'a' * 64}", platforms=both)
     write_published(folder / ".mpbake", {"web": web})
-    served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{found}"}}
+    served = MANY | {"manifest": MANY["manifest"] | {"digest": f"sha256:{digest}"}}
     answers(monkeypatch, {"": served})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
-    assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {told}"]
+    assert call(verify.main, here, names=("web",)) == 1
+    assert written(here.stdout).splitlines()[1:] == [f"web     r/web:1  digest  {shown}"]
 
 
 def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as a chart: its config says nothing of a platform."""
+    """For example a chart, whose config names no platform."""
     config = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "", "diff_ids": None}}
     chart = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 5}, "image": config}
     answers(monkeypatch, {"": chart})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  unknown/unknown" in written(here.stdout)
 
 
 def test_a_platform_that_is_none_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"": index(entry("amd64", system="a b"), image=None)})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 1
+    assert call(verify.main, here, names=("web",)) == 1
     assert "web     r/web:1  platforms  linux/amd64, linux/arm64  a b/amd64" in written(here.stdout)
 
 
 def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"": Unreachable("r/web:1: connection refused", hint="up?")})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 5
+    assert call(verify.main, here, names=("web",)) == 5
     assert written(here.stdout) == ""
     assert written(here.stderr).startswith("error: web: r/web:1: connection refused\n  = ")
 
@@ -183,7 +183,7 @@ def test_a_registry_that_does_not_answer(folder: Path, monkeypatch: pytest.Monke
 def test_a_registry_that_does_not_answer_hides_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, {"r/web:1": Unreachable("connection refused"), "r/tool:1": ONE})
     here = world(folder)
-    assert verify.main(Options(), here) == 1
+    assert call(verify.main, here) == 1
     assert "tool    r/tool:1  platforms  linux/amd64, linux/arm64  linux/amd64\n" in written(here.stdout)
     assert "error: web: connection refused" in written(here.stderr)
 
@@ -212,9 +212,9 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
 
     docker._children = {}
     monkeypatch.setattr(verify, "open_verification", open_verification)
-    here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
+    here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # the signal may be ignored
     try:
-        assert verify.main(Options(), here) == 130
+        assert call(verify.main, here) == 130
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, ours)
@@ -223,12 +223,12 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
 
 def test_nothing_to_be_read_back(folder: Path) -> None:
     with pytest.raises(UsageError, match="none of these targets is pushed"):
-        verify.main(Options(names=("unpushed",)), world(folder))
+        call(verify.main, world(folder), names=("unpushed",))
 
 
 def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".mpbake/published.json").write_text("x")
     answers(monkeypatch, {"": MANY})
     here = world(folder)
-    assert verify.main(Options(names=("web",)), here) == 0
-    assert "is damaged: what earlier runs published is not known" in written(here.stderr)
+    assert call(verify.main, here, names=("web",)) == 0
+    assert "is damaged: what was published counts as not known" in written(here.stderr)

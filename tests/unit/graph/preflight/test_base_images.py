@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import Options
+from mpbake.cli.options import SourceOptions
 from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
 from tests.unit.worlds import world
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def plan_of(folder: Path, toml: str) -> Plan:
     (folder / "build.toml").write_text(f"version = 1\n{toml}\n")
-    return load_plan(Options(), world(folder))[1]
+    return load_plan(SourceOptions(), world(folder))[1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.base.errors import PlanError
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import Options
+from mpbake.cli.options import SourceOptions
 from mpbake.graph.dag import Selection, select_with_dependencies
 from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
 from mpbake.model.bake_fields import Paths
@@ -26,7 +26,7 @@ HINT = "  = correct the path: it is relative to the folder of the file that stat
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
     """What is missing for the targets called `names`, or for all; paths below `folder` without it."""
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
-    document, plan = load_plan(Options(), world(folder))
+    document, plan = load_plan(SourceOptions(), world(folder))
     try:
         targets = tuple(plan.targets[name] for name in names or plan.targets)
         check_files(document, Selection(targets=targets, only={}), environment, NOON)
@@ -241,7 +241,7 @@ def test_the_files_of_nodes_are_told_with_those_of_targets(folder: Path) -> None
 
 def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
-    document, plan = load_plan(Options(settings=("web.context=nix",)), world(folder))
+    document, plan = load_plan(SourceOptions(settings=("web.context=nix",)), world(folder))
     with pytest.raises(PlanError) as caught:
         check_files(document, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(

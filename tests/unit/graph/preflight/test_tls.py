@@ -11,12 +11,13 @@ import pytest
 
 from mpbake.base.errors import PlanError
 from mpbake.cli.commands import check as check_command
-from mpbake.cli.loading import load_plan, select_for
-from mpbake.cli.options import Options
+from mpbake.cli.loading import load_plan
+from mpbake.cli.options import OverrideOptions, SourceOptions
+from mpbake.cli.selection import select_for
 from mpbake.graph.preflight.paths import check_files
 from tests.unit.plans import in_short, text
 from tests.unit.tls import issued
-from tests.unit.worlds import world, written
+from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +52,9 @@ def folder(tmp_path: Path, certificates: Certificates) -> Path:
 
 
 def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
-    options = Options(names=names, platforms=platforms)
     (folder / "Dockerfile").touch()
-    document, plan = load_plan(options, world(folder))
-    check_files(document, select_for(plan, options), {}, datetime.now(UTC))
+    document, plan = load_plan(SourceOptions(), world(folder))
+    check_files(document, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
 
 
 def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_check_tells_of_a_configuration_that_is_not_there(tmp_path: Path) -> N
     (tmp_path / "Dockerfile").touch()
     (tmp_path / "build.toml").write_text(CONFIGURED)
     where = world(tmp_path)
-    assert check_command.main(Options(format="json"), where) == 3
+    assert call(check_command.main, where, format="json") == 3
     errors = [
         diagnostic
         for diagnostic in json.loads(written(where.stdout))["diagnostics"]
@@ -156,7 +156,7 @@ platforms = ["linux/arm64"]
 tags = ["example.com/web"]
 """)
     where = replace(world(tmp_path), now=lambda: datetime.now(UTC))
-    assert check_command.main(Options(format="json"), where) == 0
+    assert call(check_command.main, where, format="json") == 0
     (diagnostic,) = json.loads(written(where.stdout))["diagnostics"]
     assert (diagnostic["code"], diagnostic["severity"]) == ("doubtful-certificate", "warning")
     assert diagnostic["key"] == ["builders", "x", "nodes", "arm", "tls", "cert"]

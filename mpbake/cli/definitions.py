@@ -1,0 +1,331 @@
+"""The table of commands: their help texts, their options, and the modules that do the work.
+
+A new command is one module in `cli/commands`, one class in `cli/options`, and one entry here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from mpbake.base.errors import UsageError
+from mpbake.cli.click_options import complete_names, complete_paths, is_typed, option
+from mpbake.report.formats import (
+    DIAGNOSTICS_FORMATS,
+    EXPORT_FORMATS,
+    PLAN_FORMATS,
+    SCHEMA_FORMATS,
+    format_help,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mpbake.cli.click_options import Parameter
+
+    Values = Mapping[str, Any]
+    """The values of a command line, by the names of its options."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command: `module` of `cli/commands` has its `main`, which takes an object of class `options` of `cli/options`.
+
+    The first line of `help` is the description in the list of commands, unless there is a `summary`. `choose` may
+    reject values, and may return another command that does the work.
+    """
+
+    name: str
+    module: str
+    options: str
+    help: str
+    summary: str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    choose: Callable[[click.Context, Values], tuple[Command, Values]] | None = None
+
+    @property
+    def options_class(self) -> type[Any]:
+        """The class of the options. It is imported when the command runs, since `--help` must be fast."""
+        return cast("type[Any]", getattr(importlib.import_module("mpbake.cli.options"), self.options))
+
+
+# --- options that commands share --------------------------------------------------------------------------------------
+
+_DIRECTORY = option(
+    "-C",
+    "--directory",
+    default="",
+    metavar="DIR",
+    help="Work as if started in DIR.",
+    shell_complete=complete_paths("dir"),
+)
+_SOURCE = (
+    option(
+        "-f",
+        "--file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        help="Plan file; default: build.toml or mpbake.toml, here or above. May be repeated: a later file wins.",
+        shell_complete=complete_paths("file"),
+    ),
+    _DIRECTORY,
+    option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the plan."),
+    option(
+        "--var-file",
+        "var_files",
+        multiple=True,
+        metavar="FILE",
+        help="Set variables from a TOML file.",
+        shell_complete=complete_paths("file"),
+    ),
+    option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="GLOB.KEY[+]=VALUE",
+        help="Set (or with += add to) an attribute of targets, such as web.args.DEBUG=1.",
+    ),
+)
+_COLOUR_HELP = "No colours; NO_COLOR does the same."
+_NO_COLOR = option("--no-color", is_flag=True, help=_COLOUR_HELP)
+_NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=_COLOUR_HELP)
+"""For commands that print no colours: one set of options fits all commands that read a plan."""
+_READ_PLAN = (*_SOURCE, _NO_COLOR_ACCEPTED)
+_NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
+_OVERRIDES = (
+    option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
+    option("--load", is_flag=True, help="Also load the images into the engine in use."),
+    option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build only these platforms."),
+    option(
+        "--builder",
+        default="",
+        metavar="NAME",
+        help="Build all targets on this builder of the plan.",
+        shell_complete=complete_names("builders"),
+    ),
+    option("--no-cache", is_flag=True, help="Build without the cache."),
+    option("--pull", is_flag=True, help="Check registries for newer base images."),
+)
+_PUBLISH = option(
+    "--publish",
+    type=click.Choice(["each", "together"]),
+    default=None,
+    help="Move the tags of each target when it is done, or all tags when the whole run is built and checked.",
+)
+_SELECTION = (_NAMES, *_OVERRIDES, _PUBLISH)
+_PLAN_FORMAT = option("--format", type=click.Choice(list(PLAN_FORMATS)), default="text", help=format_help(PLAN_FORMATS))
+
+
+def _other_format(table: Mapping[str, Any], default: str) -> Parameter:
+    """Return a `--format` option without MPBAKE_FORMAT, which is the format of plans."""
+    return click.option("--format", type=click.Choice(list(table)), default=default, help=format_help(table))
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values]:
+    """Return `run`, or with `--dry-run` the command `plan`."""
+    if not values["dry_run"] and is_typed(context, "format"):
+        raise click.UsageError("--format goes with --dry-run", context)
+    command = PLAN if values["dry_run"] else RUN
+    options = importlib.import_module("mpbake.cli.options")
+    names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}
+    return command, {name: value for name, value in values.items() if name in names}
+
+
+def _verbosity(context: click.Context, values: Values) -> dict[str, bool]:
+    """Return `quiet` and `verbose`; if both are set, the typed one wins over the environment."""
+    verbosity = {name: values[name] for name in ("quiet", "verbose")}
+    if not all(verbosity.values()):
+        return verbosity
+    typed = {name: is_typed(context, name) for name in verbosity}
+    if len(set(typed.values())) == 1:
+        raise click.UsageError("-q and -v contradict each other", context)
+    return typed
+
+
+def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Values]:
+    explained = values["explain"]
+    if explained and values["names"]:
+        hint = f"give --explain the target, group or pattern: {shlex.join(['--explain', explained])}"
+        raise UsageError("--explain cannot be combined with other names", hint=hint)
+    if explained and values["format"] != "text" and is_typed(context, "format"):
+        output = values["format"]
+        raise UsageError("--explain prints text only", hint=f"leave out --format {output}, or --explain")
+    return PLAN, values
+
+
+RUN = Command(
+    name="run",
+    module="run",
+    options="RunOptions",
+    help='Build, publish and verify targets; without a name, the group "default".',
+    summary="Build, publish and verify targets.",
+    parameters=(
+        *_SELECTION,
+        *_SOURCE,
+        _NO_COLOR,
+        option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        option("-v", "--verbose", is_flag=True, help="Print the builds' own output."),
+        option(
+            "--metadata-file",
+            default="",
+            metavar="FILE",
+            help="Write the results of all targets to FILE, as JSON.",
+            shell_complete=complete_paths("file"),
+        ),
+        option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan."),
+        _PLAN_FORMAT,
+    ),
+    choose=_choose_run,
+)
+PLAN = Command(
+    name="plan",
+    module="plan",
+    options="PlanOptions",
+    help="Print what a run would do, for review; changes nothing.",
+    parameters=(
+        *_SELECTION,
+        *_READ_PLAN,
+        _PLAN_FORMAT,
+        option(
+            "--explain",
+            default="",
+            metavar="TARGET",
+            help="Print where each platform of a target is built, and why.",
+            shell_complete=complete_names("targets"),
+        ),
+        option("--probe", is_flag=True, help="Ask the nodes what they build; starts and changes nothing."),
+    ),
+    choose=_choose_plan,
+)
+COMMANDS = (
+    RUN,
+    PLAN,
+    Command(
+        name="check",
+        module="check",
+        options="CheckOptions",
+        help="Print all errors of a plan, and warnings about probable mistakes. Asks no node and no registry.",
+        summary="Print all errors and warnings of a plan.",
+        parameters=(
+            *_READ_PLAN,
+            option("--strict", is_flag=True, help="Treat warnings as errors."),
+            _other_format(DIAGNOSTICS_FORMATS, "text"),
+        ),
+    ),
+    Command(
+        name="verify",
+        module="verify",
+        options="VerifyOptions",
+        help="""Compare what registries serve with what the last run published, else with the plan.
+
+        Without a name: the group "default", or if the plan has no such group, all published targets. Prints a table of
+        differences.
+        """,
+        summary="Compare what registries serve with what was published.",
+        parameters=(_NAMES, *_READ_PLAN),
+    ),
+    Command(
+        name="list",
+        module="list",
+        options="ListOptions",
+        help="Print groups, targets and variables with their descriptions.",
+        parameters=_READ_PLAN,
+    ),
+    Command(
+        name="init",
+        module="init",
+        options="InitOptions",
+        help="""Write a first build.toml for the Dockerfiles that it finds.
+
+        It searches this folder and six levels below, asks nothing, and overwrites nothing. Beside the plan it writes
+        the plan's schema, build.schema.json, for editors.
+        """,
+        parameters=(_DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
+    ),
+    Command(
+        name="show",
+        module="show",
+        options="ShowOptions",
+        help="""Print resolved targets, in the form of a plan.
+
+        Paths count from the folder of the plan. Absolute paths of the plan stay absolute.
+        """,
+        summary="Print resolved targets, in the form of a plan.",
+        parameters=(
+            _NAMES,
+            *_OVERRIDES,
+            *_READ_PLAN,
+            option("--origin", is_flag=True, help="Print where each value was written."),
+        ),
+    ),
+    Command(
+        name="export",
+        module="export",
+        options="ExportOptions",
+        help="""Print resolved targets for another tool; without a name, all of them.
+
+        Run bake in the folder of the plan, since relative paths count from there: mpbake export | docker buildx bake
+        -f -
+        """,
+        summary="Print resolved targets for another tool.",
+        parameters=(_NAMES, *_OVERRIDES, *_READ_PLAN, _other_format(EXPORT_FORMATS, "bake")),
+    ),
+    Command(
+        name="schema",
+        module="schema",
+        options="SchemaOptions",
+        help="Print the JSON Schema of build.toml, for editors and validators.",
+        parameters=(_other_format(SCHEMA_FORMATS, "json"),),
+    ),
+)
+
+# --- commands of `mpbake builders` ------------------------------------------------------------------------------------
+
+_BUILDER_NAMES = click.argument("names", nargs=-1, metavar="[BUILDER]...", shell_complete=complete_names("builders"))
+_FORGET = option("--forget", is_flag=True, help="Give up unreachable machines, and print what may be left on them.")
+
+
+def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Command:
+    return Command(name=name, module="builders", options="BuildersOptions", help=help_text, parameters=parameters)
+
+
+BUILDERS = _builders_command("builders", "Compare declared and real builders, or make them match.", *_READ_PLAN)
+BUILDERS_COMMANDS = (
+    _builders_command(
+        "up",
+        "Make all nodes match the plan, and check that they answer.",
+        *(_BUILDER_NAMES, *_READ_PLAN),
+    ),
+    _builders_command(
+        "plan",
+        "Print the changes that `up` would make; changes nothing.",
+        *(_BUILDER_NAMES, *_READ_PLAN),
+        option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes to make."),
+    ),
+    _builders_command(
+        "stop",
+        "Stop idle containers; a run starts them again.",
+        *(_BUILDER_NAMES, *_READ_PLAN),
+    ),
+    _builders_command(
+        "rm",
+        "Remove what mpbake created for the named builders, or for all.",
+        *(_BUILDER_NAMES, *_READ_PLAN),
+        option("--keep-state", is_flag=True, help="Keep the caches."),
+        _FORGET,
+    ),
+    _builders_command(
+        "prune",
+        "Remove what mpbake created here and the plan no longer declares.",
+        *_READ_PLAN,
+        _FORGET,
+    ),
+)

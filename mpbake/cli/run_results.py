@@ -1,0 +1,104 @@
+"""The end of a run: print the summary and the errors, and record the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.base.errors import MpbakeError, system_error
+from mpbake.base.text import one_line
+from mpbake.report.metadata import write_metadata
+from mpbake.report.summary import errors_text, summary_text, unkept_results_text
+from mpbake.run.state.directory import FOLDER, write_durations
+from mpbake.run.state.published import published_by, remember_published
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mpbake.cli.options import RunOptions
+    from mpbake.cli.world import World
+    from mpbake.graph.dag import BuildGraph
+    from mpbake.graph.estimates import Recorded
+    from mpbake.run.events import RunFinished
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResults:
+    """The results of a run, and the files that record them.
+
+    `root` is the folder of the plan, `metadata` the file of `--metadata-file`, `durations` how long builds took.
+    """
+
+    options: RunOptions
+    world: World
+    graph: BuildGraph
+    finished: RunFinished
+    root: Path
+    metadata: Path | None
+    durations_file: Path
+    durations: Recorded
+
+    def report(self) -> int:
+        """Print and record everything. Returns 1 if the file of `--metadata-file` could not be written, else 0."""
+        codes = call_all(
+            self._print_summary,
+            self._print_errors,
+            self._record_published,
+            self._write_metadata,
+            self._record_durations,
+        )
+        return max(codes)
+
+    def _print_summary(self) -> int:
+        if not self.options.quiet:
+            self.world.stdout.write(summary_text(self.graph, self.finished))
+            self.world.stdout.flush()
+        return 0
+
+    def _print_errors(self) -> int:
+        """Print every error, and before them warnings of results that nobody gets, unless `--no-push` asks for that."""
+        quiet = self.options.quiet
+        if not quiet and self.options.overrides.push is not False:
+            self.world.stderr.write(unkept_results_text(self.graph, self.finished))
+        self.world.stderr.write(errors_text(self.finished, with_skipped=quiet))
+        return 0
+
+    def _record_published(self) -> int:
+        """Record for `mpbake verify` what was published."""
+        warnings = remember_published(self.root / FOLDER, published_by(self.finished.results))
+        self.world.stderr.writelines([f"warning: {one_line(warning)}\n" for warning in warnings])
+        return 0
+
+    def _write_metadata(self) -> int:
+        if self.metadata is None:
+            return 0
+        try:
+            write_metadata(self.metadata, self.graph, self.finished, self.world.redactor.redact)
+        except OSError as error:
+            self.world.stderr.write(f"\nerror: {system_error(error, f'--metadata-file {self.metadata}')}\n")
+            return MpbakeError.exit_code
+        return 0
+
+    def _record_durations(self) -> int:
+        """Record how long builds took, which only helps later runs: a failure is a warning."""
+        try:
+            write_durations(self.durations_file, self.durations)
+        except OSError as error:
+            warning = one_line(f"{self.durations_file}: {error.strerror}: the durations of builds are not recorded")
+            self.world.stderr.write(f"warning: {warning}\n")
+        return 0
+
+
+def call_all(*actions: Callable[[], int]) -> list[int]:
+    """Call every action, even after one has failed, and return what they return. Raises the last error."""
+    codes: list[int] = []
+    failure: Exception | None = None
+    for action in actions:
+        try:
+            codes.append(action())
+        except Exception as error:  # noqa: BLE001 - it is raised below
+            failure = error
+    if failure is not None:
+        raise failure
+    return codes

@@ -1,0 +1,57 @@
+"""Everything outside that a command may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from mpbake.base.errors import UsageError
+from mpbake.base.redaction import Redactor, redacting_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """Everything outside that a command may use.
+
+    `live` says that a person watches standard error; `clock` gives seconds, `now` the date and time. Values that
+    `redactor` holds never reach the streams.
+    """
+
+    environment: Mapping[str, str]
+    folder: Path
+    stdout: TextIO
+    stderr: TextIO
+    live: bool
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+    redactor: Redactor = field(default_factory=Redactor)
+
+
+def open_world(redactor: Redactor) -> World:
+    """Return the world of this process. Raises UsageError if the working folder no longer exists."""
+    environment = dict(os.environ)
+    return World(
+        environment=environment,
+        folder=_working_folder(),
+        stdout=redacting_stream(sys.stdout, redactor),
+        stderr=redacting_stream(sys.stderr, redactor),
+        live=sys.stderr.isatty() and environment.get("TERM") != "dumb" and not environment.get("CI"),
+        clock=time.monotonic,
+        now=lambda: datetime.now(UTC),
+        redactor=redactor,
+    )
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder does not exist any more", hint="change to another folder") from None

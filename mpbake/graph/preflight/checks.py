@@ -1,0 +1,143 @@
+"""The list of preflight checks, which `mpbake check`, `mpbake plan` and `mpbake run` share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from mpbake.base.codes import Severity
+from mpbake.base.errors import PlanError
+from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
+from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.paths import missing_paths
+from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
+from mpbake.graph.preflight.tls import certificate_problems
+from mpbake.resolve import tags_pushed_twice
+from mpbake.spec.drivers import node_warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mpbake.base.platforms import Platform
+    from mpbake.graph.placement import Placement
+    from mpbake.model.plan import Node, Target
+    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.problem import Problem
+
+
+class Stage(Enum):
+    """The commands, and the moments in them, at which checks are made."""
+
+    CHECK_TARGETS = auto()
+    """`mpbake check`: every target without errors, even if the plan has errors elsewhere."""
+    CHECK_PLAN = auto()
+    """`mpbake check`: a plan without errors as a whole, in addition to its targets."""
+    PLAN = auto()
+    """`mpbake plan`, which reads nothing but the plan."""
+    RUN = auto()
+    """`mpbake run`, before it touches anything."""
+    RUN_PLACED = auto()
+    """`mpbake run`, when the nodes have said what they build."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreflightInput:
+    """The targets that are checked, and everything that a check may look at.
+
+    `placements` are those that are known; `nodes` are the nodes that are used; `only` holds platforms that replace
+    those of a target; `together` says that all tags move together.
+    """
+
+    document: PlanFiles
+    targets: Mapping[str, Target]
+    placements: Sequence[Placement]
+    environment: Mapping[str, str]
+    now: datetime
+    nodes: Sequence[Node] = ()
+    only: Mapping[Target, Sequence[Platform]] = field(default_factory=dict)
+    together: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreflightCheck:
+    """A check by name, and the stages at which it is made."""
+
+    name: str
+    find: Callable[[PreflightInput], Iterable[Problem]]
+    stages: frozenset[Stage]
+
+
+def _check(name: str, find: Callable[[PreflightInput], Iterable[Problem]], *stages: Stage) -> PreflightCheck:
+    return PreflightCheck(name=name, find=find, stages=frozenset(stages))
+
+
+def _placement_problems(subject: PreflightInput) -> Iterator[Problem]:
+    for placement in subject.placements:
+        yield from (*placement.problems, *placement.warnings)
+
+
+def _deletions_by_path(subject: PreflightInput) -> Iterator[Problem]:
+    return deletion_problems(subject.targets.values(), subject.document.root)
+
+
+def _deletions_by_link(subject: PreflightInput) -> Iterator[Problem]:
+    """Find deletions through symlinks too, which only the file system shows."""
+    return deletion_problems(subject.targets.values(), subject.document.root, os.path.realpath)
+
+
+def _deletions_of_each(subject: PreflightInput) -> Iterator[Problem]:
+    """Find deletions of each target by itself: targets that write the same folder may never be built in one run."""
+    for target in subject.targets.values():
+        yield from deletion_problems([target], subject.document.root, os.path.realpath)
+
+
+def _shared_tags(subject: PreflightInput) -> Iterable[Problem]:
+    return dependencies_on_shared_tags(subject.targets.values()) if subject.together else ()
+
+
+def _missing_paths(subject: PreflightInput) -> Iterator[Problem]:
+    return missing_paths(subject.targets.values(), subject.document.root, subject.environment)
+
+
+def _certificates(subject: PreflightInput) -> Iterator[Problem]:
+    return certificate_problems(subject.targets.values(), subject.only, subject.now)
+
+
+PREFLIGHT_CHECKS = (
+    # mpbake check reports tags that two targets push as soon as the plan is resolved.
+    _check("tags", lambda subject: tags_pushed_twice(subject.targets.values()), Stage.PLAN, Stage.RUN),
+    _check(
+        "base images for other platforms",
+        lambda subject: foreign_bases(subject.targets.values()),
+        *(Stage.CHECK_TARGETS, Stage.RUN_PLACED),
+    ),
+    _check("placement", _placement_problems, Stage.CHECK_TARGETS, Stage.PLAN, Stage.RUN, Stage.RUN_PLACED),
+    _check("shared tags", _shared_tags, Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN),
+    _check("deletions", _deletions_by_path, Stage.PLAN),
+    _check("deletions through symlinks", _deletions_by_link, Stage.RUN),
+    _check("deletions of single targets", _deletions_of_each, Stage.CHECK_TARGETS),
+    _check("missing paths", _missing_paths, Stage.CHECK_TARGETS, Stage.RUN),
+    _check("certificates", _certificates, Stage.CHECK_TARGETS, Stage.RUN),
+    _check("base images without a link", lambda subject: unlinked_bases(subject.targets), Stage.CHECK_PLAN),
+    _check("nodes", lambda subject: node_warnings(subject.nodes), Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN_PLACED),
+)
+"""Every preflight check that needs no node. Warnings appear in this order."""
+
+
+def preflight_problems(subject: PreflightInput, *stages: Stage) -> Iterator[Problem]:
+    """Make the checks of `stages`, and return what they find."""
+    for check in PREFLIGHT_CHECKS:
+        if not check.stages.isdisjoint(stages):
+            yield from check.find(subject)
+
+
+def preflight_warnings(subject: PreflightInput, stage: Stage) -> tuple[str, ...]:
+    """Make the checks of a stage, and return the messages of its warnings. Raises PlanError with every error."""
+    problems = list(preflight_problems(subject, stage))
+    errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
+    if errors:
+        raise PlanError(subject.document.diagnose(error) for error in errors)
+    return tuple(dict.fromkeys(problem.message for problem in problems))

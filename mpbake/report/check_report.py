@@ -1,0 +1,23 @@
+"""The result of `mpbake check`, which every format of diagnostics prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpbake.base.errors import Diagnostic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckReport:
+    """The diagnostics of a plan in the order of their locations.
+
+    `file` and `targets` describe the plan if it could be resolved. If it is not `complete`, errors kept mpbake from
+    checking everything.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    file: str = ""
+    targets: int = 0
+    complete: bool = False

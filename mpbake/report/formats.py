@@ -1,0 +1,113 @@
+"""The tables of formats and reporters: each line names a module that is imported only when it is used.
+
+A new format is one module with a function of the table's type, and one line here. The choices and the help text of
+`--format` follow from the tables.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TextIO, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mpbake.base.platforms import Platform
+    from mpbake.graph.dag import BuildGraph
+    from mpbake.model.plan import Plan, Target
+    from mpbake.report.check_report import CheckReport
+    from mpbake.run.events import Reporter
+
+    PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
+    """Returns a plan as text, from its graph and its warnings."""
+    DiagnosticsFormat = Callable[[CheckReport], str]
+    """Returns the result of `mpbake check` as text."""
+    SchemaFormat = Callable[[], str]
+    """Returns a description of plan files."""
+    ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
+    """Returns targets for another tool; the platforms, if given, replace those of the targets."""
+    ReporterFactory = Callable[[TextIO, Callable[[], float], "ReportStyle"], Reporter]
+    """Returns a reporter that writes to a stream; the second argument is a clock that gives seconds."""
+
+Function = TypeVar("Function")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Implementation(Generic[Function]):
+    """A function by name: `about` completes the help text, `module` is imported when the function is used."""
+
+    name: str
+    about: str
+    module: str
+    function: str
+
+    def load(self) -> Function:
+        """Import the module, and return its function."""
+        return cast("Function", getattr(importlib.import_module(self.module), self.function))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    """Targets as text for another tool, and sentences about what that tool cannot express."""
+
+    text: str
+    losses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportStyle:
+    """How much a reporter prints: `verbose` adds the builds' own output, `quiet` prints no progress at all."""
+
+    verbose: bool = False
+    quiet: bool = False
+    colour: bool = False
+
+
+def _table(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
+    return {implementation.name: implementation for implementation in implementations}
+
+
+PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _table(
+    Implementation(name="text", about="for review", module="mpbake.report.plan_text", function="plan_text"),
+    Implementation(name="json", about="for programs", module="mpbake.report.plan_json", function="plan_json"),
+)
+DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
+    Implementation(name="text", about="for people", module="mpbake.report.diagnostics_text", function="report_text"),
+    Implementation(name="json", about="for programs", module="mpbake.report.diagnostics_json", function="report_json"),
+    Implementation(
+        name="github",
+        about="annotations of a GitHub workflow",
+        module="mpbake.report.diagnostics_github",
+        function="report_github",
+    ),
+)
+EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _table(
+    Implementation(
+        name="bake", about="JSON for docker buildx bake", module="mpbake.report.bake_definition", function="export"
+    ),
+)
+SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
+    Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
+    Implementation(
+        name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
+    ),
+    Implementation(
+        name="diagnostics",
+        about="the page on every diagnostic",
+        module="mpbake.spec.explanations",
+        function="diagnostics_page",
+    ),
+)
+REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _table(
+    Implementation(name="live", about="redraws running steps", module="mpbake.report.live", function="live_reporter"),
+    Implementation(
+        name="plain", about="a line for each event", module="mpbake.report.plain", function="plain_reporter"
+    ),
+)
+
+
+def format_help(table: Mapping[str, Implementation[Function]]) -> str:
+    """Return the help text of a `--format` option: each format and what it is for."""
+    choices = [f"{choice.name} ({choice.about})" for choice in table.values()]
+    return f"Output format: {', '.join(choices)}."
