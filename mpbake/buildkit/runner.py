@@ -21,7 +21,7 @@ from mpbake.buildkit.bake.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.buildkit.process.docker import Docker
+from mpbake.buildkit.process.docker import CommandFailed, Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
 from mpbake.buildkit.registry.image_reader import ImageReader
 from mpbake.buildkit.registry.publishing import TagPublisher
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 OLDEST_BUILDX = (0, 13)
 _INFO_TIMEOUT = 10.0
+_VERSION_TIMEOUT = 30.0
 _NO_BUILDX = re.compile(r"is not a docker command|unknown command|unknown flag|unknown shorthand flag", re.IGNORECASE)
 _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
@@ -286,11 +287,14 @@ def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
 
 def buildx_version(docker: Docker) -> tuple[int, int]:
     """The version of buildx. Raises Unreachable when it is missing or too old."""
-    found = docker.run(["buildx", "version"], timeout=30)
-    version = _VERSION.search(found.stdout)
-    if found.returncode and not _NO_BUILDX.search(found.stderr):
-        raise Unreachable(f"docker buildx does not work: {found.error}", hint="try: docker buildx version")
-    if found.returncode or version is None:
+    try:
+        version = _VERSION.search(docker.call(lambda client: client.buildx.version(), timeout=_VERSION_TIMEOUT))
+    except CommandFailed as failure:
+        if not _NO_BUILDX.search(failure.completed.stderr):
+            message = f"docker buildx does not work: {failure.completed.error}"
+            raise Unreachable(message, hint="try: docker buildx version") from None
+        version = None
+    if version is None:
         raise Unreachable(
             "docker buildx is not installed", hint="install it: https://docs.docker.com/build/buildx/install/"
         )

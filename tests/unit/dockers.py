@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
+from python_on_whales import utils
 
-from mpbake.buildkit.process.docker import Completed, Docker, Watch
+from mpbake.buildkit.process.docker import (
+    UNREADABLE,
+    UNREADABLE_TEXT,
+    Client,
+    CommandFailed,
+    Completed,
+    Docker,
+    DockerException,
+    Watch,
+    discard_answer,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
 
 Answer = "Completed | Callable[[Mapping[str, str]], Completed]"
 
@@ -46,6 +64,46 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
     return done(json.dumps(found))
 
 
+_ANSWERS: dict[str, Callable[[Sequence[str]], Completed]] = {}
+"""Answers to commands, by the second word of each command."""
+_NUMBERS = itertools.count()
+
+
+@contextlib.contextmanager
+def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[Client]:
+    """A client of python-on-whales whose processes are answers."""
+    name = f"answer-{next(_NUMBERS)}"
+    _ANSWERS[name] = answer
+    try:
+        yield Client(client_call=["/bin/sh", name])
+    finally:
+        del _ANSWERS[name]
+
+
+class _Subprocess:
+    """The module `subprocess` as python-on-whales sees it."""
+
+    PIPE = subprocess.PIPE
+
+    @staticmethod
+    def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        if command[1] not in _ANSWERS:
+            return subprocess.run(command, check=False, **options)
+        answer = _ANSWERS[command[1]](command[2:])
+        return subprocess.CompletedProcess(command, answer.returncode, answer.stdout.encode(), answer.stderr.encode())
+
+
+def _popen(command: Sequence[str], **options: Any) -> Any:
+    if command[1] not in _ANSWERS:
+        return subprocess.Popen(command, **options)
+    answer = _ANSWERS[command[1]](command[2:])
+    streams = {"stdout": io.BytesIO(answer.stdout.encode()), "stderr": io.BytesIO(answer.stderr.encode())}
+    return SimpleNamespace(**streams, wait=lambda: answer.returncode)
+
+
+vars(utils).update(subprocess=_Subprocess, Popen=_popen)
+
+
 class FakeDocker(Docker):
     """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
 
@@ -57,12 +115,49 @@ class FakeDocker(Docker):
         usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
         self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
         self._cancelled = 0
+        self._launches = {}
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
 
-    def client(self, endpoint: str = "") -> NoReturn:
-        pytest.fail(f"somebody asks python-on-whales about {endpoint!r}")
+    def _head(self, endpoint: str) -> NoReturn:
+        pytest.fail(f"a process of docker for {endpoint!r}")
+
+    def call(
+        self,
+        request: Callable[[Client], T],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Answer the commands of a typed call as `run` answers them."""
+        answers: list[Completed] = []
+
+        def answer(command: Sequence[str]) -> Completed:
+            answers.append(self.run(command, endpoint=endpoint, environment=environment, timeout=timeout))
+            return answers[-1]
+
+        with answered(answer) as client:
+            try:
+                return request(client)
+            except DockerException:
+                raise CommandFailed(answers[-1]) from None
+            except UNREADABLE as error:
+                discard_answer(error)
+                raise CommandFailed(failed(UNREADABLE_TEXT)) from None
+
+    def follow(self, request: Callable[[Client], Iterable[str]], *, stdin: str = "", **settings: Any) -> Completed:
+        """Answer the command of a typed call as `run` answers it."""
+        answers: list[Completed] = []
+
+        def answer(command: Sequence[str]) -> Completed:
+            answers.append(self.run(command, given=stdin, **settings))
+            return answers[-1]
+
+        with answered(answer) as client, contextlib.suppress(DockerException):
+            list(request(client))
+        return answers[-1]
 
     def pause(self, seconds: float) -> None:
         """Nobody waits in a test."""
@@ -150,8 +245,9 @@ class Baker(FakeDocker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.definitions.append(json.loads(given))
         if "--metadata-file" in arguments:
+            target = arguments[-1]
             told = {
-                arguments[-1]: {
+                target: {
                     "containerimage.digest": "sha256:1",
                     "containerimage.descriptor": {"digest": "sha256:1"},
                 }

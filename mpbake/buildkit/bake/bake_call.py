@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ from mpbake.report.bake_definition import bake_json
 from mpbake.run.events import StepAdvanced, StepOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import Unreachable
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Completed, Docker, Watch
+    from mpbake.buildkit.process.docker import Client, Completed, Docker, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter
 
@@ -65,17 +66,15 @@ class Bake:
         Raises Cancelled; Unreachable; MpbakeError where the log cannot be written.
         """
         ready = call.ready
-        command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
-        command += ["--metadata-file", str(call.metadata)] if call.metadata else []
-        command += [part for grant in self._grants(call.definition) for part in ("--allow", grant)]
+        request = partial(_request, call, self._grants(call.definition))
         follower = _Follower(call.steps, reporter, call.log, self.redact)
         try:
             with follower.open():
-                found = self.docker.run(
-                    [*command, *call.steps],
+                found = self.docker.follow(
+                    request,
                     endpoint=ready.endpoint,
                     environment={**self.telemetry, **ready.environment, **_NOTHING_BY_ITSELF},
-                    given=bake_json(call.definition),
+                    stdin=bake_json(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,
                     on_stderr=follower.feed,
@@ -89,6 +88,20 @@ class Bake:
         """What the plan asks for and this buildx wants to be told."""
         found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
         return [*found, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
+
+
+def _request(call: BakeCall, grants: Sequence[str], client: Client) -> Iterable[str]:
+    """Build the targets of a call whose definition is on standard input."""
+    lines: Iterable[str] = client.buildx.bake(
+        [*call.steps],
+        builder=call.ready.builder,
+        files=["-"],
+        progress="rawjson",
+        metadata_file=call.metadata,
+        allow=grants,
+        stream_logs=True,
+    )
+    return lines
 
 
 def nearest_existing(path: str) -> str:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
+from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.graph.delivery import upload_tags
 from mpbake.run.events import Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Completed, Docker
-    from mpbake.buildkit.registry.client import Client, Repository
+    from mpbake.buildkit.process.docker import Client, Docker
+    from mpbake.buildkit.registry.client import Client as RegistryClient
+    from mpbake.buildkit.registry.client import Repository
     from mpbake.model.plan import Target
     from mpbake.run.events import Reporter
+
+T = TypeVar("T")
 
 _SECONDS = 60.0
 _TRIES = 3
@@ -57,7 +60,7 @@ class EngineImages:
         """Wait for the tags that are given in the background."""
         self._taggers.shutdown(wait=True)
 
-    def upload(self, target: Target, image: str, ready: ReadyNode, client: Client) -> dict[str, str]:
+    def upload(self, target: Target, image: str, ready: ReadyNode, client: RegistryClient) -> dict[str, str]:
         """Push `image` to each repository of `target`, under a tag that nobody uses; its digest by repository.
 
         For the classic image store, which can push by `docker push` only. Raises BuildFailed, Unreachable.
@@ -89,22 +92,26 @@ class EngineImages:
             reporter.handle(Warned(message=f"{what}: {error.message}"))
 
     def _name(self, image: str, tag: str, ready: ReadyNode) -> None:
-        end = self._run(["tag", image, tag], ready)
-        if not end.returncode:
-            return
-        message = f"the engine cannot name {tag}: {without_colour(end.error)}"
-        if _NO_ENGINE.search(end.error):
-            raise Unreachable(message, hint="is the engine still up?")
-        hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
-        raise BuildFailed(message, hint=hint)
+        try:
+            self._call(lambda client: client.image.tag(image, tag), ready)
+        except CommandFailed as failure:
+            error = failure.completed.error
+            message = f"the engine cannot name {tag}: {without_colour(error)}"
+            if _NO_ENGINE.search(error):
+                raise Unreachable(message, hint="is the engine still up?") from None
+            hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
+            raise BuildFailed(message, hint=hint) from None
 
-    def _push(self, target: Target, tag: str, ready: ReadyNode, client: Client) -> None:
+    def _push(self, target: Target, tag: str, ready: ReadyNode, client: RegistryClient) -> None:
         """Layers take as long as they take, unless the target has a timeout. A registry that fails is tried again."""
         repository = repository_of(tag)
         what = f"cannot push {target.name} to {repository.name}"
         for left in reversed(range(_TRIES)):
-            end = self._run(["push", "--quiet", tag], ready, target.timeout or None)
-            if not end.returncode:
+            try:
+                self._call(lambda client: client.image.push_quietly(tag), ready, target.timeout or None)
+            except CommandFailed as failed:
+                end = failed.completed
+            else:
                 return
             if end.timed_out:
                 message = f"{what}: took longer than its timeout of {duration(target.timeout)}"
@@ -118,30 +125,30 @@ class EngineImages:
                 raise BuildFailed(f"{what}: {without_colour(end.error)}")
             self._docker.pause(_PAUSE)
 
-    def _pushed(self, image: str, tag: str, ready: ReadyNode, client: Client) -> str:
+    def _pushed(self, image: str, tag: str, ready: ReadyNode, client: RegistryClient) -> str:
         """Return the digest under which the repository of `tag` serves `image`.
 
         The engine is asked for the image by its ID: another run may have moved `tag` to an image of its own meanwhile.
         The engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of them.
         """
         repository = repository_of(tag)
-        end = self._run(["image", "inspect", "--format", "{{json .RepoDigests}}", image], ready)
-        for digest in _digests_in(repository, end.stdout):
+        for digest in self._digests(image, repository, ready):
             with contextlib.suppress(RequestFailed):
                 return client.manifest(repository, digest).digest
         hint = "another run may have pushed to the same tags at the same moment: run again"
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
-    def _run(self, command: Sequence[str], ready: ReadyNode, timeout: float | None = _SECONDS) -> Completed:
-        return self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
-
-
-def _digests_in(repository: Repository, listed: str) -> list[str]:
-    """The digests of an image in one repository, from its RepoDigests as JSON: `["team/web@sha256:…"]`."""
-    with contextlib.suppress(ValueError, TypeError):
-        references = [str(reference).partition("@") for reference in json.loads(listed)]
+    def _digests(self, image: str, repository: Repository, ready: ReadyNode) -> list[str]:
+        """The digests of an image in one repository, which the engine lists as `team/web@sha256:…`."""
+        try:
+            listed = self._call(lambda client: client.image.inspect(image).repo_digests, ready)
+        except CommandFailed:
+            return []
+        references = [reference.partition("@") for reference in listed or ()]
         return [digest for name, _, digest in references if _is_same(repository_of(name), repository)]
-    return []
+
+    def _call(self, request: Callable[[Client], T], ready: ReadyNode, timeout: float | None = _SECONDS) -> T:
+        return self._docker.call(request, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
 
 
 def _is_same(one: Repository, other: Repository) -> bool:

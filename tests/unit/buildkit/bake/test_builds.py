@@ -76,7 +76,7 @@ class Baking(FakeDocker):
         if "bake" not in arguments:
             return super().run(arguments, **settings)
         kept = "--metadata-file" in arguments
-        targets = list(arguments[arguments.index("rawjson") + (3 if kept else 1) :])
+        targets = list(arguments[arguments.index("-") + (3 if kept else 1) :])
         self.calls.append({"targets": targets, **settings})
         settings["on_stderr"](self.says)
         if not self.alive:

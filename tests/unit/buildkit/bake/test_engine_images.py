@@ -34,13 +34,13 @@ class Recorder:
 
 
 def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_end() -> None:
-    docker, recorder = FakeDocker({"tag": done(), "image rm": done()}), Recorder()
+    docker, recorder = FakeDocker({"image tag": done(), "image rm": done()}), Recorder()
     images = EngineImages(docker)
     images.keep_in_mind([WEB], READY)
     images.keep_in_mind([WEB], READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.finish()
-    assert docker.commands == ["tag sha256:1 r/web:1", "tag sha256:1 s/web:2"]
+    assert docker.commands == ["image tag sha256:1 r/web:1", "image tag sha256:1 s/web:2"]
     images.close()
     assert docker.commands[2:] == [
         "image rm r/web:mpbake-upload-4b5e57f6eb2f s/web:mpbake-upload-4b5e57f6eb2f",
@@ -57,7 +57,7 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
     ],
 )
 def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -> None:
-    images, recorder = EngineImages(FakeDocker({"tag": failed(said)})), Recorder()
+    images, recorder = EngineImages(FakeDocker({"image tag": failed(said)})), Recorder()
     with pytest.raises(kind, match=rf"^the engine cannot name r/web:1: {said}"):
         images.name(WEB, "sha256:1", READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
@@ -67,7 +67,7 @@ def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -
 
 
 def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
-    images, recorder = EngineImages(FakeDocker({"tag": Cancelled("cancelled")})), Recorder()
+    images, recorder = EngineImages(FakeDocker({"image tag": Cancelled("cancelled")})), Recorder()
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
     assert recorder.warnings == []
@@ -75,8 +75,8 @@ def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
 
 def inspected(**digests: str) -> FakeDocker:
     """An engine that lists these RepoDigests of an image, by the image's ID or the tag that names it."""
-    answers = {f"image inspect --format {{{{json .RepoDigests}}}} {name}": done(said) for name, said in digests.items()}
-    return FakeDocker({"tag": done(), "push": done(), "image rm": done(), **answers})
+    answers = {f"image inspect {name}": done(f'[{{"RepoDigests": {said}}}]') for name, said in digests.items()}
+    return FakeDocker({"image tag": done(), "image push": done(), "image rm": done(), **answers})
 
 
 TAG = "r/web:mpbake-upload-4b5e57f6eb2f"
