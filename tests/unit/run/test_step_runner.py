@@ -64,7 +64,7 @@ class Silent:
 
 
 def runner_with(
-    docker: FakeDocker, folder: Path, *equal: str, registry: MemoryRegistry | None = None
+    docker: FakeDocker, folder: Path, *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
@@ -83,12 +83,12 @@ def runner_with(
         repeat=lambda _: "",
     )
     return BuildKitRunner(
-        docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, equal=frozenset(equal)
+        docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, shared=frozenset(shared)
     )
 
 
 def runner(
-    folder: Path, answers: Mapping[str, Any], *equal: str, registry: MemoryRegistry | None = None
+    folder: Path, answers: Mapping[str, Any], *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
     docker = FakeDocker(
         {
@@ -99,7 +99,7 @@ def runner(
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return runner_with(docker, folder, *equal, registry=registry)
+    return runner_with(docker, folder, *shared, registry=registry)
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:

@@ -410,7 +410,7 @@ def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_the
     (base,) = piece.target.links.values()
     published = {"r/a": "docker-image://r/a@sha256:1", "own": "docker-image://r/own@sha256:1"}
     setting = DefinitionContext(
-        driver=CONTAINER, upon={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}}
+        driver=CONTAINER, bases={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}}
     )
     targets = bake_definition(piece, setting)["target"]
     assert targets["web"]["contexts"] == {

@@ -36,8 +36,8 @@ class Recorder:
 def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_end() -> None:
     docker, recorder = FakeDocker({"image tag": done(), "image rm": done()}), Recorder()
     images = EngineImages(docker)
-    images.keep_in_mind([WEB], READY)
-    images.keep_in_mind([WEB], READY)
+    images.remember_uploads([WEB], READY)
+    images.remember_uploads([WEB], READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.finish()
     assert docker.commands == ["image tag sha256:1 r/web:1", "image tag sha256:1 s/web:2"]

@@ -18,7 +18,7 @@ def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
     """A build that has been followed to its end, the lines for its log, and its activities."""
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
-    said = [line for update in updates for line in update.said]
+    said = [line for update in updates for line in update.lines]
     return progress, said, [name for update in updates for name in update.activities]
 
 
@@ -222,7 +222,7 @@ def test_an_object_that_never_ends_is_kept_as_text() -> None:
 def test_a_last_line_without_its_end_counts() -> None:
     progress = Progress()
     assert progress.feed(raw(vertex(1, "RUN", "1"), one_line=True).rstrip()) == ProgressUpdate()
-    assert progress.close() == ProgressUpdate(said=("=> RUN",), about=("RUN",), activities=("RUN",))
+    assert progress.close() == ProgressUpdate(lines=("=> RUN",), operations=("RUN",), activities=("RUN",))
     progress = Progress()
     progress.feed(b"ERROR: half a li")
     progress.close()
@@ -232,12 +232,12 @@ def test_a_last_line_without_its_end_counts() -> None:
 def test_each_line_says_what_it_is_about() -> None:
     progress = Progress()
     update = progress.feed(raw(vertex(1, "[web 1/2] RUN a", "1"), log(1, "one\ntwo"), vertex(2, "[api] FROM b", "1")))
-    assert list(zip(update.about, update.said, strict=True)) == [
+    assert list(zip(update.operations, update.lines, strict=True)) == [
         ("[web 1/2] RUN a", "=> [web 1/2] RUN a"),
         ("[web 1/2] RUN a", "  one"),
         ("[api] FROM b", "=> [api] FROM b"),
     ]
-    assert progress.close() == ProgressUpdate(said=("  two",), about=("[web 1/2] RUN a",))
+    assert progress.close() == ProgressUpdate(lines=("  two",), operations=("[web 1/2] RUN a",))
 
 
 def test_every_text_is_hidden_once_it_is_whole() -> None:
@@ -251,7 +251,7 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
     )
     progress = Progress(lambda text: text.replace("abc", "***"))
     updates = [*(progress.feed(bytes([byte])) for byte in data), progress.close()]
-    assert [line for update in updates for line in update.said] == [
+    assert [line for update in updates for line in update.lines] == [
         "=> [1/2] RUN ***",
         "  1 ***",
         "  2 ***",
