@@ -26,6 +26,7 @@ from mpbake.buildkit.process.docker import (
     Watch,
     discard_answer,
 )
+from mpbake.buildkit.process.processes import Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -115,7 +116,7 @@ class FakeDocker(Docker):
         usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
         self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
         self._cancelled = 0
-        self._launches = {}
+        self._processes = Processes(Path("children"), "")
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []

@@ -38,7 +38,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -46,25 +45,23 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, Unreachable
-from mpbake.buildkit.process import watchdog
 from mpbake.buildkit.process.client import Client, ClientNotFoundError, DockerException, ParsingError
-from mpbake.buildkit.process.launcher import UNREGISTERED, Launch, kill_group, new_launch
+from mpbake.buildkit.process.launcher import UNREGISTERED
 from mpbake.buildkit.process.output import Watch, captured_stdout, captured_text, read_all
+from mpbake.buildkit.process.processes import Processes, deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.process.launcher import ErrorPipe
+    from mpbake.buildkit.process.launcher import ErrorPipe, Launch
 
 __all__ = ["Client", "CommandFailed", "Completed", "Docker", "DockerException", "Watch"]
 
 T = TypeVar("T")
 
-# Each child writes its own number to the register before it becomes docker: the watchdog misses none if mpbake dies.
-_LAUNCH = f'echo "+$$" >>"$0" || exit {UNREGISTERED}; exec "$@"'
 _KILL_AFTER = 3.0
 _CLEANUP_SECONDS = 10.0
 _PAUSE_STEP = 0.1
@@ -116,11 +113,8 @@ class Docker:
         self._environment = {**environment, "TMPDIR": self._temporary}
         self.redact = redact
         self._register = folder / "children"
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._launches: dict[Path, Launch] = {}
+        self._processes = Processes(self._register, self._temporary)
         self._cancelled = 0
-        self._watchdog: subprocess.Popen[bytes] | None = None
-        self._starting = threading.Lock()
 
     # --- through the typed API of python-on-whales ----------------------------------------------------------------
 
@@ -137,7 +131,7 @@ class Docker:
         `endpoint` is a docker context or URL, `timeout` is in seconds. Raises CommandFailed if the command fails,
         Cancelled after `cancel`, Unreachable if there is no docker command.
         """
-        with self._launch(endpoint, environment) as (launch, client), _deadline(timeout, launch.stop) as expired:
+        with self._launch(endpoint, environment) as (launch, client), deadline(timeout, launch.stop) as expired:
             try:
                 result = request(client)
             except DockerException as error:
@@ -175,7 +169,7 @@ class Docker:
         with (
             self._launch(endpoint, environment, stdin, cwd) as (launch, client),
             launch.error_pipe() as pipe,
-            _deadline(timeout, launch.stop) as expired,
+            deadline(timeout, launch.stop) as expired,
             ThreadPoolExecutor(max_workers=1) as beside,
         ):
             answer = beside.submit(_answer, request, client, pipe)
@@ -256,9 +250,11 @@ class Docker:
         with tempfile.TemporaryFile() as stdin, captured_stdout(on_terminal) as stdout:
             stdin.write(given.encode())
             stdin.seek(0)
-            child = self._start(command, {**self._environment, **(environment or {})}, (stdin, stdout), cwd)
+            full_environment = {**self._environment, **(environment or {})}
+            child = self._processes.start(command, full_environment, (stdin, stdout), cwd)
+            self._signal_latecomers()
             stderr = bytearray()
-            timed_out, stalled = self._follow(child, on_stderr or stderr.extend, timeout, watch)
+            timed_out, stalled = self._processes.follow(child, on_stderr or stderr.extend, timeout, watch)
             self._check_end(child.returncode)
             return Completed(
                 returncode=child.returncode,
@@ -301,35 +297,31 @@ class Docker:
         """Interrupt every running command, and kill it if it does not end; a second call kills at once."""
         self._cancelled += 1
         if self._cancelled > 1:
-            self._signal_all(signal.SIGKILL)
+            self._processes.signal_all(signal.SIGKILL)
             return
-        self._signal_all(signal.SIGINT)
-        killer = threading.Timer(_KILL_AFTER, self._signal_all, [signal.SIGKILL])
+        self._processes.signal_all(signal.SIGINT)
+        killer = threading.Timer(_KILL_AFTER, self._processes.signal_all, [signal.SIGKILL])
         killer.daemon = True
         killer.start()
 
     def close(self) -> None:
         """End the watchdog and remove the temporary folder. No command may run any more."""
         shutil.rmtree(self._temporary, ignore_errors=True)
-        if self._watchdog is not None and self._watchdog.stdin is not None:
-            self._watchdog.stdin.close()
-            self._watchdog.wait()
-            self._watchdog = None
+        self._processes.close()
 
     def _check_end(self, returncode: int) -> None:
         """Raise Cancelled after `cancel`, OSError if the process could not write to the register."""
         if self._cancelled:
             raise Cancelled("cancelled")
         if returncode == UNREGISTERED:
-            self._raise_register_error()
+            self._processes.raise_register_error()
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        for pid in tuple(self._children):
-            kill_group(pid, number)
-        for launch in tuple(self._launches.values()):
-            launch.stop(number)
+    def _signal_latecomers(self) -> None:
+        """Interrupt a process that `cancel` may have missed because it was about to start."""
+        if self._cancelled:
+            self._processes.signal_all(signal.SIGINT)
 
-    # --- children -------------------------------------------------------------------------------------------------
+    # --- the start ------------------------------------------------------------------------------------------------
 
     def _head(self, endpoint: str) -> list[str]:
         """The start of a command line: docker, and the context or host of `endpoint`. Raises Unreachable."""
@@ -351,87 +343,9 @@ class Docker:
         if self._cancelled:
             raise Cancelled("cancelled")
         head = self._head(endpoint)
-        with self._starting:
-            self._start_watchdog()
-        launch = new_launch(self._temporary, self._register)
-        self._launches[launch.folder] = launch
-        try:
-            launch.prepare({**self._environment, **(environment or {})}, stdin, cwd)
-            if self._cancelled:  # the launch may have missed the signal
-                launch.stop(signal.SIGINT)
+        with self._processes.launch({**self._environment, **(environment or {})}, stdin, cwd) as launch:
+            self._signal_latecomers()
             yield launch, Client(client_call=[*launch.command, *head])
-        finally:
-            del self._launches[launch.folder]
-            launch.close()
-
-    def _start(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        streams: tuple[IO[bytes], IO[bytes]],
-        cwd: Path | None,
-    ) -> subprocess.Popen[bytes]:
-        with self._starting:
-            self._start_watchdog()
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", _LAUNCH, str(self._register), *command],
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            cwd=cwd,
-            start_new_session=True,
-        )
-        self._children[child.pid] = child
-        if self._cancelled:  # the child may have missed the signal
-            self._signal_all(signal.SIGINT)
-        return child
-
-    def _follow(
-        self,
-        child: subprocess.Popen[bytes],
-        take: Callable[[bytes], None],
-        timeout: float | None,
-        watch: Watch | None,
-    ) -> tuple[bool, bool]:
-        """Pass standard error to `take`, then wait; return whether the time ran out, and whether the child stalled."""
-        assert child.stderr is not None  # noqa: S101 - it is a pipe
-        with _deadline(timeout, lambda number: kill_group(child.pid, number)) as expired:
-            try:
-                with child.stderr:
-                    stalled = read_all(child.stderr.fileno(), take, watch)
-                if stalled:
-                    kill_group(child.pid, signal.SIGKILL)
-            except BaseException:
-                kill_group(child.pid, signal.SIGKILL)
-                raise
-            finally:
-                child.wait()
-                self._forget(child.pid)
-        return expired.is_set(), stalled
-
-    def _forget(self, pid: int) -> None:
-        """Record that a child has ended, so that no signal goes to its number."""
-        del self._children[pid]
-        with contextlib.suppress(OSError), self._register.open("a", encoding="ascii") as register:
-            register.write(f"-{pid}\n")
-
-    def _raise_register_error(self) -> None:
-        """Raise the OSError that kept a child from the register, such as a full disk, unless its cause is gone."""
-        with self._register.open("a", encoding="ascii") as register:
-            register.write(" " * 5000)  # more than the rest of a block
-
-    def _start_watchdog(self) -> None:
-        """Start the watchdog, once, before the first child."""
-        if self._watchdog is None:
-            self._register.touch()
-            self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(watchdog.__file__), str(self._register), self._temporary],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
 
 
 def _answer(request: Callable[[Client], Iterable[str]], client: Client, pipe: ErrorPipe) -> tuple[int, str]:
@@ -444,26 +358,6 @@ def _answer(request: Callable[[Client], Iterable[str]], client: Client, pipe: Er
     finally:
         pipe.release()
     return 0, "".join(lines)
-
-
-@contextlib.contextmanager
-def _deadline(timeout: float | None, stop: Callable[[signal.Signals], None]) -> Iterator[threading.Event]:
-    """Kill with `stop` when the time is over; yield the event of that."""
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        stop(signal.SIGKILL)
-
-    timer = threading.Timer(timeout, expire) if timeout else None
-    if timer:
-        timer.daemon = True
-        timer.start()
-    try:
-        yield expired
-    finally:
-        if timer:
-            timer.cancel()
 
 
 def discard_answer(error: Exception) -> None:
