@@ -45,7 +45,7 @@ class Attempts:
         for seconds in _PUSH_BACKOFF:
             if not completed.returncode or not self._may_retry_push(call, completed, progress):
                 break
-            reporter.handle(Warned(message=f"{', '.join(call.steps)}: the push failed: it is tried again"))
+            reporter.handle(Warned(message=f"{', '.join(call.steps)}: the push failed: mpbake retries it"))
             self.bake.docker.pause(seconds)
             completed, progress = self._run_twice(replace(call, timeout=_left(call, begun)), reporter)
         return completed, progress
@@ -70,9 +70,9 @@ class Attempts:
         if not completed.returncode:
             return completed, progress
         if is_store_collision(progress):
-            warning = "another build kept the same image at that moment: done again"
+            warning = "another build stored the same image at that moment: mpbake builds again"
         elif call.metadata is not None and has_lost_result(progress):
-            warning = "BuildKit lost what another build had left: built again without the cache"
+            warning = "BuildKit lost the result of another build: mpbake builds again without the cache"
             at_fault = target_of(progress.failed.name) if progress.failed else ""
             names = [at_fault] if at_fault in call.steps else call.steps
             call = replace(call, definition=without_cache(call.definition, names))

@@ -38,4 +38,4 @@ def check_same_links(own: Mapping[str, Any], others: Mapping[str, Any], built: C
             for definition in (own[name], others[name])
         )
         if one != other:
-            raise BatchFailed(f"it links to {name} in another way than others of the same batch", alone=True)
+            raise BatchFailed(f"it links to {name} with another definition than its batch", alone=True)

@@ -122,7 +122,9 @@ class PieceBuilder:
         platforms = [placed.platform for placed in piece.platforms]
         conflicts = declaration_conflicts(piece.node, platforms, ready_node.facts)
         if conflicts and piece.target.builder.emulation is Emulation.FORBID:
-            raise UsageError("; ".join(conflicts), hint=f'builder "{piece.node.builder}" says emulation = "forbid"')
+            raise UsageError(
+                "; ".join(conflicts), hint=f'allow emulation in builder "{piece.node.builder}", or add a native node'
+            )
         driver = ready_node.facts.driver
         lacking = next(unsupported_requests(piece.target, platforms, driver, containerd_store=False), None)
         # mpbake asks the engine only if the answer matters.

@@ -87,7 +87,7 @@ class CallErrors:
         if completed.timed_out:
             limit = duration(call.timeout)
             message = f"took longer than its timeout of {limit}\nlog: {call.log}"
-            return BuildFailed(message, hint=f"where that is too short, raise timeout; repeat with: {repeat}")
+            return BuildFailed(message, hint=f"raise timeout if that is too short; repeat with: {repeat}")
         return self._build_error(piece, call, progress, repeat)
 
     def _build_error(self, piece: BuildPiece, call: BakeCall, progress: Progress, repeat: str) -> MpbakeError:
@@ -116,7 +116,7 @@ class CallErrors:
         return error
 
     def _lost(self, piece: BuildPiece, reason: str, log: Path) -> NodeLost:
-        hint = f"is it up, and reachable from this machine? repeat with: {self._redact(self.repeat(piece))}"
+        hint = f"check that it is up and reachable from this machine; repeat with: {self._redact(self.repeat(piece))}"
         return NodeLost(f"node {piece.node.id} was lost: {reason}\nlog: {log}", hint=hint)
 
     def _redact(self, text: str) -> str:

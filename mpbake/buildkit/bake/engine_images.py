@@ -96,10 +96,10 @@ class EngineImages:
             self._call(lambda client: client.image.tag(image, tag), ready_node)
         except CommandFailed as failure:
             error = failure.completed.error
-            message = f"the engine cannot name {tag}: {without_colour(error)}"
+            message = f"the engine cannot give an image the tag {tag}: {without_colour(error)}"
             if _NO_ENGINE.search(error):
-                raise Unreachable(message, hint="is the engine still up?") from None
-            hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
+                raise Unreachable(message, hint="check that the engine is up") from None
+            hint = "run again: another run may have built the same tags meanwhile, or the image was removed"
             raise BuildFailed(message, hint=hint) from None
 
     def _push(self, target: Target, tag: str, ready_node: ReadyNode, client: RegistryClient) -> None:
@@ -115,9 +115,9 @@ class EngineImages:
                 return
             if completed.timed_out:
                 message = f"{problem}: took longer than its timeout of {duration(target.timeout)}"
-                raise BuildFailed(message, hint="where that is too short, raise timeout")
+                raise BuildFailed(message, hint="raise timeout if that is too short")
             if _NO_ENGINE.search(completed.error):
-                raise Unreachable(f"{problem}: {without_colour(completed.error)}", hint="is the engine still up?")
+                raise Unreachable(f"{problem}: {without_colour(completed.error)}", hint="check that the engine is up")
             failure = client.probe(repository)
             if failure is not None and (failure.is_refusal or failure.lost is not None or not left):
                 raise failure.error(f"{problem}: {one_line(without_colour(completed.error))}")
@@ -135,7 +135,7 @@ class EngineImages:
         for digest in self._digests(image, repository, ready_node):
             with contextlib.suppress(RequestFailed):
                 return client.manifest(repository, digest).digest
-        hint = "another run may have pushed to the same tags at the same moment: run again"
+        hint = "run again: another run may have pushed to the same tags at the same moment"
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
     def _digests(self, image: str, repository: Repository, ready_node: ReadyNode) -> list[str]:

@@ -29,10 +29,10 @@ _REGISTRY_ERROR = re.compile(r"\b50[0234] [A-Z]")
 _UNTRUSTED = re.compile(r"certificate signed by unknown authority|certificate is not trusted")
 _WITHOUT_TLS = re.compile(r"server gave HTTP response to HTTPS client")
 _NODE_HINTS = {
-    _UNTRUSTED: "the node does not trust the registry's certificate: name its CA with "
-    'buildkitd.registry."HOST".ca in the builder, or where the node is made',
-    _WITHOUT_TLS: "the registry does not speak TLS: say so with "
-    'buildkitd.registry."HOST".http = true in the builder, or where the node is made',
+    _UNTRUSTED: 'set buildkitd.registry."HOST".ca in the builder, or where the node is created: the node does not '
+    "trust the registry's certificate",
+    _WITHOUT_TLS: 'set buildkitd.registry."HOST".http = true in the builder, or where the node is created: the '
+    "registry does not speak TLS",
 }
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
@@ -57,14 +57,14 @@ _ATTRIBUTE_HINTS: Mapping[re.Pattern[str], str] = {
         "build on a node with BuildKit 0.31 or newer, or take mode=delete away"
     ),
     re.compile('cannot export attestations with "oci-mediatypes=false"'): (
-        'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'
+        'remove oci-mediatypes=false, or add attest = ["type=provenance,disabled=true"]'
     ),
     re.compile("not allowed by policy"): (
         "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
         "BUILDX_DEFAULT_POLICY"
     ),
     re.compile("^policy file .* not found$"): (
-        "name it relative to the build context, or as cwd://FILE relative to the plan's folder"
+        "name the file relative to the build context, or as cwd://FILE relative to the plan's folder"
     ),
 }
 """The hint for each message with which buildx or a node refuses an attribute."""
@@ -189,15 +189,17 @@ def _kind(message: str, failed: FailedOperation | None) -> tuple[type[MpbakeErro
         return BuildFailed, hint
     if _is_push(message, failed):
         if _REFUSED.search(message):
-            return BuildFailed, "the registry refuses the push: check docker login and the repository's rights"
-        unanswered = "the registry does not answer the node: is it up, and does the node reach that address?"
+            return BuildFailed, "check docker login and your rights in the repository"
+        unanswered = "check that the registry is up, and that the node can reach its address"
         return _registry_failure(message, unanswered)
     if _NODE_GONE.search(message):
-        return NodeLost, "the node went away meanwhile: is it up, and reachable from this machine?"
+        return NodeLost, "check that the node is up and reachable from this machine"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
-            return BuildFailed, "the registry does not give out a base image: check its name and docker login"
-        return _registry_failure(message, "a base image's registry does not answer the node")
+            return BuildFailed, "check the name of the base image, and docker login"
+        return _registry_failure(
+            message, "check that the registry of the base image is up, and that the node can reach it"
+        )
     return BuildFailed, ""
 
 
@@ -208,7 +210,7 @@ def _registry_failure(message: str, unanswered: str) -> tuple[type[MpbakeError],
     if hint:
         return kind, hint
     if is_registry_error(message):
-        return kind, "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+        return kind, "try again later: the registry, or a proxy before it, fails at the moment"
     return kind, unanswered if kind is Unreachable else ""
 
 
@@ -218,7 +220,7 @@ def _last_error(text: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    line = next((line for line in text.splitlines() if line.strip()), "the build failed without saying why")
+    line = next((line for line in text.splitlines() if line.strip()), "the build failed without a message")
     return line.removeprefix("failed to solve: ").strip()
 
 

@@ -142,6 +142,6 @@ def _check_same_form(target: Target, forms: Mapping[str, ImageForm]) -> None:
     lines = "\n".join(f"  {node}: {', '.join(words)}" for node, words in own.items())
     raise BuildFailed(
         f"the pieces of {target.name} cannot be one image: their nodes write different forms\n{lines}",
-        hint=f'run the same BuildKit release on all nodes of builder "{target.builder.name}", or take version '
-        "(attest), oci-artifact and oci-mediatypes (output) away: mpbake then states what all nodes can write",
+        hint=f'run the same BuildKit release on all nodes of builder "{target.builder.name}", or remove version '
+        "(attest), oci-artifact and oci-mediatypes (output): mpbake then states a form that all nodes can write",
     )

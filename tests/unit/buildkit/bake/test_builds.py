@@ -184,7 +184,7 @@ def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
 ) -> None:
     docker, reporter = Racing(times, RACE), Recorder()
     assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
-    told = ["web: BuildKit lost what another build had left: built again without the cache"]
+    told = ["web: BuildKit lost the result of another build: mpbake builds again without the cache"]
     assert reporter.warnings == told[: calls - 1]
     assert [json.loads(call["given"])["target"]["web"].get("no-cache") for call in docker.calls] == [None, True][:calls]
 
@@ -195,7 +195,7 @@ def test_what_an_engine_took_from_another_build_at_that_moment_it_is_given_again
 ) -> None:
     docker, reporter = Racing(times, COLLISION), Recorder()
     assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
-    assert reporter.warnings == ["web: another build kept the same image at that moment: done again"]
+    assert reporter.warnings == ["web: another build stored the same image at that moment: mpbake builds again"]
     first, second = docker.calls
     assert first["given"] == second["given"]
 
@@ -286,7 +286,7 @@ def test_a_timeout(tmp_path: Path) -> None:
     found = built(tmp_path, Baking(b"", late), pieces_of("api"))["api"]
     assert isinstance(found, BuildFailed)
     assert found.message.startswith("took longer than its timeout of 1m00s\n")
-    assert found.hint == "where that is too short, raise timeout; repeat with: again api"
+    assert found.hint == "raise timeout if that is too short; repeat with: again api"
 
 
 LATE = Completed(returncode=1, stdout="", stderr="", timed_out=True)
@@ -358,7 +358,7 @@ def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
     assert isinstance(error, MpbakeError)
     assert (len(docker.calls), line in error.message) == (calls, True)
     assert ("check docker login" in error.hint) == (answer in {401, 403})
-    assert reporter.warnings == ["web: the push failed: it is tried again"] * (calls - 1)
+    assert reporter.warnings == ["web: the push failed: mpbake retries it"] * (calls - 1)
     docker = Registering(2)
     if calls == 3:
         assert isinstance(builds_of(tmp_path, docker, MemoryRegistry(asked)).build([web], {}, reporter)[web], Outcome)
@@ -439,9 +439,7 @@ def test_a_node_that_goes_away(
 def test_a_node_that_goes_away_is_told_of_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NodeLost) as found:
         built(tmp_path, Baking(GONE, failed("")), pieces_of("api"))
-    assert found.value.hint == (
-        "the node went away meanwhile: is it up, and reachable from this machine?; repeat with: again api"
-    )
+    assert found.value.hint == ("check that the node is up and reachable from this machine; repeat with: again api")
 
 
 def test_what_has_failed_by_itself_has_failed_whatever_became_of_its_node(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
 )
 def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -> None:
     images, recorder = EngineImages(FakeDocker({"image tag": failed(said)})), Recorder()
-    with pytest.raises(kind, match=rf"^the engine cannot name r/web:1: {said}"):
+    with pytest.raises(kind, match=rf"^the engine cannot give an image the tag r/web:1: {said}"):
         images.name(WEB, "sha256:1", READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
@@ -88,7 +88,9 @@ def test_an_upload_that_another_run_replaced_is_not_published() -> None:
     registry = MemoryRegistry()
     other = registry.add_index("r/web", "amd64").digest
     docker = inspected(**{TAG: f'["r/web@{other}"]', "sha256:1": "[]"})
-    with pytest.raises(BuildFailed, match=r"^r/web does not serve the image that was pushed\n  = another run may"):
+    with pytest.raises(
+        BuildFailed, match=r"^r/web does not serve the image that was pushed\n  = run again: another run may"
+    ):
         EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry))
     assert docker.commands[-1] == f"image rm {TAG}"
 

@@ -116,7 +116,7 @@ def test_pieces_of_different_forms_are_refused() -> None:
         f"  {first} (BuildKit v0.32.0): b\n"
         f"  {second} (BuildKit of an unknown version): c"
     )
-    assert error.value.hint.startswith('run the same BuildKit release on all nodes of builder "release", or take')
+    assert error.value.hint.startswith('run the same BuildKit release on all nodes of builder "release", or remove')
 
 
 @pytest.mark.parametrize("second", ["v0.32.0", "v0.13.1"])
