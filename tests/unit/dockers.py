@@ -1,4 +1,4 @@
-"""A docker command that only pretends."""
+"""A simulated docker command."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Complet
 
 
 def context_in_use(name: str, host: str = "unix:///var/run/docker.sock") -> Completed:
-    """What docker says of the docker context in use, or of any other."""
+    """The answer of docker about a context."""
     context = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
     return done(json.dumps([{**context, "Storage": {"TLSPath": "<IN MEMORY>"}}]))
 
 
 def container(*variables: str, status: str = "running", image: str = "", busy: bool = False) -> Completed:
-    """What docker says of a container with these environment variables."""
-    found = {
+    """The answer of docker about a container with these environment variables."""
+    record = {
         "Id": "c0ffee",
         "Name": "/buildx_buildkit_ci-local",
         "State": {"Status": status},
@@ -62,7 +62,7 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
         "HostConfig": {"NetworkMode": "host", "Memory": 0, "RestartPolicy": {"Name": "unless-stopped"}},
         "ExecIDs": ["e"] if busy else None,
     }
-    return done(json.dumps(found))
+    return done(json.dumps(record))
 
 
 _ANSWERS: dict[str, Callable[[Sequence[str]], Completed]] = {}
@@ -106,7 +106,7 @@ vars(utils).update(subprocess=_Subprocess, Popen=_popen)
 
 
 class FakeDocker(Docker):
-    """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
+    """Answers a command by its first or last words, as listed in `answers`, and records the commands.
 
     An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, the
     engine has every image and no volumes, and any volume can be made.
@@ -114,7 +114,7 @@ class FakeDocker(Docker):
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
-        self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
+        self.answers = {**answers, **{words: answer for words, answer in usual.items() if words not in answers}}
         self._cancelled = 0
         self._processes = Processes(Path("children"), "")
         self.redact = str
@@ -161,7 +161,7 @@ class FakeDocker(Docker):
         return answers[-1]
 
     def pause(self, seconds: float) -> None:
-        """Nobody waits in a test."""
+        """Return at once."""
 
     def run(  # noqa: PLR0913 - as it is
         self,
@@ -181,35 +181,39 @@ class FakeDocker(Docker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         assert (given, cwd, watch) == ("", None, None)
         answer = next(
-            (each for words, each in self.answers.items() if words in (command[: len(words)], command[-len(words) :])),
+            (
+                answer
+                for words, answer in self.answers.items()
+                if words in (command[: len(words)], command[-len(words) :])
+            ),
             None,
         )
-        assert answer is not None, f"nobody expected: docker {command}"
+        assert answer is not None, f"unexpected: docker {command}"
         if isinstance(answer, Exception):
             raise answer
-        found = answer if isinstance(answer, Completed) else answer(environment or {})
-        assert isinstance(found, Completed)
+        completed = answer if isinstance(answer, Completed) else answer(environment or {})
+        assert isinstance(completed, Completed)
         if on_terminal is not None:
-            on_terminal(found.stdout.encode())
-            found = replace(found, stdout="")
+            on_terminal(completed.stdout.encode())
+            completed = replace(completed, stdout="")
         if on_stderr is not None:
-            on_stderr(found.stderr.encode())
-            found = replace(found, stderr="")
-        return found
+            on_stderr(completed.stderr.encode())
+            completed = replace(completed, stderr="")
+        return completed
 
     def clean(
         self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
-        """How it ends is nobody's concern, but it is kept."""
+        """Record the command; a failure has no effect."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
-        """Another program is answered just so."""
+        """Answer another program as docker."""
         return self.run([*command, *given.split()], timeout=timeout)
 
 
 class Baker(FakeDocker):
-    """A docker whose bake says what it was told to say, and keeps the definitions that it was given."""
+    """A docker whose bake writes `says` to standard error; it records the definitions."""
 
     def __init__(self, answers: Mapping[str, Any], *, says: bytes = b"", returncode: int = 0) -> None:
         super().__init__(answers)
@@ -247,12 +251,12 @@ class Baker(FakeDocker):
         self.definitions.append(json.loads(given))
         if "--metadata-file" in arguments:
             target = arguments[-1]
-            told = {
+            metadata = {
                 target: {
                     "containerimage.digest": "sha256:1",
                     "containerimage.descriptor": {"digest": "sha256:1"},
                 }
             }
-            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(told), encoding="utf-8")
+            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(metadata), encoding="utf-8")
         on_stderr(self.says)
         return Completed(returncode=self.returncode, stdout="", stderr="")

@@ -1,4 +1,4 @@
-"""Steps done on nodes and registries that only pretend."""
+"""Steps on simulated nodes and registries."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ PLAN = """
 
 
 def engine_with(cpus: Any) -> Completed:
-    """What an engine with so many CPUs says of itself."""
+    """The answer of an engine with so many CPUs."""
     return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
 
 
 class Silent:
-    """Nobody is told."""
+    """A reporter that expects no events."""
 
     def handle(self, event: Event) -> None:
-        pytest.fail(f"nothing was to be told: {event}")
+        pytest.fail(f"unexpected event: {event}")
 
 
 def runner_with(
@@ -113,7 +113,7 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
 def publish_and_verify(
     folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
-    """What publishing gives, and then verifying."""
+    """The outcomes of publishing and of verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, docker or {}, registry=registry)
@@ -126,7 +126,7 @@ def publish_and_verify(
 
 
 def two_platforms() -> tuple[MemoryRegistry, str]:
-    """A registry that has what the plan builds, without tags, and its digest."""
+    """A registry with the untagged images of the plan, and their digest."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -142,7 +142,7 @@ def test_the_one_piece_of_a_target_is_tagged_as_it_is_and_read_back(tmp_path: Pa
     tags = ("r/web:1", "s/web:1")
     assert published == Outcome(digest=digest, tags=tags, platforms=BOTH, node="x/local")
     assert (verified.digest, verified.tags, list(verified.images)) == (digest, tags, list(BOTH))
-    assert [each for each in registry.asked if "PUT" in each] == ["PUT r/web:1", "PUT s/web:1"]
+    assert [request for request in registry.asked if "PUT" in request] == ["PUT r/web:1", "PUT s/web:1"]
 
 
 def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
             publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
     else:
         publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
-    assert not [each for each in registry.asked if "PUT" in each] or tries == 2
+    assert not [request for request in registry.asked if "PUT" in request] or tries == 2
 
 
 def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ NODES = """
 
 
 class Network(FakeDocker):
-    """Each engine answers for itself."""
+    """Several engines with their own answers."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
@@ -331,7 +331,7 @@ def test_the_cpus_of_a_node_without_an_equal_are_not_asked_for(tmp_path: Path) -
     outcome = this.run(step_of(graph_of_text(PLAN.replace("DRIVER", "docker")), "bootstrap"), {}, Silent())
     assert (outcome.slots, outcome.weight) == (0, 0)
     assert isinstance(this.docker, FakeDocker)
-    assert not any(each.startswith("system info") for each in this.docker.commands)
+    assert not any(command.startswith("system info") for command in this.docker.commands)
 
 
 def test_slots_in_the_plan_need_not_be_asked_for(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ CHECKED = """
 
 
 class Listener:
-    """Keeps what it is told."""
+    """Records events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -443,7 +443,7 @@ def test_the_engines_own_platform_is_loaded_after(tmp_path: Path) -> None:
     build = step_of(graph_of_text(plan, facts={"x/local": "linux/amd64 linux/arm64"}), "build")
     outcome = runner_with(docker, tmp_path).run(build, {}, Listener())
     assert outcome.digest == "sha256:1"
-    first, second = (each["target"]["web"] for each in docker.definitions)
+    first, second = (definition["target"]["web"] for definition in docker.definitions)
     assert (first["output"], first["no-cache"], first["platforms"]) == (
         ["type=cacheonly"],
         True,
@@ -462,8 +462,8 @@ def test_parts_of_an_archive_are_joined_and_gone(tmp_path: Path) -> None:
     inputs: dict[Step, StepResult] = {}
     for step, machine in zip(graph.steps[1:3], ("amd64", "arm64"), strict=True):
         outcome = this.run(step, {}, Listener())
-        (told,) = docker.definitions[-1]["target"]["web"]["output"]
-        dest = tmp_path / parse_fields(told)["dest"]
+        (output,) = docker.definitions[-1]["target"]["web"]["output"]
+        dest = tmp_path / parse_fields(output)["dest"]
         assert (dest.parent, dest.name.endswith(".0.oci.tar")) == (tmp_path, True)
         part(tmp_path, machine).rename(dest)
         inputs |= {step: StepResult(step=step, status=StepStatus.DONE, outcome=outcome)}

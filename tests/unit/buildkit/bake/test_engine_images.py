@@ -1,4 +1,4 @@
-"""Images in the store of an engine: named for the user, and not left under names of mpbake's own."""
+"""Images in the store of an engine: tagged for the user, without leftover names of uploads."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ ONE_REPOSITORY = target_of_text("[targets.web]\ntags = ['r/web:1']")
 
 
 def test_an_upload_that_another_run_replaced_is_not_published() -> None:
-    """The upload tag names the other run's image by then, which the registry serves."""
+    """By then the upload tag names the other run's image, and the registry serves that."""
     registry = MemoryRegistry()
     other = registry.add_index("r/web", "amd64").digest
     docker = inspected(**{TAG: f'["r/web@{other}"]', "sha256:1": "[]"})

@@ -1,4 +1,4 @@
-"""BuildKit's progress, as its bytes come."""
+"""Parsing of BuildKit's progress from chunks of bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, verte
 
 
 def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
-    """A build that has been followed to its end, the lines for its log, and its activities."""
+    """The progress of a finished build, the lines of its log, and its activities."""
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
     said = [line for update in updates for line in update.lines]
@@ -70,7 +70,7 @@ def test_a_build_that_fails() -> None:
 
 
 def test_objects_may_stand_on_one_line() -> None:
-    objects = [json.loads(each) for each in PUSHED.decode().replace("}\n{", "}\0{").split("\0")]
+    objects = [json.loads(source) for source in PUSHED.decode().replace("}\n{", "}\0{").split("\0")]
     assert followed(raw(*objects, one_line=True))[1] == followed(PUSHED)[1]
 
 
@@ -79,10 +79,10 @@ def test_it_does_not_matter_where_the_bytes_are_split(data: st.DataObject) -> No
     for whole in (PUSHED, FAILED):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
         parts = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-        expected, found = followed(*by_line(whole)), followed(*parts)
-        assert found[1] == expected[1]
-        assert found[2][-1:] == expected[2][-1:]
-        assert (found[0].text, found[0].failed) == (expected[0].text, expected[0].failed)
+        expected, actual = followed(*by_line(whole)), followed(*parts)
+        assert actual[1] == expected[1]
+        assert actual[2][-1:] == expected[2][-1:]
+        assert (actual[0].text, actual[0].failed) == (expected[0].text, expected[0].failed)
 
 
 @given(st.binary(max_size=300))
