@@ -789,7 +789,7 @@ def test_a_check_is_upon_what_was_uploaded(tmp_path: Path) -> None:
 
 
 def test_a_node_that_cannot_be_had_any_more_was_lost(tmp_path: Path) -> None:
-    """Another step may have noticed the loss before: the node was ready when this step started, or it would not start."""
+    """Another step may have noticed the loss before: a step starts only if its node was ready."""
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
     docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}

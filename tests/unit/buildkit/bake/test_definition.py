@@ -572,8 +572,8 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
         "base-2",
     )
     graph = graph_of([targets])
-    targets = targets_of(piece_of(graph, "base-2"))
-    assert {name: target.get("args", {}).get("ARCH") for name, target in targets.items()} == {
+    definition = targets_of(piece_of(graph, "base-2"))
+    assert {name: target.get("args", {}).get("ARCH") for name, target in definition.items()} == {
         "base-2": None,
         "base": "amd64",
         "base-3": "arm64",
@@ -581,7 +581,7 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
         "arm": None,
         "s390x": None,
     }
-    assert [targets[name]["contexts"]["base"] for name in ("base-2", "arm", "s390x")] == [
+    assert [definition[name]["contexts"]["base"] for name in ("base-2", "arm", "s390x")] == [
         "target:base",
         "target:base-3",
         "target:base-4",

@@ -45,7 +45,7 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
     assert docker.commands[2:] == [
         "image rm r/web:mpbake-upload-4b5e57f6eb2f s/web:mpbake-upload-4b5e57f6eb2f",
     ]
-    assert {each["endpoint"] for each in docker.settings} == {"here"}
+    assert {settings["endpoint"] for settings in docker.settings} == {"here"}
     assert recorder.warnings == []
 
 
