@@ -1,4 +1,4 @@
-"""Everything that touches Docker, buildx, BuildKit and registries; the only user of python-on-whales."""
+"""Access to Docker, buildx, BuildKit and registries. No other package uses python-on-whales."""
 
 from __future__ import annotations
 

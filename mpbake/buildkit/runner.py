@@ -1,4 +1,4 @@
-"""Does the steps of a run on real nodes and registries."""
+"""Run the steps of a plan on real nodes and registries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mpbake.buildkit.bake.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.buildkit.process.docker import Docker
+from mpbake.buildkit.process.docker import CommandFailed, Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
 from mpbake.buildkit.registry.image_reader import ImageReader
 from mpbake.buildkit.registry.publishing import TagPublisher
@@ -50,16 +50,17 @@ if TYPE_CHECKING:
 
 OLDEST_BUILDX = (0, 13)
 _INFO_TIMEOUT = 10.0
+_VERSION_TIMEOUT = 30.0
 _NO_BUILDX = re.compile(r"is not a docker command|unknown command|unknown flag|unknown shorthand flag", re.IGNORECASE)
 _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildKitRunner:
-    """A StepRunner for real builds. `default` is the driver of the default builder, where that is used.
+    """A StepRunner for real builds. `default` is the driver of the default builder, if a target uses that.
 
-    `equal` are the ids of nodes whose builder has others: only their CPUs matter, to divide the work. `uploaded` holds
-    the digests, by repository, of what `docker push` has pushed of targets.
+    `shared` holds the IDs of nodes that share a builder with other nodes: the CPUs of only those matter, to divide the
+    work. `uploaded` holds the digests, by repository, of the images of targets that `docker push` has pushed.
     """
 
     docker: Docker
@@ -68,7 +69,7 @@ class BuildKitRunner:
     registries: Registries
     images: EngineImages
     default: Driver = Driver.AUTOMATIC
-    equal: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
     uploaded: dict[Target, dict[str, str]] = field(default_factory=dict)
 
     @property
@@ -77,15 +78,15 @@ class BuildKitRunner:
         return self.builds.bake.buildx
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        """Do one step; see StepRunner."""
+        """Run one step; see StepRunner."""
         match step:
             case BootstrapNode():
                 return self._bootstrap(step, reporter)
             case BuildPiece():
-                end = self.run_together([step], inputs, reporter)[step]
-                if isinstance(end, MpbakeError):
-                    raise end
-                return end
+                result = self.run_together([step], inputs, reporter)[step]
+                if isinstance(result, MpbakeError):
+                    raise result
+                return result
             case JoinArchives():
                 return self._join(step, inputs)
             case CheckPiece():
@@ -102,14 +103,14 @@ class BuildKitRunner:
     ) -> dict[Step, Outcome | MpbakeError]:
         """Build pieces of one node in one call; see StepRunner."""
         with self._forgetting(pieces[0].node):
-            ends = self.builds.build(pieces, inputs, reporter)
-        if any(isinstance(end, NodeLost) for end in ends.values()):
+            results = self.builds.build(pieces, inputs, reporter)
+        if any(isinstance(result, NodeLost) for result in results.values()):
             self.nodes.forget(pieces[0].node)
-        return ends
+        return results
 
     @contextlib.contextmanager
     def _forgetting(self, node: Node) -> Iterator[None]:
-        """Where `node` is lost meanwhile, it is made ready anew before it is used again."""
+        """If `node` is lost during the block, make it ready anew before its next use."""
         try:
             yield
         except NodeLost:
@@ -117,7 +118,7 @@ class BuildKitRunner:
             raise
 
     def finish(self) -> None:
-        """Wait for the engine's own tags; see StepRunner."""
+        """Wait for the tags that engines give in the background; see StepRunner."""
         self.images.finish()
 
     def cancel(self) -> None:
@@ -125,21 +126,22 @@ class BuildKitRunner:
         self.docker.cancel()
 
     def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
-        """Make `nodes` ready, side by side, and tell what they are, by node id.
+        """Make `nodes` ready, all at the same time, and return their facts by node ID.
 
-        A node that cannot be reached is silent. One that fails otherwise, since something must be mended, is left out:
-        its own step will fail, and with it only what needs it.
+        An unreachable node counts as silent. A node with another error, which somebody must correct, has no facts: its
+        own step will fail, and the steps that depend on it.
         """
         facts = {}
-        for node, each in zip(nodes, side_by_side(partial(self._asked, reporter), nodes), strict=True):
-            if isinstance(each, Unreachable):
+        for node, result in zip(nodes, side_by_side(partial(self._ready, reporter), nodes), strict=True):
+            if isinstance(result, Unreachable):
                 facts[node.id] = NodeFacts(driver=node.driver, unreachable=True)
-            elif not isinstance(each, MpbakeError):
-                facts[node.id] = each[0].facts
+            elif not isinstance(result, MpbakeError):
+                ready_node, _ = result
+                facts[node.id] = ready_node.facts
         return facts
 
     def complaint(self, node: Node) -> MpbakeError | None:
-        """Why `node`, which has been probed, cannot be had."""
+        """Return why `node`, which was probed before, cannot be used; None if it can."""
         try:
             self.nodes.ready(node)
         except MpbakeError as error:
@@ -148,34 +150,38 @@ class BuildKitRunner:
 
     def _bootstrap(self, step: BootstrapNode, reporter: Reporter) -> Outcome:
         try:
-            ready, cpus = self._asked(reporter, step.node)
+            ready_node, cpus = self._ready(reporter, step.node)
         except Unreachable:
-            self.nodes.forget(step.node)  # it may be back when it is tried again
+            self.nodes.forget(step.node)  # a retry may reach it again
             raise
-        warnings = declaration_conflicts(step.node, step.node.platforms, ready.facts)
+        facts = ready_node.facts
         return Outcome(
             node=step.node.id,
-            note=ready.note,
-            slots=step.node.slots or ready.facts.slots,
+            note=ready_node.note,
+            slots=step.node.slots or facts.slots,
             weight=cpus,
-            platforms=ready.facts.platforms,
-            warnings=(*ready.warnings, *warnings),
+            platforms=facts.platforms,
+            warnings=(*ready_node.warnings, *declaration_conflicts(step.node, step.node.platforms, facts)),
         )
 
-    def _asked(self, reporter: Reporter, node: Node) -> tuple[ReadyNode, int]:
-        """A node made ready, and the CPUs of its engine: behind ssh each question takes its time.
+    def _ready(self, reporter: Reporter, node: Node) -> tuple[ReadyNode, int]:
+        """Make a node ready; return it and the CPUs of its engine.
+
+        Both questions go out at the same time, because each takes long behind ssh.
 
         Raises Unreachable, UsageError.
         """
         with ThreadPoolExecutor(max_workers=1) as beside:
             cpus = beside.submit(self._cpus, node)
-            ready = self.nodes.ready(node, lambda said: reporter.handle(NodeProgressed(node=node, activity=said)))
-        return ready, cpus.result() or self._cpus(ready.node)
+            ready_node = self.nodes.ready(
+                node, lambda activity: reporter.handle(NodeProgressed(node=node, activity=activity))
+            )
+        return ready_node, cpus.result() or self._cpus(ready_node.node)
 
     def _cpus(self, node: Node) -> int:
-        """The CPUs of a node's engine, where they matter; 0 where nobody can tell, as before its context is made."""
-        known = node.driver in {Driver.DOCKER, Driver.DOCKER_CONTAINER}
-        if node.slots or node.id not in self.equal or not known:
+        """The CPUs of a node's engine; 0 if they do not matter or are unknown, as before its context is created."""
+        has_engine = node.driver in {Driver.DOCKER, Driver.DOCKER_CONTAINER}
+        if node.slots or node.id not in self.shared or not has_engine:
             return 0
         try:
             return self.nodes.engines.facts(engine_of(node), _INFO_TIMEOUT).cpus
@@ -190,7 +196,7 @@ class BuildKitRunner:
             return self.builds.check(step, built.outcome, reporter)
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
-        """Put the parts of each archive together; they are gone then."""
+        """Join the parts of each archive, and remove the parts."""
         prefixes = {piece: self.builds.parts_of(piece) for piece in _pieces(inputs)}
         annotations = index_annotations(step.target.attributes.get("annotations", ()))
         digest = ""
@@ -207,27 +213,27 @@ class BuildKitRunner:
     # --- publish and verify ---------------------------------------------------------------------------------------
 
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        # Of targets that move together, the first waits for the pieces of all: it sees to it that all are there.
+        # Of targets whose tags move together, the first waits for the pieces of all targets, and uploads all of them.
         for target in step.together if step.target is step.together[0] else ():
             self._check_form(target, _of_target(target, inputs))
             self._upload(target, _of_target(target, inputs))
         own = _of_target(step.target, inputs)
-        node, ready = self._instance_of(own)
+        node, ready_node = self._instance_of(own)
         digest = TagPublisher(client=self._client(step.target)).publish(step, self._sources(step.target, own))
-        if ready.facts.driver is Driver.DOCKER and not step.target.load:
+        if ready_node.facts.driver is Driver.DOCKER and not step.target.load:
             built = next(iter(own.values())).outcome
-            self.images.name_later(step.target, built.digest or built.kept, ready, reporter)
+            self.images.name_later(step.target, built.digest or built.kept, ready_node, reporter)
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _sources(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> Mapping[str, Sequence[str]]:
-        """The digests of the pieces of a target that each of its repositories has."""
+        """The digests of the pieces of a target in each of its repositories."""
         if target in self.uploaded:
             return {repository: [digest] for repository, digest in self.uploaded[target].items()}
         digests = [result.outcome.digest for result in own.values()]
         return dict.fromkeys(repositories(target), digests)
 
     def _check_form(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
-        """Raise BuildFailed where the pushed pieces of a target differ in form: no tag is to name such an index."""
+        """Raise BuildFailed if the pushed pieces of a target differ in form: no tag may name such an index."""
         reader = ImageReader(client=self._client(target))
         repository = parse_reference(target.tags[0])
 
@@ -238,12 +244,12 @@ class BuildKitRunner:
         self.builds.forms.check(target, _built_on(own), form)
 
     def _upload(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
-        """Have an engine with the classic image store push what it has built; every other node has pushed it itself."""
-        _, ready = self._instance_of(own)
+        """Push the image of a target from an engine with the classic store; other nodes push by themselves."""
+        _, ready_node = self._instance_of(own)
         built = next(iter(own.values())).outcome
         if not built.uploaded:
-            with self.nodes.pushing(ready):
-                self.uploaded[target] = self.images.upload(target, built.kept, ready, self._client(target))
+            with self.nodes.pushing(ready_node):
+                self.uploaded[target] = self.images.upload(target, built.kept, ready_node, self._client(target))
 
     def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, ReadyNode]:
         """The node that built the first of the pieces, and its instance."""
@@ -254,13 +260,13 @@ class BuildKitRunner:
         return self.registries.client(target.builder)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:
-        before = next(iter(inputs.values()))
+        published = next(iter(inputs.values()))
         platforms = _platforms(inputs)
-        expected = expected_of(step.target, platforms, before.outcome.digest)
+        expected = expected_of(step.target, platforms, published.outcome.digest)
         reader = ImageReader(client=self._client(step.target))
         served = Verification(reader=reader).wait(expected, self.docker.pause)
         self.builds.published.update(dict.fromkeys(step.target.tags, served.digest))
-        images = {each.platform: each.digest for each in served.images}
+        images = {image.platform: image.digest for image in served.images}
         return Outcome(digest=served.digest, tags=step.target.tags, platforms=platforms, images=images)
 
 
@@ -269,7 +275,7 @@ def _pieces(inputs: Mapping[Step, StepResult]) -> list[BuildPiece]:
 
 
 def _of_target(target: Target, inputs: Mapping[Step, StepResult]) -> dict[BuildPiece, StepResult]:
-    return {each: inputs[each] for each in _pieces(inputs) if each.target is target}
+    return {piece: inputs[piece] for piece in _pieces(inputs) if piece.target is target}
 
 
 def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
@@ -281,7 +287,7 @@ def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
 
 
 def _form_in_file(files: Mapping[BuildPiece, Path], piece: BuildPiece) -> ImageForm:
-    """The form of a piece that was written to one of `files`."""
+    """The form of a piece, from its file."""
     return form_in(files[piece])
 
 
@@ -290,12 +296,15 @@ def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
 
 
 def buildx_version(docker: Docker) -> tuple[int, int]:
-    """The version of buildx. Raises Unreachable when it is missing or too old."""
-    found = docker.run(["buildx", "version"], timeout=30)
-    version = _VERSION.search(found.stdout)
-    if found.returncode and not _NO_BUILDX.search(found.stderr):
-        raise Unreachable(f"docker buildx does not work: {found.error}", hint="try: docker buildx version")
-    if found.returncode or version is None:
+    """Return the version of buildx. Raises Unreachable if it is missing or too old."""
+    try:
+        version = _VERSION.search(docker.call(lambda client: client.buildx.version(), timeout=_VERSION_TIMEOUT))
+    except CommandFailed as failure:
+        if not _NO_BUILDX.search(failure.completed.stderr):
+            message = f"docker buildx does not work: {failure.completed.error}"
+            raise Unreachable(message, hint="try: docker buildx version") from None
+        version = None
+    if version is None:
         raise Unreachable(
             "docker buildx is not installed", hint="install it: https://docs.docker.com/build/buildx/install/"
         )
@@ -309,13 +318,13 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
 
 
 def settle_default(nodes: ReadyNodes, targets: Sequence[Target]) -> Driver:
-    """Decide which driver the default builder has, where `targets` use it; the driver."""
+    """Decide which driver the default builder has, if `targets` use it, and return the driver."""
     automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
     return nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
 
 
 @contextlib.contextmanager
-def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
+def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
     targets: Sequence[Target],
     state: State,
     plan: Plan,
@@ -324,9 +333,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
     redact: Callable[[str], str],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[BuildKitRunner]:
-    """A runner for `targets` of `plan`; no process of it is left when the block is left.
+    """Yield a runner for `targets` of `plan`. Its processes have ended when the block ends.
 
-    What is said goes through `hide`. `when_stopped` is told how to end what runs.
+    `redact` is applied to all output. `when_stopped` gets the function that cancels the running processes.
     """
     docker = Docker(child_environment(environment, targets), state.run, redact)
     nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
@@ -343,7 +352,7 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
             bake=bake, forms=ImageForms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat
         )
         builders = {target.builder.name: target.builder for target in targets}.values()
-        equal = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)
+        shared = frozenset(node.id for builder in builders if len(builder.nodes) > 1 for node in builder.nodes)
         yield BuildKitRunner(
             docker=docker,
             nodes=nodes,
@@ -351,12 +360,12 @@ def open_runner(  # noqa: PLR0913, PLR0917 - what a run knows from elsewhere
             registries=registries,
             images=images,
             default=default,
-            equal=equal,
+            shared=shared,
         )
     finally:
         images.close()
         registries.close()
         docker.close()
         nodes.tidy()
-        for part in state.run.glob(f"*{PART}"):  # of archives that were not joined, since something failed
+        for part in state.run.glob(f"*{PART}"):  # parts of archives that were not joined because of an error
             part.unlink(missing_ok=True)

@@ -269,7 +269,7 @@ def test_a_build_that_takes_too_long(testbed: Testbed, run_mpbake: RunMpbake, tm
     assert time.monotonic() - began < 20
     assert done.returncode == 1
     assert "took longer than its timeout of 2.0s" in done.stderr
-    assert "  = where that is too short, raise timeout; repeat with: mpbake run web\n" in done.stderr
+    assert "  = raise timeout if that is too short; repeat with: mpbake run web\n" in done.stderr
     assert descendants(tmp_path) == []
 
 

@@ -160,7 +160,7 @@ def test_what_older_releases_cannot_write_is_refused_before_a_tag_moves(
         assert "the pieces of web cannot be one image: their nodes write different forms\n" in done.stderr
         assert V02 in done.stderr
         assert V1 in done.stderr
-        assert 'run the same BuildKit release on all nodes of builder "fleet", or take version' in done.stderr
+        assert 'run the same BuildKit release on all nodes of builder "fleet", or remove version' in done.stderr
     elif tags:
         found = served(fleet.testbed, f"{repository}:1")
         assert [form[1][3] for form in found.values()] == [[V1], [V1]]

@@ -283,7 +283,7 @@ push = true
     assert "error: build c linux/amd64 on pool/a: " in done.stderr
     assert "exit code: 3" in done.stderr
     # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
-    lost = done.stderr.count("BuildKit lost what another build had left: built again without the cache")
+    lost = done.stderr.count("BuildKit lost the result of another build: mpbake builds again without the cache")
     assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
 
 

@@ -1,18 +1,37 @@
-"""A docker command that only pretends."""
+"""A simulated docker command."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
+from python_on_whales import utils
 
-from mpbake.buildkit.process.docker import Completed, Docker, Watch
+from mpbake.buildkit.process.docker import (
+    UNREADABLE,
+    UNREADABLE_TEXT,
+    Client,
+    CommandFailed,
+    Completed,
+    Docker,
+    DockerException,
+    Watch,
+    discard_answer,
+)
+from mpbake.buildkit.process.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
 
 Answer = "Completed | Callable[[Mapping[str, str]], Completed]"
 
@@ -28,14 +47,14 @@ def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Complet
 
 
 def context_in_use(name: str, host: str = "unix:///var/run/docker.sock") -> Completed:
-    """What docker says of the docker context in use, or of any other."""
+    """The answer of docker about a context."""
     context = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
     return done(json.dumps([{**context, "Storage": {"TLSPath": "<IN MEMORY>"}}]))
 
 
 def container(*variables: str, status: str = "running", image: str = "", busy: bool = False) -> Completed:
-    """What docker says of a container with these environment variables."""
-    found = {
+    """The answer of docker about a container with these environment variables."""
+    record = {
         "Id": "c0ffee",
         "Name": "/buildx_buildkit_ci-local",
         "State": {"Status": status},
@@ -43,11 +62,51 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
         "HostConfig": {"NetworkMode": "host", "Memory": 0, "RestartPolicy": {"Name": "unless-stopped"}},
         "ExecIDs": ["e"] if busy else None,
     }
-    return done(json.dumps(found))
+    return done(json.dumps(record))
+
+
+_ANSWERS: dict[str, Callable[[Sequence[str]], Completed]] = {}
+"""Answers to commands, by the second word of each command."""
+_NUMBERS = itertools.count()
+
+
+@contextlib.contextmanager
+def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[Client]:
+    """A client of python-on-whales whose processes are answers."""
+    name = f"answer-{next(_NUMBERS)}"
+    _ANSWERS[name] = answer
+    try:
+        yield Client(client_call=["/bin/sh", name])
+    finally:
+        del _ANSWERS[name]
+
+
+class _Subprocess:
+    """The module `subprocess` as python-on-whales sees it."""
+
+    PIPE = subprocess.PIPE
+
+    @staticmethod
+    def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        if command[1] not in _ANSWERS:
+            return subprocess.run(command, check=False, **options)
+        answer = _ANSWERS[command[1]](command[2:])
+        return subprocess.CompletedProcess(command, answer.returncode, answer.stdout.encode(), answer.stderr.encode())
+
+
+def _popen(command: Sequence[str], **options: Any) -> Any:
+    if command[1] not in _ANSWERS:
+        return subprocess.Popen(command, **options)
+    answer = _ANSWERS[command[1]](command[2:])
+    streams = {"stdout": io.BytesIO(answer.stdout.encode()), "stderr": io.BytesIO(answer.stderr.encode())}
+    return SimpleNamespace(**streams, wait=lambda: answer.returncode)
+
+
+vars(utils).update(subprocess=_Subprocess, Popen=_popen)
 
 
 class FakeDocker(Docker):
-    """Answers each command as `answers` says by its first or its last words, and keeps what it was asked.
+    """Answers a command by its first or last words, as listed in `answers`, and records the commands.
 
     An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, the
     engine has every image and no volumes, and any volume can be made.
@@ -55,17 +114,54 @@ class FakeDocker(Docker):
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
-        self.answers = {**answers, **{words: each for words, each in usual.items() if words not in answers}}
+        self.answers = {**answers, **{words: answer for words, answer in usual.items() if words not in answers}}
         self._cancelled = 0
+        self._processes = Processes(Path("children"), "")
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
 
-    def client(self, endpoint: str = "") -> NoReturn:
-        pytest.fail(f"somebody asks python-on-whales about {endpoint!r}")
+    def _head(self, endpoint: str) -> NoReturn:
+        pytest.fail(f"a process of docker for {endpoint!r}")
+
+    def call(
+        self,
+        request: Callable[[Client], T],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Answer the commands of a typed call as `run` answers them."""
+        answers: list[Completed] = []
+
+        def answer(command: Sequence[str]) -> Completed:
+            answers.append(self.run(command, endpoint=endpoint, environment=environment, timeout=timeout))
+            return answers[-1]
+
+        with answered(answer) as client:
+            try:
+                return request(client)
+            except DockerException:
+                raise CommandFailed(answers[-1]) from None
+            except UNREADABLE as error:
+                discard_answer(error)
+                raise CommandFailed(failed(UNREADABLE_TEXT)) from None
+
+    def follow(self, request: Callable[[Client], Iterable[str]], *, stdin: str = "", **settings: Any) -> Completed:
+        """Answer the command of a typed call as `run` answers it."""
+        answers: list[Completed] = []
+
+        def answer(command: Sequence[str]) -> Completed:
+            answers.append(self.run(command, given=stdin, **settings))
+            return answers[-1]
+
+        with answered(answer) as client, contextlib.suppress(DockerException):
+            list(request(client))
+        return answers[-1]
 
     def pause(self, seconds: float) -> None:
-        """Nobody waits in a test."""
+        """Return at once."""
 
     def run(  # noqa: PLR0913 - as it is
         self,
@@ -85,35 +181,39 @@ class FakeDocker(Docker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         assert (given, cwd, watch) == ("", None, None)
         answer = next(
-            (each for words, each in self.answers.items() if words in (command[: len(words)], command[-len(words) :])),
+            (
+                answer
+                for words, answer in self.answers.items()
+                if words in (command[: len(words)], command[-len(words) :])
+            ),
             None,
         )
-        assert answer is not None, f"nobody expected: docker {command}"
+        assert answer is not None, f"unexpected: docker {command}"
         if isinstance(answer, Exception):
             raise answer
-        found = answer if isinstance(answer, Completed) else answer(environment or {})
-        assert isinstance(found, Completed)
+        completed = answer if isinstance(answer, Completed) else answer(environment or {})
+        assert isinstance(completed, Completed)
         if on_terminal is not None:
-            on_terminal(found.stdout.encode())
-            found = replace(found, stdout="")
+            on_terminal(completed.stdout.encode())
+            completed = replace(completed, stdout="")
         if on_stderr is not None:
-            on_stderr(found.stderr.encode())
-            found = replace(found, stderr="")
-        return found
+            on_stderr(completed.stderr.encode())
+            completed = replace(completed, stderr="")
+        return completed
 
     def clean(
         self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
-        """How it ends is nobody's concern, but it is kept."""
+        """Record the command; a failure has no effect."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
-        """Another program is answered just so."""
+        """Answer another program as docker."""
         return self.run([*command, *given.split()], timeout=timeout)
 
 
 class Baker(FakeDocker):
-    """A docker whose bake says what it was told to say, and keeps the definitions that it was given."""
+    """A docker whose bake writes `says` to standard error; it records the definitions."""
 
     def __init__(self, answers: Mapping[str, Any], *, says: bytes = b"", returncode: int = 0) -> None:
         super().__init__(answers)
@@ -150,12 +250,13 @@ class Baker(FakeDocker):
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.definitions.append(json.loads(given))
         if "--metadata-file" in arguments:
-            told = {
-                arguments[-1]: {
+            target = arguments[-1]
+            metadata = {
+                target: {
                     "containerimage.digest": "sha256:1",
                     "containerimage.descriptor": {"digest": "sha256:1"},
                 }
             }
-            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(told), encoding="utf-8")
+            Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(metadata), encoding="utf-8")
         on_stderr(self.says)
         return Completed(returncode=self.returncode, stdout="", stderr="")

@@ -1,4 +1,4 @@
-"""What `docker buildx bake --progress rawjson` writes to standard error, put together from its parts."""
+"""The output of `docker buildx bake --progress rawjson` on standard error, built from parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def raw(*parts: dict[str, Any] | str, one_line: bool = False) -> bytes:
-    """Objects as buildx prints them, over several lines or (newer ones) in one, and plain text as it stands."""
+    """Objects as buildx prints them, over several lines or (newer buildx) in one line, and plain text."""
     indent = None if one_line else 2
     return "".join(
         part if isinstance(part, str) else json.dumps(part, indent=indent, ensure_ascii=False) + "\n" for part in parts
@@ -16,23 +16,23 @@ def raw(*parts: dict[str, Any] | str, one_line: bool = False) -> bytes:
 
 
 def vertex(number: int, name: str, started: str = "", completed: str = "", **more: Any) -> dict[str, Any]:
-    """News of an operation; times are seconds after 13:08."""
-    found = {"digest": _digest(number), "name": name, **more}
+    """The state of an operation; times are seconds after 13:08."""
+    vertex = {"digest": _digest(number), "name": name, **more}
     if started:
-        found["started"] = _time(started)
+        vertex["started"] = _time(started)
     if completed:
-        found["completed"] = _time(completed)
-    return {"vertexes": [found]}
+        vertex["completed"] = _time(completed)
+    return {"vertexes": [vertex]}
 
 
 def status(number: int, name: str, completed: str = "") -> dict[str, Any]:
-    """News of a part of an operation."""
-    found = {"id": name, "vertex": _digest(number), "current": 0, "timestamp": _time("1"), "started": _time("1")}
-    return {"statuses": [found | ({"completed": _time(completed)} if completed else {})]}
+    """The state of a part of an operation."""
+    status = {"id": name, "vertex": _digest(number), "current": 0, "timestamp": _time("1"), "started": _time("1")}
+    return {"statuses": [status | ({"completed": _time(completed)} if completed else {})]}
 
 
 def log(number: int, data: bytes | str) -> dict[str, Any]:
-    """What an operation said."""
+    """The output of an operation."""
     encoded = base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
     return {"logs": [{"vertex": _digest(number), "stream": 1, "data": encoded, "timestamp": _time("1")}]}
 

@@ -1,4 +1,4 @@
-"""Archives of OCI image layouts, one for each piece of a target, joined to one. Knows neither Docker nor networks."""
+"""Join archives of OCI image layouts, one for each piece of a target. Uses neither Docker nor networks."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class _Layout:
         return file.read()
 
     def top(self) -> dict[str, Any]:
-        """The descriptor of what the archive holds."""
-        found: dict[str, Any] = json.loads(self.read("index.json"))["manifests"][0]
-        return found
+        """Return the descriptor of the image or index in the archive."""
+        descriptor: dict[str, Any] = json.loads(self.read("index.json"))["manifests"][0]
+        return descriptor
 
     def entries(self) -> list[dict[str, Any]]:
-        """What its index lists; of a plain image, the image itself."""
+        """Return the entries of the index in the archive, or the only image."""
         top = self.top()
         if top["mediaType"] not in INDEXES:
             return [{key: value for key, value in top.items() if key != "annotations"}]
-        found: list[dict[str, Any]] = json.loads(self.read(_blob(top["digest"])))["manifests"]
-        return found
+        entries: list[dict[str, Any]] = json.loads(self.read(_blob(top["digest"])))["manifests"]
+        return entries
 
 
 def form_in(part: Path) -> ImageForm:
-    """Return the form of the images in an archive. Raises BuildFailed when it is no layout, OSError."""
+    """Return the form of the images in an archive. Raises BuildFailed if it is no layout, OSError."""
     try:
         with tarfile.open(part) as tar:
             layout = _Layout(tar=tar)
@@ -66,15 +66,15 @@ def form_in(part: Path) -> ImageForm:
 def join_archives(
     parts: Sequence[Path], dest: Path, annotations: Mapping[str, Mapping[str, str]], *, tar: bool = True
 ) -> str:
-    """Write one layout of all that `parts` hold to `dest`, a tar archive or a folder; returns the index' digest.
+    """Write one layout with the images of all `parts` to `dest`, a tar archive or a folder; return the index digest.
 
-    `annotations` are those of the index and its descriptor, under `index` and `index-descriptor`. An archive appears
-    whole or not at all. Raises BuildFailed when a part is no layout, OSError.
+    `annotations` holds the annotations of the index and of its descriptor, under `index` and `index-descriptor`. An
+    archive appears whole or not at all. Raises BuildFailed if a part is no layout, OSError.
     """
     with ExitStack() as stack:
         try:
             layouts = [_Layout(tar=stack.enter_context(tarfile.open(part))) for part in parts]
-            index = _index([entry for each in layouts for entry in each.entries()], annotations.get("index", {}))
+            index = _index([entry for layout in layouts for entry in layout.entries()], annotations.get("index", {}))
             digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
             own = {**layouts[0].top().get("annotations", {}), **annotations.get("index-descriptor", {})}
             descriptor = {"mediaType": INDEX, "digest": digest, "size": len(index)} | (
@@ -92,9 +92,9 @@ def join_archives(
 
 
 def _index(entries: Sequence[dict[str, Any]], annotations: Mapping[str, str]) -> bytes:
-    """An index as BuildKit writes it: images first, then what is attested of them."""
-    attestations = [each for each in entries if is_attestation(each)]
-    images = [each for each in entries if each not in attestations]
+    """An index in BuildKit's order: images first, then their attestations."""
+    attestations = [entry for entry in entries if is_attestation(entry)]
+    images = [entry for entry in entries if entry not in attestations]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*images, *attestations]}
     return json.dumps(index | ({"annotations": dict(annotations)} if annotations else {}), indent=2).encode()
 
@@ -105,7 +105,7 @@ def _blob(digest: str) -> str:
 
 def _blobs(layouts: Sequence[_Layout]) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
     """Every blob once, without the indexes that are joined."""
-    seen = {_blob(each.top()["digest"]) for each in layouts if each.top()["mediaType"] in INDEXES}
+    seen = {_blob(layout.top()["digest"]) for layout in layouts if layout.top()["mediaType"] in INDEXES}
     for layout in layouts:
         for member in layout.tar:
             data = layout.tar.extractfile(member) if member.isreg() else None
@@ -127,18 +127,18 @@ def _write_tar(dest: Path, files: Mapping[str, bytes], layouts: Sequence[_Layout
 
 
 def _write_folder(dest: Path, files: Mapping[str, bytes], layouts: Sequence[_Layout]) -> None:
-    """Blobs first: an index never names what is not there."""
+    """Write the blobs first: an index never names a blob that does not exist yet."""
     for name, _, data in _blobs(layouts):
-        path = _inside(dest, name)
+        path = _path_inside(dest, name)
         with path.open("wb") as file:
             while chunk := data.read(1 << 20):
                 file.write(chunk)
     for name in reversed(list(files)):
-        _inside(dest, name).write_bytes(files[name])
+        _path_inside(dest, name).write_bytes(files[name])
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """A file below `folder`, whatever an archive calls it."""
+def _path_inside(folder: Path, name: str) -> Path:
+    """The path of a file of an archive below `folder`. Raises ValueError for a name that leads elsewhere."""
     path = folder / name
     if ".." in path.relative_to(folder).parts:
         raise ValueError(name)

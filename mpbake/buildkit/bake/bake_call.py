@@ -1,9 +1,10 @@
-"""One `docker buildx bake`: its definition goes in, its progress comes out as events and as a log."""
+"""One `docker buildx bake` call: a definition goes in, progress comes out as events and as a log."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,43 +15,43 @@ from mpbake.report.bake_definition import bake_json
 from mpbake.run.events import StepOutput, StepProgressed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import Unreachable
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Completed, Docker, Watch
+    from mpbake.buildkit.process.docker import Client, Completed, Docker, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter
 
 _WITH_GRANTS = (0, 19)
 _WITH_ENTITLEMENTS = (0, 17)
-# Else an engine's own builder would keep, as an image without a name, what is only built for others.
-_NOTHING_BY_ITSELF = {"BUILDX_NO_DEFAULT_LOAD": "true"}
+# Without it an engine's own builder keeps a link's result as an image without a name.
+_NO_DEFAULT_LOAD = {"BUILDX_NO_DEFAULT_LOAD": "true"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BakeCall:
-    """What one call is to build, and where: the targets of `definition` that `steps` names, each for a step.
+    """One call and its node. It builds those targets of `definition` that `steps` names, each for a step.
 
-    What is said is added to `log`. `metadata` is the file that buildx is to write, `timeout` in seconds; 0 is none.
-    `complaint` tells why `watch` has had enough, where that is not the node's fault.
+    The output is appended to `log`. buildx writes the file `metadata`. `timeout` is in seconds; 0 means none. If
+    `watch` ends the call because of the engine in use, not because of the node, `engine_error` returns the reason.
     """
 
     steps: Mapping[str, Step]
-    ready: ReadyNode
+    ready_node: ReadyNode
     definition: dict[str, Any]
     log: Path
     metadata: Path | None = None
     timeout: float = 0.0
     watch: Watch | None = None
-    complaint: Callable[[], Unreachable | None] = lambda: None
+    engine_error: Callable[[], Unreachable | None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bake:
-    """Makes such calls with a buildx of version `buildx`, in the folder `root`; `hide` sees every text first.
+    """Makes bake calls with version `buildx` of buildx, in the folder `root`. `redact` is applied to all output.
 
-    `telemetry` are environment variables: where buildx sends its traces.
+    `telemetry` holds the environment variables that tell buildx where to send its traces.
     """
 
     docker: Docker
@@ -60,22 +61,19 @@ class Bake:
     telemetry: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make the call, and tell `reporter` how it goes.
+        """Make the call, and report its progress to `reporter`.
 
-        Raises Cancelled; Unreachable; MpbakeError where the log cannot be written.
+        Raises Cancelled; Unreachable; MpbakeError if the log cannot be written.
         """
-        ready = call.ready
-        command = ["buildx", "--builder", ready.builder, "bake", "--file", "-", "--progress", "rawjson"]
-        command += ["--metadata-file", str(call.metadata)] if call.metadata else []
-        command += [part for grant in self._grants(call.definition) for part in ("--allow", grant)]
+        ready_node = call.ready_node
         follower = _Follower(call.steps, reporter, call.log, self.redact)
         try:
             with follower.open():
-                found = self.docker.run(
-                    [*command, *call.steps],
-                    endpoint=ready.endpoint,
-                    environment={**self.telemetry, **ready.environment, **_NOTHING_BY_ITSELF},
-                    given=bake_json(call.definition),
+                completed = self.docker.follow(
+                    partial(_request, call, self._grants(call.definition)),
+                    endpoint=ready_node.endpoint,
+                    environment={**self.telemetry, **ready_node.environment, **_NO_DEFAULT_LOAD},
+                    stdin=bake_json(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,
                     on_stderr=follower.feed,
@@ -83,26 +81,40 @@ class Bake:
                 )
         except OSError as failure:
             raise system_error(failure, str(call.log)) from failure
-        return found, follower.progress
+        return completed, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:
-        """What the plan asks for and this buildx wants to be told."""
-        found = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
-        return [*found, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
+        """The privileges in the plan that this version of buildx asks for."""
+        privileges = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
+        return [*privileges, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
+
+
+def _request(call: BakeCall, allow: Sequence[str], client: Client) -> Iterable[str]:
+    """Build the targets of a call; the definition is on standard input."""
+    lines: Iterable[str] = client.buildx.bake(
+        [*call.steps],
+        builder=call.ready_node.builder,
+        files=["-"],
+        progress="rawjson",
+        metadata_file=call.metadata,
+        allow=allow,
+        stream_logs=True,
+    )
+    return lines
 
 
 def nearest_existing(path: str) -> str:
-    """`path`, or the nearest folder above it that exists."""
-    found = Path(path)
-    while not found.exists() and found != found.parent:
-        found = found.parent
-    return str(found)
+    """Return `path`, or the nearest folder above it that exists."""
+    nearest = Path(path)
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    return str(nearest)
 
 
 class _Follower:
-    """Writes a call's log and tells the reporter, as the bytes come; `hide` sees every text first.
+    """Writes the log of a call and reports its progress as the bytes come. `redact` is applied to all output.
 
-    What belongs to no step is told of the first.
+    Output that belongs to no step counts as output of the first step.
     """
 
     def __init__(self, steps: Mapping[str, Step], reporter: Reporter, path: Path, redact: Callable[[str], str]) -> None:
@@ -114,26 +126,26 @@ class _Follower:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[_Follower]:
-        """The log is complete when the block is left, however it is left."""
+        """Open the log. It is complete when the block ends, even after an error."""
         with self._path.open("a", encoding="utf-8") as self._log:
             try:
                 yield self
             finally:
-                self._tell(self.progress.close())
+                self._report(self.progress.close())
                 self._log.write(self.progress.text + "\n")
 
     def feed(self, data: bytes) -> None:
-        """Take in what buildx wrote."""
-        self._tell(self.progress.feed(data))
+        """Process the next output of buildx."""
+        self._report(self.progress.feed(data))
 
-    def _tell(self, update: ProgressUpdate) -> None:
-        if update.said:
-            self._log.write("\n".join(update.said) + "\n")
-            self._log.flush()  # people follow it, and a full disk is to be noticed now
-        said: dict[Step, list[str]] = {}
-        for operation, line in zip(update.about, update.said, strict=True):
-            said.setdefault(self._step(operation), []).append(line)
-        for step, lines in said.items():
+    def _report(self, update: ProgressUpdate) -> None:
+        if update.lines:
+            self._log.write("\n".join(update.lines) + "\n")
+            self._log.flush()  # people follow the log, and a full disk must be noticed now
+        output: dict[Step, list[str]] = {}
+        for operation, line in zip(update.operations, update.lines, strict=True):
+            output.setdefault(self._step(operation), []).append(line)
+        for step, lines in output.items():
             self._reporter.handle(StepOutput(step=step, text="\n".join(lines)))
         last = {self._step(operation): operation for operation in update.activities}
         for step, activity in last.items():

@@ -1,4 +1,4 @@
-"""The bake definition of one piece: its target and, below it, just the targets it links to. Pure."""
+"""The bake definition of one piece: its target and the targets that it links to, nothing else. Pure."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from mpbake.model.steps import CheckPiece
 
 CHECKED = "FROM checked"
-"""How the Dockerfile begins that is made for a command of a check."""
+"""The start of the Dockerfile that mpbake writes for the command of a check."""
 PART = ".oci.tar"
-"""How the names of such files end."""
+"""The end of the file name of a part of an archive."""
 _DOCKERFILE = "Dockerfile"
 _NO_CACHE = attributes_for(Role.NO_CACHE)
 _PULL = attributes_for(Role.PULL)
@@ -39,61 +39,61 @@ _RUN_ENVIRONMENT = attributes_for(Role.RUN)
 _RESULT = attributes_for(Role.RESULT)
 _NAMING = ("docker", "image")
 _ARCHIVES = ("docker", "oci")
-# With it a piece of one platform behaves as a part of many: an index, manifest annotations, folders by platform.
+# With it, BuildKit treats a piece of one platform as a part of many: index, manifest annotations, folders by platform.
 _PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DefinitionContext:
-    """What a definition depends on besides the plan: the `driver` of the node, and what the run has done before.
+    """The inputs of a definition besides the plan: the `driver` of the node, and the history of the run.
 
-    `upon` are named contexts that targets get besides their own: images that it has published. `built` are links that
-    it has built on the node: they are taken from the cache even if they say `no-cache` or `pull`. `classic` says that
-    an engine's own builder has the classic image store: `docker push` pushes from there after the build. `common` are
-    targets that state the form of images that all BuildKit releases can write.
+    `bases` are named contexts that targets get besides their own: images that the run has published. `built` are links
+    that the run has built on the node: they come from the cache even if they set `no-cache` or `pull`. `classic` says
+    that an engine's own builder has the classic image store: `docker push` pushes from there after the build. `common`
+    are targets that state the form of images that all BuildKit releases can write.
     """
 
     driver: Driver
     classic: bool = False
-    upon: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
+    bases: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
     common: Collection[Target] = ()
 
 
 def bake_definition(
-    piece: BuildPiece, setting: DefinitionContext, *, load: bool = True, parts: str = ""
+    piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = ""
 ) -> dict[str, Any]:
-    """What buildx is told for `piece`.
+    """Return the definition of `piece`.
 
-    Without `load`, the image does not go into the engine even if its target says so. `parts` is the beginning of the
-    names of the archives that are to be joined with those of other pieces.
+    Without `load`, the image is not loaded into the engine even if its target sets `load`. `parts` is the start of the
+    names of the archives that are joined with the archives of other pieces.
     """
-    platforms = tuple(each.platform for each in piece.platforms)
-    within = _within(piece.target, platforms)
-    main = _main(piece, setting, platforms, within)
+    platforms = tuple(placed.platform for placed in piece.platforms)
+    links = _linked(piece.target, platforms)
+    main = _main(piece, context, platforms, links)
     if not piece.shared:
-        main["output"] = outputs(piece, setting, load=load, parts=parts)
-        main = in_common_form(main) if piece.target in setting.common else main
+        main["output"] = outputs(piece, context, load=load, parts=parts)
+        main = in_common_form(main) if piece.target in context.common else main
     targets = {piece.target.name: main}
-    for name, (target, wanted) in within.parts.items():
-        targets[name] = _link(target, wanted, setting, within)
+    for name, (target, wanted) in links.parts.items():
+        targets[name] = _link(target, wanted, context, links)
     return {"target": targets}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Within:
-    """What is built within a piece: targets, each for some platforms, by their names in the definition."""
+class _Links:
+    """The linked targets in a definition, by their names there, each with its platforms."""
 
     parts: Mapping[str, tuple[Target, tuple[Platform, ...]]]
 
     def name(self, link: Target, platforms: Sequence[Platform]) -> str:
-        """What `link` is called for one who is built for `platforms`."""
+        """Return the name of `link` for a target that is built for `platforms`."""
         needed = set(link_platforms(link, platforms)[:1])
         return next(name for name, (target, group) in self.parts.items() if target is link and needed <= set(group))
 
 
-def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
-    """What `target` links to, however far. What differs among the platforms that are needed is there several times."""
+def _linked(target: Target, platforms: Sequence[Platform]) -> _Links:
+    """All direct and indirect links of `target`. A link that differs between platforms appears once per variant."""
     linked = linked_platforms(target, platforms)
     taken = {target.name, *(link.name for link in linked)}
     parts = {}
@@ -102,50 +102,51 @@ def _within(target: Target, platforms: Sequence[Platform]) -> _Within:
         for group in grouped_by_variant(link, wanted):
             parts[name] = (link, group)
             taken.add(name)
-            name = next(each for each in map(f"{link.name}-{{}}".format, count(2)) if each not in taken)
-    return _Within(parts=parts)
+            numbered = map(f"{link.name}-{{}}".format, count(2))
+            name = next(candidate for candidate in numbered if candidate not in taken)
+    return _Links(parts=parts)
 
 
 def _main(
-    piece: BuildPiece, setting: DefinitionContext, platforms: tuple[Platform, ...], within: _Within
+    piece: BuildPiece, context: DefinitionContext, platforms: tuple[Platform, ...], links: _Links
 ) -> dict[str, Any]:
     target = piece.target
-    found = _common(target, platforms, setting, within)
-    found["output"] = ["type=cacheonly"]
+    main = _common(target, platforms, context, links)
+    main["output"] = ["type=cacheonly"]
     if piece.shared:
-        found.pop("cache-to", None)
-    elif setting.classic or piece.delivery is Delivery.KEEP:
-        found["tags"] = list(target.tags)
+        main.pop("cache-to", None)
+    elif context.classic or piece.delivery is Delivery.KEEP:
+        main["tags"] = list(target.tags)
     if piece.of > 1:
-        found["args"] = {**found.get("args", {}), **_PART_OF_MANY}
+        main["args"] = {**main.get("args", {}), **_PART_OF_MANY}
     if piece.of > 1 or _is_plain(piece):
-        found["annotations"] = annotations_of_part(target, platforms)
-    return found
+        main["annotations"] = annotations_of_part(target, platforms)
+    return main
 
 
 def _is_plain(piece: BuildPiece) -> bool:
-    """Whether the result is one image without an index around it, which refuses annotations of an index."""
+    """Whether the result is one image without an index around it. Such an image refuses annotations of an index."""
     return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
-def _link(target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within) -> dict[str, Any]:
-    """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
+def _link(target: Target, platforms: Sequence[Platform], context: DefinitionContext, links: _Links) -> dict[str, Any]:
+    """The definition of a linked target: it has no name, and exports neither itself nor its cache."""
     # An engine that does not pull uses its own image of that name, even if that image is outdated.
-    rebuilds = _NO_CACHE if setting.driver is Driver.DOCKER else _NO_CACHE + _PULL
-    omitted = _RESULT + (rebuilds if target in setting.built else ())
-    attributes = _common(target, platforms, setting, within)
+    rebuilds = _NO_CACHE if context.driver is Driver.DOCKER else _NO_CACHE + _PULL
+    omitted = _RESULT + (rebuilds if target in context.built else ())
+    attributes = _common(target, platforms, context, links)
     kept = {name: value for name, value in attributes.items() if name not in omitted}
     return kept | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
 
 
-def check_definition(step: CheckPiece, setting: DefinitionContext, uploaded: str = "") -> tuple[str, dict[str, Any]]:
-    """What buildx is told for a check, and under which name: a build upon the checked target that goes nowhere.
+def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str = "") -> tuple[str, dict[str, Any]]:
+    """Return the name and the definition of a check: a build from the checked target, without an output.
 
-    That target, and what it links to, come from the node's cache, even if they say `no-cache` or `pull`. With
-    `uploaded`, the reference of its image in a registry, a command runs upon that, and nothing else is built.
+    The checked target and its links come from the node's cache, even if they set `no-cache` or `pull`. With `uploaded`,
+    the reference of the target's image in a registry, a command runs in that image, and nothing else is built.
     """
     target = step.target
-    targets = _as_built(target, step.platforms, setting)
+    targets = _as_built(target, step.platforms, context)
     checked = targets[target.name]
     name = f"{target.name}-check-{step.number}"
     while name in targets:
@@ -157,16 +158,16 @@ def check_definition(step: CheckPiece, setting: DefinitionContext, uploaded: str
     return name, {"target": targets | {name: _command(step, checked, f"target:{target.name}")}}
 
 
-def _as_built(target: Target, platforms: tuple[Platform, ...], setting: DefinitionContext) -> dict[str, dict[str, Any]]:
-    """A target and all that it links to, which the node's cache holds: nothing of it is built anew, or exported."""
-    within = _within(target, platforms)
-    parts = {target.name: (target, platforms), **within.parts}
-    setting = replace(setting, built={each for each, _ in parts.values()})
-    return {name: _link(each, wanted, setting, within) for name, (each, wanted) in parts.items()}
+def _as_built(target: Target, platforms: tuple[Platform, ...], context: DefinitionContext) -> dict[str, dict[str, Any]]:
+    """A target and its links, which the node's cache holds: none of them is built anew or exported."""
+    links = _linked(target, platforms)
+    parts = {target.name: (target, platforms), **links.parts}
+    context = replace(context, built={part for part, _ in parts.values()})
+    return {name: _link(part, wanted, context, links) for name, (part, wanted) in parts.items()}
 
 
 def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str, Any]:
-    """A command that runs in `image`: its environment, user and folder apply, its entrypoint does not."""
+    """A command that runs in `image`, with the environment, user and folder of the image, without its entrypoint."""
     kept = ("platforms", "output", *_RUN_ENVIRONMENT)
     return {name: checked[name] for name in kept if name in checked} | {
         "context": ".",
@@ -177,91 +178,91 @@ def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str,
 
 
 def _exec_form(command: Sequence[str]) -> str:
-    """A command as JSON in which a Dockerfile's parser finds no here-document."""
+    """A command as JSON, in which the parser of a Dockerfile finds no here-document."""
     return json.dumps(command).replace("<<", "\\u003c<")
 
 
 def _stage(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
-    """A stage of the same Dockerfile; what says that it is not cached goes for this stage alone."""
+    """A stage of the same Dockerfile. `no-cache` applies to this stage alone."""
     attributes = step.target.on(step.platforms).attributes
     stage = step.check.target
     fresh = attributes.get("no-cache") or stage in attributes.get("no-cache-filter", ())
     return checked | {"target": stage} | ({"no-cache-filter": [stage]} if fresh else {})
 
 
-def _common(
-    target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within
-) -> dict[str, Any]:
+def _common(target: Target, platforms: Sequence[Platform], context: DefinitionContext, links: _Links) -> dict[str, Any]:
     variant = target.on(platforms)
-    found = dict(variant.attributes)
-    if "annotations" in found:
-        found["annotations"] = [f"{level}:{rest}" for level, rest in split_by_level(found["annotations"])]
-    if "policy" in found:
-        found["policy"] = enforced_policies(found["policy"])
-    links = {context: f"target:{within.name(link, platforms)}" for context, link in variant.links.items()}
-    contexts = {**setting.upon.get(target, {}), **found.get("contexts", {}), **links}
+    definition = dict(variant.attributes)
+    if "annotations" in definition:
+        definition["annotations"] = [f"{level}:{rest}" for level, rest in split_by_level(definition["annotations"])]
+    if "policy" in definition:
+        definition["policy"] = enforced_policies(definition["policy"])
+    linked = {name: f"target:{links.name(link, platforms)}" for name, link in variant.links.items()}
+    contexts = {**context.bases.get(target, {}), **definition.get("contexts", {}), **linked}
     if contexts:
-        found["contexts"] = contexts
-    names = [str(each) for each in platforms]
-    return found | ({"platforms": names} if names else {})
+        definition["contexts"] = contexts
+    names = [str(platform) for platform in platforms]
+    return definition | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, setting: DefinitionContext, *, load: bool = True, parts: str = "") -> list[str]:
-    """Where the results of a piece go; see `bake_definition`.
+def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = "") -> list[str]:
+    """Return the outputs of a piece; see `bake_definition`.
 
-    The image that is published comes last: of several exporters BuildKit tells the digest of the last one.
+    The published image comes last: BuildKit reports only the digest of its last exporter.
     """
-    image = _image(piece, setting)
-    found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
-    found += _local_outputs(piece, parts)
-    if setting.driver is Driver.DOCKER and image:
-        found = [each for each in found if not names_tags(each, piece)]
-    if piece.delivery is Delivery.UNTAGGED and not setting.classic:
-        found = [_named(each, piece.target.tags) for each in found]
-    return [*found, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
+    image = _image(piece, context)
+    entries = [format_fields(_load_output(piece))] if piece.target.load and load else []
+    entries += _local_outputs(piece, parts)
+    if context.driver is Driver.DOCKER and image:
+        entries = [entry for entry in entries if not names_tags(entry, piece)]
+    if piece.delivery is Delivery.UNTAGGED and not context.classic:
+        entries = [_named(entry, piece.target.tags) for entry in entries]
+    return [*entries, *([format_fields(image)] if image else [])] or ["type=cacheonly"]
 
 
 def names_tags(output: str, piece: BuildPiece) -> bool:
-    """Whether an output names an image in an engine by its tags.
+    """Return whether an output names an image in an engine by its tags.
 
-    What the engine's own builder pushes is in its store already, and gets the tags there: a second image would differ.
+    An image that the engine's own builder pushes is already in its store and gets the tags there: a second image would
+    differ.
     """
     fields = parse_fields(output)
     plain = fields.get("type") in _NAMING and not {"name", "dest", "context"} & set(fields)
-    return plain or fields == _loaded_by(piece)
+    return plain or fields == _load_output(piece)
 
 
-def _loaded_by(piece: BuildPiece) -> dict[str, str]:
-    """The output that loads a piece; what is not built under its tags says them itself."""
+def _load_output(piece: BuildPiece) -> dict[str, str]:
+    """The output that loads a piece. It names the tags if the piece is built without them."""
     names = ",".join(piece.target.tags) if piece.delivery is Delivery.UNTAGGED else ""
     return {"type": "docker"} | ({"name": names} if names else {})
 
 
-def _image(piece: BuildPiece, setting: DefinitionContext) -> dict[str, str]:
-    """The output that pushes the image of a piece, or keeps it to be pushed; none where nothing is."""
+def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
+    """The output that pushes the image of a piece, or stores it for a later push; empty without a push."""
     options = piece.target.push_options
     match piece.delivery:
         case Delivery.KEEP:
             return {}
-        case Delivery.UNTAGGED if setting.driver is Driver.DOCKER:
-            return _by_an_engine(piece, setting)
+        case Delivery.UNTAGGED if context.driver is Driver.DOCKER:
+            return _pushed_by_engine(piece, context)
         case Delivery.UNTAGGED:
-            return {**_by_digest(piece), **options}
+            return {**_pushed_by_digest(piece), **options}
         case _:
             assert_never(piece.delivery)
 
 
 def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
-    """The outputs on this machine; of an archive that is joined, this piece's part."""
+    """The outputs on this machine. For an archive that is joined, it is this piece's part."""
     joined = archives(piece.target) if piece.of > 1 else ()
-    part = {each: {"dest": archive_part(parts, number), "tar": "true"} for number, each in enumerate(joined)}
+    part = {output: {"dest": archive_part(parts, number), "tar": "true"} for number, output in enumerate(joined)}
     return [
-        format_fields({**parse_fields(each), **part[each]}) if each in part else each for each in piece.target.outputs
+        format_fields({**parse_fields(output), **part[output]}) if output in part else output
+        for output in piece.target.outputs
     ]
 
 
 def _named(output: str, tags: Sequence[str]) -> str:
-    """An output that holds an image under its `tags`, of a build that is not given them."""
+    """An output that stores an image under its `tags`, although the build itself has no tags."""
     fields = parse_fields(output)
     if fields.get("type") not in _ARCHIVES or "name" in fields or not tags:
         return output
@@ -269,83 +270,85 @@ def _named(output: str, tags: Sequence[str]) -> str:
 
 
 def archive_part(parts: str, number: int) -> str:
-    """The file of a piece's part of the archive that is the `number`-th of its target."""
+    """Return the file of a piece's part of the `number`-th archive of its target."""
     return f"{parts}.{number}{PART}"
 
 
-def load_definition(piece: BuildPiece, platform: Platform, setting: DefinitionContext) -> dict[str, Any]:
-    """What buildx is told to load one platform of a piece that has been built: all of it comes from the cache."""
+def load_definition(piece: BuildPiece, platform: Platform, context: DefinitionContext) -> dict[str, Any]:
+    """Return the definition that loads one platform of a piece that was built: all of it comes from the cache."""
     target = piece.target
-    targets = _as_built(target, (platform,), setting)
+    targets = _as_built(target, (platform,), context)
     targets[target.name] |= {"tags": list(target.tags), "output": ["type=docker"]}
     return {"target": targets}
 
 
-def _by_an_engine(piece: BuildPiece, setting: DefinitionContext) -> dict[str, str]:
-    """The output of an engine's own builder, which always stores the image, and pushes it if it can."""
+def _pushed_by_engine(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
+    """The output of an engine's own builder. It always stores the image; it pushes, except from the classic store."""
     options = {name: value for name, value in piece.target.push_options.items() if name != "store"}
-    push = {} if setting.classic else {"name": ",".join(upload_tags(piece.target)), "push": "true"}
+    push = {} if context.classic else {"name": ",".join(upload_tags(piece.target)), "push": "true"}
     return {"type": "image", **push, **options}
 
 
-def _by_digest(piece: BuildPiece) -> dict[str, str]:
+def _pushed_by_digest(piece: BuildPiece) -> dict[str, str]:
     fields = {"type": "image", "name": ",".join(repositories(piece.target)), "push": "true"}
-    # An engine's own image store would name the image too, and refuse when two pieces do so at once.
+    # An engine's own image store would name the image too, and refuses two pieces that do so at once.
     fields |= {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
-    return fields | ({"oci-mediatypes": "true"} if piece.of > 1 and _is_in_oci_terms(piece.target) else {})
+    return fields | ({"oci-mediatypes": "true"} if piece.of > 1 and _makes_oci_manifests(piece.target) else {})
 
 
-def _is_in_oci_terms(target: Target) -> bool:
-    """Whether annotations make all manifests of one node OCI's; its pieces may carry none of them."""
-    return any(each.kind != "manifest" for each in parse_annotations(target.attributes.get("annotations", ())))
+def _makes_oci_manifests(target: Target) -> bool:
+    """Whether annotations of the target make all manifests of one node OCI manifests, although a piece carries none."""
+    return any(
+        annotation.kind != "manifest" for annotation in parse_annotations(target.attributes.get("annotations", ()))
+    )
 
 
 def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
-    """The annotations that a piece of several can carry: those of manifests, for its own platforms."""
-    mine = (None, *platforms)
+    """Return the annotations that one of several pieces can carry: annotations of manifests for its own platforms."""
+    own = (None, *platforms)
     entries = split_by_level(target.attributes.get("annotations", ()))
     return [
         f"{level}:{rest}"
         for level, rest in entries
-        if not level.startswith("index") and annotated_platform(level) in mine
+        if not level.startswith("index") and annotated_platform(level) in own
     ]
 
 
 def without_cache(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """`definition` with the targets of these names built without the cache; what they link to stays as it is."""
+    """Return `definition` with the targets `names` built without the cache. Their links stay as they are."""
     targets = {
-        name: each | ({"no-cache": True} if name in names else {}) for name, each in definition["target"].items()
+        name: target | ({"no-cache": True} if name in names else {}) for name, target in definition["target"].items()
     }
     return {**definition, "target": targets}
 
 
 def entitlements(definition: dict[str, Any]) -> list[str]:
-    """The privileges of RUN steps that a definition asks for; the network of the host is one by itself."""
+    """Return the privileges of RUN steps in a definition. `network = "host"` is such a privilege too."""
     targets = definition["target"].values()
-    found = [each for target in targets for each in target.get("entitlements", ())]
-    found += ["network.host" for target in targets if target.get("network") == "host"]
-    return list(dict.fromkeys(found))
+    privileges = [privilege for target in targets for privilege in target.get("entitlements", ())]
+    privileges += ["network.host" for target in targets if target.get("network") == "host"]
+    return list(dict.fromkeys(privileges))
 
 
 def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[str]:
-    """The `--allow` values that newer buildx asks for: exactly what the plan names.
+    """Return the `--allow` values that newer buildx asks for: exactly the paths and privileges in the plan.
 
-    `existing` gives the nearest folder that exists of a path that may not: buildx resolves what is granted.
+    `existing` returns the nearest existing folder of a path that may not exist: buildx resolves granted paths.
     """
-    found: dict[str, None] = {}
+    allowed: dict[str, None] = {}
     for target in definition["target"].values():
-        found |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_by(target))
-        found |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target, PathAccess.WRITES))
+        allowed |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_paths(target))
+        allowed |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target, PathAccess.WRITES))
         # buildx forwards the agent by itself for contexts such as git@github.com:team/web.git
-        if target.get("ssh") or any(str(each).startswith("git@") for each in _contexts(target)):
-            found["ssh"] = None
+        if target.get("ssh") or any(str(context).startswith("git@") for context in _contexts(target)):
+            allowed["ssh"] = None
         if any(map(deletes, target.get("output", ()))):
-            found["buildx.local.delete"] = None
-    return list(found)
+            allowed["buildx.local.delete"] = None
+    return list(allowed)
 
 
 def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Where the Dockerfile of each target of a definition is: on this machine as seen from `root`, else its name."""
+    """Return the Dockerfile of each target of a definition: its path from `root`, or its name if it is elsewhere."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 
@@ -363,7 +366,7 @@ def _contexts(target: dict[str, Any]) -> list[str]:
     return [target["context"], *target.get("contexts", {}).values()]
 
 
-def _read_by(target: dict[str, Any]) -> Iterator[str]:
+def _read_paths(target: dict[str, Any]) -> Iterator[str]:
     """The local paths that a build of `target` reads."""
     yield from _paths(target, PathAccess.NEEDS, PathAccess.READS)
     dockerfile = str(target.get("dockerfile", ""))

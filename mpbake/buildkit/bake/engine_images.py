@@ -1,33 +1,36 @@
-"""Images in the store of an engine that builds by itself: pushed for the registry, named for the user."""
+"""Images in the store of an engine that builds by itself: pushed to registries, tagged for the user."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
+from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.graph.delivery import upload_tags
 from mpbake.run.events import Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Completed, Docker
-    from mpbake.buildkit.registry.client import Client, Repository
+    from mpbake.buildkit.process.docker import Client, Docker
+    from mpbake.buildkit.registry.client import Client as RegistryClient
+    from mpbake.buildkit.registry.client import Repository
     from mpbake.model.plan import Target
     from mpbake.run.events import Reporter
 
-_SECONDS = 60.0
+T = TypeVar("T")
+
+_TIMEOUT = 60.0
 _TRIES = 3
 _PAUSE = 1.0
-_AT_ONCE = 4
-"""`docker tag` commands that run at the same time."""
+_TAGGERS = 4
+"""The number of `docker tag` commands that run at the same time."""
 _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
 
 
@@ -36,112 +39,121 @@ class EngineImages:
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
-        self._taggers = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="tag")
+        self._taggers = ThreadPoolExecutor(max_workers=_TAGGERS, thread_name_prefix="tag")
         self._uploads: dict[str, tuple[ReadyNode, dict[str, None]]] = {}
 
-    def keep_in_mind(self, targets: Sequence[Target], ready: ReadyNode) -> None:
-        """Have the names under which `targets` are about to be uploaded removed at the end of the run."""
-        _, names = self._uploads.setdefault(ready.endpoint, (ready, {}))
+    def remember_uploads(self, targets: Sequence[Target], ready_node: ReadyNode) -> None:
+        """Remember the names under which the engine is about to upload `targets`; `close` removes them."""
+        _, names = self._uploads.setdefault(ready_node.endpoint, (ready_node, {}))
         names.update(dict.fromkeys(name for target in targets for name in upload_tags(target)))
 
-    def name(self, target: Target, image: str, ready: ReadyNode) -> None:
-        """Have the tags of `target` name `image` in the engine. Raises BuildFailed, Unreachable."""
+    def name(self, target: Target, image: str, ready_node: ReadyNode) -> None:
+        """Give `image` in the engine the tags of `target`. Raises BuildFailed, Unreachable."""
         for tag in target.tags:
-            self._name(image, tag, ready)
+            self._tag(image, tag, ready_node)
 
-    def name_later(self, target: Target, image: str, ready: ReadyNode, reporter: Reporter) -> None:
-        """Do the same in the background. A failure is a warning."""
-        self._taggers.submit(self._name_or_warn, target, image, ready, reporter)
+    def name_later(self, target: Target, image: str, ready_node: ReadyNode, reporter: Reporter) -> None:
+        """Give the tags in the background. A failure is a warning."""
+        self._taggers.submit(self._name_or_warn, target, image, ready_node, reporter)
 
     def finish(self) -> None:
         """Wait for the tags that are given in the background."""
         self._taggers.shutdown(wait=True)
 
-    def upload(self, target: Target, image: str, ready: ReadyNode, client: Client) -> dict[str, str]:
-        """Push `image` to each repository of `target`, under a tag that nobody uses; its digest by repository.
+    def upload(self, target: Target, image: str, ready_node: ReadyNode, client: RegistryClient) -> dict[str, str]:
+        """Push `image` to each repository of `target`, under a tag that nobody uses; return its digest by repository.
 
-        For the classic image store, which can push by `docker push` only. Raises BuildFailed, Unreachable.
+        This is for the classic image store, which pushes only by `docker push`. Raises BuildFailed, Unreachable.
         """
-        found = {}
+        digests = {}
         for tag in upload_tags(target):
-            self._name(image, tag, ready)
+            self._tag(image, tag, ready_node)
             try:
-                self._push(target, tag, ready, client)
-                found[repository_of(tag).name] = self._pushed(image, tag, ready, client)
+                self._push(target, tag, ready_node, client)
+                digests[repository_of(tag).name] = self._pushed_digest(image, tag, ready_node, client)
             finally:
-                self._docker.clean(["image", "rm", tag], endpoint=ready.endpoint, environment=ready.environment)
-        return found
+                self._remove([tag], ready_node)
+        return digests
 
     def close(self) -> None:
-        """Remove the names of uploads, all of an engine at once."""
+        """Remove the names of uploads, all of an engine with one command."""
         self.finish()
-        for ready, names in self._uploads.values():
+        for ready_node, names in self._uploads.values():
             if names:
-                self._docker.clean(["image", "rm", *names], endpoint=ready.endpoint, environment=ready.environment)
+                self._remove([*names], ready_node)
 
-    def _name_or_warn(self, target: Target, image: str, ready: ReadyNode, reporter: Reporter) -> None:
+    def _name_or_warn(self, target: Target, image: str, ready_node: ReadyNode, reporter: Reporter) -> None:
         try:
-            self.name(target, image, ready)
+            self.name(target, image, ready_node)
         except Cancelled:
             return
         except MpbakeError as error:
-            what = f"{target.name}: published, but the engine's own tags do not name the new image"
-            reporter.handle(Warned(message=f"{what}: {error.message}"))
+            message = f"{target.name}: published, but the engine's own tags do not name the new image"
+            reporter.handle(Warned(message=f"{message}: {error.message}"))
 
-    def _name(self, image: str, tag: str, ready: ReadyNode) -> None:
-        end = self._run(["tag", image, tag], ready)
-        if not end.returncode:
-            return
-        message = f"the engine cannot name {tag}: {without_colour(end.error)}"
-        if _NO_ENGINE.search(end.error):
-            raise Unreachable(message, hint="is the engine still up?")
-        hint = "another run may have built the same tags meanwhile, or the image was removed: run again"
-        raise BuildFailed(message, hint=hint)
+    def _tag(self, image: str, tag: str, ready_node: ReadyNode) -> None:
+        try:
+            self._call(lambda client: client.image.tag(image, tag), ready_node)
+        except CommandFailed as failure:
+            error = failure.completed.error
+            message = f"the engine cannot give an image the tag {tag}: {without_colour(error)}"
+            if _NO_ENGINE.search(error):
+                raise Unreachable(message, hint="check that the engine is up") from None
+            hint = "run again: another run may have built the same tags meanwhile, or the image was removed"
+            raise BuildFailed(message, hint=hint) from None
 
-    def _push(self, target: Target, tag: str, ready: ReadyNode, client: Client) -> None:
-        """Layers take as long as they take, unless the target has a timeout. A registry that fails is tried again."""
+    def _push(self, target: Target, tag: str, ready_node: ReadyNode, client: RegistryClient) -> None:
+        """Push a tag, without a deadline unless the target has a timeout. Retry if the registry fails."""
         repository = repository_of(tag)
-        what = f"cannot push {target.name} to {repository.name}"
+        problem = f"cannot push {target.name} to {repository.name}"
         for left in reversed(range(_TRIES)):
-            end = self._run(["push", "--quiet", tag], ready, target.timeout or None)
-            if not end.returncode:
+            try:
+                self._call(lambda docker: docker.image.push_quietly(tag), ready_node, target.timeout or None)
+            except CommandFailed as failed:
+                completed = failed.completed
+            else:
                 return
-            if end.timed_out:
-                message = f"{what}: took longer than its timeout of {duration(target.timeout)}"
-                raise BuildFailed(message, hint="where that is too short, raise timeout")
-            if _NO_ENGINE.search(end.error):
-                raise Unreachable(f"{what}: {without_colour(end.error)}", hint="is the engine still up?")
+            if completed.timed_out:
+                message = f"{problem}: took longer than its timeout of {duration(target.timeout)}"
+                raise BuildFailed(message, hint="raise timeout if that is too short")
+            if _NO_ENGINE.search(completed.error):
+                raise Unreachable(f"{problem}: {without_colour(completed.error)}", hint="check that the engine is up")
             failure = client.probe(repository)
             if failure is not None and (failure.is_refusal or failure.lost is not None or not left):
-                raise failure.error(f"{what}: {one_line(without_colour(end.error))}")
+                raise failure.error(f"{problem}: {one_line(without_colour(completed.error))}")
             if not left:
-                raise BuildFailed(f"{what}: {without_colour(end.error)}")
+                raise BuildFailed(f"{problem}: {without_colour(completed.error)}")
             self._docker.pause(_PAUSE)
 
-    def _pushed(self, image: str, tag: str, ready: ReadyNode, client: Client) -> str:
+    def _pushed_digest(self, image: str, tag: str, ready_node: ReadyNode, client: RegistryClient) -> str:
         """Return the digest under which the repository of `tag` serves `image`.
 
-        The engine is asked for the image by its ID: another run may have moved `tag` to an image of its own meanwhile.
-        The engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of them.
+        mpbake asks the engine for the image by its ID: another run may have moved `tag` to its own image meanwhile. The
+        engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of them.
         """
         repository = repository_of(tag)
-        end = self._run(["image", "inspect", "--format", "{{json .RepoDigests}}", image], ready)
-        for digest in _digests_in(repository, end.stdout):
+        for digest in self._digests(image, repository, ready_node):
             with contextlib.suppress(RequestFailed):
                 return client.manifest(repository, digest).digest
-        hint = "another run may have pushed to the same tags at the same moment: run again"
+        hint = "run again: another run may have pushed to the same tags at the same moment"
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
-    def _run(self, command: Sequence[str], ready: ReadyNode, timeout: float | None = _SECONDS) -> Completed:
-        return self._docker.run(command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout)
-
-
-def _digests_in(repository: Repository, listed: str) -> list[str]:
-    """The digests of an image in one repository, from its RepoDigests as JSON: `["team/web@sha256:…"]`."""
-    with contextlib.suppress(ValueError, TypeError):
-        references = [str(reference).partition("@") for reference in json.loads(listed)]
+    def _digests(self, image: str, repository: Repository, ready_node: ReadyNode) -> list[str]:
+        """The digests of an image in one repository, which the engine lists as `team/web@sha256:…`."""
+        try:
+            listed = self._call(lambda client: client.image.inspect(image).repo_digests, ready_node)
+        except CommandFailed:
+            return []
+        references = [reference.partition("@") for reference in listed or ()]
         return [digest for name, _, digest in references if _is_same(repository_of(name), repository)]
-    return []
+
+    def _remove(self, names: Sequence[str], ready_node: ReadyNode) -> None:
+        self._docker.clean(["image", "rm", *names], endpoint=ready_node.endpoint, environment=ready_node.environment)
+
+    def _call(self, request: Callable[[Client], T], ready_node: ReadyNode, timeout: float | None = _TIMEOUT) -> T:
+        return self._docker.call(
+            request, endpoint=ready_node.endpoint, environment=ready_node.environment, timeout=timeout
+        )
 
 
 def _is_same(one: Repository, other: Repository) -> bool:

@@ -1,4 +1,4 @@
-"""Which platforms of a piece are loaded into the engine in use, and how."""
+"""Decide which platforms of a piece are loaded into the engine in use, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadDecision:
-    """What is loaded of a piece: all of it while it is built, or `platform` of it after, or nothing, and why."""
+    """What to load of a piece: all of it during the build, one platform afterwards, or nothing, with a reason."""
 
     whole: bool = False
     platform: Platform | None = None
@@ -22,7 +22,7 @@ class LoadDecision:
 
 
 def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
-    """What is loaded of `piece`; the engine in use is asked only where that matters. Raises Unreachable."""
+    """Decide what to load of `piece`; ask the engine in use only if its answer matters. Raises Unreachable."""
     if not piece.target.load or piece.shared:
         return LoadDecision()
     if piece.of == 1 and len(piece.platforms) <= 1:
@@ -31,10 +31,13 @@ def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
 
 
 def load_of(piece: BuildPiece, engine: EngineFacts) -> LoadDecision:
-    """An engine with the containerd image store takes all platforms of one solve; else its own platform is loaded."""
+    """Decide what to load of `piece` into `engine`.
+
+    An engine with the containerd image store loads all platforms of one solve. Any other engine loads its own platform.
+    """
     if piece.of == 1 and engine.containerd_store:
         return LoadDecision(whole=True)
-    built = [each.platform for each in piece.platforms]
+    built = [placed.platform for placed in piece.platforms]
     if engine.platform in built:
         return LoadDecision(platform=engine.platform)
     if engine.platform not in piece.target.platforms and piece.target.platforms[:1] == tuple(built[:1]):

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.text import duration, without_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
 _TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
-"""How the name of an operation begins where several targets are built."""
+"""The start of an operation's name if the call builds several targets."""
 _READ = re.compile(r"internal\] load build definition")
 
 
 @dataclass(kw_only=True, slots=True)
 class _Vertex:
-    """One operation of a build, as far as it has been heard of."""
+    """The current state of one operation of a build."""
 
     name: str
     began: str = ""
@@ -38,13 +38,13 @@ class _Vertex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProgressUpdate:
-    """News from a build: `said` are whole lines for the log, `activities` the operations that have begun, in order.
+    """News from a build: whole `lines` for the log, and as `activities` the operations that have begun, in order.
 
-    `about` holds for each of the lines the name of the operation that it belongs to.
+    `operations` holds the name of the operation of each line.
     """
 
-    said: tuple[str, ...] = ()
-    about: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
     activities: tuple[str, ...] = ()
 
 
@@ -58,13 +58,14 @@ class FailedOperation:
 
 
 class Progress:
-    """Follows one build. Feed it the bytes of standard error as they come; every text of them goes through `hide`.
+    """Follows one build from the bytes of its standard error. `redact` is applied to every text.
 
-    It is the last to see whole lines: what makes rows and columns of them may cut a secret in two.
+    Redaction happens here because later code sees no whole lines: a line that is cut into rows and columns may hold
+    only half of a secret.
     """
 
     def __init__(self, redact: Callable[[str], str] = str) -> None:
-        self._hide = redact
+        self._redact = redact
         self._pending = b""
         self._object: list[str] = []
         self._vertexes: dict[str, _Vertex] = {}
@@ -72,13 +73,14 @@ class Progress:
 
     @property
     def text(self) -> str:
-        """What was no JSON: buildx's own complaint, with the lines of the Dockerfile."""
-        return self._hide("\n".join([*self._text, *self._object]))
+        """All output that is not JSON: buildx's own error, with lines of the Dockerfile."""
+        return self._redact("\n".join([*self._text, *self._object]))
 
     @property
     def reading(self) -> tuple[str, ...]:
         """The operations so far that read a Dockerfile."""
-        return tuple(each.name for each in self._vertexes.values() if each.started and _READ.search(each.name))
+        vertexes = self._vertexes.values()
+        return tuple(vertex.name for vertex in vertexes if vertex.started and _READ.search(vertex.name))
 
     @property
     def failed(self) -> FailedOperation | None:
@@ -90,33 +92,33 @@ class Progress:
         return None
 
     def seconds_of(self, target: str) -> float:
-        """The seconds in which at least one operation of `target` was under way; 0 while nothing is known of it."""
-        own = [each for each in self._vertexes.values() if target_of(each.name) == target]
-        spans = [(_moment(each.began), _moment(each.ended)) for each in own if each.began and each.ended]
+        """Return the seconds in which at least one operation of `target` was running; 0 if that is not known."""
+        own = [vertex for vertex in self._vertexes.values() if target_of(vertex.name) == target]
+        spans = [(_moment(vertex.began), _moment(vertex.ended)) for vertex in own if vertex.began and vertex.ended]
         return _covered(sorted((began.timestamp(), ended.timestamp()) for began, ended in spans))
 
     def unfinished(self) -> set[str]:
-        """The targets of which an operation has begun and not ended."""
-        return {target_of(each.name) for each in self._vertexes.values() if each.started and not each.over}
+        """Return the targets with an operation that has begun and not ended."""
+        return {target_of(vertex.name) for vertex in self._vertexes.values() if vertex.started and not vertex.over}
 
     def feed(self, data: bytes) -> ProgressUpdate:
-        """Take in the next bytes and say what is new in them."""
+        """Process the next bytes and return the news in them."""
         *lines, self._pending = (self._pending + data).split(b"\n")
-        said: list[tuple[str, str]] = []
+        entries: list[tuple[str, str]] = []
         begun: list[str] = []
         for status in self._objects(line.decode(errors="replace") for line in lines):
-            begun += self._vertexes_of(status, said)
-            self._logs_of(status, said)
-        return _update(said, begun)
+            begun += self._update_vertexes(status, entries)
+            self._update_logs(status, entries)
+        return _update(entries, begun)
 
     def close(self) -> ProgressUpdate:
-        """Nothing more comes: what was incomplete is taken as it is."""
+        """Process the rest: incomplete lines count as lines."""
         update = self.feed(b"\n") if self._pending else ProgressUpdate()
         unfinished = [vertex for vertex in self._vertexes.values() if vertex.unfinished]
         rest = [(vertex.name, f"  {self._line(vertex.unfinished)}") for vertex in unfinished]
-        return _update([*zip(update.about, update.said, strict=True), *rest], update.activities)
+        return _update([*zip(update.operations, update.lines, strict=True), *rest], update.activities)
 
-    def _objects(self, lines: Any) -> Any:
+    def _objects(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The JSON objects among `lines`; other lines are kept as text."""
         for line in lines:
             if self._object or line.startswith("{"):
@@ -127,48 +129,48 @@ class Progress:
             elif line.strip():
                 self._text.append(without_colour(line))
 
-    def _parsed(self, source: str) -> Any:
+    def _parsed(self, source: str) -> Iterator[dict[str, Any]]:
         try:
-            found = json.loads(source)
+            status = json.loads(source)
         except ValueError:
             self._text.append(without_colour(source))
             return
-        yield found
+        yield status
 
-    def _vertexes_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> list[str]:
-        """Take in what a status says of operations; the names of those that have begun, and are more than a look."""
+    def _update_vertexes(self, status: dict[str, Any], entries: list[tuple[str, str]]) -> list[str]:
+        """Process the operations of a status; return the names of those that have begun and are real work."""
         begun = []
-        for each in status.get("vertexes") or ():
-            vertex = self._vertexes.setdefault(each["digest"], _Vertex(name=self._name(each.get("name", ""))))
-            if each.get("started") and not vertex.started:
+        for news in status.get("vertexes") or ():
+            vertex = self._vertexes.setdefault(news["digest"], _Vertex(name=self._name(news.get("name", ""))))
+            if news.get("started") and not vertex.started:
                 vertex.started = True
-                said.append((vertex.name, f"=> {vertex.name}"))
-                # BuildKit says at once what it finds in its cache: nothing is done for that.
-                if not (each.get("cached") or _HOUSEKEEPING.match(vertex.name)):
+                entries.append((vertex.name, f"=> {vertex.name}"))
+                # BuildKit reports a result in its cache at once: there is no work for it.
+                if not (news.get("cached") or _HOUSEKEEPING.match(vertex.name)):
                     begun.append(vertex.name)
-            vertex.began = vertex.began or each.get("started") or ""
-            vertex.ended = each.get("completed") or vertex.ended
-            if each.get("error"):
-                vertex.error = self._hide(without_colour(each["error"]))
-            if each.get("completed") and not vertex.over:
+            vertex.began = vertex.began or news.get("started") or ""
+            vertex.ended = news.get("completed") or vertex.ended
+            if news.get("error"):
+                vertex.error = self._redact(without_colour(news["error"]))
+            if news.get("completed") and not vertex.over:
                 vertex.over = True
-                said.append((vertex.name, f"=> {vertex.name}: {self._ending(each)}"))
+                entries.append((vertex.name, f"=> {vertex.name}: {self._ending(news)}"))
         return begun
 
-    def _logs_of(self, status: dict[str, Any], said: list[tuple[str, str]]) -> None:
-        for each in status.get("logs") or ():
-            vertex = self._vertexes.setdefault(each["vertex"], _Vertex(name=""))
-            data = vertex.unfinished + base64.b64decode(each.get("data") or "")
+    def _update_logs(self, status: dict[str, Any], entries: list[tuple[str, str]]) -> None:
+        for log in status.get("logs") or ():
+            vertex = self._vertexes.setdefault(log["vertex"], _Vertex(name=""))
+            data = vertex.unfinished + base64.b64decode(log.get("data") or "")
             *lines, vertex.unfinished = data.split(b"\n")
-            shown = [self._line(line) for line in lines]
-            vertex.tail = [*vertex.tail, *shown][-_TAIL:]
-            said += [(vertex.name, f"  {line}") for line in shown]
+            redacted = [self._line(line) for line in lines]
+            vertex.tail = [*vertex.tail, *redacted][-_TAIL:]
+            entries += [(vertex.name, f"  {line}") for line in redacted]
 
     def _line(self, data: bytes) -> str:
-        return self._hide(without_colour(data.decode(errors="replace")))
+        return self._redact(without_colour(data.decode(errors="replace")))
 
     def _name(self, text: str) -> str:
-        return " ".join(self._hide(without_colour(text)).split())
+        return " ".join(self._redact(without_colour(text)).split())
 
     def _ending(self, vertex: dict[str, Any]) -> str:
         if vertex.get("error"):
@@ -179,14 +181,14 @@ class Progress:
 
 
 def target_of(operation: str) -> str:
-    """The target that an operation of a call of several belongs to; empty where it belongs to none."""
-    found = _TARGET.match(operation)
-    return found[1] if found else ""
+    """Return the target of an operation in a call with several targets; an empty string if it belongs to none."""
+    name = _TARGET.match(operation)
+    return name[1] if name else ""
 
 
-def _update(said: list[tuple[str, str]], begun: Sequence[str]) -> ProgressUpdate:
-    said_by = tuple(name for name, _ in said)
-    return ProgressUpdate(said=tuple(line for _, line in said), about=said_by, activities=tuple(begun))
+def _update(entries: list[tuple[str, str]], begun: Sequence[str]) -> ProgressUpdate:
+    operations = tuple(operation for operation, _ in entries)
+    return ProgressUpdate(lines=tuple(line for _, line in entries), operations=operations, activities=tuple(begun))
 
 
 def _seconds(started: str, completed: str) -> float:
@@ -194,7 +196,7 @@ def _seconds(started: str, completed: str) -> float:
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:
-    """The length of what `spans`, which are sorted, cover together."""
+    """The total length of sorted time spans, without counting overlaps twice."""
     total, until = 0.0, 0.0
     for began, ended in spans:
         total += max(ended - max(began, until), 0.0)
@@ -203,5 +205,5 @@ def _covered(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def _moment(text: str) -> datetime:
-    """Go prints up to nine digits of a second; Python reads six."""
-    return datetime.fromisoformat(_FRACTION.sub(lambda found: f".{found[1]:0<6}", text))
+    """Parse a time from Go, which prints up to nine digits of a second; Python reads six."""
+    return datetime.fromisoformat(_FRACTION.sub(lambda digits: f".{digits[1]:0<6}", text))

@@ -1,4 +1,4 @@
-"""The images that a target is built upon, of those that the run has published before."""
+"""The base images of a target that the run has published before."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 
 def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str, str]:
-    """Named contexts for `target`: the tags of what it needs, however far, by the digests that were `published`.
+    """Return named contexts for `target`: the tags of all its dependencies, by the digests in `published`.
 
-    So `FROM` such a tag is from just that image, whatever an engine may have under the name. Only those count that a
-    Dockerfile may mean: a context says that it is built upon it, and old frontends refuse all of them.
+    With them, `FROM` of such a tag uses exactly the published image, whatever image an engine has under that name. Only
+    tags that a Dockerfile may mention get a context: a context claims that the target is built from it, and old
+    frontends refuse all contexts.
     """
-    tags = [tag for each in with_dependencies([target]) for tag in each.tags if tag in published] if published else []
+    dependencies = with_dependencies([target]) if published else []
+    tags = [tag for dependency in dependencies for tag in dependency.tags if tag in published]
     variants = [variant for variant, _ in target.split_by_variant(())] if tags else []
-    texts = [_text(variant) for variant in variants]
-    if not all(text is None or supports_named_contexts(text) for text in texts):
+    dockerfiles = [_dockerfile_text(variant) for variant in variants]
+    if not all(text is None or supports_named_contexts(text) for text in dockerfiles):
         return {}
-    said = [*texts, *(str(value) for variant in variants for value in variant.attributes.get("args", {}).values())]
+    args = [str(value) for variant in variants for value in variant.attributes.get("args", {}).values()]
     names = {tag: parse_reference(tag) for tag in tags}
     return {
         name.familiar: f"docker-image://{name.at(published[tag])}"
         for tag, name in names.items()
-        if any(text is None or may_mention(text, name.repository.rpartition("/")[2]) for text in said)
+        if any(text is None or may_mention(text, name.repository.rpartition("/")[2]) for text in (*dockerfiles, *args))
     }
 
 
-def _text(variant: PlatformVariant) -> str | None:
-    """The Dockerfile, or None where it is not on this machine or cannot be read: it may mean anything."""
+def _dockerfile_text(variant: PlatformVariant) -> str | None:
+    """The Dockerfile, or None if it is not on this machine or cannot be read: such a file may mention any image."""
     inline, path = variant.dockerfile
     try:
         return inline or (read_bounded(Path(path), pipe=False).decode() if path else None)

@@ -1,1 +1,1 @@
-"""Processes of docker: started through python-on-whales, supervised, cancelled."""
+"""The processes of docker: started through python-on-whales, supervised, cancelled."""

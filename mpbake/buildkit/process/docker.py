@@ -1,55 +1,80 @@
-"""The docker command, through python-on-whales, with what it lacks: flags, streams, deadlines and cancelling.
+"""Commands of docker: supervised processes with deadlines, cancelling and redaction.
 
-python-on-whales finds the command, its host, context and configuration; this module adds arguments and runs them in a
-process group of their own. There is no other way to Docker in mpbake.
+Two ways lead to docker. Both take the docker command and its context or host from python-on-whales, and keep the same
+guarantees: an own session without a terminal, an exact environment, an entry in the register that the watchdog reads,
+an end by `cancel`, by the deadline or after a stall, and errors without secrets.
+
+`call` and `follow` use the typed API of python-on-whales; its `client_call` starts the launcher (see `launcher`). `run`
+starts docker directly.
+
+| call | through python-on-whales | reason if not |
+|---|---|---|
+| bake | `buildx.bake`, extended by `allow` | |
+| buildx version | `buildx.version` | |
+| name an image in an engine | `image.tag` | |
+| digests of an image in an engine | `image.inspect` | |
+| push from an engine's image store | `image.push_quietly`, an extension | `push` starts one more process |
+| create a builder entry | `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
+| ask or start a builder | `buildx.describe`, an extension | `inspect` calls `buildx ls` and drops options |
+| list builders | no, mpbake reads the store | `ls` waits for every node of every builder |
+| remove a builder entry | no, mpbake writes the store | `remove` also removes the container and its cache |
+| read an image in a registry | no, own HTTP client | `imagetools.inspect` drops digests and bytes |
+| give tags | no, own HTTP client | `imagetools.create` moves several tags without saying how far it came |
+| remove images of a run that ends | no, `clean` | must run after `cancel`, and stop after a short time |
+| pull of a node's image | no, `run` | its progress is drawn on a terminal |
+| container, volume, context inspect | no, `run` | the models drop or refuse what older and newer engines say |
+| system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
+| container top | no, `run` | `container.top` is not implemented |
+| container logs | no, `run` | both streams are needed |
+| context create | no, `run` | `create` does not quote commas in paths |
+| kubectl, ssh, credential helpers | no, `run_program` | not docker |
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-
-from python_on_whales import ClientNotFoundError, DockerClient
+from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, Unreachable
-from mpbake.buildkit.process import watchdog
+from mpbake.buildkit.process.client import Client, ClientNotFoundError, DockerException, ParsingError
+from mpbake.buildkit.process.launcher import UNREGISTERED
+from mpbake.buildkit.process.output import Watch, captured_stdout, captured_text, read_all
+from mpbake.buildkit.process.processes import Processes, deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-_UNREGISTERED = 222
-"""The exit code of a child that could not write itself down, and was not started."""
-# Each child writes its own number down before it becomes docker, so that none can be missed, whenever mpbake dies.
-_LAUNCH = f'echo "+$$" >>"$0" || exit {_UNREGISTERED}; exec "$@"'
+    from mpbake.buildkit.process.launcher import ErrorPipe, Launch
+
+__all__ = ["Client", "CommandFailed", "Completed", "Docker", "DockerException", "Watch"]
+
+T = TypeVar("T")
+
 _KILL_AFTER = 3.0
-_CLEANING = 10.0
-_GLANCE = 0.1
-_SCREEN_SECONDS = 1.0
-"""Seconds for which the last of what a command has drawn is waited for."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
-    """What to do about a command that is silent: after each so many seconds `alive` is asked whether to go on."""
-
-    seconds: float
-    alive: Callable[[], bool]
+_CLEANUP_SECONDS = 10.0
+_PAUSE_STEP = 0.1
+UNREADABLE = (ParsingError, ValueError, LookupError, TypeError)
+"""The errors of python-on-whales when it cannot read the answer of docker."""
+UNREADABLE_TEXT = "the answer of docker cannot be read"
+_ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
+"""In the message of a ParsingError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """How a docker command ended. `stderr` is empty when it was streamed."""
+    """The result of a docker command. `stderr` is empty if it was streamed."""
 
     returncode: int
     stdout: str
@@ -59,37 +84,118 @@ class Completed:
 
     @property
     def error(self) -> str:
-        """The last line of its complaint, without the word ERROR."""
+        """The last line of standard error, without the word ERROR."""
         if self.timed_out:
             return "no answer in time"
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         return lines[-1].removeprefix("ERROR: ") if lines else f"exit code {self.returncode}"
 
 
+class CommandFailed(Exception):
+    """A typed call that failed, with the result of its command."""
+
+    def __init__(self, completed: Completed) -> None:
+        super().__init__(completed.error)
+        self.completed = completed
+
+
 class Docker:
     """Runs docker commands; safe to use from several threads.
 
-    `environment` is all that a command gets to see. `folder` is for the register of running children. What commands
-    complain of goes through `hide`. `scratch` is a folder that is gone after `close`.
+    `environment` is the whole environment of a command. `folder` is for the register of running children. `redact` is
+    applied to standard error. `scratch` is a temporary folder that `close` removes.
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
-        # buildx leaves each inline Dockerfile behind in its temporary folder: this one goes when all is done.
+        # buildx leaves each inline Dockerfile behind in its temporary folder, which goes with this one.
         self._temporary = _short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
         self.redact = redact
         self._register = folder / "children"
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes = Processes(self._register, self._temporary)
         self._cancelled = 0
-        self._watchdog: subprocess.Popen[bytes] | None = None
-        self._starting = threading.Lock()
 
-    def client(self, endpoint: str = "") -> DockerClient:
-        """python-on-whales for the engine in use, or for that of a docker context or URL."""
-        if not endpoint:
-            return DockerClient()
-        return DockerClient(host=endpoint) if "://" in endpoint else DockerClient(context=endpoint)
+    # --- through the typed API of python-on-whales ----------------------------------------------------------------
+
+    def call(
+        self,
+        request: Callable[[Client], T],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Return the result of a typed call, such as `lambda client: client.buildx.version()`.
+
+        `endpoint` is a docker context or URL, `timeout` is in seconds. Raises CommandFailed if the command fails,
+        Cancelled after `cancel`, Unreachable if there is no docker command.
+        """
+        with self._launch(endpoint, environment) as (launch, client), deadline(timeout, launch.stop) as expired:
+            try:
+                result = request(client)
+            except DockerException as error:
+                ended, stdout, stderr = error.return_code, error.stdout or "", launch.error_text()
+            except UNREADABLE as error:
+                discard_answer(error)
+                ended, stdout, stderr = 1, "", UNREADABLE_TEXT
+            else:
+                self._check_end(0)
+                return result
+        self._check_end(ended)
+        stderr = self.redact(stderr)
+        completed = Completed(returncode=ended, stdout=stdout, stderr=stderr, timed_out=expired.is_set())
+        raise CommandFailed(completed) from None
+
+    def follow(  # noqa: PLR0913 - each is one facet of one process
+        self,
+        request: Callable[[Client], Iterable[str]],
+        *,
+        endpoint: str = "",
+        environment: Mapping[str, str] | None = None,
+        stdin: str = "",
+        timeout: float | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
+    ) -> Completed:
+        """Make a typed call that returns the text of standard output or its lines, and wait for its end.
+
+        `on_stderr` gets standard error as it comes; `watch` may end the command during a silence. Raises Cancelled and
+        Unreachable as `call` does.
+        """
+        stderr = bytearray()
+        take = on_stderr or stderr.extend
+        with (
+            self._launch(endpoint, environment, stdin, cwd) as (launch, client),
+            launch.error_pipe() as pipe,
+            deadline(timeout, launch.stop) as expired,
+            ThreadPoolExecutor(max_workers=1) as beside,
+        ):
+            answer = beside.submit(_answer, request, client, pipe)
+
+            def take_first(data: bytes) -> None:
+                launch.forget_stdin()
+                take(data)
+
+            try:
+                stalled = read_all(pipe.reader, take_first, watch)
+            except BaseException:
+                launch.stop(signal.SIGKILL)
+                raise
+            if stalled:
+                launch.stop(signal.SIGKILL)
+        ended, stdout = answer.result()
+        self._check_end(ended)
+        return Completed(
+            returncode=ended,
+            stdout=stdout,
+            stderr=self.redact(stderr.decode(errors="replace")),
+            timed_out=expired.is_set(),
+            stalled=stalled,
+        )
+
+    # --- directly -------------------------------------------------------------------------------------------------
 
     def run(  # noqa: PLR0913 - each is one facet of one process
         self,
@@ -104,11 +210,11 @@ class Docker:
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
-        """Run `docker ARGUMENTS` and wait for it; `given` is its standard input, `timeout` is in seconds.
+        """Run `docker ARGUMENTS` and wait for its end; `given` is its standard input, `timeout` is in seconds.
 
-        With `on_stderr`, what it writes there is handed over as it comes; `watch` may end it when it writes nothing.
-        With `on_terminal`, its standard output is a terminal, and what it draws there is handed over as it comes.
-        Raises Cancelled when `cancel` was called, Unreachable when there is no docker command.
+        `on_stderr` gets standard error as it comes; `watch` may end the command during a silence. With `on_terminal`,
+        standard output is a terminal, and `on_terminal` gets the output as it comes. Raises Cancelled after `cancel`,
+        Unreachable if there is no docker command.
         """
         return self._run(
             [*self._head(endpoint), *arguments],
@@ -122,7 +228,7 @@ class Docker:
         )
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
-        """Run another program as `run` runs docker. Raises Cancelled, Unreachable when it is not there."""
+        """Run another program as `run` runs docker. Raises Cancelled, Unreachable if the program does not exist."""
         if shutil.which(command[0], path=self._environment.get("PATH")) is None:
             raise Unreachable(f"the {command[0]} command was not found")
         return self._run(command, timeout=timeout, given=given)
@@ -141,19 +247,18 @@ class Docker:
     ) -> Completed:
         if self._cancelled:
             raise Cancelled("cancelled")
-        with tempfile.TemporaryFile() as stdin, _output(on_terminal) as stdout:
+        with tempfile.TemporaryFile() as stdin, captured_stdout(on_terminal) as stdout:
             stdin.write(given.encode())
             stdin.seek(0)
-            child = self._start(command, {**self._environment, **(environment or {})}, (stdin, stdout), cwd)
+            full_environment = {**self._environment, **(environment or {})}
+            child = self._processes.start(command, full_environment, (stdin, stdout), cwd)
+            self._signal_latecomers()
             stderr = bytearray()
-            timed_out, stalled = self._follow(child, on_stderr or stderr.extend, timeout, watch)
-            if self._cancelled:
-                raise Cancelled("cancelled")
-            if child.returncode == _UNREGISTERED:
-                self._complain_of_register()
+            timed_out, stalled = self._processes.follow(child, on_stderr or stderr.extend, timeout, watch)
+            self._check_end(child.returncode)
             return Completed(
                 returncode=child.returncode,
-                stdout=_written(stdout),
+                stdout=captured_text(stdout),
                 stderr=self.redact(stderr.decode(errors="replace")),
                 timed_out=timed_out,
                 stalled=stalled,
@@ -162,7 +267,7 @@ class Docker:
     def clean(
         self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
-        """Run a short command that takes away what was temporary, also after `cancel`; nobody asks how it ended."""
+        """Run a short command that removes something temporary, even after `cancel`. A failure has no effect."""
         with contextlib.suppress(subprocess.TimeoutExpired, OSError, Unreachable):
             subprocess.run(
                 [*self._head(endpoint), *arguments],
@@ -171,9 +276,11 @@ class Docker:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                timeout=_CLEANING,
+                timeout=_CLEANUP_SECONDS,
                 check=False,
             )
+
+    # --- the end --------------------------------------------------------------------------------------------------
 
     @property
     def cancelled(self) -> bool:
@@ -181,171 +288,82 @@ class Docker:
         return self._cancelled > 0
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not longer than until `cancel` is called."""
+        """Wait for some seconds, or until `cancel` is called."""
         end = time.monotonic() + seconds
         while not self._cancelled and (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _GLANCE))
+            time.sleep(min(left, _PAUSE_STEP))
 
     def cancel(self) -> None:
-        """Ask every running command to cancel itself, and kill it if it does not; a second call kills at once."""
+        """Interrupt every running command, and kill it if it does not end; a second call kills at once."""
         self._cancelled += 1
         if self._cancelled > 1:
-            self._signal_all(signal.SIGKILL)
+            self._processes.signal_all(signal.SIGKILL)
             return
-        self._signal_all(signal.SIGINT)
-        killer = threading.Timer(_KILL_AFTER, self._signal_all, [signal.SIGKILL])
+        self._processes.signal_all(signal.SIGINT)
+        killer = threading.Timer(_KILL_AFTER, self._processes.signal_all, [signal.SIGKILL])
         killer.daemon = True
         killer.start()
 
     def close(self) -> None:
-        """Let the watchdog go, and what was temporary; nothing may be running any more."""
+        """End the watchdog and remove the temporary folder. No command may run any more."""
         shutil.rmtree(self._temporary, ignore_errors=True)
-        if self._watchdog is not None and self._watchdog.stdin is not None:
-            self._watchdog.stdin.close()
-            self._watchdog.wait()
-            self._watchdog = None
+        self._processes.close()
+
+    def _check_end(self, returncode: int) -> None:
+        """Raise Cancelled after `cancel`, OSError if the process could not write to the register."""
+        if self._cancelled:
+            raise Cancelled("cancelled")
+        if returncode == UNREGISTERED:
+            self._processes.raise_register_error()
+
+    def _signal_latecomers(self) -> None:
+        """Interrupt a process that `cancel` may have missed because it was about to start."""
+        if self._cancelled:
+            self._processes.signal_all(signal.SIGINT)
+
+    # --- the start ------------------------------------------------------------------------------------------------
 
     def _head(self, endpoint: str) -> list[str]:
+        """The start of a command line: docker, and the context or host of `endpoint`. Raises Unreachable."""
+        option = "host" if "://" in endpoint else "context"
+        client = Client(**{option: endpoint or None})
         try:
-            return [str(part) for part in self.client(endpoint).client_config.docker_cmd]
+            return [str(part) for part in client.client_config.docker_cmd]
         except ClientNotFoundError:
             raise Unreachable(
                 "the docker command was not found",
                 hint="install Docker (https://docs.docker.com/get-docker/), or put docker on the PATH",
             ) from None
 
-    def _start(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        streams: tuple[IO[bytes], IO[bytes]],
-        cwd: Path | None,
-    ) -> subprocess.Popen[bytes]:
-        with self._starting:
-            self._guard()
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", _LAUNCH, str(self._register), *command],
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            cwd=cwd,
-            start_new_session=True,
-        )
-        self._children[child.pid] = child
-        if self._cancelled:  # it may have been missed by the signal
-            self._signal_all(signal.SIGINT)
-        return child
-
-    def _follow(
-        self,
-        child: subprocess.Popen[bytes],
-        take: Callable[[bytes], None],
-        timeout: float | None,
-        watch: Watch | None,
-    ) -> tuple[bool, bool]:
-        """Hand standard error to `take` to its end, then wait; returns whether time ran out, and whether it stalled."""
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            _kill(child.pid, signal.SIGKILL)
-
-        timer = threading.Timer(timeout, expire) if timeout else None
-        if timer:
-            timer.daemon = True
-            timer.start()
-        assert child.stderr is not None  # noqa: S101 - it was asked for
-        try:
-            with child.stderr:
-                stalled = _read_all(child.stderr.fileno(), take, watch)
-            if stalled:
-                _kill(child.pid, signal.SIGKILL)
-        except BaseException:
-            _kill(child.pid, signal.SIGKILL)
-            raise
-        finally:
-            child.wait()
-            if timer:
-                timer.cancel()
-            self._forget(child.pid)
-        return expired.is_set(), stalled
-
-    def _forget(self, pid: int) -> None:
-        """The child is over: nobody is to signal its number again."""
-        del self._children[pid]
-        with contextlib.suppress(OSError), self._register.open("a", encoding="ascii") as register:
-            register.write(f"-{pid}\n")
-
-    def _complain_of_register(self) -> None:
-        """Raise the OSError that kept a child from writing itself down, such as a full disk, unless it is over."""
-        with self._register.open("a", encoding="ascii") as register:
-            register.write(" " * 5000)  # more than what is left of a block
-
-    def _guard(self) -> None:
-        """Start the watchdog, once, before the first child."""
-        if self._watchdog is None:
-            self._register.touch()
-            self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(watchdog.__file__), str(self._register), self._temporary],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        for pid in tuple(self._children):
-            _kill(pid, number)
+    @contextlib.contextmanager
+    def _launch(
+        self, endpoint: str, environment: Mapping[str, str] | None, stdin: str = "", cwd: Path | None = None
+    ) -> Iterator[tuple[Launch, Client]]:
+        """Yield a launch and the client whose processes it starts. They have ended when the block ends."""
+        if self._cancelled:
+            raise Cancelled("cancelled")
+        head = self._head(endpoint)
+        with self._processes.launch({**self._environment, **(environment or {})}, stdin, cwd) as launch:
+            self._signal_latecomers()
+            yield launch, Client(client_call=[*launch.command, *head])
 
 
-def _read_all(descriptor: int, take: Callable[[bytes], None], watch: Watch | None) -> bool:
-    """Hand everything to `take`; returns whether that ended in a silence in which `watch` had enough."""
-    while True:
-        if watch is not None and _is_silent(descriptor, watch.seconds):
-            if not watch.alive():
-                return True
-        elif chunk := os.read(descriptor, 65536):
-            take(chunk)
-        else:
-            return False
+def _answer(request: Callable[[Client], Iterable[str]], client: Client, pipe: ErrorPipe) -> tuple[int, str]:
+    """The exit code and the standard output of a call, which has ended then."""
+    lines: deque[str] = deque()
+    try:
+        lines.extend(request(client))
+    except DockerException as error:
+        return error.return_code, error.stdout or "".join(lines)
+    finally:
+        pipe.release()
+    return 0, "".join(lines)
 
 
-@contextlib.contextmanager
-def _output(on_terminal: Callable[[bytes], None] | None) -> Iterator[IO[bytes]]:
-    """A file for standard output; with `on_terminal`, a terminal whose contents it is handed until the block ends."""
-    with contextlib.ExitStack() as ends:
-        file: IO[bytes] = ends.enter_context(tempfile.TemporaryFile())
-        if on_terminal is not None:
-            with contextlib.suppress(OSError):  # a machine without terminals: nothing is drawn
-                screen, terminal = os.openpty()
-                file = os.fdopen(terminal, "wb", buffering=0)
-                reader = threading.Thread(target=_read_screen, args=(screen, on_terminal), daemon=True)
-                reader.start()
-                ends.callback(reader.join, _SCREEN_SECONDS)
-                ends.callback(file.close)  # first: the reader ends with the last writer
-        yield file
-
-
-def _read_screen(screen: int, take: Callable[[bytes], None]) -> None:
-    """Hand to `take` what is drawn on a terminal, to its end, which Linux reports as an error."""
-    with os.fdopen(screen, "rb", buffering=0) as file, contextlib.suppress(OSError):
-        _read_all(file.fileno(), take, None)
-
-
-def _written(file: IO[bytes]) -> str:
-    """What a command wrote to its standard output; nothing where that was a terminal."""
-    if file.isatty():
-        return ""
-    file.seek(0)
-    return file.read().decode(errors="replace")
-
-
-def _is_silent(descriptor: int, seconds: float) -> bool:
-    """Whether nothing comes, not even the end, for so long; `select` would not take the 1025th descriptor."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return not poll.poll(seconds * 1000)
+def discard_answer(error: Exception) -> None:
+    """Remove the file into which python-on-whales writes an answer that it cannot read: it may hold secrets."""
+    if found := _ANSWER_FILE.search(str(error)):
+        Path(found[1]).unlink(missing_ok=True)
 
 
 def _short_folder(preferred: str) -> str:
@@ -356,8 +374,3 @@ def _short_folder(preferred: str) -> str:
         return folder
     os.rmdir(folder)  # noqa: PTH106 - a name, not a Path, all through
     return tempfile.mkdtemp(prefix="mpb", dir="/tmp")
-
-
-def _kill(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)

@@ -1,4 +1,4 @@
-"""Which environment variables reach docker: lists, since the rest changes builds behind the plan."""
+"""The environment variables that reach docker. Others would change builds without the plan's knowledge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node, Target
 
-# What finds programs, files, the engine, credentials and the network; kept in step with docs/environment.md by a test.
+# Variables by which docker finds programs, files, the engine, credentials and the network. A test compares them with
+# docs/environment.md.
 PASSED = (
     "ACTIONS_CACHE_SERVICE_V2",
     "ACTIONS_CACHE_URL",
@@ -74,7 +75,7 @@ PASSED = (
     "no_proxy",
 )
 
-# What buildx writes into a container for `provenance-add-gha`; kept in step with docs/environment.md by a test.
+# Variables that buildx writes into a container for `provenance-add-gha`. A test compares them with docs/environment.md.
 WORKFLOW = (
     "GITHUB_ACTIONS",
     "GITHUB_ACTOR",
@@ -110,23 +111,27 @@ _TELEMETRY = "OTEL_"
 
 
 def child_environment(environment: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
-    """The part of `environment` that docker gets: the list above, and what the secrets of `targets` name."""
+    """Return the part of `environment` that docker gets: the list above, and the variables of the targets' secrets."""
     names = {*PASSED, *(name for target in targets for name in secret_variables(target))}
     return {name: value for name, value in environment.items() if name in names}
 
 
 def workflow_variables(environment: Mapping[str, str], node: Node) -> dict[str, str]:
-    """What buildx gets besides where it may make the container of `node`: the workflow run, if the plan asks for it."""
-    asked = node.driver is Driver.DOCKER_CONTAINER and ("provenance-add-gha", "true") in node.options
-    return {name: environment[name] for name in WORKFLOW if asked and name in environment}
+    """Return the variables about the workflow run that buildx gets for `node`, if the plan asks for them."""
+    is_asked = node.driver is Driver.DOCKER_CONTAINER and ("provenance-add-gha", "true") in node.options
+    return {name: environment[name] for name in WORKFLOW if is_asked and name in environment}
 
 
 def telemetry_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where buildx sends the traces of a build; other calls would each wait 10 s for a receiver that is down."""
+    """Return the variables that tell buildx where to send the traces of a build.
+
+    Only builds get them: any other call would wait 10 s for a receiver that is down.
+    """
     return {name: value for name, value in environment.items() if name.startswith(_TELEMETRY)}
 
 
 def secret_variables(target: Target) -> list[str]:
-    """The environment variables from which the secrets of `target` and of what it links to may come."""
-    entries = [entry for each in (target, *linked_targets(target)) for entry in each.attributes.get("secret", ())]
+    """Return the environment variables that the secrets of `target` and of its links may read."""
+    targets = (target, *linked_targets(target))
+    entries = [entry for part in targets for entry in part.attributes.get("secret", ())]
     return [source.variable for source in map(secret_source, entries) if source.variable]

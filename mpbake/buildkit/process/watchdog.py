@@ -1,8 +1,8 @@
-"""Ends docker processes whose mpbake has died; run as a script, with standard library only.
+"""End the docker processes of an mpbake that has died. Runs as a script and uses only the standard library.
 
-Arguments: a file in which every child appears as a line `+PID` when it starts and `-PID` when it is over, and a folder
-that is to go when all of them have ended. Standard
-input is a pipe from mpbake that nobody else holds: its end means that mpbake is gone, however it went.
+The first argument is the register: a file in which every child appears as a line `+PID` when it starts and `-PID` when
+it has ended. The second argument is a folder that the watchdog removes when all of them have ended. Standard input is a
+pipe from mpbake that no other process holds: its end means that mpbake has died, for whatever reason.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 LATE = 1.0
-"""Seconds in which a child that was just being started may still write itself down."""
+"""Seconds in which a child that was just starting may still write its number to the register."""
 
 GRACE = 2.0
-"""Seconds between asking a build to cancel itself and killing it."""
+"""Seconds between the interrupt of a build and its kill."""
 
 
 def alive(register: Path) -> set[int]:
-    """The children that have started and not ended."""
+    """Return the children that have started and not ended."""
     children: set[int] = set()
     for line in register.read_text(encoding="ascii", errors="replace").split():
         if line[1:].isdecimal():
@@ -32,28 +32,28 @@ def alive(register: Path) -> set[int]:
 
 
 def end(children: set[int], with_signal: signal.Signals) -> None:
-    """Signal the process groups of `children`."""
+    """Send a signal to the process groups of `children`."""
     for child in children:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child, with_signal)
 
 
 def main() -> None:
-    """Wait for the end of standard input, then end every child that is left."""
+    """Wait for the end of standard input, then end every child that still runs."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 4096):
         pass
     register = Path(sys.argv[1])
     with contextlib.suppress(OSError):
-        asked: set[int] = set()
+        interrupted: set[int] = set()
         for _ in range(int(LATE / 0.1)):
-            end(alive(register) - asked, signal.SIGINT)
-            asked |= alive(register)
-            if not asked:
+            end(alive(register) - interrupted, signal.SIGINT)
+            interrupted |= alive(register)
+            if not interrupted:
                 break
             time.sleep(0.1)
-        if asked:
+        if interrupted:
             time.sleep(GRACE - LATE)
         end(alive(register), signal.SIGKILL)
         register.unlink()

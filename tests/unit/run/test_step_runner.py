@@ -1,4 +1,4 @@
-"""Steps done on nodes and registries that only pretend."""
+"""Steps on simulated nodes and registries."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ PLAN = """
 
 
 def engine_with(cpus: Any) -> Completed:
-    """What an engine with so many CPUs says of itself."""
+    """The answer of an engine with so many CPUs."""
     return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
 
 
 class Silent:
-    """A reporter that expects no event."""
+    """A reporter that expects no events."""
 
     def handle(self, event: Event) -> None:
         pytest.fail(f"unexpected event: {event}")
 
 
 def runner_with(
-    docker: FakeDocker, folder: Path, *equal: str, registry: MemoryRegistry | None = None
+    docker: FakeDocker, folder: Path, *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
     """A runner whose folders are all `folder`."""
     docker.scratch = folder
@@ -83,12 +83,12 @@ def runner_with(
         repeat=lambda _: "",
     )
     return BuildKitRunner(
-        docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, equal=frozenset(equal)
+        docker=docker, nodes=nodes, builds=builds, registries=registries, images=images, shared=frozenset(shared)
     )
 
 
 def runner(
-    folder: Path, answers: Mapping[str, Any], *equal: str, registry: MemoryRegistry | None = None
+    folder: Path, answers: Mapping[str, Any], *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
     docker = FakeDocker(
         {
@@ -99,7 +99,7 @@ def runner(
             "buildx inspect": done("Name: x\nPlatforms: linux/amd64*, linux/arm64\n"),
         }
     )
-    return runner_with(docker, folder, *equal, registry=registry)
+    return runner_with(docker, folder, *shared, registry=registry)
 
 
 def step_of(graph: BuildGraph, start: str) -> Step:
@@ -113,7 +113,7 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
 def publish_and_verify(
     folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
-    """What publishing gives, and then verifying."""
+    """The outcomes of publishing and of verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, docker or {}, registry=registry)
@@ -126,7 +126,7 @@ def publish_and_verify(
 
 
 def two_platforms() -> tuple[MemoryRegistry, str]:
-    """A registry that has what the plan builds, without tags, and its digest."""
+    """A registry with the untagged images of the plan, and their digest."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -160,7 +160,7 @@ def test_an_index_that_somebody_else_has_pushed_meanwhile_is_noticed(tmp_path: P
 
 def test_the_engine_has_pushed_what_it_has_built_and_gets_its_tags_afterwards(tmp_path: Path) -> None:
     registry, digest = two_platforms()
-    docker = {f"tag {digest}": done(), "image rm": done()}
+    docker = {f"image tag {digest}": done(), "image rm": done()}
     published, verified = publish_and_verify(
         tmp_path, Driver.DOCKER, registry, docker, digest=digest, uploaded=f"r/web@{digest}"
     )
@@ -171,8 +171,10 @@ def test_an_engine_with_the_classic_store_pushes_after_the_build_under_a_tag_tha
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    listed = json.dumps([f"r/web@sha256:{'0' * 64}", f"r/web@{image.digest}", f"s/web@{image.digest}"])
-    docker = {"push": done(), "tag sha256:0 ": done(), "image rm": done(), "image inspect": done(listed)}
+    listed = json.dumps(
+        [{"RepoDigests": [f"r/web@sha256:{'0' * 64}", f"r/web@{image.digest}", f"s/web@{image.digest}"]}]
+    )
+    docker = {"image push": done(), "image tag sha256:0 ": done(), "image rm": done(), "image inspect": done(listed)}
     published, verified = publish_and_verify(
         tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1]
     )
@@ -186,10 +188,10 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
     registry.add_image("s/web", "amd64")
     ends = iter([failed("unknown: "), done()])
     docker = {
-        "push": lambda _: next(ends, done()),
-        "tag": done(),
+        "image push": lambda _: next(ends, done()),
+        "image tag": done(),
         "image rm": done(),
-        "image inspect": done(json.dumps([f"r/web@{image.digest}", f"s/web@{image.digest}"])),
+        "image inspect": done(json.dumps([{"RepoDigests": [f"r/web@{image.digest}", f"s/web@{image.digest}"]}])),
     }
     if tries == 1:
         registry.answer = lambda request, _: refusal(403) if request.method == "POST" else None
@@ -212,8 +214,8 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    listed = done(json.dumps([f"r/web@{image.digest}", f"s/web@{image.digest}"]))
-    answers = {"push": push, "tag": done(), "image rm": done(), "image inspect": listed}
+    listed = done(json.dumps([{"RepoDigests": [f"r/web@{image.digest}", f"s/web@{image.digest}"]}]))
+    answers = {"image push": push, "image tag": done(), "image rm": done(), "image inspect": listed}
     graph = graph_of_text(PLAN.replace("DRIVER", "docker").replace('"linux/amd64", "linux/arm64"', '"linux/amd64"'))
     build, publish = (step_of(graph, start) for start in ("build", "publish"))
     this = runner(tmp_path, answers, registry=registry)
@@ -249,7 +251,7 @@ NODES = """
 
 
 class Network(FakeDocker):
-    """Each engine answers for itself."""
+    """Several engines with their own answers."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
@@ -366,7 +368,7 @@ CHECKED = """
 
 
 class Listener:
-    """Records all events."""
+    """Records events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -390,7 +392,7 @@ def test_a_check_runs_where_its_piece_was_built_and_out_of_the_cache(tmp_path: P
     build, check = step_of(graph, "build"), step_of(graph, "check")
     outcome = runner_with(docker, tmp_path).run(check, result(build, digest="sha256:1"), Listener())
     assert (outcome.node, outcome.log) == ("x/local", str(tmp_path / "check-web-linux-amd64-linux-arm64-1.log"))
-    assert docker.commands[-1] == "buildx --builder x-local bake --file - --progress rawjson web-check-1"
+    assert docker.commands[-1] == "buildx bake --builder x-local --progress rawjson --file - web-check-1"
     assert docker.settings[-1]["timeout"] == 90.0
     assert "no-cache" not in docker.definitions[0]["target"]["web"]
     assert docker.definitions[0]["target"]["web-check-1"]["no-cache"] is True

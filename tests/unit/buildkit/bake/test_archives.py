@@ -1,4 +1,4 @@
-"""Archives of OCI layouts, joined."""
+"""Joining archives of OCI layouts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def archive(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def part(folder: Path, machine: str) -> Path:
-    """What a node writes that has built one platform: an image, what is attested of it, and a layer common to all."""
+    """The archive of a node that has built one platform: an image, its attestation, and a common layer."""
     image, attestation = f"image {machine}".encode(), f"attestation {machine}".encode()
     of = {"vnd.docker.reference.digest": digest_of(image), "vnd.docker.reference.type": "attestation-manifest"}
     entries = [
@@ -48,7 +48,7 @@ def part(folder: Path, machine: str) -> Path:
     ]
     index = json.dumps({"manifests": entries}).encode()
     top = entry(index, annotations={"org.opencontainers.image.ref.name": "1"}) | {"mediaType": INDEX}
-    files = {f"blobs/{digest_of(each).replace(':', '/')}": each for each in (image, attestation, index, b"layer")}
+    files = {f"blobs/{digest_of(blob).replace(':', '/')}": blob for blob in (image, attestation, index, b"layer")}
     return archive(
         folder / f"{machine}.tar",
         {"oci-layout": b"{}", "index.json": json.dumps({"manifests": [top]}).encode(), **files},
@@ -66,17 +66,22 @@ def test_several_become_one(tmp_path: Path) -> None:
     parts = [part(tmp_path, machine) for machine in ("amd64", "arm64")]
     digest = join_archives(parts, dest, {"index": {"a": "b"}, "index-descriptor": {"c": "d"}})
 
-    found = contents(dest)
-    (top,) = json.loads(found["index.json"])["manifests"]
+    files = contents(dest)
+    (top,) = json.loads(files["index.json"])["manifests"]
     assert (top["digest"], top["mediaType"]) == (digest, INDEX)
     assert top["annotations"] == {"org.opencontainers.image.ref.name": "1", "c": "d"}
-    blobs = {name.removeprefix("blobs/").replace("/", ":"): each for name, each in found.items() if "blobs" in name}
+    blobs = {name.removeprefix("blobs/").replace("/", ":"): blob for name, blob in files.items() if "blobs" in name}
     assert all(digest_of(content) == name for name, content in blobs.items())
     assert top["size"] == len(blobs[digest])
     index = json.loads(blobs[digest])
-    assert [each["platform"]["architecture"] for each in index["manifests"]] == ["amd64", "arm64", "unknown", "unknown"]
+    assert [entry["platform"]["architecture"] for entry in index["manifests"]] == [
+        "amd64",
+        "arm64",
+        "unknown",
+        "unknown",
+    ]
     assert index["annotations"] == {"a": "b"}
-    assert set(blobs) == {digest, digest_of(b"layer"), *(each["digest"] for each in index["manifests"])}
+    assert set(blobs) == {digest, digest_of(b"layer"), *(entry["digest"] for entry in index["manifests"])}
     assert [path.name for path in dest.parent.iterdir()] == ["web.tar"]
 
 

@@ -1,4 +1,4 @@
-"""One call of bake: what it is allowed, and what is made of its progress."""
+"""One bake call: its grants."""
 
 from __future__ import annotations
 

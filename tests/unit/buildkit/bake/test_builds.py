@@ -1,4 +1,4 @@
-"""Bake calls, on nodes that only pretend."""
+"""Bake calls on simulated nodes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PLAN = """
 
 
 class Baking(FakeDocker):
-    """Bakes as it is told: `says` is what it writes, `ends` how it ends."""
+    """A docker whose bake writes `says` to standard error and returns `ends`."""
 
     def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
         inspected = done("Platforms: linux/amd64\n")
@@ -76,7 +76,7 @@ class Baking(FakeDocker):
         if "bake" not in arguments:
             return super().run(arguments, **settings)
         kept = "--metadata-file" in arguments
-        targets = list(arguments[arguments.index("rawjson") + (3 if kept else 1) :])
+        targets = list(arguments[arguments.index("-") + (3 if kept else 1) :])
         self.calls.append({"targets": targets, **settings})
         settings["on_stderr"](self.says)
         if not self.alive:
@@ -91,7 +91,7 @@ class Baking(FakeDocker):
 
 
 class Recorder:
-    """Keeps what pieces say and do, by their targets' names."""
+    """Records the output and activities of pieces, by target name."""
 
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
@@ -107,7 +107,7 @@ class Recorder:
             case Warned():
                 self.warnings.append(event.message)
             case _:
-                pytest.fail(f"nothing of the kind was to be told: {event}")
+                pytest.fail(f"unexpected event: {event}")
 
 
 def name_of(step: Step) -> str:
@@ -121,8 +121,8 @@ commit: snapshot rykp55 does not exist: not found
 
 
 def pieces_of(*names: str, plan: str = PLAN) -> list[BuildPiece]:
-    found = [step for step in graph_of_text(plan).steps if isinstance(step, BuildPiece)]
-    return [piece for name in names for piece in found if piece.target.name == name]
+    result = [step for step in graph_of_text(plan).steps if isinstance(step, BuildPiece)]
+    return [piece for name in names for piece in result if piece.target.name == name]
 
 
 def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = None) -> PieceBuilder:
@@ -140,7 +140,7 @@ def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = No
 
 
 def built(folder: Path, docker: Baking, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
-    """What became of each, by name."""
+    """The results of pieces, by target name."""
     ends = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
     assert set(ends) == set(pieces)
     return {name_of(step): end for step, end in ends.items()}
@@ -149,9 +149,9 @@ def built(folder: Path, docker: Baking, pieces: list[BuildPiece], reporter: Reco
 def test_one_piece(tmp_path: Path) -> None:
     docker, reporter = Baking(raw(vertex(1, "[1/2] RUN make", "1"), log(1, "cc\n"))), Recorder()
     (web,) = pieces_of("web")
-    found = built(tmp_path, docker, [web], reporter)["web"]
-    assert isinstance(found, Outcome)
-    assert (found.digest, found.node, found.uploaded) == ("sha256:web", "x/local", "r/web@sha256:web")
+    result = built(tmp_path, docker, [web], reporter)["web"]
+    assert isinstance(result, Outcome)
+    assert (result.digest, result.node, result.uploaded) == ("sha256:web", "x/local", "r/web@sha256:web")
     assert reporter.said == {"web": "=> [1/2] RUN make\n  cc"}
     assert reporter.activities == ["web"]
     (call,) = docker.calls
@@ -165,7 +165,7 @@ COLLISION = b"""ERROR: failed to solve: image "moby-dangling@sha256:a0": already
 
 
 class Racing(Baking):
-    """So often it stumbles over another build."""
+    """A docker whose first `times` bakes collide with another build."""
 
     def __init__(self, times: int, complaint: bytes) -> None:
         super().__init__()
@@ -184,8 +184,8 @@ def test_where_a_result_is_lost_it_is_built_again_without_the_cache(
 ) -> None:
     docker, reporter = Racing(times, RACE), Recorder()
     assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
-    told = ["web: BuildKit lost what another build had left: built again without the cache"]
-    assert reporter.warnings == told[: calls - 1]
+    warnings = ["web: BuildKit lost the result of another build: mpbake builds again without the cache"]
+    assert reporter.warnings == warnings[: calls - 1]
     assert [json.loads(call["given"])["target"]["web"].get("no-cache") for call in docker.calls] == [None, True][:calls]
 
 
@@ -195,7 +195,7 @@ def test_what_an_engine_took_from_another_build_at_that_moment_it_is_given_again
 ) -> None:
     docker, reporter = Racing(times, COLLISION), Recorder()
     assert isinstance(built(tmp_path, docker, pieces_of("web"), reporter)["web"], kind)
-    assert reporter.warnings == ["web: another build kept the same image at that moment: done again"]
+    assert reporter.warnings == ["web: another build stored the same image at that moment: mpbake builds again"]
     first, second = docker.calls
     assert first["given"] == second["given"]
 
@@ -221,10 +221,10 @@ def test_what_only_comes_out_of_the_cache_is_never_built_anew(tmp_path: Path) ->
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     class Full(Baking):
         def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-            found = super().run(arguments, **settings)
+            result = super().run(arguments, **settings)
             if "bake" in arguments:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return found
+            return result
 
     with pytest.raises(MpbakeError, match="No space left on device"):
         built(tmp_path, Full(), pieces_of("web"))
@@ -250,11 +250,11 @@ def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
 def test_several_pieces_in_one_call(tmp_path: Path) -> None:
     says = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
     docker, reporter = Baking(says), Recorder()
-    found = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
-    assert {name: end.digest for name, end in found.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
+    result = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
+    assert {name: end.digest for name, end in result.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
     assert docker.calls[0]["targets"] == ["web", "tool"]
     assert reporter.said == {"web": "=> [web 1/2] RUN a\n  a", "tool": "=> [tool 1/2] RUN b\n  b"}
-    assert len({end.log for end in found.values()}) == 1
+    assert len({end.log for end in result.values()}) == 1
 
 
 COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: 2\n'
@@ -262,31 +262,31 @@ COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete
 
 def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
     says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
-    found = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
-    assert {name: type(end) for name, end in found.items()} == {
+    result = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
+    assert {name: type(end) for name, end in result.items()} == {
         "web": BatchFailed,
         "tool": BuildFailed,
         "api": BatchFailed,
     }
-    assert "exit code: 2" in found["tool"].message
-    assert found["tool"].hint == "repeat with: again tool"
-    assert found["web"].message == "another target of the same batch failed: tool"
+    assert "exit code: 2" in result["tool"].message
+    assert result["tool"].hint == "repeat with: again tool"
+    assert result["web"].message == "another target of the same batch failed: tool"
 
 
 def test_where_nobody_is_plainly_at_fault_each_is_built_by_itself(tmp_path: Path) -> None:
-    found = built(tmp_path, Baking(COMPLAINT, failed("")), pieces_of("web", "tool"))
-    assert {type(end) for end in found.values()} == {BatchFailed}
+    result = built(tmp_path, Baking(COMPLAINT, failed("")), pieces_of("web", "tool"))
+    assert {type(end) for end in result.values()} == {BatchFailed}
     late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
-    found = built(tmp_path, Baking(COMPLAINT, late), pieces_of("web", "tool"))
-    assert {type(end) for end in found.values()} == {BatchFailed}
+    result = built(tmp_path, Baking(COMPLAINT, late), pieces_of("web", "tool"))
+    assert {type(end) for end in result.values()} == {BatchFailed}
 
 
 def test_a_timeout(tmp_path: Path) -> None:
     late = Completed(returncode=1, stdout="", stderr="", timed_out=True)
-    found = built(tmp_path, Baking(b"", late), pieces_of("api"))["api"]
-    assert isinstance(found, BuildFailed)
-    assert found.message.startswith("took longer than its timeout of 1m00s\n")
-    assert found.hint == "where that is too short, raise timeout; repeat with: again api"
+    result = built(tmp_path, Baking(b"", late), pieces_of("api"))["api"]
+    assert isinstance(result, BuildFailed)
+    assert result.message.startswith("took longer than its timeout of 1m00s\n")
+    assert result.hint == "raise timeout if that is too short; repeat with: again api"
 
 
 LATE = Completed(returncode=1, stdout="", stderr="", timed_out=True)
@@ -318,14 +318,14 @@ REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request
 
 
 def test_a_push_is_done_again_by_a_run_of_the_whole_target(tmp_path: Path) -> None:
-    found = built(tmp_path, Baking(REFUSED, failed("")), pieces_of("web"))["web"]
-    assert isinstance(found, Unreachable)
-    assert found.hint.endswith("; repeat with: all of web")
-    assert found.message.endswith("\nno tag has moved")
+    result = built(tmp_path, Baking(REFUSED, failed("")), pieces_of("web"))["web"]
+    assert isinstance(result, Unreachable)
+    assert result.hint.endswith("; repeat with: all of web")
+    assert result.message.endswith("\nno tag has moved")
 
 
 class Registering(Racing):
-    """So often it cannot push."""
+    """A docker whose first bakes cannot push."""
 
     def __init__(self, times: int) -> None:
         super().__init__(times, b"ERROR: failed to solve: failed to push r/web:mpbake-upload: unknown: \n")
@@ -345,7 +345,7 @@ class Registering(Racing):
 def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
     answer: int | NoResponse | None, calls: int, line: str, tmp_path: Path
 ) -> None:
-    """BuildKit's own words have no status."""
+    """BuildKit's own message has no status."""
 
     def asked(_: Request, __: int) -> Response | None:
         if isinstance(answer, NoResponse):
@@ -358,7 +358,7 @@ def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
     assert isinstance(error, MpbakeError)
     assert (len(docker.calls), line in error.message) == (calls, True)
     assert ("check docker login" in error.hint) == (answer in {401, 403})
-    assert reporter.warnings == ["web: the push failed: it is tried again"] * (calls - 1)
+    assert reporter.warnings == ["web: the push failed: mpbake retries it"] * (calls - 1)
     docker = Registering(2)
     if calls == 3:
         assert isinstance(builds_of(tmp_path, docker, MemoryRegistry(asked)).build([web], {}, reporter)[web], Outcome)
@@ -407,8 +407,8 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:
     says = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
-    found = built(tmp_path, Baking(says, failed("")), pieces_of("web"))["web"]
-    assert found.hint == "repeat with: again web"
+    result = built(tmp_path, Baking(says, failed("")), pieces_of("web"))["web"]
+    assert result.hint == "repeat with: again web"
 
 
 @pytest.mark.parametrize("names", [("api",), ("api", "tool")])
@@ -437,27 +437,25 @@ def test_a_node_that_goes_away(
 
 
 def test_a_node_that_goes_away_is_told_of_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NodeLost) as found:
+    with pytest.raises(NodeLost) as result:
         built(tmp_path, Baking(GONE, failed("")), pieces_of("api"))
-    assert found.value.hint == (
-        "the node went away meanwhile: is it up, and reachable from this machine?; repeat with: again api"
-    )
+    assert result.value.hint == ("check that the node is up and reachable from this machine; repeat with: again api")
 
 
 def test_what_has_failed_by_itself_has_failed_whatever_became_of_its_node(tmp_path: Path) -> None:
-    found = built(tmp_path, Baking(COMPLAINT, failed(""), alive=False), pieces_of("api"))["api"]
-    assert type(found) is BuildFailed
+    result = built(tmp_path, Baking(COMPLAINT, failed(""), alive=False), pieces_of("api"))["api"]
+    assert type(result) is BuildFailed
 
 
 def test_a_strange_failure_on_a_node_that_answers(tmp_path: Path) -> None:
-    found = built(tmp_path, Baking(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
-    assert type(found) is BuildFailed
+    result = built(tmp_path, Baking(b"ERROR: context canceled\n", failed("")), pieces_of("api"))["api"]
+    assert type(result) is BuildFailed
 
 
 def test_what_is_emulated_against_a_declaration_is_built_where_that_is_not_forbidden(tmp_path: Path) -> None:
     plan = PLAN.replace('driver = "docker"', 'driver = "docker"\nnodes.local = { platforms = ["linux/arm64"] }')
-    found = built(tmp_path, Baking(), pieces_of("tool", plan=plan.replace('["linux/amd64"]', '["linux/arm64"]')))
-    assert isinstance(found["tool"], Outcome)
+    result = built(tmp_path, Baking(), pieces_of("tool", plan=plan.replace('["linux/amd64"]', '["linux/arm64"]')))
+    assert isinstance(result["tool"], Outcome)
 
 
 def test_links_are_taken_from_the_cache_where_they_were_built_on_this_node(tmp_path: Path) -> None:
@@ -491,8 +489,8 @@ def test_what_would_be_emulated_where_that_is_forbidden_fails_alone(tmp_path: Pa
         'driver = "docker"', 'driver = "docker"\nemulation = "forbid"\nnodes.local = { platforms = ["linux/arm64"] }'
     )
     docker = Baking()
-    found = built(tmp_path, docker, pieces_of("tool", plan=plan.replace("linux/amd64", "linux/arm64")))["tool"]
-    assert isinstance(found, UsageError)
+    result = built(tmp_path, docker, pieces_of("tool", plan=plan.replace("linux/amd64", "linux/arm64")))["tool"]
+    assert isinstance(result, UsageError)
     assert docker.calls == []
 
 
@@ -513,9 +511,9 @@ def test_a_link_that_two_pieces_mean_differently_is_built_apart(tmp_path: Path) 
     """
     )
     docker = Baking()
-    found = built(tmp_path, docker, pieces_of("one", "two", plan=plan))
-    assert isinstance(found["one"], Outcome)
-    assert isinstance(found["two"], BatchFailed)
+    result = built(tmp_path, docker, pieces_of("one", "two", plan=plan))
+    assert isinstance(result["one"], Outcome)
+    assert isinstance(result["two"], BatchFailed)
     assert docker.calls[0]["targets"] == ["one"]
 
 
@@ -524,14 +522,14 @@ def test_a_link_that_two_pieces_mean_alike_is_built_in_their_one_call(tmp_path: 
         f'[targets.{name}]\ninherits = ["_t"]\ncontexts = {{ base = "target:base" }}' for name in ("one", "two")
     )
     docker = Baking()
-    found = built(tmp_path, docker, pieces_of("one", "two", plan=f"{PLAN}\n[targets.base]\n{links}"))
-    assert {type(end) for end in found.values()} == {Outcome}
+    result = built(tmp_path, docker, pieces_of("one", "two", plan=f"{PLAN}\n[targets.base]\n{links}"))
+    assert {type(end) for end in result.values()} == {Outcome}
     assert [call["targets"] for call in docker.calls] == [["one", "two"]]
-    assert Path(found["one"].log).name.count("one") == 1, "each is named once"
+    assert Path(result["one"].log).name.count("one") == 1, "each is named once"
 
 
 class Said(Baking):
-    """Of what was built, buildx says this."""
+    """A docker whose buildx writes this metadata."""
 
     def __init__(self, metadata: str) -> None:
         super().__init__()
@@ -541,10 +539,10 @@ class Said(Baking):
         self.metadata = metadata
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        found = super().run(arguments, **settings)
+        result = super().run(arguments, **settings)
         if "--metadata-file" in arguments:
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(self.metadata)
-        return found
+        return result
 
 
 OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
@@ -552,10 +550,10 @@ OCI, DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution"
 
 @pytest.mark.parametrize(("store", "uploaded"), [("io.containerd.snapshotter.v1", "r/web@sha256:1"), ("overlay2", "")])
 def test_an_engine_with_the_containerd_store_pushes_what_it_builds(store: str, uploaded: str, tmp_path: Path) -> None:
-    said = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"digest": "sha256:1"}}
-    docker = Said(json.dumps({"web": said}))
-    found = docker.answers["system info"]
-    docker.answers["system info"] = replace(found, stdout=found.stdout.replace("io.containerd.snapshotter.v1", store))
+    own = {"containerimage.digest": "sha256:1", "containerimage.descriptor": {"digest": "sha256:1"}}
+    docker = Said(json.dumps({"web": own}))
+    result = docker.answers["system info"]
+    docker.answers["system info"] = replace(result, stdout=result.stdout.replace("io.containerd.snapshotter.v1", store))
     end = built(tmp_path, docker, pieces_of("web"))["web"]
     assert (end.digest, end.kept, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
     (output,) = json.loads(docker.calls[0]["given"])["target"]["web"]["output"]
@@ -567,13 +565,13 @@ def test_where_no_digest_is_known_nothing_can_be_found_by_it(metadata: str, tmp_
     plan = PLAN.replace('driver = "docker"', "").replace(
         "push = true", "push = true\n    checks = [{ run = ['true'] }]"
     )
-    found = built(tmp_path, Said(metadata), pieces_of("web", plan=plan))["web"]
-    assert (found.digest, found.uploaded) == ("", "")
+    result = built(tmp_path, Said(metadata), pieces_of("web", plan=plan))["web"]
+    assert (result.digest, result.uploaded) == ("", "")
 
 
 def test_what_says_no_platforms_was_built_for_that_of_its_node(tmp_path: Path) -> None:
-    found = built(tmp_path, Said("{}"), pieces_of("web", plan=PLAN.replace('platforms = ["linux/amd64"]', "")))["web"]
-    assert [str(each) for each in found.platforms] == ["linux/arm64"]
+    result = built(tmp_path, Said("{}"), pieces_of("web", plan=PLAN.replace('platforms = ["linux/amd64"]', "")))["web"]
+    assert [str(platform) for platform in result.platforms] == ["linux/arm64"]
 
 
 def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_path: Path) -> None:
@@ -628,7 +626,7 @@ class Store(Baking):
 
 def test_pieces_whose_operations_begin_in_one_message_are_each_told_of(tmp_path: Path) -> None:
     begun = [vertex(number, f"[{name} 2/2] RUN x", "1") for number, name in enumerate(("web", "web", "api"), 1)]
-    both = {"vertexes": [each for status in begun for each in status["vertexes"]]}
+    both = {"vertexes": [status for status in begun for status in status["vertexes"]]}
     reporter = Recorder()
     built(tmp_path, Baking(raw(both)), pieces_of("web", "api"), reporter)
     assert reporter.activities == ["web", "api"]
@@ -636,8 +634,8 @@ def test_pieces_whose_operations_begin_in_one_message_are_each_told_of(tmp_path:
 
 def test_pieces_that_share_a_call_are_loaded_each_in_its_own(tmp_path: Path) -> None:
     docker = Store()
-    found = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
-    assert {name: end.digest for name, end in found.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
+    result = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
+    assert {name: end.digest for name, end in result.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
     assert [call["targets"] for call in docker.calls] == [["web", "tool"], ["web"]]
     shared, load = (json.loads(call["given"])["target"]["web"] for call in docker.calls)
     assert (shared["output"], load["output"], load["platforms"]) == (
@@ -649,20 +647,20 @@ def test_pieces_that_share_a_call_are_loaded_each_in_its_own(tmp_path: Path) -> 
 
 
 def test_what_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
-    found = built(tmp_path, Store(failed("")), pieces_of("web", "tool", plan=LOADING))
-    assert isinstance(found["web"], BuildFailed)
-    assert isinstance(found["tool"], Outcome)
+    result = built(tmp_path, Store(failed("")), pieces_of("web", "tool", plan=LOADING))
+    assert isinstance(result["web"], BuildFailed)
+    assert isinstance(result["tool"], Outcome)
 
 
 class Frozen(Store):
-    """The engine in use falls silent, and with it every bake that loads into it."""
+    """The engine in use falls silent, and so does every bake that loads an image into it."""
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        found = super().run(arguments, **settings)
+        result = super().run(arguments, **settings)
         if "bake" not in arguments:
-            return found
+            return result
         self.answers["system info"] = failed("", timed_out=True)
-        return found if settings["watch"].alive() else STALLED
+        return result if settings["watch"].alive() else STALLED
 
 
 @pytest.mark.parametrize("platforms", ['"linux/amd64"', '"linux/amd64", "linux/arm64"'])
@@ -671,21 +669,21 @@ def test_an_engine_that_falls_silent_while_it_is_loaded_into_is_not_the_nodes_fa
 ) -> None:
     docker = Frozen()
     plan = LOADING.replace('"linux/amd64", "linux/arm64"', platforms).replace('"10s"', '"0.1s"')
-    found = built(tmp_path, docker, pieces_of("web", plan=plan))["web"]
-    assert type(found) is Unreachable
-    assert found.message.startswith("cannot be loaded: the Docker engine does not answer: no answer in time\nlog: ")
-    assert found.hint.endswith("try: docker info; repeat with: again web")
+    result = built(tmp_path, docker, pieces_of("web", plan=plan))["web"]
+    assert type(result) is Unreachable
+    assert result.message.startswith("cannot be loaded: the Docker engine does not answer: no answer in time\nlog: ")
+    assert result.hint.endswith("try: docker info; repeat with: again web")
     assert isinstance(built(tmp_path, Frozen(), pieces_of("tool", plan=plan))["tool"], Outcome), "it loads nothing"
 
 
 def test_an_engine_is_asked_when_one_of_several_is_loaded_into_it(tmp_path: Path) -> None:
     plan = LOADING.replace(', "linux/arm64"', "").replace('"10s"', '"0.1s"')
-    found = built(tmp_path, Frozen(), pieces_of("web", "tool", plan=plan))
-    assert {type(end) for end in found.values()} == {BatchFailed}
+    result = built(tmp_path, Frozen(), pieces_of("web", "tool", plan=plan))
+    assert {type(end) for end in result.values()} == {BatchFailed}
 
 
 def test_an_engine_is_not_asked_where_nothing_is_loaded_into_it(tmp_path: Path) -> None:
-    """By a check, or where it builds itself, as one of another context may."""
+    """For a check, or if the engine builds by itself, as the engine of another context may."""
     plan = LOADING.replace('"10s"', '"0.1s"')
     check = next(step for step in graph_of_text(plan).steps if isinstance(step, CheckPiece))
     assert isinstance(builds_of(tmp_path, Frozen()).check(check, Outcome(), Recorder()), Outcome)
@@ -712,17 +710,17 @@ def test_a_node_that_is_lost_during_the_load_of_one_piece_costs_only_that_piece(
                 self.answers["buildx inspect"] = failed("gone")
             return super().run(arguments, **settings)
 
-    found = built(tmp_path, Gone(STALLED), pieces_of("tool", "web", plan=LOADING))
-    assert isinstance(found["tool"], Outcome)
-    assert isinstance(found["web"], NodeLost)
+    result = built(tmp_path, Gone(STALLED), pieces_of("tool", "web", plan=LOADING))
+    assert isinstance(result["tool"], Outcome)
+    assert isinstance(result["web"], NodeLost)
 
 
 def test_an_engine_that_does_not_answer_fails_only_what_is_to_be_loaded(tmp_path: Path) -> None:
     docker = Store()
     docker.answers["system info"] = failed("no engine")
-    found = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
-    assert isinstance(found["web"], Unreachable)
-    assert isinstance(found["tool"], Outcome)
+    result = built(tmp_path, docker, pieces_of("web", "tool", plan=LOADING))
+    assert isinstance(result["web"], Unreachable)
+    assert isinstance(result["tool"], Outcome)
     assert [call["targets"] for call in docker.calls] == [["tool"]]
 
 
@@ -731,10 +729,10 @@ def test_parts_of_archives_are_told_apart_in_a_shared_call(tmp_path: Path) -> No
     plan = "\n".join(f"[targets.{name}]\nbuilder = 'x'\n{archive.replace('NAME', name)}" for name in ("a", "b"))
     plan += '\nplatforms = ["linux/amd64", "linux/arm64"]\n[builders.x]'
     plan = plan.replace("[targets.b]", 'platforms = ["linux/amd64", "linux/arm64"]\n[targets.b]')
-    pieces = [each for each in pieces_of("a", "b", plan=plan) if str(each.platforms[0].platform) == "linux/amd64"]
+    pieces = [piece for piece in pieces_of("a", "b", plan=plan) if str(piece.platforms[0].platform) == "linux/amd64"]
     docker = Store()
     built(tmp_path, docker, pieces)
-    outputs = [each["output"][0] for each in json.loads(docker.calls[0]["given"])["target"].values()]
+    outputs = [target["output"][0] for target in json.loads(docker.calls[0]["given"])["target"].values()]
     assert len(set(outputs)) == 2
     for piece, output in zip(pieces, outputs, strict=True):
         assert f"dest={builds_of(tmp_path, docker).parts_of(piece)}.0" in output
@@ -791,7 +789,7 @@ def test_a_check_is_upon_what_was_uploaded(tmp_path: Path) -> None:
 
 
 def test_a_node_that_cannot_be_had_any_more_was_lost(tmp_path: Path) -> None:
-    """Others may have noticed before, and forgotten it: it has been made ready, or nothing would be started there."""
+    """Another step may have noticed the loss before: a step starts only if its node was ready."""
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
     docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}

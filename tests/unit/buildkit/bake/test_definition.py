@@ -1,4 +1,4 @@
-"""What buildx is told for a piece."""
+"""The bake definition of a piece."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[st
     setting = DefinitionContext(driver=driver, built=[links[name] for name in built])
     definition = bake_definition(piece, setting)
     assert list(definition) == ["target"]
-    found: dict[str, dict[str, Any]] = definition["target"]
-    return found
+    targets: dict[str, dict[str, Any]] = definition["target"]
+    return targets
 
 
 # --- the target itself ------------------------------------------------------------------------------------------------
@@ -313,16 +313,16 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
 def test_outputs_and_tags(driver: Driver, attributes: str, output: list[str], tags: list[str] | None) -> None:
     (piece,) = pieces_on(driver, f"platforms = ['linux/amd64']\n{attributes}")
     assert outputs(piece, DefinitionContext(driver=driver)) == output
-    found = targets_of(piece, driver)["web"]
-    assert (found["output"], found.get("tags")) == (output, tags)
+    target = targets_of(piece, driver)["web"]
+    assert (target["output"], target.get("tags")) == (output, tags)
 
 
 @pytest.mark.parametrize("load", ["", "load = true"])
 def test_an_engine_with_the_classic_store_keeps_the_image_under_its_tags(load: str) -> None:
     (piece,) = pieces_on(ENGINE, f"platforms = ['linux/amd64']\n{SEVERAL}\npush = true\n{load}\noutput = ['out']")
-    found = bake_definition(piece, DefinitionContext(driver=ENGINE, classic=True))["target"]["web"]
-    assert found["output"] == ["type=local,dest=/plan/out", "type=image"]
-    assert found["tags"] == ["r/web:1", "s:5000/web:1"]
+    target = bake_definition(piece, DefinitionContext(driver=ENGINE, classic=True))["target"]["web"]
+    assert target["output"] == ["type=local,dest=/plan/out", "type=image"]
+    assert target["tags"] == ["r/web:1", "s:5000/web:1"]
 
 
 def test_an_output_that_pushes_is_the_push_of_its_target() -> None:
@@ -405,12 +405,12 @@ def test_an_engine_goes_on_to_pull_since_it_may_have_an_older_image_by_that_name
 
 
 def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_them() -> None:
-    """What the plan says itself goes before."""
+    """The plan's own named contexts take precedence."""
     (piece,) = pieces_of("platforms = ['linux/arm64']\ncontexts = { base = 'target:base', own = 'own' }", LINKS)
     (base,) = piece.target.links.values()
     published = {"r/a": "docker-image://r/a@sha256:1", "own": "docker-image://r/own@sha256:1"}
     setting = DefinitionContext(
-        driver=CONTAINER, upon={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}}
+        driver=CONTAINER, bases={piece.target: published, base: {"r/a": "docker-image://r/a@sha256:2"}}
     )
     targets = bake_definition(piece, setting)["target"]
     assert targets["web"]["contexts"] == {
@@ -427,8 +427,8 @@ def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:
         for step in graph_of_text(f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web").steps
         if isinstance(step, BuildPiece)
     ]
-    found = targets_of(piece, ENGINE)
-    assert [found[name].get("platforms") for name in ("web", "base", "deep")] == [
+    targets = targets_of(piece, ENGINE)
+    assert [targets[name].get("platforms") for name in ("web", "base", "deep")] == [
         None,
         ["linux/arm64", "linux/amd64"],
         ["linux/arm64", "linux/amd64"],
@@ -449,8 +449,8 @@ def test_a_shared_piece_stays_in_the_cache() -> None:
         "web",
         "worker",
     )
-    found = targets_of(piece_of(graph, "base"))
-    assert found["base"] == {
+    targets = targets_of(piece_of(graph, "base"))
+    assert targets["base"] == {
         "context": "/plan/base",
         "contexts": {"files": "/plan/files", "image": "docker-image://alpine", "deep": "target:deep"},
         "platforms": ["linux/amd64"],
@@ -460,7 +460,7 @@ def test_a_shared_piece_stays_in_the_cache() -> None:
         "annotations": [],
         "output": ["type=cacheonly"],
     }
-    assert list(found) == ["base", "deep"]
+    assert list(targets) == ["base", "deep"]
 
 
 def test_a_definition_changes_nothing_of_its_target() -> None:
@@ -479,8 +479,8 @@ def test_each_part_is_told_what_holds_on_its_platforms() -> None:
         args = { ALL = "1", BITS = "{{ '32' if platform.arch == '386' else '64' }}" }
         cache-to = ["type=local,dest=cache-{{ platform.slug }}"]
         """)
-    found = [targets_of(piece)["web"] for piece in pieces]
-    assert [(each["platforms"], each["args"], each["cache-to"]) for each in found] == [
+    definitions = [targets_of(piece)["web"] for piece in pieces]
+    assert [(definition["platforms"], definition["args"], definition["cache-to"]) for definition in definitions] == [
         (
             [platform],
             {"ALL": "1", "BITS": bits, "BUILDKIT_MULTI_PLATFORM": "1"},
@@ -511,22 +511,22 @@ def test_each_part_links_to_its_own_targets() -> None:
         """,
         BASES,
     )
-    found = [targets_of(piece) for piece in pieces]
-    assert [list(each) for each in found] == [["web", "intel"], ["web", "arm"]]
-    assert [each["web"]["contexts"]["base"] for each in found] == ["target:intel", "target:arm"]
+    definitions = [targets_of(piece) for piece in pieces]
+    assert [list(definition) for definition in definitions] == [["web", "intel"], ["web", "arm"]]
+    assert [definition["web"]["contexts"]["base"] for definition in definitions] == ["target:intel", "target:arm"]
 
 
 def test_a_link_that_differs_is_told_the_same_platform() -> None:
     pieces = pieces_of('platforms = ["linux/amd64", "linux/arm64"]\ncontexts = { base = "target:base" }', BASES)
-    found = [targets_of(piece)["base"] for piece in pieces]
-    assert [(each["platforms"], each["args"]) for each in found] == [
+    definitions = [targets_of(piece)["base"] for piece in pieces]
+    assert [(definition["platforms"], definition["args"]) for definition in definitions] == [
         (["linux/amd64"], {"ARCH": "amd64"}),
         (["linux/arm64"], {"ARCH": "arm64"}),
     ]
 
 
 def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
-    """The assets are built on Intel for both, and so is what they link to."""
+    """The assets are built on Intel for both platforms, and so are their links."""
     _, piece = pieces_of(
         """
         platforms = ["linux/amd64", "linux/arm64"]
@@ -534,10 +534,10 @@ def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
         """,
         BASES,
     )
-    found = targets_of(piece)
+    targets = targets_of(piece)
     shown = {
-        name: (each["platforms"], each.get("args", {}).get("ARCH"), each.get("contexts", {}))
-        for name, each in found.items()
+        name: (target["platforms"], target.get("args", {}).get("ARCH"), target.get("contexts", {}))
+        for name, target in targets.items()
     }
     assert shown == {
         "web": (
@@ -553,7 +553,7 @@ def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
 
 
 def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> None:
-    """None takes the name of another, nor that of the target itself."""
+    """No link takes the name of another link or of the target itself."""
     targets = target_of_text(
         """
         [targets.base-2]
@@ -572,8 +572,8 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
         "base-2",
     )
     graph = graph_of([targets])
-    found = targets_of(piece_of(graph, "base-2"))
-    assert {name: each.get("args", {}).get("ARCH") for name, each in found.items()} == {
+    definition = targets_of(piece_of(graph, "base-2"))
+    assert {name: target.get("args", {}).get("ARCH") for name, target in definition.items()} == {
         "base-2": None,
         "base": "amd64",
         "base-3": "arm64",
@@ -581,7 +581,7 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
         "arm": None,
         "s390x": None,
     }
-    assert [found[name]["contexts"]["base"] for name in ("base-2", "arm", "s390x")] == [
+    assert [definition[name]["contexts"]["base"] for name in ("base-2", "arm", "s390x")] == [
         "target:base",
         "target:base-3",
         "target:base-4",
@@ -589,11 +589,11 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
 
 
 def test_a_link_that_differs_is_there_for_one_whose_platform_only_the_node_knows() -> None:
-    """As long as nobody has asked it."""
+    """The native platform is unknown until the node was probed."""
     graph = graph_of([target_of_text(f"[targets.web]\ncontexts = {{ base = 'target:base' }}\n{BASES}")])
-    found = targets_of(piece_of(graph, "web"))
-    assert list(found) == ["web", "base", "base-2"]
-    assert found["web"]["contexts"] == {"base": "target:base"}
+    targets = targets_of(piece_of(graph, "web"))
+    assert list(targets) == ["web", "base", "base-2"]
+    assert targets["web"]["contexts"] == {"base": "target:base"}
 
 
 # --- as JSON ----------------------------------------------------------------------------------------------------------
@@ -623,9 +623,9 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
         dockerfile-inline = "ENV A=${PATH}"
         context = "%{x}"
         """)
-    found = bake_json(bake_definition(piece, DefinitionContext(driver=CONTAINER)))
-    assert [found.count(each) for each in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
-    assert found.count("${") == 3
+    definition = bake_json(bake_definition(piece, DefinitionContext(driver=CONTAINER)))
+    assert [definition.count(template) for template in ("$${x}", "$${y}", "$${PATH}", "/%%{x}")] == [1, 1, 1, 1]
+    assert definition.count("${") == 3
 
 
 # --- Dockerfiles, as errors call them ---------------------------------------------------------------------------------
@@ -721,13 +721,13 @@ def test_a_node_that_knows_no_policies_is_to_refuse_them() -> None:
         "platforms = ['linux/amd64']\npolicy = ['filename=a.rego', 'reset=true']\ncontexts = { base = 'target:base' }",
         base,
     )
-    found = targets_of(piece)
-    assert found["web"]["policy"] == ["filename=a.rego,strict=true", "reset=true,strict=true"]
-    assert found["base"]["policy"] == ["filename=base.rego,strict=false"]
+    targets = targets_of(piece)
+    assert targets["web"]["policy"] == ["filename=a.rego,strict=true", "reset=true,strict=true"]
+    assert targets["base"]["policy"] == ["filename=base.rego,strict=false"]
 
 
 @pytest.mark.parametrize(
-    ("attributes", "found"),
+    ("attributes", "allowed"),
     [
         ("", []),
         ("network = 'none'", []),
@@ -737,10 +737,10 @@ def test_a_node_that_knows_no_policies_is_to_refuse_them() -> None:
         ("contexts = { base = 'target:privileged' }", ["network.host", "device"]),
     ],
 )
-def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, found: list[str]) -> None:
+def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, allowed: list[str]) -> None:
     privileged = "[targets.privileged]\nentitlements = ['network.host', 'device']"
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", privileged)
-    assert entitlements(bake_definition(piece, DefinitionContext(driver=CONTAINER))) == found
+    assert entitlements(bake_definition(piece, DefinitionContext(driver=CONTAINER))) == allowed
 
 
 def test_the_nearest_folder_that_exists_is_granted() -> None:

@@ -1,4 +1,4 @@
-"""Images in the store of an engine: named for the user, and not left under names of mpbake's own."""
+"""Images in the store of an engine: tagged for the user, without leftover names of uploads."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Recorder:
 
 
 def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_end() -> None:
-    docker, recorder = FakeDocker({"tag": done(), "image rm": done()}), Recorder()
+    docker, recorder = FakeDocker({"image tag": done(), "image rm": done()}), Recorder()
     images = EngineImages(docker)
-    images.keep_in_mind([WEB], READY)
-    images.keep_in_mind([WEB], READY)
+    images.remember_uploads([WEB], READY)
+    images.remember_uploads([WEB], READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.finish()
-    assert docker.commands == ["tag sha256:1 r/web:1", "tag sha256:1 s/web:2"]
+    assert docker.commands == ["image tag sha256:1 r/web:1", "image tag sha256:1 s/web:2"]
     images.close()
     assert docker.commands[2:] == [
         "image rm r/web:mpbake-upload-4b5e57f6eb2f s/web:mpbake-upload-4b5e57f6eb2f",
     ]
-    assert {each["endpoint"] for each in docker.settings} == {"here"}
+    assert {settings["endpoint"] for settings in docker.settings} == {"here"}
     assert recorder.warnings == []
 
 
@@ -57,8 +57,8 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
     ],
 )
 def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -> None:
-    images, recorder = EngineImages(FakeDocker({"tag": failed(said)})), Recorder()
-    with pytest.raises(kind, match=rf"^the engine cannot name r/web:1: {said}"):
+    images, recorder = EngineImages(FakeDocker({"image tag": failed(said)})), Recorder()
+    with pytest.raises(kind, match=rf"^the engine cannot give an image the tag r/web:1: {said}"):
         images.name(WEB, "sha256:1", READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
@@ -67,7 +67,7 @@ def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -
 
 
 def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
-    images, recorder = EngineImages(FakeDocker({"tag": Cancelled("cancelled")})), Recorder()
+    images, recorder = EngineImages(FakeDocker({"image tag": Cancelled("cancelled")})), Recorder()
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
     assert recorder.warnings == []
@@ -75,8 +75,8 @@ def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
 
 def inspected(**digests: str) -> FakeDocker:
     """An engine that lists these RepoDigests of an image, by the image's ID or the tag that names it."""
-    answers = {f"image inspect --format {{{{json .RepoDigests}}}} {name}": done(said) for name, said in digests.items()}
-    return FakeDocker({"tag": done(), "push": done(), "image rm": done(), **answers})
+    answers = {f"image inspect {name}": done(f'[{{"RepoDigests": {said}}}]') for name, said in digests.items()}
+    return FakeDocker({"image tag": done(), "image push": done(), "image rm": done(), **answers})
 
 
 TAG = "r/web:mpbake-upload-4b5e57f6eb2f"
@@ -84,11 +84,13 @@ ONE_REPOSITORY = target_of_text("[targets.web]\ntags = ['r/web:1']")
 
 
 def test_an_upload_that_another_run_replaced_is_not_published() -> None:
-    """The upload tag names the other run's image by then, which the registry serves."""
+    """By then the upload tag names the other run's image, and the registry serves that."""
     registry = MemoryRegistry()
     other = registry.add_index("r/web", "amd64").digest
     docker = inspected(**{TAG: f'["r/web@{other}"]', "sha256:1": "[]"})
-    with pytest.raises(BuildFailed, match=r"^r/web does not serve the image that was pushed\n  = another run may"):
+    with pytest.raises(
+        BuildFailed, match=r"^r/web does not serve the image that was pushed\n  = run again: another run may"
+    ):
         EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry))
     assert docker.commands[-1] == f"image rm {TAG}"
 

@@ -1,4 +1,4 @@
-"""What docker, buildx and BuildKit complain of. The texts are theirs, only shortened."""
+"""Error messages of docker, buildx and BuildKit. The texts are real, only shortened."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, log, raw, vertex
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PUSH_REFUSED = "the registry refuses the push: check docker login and the repository's rights"
-PUSH_UNANSWERED = "the registry does not answer the node: is it up, and does the node reach that address?"
-STUMBLED = "the registry, or a proxy before it, answers that it cannot at the moment: try again later"
+PUSH_REFUSED = "check docker login and your rights in the repository"
+PUSH_UNANSWERED = "check that the registry is up, and that the node can reach its address"
+STUMBLED = "try again later: the registry, or a proxy before it, fails at the moment"
 NODE_TRUSTS_NOT = (
-    "the node does not trust the registry's certificate: name its CA with "
-    'buildkitd.registry."HOST".ca in the builder, or where the node is made'
+    'set buildkitd.registry."HOST".ca in the builder, or where the node is created: the node does not trust the '
+    "registry's certificate"
 )
 NODE_KNOWS_NOT = (
-    'the registry does not speak TLS: say so with buildkitd.registry."HOST".http = true in the builder, or where the '
-    "node is made"
+    'set buildkitd.registry."HOST".http = true in the builder, or where the node is created: the registry does not '
+    "speak TLS"
 )
-NODE_GONE = "the node went away meanwhile: is it up, and reachable from this machine?"
+NODE_GONE = "check that the node is up and reachable from this machine"
 POLICY_DENIES = (
     "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
     "BUILDX_DEFAULT_POLICY"
 )
-BASE_REFUSED = "the registry does not give out a base image: check its name and docker login"
-BASE_UNANSWERED = "a base image's registry does not answer the node"
+BASE_REFUSED = "check the name of the base image, and docker login"
+BASE_UNANSWERED = "check that the registry of the base image is up, and that the node can reach it"
 
 
 def error_of(
@@ -47,7 +47,7 @@ def error_of(
 
 
 def hint_of(error: MpbakeError) -> str:
-    """The hint without the command to repeat the build, which is in every one."""
+    """The hint without the command that repeats the build, which every hint has."""
     assert error.hint.endswith("repeat with: mpbake run web")
     return error.hint.removesuffix("repeat with: mpbake run web").removesuffix("; ")
 
@@ -117,7 +117,7 @@ repository does not exist or may require authorization: server message: insuffic
         rpc error: code = Unknown desc = local exporter mode=delete requires a BuildKit daemon with multi-platform \
 local export support
         """,
-    (BuildFailed, 'take oci-mediatypes=false away, or add attest = ["type=provenance,disabled=true"]'): """
+    (BuildFailed, 'remove oci-mediatypes=false, or add attest = ["type=provenance,disabled=true"]'): """
         cannot export attestations with "oci-mediatypes=false"
         """,
     (BuildFailed, POLICY_DENIES): """
@@ -126,7 +126,7 @@ due to policy: source "docker-image://localhost:5000/base:1" not allowed by poli
         failed to read dockerfile: failed to load LLB: error evaluating the source policy: source "local://dockerfile" \
 not allowed by policy: action DENY
         """,
-    (BuildFailed, "name it relative to the build context, or as cwd://FILE relative to the plan's folder"): """
+    (BuildFailed, "name the file relative to the build context, or as cwd://FILE relative to the plan's folder"): """
         policy file absent.rego not found
         """,
     (BuildFailed, ""): """
@@ -140,7 +140,7 @@ successfully: exit code: 1
         failed to compute cache key: "/missing": not found
         """,
 }
-"""Complaints by what becomes of them: one line each."""
+"""Messages by the expected error, one per line."""
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ FALSE = 'process "false" did not complete successfully: exit code: 1'
 
 
 def failed_check(first: str) -> bytes:
-    """What buildx says of a command that fails, with an excerpt of the Dockerfile around it."""
+    """The output of buildx for a command that fails, with an excerpt of the Dockerfile."""
     name = '[web-check-1 2/2] RUN ["false"]'
     excerpt = f'Dockerfile:2\n{"-" * 20}\n   1 |     {first}\n   2 | >>> RUN ["false"]\n{"-" * 20}\n'
     failing = (vertex(1, name, "1"), log(1, "why\n"), vertex(1, name, "1", "2", error=FALSE))
@@ -327,7 +327,7 @@ def test_a_failure_of_a_linked_target_names_it() -> None:
 
 def test_buildx_may_say_nothing_or_something_else() -> None:
     assert str(error_of(b"")) == text("""
-        the build failed without saying why
+        the build failed without a message
         log: /plan/web.log
           = repeat with: mpbake run web
         """)

@@ -1,4 +1,4 @@
-"""The form in which images are exported: what pieces state, and how a difference is noticed."""
+"""The form of images: the options that pieces state, and the detection of differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
 @pytest.mark.parametrize(
-    ("given", "stated"),
+    ("entries", "stated"),
     [
         ([], [PROVENANCE]),
         (["type=sbom"], ["type=sbom", PROVENANCE]),
@@ -33,12 +33,12 @@ OCI = "application/vnd.oci.image.manifest.v1+json"
         (["type=provenance,disabled=true"], ["type=provenance,disabled=true"]),
     ],
 )
-def test_provenance_gets_the_version_that_all_releases_write(given: list[str], stated: list[str]) -> None:
-    assert in_common_form({"output": [], "attest": given})["attest"] == stated
+def test_provenance_gets_the_version_that_all_releases_write(entries: list[str], stated: list[str]) -> None:
+    assert in_common_form({"output": [], "attest": entries})["attest"] == stated
 
 
 @pytest.mark.parametrize(
-    ("given", "stated"),
+    ("output", "stated"),
     [
         (PUSHED, f"{PUSHED},{STATED}"),
         ("type=oci,dest=a", f"type=oci,dest=a,{STATED}"),
@@ -48,12 +48,12 @@ def test_provenance_gets_the_version_that_all_releases_write(given: list[str], s
         ("type=cacheonly", "type=cacheonly"),
     ],
 )
-def test_outputs_of_images_state_media_types_and_the_form_of_attestations(given: str, stated: str) -> None:
-    assert in_common_form({"output": [given]})["output"] == [stated]
+def test_outputs_of_images_state_media_types_and_the_form_of_attestations(output: str, stated: str) -> None:
+    assert in_common_form({"output": [output]})["output"] == [stated]
 
 
 class FakeNodes:
-    """Nodes whose BuildKit has the versions that are given, by name; an error stands for one that fails."""
+    """Nodes with these versions of BuildKit, by name; an error is the answer of a node that fails."""
 
     def __init__(self, versions: Mapping[str, str]) -> None:
         self._versions = versions
@@ -98,8 +98,8 @@ def test_it_is_decided_once_for_a_target() -> None:
     assert forms.is_common(other)
 
 
-def checked(forms: ImageForms, own: list[BuildPiece], *found: ImageForm) -> None:
-    by_piece = dict(zip(own, found, strict=True))
+def checked(forms: ImageForms, own: list[BuildPiece], *read: ImageForm) -> None:
+    by_piece = dict(zip(own, read, strict=True))
     forms.check(own[0].target, {piece: piece.node for piece in own}, by_piece.__getitem__)
 
 
@@ -116,7 +116,7 @@ def test_pieces_of_different_forms_are_refused() -> None:
         f"  {first} (BuildKit v0.32.0): b\n"
         f"  {second} (BuildKit of an unknown version): c"
     )
-    assert error.value.hint.startswith('run the same BuildKit release on all nodes of builder "release", or take')
+    assert error.value.hint.startswith('run the same BuildKit release on all nodes of builder "release", or remove')
 
 
 @pytest.mark.parametrize("second", ["v0.32.0", "v0.13.1"])
@@ -127,7 +127,7 @@ def test_nothing_is_read_where_the_pieces_cannot_differ(second: str) -> None:
 
 
 def test_a_piece_that_another_node_took_is_compared() -> None:
-    """Its target was thought to be built by nodes of one release, which state nothing."""
+    """The pieces state no form, because all expected nodes have the same release."""
     own = pieces()
     forms = forms_of("v0.32.0", "v0.32.0")
     assert not forms.is_common(own[0])

@@ -1,4 +1,4 @@
-"""What is loaded into the engine in use."""
+"""The platforms that are loaded into the engine in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AMD64 = parse_platform("linux/amd64")
 
 
 def pieces(platforms: str, builder: str = "default", attributes: str = "load = true") -> tuple[BuildPiece, ...]:
-    names = ", ".join(f'"linux/{each}"' for each in platforms.split())
+    names = ", ".join(f'"linux/{name}"' for name in platforms.split())
     plan = f"[targets.web]\nbuilder = '{builder}'\nplatforms = [{names}]\n{attributes}\n{TWO_NODES}"
     return place(target_of_text(plan), {}).pieces
 
@@ -43,13 +43,13 @@ def test_the_classic_store_takes_the_engines_own() -> None:
 
 @pytest.mark.parametrize("containerd", [True, False])
 def test_of_several_pieces_one_is_loaded(*, containerd: bool) -> None:
-    found = [load_of(piece, engine(containerd=containerd)) for piece in pieces("amd64 arm64", "release")]
-    assert found == [LoadDecision(platform=AMD64), LoadDecision()]
+    decisions = [load_of(piece, engine(containerd=containerd)) for piece in pieces("amd64 arm64", "release")]
+    assert decisions == [LoadDecision(platform=AMD64), LoadDecision()]
 
 
 def test_what_is_not_built_for_the_engine_is_said_once() -> None:
-    found = [load_of(piece, engine(platform="linux/s390x")) for piece in pieces("amd64 arm64", "release")]
-    assert [each.warning for each in found] == [
+    decisions = [load_of(piece, engine(platform="linux/s390x")) for piece in pieces("amd64 arm64", "release")]
+    assert [decision.warning for decision in decisions] == [
         "web: not loaded, since it is not built for the engine's linux/s390x",
         "",
     ]

@@ -1,4 +1,4 @@
-"""BuildKit's progress, as its bytes come."""
+"""Parsing of BuildKit's progress from chunks of bytes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, verte
 
 
 def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
-    """A build that has been followed to its end, the lines for its log, and its activities."""
+    """The progress of a finished build, the lines of its log, and its activities."""
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
-    said = [line for update in updates for line in update.said]
+    said = [line for update in updates for line in update.lines]
     return progress, said, [name for update in updates for name in update.activities]
 
 
@@ -70,7 +70,7 @@ def test_a_build_that_fails() -> None:
 
 
 def test_objects_may_stand_on_one_line() -> None:
-    objects = [json.loads(each) for each in PUSHED.decode().replace("}\n{", "}\0{").split("\0")]
+    objects = [json.loads(source) for source in PUSHED.decode().replace("}\n{", "}\0{").split("\0")]
     assert followed(raw(*objects, one_line=True))[1] == followed(PUSHED)[1]
 
 
@@ -79,10 +79,10 @@ def test_it_does_not_matter_where_the_bytes_are_split(data: st.DataObject) -> No
     for whole in (PUSHED, FAILED):
         cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
         parts = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-        expected, found = followed(*by_line(whole)), followed(*parts)
-        assert found[1] == expected[1]
-        assert found[2][-1:] == expected[2][-1:]
-        assert (found[0].text, found[0].failed) == (expected[0].text, expected[0].failed)
+        expected, actual = followed(*by_line(whole)), followed(*parts)
+        assert actual[1] == expected[1]
+        assert actual[2][-1:] == expected[2][-1:]
+        assert (actual[0].text, actual[0].failed) == (expected[0].text, expected[0].failed)
 
 
 @given(st.binary(max_size=300))
@@ -222,7 +222,7 @@ def test_an_object_that_never_ends_is_kept_as_text() -> None:
 def test_a_last_line_without_its_end_counts() -> None:
     progress = Progress()
     assert progress.feed(raw(vertex(1, "RUN", "1"), one_line=True).rstrip()) == ProgressUpdate()
-    assert progress.close() == ProgressUpdate(said=("=> RUN",), about=("RUN",), activities=("RUN",))
+    assert progress.close() == ProgressUpdate(lines=("=> RUN",), operations=("RUN",), activities=("RUN",))
     progress = Progress()
     progress.feed(b"ERROR: half a li")
     progress.close()
@@ -232,12 +232,12 @@ def test_a_last_line_without_its_end_counts() -> None:
 def test_each_line_says_what_it_is_about() -> None:
     progress = Progress()
     update = progress.feed(raw(vertex(1, "[web 1/2] RUN a", "1"), log(1, "one\ntwo"), vertex(2, "[api] FROM b", "1")))
-    assert list(zip(update.about, update.said, strict=True)) == [
+    assert list(zip(update.operations, update.lines, strict=True)) == [
         ("[web 1/2] RUN a", "=> [web 1/2] RUN a"),
         ("[web 1/2] RUN a", "  one"),
         ("[api] FROM b", "=> [api] FROM b"),
     ]
-    assert progress.close() == ProgressUpdate(said=("  two",), about=("[web 1/2] RUN a",))
+    assert progress.close() == ProgressUpdate(lines=("  two",), operations=("[web 1/2] RUN a",))
 
 
 def test_every_text_is_hidden_once_it_is_whole() -> None:
@@ -251,7 +251,7 @@ def test_every_text_is_hidden_once_it_is_whole() -> None:
     )
     progress = Progress(lambda text: text.replace("abc", "***"))
     updates = [*(progress.feed(bytes([byte])) for byte in data), progress.close()]
-    assert [line for update in updates for line in update.said] == [
+    assert [line for update in updates for line in update.lines] == [
         "=> [1/2] RUN ***",
         "  1 ***",
         "  2 ***",

@@ -1,4 +1,4 @@
-"""The images that a target is built upon."""
+"""The base images of a target that the run has published."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def upon(more: str, name: str = "web") -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("dockerfile", "found"),
+    ("dockerfile", "contexts"),
     [
         ("FROM r/stem", BOTH),
         ("FROM $WHERE/stem", BOTH),
@@ -42,8 +42,8 @@ def upon(more: str, name: str = "web") -> dict[str, str]:
         ("# syntax=r/mine\nFROM r/stem", {}),
     ],
 )
-def test_the_tags_that_a_dockerfile_may_mean(dockerfile: str, found: dict[str, str]) -> None:
-    assert upon(f"needs = ['stem', 'other']\ndockerfile-inline = '''\n{dockerfile}'''") == found
+def test_the_tags_that_a_dockerfile_may_mean(dockerfile: str, contexts: dict[str, str]) -> None:
+    assert upon(f"needs = ['stem', 'other']\ndockerfile-inline = '''\n{dockerfile}'''") == contexts
 
 
 def test_a_name_may_come_from_an_argument() -> None:

@@ -1,4 +1,4 @@
-"""Which environment variables reach docker."""
+"""The environment variables that reach docker."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ ALWAYS = {"PATH", "HOME", "DOCKER_HOST", "https_proxy", "SSH_AUTH_SOCK"}
 
 
 def test_only_what_finds_things_is_passed() -> None:
-    found = child_environment(WORLD, [])
-    assert set(found) == ALWAYS
-    assert found.items() <= WORLD.items()
+    passed = child_environment(WORLD, [])
+    assert set(passed) == ALWAYS
+    assert passed.items() <= WORLD.items()
     assert child_environment({}, []) == {}
 
 

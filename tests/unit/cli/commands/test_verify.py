@@ -210,7 +210,6 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
             interrupted()
         yield lambda _: verification_of(FakeReading({"": interrupted}))
 
-    docker._children = {}
     monkeypatch.setattr(verify, "open_verification", open_verification)
     here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # the signal may be ignored
     try:

@@ -1,0 +1,43 @@
+"""The rules by which build pieces share a bake call. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import BatchFailed
+from mpbake.graph.links import linked_targets
+from mpbake.model.steps import BuildPiece
+from mpbake.spec.attributes import Role
+from mpbake.spec.target_tables import attributes_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from mpbake.base.errors import MpbakeError
+    from mpbake.model.steps import Outcome, Step
+
+_DELIVERY = attributes_for(Role.RESULT, Role.DESTINATION)
+"""Attributes about the delivery of a result. They make no difference to targets that link to it."""
+
+
+def check_links(piece: BuildPiece, results: Mapping[Step, Outcome | MpbakeError]) -> None:
+    """Raise BatchFailed if `piece` links to a piece that already has a result, which is an error before any build."""
+    refused = {step.target for step in results if isinstance(step, BuildPiece)}
+    name = next((link.name for link in linked_targets(piece.target) if link in refused), "")
+    if name:
+        raise BatchFailed(f"it links to {name}, which cannot be built", alone=True)
+
+
+def check_same_links(own: Mapping[str, Any], others: Mapping[str, Any], built: Collection[str]) -> None:
+    """Raise BatchFailed if two pieces link to the same target with different definitions.
+
+    For a target that the call itself builds, named in `built`, the delivery may differ.
+    """
+    for name in own.keys() & others.keys():
+        ignored = _DELIVERY if name in built else ()
+        one, other = (
+            {key: definition[key] for key in definition if key not in ignored}
+            for definition in (own[name], others[name])
+        )
+        if one != other:
+            raise BatchFailed(f"it links to {name} with another definition than its batch", alone=True)

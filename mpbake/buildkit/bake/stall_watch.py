@@ -1,0 +1,43 @@
+"""Decide whether a silent build may go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.process.docker import Watch
+
+if TYPE_CHECKING:
+    from mpbake.base.errors import Unreachable
+    from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
+    from mpbake.model.plan import Node
+
+
+@dataclass(kw_only=True, slots=True)
+class StallWatch:
+    """Let a silent build go on as long as its node answers, and the engine in use if the build loads an image there.
+
+    `half` is half of a stall-timeout in seconds: after that silence, the node and the engine each have as long to
+    answer. With 0 there is no check. `loads` says that the build loads an image into the engine in use.
+    """
+
+    nodes: ReadyNodes
+    node: Node
+    half: float
+    loads: bool
+    _engine_error: Unreachable | None = None
+
+    @property
+    def watch(self) -> Watch | None:
+        """The check for the process of the build; None without a stall-timeout."""
+        return Watch(seconds=self.half, alive=self._is_alive) if self.half else None
+
+    def engine_error(self) -> Unreachable | None:
+        """Return why the engine in use does not answer, if it is the reason for the stall."""
+        return self._engine_error
+
+    def _is_alive(self) -> bool:
+        if not self.nodes.answers_at_last(self.node, self.half):
+            return False
+        self._engine_error = self.nodes.engine_complaint(self.half) if self.loads else None
+        return self._engine_error is None

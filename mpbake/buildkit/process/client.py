@@ -1,0 +1,77 @@
+"""python-on-whales, with the flags and commands that it lacks.
+
+This is the only module that imports python-on-whales. Its classes follow the style of the classes that they extend.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from python_on_whales import DockerClient
+from python_on_whales.client_config import ClientNotFoundError, Command, ParsingError
+from python_on_whales.components.buildx.cli_wrapper import BuildxCLI
+from python_on_whales.components.image.cli_wrapper import ImageCLI
+from python_on_whales.exceptions import DockerException
+from python_on_whales.utils import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Client", "ClientNotFoundError", "DockerException", "ParsingError"]
+
+# With it python-on-whales prints every command and the whole environment, secrets included.
+os.environ.pop("PYTHON_ON_WHALES_DEBUG", None)
+
+
+class Buildx(BuildxCLI):
+    """`docker buildx` with grants, nodes and removal options."""
+
+    def bake(self, targets: Any = (), *arguments: Any, allow: Iterable[str] = (), **options: Any) -> Any:
+        """Build targets, as in python-on-whales; `allow` are the grants, which only buildx 0.17 and newer know."""
+        grants = Command()
+        grants.add_args_iterable("--allow", allow)
+        return super().bake([*grants, *targets], *arguments, **options)
+
+    def create_node(self, name: str, node: str, driver: str, *flags: str, endpoint: str = "") -> str:
+        """Create the builder `name` with one node, and return its name.
+
+        `create` of python-on-whales has no `node`, breaks driver options that contain a comma, and calls `buildx ls`
+        afterwards, which waits for every node of every builder.
+        """
+        full_cmd = Command([*self.docker_cmd, "buildx", "create"])
+        full_cmd.add_simple_arg("--name", name)
+        full_cmd.add_simple_arg("--node", node)
+        full_cmd.add_simple_arg("--driver", driver)
+        full_cmd += flags
+        if endpoint:
+            full_cmd.append(endpoint)
+        return run(full_cmd, return_stderr=False)
+
+    def describe(self, name: str, *, bootstrap: bool = False, timeout: str = "") -> str:
+        """Return what `buildx inspect` prints of a builder.
+
+        `inspect` of python-on-whales takes only the name from it. It calls `buildx ls`, which waits for every node of
+        every builder, and drops driver options and files.
+        """
+        full_cmd = Command([*self.docker_cmd, "buildx", "inspect", name])
+        full_cmd.add_flag("--bootstrap", bootstrap)
+        full_cmd.add_simple_arg("--timeout", timeout or None)
+        return run(full_cmd, return_stderr=False)
+
+
+class Images(ImageCLI):
+    """`docker image` with a push that does nothing else."""
+
+    def push_quietly(self, tag: str) -> None:
+        """Push one tag. `push` of python-on-whales first inspects the image, with one more process."""
+        run([*self.docker_cmd, "image", "push", "--quiet", tag])
+
+
+class Client(DockerClient):
+    """python-on-whales' client with the extended commands."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.buildx: Buildx = Buildx(self.client_config)
+        self.image: Images = Images(self.client_config)
