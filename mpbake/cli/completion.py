@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.cli.loading import load_plan
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +23,7 @@ def targets(options: Options, world: World) -> list[str]:
 def builders(options: Options, world: World) -> list[str]:
     """The declared builders."""
     plan = _plan(options, world)
-    return _shown((each.name for each in plan.builders.values() if each.driver is not Driver.AUTOMATIC), world)
+    return _shown((each.name for each in plan.builders.values() if not each.driver.rules.is_automatic), world)
 
 
 def _plan(options: Options, world: World) -> Plan:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.cli.options import Options, World
     from mpbake.graph.placement import NodeFacts, Placement
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import PlanSpec

@@ -15,9 +15,10 @@ from mpbake.base.text import one_line
 from mpbake.graph.delivery import delivery_of
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms, links_in, variant_key
 from mpbake.model.bake_fields import deletes
-from mpbake.model.plan import Driver, Emulation
+from mpbake.model.drivers.rules import Ability
+from mpbake.model.plan import CONTAINER_DRIVER, ENGINE_DRIVER, Emulation
 from mpbake.model.steps import BuildPiece, Execution, PlacedPlatform
-from mpbake.spec.drivers import Ability, abilities_of, unsupported_requests
+from mpbake.spec.drivers import unsupported_requests
 from mpbake.spec.spec import Problem
 
 _ONE_FILE = ("tar", "docker")
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Builder, Node, Target
+    from mpbake.model.plan import Builder, Driver, Node, Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,7 +316,7 @@ def _is_undeclared(builder: Builder, platform: Platform) -> bool:
 
 def _not_splittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterable[Problem]:
     """What cannot be done with a target whose platforms are not built together."""
-    if target.push and abilities_of(target.builder.driver).parts is Ability.NO:
+    if target.push and target.builder.driver.rules.abilities.parts is Ability.NO:
         message = f"cannot be pushed by the {target.builder.driver} driver, since its platforms {_apart(pieces)}"
         hint = "the engine's own builder cannot join them: use docker-container or remote"
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
@@ -421,10 +422,10 @@ def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
     """
     targets = tuple(targets)
     if any(target.push and _is_in_parts(target) for target in targets):
-        return Driver.DOCKER_CONTAINER
+        return CONTAINER_DRIVER
     if engine.containerd_store or all(_is_simple(target, engine.platform) for target in targets):
-        return Driver.DOCKER
-    return Driver.DOCKER_CONTAINER
+        return ENGINE_DRIVER
+    return CONTAINER_DRIVER
 
 
 def _is_in_parts(target: Target) -> bool:
@@ -436,5 +437,5 @@ def _is_simple(target: Target, own: Platform) -> bool:
     """Whether an engine with the classic image store, which is itself `own`, can do all that `target` asks for."""
     if target.push and target.outputs:
         return False
-    lacking = unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False)
+    lacking = unsupported_requests(target, target.platforms, ENGINE_DRIVER, containerd_store=False)
     return all(can_execute(own, each) for each in target.platforms) and next(lacking, None) is None

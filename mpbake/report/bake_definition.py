@@ -10,7 +10,6 @@ from mpbake.base.errors import UsageError
 from mpbake.base.references import format_fields, parse_reference
 from mpbake.base.text import abbreviated
 from mpbake.model.bake_fields import enforced_policies
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,7 +68,7 @@ def export_losses(targets: Iterable[Target]) -> Iterator[str]:
     everything = _with_linked(targets)
     builders: dict[str, list[str]] = {}
     for target in everything:
-        if target.builder.driver is not Driver.AUTOMATIC:
+        if not target.builder.driver.rules.is_automatic:
             builders.setdefault(target.builder.name, []).append(target.name)
     for builder, names in builders.items():
         yield f"{abbreviated(names)}: bake has no builder: left out ({builder})"

@@ -9,7 +9,6 @@ from mpbake.base.text import columns, count, join_shared, one_line, shortened
 from mpbake.base.toml_text import toml_value
 from mpbake.graph.delivery import archives, possible_upload_tags
 from mpbake.graph.links import linked_platforms, linked_targets
-from mpbake.model.plan import Driver
 from mpbake.model.steps import (
     BootstrapNode,
     BuildPiece,
@@ -52,7 +51,7 @@ def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
 
 
 def _node_row(node: Node) -> list[str]:
-    if node.driver is Driver.AUTOMATIC:
+    if node.driver.rules.is_automatic:
         return [node.id, _AUTOMATIC, "", ""]
     platforms = ", ".join(map(str, node.platforms)) or "platforms: what the node reports"
     return [node.id, str(node.driver), one_line(node.endpoint) or "the engine in use", platforms]
@@ -111,16 +110,8 @@ def _details(step: Step) -> list[str]:
 
 def _bootstrap(node: Node) -> str:
     """What is done to have a node that answers: mpbake makes some, others are only asked."""
-    match node.driver:
-        case Driver.DOCKER | Driver.REMOTE:
-            return "check that it answers"
-        case Driver.AUTOMATIC:
-            return "check that it answers; if a container, create or start it if needed"
-        case Driver.DOCKER_CONTAINER | Driver.KUBERNETES | Driver.EXTERNAL:
-            own = "create or start it if needed"
-            return "check that it answers; buildx starts it if needed" if node.external else own
-        case _:
-            assert_never(node.driver)
+    rules = node.driver.rules
+    return rules.external_start_text if node.external else rules.start_text
 
 
 def check_text(check: Check) -> str:
@@ -192,7 +183,7 @@ def _results(piece: BuildPiece) -> list[str]:
 def _pushes(piece: BuildPiece) -> list[str]:
     """How a build pushes: an engine's own builder, which builds whole targets only, cannot push without a tag."""
     uploads = possible_upload_tags(piece.target) if piece.of == 1 else []
-    if piece.target.builder.driver is Driver.DOCKER:
+    if piece.target.builder.driver.rules.is_engine:
         return [f"push as {each}" for each in uploads]
     return [
         "push by digest, without a tag",

@@ -13,8 +13,10 @@ from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.tools import tools_for
-from mpbake.model.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
+from mpbake.model.marks import MARK, VOLUME_LABEL
+from mpbake.model.node_state import ADDED_FLAG
 from mpbake.model.plan import Builder, Driver, Node
+from mpbake.report.builder_text import changes_text
 from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import text
 
@@ -111,7 +113,13 @@ class Engine(FakeDocker):
         options = dict(
             arguments[index + 1].partition("=")[::2] for index, each in enumerate(arguments) if each == "--driver-opt"
         )
-        node = {"Name": name, "Endpoint": arguments[-1], "Platforms": None, "DriverOpts": options, "Flags": [ALWAYS]}
+        node = {
+            "Name": name,
+            "Endpoint": arguments[-1],
+            "Platforms": None,
+            "DriverOpts": options,
+            "Flags": [ADDED_FLAG],
+        }
         driver = arguments[arguments.index("--driver") + 1]
         (store / "instances").mkdir(exist_ok=True)
         entry = {"Name": name, "Driver": driver, "Nodes": [{**node, "Files": None}], "Dynamic": False}

@@ -46,7 +46,7 @@ from mpbake.buildkit.registry.client import repository_of
 from mpbake.graph.delivery import repositories
 from mpbake.graph.links import linked_targets
 from mpbake.graph.placement import declaration_conflicts
-from mpbake.model.plan import Driver, Emulation
+from mpbake.model.plan import Emulation
 from mpbake.model.steps import BuildPiece, CheckPiece, Delivery, Outcome
 from mpbake.run.events import Warned
 from mpbake.spec.drivers import unsupported_requests
@@ -178,7 +178,7 @@ class PieceBuilder:
             watch=vigil.watch,
             complaint=vigil.complaint,
         )
-        if setting.driver is Driver.DOCKER and not setting.classic:
+        if setting.driver.rules.is_engine and not setting.classic:
             self.images.keep_in_mind([piece.target for piece in pieces if piece.target.push], ready)
         if any(piece.target.push for piece in pieces):
             self.registries.import_ahead()
@@ -205,7 +205,7 @@ class PieceBuilder:
         reporter: Reporter,
     ) -> Outcome | MpbakeError:
         """Load a piece that was built, as far as its call did not: `outcome`, or the error of that."""
-        if outcome.uploaded and setting.driver is Driver.DOCKER:
+        if outcome.uploaded and setting.driver.rules.is_engine:
             try:
                 self._name(piece, outcome, call.ready)
             except Cancelled:
@@ -282,7 +282,7 @@ class PieceBuilder:
         every = dict.fromkeys(each for target in targets for each in (target, *linked_targets(target)))
         upon = {each: published_contexts(each, self.published) for each in every}
         driver = ready.facts.driver
-        pushes = driver is Driver.DOCKER and any(target.push for target in targets)
+        pushes = driver.rules.is_engine and any(target.push for target in targets)
         classic = pushes and not self.nodes.engines.facts(ready.endpoint).containerd_store
         return DefinitionContext(driver=driver, upon=upon, built=built, classic=classic)
 
@@ -373,7 +373,7 @@ class PieceBuilder:
 
     def _vigil(self, piece: BuildPiece, ready: ReadyNode, *, loads: bool) -> _Vigil:
         """Half of a stall-timeout is for the silence, half to answer; what an engine builds is loaded by itself."""
-        loads = loads and ready.facts.driver is not Driver.DOCKER
+        loads = loads and not ready.facts.driver.rules.is_engine
         return _Vigil(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
 
     def _failures(

@@ -14,7 +14,6 @@ from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.model.annotations import annotated_platform, by_level, parse_annotations
 from mpbake.model.bake_fields import PathAccess, Paths, deletes, enforced_policies, paths_of
-from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
 from mpbake.spec.spec import ATTRIBUTES
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Target
+    from mpbake.model.plan import Driver, Target
     from mpbake.model.steps import CheckPiece
 
 CHECKED = "FROM checked"
@@ -130,7 +129,7 @@ def _is_plain(piece: BuildPiece) -> bool:
 def _link(target: Target, platforms: Sequence[Platform], setting: DefinitionContext, within: _Within) -> dict[str, Any]:
     """A linked target is built for others only: it has no name, and exports neither itself nor its cache."""
     found = _common(target, platforms, setting, within) | {"output": ["type=cacheonly"], "attest": [_UNATTESTED]}
-    again = _BUILT_AGAIN_BY_AN_ENGINE if setting.driver is Driver.DOCKER else _BUILT_AGAIN
+    again = _BUILT_AGAIN_BY_AN_ENGINE if setting.driver.rules.is_engine else _BUILT_AGAIN
     for name in ("cache-to", *(again if target in setting.built else ())):
         found.pop(name, None)
     return found
@@ -213,7 +212,7 @@ def outputs(piece: BuildPiece, setting: DefinitionContext, *, load: bool = True,
     image = _image(piece, setting)
     found = [format_fields(_loaded_by(piece))] if piece.target.load and load else []
     found += _local_outputs(piece, parts)
-    if setting.driver is Driver.DOCKER and image:
+    if setting.driver.rules.is_engine and image:
         found = [each for each in found if not names_tags(each, piece)]
     if piece.delivery is Delivery.UNTAGGED and not setting.classic:
         found = [_named(each, piece.target.tags) for each in found]
@@ -242,7 +241,7 @@ def _image(piece: BuildPiece, setting: DefinitionContext) -> dict[str, str]:
     match piece.delivery:
         case Delivery.KEEP:
             return {}
-        case Delivery.UNTAGGED if setting.driver is Driver.DOCKER:
+        case Delivery.UNTAGGED if setting.driver.rules.is_engine:
             return _by_an_engine(piece, setting)
         case Delivery.UNTAGGED:
             return {**_by_digest(piece), **options}

@@ -7,22 +7,22 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
+from mpbake.buildkit.builders.changes import entry_action, node_changes
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
-from mpbake.buildkit.nodes.containers import PAUSED
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.tools import errors_of, reached, side_by_side, start
-from mpbake.model.lifecycle import Action, context_name, entry_action, keeps_cache, node_changes, resource_kind
-from mpbake.model.plan import Driver
+from mpbake.model.node_resources import context_name, keeps_cache, resource_kind
+from mpbake.model.node_state import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.builders.workspace import BuilderWorkspace
-    from mpbake.buildkit.nodes.tools import Keeper
-    from mpbake.model.lifecycle import Change, NodeState
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.model.node_state import Change, NodeState
     from mpbake.model.plan import Builder, Node
 
 
@@ -47,7 +47,7 @@ def reconcile(site: BuilderWorkspace, builder: Builder, tell: Callable[[BuilderS
             if _is_unmakable(found, errors) or (errors and not _has_contexts(site, builder)):
                 site.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
             else:
-                unnoted.append(_note(site, [each for each in builder.nodes if each.driver is Driver.REMOTE]))
+                unnoted.append(_note(site, [node for node in builder.nodes if resource_kind(node) is None]))
                 errors += register(site, builder, sure=not errors and not found.errors)
         warnings = dict.fromkeys([*found.warnings, *chain.from_iterable(unnoted)])
         return replace(found, warnings=tuple(warnings), errors=_told_once([*found.errors, *errors]))
@@ -69,15 +69,15 @@ def _bring_up_node(site: BuilderWorkspace, found: NodeState, changes: Iterable[C
         made = reached(site.tools.contexts, keeper, node)
         unnoted = _note(site, [node])
         todo = node_changes(replace(found, made=made))
-        action = next((change.action for change in todo if change.thing is resource_kind(node)), None)
+        action = next((change.action for change in todo if change.kind is resource_kind(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
             keeper.fetch(node, boot)
         if action is Action.CREATE:
             keeper.prepare(node)
         if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
             _remove_idle(node, keeper)
-        elif made is not None and made.status == PAUSED:
-            site.tools.containers.unpause(node, made)
+        elif made is not None:
+            keeper.resume(node, made)
         start(site.tools.instances, keeper, site.tools.instances.written(node), boot)
     site.say(f"{node.id}: {_said(node, action)}")
     return unnoted
@@ -104,16 +104,18 @@ def _has_contexts(site: BuilderWorkspace, builder: Builder) -> bool:
 def stop(site: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Stop the containers of `builder` in which nobody builds; the next run starts them again."""
     with site.locked(builder.name):
-        nodes = [node for node in builder.nodes if node.driver is Driver.DOCKER_CONTAINER]
-        return errors_of(side_by_side(lambda node: _stop_node(site, node), nodes))
+        return errors_of(side_by_side(lambda node: _stop_node(site, node), builder.nodes))
 
 
 def _stop_node(site: BuilderWorkspace, node: Node) -> None:
-    container = idle_resource(node, site.tools.containers)
-    if container is None or container.status not in {"running", "restarting", PAUSED}:
+    keeper = site.tools.keeper(node)
+    if keeper is None or not keeper.can_stop:
+        return
+    made = idle_resource(node, keeper)
+    if made is None or keeper.is_stopped(made):
         site.say(f"{node.id}: does not run")
         return
-    site.tools.containers.stop(node, container)
+    keeper.stop(node, made)
     site.say(f"{node.id}: stopped")
 
 

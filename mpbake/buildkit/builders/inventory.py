@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Unreachable
+from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.survey import survey_builder
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.model.lifecycle import Action, NodeRow, ResourceKind, entry_action, resource_kind
-from mpbake.model.plan import Driver
+from mpbake.model.node_resources import resource_kind
+from mpbake.model.node_state import Action, NodeRow, ResourceKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.nodes.tools import NodeServices
-    from mpbake.model.lifecycle import NodeState
+    from mpbake.model.node_state import NodeState
     from mpbake.model.plan import Builder, Node
 
 _UNUSABLE = "unusable"
@@ -57,17 +59,15 @@ def unusable_row(node: Node, trouble: str, *, silent: bool) -> NodeRow:
 def _ask(tools: NodeServices, node: Node) -> ReadyNode:
     if node.external:
         return tools.instances.seen(node)
-    if node.driver is Driver.DOCKER:
-        return tools.instances.engine(node)
-    return tools.instances.asked(tools.instances.written(node))
+    return back_end_of(node).ask(tools.instances, node)
 
 
 def _drift(found: BuilderState, node: Node) -> tuple[str, ...]:
     """What is not as declared, by name: of the container, of the docker context, of the entry in buildx's store."""
     own = [change for change in found.changes if change.node is node]
     names = [difference.name for change in own for difference in change.differences]
-    names += [change.thing.value for change in own if change.thing is ResourceKind.CONTEXT]
-    entry = [each.name for change in found.changes if change.thing is ResourceKind.ENTRY for each in change.differences]
+    names += [change.kind.value for change in own if change.kind is ResourceKind.CONTEXT]
+    entry = [each.name for change in found.changes if change.kind is ResourceKind.ENTRY for each in change.differences]
     prefix = f"{node.buildx_name}: "
     ours = [each for each in entry if each in _OF_ALL_NODES or each.startswith((prefix, "node "))]  # which there are
     names += [f"entry: {each.removeprefix(prefix)}" for each in ours]

@@ -9,14 +9,13 @@ from mpbake.base.errors import Unreachable
 from mpbake.buildkit.builders.inventory import inventory, unusable_row
 from mpbake.buildkit.nodes.engine import Engines
 from mpbake.graph.placement import NodeFacts
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from mpbake.buildkit.nodes.tools import NodeServices
-    from mpbake.model.lifecycle import NodeRow
+    from mpbake.model.node_state import NodeRow
     from mpbake.model.plan import Builder, Target
 
 
@@ -40,7 +39,7 @@ def _lines(tools: NodeServices, builder: Builder, targets: Sequence[Target], pla
 
 def _settled(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
     """`builder`, with the driver that a run would use where the plan leaves it to the engine. Raises Unreachable."""
-    if builder.driver is not Driver.AUTOMATIC:
+    if not builder.driver.rules.is_automatic:
         return builder
     own = [target for target in targets if target.builder is builder]
     driver = tools.instances.default_driver(own, Engines(tools.docker).facts())

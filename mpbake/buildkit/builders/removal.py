@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
+from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
-from mpbake.buildkit.nodes.containers import is_shared
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.records import record_of
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.model.lifecycle import (
-    Action,
-    CacheRemoval,
+from mpbake.model.node_resources import (
     context_name,
-    entry_action,
     keeps_cache,
+    resource_kind,
     resource_name,
     resource_word,
     volume_name,
 )
-from mpbake.model.plan import Driver
+from mpbake.model.node_state import Action, CacheRemoval
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -70,7 +69,7 @@ def remove(site: BuilderWorkspace, builder: Builder, *, keep_state: bool, forget
         before = site.tools.records.read(builder.name, site.plan)
         record = record_of(builder, site.plan, before)
         others = _others(site, record, record.gone(builder))
-        nodes = tuple(each for each in record.nodes if each.driver != Driver.REMOTE and each not in others)
+        nodes = tuple(made for made in record.nodes if resource_kind(made.node(builder.name)) and made not in others)
         noted = before.nodes if before else ()
         removal = _Removal(
             builder=builder.name,
@@ -228,7 +227,7 @@ def _remove_node(site: BuilderWorkspace, node: Node, removal: _Removal, *, noted
 
     Returns whether there may be a cache that is kept, and that is mpbake's to remove another time.
     """
-    if is_shared(node):
+    if back_end_of(node).is_shared(node):
         _leave(site, node)
         return False
     keeper = site.tools.keeper(node)
@@ -248,7 +247,7 @@ def _remove_node(site: BuilderWorkspace, node: Node, removal: _Removal, *, noted
         if cache is CacheRemoval.REMOVED:
             site.say(f"{node.id}: its {what} was gone, its cache is removed")
         _say_of_foreign(site, node, cache)
-    return removal.keep_state and node.driver is Driver.DOCKER_CONTAINER and (noted or made is not None)
+    return removal.keep_state and bool(volume_name(node)) and (noted or made is not None)
 
 
 def _say_of_foreign(site: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
@@ -262,7 +261,8 @@ def _say_of_foreign(site: BuilderWorkspace, node: Node, cache: CacheRemoval) -> 
 
 def _leave(site: BuilderWorkspace, node: Node) -> None:
     """Say of the container that is every plan's why it stays, if there is one."""
-    if site.tools.containers.find(node) is not None:
+    keeper = site.tools.keeper(node)
+    if keeper is not None and keeper.find(node) is not None:
         why = "its container is that of every plan that declares no builder, and stays"
         site.say(f"{node.id}: {why}; docker rm --force {resource_name(node)} removes it")
 
@@ -275,4 +275,5 @@ def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
 def _left_of(node: Node) -> list[str]:
     """What may be left of a node that was forgotten."""
     made = f"{resource_word(node)} {resource_name(node)}"
-    return [made, f"volume {volume_name(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]
+    volume = volume_name(node)
+    return [made, f"volume {volume}"] if volume else [made]

@@ -6,20 +6,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
+from mpbake.buildkit.builders.changes import builder_changes
 from mpbake.buildkit.nodes.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.model.lifecycle import NodeState, StoredBuilder, builder_changes, context_name
-from mpbake.model.plan import Driver
+from mpbake.model.node_resources import context_name
+from mpbake.model.node_state import NodeState, StoredBuilder
 from mpbake.resolve import DEFAULT_BUILDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.endpoints import Endpoints
     from mpbake.buildkit.nodes.tools import NodeServices
-    from mpbake.model.lifecycle import Change, StoredNode
+    from mpbake.model.node_state import Change, StoredNode
     from mpbake.model.plan import Builder, Node
 
 
@@ -85,22 +88,17 @@ def _look_at(tools: NodeServices, node: Node) -> _Looked:
     if node.external:
         return _Looked(found=NodeState(node=node))
     warnings = check_node(node, tools.now, tools.environment)
-    match node.driver:
-        case Driver.REMOTE:
-            tools.containers.check_endpoint(node)
-            return _Looked(found=NodeState(node=node), warnings=warnings)
-        case Driver.DOCKER:
-            tools.instances.engine(node)
-            return _Looked(found=NodeState(node=node), warnings=warnings)
-        case _:
-            return _Looked(found=_look_at_made(tools, node), warnings=warnings)
-
-
-def _look_at_made(tools: NodeServices, node: Node) -> NodeState:
-    right = tools.contexts.is_right(node) if context_name(node) else None
     keeper = tools.keeper(node)
-    made = None if right is False or keeper is None else keeper.own(node)
-    if made is None and keeper is not None and right is not False:
+    if keeper is None:
+        back_end_of(node).survey(tools.instances, node)
+        return _Looked(found=NodeState(node=node), warnings=warnings)
+    return _Looked(found=_look_at_made(tools, node, keeper), warnings=warnings)
+
+
+def _look_at_made(tools: NodeServices, node: Node, keeper: Keeper) -> NodeState:
+    right = tools.contexts.is_right(node) if context_name(node) else None
+    made = None if right is False else keeper.own(node)
+    if made is None and right is not False:
         keeper.check_new(node)
     return NodeState(node=node, mark=declare(node).mark, made=made, context=right)
 
@@ -132,7 +130,7 @@ def _spelled_as_kept(endpoints: Endpoints, declared: StoredBuilder, kept: Stored
 
 def _left_over(tools: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
     """The entry that mpbake made of what is the engine's own builder by now, unless it may be another plan's."""
-    if builder.external or builder.driver is not Driver.DOCKER or builder.name.lower() == DEFAULT_BUILDER:
+    if builder.external or not builder.driver.rules.is_engine or builder.name.lower() == DEFAULT_BUILDER:
         return None
     kept = stored_entry(tools.environment, builder.name)
     is_ours = kept is not None and kept.is_ours and not tools.records.of_others(builder.name, plan)
@@ -141,7 +139,7 @@ def _left_over(tools: NodeServices, builder: Builder, plan: Path) -> StoredBuild
 
 def has_entry(builder: Builder) -> bool:
     """Whether a builder stands in buildx's store: not the engine's own, nor one of a name that buildx keeps for it."""
-    ours = not builder.external and builder.driver not in {Driver.DOCKER, Driver.AUTOMATIC}
+    ours = not builder.external and builder.driver.rules.is_stored
     return ours and builder.name.lower() != DEFAULT_BUILDER
 
 

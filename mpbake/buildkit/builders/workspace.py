@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import LockHeld
-from mpbake.model.lifecycle import resource_name
+from mpbake.model.node_resources import resource_name
 from mpbake.run.state.locks import WAITING, hold_lock, hold_node_lock
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.tools import Keeper, NodeServices
-    from mpbake.model.lifecycle import NodeResource
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
 _IDLE_TRIES = 10

@@ -18,7 +18,8 @@ from mpbake.base.errors import MpbakeError
 from mpbake.base.files import read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.platforms import Platform, platform_of_entry
-from mpbake.model.lifecycle import ALWAYS, CERTIFICATES, StoredBuilder, StoredNode, split_mark
+from mpbake.model.marks import split_mark
+from mpbake.model.node_state import ADDED_FLAG, CERTIFICATE_OPTIONS, StoredBuilder, StoredNode
 from mpbake.run.state.locks import wait_for
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def merged_entry(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Driver options, sorted, with the content of certificates for their path: another checkout has them elsewhere."""
-    return tuple(sorted((name, _content(value) if name in CERTIFICATES else value) for name, value in options.items()))
+    shown = {name: _content(value) if name in CERTIFICATE_OPTIONS else value for name, value in options.items()}
+    return tuple(sorted(shown.items()))
 
 
 def _content(path: str) -> str:
@@ -164,7 +166,7 @@ def _endpoint(endpoint: str) -> str:
 
 
 def _flags(flags: Iterable[str]) -> tuple[str, ...]:
-    return tuple(each for each in flags if each != ALWAYS)
+    return tuple(each for each in flags if each != ADDED_FLAG)
 
 
 def _fixed(node: Node) -> list[dict[str, str]] | None:

@@ -16,7 +16,6 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import is_loopback
 from mpbake.base.text import one_line
 from mpbake.graph.preflight.certificates import check_certificates, end_warning, read_der, utc_now
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,7 +103,7 @@ def check_connection(
 
 
 def _is_engine(node: Node) -> bool:
-    return node.driver is not Driver.REMOTE
+    return node.driver.rules.endpoint.is_engine
 
 
 def _is_left_to_docker(node: Node, url: SplitResult, environment: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import format_fields
 from mpbake.base.text import without_colour
 from mpbake.buildkit.nodes.engine import no_engine
-from mpbake.model.lifecycle import context_name
+from mpbake.model.node_resources import context_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

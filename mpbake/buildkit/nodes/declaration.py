@@ -13,8 +13,6 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.model.lifecycle import add_mark, resource_kind
-from mpbake.model.plan import Driver
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.loader import read_values
 from mpbake.spec.spec import OPTIONS
@@ -39,10 +37,11 @@ class Declaration:
 def declare(node: Node) -> Declaration:
     """Read what the declaration of `node` names. Raises UsageError where a file of its configuration cannot be had."""
     config, files = _config(node)
-    options = _tls_options(node) | dict(node.options)
-    mark = _mark(node, config, files) if resource_kind(node) else ""
-    if mark:
-        add_mark(options, node.driver, mark)
+    options = node.driver.rules.tls_options(node) | dict(node.options)
+    rules = node.driver.rules.resource
+    mark = _mark(node, config, files) if rules else ""
+    if rules:
+        rules.add_mark(options, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)
 
 
@@ -56,15 +55,6 @@ def create_arguments(declaration: Declaration, config: Path) -> list[str]:
         config.write_text(declaration.config, encoding="utf-8")
         arguments += ["--buildkitd-config", str(config)]
     return arguments
-
-
-def _tls_options(node: Node) -> dict[str, str]:
-    """How a remote node is told of certificates; a docker context holds those of an engine."""
-    if node.driver is not Driver.REMOTE:
-        return {}
-    names = {"ca": "cacert"}
-    options = {names.get(name, name): str(path) for name, path in node.tls.files.items()}
-    return options | ({"servername": node.tls.servername} if node.tls.servername else {})
 
 
 def _mark(node: Node, config: str, files: Iterable[Path]) -> str:

@@ -20,29 +20,29 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.files import read_bounded
 from mpbake.base.platforms import reported_platform
-from mpbake.base.text import duration, one_line
+from mpbake.base.text import duration
 from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.declaration import create_arguments, declare
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
 from mpbake.buildkit.nodes.endpoints import Endpoints
-from mpbake.buildkit.nodes.failure_causes import explain, is_refused
+from mpbake.buildkit.nodes.failure_causes import node_text
 from mpbake.buildkit.nodes.first_start import BootProgress
+from mpbake.buildkit.nodes.node_errors import unusable
 from mpbake.buildkit.process.environment import workflow_variables
 from mpbake.graph.placement import NodeFacts, default_driver
-from mpbake.model.lifecycle import ALWAYS, container_name
-from mpbake.model.plan import Driver
+from mpbake.model.node_state import ADDED_FLAG
+from mpbake.model.plan import CONTAINER_DRIVER, ENGINE_DRIVER
 from mpbake.spec.loader import same_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
     from mpbake.graph.placement import EngineFacts
-    from mpbake.model.plan import Node, Target
+    from mpbake.model.plan import Driver, Node, Target
 
-INSPECT_TIMEOUT = 60.0
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
 _CONFIG = "buildkitd.default.toml"
 _KEPT_CONFIG = "buildkitd.toml"
@@ -76,14 +76,14 @@ class ReadyNode:
     @property
     def endpoint(self) -> str:
         """The engine that the docker command itself must talk to; for other drivers than docker, any will do."""
-        return self.node.endpoint if self.node.driver is Driver.DOCKER else ""
+        return self.node.endpoint if self.node.driver.rules.is_engine else ""
 
 
 class Instances:
     """Makes instances below `folder`, and asks them; safe to use from several threads, for one node from one."""
 
     def __init__(self, docker: Docker, folder: Path, environment: Mapping[str, str]) -> None:
-        self._docker = docker
+        self.docker = docker
         self._folder = folder
         self._environment = environment
         self.endpoints = Endpoints(docker, environment)
@@ -101,22 +101,22 @@ class Instances:
         if _lacks_buildkit(said):
             raise UsageError(
                 f"node {node.id}: this engine has no BuildKit of its own, as podman has none",
-                hint=f'set driver = "{Driver.DOCKER_CONTAINER}" in its builder: BuildKit then runs in a container',
+                hint=f'set driver = "{CONTAINER_DRIVER}" in its builder: BuildKit then runs in a container',
             )
         return replace(ready, facts=self._facts(node, found, said))
 
     def default_driver(self, targets: Sequence[Target], engine: EngineFacts) -> Driver:
         """Return the driver of the default builder of `targets` on the `engine` in use, which may have no BuildKit."""
         driver = default_driver(targets, engine)
-        if driver is Driver.DOCKER and not engine.containerd_store and not self._has_buildkit(targets[0]):
-            return Driver.DOCKER_CONTAINER
+        if driver.rules.is_engine and not engine.containerd_store and not self._has_buildkit(targets[0]):
+            return CONTAINER_DRIVER
         return driver
 
     def _has_buildkit(self, target: Target) -> bool:
         """Ask buildx whether the engine in use has a BuildKit of its own. buildx starts nothing for that."""
         with self._asking:
             if self._buildkit is None:
-                node = replace(target.builder.nodes[0], driver=Driver.DOCKER)
+                node = replace(target.builder.nodes[0], driver=ENGINE_DRIVER)
                 with tempfile.TemporaryDirectory(prefix="mpb") as folder:
                     said = self._ask(self._own_builder(node, Path(folder)))[1]
                 self._buildkit = not _lacks_buildkit(said)
@@ -142,7 +142,7 @@ class Instances:
             workflow=workflow_variables(self._environment, node),
         )
         endpoint = self.endpoint(node)
-        if node.driver is Driver.REMOTE:
+        if node.driver.rules.connects_on_create:
             # buildx has nothing to add, and would connect twice before it writes this down.
             BuildxStore(folder=ready.store).put(ready.builder, _entry(node, endpoint))
         elif not self._is_right(ready, endpoint):
@@ -156,13 +156,13 @@ class Instances:
         answer after a start that succeeded, the node is asked again.
         Raises Unreachable, or UsageError where buildx does not take it as declared.
         """
-        progress = BootProgress(lambda step: boot.tell(self._docker.redact(step)))
+        progress = BootProgress(lambda step: boot.tell(self.docker.redact(step)))
         found, said = self._ask(ready, "--bootstrap", timeout=boot.seconds, on_stderr=progress.feed)
         if found.timed_out:
-            raise _late(ready.node, self._docker.redact(progress.step))
+            raise _late(ready.node, self.docker.redact(progress.step))
         if not found.returncode and not said.get("platforms"):
             return self.asked(ready, min(boot.seconds, INSPECT_TIMEOUT))
-        found = replace(found, stderr=self._docker.redact(progress.text))
+        found = replace(found, stderr=self.docker.redact(progress.text))
         return replace(ready, facts=self._facts(ready.node, found, said))
 
     def asked(self, ready: ReadyNode, timeout: float = INSPECT_TIMEOUT) -> ReadyNode:
@@ -174,10 +174,10 @@ class Instances:
 
     def external(self, node: Node, boot: NodeStart) -> ReadyNode:
         """A node of a builder that somebody else made, which answers; it is booted through that builder only."""
-        if node.driver is Driver.DOCKER:
+        if node.driver.rules.is_engine:
             return self.engine(node)
         original = self._original(node)
-        if node.driver is Driver.EXTERNAL:
+        if node.driver.rules.is_placed_by_buildx:
             return self.booted(original, boot)
         copy = self._copied(node)
         try:
@@ -191,9 +191,9 @@ class Instances:
 
         Its `note` is then what buildx calls it. Raises Unreachable.
         """
-        if node.driver is Driver.DOCKER:
+        if node.driver.rules.is_engine:
             return self.engine(node)
-        ready = self._original(node) if node.driver is Driver.EXTERNAL else self._copied(node)
+        ready = self._original(node) if node.driver.rules.is_placed_by_buildx else self._copied(node)
         found, said = self._ask(ready)
         status = said.get("status", "")
         if status in _AT_REST and not found.returncode and "error" not in said:
@@ -227,7 +227,7 @@ class Instances:
 
         The engine in use is named by its docker context or URL, so that an instance never follows the user elsewhere.
         """
-        if node.driver is Driver.KUBERNETES:
+        if not node.driver.rules.endpoint.schemes:
             return ""
         return engine_of(node) or self.endpoints.in_use()
 
@@ -252,7 +252,7 @@ class Instances:
         wanted = _entry(ready.node, endpoint, flags, files)
         return (
             configured
-            and [each for each in flags if each != ALWAYS] == list(declare(ready.node).flags)
+            and [each for each in flags if each != ADDED_FLAG] == list(declare(ready.node).flags)
             and _as_text({"Dynamic": False, **found}) == _as_text(wanted)
         )
 
@@ -282,11 +282,11 @@ class Instances:
         command = ["buildx", "create", "--name", ready.builder, "--node", ready.builder]
         command += ["--driver", str(ready.node.driver)]
         command += create_arguments(declare(ready.node), store / _KEPT_CONFIG)
-        found = self._docker.run(
+        found = self.docker.run(
             [*command, *([endpoint] if endpoint else [])], environment=ready.environment, timeout=INSPECT_TIMEOUT
         )
         if found.returncode:
-            raise _unusable(ready.node, found, "")
+            raise unusable(ready.node, found, "")
 
     def _folder_of(self, node: Node, *kept: str) -> Path:
         """The folder of `node`. What an earlier run left in it goes, but for the files that are to be `kept`.
@@ -323,15 +323,17 @@ class Instances:
     ) -> tuple[Completed, dict[str, str]]:
         """What buildx says of a builder, as it stands and by its keys."""
         command = ["buildx", "inspect", ready.builder, *flags]
-        found = self._docker.run(
+        found = self.docker.run(
             command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout, on_stderr=on_stderr
         )
-        return found, _joined(found.stdout) if ready.node.driver is Driver.EXTERNAL else parse_inspect(found.stdout)
+        return found, _joined(found.stdout) if ready.node.driver.rules.is_placed_by_buildx else parse_inspect(
+            found.stdout
+        )
 
     def _facts(self, node: Node, found: Completed, said: Mapping[str, str]) -> NodeFacts:
         """What `node` says of itself. Raises Unreachable where that is nothing, UsageError as `booted` does."""
         if found.returncode or "error" in said or not said.get("platforms"):
-            raise _unusable(node, found, said.get("error") or found.stderr or _rest(said))
+            raise unusable(node, found, said.get("error") or found.stderr or _rest(said))
         platforms = tuple(reported_platform(each.rstrip("*")) for each in said["platforms"].split(", "))
         version = next((value for key, value in said.items() if key in {"buildkit version", "buildkit"}), "")
         slots = _slots(f"{found.stdout}\n{self._config(node)}")
@@ -340,14 +342,14 @@ class Instances:
     def _config(self, node: Node) -> str:
         """The configuration of buildkitd that `node` is made with, as far as it is known here."""
         declared = declare(node).config
-        ours = node.driver is Driver.DOCKER_CONTAINER and not node.external
+        ours = node.driver.rules.takes_default_config and not node.external
         default = self._user_config() if ours and not declared else None
         return default.read_text(encoding="utf-8", errors="replace") if default else declared
 
 
 def _lacks_buildkit(said: Mapping[str, str]) -> bool:
     """Whether buildx would build in a container, because the engine has no BuildKit; it names no driver in an error."""
-    return said.get("driver") == Driver.DOCKER_CONTAINER
+    return said.get("driver") == CONTAINER_DRIVER
 
 
 def _slots(said: str) -> int:
@@ -434,29 +436,5 @@ def _late(node: Node, step: str) -> Unreachable:
     """The error of a node that did not answer within its `boot-timeout`; `step` is what buildx was doing."""
     message = f"{node_text(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
     message += f" ({step})" if step else ""
-    remedies = ["give it longer with boot-timeout"]
-    if node.driver is Driver.DOCKER_CONTAINER:
-        remedies.insert(0, f"look at its log: docker logs {container_name(node)}")
-    return Unreachable(message, hint="; or ".join(remedies))
-
-
-def node_text(node: Node) -> str:
-    """A node with its driver and endpoint, as messages name it."""
-    in_use = "the cluster in use" if node.driver is Driver.KUBERNETES else "the engine in use"
-    return f"node {node.id} ({node.driver}, {one_line(node.endpoint) or in_use})"
-
-
-def unreachable(node: Node, found: Completed, complaint: str = "") -> Unreachable:
-    """Why `node` cannot be used: what docker said when it was asked, and what to do."""
-    said, hint = explain(node, _said(found, complaint))
-    return Unreachable(f"{node_text(node)} cannot be used: {said}", hint=hint)
-
-
-def _unusable(node: Node, found: Completed, complaint: str) -> MpbakeError:
-    """As `unreachable`; a UsageError where buildx has something against the node as declared."""
-    error = unreachable(node, found, complaint)
-    return UsageError(error.message, hint=error.hint) if is_refused(_said(found, complaint)) else error
-
-
-def _said(found: Completed, complaint: str) -> str:
-    return "no answer in time" if found.timed_out else complaint or found.stderr or found.error
+    hints = [node.driver.rules.log_hint(node), "give it longer with boot-timeout"]
+    return Unreachable(message, hint="; or ".join(filter(None, hints)))

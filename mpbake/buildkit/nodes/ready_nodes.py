@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.buildkit.nodes.connection import check_node
-from mpbake.buildkit.nodes.containers import Containers
 from mpbake.buildkit.nodes.contexts import Contexts
 from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.engine import Engines, ask_engine
 from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
 from mpbake.buildkit.nodes.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
-from mpbake.buildkit.nodes.tools import keeper_of, reached, start
+from mpbake.buildkit.nodes.tools import reached, start
 from mpbake.graph.preflight.certificates import utc_now
-from mpbake.model.lifecycle import drifted_names, keeps_cache
-from mpbake.model.plan import Driver
+from mpbake.model.marks import drifted_names
+from mpbake.model.node_resources import keeps_cache
+from mpbake.model.plan import ENGINE_DRIVER
 from mpbake.run.state.locks import WAITING, hold_engine_lock, hold_node_lock
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.first_start import Tell
-    from mpbake.buildkit.nodes.tools import Keeper
     from mpbake.buildkit.process.docker import Docker
-    from mpbake.model.lifecycle import NodeResource
-    from mpbake.model.plan import Node, Target
+    from mpbake.model.node_state import NodeResource
+    from mpbake.model.plan import Driver, Node, Target
 
 _CREATED = "created"
 """What a run notes of a node that it has made."""
@@ -62,7 +63,6 @@ class ReadyNodes:
         self._plan = plan
         self._records = Records(folder=records_folder(environment))
         self._instances = Instances(docker, folder, environment)
-        self._containers = Containers(docker=docker)
         self._contexts = Contexts(docker=docker)
         self._now = now
         self._of_default: Sequence[Target] = ()
@@ -82,7 +82,7 @@ class ReadyNodes:
             return self._default_driver()
         except Unreachable as error:
             self._ready |= {node.id: error for target in targets for node in target.builder.nodes}
-            return Driver.DOCKER
+            return ENGINE_DRIVER
 
     def _default_driver(self) -> Driver:
         """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
@@ -184,11 +184,11 @@ class ReadyNodes:
     def tidy(self) -> None:
         """Remove what buildx writes down of each build, which nobody reads in a private store."""
         for ready in self._known.values():
-            if ready.node.driver is not Driver.EXTERNAL:
+            if not ready.node.driver.rules.is_placed_by_buildx:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
     def _make_ready(self, declared: Node, tell: Tell) -> ReadyNode:
-        automatic = declared.driver is Driver.AUTOMATIC
+        automatic = declared.driver.rules.is_automatic
         node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
             return self._instances.external(node, NodeStart.of(node, tell))
@@ -198,16 +198,11 @@ class ReadyNodes:
 
     def _declared(self, node: Node, tell: Tell) -> ReadyNode:
         """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
-        if node.driver is Driver.DOCKER:
-            return self._instances.engine(node)
-        keeper = keeper_of(self._docker, node)
+        back_end = back_end_of(node)
+        keeper = back_end.keeper(self._docker)
         if keeper is None:
-            return self._remote_node(node, tell)
+            return back_end.connect(self._instances, node, NodeStart.of(node, tell))
         return self._kept_node(node, keeper, tell)
-
-    def _remote_node(self, node: Node, tell: Tell) -> ReadyNode:
-        self._containers.check_endpoint(node)
-        return self._instances.booted(self._instances.written(node), NodeStart.of(node, tell))
 
     def _kept_node(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
         """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.files import is_file, read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
-from mpbake.buildkit.nodes.containers import is_shared
 from mpbake.buildkit.nodes.contexts import engine_of
-from mpbake.model.lifecycle import PLACE, context_name
+from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.model.node_resources import context_name
 from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for
 
@@ -80,7 +80,8 @@ def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | Non
 
 
 def _made(node: Node) -> MadeNode:
-    place = {name: value for name, value in node.options if name in PLACE} if node.driver is Driver.KUBERNETES else {}
+    rules = node.driver.rules.resource
+    place = {name: value for name, value in node.options if rules and name in rules.location_options}
     return MadeNode(
         name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_name(node), place=place
     )
@@ -125,7 +126,7 @@ class Records:
         A plan that is no more, and had one of these nodes, was moved here: what was made for it is noted for this one.
         What is every plan's is not noted: none of them removes it.
         """
-        nodes = [node for node in nodes if not is_shared(node)]
+        nodes = [node for node in nodes if not back_end_of(node).is_shared(node)]
         if not nodes:
             return ()
         try:

@@ -12,28 +12,27 @@ from typing import TYPE_CHECKING, TypeVar
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.base.limits import affordable_threads
 from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
-from mpbake.buildkit.nodes.containers import Containers
+from mpbake.buildkit.nodes.causes import is_no_buildkit, is_paused
 from mpbake.buildkit.nodes.contexts import Contexts
-from mpbake.buildkit.nodes.deployments import Deployments
-from mpbake.buildkit.nodes.failure_causes import is_no_buildkit, is_paused, remedy_of_log
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances import Instances
+from mpbake.buildkit.nodes.node_errors import hint_from_log
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.model import lifecycle
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-Keeper = Containers | Deployments
 _ASK_AGAIN = 2.0
 """Seconds between two questions to a node that is starting."""
 
@@ -45,7 +44,6 @@ class NodeServices:
     docker: Docker
     environment: Mapping[str, str]
     scratch: Path
-    containers: Containers
     contexts: Contexts
     instances: Instances
     store: BuildxStore
@@ -53,8 +51,8 @@ class NodeServices:
     now: Callable[[], datetime]
 
     def keeper(self, node: Node) -> Keeper | None:
-        """See `keeper_of`."""
-        return keeper_of(self.docker, node)
+        """Return the keeper of what mpbake makes for `node`; None if it makes nothing."""
+        return back_end_of(node).keeper(self.docker)
 
 
 @contextmanager
@@ -77,17 +75,6 @@ def open_services(
             docker.close()
 
 
-def keeper_of(docker: Docker, node: Node) -> Keeper | None:
-    """Who looks after what mpbake makes for a node of this driver; None where it makes nothing."""
-    match node.driver:
-        case Driver.DOCKER_CONTAINER:
-            return Containers(docker=docker)
-        case Driver.KUBERNETES:
-            return Deployments(docker=docker)
-        case _:
-            return None
-
-
 def tools_for(
     docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]
 ) -> NodeServices:
@@ -96,7 +83,6 @@ def tools_for(
         docker=docker,
         environment=environment,
         scratch=scratch,
-        containers=Containers(docker=docker),
         contexts=Contexts(docker=docker),
         instances=Instances(docker, scratch, environment),
         store=BuildxStore(folder=store_folder(environment)),
@@ -105,7 +91,7 @@ def tools_for(
     )
 
 
-def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.NodeResource | None:
+def reached(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
     """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
 
     Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
@@ -143,7 +129,7 @@ def _with_last_words(keeper: Keeper, node: Node, error: Unreachable) -> Unreacha
     words = "" if is_paused(error.message) else keeper.last_words(node)
     if not words:
         return error
-    return Unreachable(f"{error.message}\n{words}", hint=remedy_of_log(node, words) or error.hint)
+    return Unreachable(f"{error.message}\n{words}", hint=hint_from_log(node, words) or error.hint)
 
 
 def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:

@@ -22,7 +22,6 @@ from mpbake.graph.placement import is_unreachable, nodes_to_probe
 from mpbake.graph.preflight.base_images import foreign_bases
 from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
-from mpbake.model.plan import Driver
 from mpbake.model.steps import BootstrapNode, BuildPiece
 from mpbake.report import LiveReporter, PlainReporter, errors_text, summary_text, unkept_results_text
 from mpbake.report.metadata import metadata_file, write_metadata
@@ -92,7 +91,7 @@ def _patience(targets: Sequence[Target], reporter: Reporter, moment: float = _MO
     """Within, it is found out what the default builder of `targets` is; where that takes its time, it is told."""
     timer = Timer(moment, reporter.handle, [AskingEngine()])
     timer.daemon = True
-    if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
+    if any(target.builder.driver.rules.is_automatic for target in targets):
         timer.start()
     try:
         yield

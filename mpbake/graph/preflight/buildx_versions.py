@@ -8,14 +8,14 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import deletes
-from mpbake.model.plan import Driver
+from mpbake.model.plan import AUTOMATIC_DRIVER
 from mpbake.spec.spec import ATTRIBUTES, SINCE, Problem, version_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.plan import Builder, Node, Target
+    from mpbake.model.plan import Builder, Driver, Node, Target
     from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.spec import Version
 
@@ -70,11 +70,11 @@ def _too_new_outputs(target: Target, version: Version) -> Iterator[Problem]:
 
 
 def _refused(
-    document: PlanFiles, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
+    document: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
     """The options of a builder's nodes that are too new. One that holds for several nodes is told once."""
     for node in builder.nodes:
-        driver = default if node.driver is Driver.AUTOMATIC else node.driver
+        driver = default if node.driver.rules.is_automatic else node.driver
         for name in _asked(node, driver):
             since = SINCE[name].version
             if since > version:
@@ -91,7 +91,7 @@ def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
 
 def _asked(node: Node, driver: Driver) -> list[str]:
     """The options that buildx is told of `node` and that not every buildx has for `driver`, by their names in SINCE."""
-    if driver is Driver.DOCKER:  # the node has what a container would be made with
+    if driver.rules.is_engine:  # the node has what a container would be made with
         return []
     told = [f"{option}." for option, _ in node.options]
     held = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]

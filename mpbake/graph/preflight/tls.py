@@ -8,7 +8,7 @@ from mpbake.base.codes import Code
 from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.graph.placement import place
-from mpbake.model.plan import Driver, TlsFiles
+from mpbake.model.plan import TlsFiles
 from mpbake.spec.spec import Problem
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platfo
 
 def _has_files(node: Node) -> bool:
     """Whether files are to be there for a node. The default builder may be an engine, which needs none."""
-    return node.tls != TlsFiles() or (node.config_file is not None and node.driver is not Driver.AUTOMATIC)
+    return node.tls != TlsFiles() or (node.config_file is not None and not node.driver.rules.is_automatic)
 
 
 def _of_configuration(node: Node) -> Iterator[Problem]:

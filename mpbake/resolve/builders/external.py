@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.spec.spec import BuilderSpec
 
-_KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
 _OWN = ("external", "emulation", "slots")
 _OF_ENGINE = "default"
 """What buildx calls the engine's own builder, of which it keeps nothing."""
@@ -43,7 +42,7 @@ def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ..
     if entry is None:
         context = "" if name.lower() == _OF_ENGINE else name
         return (replace(single, driver=Driver.DOCKER, endpoint=context, missing=bool(context)),)
-    known = next((driver for driver in _KNOWN if driver == entry.driver), None)
+    known = next((driver for driver in Driver if driver.rules.is_stored and driver == entry.driver), None)
     if known is None or not entry.nodes:
         return (single,)
     return tuple(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.codes import Code
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.model.plan import Driver
+from mpbake.model.drivers.rules import Ability
 from mpbake.resolve.names import key_below
 from mpbake.spec.spec import OPTIONS, OptionForm, Problem
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
+    from mpbake.model.plan import Driver
 
 _CONFIGURATIONS = ("config", "buildkitd")
 _AMOUNT = (re.compile(r"\d+(\.\d+)?[bkmgt]?b?", re.IGNORECASE), "write an amount such as 512m or 8g")
@@ -116,7 +117,8 @@ def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]
 
 
 def _belongs(driver: Driver, drivers: tuple[Driver, ...]) -> str:
-    if driver is Driver.REMOTE and drivers != (Driver.KUBERNETES,):
+    of_clusters = not any(other.rules.endpoint.is_engine for other in drivers)
+    if driver.rules.abilities.configuration is Ability.ELSEWHERE and not of_clusters:
         return "a remote BuildKit is set up where it is started; take the key away"
     return f"take it away, or use driver = {alternatives_text(drivers)}"
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.spec.spec import NodeSpec
 
-_WITH_TLS = (Driver.REMOTE, Driver.DOCKER_CONTAINER)
-
 
 def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     """What is wrong with the way in which the node at `key` is to be reached."""
@@ -27,13 +25,14 @@ def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Probl
         yield from _tls_problems(where, driver, node)
     elif node.endpoint.startswith("tcp://") and not node.insecure and _is_elsewhere(node.endpoint):
         message = "is on another machine and has no TLS: whoever reaches its port can do anything there"
-        yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=_remedy(driver))
+        yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=driver.rules.endpoint.no_tls_hint)
 
 
 def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     tls = node.tls
-    if driver not in _WITH_TLS:
-        message, hint = f"the {driver} driver takes no tls", f"it belongs to driver = {alternatives_text(_WITH_TLS)}"
+    if not driver.rules.endpoint.takes_tls:
+        others = [other for other in Driver if other.rules.endpoint.takes_tls]
+        message, hint = f"the {driver} driver takes no tls", f"it belongs to driver = {alternatives_text(others)}"
         yield Problem(code=Code.TLS_MISPLACED, key=key, message=message, hint=hint)
     elif node.endpoint and not node.endpoint.startswith("tcp://"):
         message, hint = "only a node behind tcp:// has TLS", "take tls away"
@@ -41,16 +40,10 @@ def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Prob
     if bool(tls.cert) != bool(tls.key):
         message, hint = "cert and key belong together", "give both, or neither"
         yield Problem(code=Code.TLS_PAIR, key=key, message=message, hint=hint)
-    elif driver is Driver.DOCKER_CONTAINER and tls.servername:
+    elif tls.servername and driver.rules.endpoint.takes_tls and not driver.rules.endpoint.takes_servername:
         message = "docker takes no other name for an engine"
         hint = "use a name in the endpoint that the engine's certificate holds"
         yield Problem(code=Code.TLS_MISPLACED, key=(*key, "servername"), message=message, hint=hint)
-
-
-def _remedy(driver: Driver) -> str:
-    if driver is Driver.DOCKER:
-        return "name a docker context that has TLS, use ssh://, or accept it with insecure = true"
-    return "give tls = { ca, cert, key }, or accept it with insecure = true"
 
 
 def _is_elsewhere(endpoint: str) -> bool:

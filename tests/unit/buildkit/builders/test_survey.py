@@ -17,5 +17,5 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     site, _ = site_with(tmp_path, engine)
     found = survey_builder(site.tools, CI, site.plan)
     assert [each.message for each in found.errors] == [OUT_OF_REACH]
-    assert [change.thing.value for change in found.changes] == ["builder"]
+    assert [change.kind.value for change in found.changes] == ["builder"]
     assert found.unclear == ("node ci/local",)

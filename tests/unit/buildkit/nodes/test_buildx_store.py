@@ -21,7 +21,8 @@ from mpbake.buildkit.nodes.buildx_store import (
     merged_entry,
     store_folder,
 )
-from mpbake.model.lifecycle import ALWAYS, MARK, StoredBuilder, StoredNode
+from mpbake.model.marks import MARK
+from mpbake.model.node_state import ADDED_FLAG, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
 
 def single(name: str, endpoint: str, **more: Any) -> dict[str, Any]:
     """What buildx writes down of a builder of one node."""
-    node = {"Name": name, "Endpoint": endpoint, "Platforms": None, "DriverOpts": None, "Flags": [ALWAYS], "Files": None}
+    node = {
+        "Name": name,
+        "Endpoint": endpoint,
+        "Platforms": None,
+        "DriverOpts": None,
+        "Flags": [ADDED_FLAG],
+        "Files": None,
+    }
     return {"Name": name, "Driver": "docker-container", "Nodes": [node | more], "Dynamic": False}
 
 
@@ -93,7 +101,7 @@ def test_what_an_entry_says() -> None:
         "ssh://a",
         Platforms=[{"os": "linux", "architecture": "arm64", "variant": "v8"}],
         DriverOpts={"network": "host", "image": "i"},
-        Flags=["--debug", ALWAYS],
+        Flags=["--debug", ADDED_FLAG],
     )
     assert entry_of(found).nodes == (
         StoredNode(

@@ -10,7 +10,7 @@ import pytest
 
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.nodes.contexts import Contexts, engine_of
-from mpbake.model.lifecycle import context_name
+from mpbake.model.node_resources import context_name
 from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text

@@ -11,7 +11,7 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import Declaration, create_arguments, declare
-from mpbake.model.lifecycle import MARK, drifted_names, read_mark
+from mpbake.model.marks import MARK, drifted_names, read_mark
 from mpbake.model.plan import Driver, Node, TlsFiles
 
 CONTAINER = Node(

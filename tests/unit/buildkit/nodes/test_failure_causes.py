@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.nodes.failure_causes import (
-    explain,
-    explain_engine,
-    hides_missing_engine,
-    is_no_buildkit,
-    is_refused,
-    ssh_command,
-)
+from mpbake.buildkit.nodes.causes import is_no_buildkit, is_refused
+from mpbake.buildkit.nodes.failure_causes import explain_engine, hides_missing_engine, ssh_command
+from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.model.plan import Driver, Node
 
 FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")

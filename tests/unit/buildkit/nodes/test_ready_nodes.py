@@ -18,12 +18,12 @@ import pytest
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.failure_causes import explain
 from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
+from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
 from mpbake.graph.placement import NodeFacts
-from mpbake.model.lifecycle import MARK
+from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.run.state.locks import hold_lock
 from tests.unit.dockers import FakeDocker, container, context_in_use, done, failed

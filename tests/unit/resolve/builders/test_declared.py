@@ -233,7 +233,7 @@ def test_nodes_of_a_kubernetes_builder_share_the_cluster() -> None:
         (
             "docker",
             'servername = ""',
-            'the docker driver takes no tls\n  = it belongs to driver = "remote" or "docker-container"',
+            'the docker driver takes no tls\n  = it belongs to driver = "docker-container" or "remote"',
         ),
     ],
 )

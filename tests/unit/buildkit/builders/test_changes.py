@@ -1,4 +1,4 @@
-"""What is to be done about a declared builder: declared and found in, changes out."""
+"""The changes of a declared builder: declared and actual state in, changes out."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mpbake.base.platforms import parse_platforms
-from mpbake.model.lifecycle import (
-    Action,
-    Change,
-    NodeResource,
-    NodeRow,
-    NodeState,
-    ResourceKind,
-    StoredBuilder,
-    StoredNode,
-    add_mark,
-    builder_changes,
-    changes_summary,
-    changes_text,
-    inventory_text,
-    split_mark,
-)
+from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.model.node_state import Action, NodeResource, NodeState, ResourceKind, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node, TlsFiles
+from mpbake.report.builder_text import changes_text
 from tests.unit.plans import text
 
 LOCAL = Node(
@@ -47,20 +33,6 @@ def found(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
     """The changes as people read them."""
     return changes_text(CI, builder_changes(CI, nodes, kept, declared))
-
-
-def test_a_mark_among_driver_options() -> None:
-    """Of Kubernetes, older buildx knows no environment; and it cuts annotations at `=` and `,`."""
-    for driver, told in (
-        (Driver.DOCKER_CONTAINER, {"annotations": "a=b", "env.MPBAKE_NODE": "image=1;memory=2"}),
-        (Driver.KUBERNETES, {"annotations": "a=b,mpbake-node=image:1;memory:2"}),
-    ):
-        options = {"annotations": "a=b"}
-        add_mark(options, driver, "image=1;memory=2")
-        assert options == told
-        assert split_mark(options) == "image=1;memory=2"
-        assert options == {"annotations": "a=b"}
-        assert split_mark(options) == ""
 
 
 def test_nothing_to_do() -> None:
@@ -102,7 +74,7 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
         settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
     )
     changes = builder_changes(CI, [found(old)], ENTRY, ENTRY)
-    assert [(each.action, each.thing, each.node) for each in changes] == [
+    assert [(each.action, each.kind, each.node) for each in changes] == [
         (Action.REPLACE, ResourceKind.CONTAINER, LOCAL)
     ]
     assert (
@@ -175,51 +147,3 @@ def test_the_order_of_nodes_matters() -> None:
 def test_what_is_found_is_safe_to_print() -> None:
     evil = replace(ENTRY, nodes=(StoredNode(name="ci-local", endpoint="\x1b[2J"),))
     assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
-
-
-def test_a_summary() -> None:
-    create = Change(action=Action.CREATE, thing=ResourceKind.CONTAINER, name="x", why="")
-    start = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="x", why="")
-    assert changes_summary([start, create, create]) == "2 to create, 1 to start"
-    assert changes_summary([]) == "nothing to do"
-
-
-def test_the_list() -> None:
-    far = Node(
-        builder="release",
-        name="arm",
-        driver=Driver.REMOTE,
-        endpoint="tcp://far:1234",
-        platforms=parse_platforms(["linux/arm64"]),
-    )
-    running = NodeRow(
-        node=LOCAL,
-        status="running",
-        version="v0.20.0",
-        reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
-        drift=("memory", "entry: flags"),
-    )
-    stopped = NodeRow(node=LOCAL, status="exited")
-    gone = NodeRow(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
-    table, _, troubles = inventory_text([[running, stopped], [gone]]).partition("\n\n")
-    assert troubles == "node release/arm: no answer\n  = is it up?\n"
-    assert table == text("""
-        node         driver            endpoint        status    buildkit  drift
-        CI/local     docker-container  (in use)        running   v0.20.0   memory, entry: flags
-          native    linux/amd64, linux/amd64/v2, linux/386
-          emulated  linux/arm64
-        CI/local     docker-container  (in use)        exited    -         -
-        release/arm  remote            tcp://far:1234  unusable  -         -
-          declared  linux/arm64
-        """)
-    assert inventory_text([]).startswith('no builder is declared; "default" is ')
-
-
-def test_many_platforms_fit_a_terminal() -> None:
-    names = "linux/amd64 linux/arm64 linux/riscv64 linux/ppc64le linux/s390x linux/mips64le linux/arm/v7 linux/arm/v6"
-    shown = inventory_text([[NodeRow(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
-    assert shown.partition("\n  native ")[2] == (
-        "   linux/amd64\n"
-        "  emulated  linux/arm64, linux/riscv64, linux/ppc64le, linux/s390x,\n"
-        "            linux/mips64le, linux/arm/v7, linux/arm/v6\n"
-    )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import ImageUnavailable, Unreachable
-from mpbake.buildkit.nodes.containers import Containers
+from mpbake.buildkit.nodes.drivers.docker_container import Containers
 from mpbake.buildkit.nodes.first_start import NodeStart
-from mpbake.model.lifecycle import CacheRemoval, NodeResource, container_name, volume_name
+from mpbake.model.drivers.docker_container import container_name
+from mpbake.model.node_resources import volume_name
+from mpbake.model.node_state import CacheRemoval, NodeResource
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -183,39 +185,6 @@ def test_last_words() -> None:
     this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))
     lines = this.last_words(NODE).splitlines()
     assert (lines[:2], lines[-1]) == (["its log ends with:", "  line 21"], "  bad flag")
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (done("running\n"), ""),
-        (failed("Error: No such container: bk"), "the container bk does not exist"),
-        (done("exited\n"), "the container bk is exited"),
-        (done("paused\n"), "the container bk is paused"),
-    ],
-)
-def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
-    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk")
-    this, docker = containers(container_inspect=answer)
-    if said:
-        with pytest.raises(Unreachable) as caught:
-            this.check_endpoint(node)
-        starting = 'start it; a plan makes containers with driver = "docker-container"'
-        hint = "let it go on: docker unpause bk" if "paused" in said else starting
-        assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
-    else:
-        this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
-    this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
-    assert len(docker.commands) == 1
-
-
-def test_a_remote_node_in_a_container_of_another_context() -> None:
-    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk?context=far")
-    this, docker = containers(container_inspect=done("running\n"))
-    this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
-    assert [each["endpoint"] for each in docker.settings] == ["far"]
 
 
 def test_an_image_is_no_option() -> None:
