@@ -12,7 +12,7 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.tools import tools_for
+from mpbake.buildkit.nodes.tools import services_for
 from mpbake.model.marks import MARK, VOLUME_LABEL
 from mpbake.model.node_state import ADDED_FLAG
 from mpbake.model.plan import Builder, Driver, Node
@@ -153,7 +153,7 @@ def site_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[
     (folder / "scratch").mkdir(exist_ok=True)
     said: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
+    tools = services_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
     return BuilderWorkspace(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import format_fields
 from mpbake.base.text import without_colour
-from mpbake.buildkit.nodes.engine import no_engine
+from mpbake.buildkit.nodes.engine import engine_unreachable
 from mpbake.model.node_resources import context_name
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def inspect_context_in_use(docker: Docker) -> dict[str, Any]:
     """Return what docker keeps of the context in use. Raises Unreachable when that does not exist."""
     found = docker.run(["context", "inspect"], timeout=_TIMEOUT)
     if found.returncode:
-        raise no_engine(found.stderr)
+        raise engine_unreachable(found.stderr)
     return _single(found.stdout)
 
 

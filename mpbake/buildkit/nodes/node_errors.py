@@ -29,7 +29,7 @@ def hint_from_log(node: Node, log: str) -> str:
     return explain(node, "\n".join(line for line in log.splitlines() if not _UNIMPORTANT.search(line)))[1]
 
 
-def unusable(node: Node, completed: Completed, complaint: str) -> MpbakeError:
+def unusable(node: Node, completed: Completed, complaint: str = "") -> MpbakeError:
     """Return the error of a `node` that cannot be used: UsageError if buildx rejects its options, else Unreachable."""
     error = unreachable_by(back_end_of(node).causes, node, completed, complaint)
     is_rejected = is_refused(error_output(completed, complaint))

@@ -1,4 +1,4 @@
-"""The hands that work on builders, one for each kind of thing, and how several work side by side."""
+"""The services that work on nodes, how a node starts, and how several nodes are handled at the same time."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-_ASK_AGAIN = 2.0
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_RETRY_SECONDS = 2.0
 """Seconds between two questions to a node that is starting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeServices:
-    """Everything that touches builders. `store` is the user's own, `scratch` a private folder."""
+    """Everything that touches nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
 
     docker: Docker
     environment: Mapping[str, str]
@@ -62,23 +62,23 @@ def open_services(
     now: Callable[[], datetime],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[NodeServices]:
-    """Such tools; no process and no private folder of them is left when the block is left.
+    """Provide services within a block. Their processes and their private folder are gone when the block ends.
 
-    `when_stopped` is told how to end what runs.
+    `when_stopped` receives the function that ends running processes.
     """
     with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
         docker = Docker(child_environment(environment, ()), Path(folder), redact)
         when_stopped(docker.cancel)
         try:
-            yield tools_for(docker, environment, Path(folder), now)
+            yield services_for(docker, environment, Path(folder), now)
         finally:
             docker.close()
 
 
-def tools_for(
+def services_for(
     docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]
 ) -> NodeServices:
-    """The tools of a user with this environment."""
+    """Return the services of a user with this `environment`."""
     return NodeServices(
         docker=docker,
         environment=environment,
@@ -91,10 +91,11 @@ def tools_for(
     )
 
 
-def reached(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
-    """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
+def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
+    """Return the resource of `node`; None if it can be made. Make the docker context of the node as declared.
 
-    Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
+    A context that is new is removed again if the node cannot be used. Raises UsageError if mpbake did not make the
+    resource, the context or the volume for the cache, Unreachable.
     """
     is_new = contexts.ensure(node)
     try:
@@ -108,45 +109,45 @@ def reached(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | No
     return made
 
 
-def start(instances: Instances, keeper: Keeper, instance: ReadyNode, boot: NodeStart) -> ReadyNode:
-    """Start a node, and wait until it answers, for as long as it is starting and `boot` has time.
+def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start: NodeStart) -> ReadyNode:
+    """Start a node, and wait for its answer as long as it is starting and `start` has time.
 
     buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
     with the last lines of the node's log.
     """
     while True:
         try:
-            return instances.booted(instance, boot)
+            return instances.boot(instance, start)
         except Unreachable as error:
-            if boot.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
-                raise _with_last_words(keeper, instance.node, error) from None
-        boot.tell("waiting for BuildKit to answer")
-        keeper.docker.pause(_ASK_AGAIN)
+            if start.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
+                raise _with_log(keeper, instance.node, error) from None
+        start.tell("waiting for BuildKit to answer")
+        keeper.docker.pause(_RETRY_SECONDS)
 
 
-def _with_last_words(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
-    """`error` with the last lines of the log of `node`, as far as they can be had, and what to do about them."""
-    words = "" if is_paused(error.message) else keeper.last_words(node)
-    if not words:
+def _with_log(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
+    """Return `error` with the last lines of the log of `node`, if there are any, and a hint about them."""
+    log = "" if is_paused(error.message) else keeper.last_words(node)
+    if not log:
         return error
-    return Unreachable(f"{error.message}\n{words}", hint=hint_from_log(node, words) or error.hint)
+    return Unreachable(f"{error.message}\n{log}", hint=hint_from_log(node, log) or error.hint)
 
 
-def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:
-    """What came of every one of `each`, done at the same time: a result or an error. Raises Cancelled."""
+def side_by_side(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | MpbakeError]:
+    """Call `do` for all `items` at the same time, and return a result or an error for each. Raises Cancelled."""
 
-    def attempt(one: Given) -> Made | MpbakeError:
+    def attempt(item: Item) -> Result | MpbakeError:
         try:
-            return do(one)
+            return do(item)
         except Cancelled:
             raise
         except MpbakeError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=affordable_threads(max(len(each), 1))) as workers:
-        return list(workers.map(attempt, each))
+    with ThreadPoolExecutor(max_workers=affordable_threads(max(len(items), 1))) as workers:
+        return list(workers.map(attempt, items))
 
 
 def errors_of(results: Iterable[object]) -> list[MpbakeError]:
-    """The errors among what came of several."""
-    return [each for each in results if isinstance(each, MpbakeError)]
+    """Return the errors among several results."""
+    return [result for result in results if isinstance(result, MpbakeError)]

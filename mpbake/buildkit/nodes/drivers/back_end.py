@@ -100,12 +100,12 @@ def no_keeper(_: Docker) -> None:
 
 def ask_instance(instances: Instances, node: Node) -> ReadyNode:
     """Ask a node through its own buildx instance, as declared."""
-    return instances.asked(instances.written(node))
+    return instances.ask(instances.write(node))
 
 
 def boot_instance(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
     """Boot a node through its own buildx instance, as declared."""
-    return instances.booted(instances.written(node), start)
+    return instances.boot(instances.write(node), start)
 
 
 def ask_nothing(instances: Instances, node: Node) -> None:

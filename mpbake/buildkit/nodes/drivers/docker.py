@@ -21,11 +21,11 @@ def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
 
 
 def _ask(instances: Instances, node: Node) -> ReadyNode:
-    return instances.engine(node)
+    return instances.ask_engine(node)
 
 
 def _connect(instances: Instances, node: Node, _: NodeStart) -> ReadyNode:
-    return instances.engine(node)
+    return instances.ask_engine(node)
 
 
 DOCKER = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)

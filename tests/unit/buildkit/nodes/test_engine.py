@@ -10,7 +10,7 @@ import pytest
 from mpbake.base.errors import Unreachable
 from mpbake.base.platforms import parse_platform
 from mpbake.buildkit.nodes.contexts import inspect_context_in_use
-from mpbake.buildkit.nodes.engine import Engines, ask_engine, no_engine
+from mpbake.buildkit.nodes.engine import Engines, ask_engine, engine_unreachable
 from mpbake.graph.placement import EngineFacts
 from tests.unit.dockers import FakeDocker, done, failed
 
@@ -132,7 +132,7 @@ def test_a_context_that_is_not_there(said: str) -> None:
     ],
 )
 def test_the_last_line_counts(said: str, told: str) -> None:
-    assert no_engine(said).message == f"the Docker engine does not answer: {told}"
+    assert engine_unreachable(said).message == f"the Docker engine does not answer: {told}"
 
 
 def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> None:

@@ -18,7 +18,8 @@ import pytest
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
+from mpbake.buildkit.nodes.inspect_output import parse_inspect
+from mpbake.buildkit.nodes.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
@@ -143,7 +144,7 @@ def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Pat
     docker = FakeDocker(answers)
     cluster = Node(builder="k", name="n", driver=Driver.KUBERNETES, options=(("timeout", "2m"),))
     with pytest.raises(UsageError) as caught:
-        Instances(docker, tmp_path, {}).written(cluster)
+        Instances(docker, tmp_path, {}).write(cluster)
     assert str(caught.value) == (
         "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know all of its options "
         f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or take that option away"
@@ -766,7 +767,7 @@ def test_a_remote_node_is_always_told_anew(tmp_path: Path) -> None:
     right = json.dumps(instance(node, Endpoint=node.endpoint, DriverOpts=None, Flags=None))
     path.write_text(right.replace('"Platforms"', f'"endpoint": {EVIL}, "Platforms"'))
     _, docker = nodes_with(tmp_path, {})
-    Instances(docker, tmp_path, {}).written(node)
+    Instances(docker, tmp_path, {}).write(node)
     assert json.loads(path.read_text()) == json.loads(right) | {"Dynamic": False}
     assert docker.commands == []
 
@@ -930,7 +931,7 @@ ONE_OF_TWO = f"{INSPECTED}\n{STOPPED.partition('Nodes:')[2]}"
 def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answer: str, note: str) -> None:
     theirs(tmp_path, "team", "tcp://a0:1")
     docker = FakeDocker({"buildx inspect": done(answer)})
-    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).seen(node)
+    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).ask_external(node)
     assert (seen.note, bool(seen.facts.platforms)) == (note, note == "running")
     assert docker.commands == [f"buildx inspect {seen.builder}"]
 
@@ -946,7 +947,7 @@ def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answe
 )
 def test_what_cannot_be_looked_at(tmp_path: Path, answer: Completed) -> None:
     with pytest.raises(Unreachable, match=r"cannot be used: no$"):
-        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).seen(CLOUD)
+        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).ask_external(CLOUD)
 
 
 # --- remote nodes -----------------------------------------------------------------------------------------------------
@@ -1063,7 +1064,7 @@ def test_what_a_node_builds_at_once(node: Node, shown: str, defaults: str, slots
     _, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED + shown)})
     instances = Instances(docker, tmp_path, {"BUILDX_CONFIG": str(tmp_path)})
     ready = ReadyNode(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
-    assert instances.asked(ready).facts.slots == slots
+    assert instances.ask(ready).facts.slots == slots
 
 
 def test_the_version_of_a_node_makes_it_ready_once(tmp_path: Path) -> None:
