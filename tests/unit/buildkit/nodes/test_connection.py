@@ -142,7 +142,7 @@ def test_all_is_well(certificates: Certificates) -> None:
 
 
 def test_a_node_that_waits_for_the_first_word(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
-    monkeypatch.setattr(connection, "_LATE", 0.1)
+    monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
     with serving(certificates.server(says=b"")) as port:
         check_connection(node_at(port, certificates.tls()))
 
@@ -292,7 +292,7 @@ def engines_refusal(port: int, tls: TlsFiles) -> str:
 def test_an_engine_is_waited_for_and_asked_for_no_protocol(
     monkeypatch: pytest.MonkeyPatch, certificates: Certificates
 ) -> None:
-    monkeypatch.setattr(connection, "_LATE", 0.1)
+    monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
     with serving(certificates.engine(says=b"")) as port:
         assert check_connection(engine_at(port, certificates.tls())) == ()
 
