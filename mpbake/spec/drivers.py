@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROWS: Mapping[str, str] = MappingProxyType(
     {
-        "load": "what it pushes is in the engine, too, without `load`",
+        "load": "pushed images are in the engine too, without `load`",
         "cache_export": "`cache-to` other than `inline`",
         "archives": "output `oci`",
         "folders": "outputs `local` and `tar`",
@@ -33,7 +33,7 @@ ROWS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The heading of the row for each field of `Abilities`."""
-_CONTAINERD = f'give the engine the containerd image store, or take driver = "{CONTAINER_DRIVER}"'
+_CONTAINERD = f'enable the containerd image store of the engine, or set driver = "{CONTAINER_DRIVER}"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,9 @@ def unsupported_requests(
     }
     for attribute, (ability, values) in requests.items():
         if values and (ability is Ability.NO or (ability is Ability.WITH_CONTAINERD and not containerd_store)):
-            message = f"the {driver} driver cannot do {attribute} {one_line(values[0])} with this engine's image store"
+            message = (
+                f"the {driver} driver does not support {attribute} {one_line(values[0])} with this engine's image store"
+            )
             yield UnsupportedRequest(attribute=attribute, message=message, hint=_CONTAINERD)
 
 
@@ -75,7 +77,10 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
     for node in nodes:
         key: KeyPath = ("builders", node.builder)
         if node.driver.rules.is_placed_by_buildx or node.missing:
-            message, hint = f"{node.builder}: buildx itself places on its nodes, all platforms in one piece", ""
+            message, hint = (
+                f"{node.builder}: buildx itself chooses among its nodes, and builds all platforms in one piece",
+                "",
+            )
             if node.missing:
                 message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"
                 hint = "docker buildx ls shows how yours are called"

@@ -187,7 +187,7 @@ def secured(port: int, certificates: Certificates, *, without: str = "") -> Node
 
 
 WANTS_CERTIFICATE = text("""
-    node ci/local wants a client certificate (tlsv13 alert certificate required)
-      = give tls.cert and tls.key
+    node ci/local requires a client certificate (tlsv13 alert certificate required)
+      = set tls.cert and tls.key
     """)
 OUT_OF_REACH = "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"

@@ -55,7 +55,7 @@ def _apply_to_entry(
         unregister(workspace, builder.name)
     elif action is not None:
         if _is_unmakable(state, errors) or (errors and not _has_contexts(workspace, builder)):
-            workspace.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
+            workspace.say(f"{builder.name}: not added to buildx's store until all of its nodes can be made")
         else:
             existing = [node for node in builder.nodes if resource_kind(node) is None]
             warnings = _record(workspace, existing)
@@ -125,7 +125,7 @@ def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
         return
     made = idle_resource(node, keeper)
     if made is None or keeper.is_stopped(made):
-        workspace.say(f"{node.id}: does not run")
+        workspace.say(f"{node.id}: is not running")
         return
     keeper.stop(node, made)
     workspace.say(f"{node.id}: stopped")
@@ -147,7 +147,7 @@ def _outcome(node: Node, action: Action | None) -> str:
         case Action.CREATE:
             return "created, and answers"
         case Action.REPLACE:
-            return f"made anew{' with its cache' if keeps_cache(node) else ''}, and answers"
+            return f"recreated{' with its cache' if keeps_cache(node) else ''}, and answers"
         case Action.START:
             return "started, and answers"
         case _:

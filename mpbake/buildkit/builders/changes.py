@@ -41,7 +41,9 @@ def node_changes(state: NodeState) -> Iterator[Change]:
         return
     made, name = state.made, resource_name(node)
     if made is None:
-        reason = "if there is none: only the context can show it" if state.context is False else "there is none"
+        reason = (
+            "if it does not exist: only the context can show that" if state.context is False else "it does not exist"
+        )
         yield Change(action=Action.CREATE, kind=kind, name=name, reason=reason, node=node)
     elif names := drifted_names(made.mark, state.mark):
         differences = tuple(_option_drift(option, made, node) for option in names)
@@ -83,7 +85,7 @@ def _entry_changes(builder: Builder, stored: StoredBuilder | None, declared: Sto
         return
     name = builder.name.lower()
     if declared is None:
-        reason = "it is the engine's own builder by now, which needs none in buildx's store"
+        reason = "it is the engine's own builder now, which needs no entry in buildx's store"
         before = Drift(name="driver", before=stored.driver if stored else "", after=str(builder.driver))
         yield Change(action=Action.REMOVE, kind=ResourceKind.ENTRY, name=name, reason=reason, differences=(before,))
     elif stored is None:
@@ -91,7 +93,7 @@ def _entry_changes(builder: Builder, stored: StoredBuilder | None, declared: Sto
         yield Change(action=Action.CREATE, kind=ResourceKind.ENTRY, name=name, reason=reason)
     else:
         differences = tuple(entry_drift(stored, declared))
-        reason = "buildx's store says something else"
+        reason = "buildx's store has other values"
         yield Change(action=Action.CORRECT, kind=ResourceKind.ENTRY, name=name, reason=reason, differences=differences)
 
 

@@ -57,4 +57,4 @@ def _note(row: NodeRow) -> str:
     if row.trouble:
         reason = row.trouble.partition("\n")[0]
         return f"{row.node.id} cannot be asked: {reason}"
-    return f"{row.node.id} was not asked: it is {row.status}, and is not started to be asked"
+    return f"{row.node.id} was not asked: it is {row.status}, and a probe starts no node"

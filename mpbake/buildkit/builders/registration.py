@@ -47,9 +47,9 @@ def unregister(workspace: BuilderWorkspace, builder: str) -> None:
     entry = workspace.tools.store.read(builder)
     if entry is not None and entry_of(entry).is_ours:
         workspace.tools.store.remove(builder)
-        workspace.say(f"{builder}: taken out of buildx's store")
+        workspace.say(f"{builder}: removed from buildx's store")
     elif entry is not None:
-        workspace.say(f"{builder}: the builder of that name in buildx's store is not mpbake's, and stays")
+        workspace.say(f"{builder}: the builder of that name in buildx's store stays: mpbake did not make it")
 
 
 def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
     instance = workspace.tools.instances.write(node)
     entry = BuildxStore(folder=instance.store).read(instance.builder)
     if entry is None:
-        raise Unreachable(f"{node.id}: buildx did not write down what it was told")
+        raise Unreachable(f"{node.id}: buildx did not write its entry")
     return entry
 
 
@@ -69,7 +69,7 @@ def _verify(workspace: BuilderWorkspace, builder: Builder, entry: Mapping[str, A
         private = {"BUILDX_CONFIG": folder}
         inspected = workspace.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)
     nodes = parse_nodes(inspected.stdout)
-    not_taken = f"{builder.name}: buildx does not take it as declared: {{}}; its store is as it was"
+    not_taken = f"{builder.name}: buildx does not accept it as declared: {{}}; its store is unchanged"
     refused = next((node["error"] for node in nodes if is_refused(node.get("error", ""))), "")
     if refused:
         raise UsageError(not_taken.format(refused), hint=explain(builder.nodes[0], refused)[1])

@@ -50,7 +50,7 @@ class _Removal:
 
     def with_forget_hint(self, error: Unreachable) -> Unreachable:
         """Return the error of a node that does not answer, with a hint how to give up the node."""
-        hints = [hint for hint in (error.hint, f"if it is gone for good: mpbake builders {self.command}") if hint]
+        hints = [hint for hint in (error.hint, f"if it is gone for good, run: mpbake builders {self.command}") if hint]
         return Unreachable(error.message, hint="; ".join(hints))
 
     def namesakes(self, node: Node) -> list[Node]:
@@ -149,7 +149,7 @@ def _also_made_for_others(workspace: BuilderWorkspace, record: Record, gone: Col
     others = workspace.tools.records.of_others(record.builder, workspace.plan)
     plans = {made: other.plan for other in others for made in other.nodes if made in gone}
     for made, plan in plans.items():
-        workspace.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
+        workspace.say(f"{record.builder}/{made.name}: stays, since it was made for {plan} too")
     return set(plans)
 
 
@@ -168,7 +168,7 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
         try:
             same = _same_resource(workspace, node, removal.namesakes(node))
             if same:
-                workspace.say(f"{node.id}: {same.id} still is the same {resource_word(node)}, which stays")
+                workspace.say(f"{node.id}: its {resource_word(node)} stays, since {same.id} uses it")
             else:
                 kept = _remove_node(workspace, node, removal, recorded=made in removal.recorded)
         except NodeMayBeInUse:
@@ -191,7 +191,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
         _remove_context(workspace, made, removal)
         where = one_line(made.engine) or "the engine in use"
         remains = ", ".join(_possible_remains(node))
-        workspace.say(f"{node.id}: out of reach, and forgotten; on {where} may be left: {remains}")
+        workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return
     is_context_gone = bool(made.context) and not workspace.tools.contexts.has(made.context)
     if made not in removal.recorded:
@@ -199,7 +199,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
         if is_context_gone:
             return  # no engine was ever reached through the context
     elif is_context_gone:
-        message = f"{node.id}: what was made there cannot be reached: the docker context {made.context} is gone"
+        message = f"{node.id}: its resources cannot be reached: the docker context {made.context} is gone"
         raise removal.with_forget_hint(Unreachable(message))
     raise removal.with_forget_hint(error)
 
@@ -244,7 +244,7 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
         # With a namesake, a cache of this name may belong to the namesake, on the same engine.
         cache = keeper.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
-            workspace.say(f"{node.id}: its {word} was gone, its cache is removed")
+            workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
         _report_foreign(workspace, node, cache)
     return removal.keep_state and bool(volume_name(node)) and (recorded or made is not None)
 
@@ -262,7 +262,7 @@ def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
     """Report why the container stays that plans without a builder share, if there is one."""
     keeper = workspace.tools.keeper(node)
     if keeper is not None and keeper.find(node) is not None:
-        reason = "its container is that of every plan that declares no builder, and stays"
+        reason = "its container stays, since all plans without a builder share it"
         workspace.say(f"{node.id}: {reason}; docker rm --force {resource_name(node)} removes it")
 
 

@@ -152,6 +152,6 @@ def _foreign(builder: Builder) -> UsageError:
     name = builder.name.lower()
     return UsageError(
         f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it is left as it is",
-        hint="rename yours, use that one (external = true), or take it out and keep what it uses: "
+        hint="rename yours, use that one (external = true), or remove it and keep what it uses: "
         f"docker buildx rm --keep-daemon {name}",
     )

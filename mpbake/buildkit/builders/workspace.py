@@ -67,6 +67,6 @@ def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(
-        f"{node.id}: something builds in {resource_name(node)} just now; it is left as it is",
-        hint="repeat this when it is idle",
+        f"{node.id}: a build runs in {resource_name(node)}, so mpbake leaves it as it is",
+        hint="try again when it is idle",
     )

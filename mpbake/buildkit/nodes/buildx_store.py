@@ -47,7 +47,7 @@ class BuildxStore:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise MpbakeError(
-                f"{path} cannot be read: {error}", hint="remove it, or have buildx write it anew"
+                f"{path} cannot be read: {error}", hint="remove it, or have buildx write it again"
             ) from None
 
     def put(self, name: str, entry: Mapping[str, Any]) -> None:
@@ -58,7 +58,9 @@ class BuildxStore:
             # buildx takes every other file in this folder for a builder.
             write_whole(path, json.dumps(entry, separators=(",", ":")), within=self.folder)
         if self.read(name) != dict(entry):
-            raise MpbakeError(f"{path} does not hold what was written", hint="does something else write there?")
+            raise MpbakeError(
+                f"{path} does not hold what was written", hint="check whether another program writes there"
+            )
 
     def remove(self, name: str) -> bool:
         """Remove the entry of a builder, and return whether there was one. Its containers or Deployments stay."""
@@ -80,11 +82,13 @@ class BuildxStore:
             with (self.folder / ".lock").open("a") as lock:
                 if not wait_for(lock, seconds=_LOCK_SECONDS):
                     message = f"{self.folder} is locked by a buildx command that does not end"
-                    raise MpbakeError(message, hint="such as docker buildx ls, which waits for nodes that are dead")
+                    raise MpbakeError(
+                        message, hint="end that command, such as docker buildx ls, which waits for dead nodes"
+                    )
                 yield
         except OSError as error:
             message = f"{error.filename or self.folder}: {error.strerror}"
-            raise MpbakeError(message, hint="buildx keeps its builders there: it must be writable") from error
+            raise MpbakeError(message, hint="make it writable: buildx keeps its builders there") from error
 
 
 def store_folder(environment: Mapping[str, str]) -> Path:

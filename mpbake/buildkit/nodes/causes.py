@@ -35,24 +35,24 @@ def cause(pattern: str, message: str, hint: str) -> Cause:
 
 REFUSED = cause(
     r"invalid driver option",
-    "this buildx does not know all of its options",
-    "install a newer buildx, or take that option away",
+    "this buildx does not know one of its options",
+    "install a newer buildx, or remove that option",
 )
 NO_BUILDKIT = cause(
     r"OCI runtime create failed|executable file not found|exec \S+ failed: no such file",
-    "the image is not one of BuildKit",
-    'name a BuildKit image with image = "…"; moby/buildkit is the usual one',
+    "the image is not a BuildKit image",
+    'set image = "…" to a BuildKit image; moby/buildkit is the usual one',
 )
 PAUSED = cause(
     r"container (?P<name>[\w.-]+) is paused",
-    "somebody has paused its container",
-    "let it go on: {docker} unpause {name}",
+    "its container is paused",
+    "resume it: {docker} unpause {name}",
 )
 FAR = (
     cause(
         r"remote host identification has changed|host key for .* has changed",
-        "the host key of {host} is another than before",
-        "if that is right, forget the old one: ssh-keygen -R {host}",
+        "the host key of {host} has changed",
+        "if the change is intended, remove the old key: ssh-keygen -R {host}",
     ),
     cause(
         r"host key verification failed|no \S+ host key is known",
@@ -61,44 +61,44 @@ FAR = (
     ),
     cause(
         r"permission denied \((publickey|password|keyboard|gssapi|hostbased)|too many authentication failures",
-        "ssh does not let this user in at {host}",
-        "load the key that it knows (ssh-add), or name it in ~/.ssh/config; try: ssh {host} true",
+        "ssh denies this user access to {host}",
+        "load the right key (ssh-add), or set it in ~/.ssh/config; try: ssh {host} true",
     ),
     cause(
         r"could not resolve hostname",
         "there is no host {host}",
-        "is its name right, and known to this machine or to ~/.ssh/config?",
+        "check the name in the endpoint, and in DNS or ~/.ssh/config",
     ),
     cause(
         r"connection refused",
         "no ssh server answers at {host}",
-        "is sshd running there, and is the port the right one? try: ssh {host} true",
+        "check that sshd runs there, and the port; try: ssh {host} true",
     ),
     cause(
         r"timed out|no route to host|network is unreachable",
         "{host} does not answer",
-        "is the machine up, and does a firewall let this machine through? try: ssh {host} true",
+        "check that the machine is up, and its firewall; try: ssh {host} true",
     ),
     cause(
         r"docker: (command )?not found|docker: no such file|exit status 127",
         "there is no docker command on {host}",
-        "install Docker there, or put it on the PATH of plain commands: ssh {host} docker version",
+        "install Docker there, or add it to the PATH of non-interactive shells: ssh {host} docker version",
     ),
     cause(
         r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
         "the user on {host} may not use Docker there",
-        "let that user in: sudo usermod -aG docker USER, then log in anew",
+        "add that user to the group docker: sudo usermod -aG docker USER, then log in again",
     ),
     cause(
         r"cannot connect to the docker daemon|is the docker daemon running",
-        "the Docker engine on {host} does not run",
+        "the Docker engine on {host} is not running",
         "start it there; try: ssh {host} docker info",
     ),
 )
 _NOT_LET_IN = cause(
     r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
     "this user may not use Docker",
-    "let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST",
+    "add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST",
 )
 _NO_CONTEXT = cause(
     r'context "[^"]*"(: context| is) not found',
@@ -107,7 +107,7 @@ _NO_CONTEXT = cause(
 )
 _NO_ADDRESS = cause(
     r"invalid (bind address|proto)|unable to parse docker host",
-    "DOCKER_HOST is no address of an engine",
+    "DOCKER_HOST is not the address of an engine",
     "set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it",
 )
 NO_ENGINE = (

@@ -27,26 +27,26 @@ _TIMEOUT = 5.0
 _REFUSAL_SECONDS = 1.0
 """Seconds to wait for a refusal of the client certificate: in TLS 1.3 it comes after the handshake."""
 
-_CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
-_NO_CERTIFICATE = ("it may want a client certificate", "give tls.cert and tls.key")
-_NEW = "have a new one issued"
+_CLIENT = "set tls.cert to a client certificate that the node's own CA signed"
+_NO_CERTIFICATE = ("it may require a client certificate", "set tls.cert and tls.key")
+_NEW = "issue a new one"
 _NO_TLS = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
-_NO_NAME = "use a name in the endpoint that it holds, or have one issued for it"
+_NO_NAME = "use a name in the endpoint that it contains, or issue one with this name"
 """The hint for an engine, since docker does not support `servername`."""
 
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
-        9: ("is not valid yet", "are the clocks of both machines right?"),
+        9: ("is not valid yet", "check the clocks of both machines"),
         10: ("has expired", _NEW),
-        18: ("is signed by itself, not by tls.ca", "name that certificate as tls.ca, or have one issued"),
-        19: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        20: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        21: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        26: ("is not for servers", "have one issued for servers: extendedKeyUsage = serverAuth"),
-        62: ("does not hold the name {name}", "give the right name as tls.servername, or have one issued for it"),
+        18: ("is self-signed, not signed by tls.ca", "set tls.ca to that certificate, or issue another one"),
+        19: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        20: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        21: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        26: ("is not for servers", "issue one for servers: extendedKeyUsage = serverAuth"),
+        62: ("does not contain the name {name}", "set tls.servername to a name in it, or issue one with this name"),
         64: (
-            "does not hold the address {name}",
-            "give a name that it holds as tls.servername, or have one issued for it",
+            "does not contain the address {name}",
+            "set tls.servername to a name in it, or issue one with this address",
         ),
     }
 )
@@ -58,9 +58,9 @@ _OTHER_NAME = (62, 64)
 
 _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "alert certificate required": ("wants a client certificate", "give tls.cert and tls.key"),
-        "alert handshake failure": ("wants a client certificate, or another version of TLS", _CLIENT),
-        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; are the clocks of both right?"),
+        "alert certificate required": ("requires a client certificate", "set tls.cert and tls.key"),
+        "alert handshake failure": ("requires a client certificate, or another version of TLS", _CLIENT),
+        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; check the clocks of both machines"),
         "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT),
         "alert bad certificate": ("does not accept tls.cert", _CLIENT),
         "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT),
@@ -134,15 +134,15 @@ def _daemon(node: Node) -> str:
 def _connection_hint(node: Node, error: Exception) -> str:
     match error:
         case PermissionError():
-            return "may this user open that socket? its group or its permissions say who may"
+            return "check the permissions and the group of that socket"
         case FileNotFoundError():
-            return "is buildkitd running there? the socket is made when it starts"
+            return "start buildkitd there: it makes the socket"
         case socket.gaierror():
-            return "is the host's name right, and is it known to this machine?"
+            return "check the name of the host in the endpoint, and in DNS"
         case TimeoutError():
-            return "is the machine up, and does a firewall let this machine through?"
+            return "check that the machine is up, and its firewall"
         case _:
-            return f"is {_daemon(node)} running there, and is the port open to this machine?"
+            return f"check that {_daemon(node)} runs there, and that the port is open to this machine"
 
 
 def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[], datetime]) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[
 def _untrusted(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
     problem, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
     if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
-        problem, hint = "is signed by an authority that this machine does not know", "name that authority as tls.ca"
+        problem, hint = "is signed by an authority that this machine does not know", "set tls.ca to that authority"
     if error.verify_code in _OTHER_NAME and _is_engine(node):
         hint = _NO_NAME
     return UsageError(f"the certificate of node {node.id} {problem.format(name=one_line(name))}", hint=hint)
@@ -198,7 +198,7 @@ def _context(node: Node) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
     except ssl.SSLError as error:
         message = f"the certificates for node {node.id} cannot be used: {_words(error)}"
-        raise UsageError(message, hint="tls.key must belong to tls.cert, and all files must be PEM") from None
+        raise UsageError(message, hint="use the tls.key of tls.cert, and PEM files") from None
     if not _is_engine(node):  # docker speaks HTTP/1.1 with an engine, which it does not announce
         context.set_alpn_protocols(["h2"])
     # Python checks certificates more strictly than Go, in which buildx is written.

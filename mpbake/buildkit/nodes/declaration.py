@@ -97,7 +97,7 @@ def _content(node: Node, path: Path) -> bytes:
         return read_bounded(path, pipe=False)
     except OSError as error:
         message = f"{node.id}: registry: {one_line(str(path))} cannot be read: {error.strerror}"
-        raise UsageError(message, hint="it must be a file that this user may read") from None
+        raise UsageError(message, hint="make it a file that this user can read") from None
 
 
 def _check_exists(node: Node, key: str, path: Path) -> None:

@@ -205,7 +205,7 @@ class Instances:
         builder = BuildxStore(folder=store_folder(self._environment)).read(node.builder) or {"Nodes": ()}
         single = next((entry for entry in builder["Nodes"] or () if entry.get("Name") == node.name), None)
         if single is None:
-            raise Unreachable(f"node {node.id}: buildx keeps no such builder any more", hint="try: docker buildx ls")
+            raise Unreachable(f"node {node.id}: buildx no longer lists this builder", hint="try: docker buildx ls")
         store = self._folders.open(node)
         entry = {**builder, "Name": node.name, "Nodes": [{**single, "Platforms": None}]}
         BuildxStore(folder=store).put(node.name, entry)
@@ -250,5 +250,5 @@ def _start_timed_out(node: Node, step: str) -> Unreachable:
     """Return the error of a node that did not answer within its `boot-timeout`; `step` is buildx's last step."""
     message = f"{node_text(node)} cannot be used: no answer within {duration(node.boot_timeout)}"
     message += f" ({step})" if step else ""
-    hints = [node.driver.rules.log_hint(node), "give it longer with boot-timeout"]
+    hints = [node.driver.rules.log_hint(node), "raise boot-timeout"]
     return Unreachable(message, hint="; or ".join(filter(None, hints)))

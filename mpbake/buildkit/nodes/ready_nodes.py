@@ -234,10 +234,9 @@ def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
     if not ready.workflow or ready.note == _CREATED:
         return ()
     builder = ready.node.builder
-    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then makes it anew with its cache"
-    return (
-        f"{ready.node.id}: provenance names the workflow run that made its container, perhaps not this one; {remedy}",
-    )
+    problem = "provenance names the workflow run that made its container, which may be an earlier one"
+    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then recreates it with its cache"
+    return (f"{ready.node.id}: {problem}; {remedy}",)
 
 
 def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
@@ -245,5 +244,5 @@ def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
     changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
-    remedy = f"mpbake builders up {node.builder} makes it anew{', and its cache stays' if keeps_cache(node) else ''}"
+    remedy = f"mpbake builders up {node.builder} recreates it{', and its cache stays' if keeps_cache(node) else ''}"
     return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)

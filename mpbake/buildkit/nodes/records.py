@@ -146,7 +146,7 @@ class Records:
                     self.remove(other.builder, Path(other.plan))
         except OSError as error:
             reason = f"{error.filename}: {error.strerror}"
-            return (f"mpbake builders prune will not know what was made of {builder}: it cannot be noted ({reason})",)
+            return (f"mpbake cannot record the nodes of {builder}, so prune will not find them ({reason})",)
         return ()
 
     def drop(self, builder: str, plan: Path, nodes: Collection[MadeNode]) -> None:

@@ -24,7 +24,7 @@ def test_the_table_in_docs_is_this_one() -> None:
 
 
 CACHE = "cache-to = ['type=registry,ref=r/c']"
-CONTAINERD = 'give the engine the containerd image store, or take driver = "docker-container"'
+CONTAINERD = 'enable the containerd image store of the engine, or set driver = "docker-container"'
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,9 @@ def test_what_the_classic_image_store_cannot_do(asked: str, problem: str) -> Non
     target = target_of_text(f"[targets.web]\n{asked}")
     found = list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False))
     assert [(each.message, each.hint) for each in found] == (
-        [(f"the docker driver cannot do {problem} with this engine's image store", CONTAINERD)] if problem else []
+        [(f"the docker driver does not support {problem} with this engine's image store", CONTAINERD)]
+        if problem
+        else []
     )
     assert not list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=True))
     for driver in (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE):
@@ -77,7 +79,7 @@ def test_the_table() -> None:
         == text("""
         |  | `docker` | `docker-container` | `kubernetes` | `remote` |
         | --- | --- | --- | --- | --- |
-        | what it pushes is in the engine, too, without `load` | yes | no | no | no |
+        | pushed images are in the engine too, without `load` | yes | no | no | no |
         | `cache-to` other than `inline` | with the containerd image store | yes | yes | yes |
         | output `oci` | with the containerd image store | yes | yes | yes |
         | outputs `local` and `tar` | yes | yes | yes | yes |

@@ -45,7 +45,7 @@ _DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
 _LAST_LINES = 10
 _CONNECTION = "dial-stdio"
 """The argument of the command by which any client reaches BuildKit in a container."""
-_OTHER_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+_OTHER_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
 _NO_IMAGES = (
     cause(
         r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
@@ -57,7 +57,7 @@ _NO_IMAGES = (
         r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
         r"|HTTP response to HTTPS client)|message.:.lookup ",
         "the registry of its image cannot be reached",
-        "does the engine reach it, through a proxy or a mirror if need be? Or " + _OTHER_IMAGE,
+        "give the engine access to it, with a proxy or a mirror if necessary; or " + _OTHER_IMAGE,
     ),
     cause(
         r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
@@ -218,7 +218,7 @@ def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
     arrived = f"only {amount} arrived" if amount else "nothing arrived"
     message = f"{node_text(node)} cannot be used: pulling {image} takes too long: {arrived} within "
     docker = docker_command(node)
-    hint = f"give it longer with boot-timeout; or pull it beforehand: {docker} pull {image}"
+    hint = f"raise boot-timeout; or pull it beforehand: {docker} pull {image}"
     return ImageUnavailable(f"{message}{duration(node.boot_timeout)}", hint=hint)
 
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 _NO_BUILDER = cause(
-    r"no builder \S+ found", "", "name it as docker buildx ls does; without external = true, mpbake makes one"
+    r"no builder \S+ found",
+    "",
+    "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
 )
 
 

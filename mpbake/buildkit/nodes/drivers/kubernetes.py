@@ -39,27 +39,27 @@ _CLUSTER = (
     cause(
         r"\b(Err)?ImagePull|ErrImage|InvalidImageName",
         "",
-        'name a BuildKit image that the cluster can pull with image = "…" in the builder',
+        'set image = "…" in the builder to a BuildKit image that the cluster can pull',
     ),
     cause(
         r"\bUnschedulable\b",
         "",
-        "no machine of the cluster takes its pods: look at nodeselector, tolerations and requests",
+        "check nodeselector, tolerations and requests: no machine of the cluster takes its pods",
     ),
     cause(
         r"no configuration has been provided|current-context|context \S+ does not exist|localhost:8080 was refused",
-        "kubectl knows no cluster",
-        "name one: KUBECONFIG, and in it kubectl config use-context NAME",
+        "kubectl has no cluster to talk to",
+        "set KUBECONFIG, and choose a context: kubectl config use-context NAME",
     ),
     cause(
         r"\bforbidden\b",
         "this user may not do that in the cluster",
-        "its role must allow deployments, configmaps, pods and pods/exec there; try: kubectl auth can-i --list",
+        "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list",
     ),
     cause(
         r"unauthorized|must be logged in|asked for the client to provide credentials|getting credentials",
         "the cluster does not know this user",
-        "log in to it anew; try: kubectl get deployments",
+        "log in to it again; try: kubectl get deployments",
     ),
     cause(
         r"namespaces? \S+ not found",
@@ -69,12 +69,12 @@ _CLUSTER = (
     cause(
         r"replicas to be ready",
         "its pods do not become ready",
-        "look at them (kubectl describe pods), or give them longer with `timeout`",
+        "look at them (kubectl describe pods), or raise `timeout`",
     ),
     cause(
         r"was refused|unable to connect|no such host|timed? ?out|no route to host|connection refused",
         "the cluster does not answer",
-        "is it up, and is the right one in use? try: kubectl version",
+        "check that it is up, and that the right context is in use; try: kubectl version",
     ),
 )
 
@@ -115,9 +115,9 @@ class Deployments:
             return False
         error = asked.stderr.strip().removesuffix(ended).strip()
         message, hint = explain_by(_causes, node, asked.error if asked.timed_out else error or asked.error)
-        by_hand = f"if nothing does: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
+        by_hand = f"if no build runs: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
         raise NodeMayBeInUse(
-            f"{node.id}: the pod {pod} does not say whether something builds in it: {message}",
+            f"{node.id}: mpbake cannot tell whether a build runs in the pod {pod}: {message}",
             hint="; or, ".join(filter(None, [hint, by_hand])),
         )
 
@@ -198,7 +198,7 @@ class Deployments:
         except Unreachable as error:
             raise Unreachable(
                 f"{node.id}: {error.message}",
-                hint="install it: without it nobody can tell whose a Deployment is; buildx would use any of that name",
+                hint="install it: mpbake needs it to see who made a Deployment; buildx would use any of that name",
             ) from None
 
 

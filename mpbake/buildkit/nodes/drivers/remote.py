@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.instances import Instances, ReadyNode
     from mpbake.model.plan import Node
 
-_REMOTE = cause(r"", "", "check the address; does BuildKit run there?")
-_POD = cause(r"", "no pod {host} answers", "is it there and running, and does BuildKit run in it? try: {look}")
+_REMOTE = cause(r"", "", "check the address, and that BuildKit runs there")
+_POD = cause(r"", "no pod {host} answers", "check that the pod and BuildKit in it run; try: {look}")
 _REMOTE_TLS = cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
 
@@ -49,7 +49,7 @@ def _check_container(instances: Instances, node: Node) -> None:
         message = f"node {node.id} cannot be used: the container {one_line(name)} {problem}"
         hint = 'start it; a plan makes containers with driver = "docker-container"'
         if status == "paused":
-            hint = f"let it go on: {one_line(shlex.join(['docker', 'unpause', name]))}"
+            hint = f"resume it: {one_line(shlex.join(['docker', 'unpause', name]))}"
         raise Unreachable(message, hint=hint)
 
 

@@ -40,7 +40,7 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
     assert brought_up(tmp_path, engine) == (
         text("""
             ci (docker-container)
-              + create container buildx_buildkit_ci-local: there is none
+              + create container buildx_buildkit_ci-local: it does not exist
               + create builder ci: for use by hand: docker buildx build --builder ci
             """)
         + "\n",
@@ -58,7 +58,7 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     engine = Engine(mark="driver=0;memory=0")
     plan, said, errors = brought_up(tmp_path, engine)
     assert "± replace container" in plan
-    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert said[0] == "ci/local: recreated with its cache, and answers"
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
     assert not [each for each in engine.commands if each.startswith("volume rm")], "its cache stays"
@@ -72,12 +72,12 @@ def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, ima
     assert errors == [
         text("""
             node ci/local (docker-container, ssh://far) cannot be used: there is no such image (x: manifest unknown)
-              = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
+              = set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled
             """)
     ]
     assert f"pull -- {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
     assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert said == ["ci: not added to buildx's store until all of its nodes can be made"]
 
 
 def test_a_new_image_is_fetched_before_the_old_container_goes(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_of_a_node_that_is_paused_nothing_is_told_but_that(tmp_path: Path) -> No
     engine = Engine(buildx_boot=failed(PAUSED_BY_HAND), container_logs=done(HARMLESS))
     (error,) = brought_up(tmp_path, engine)[2]
     assert error == (
-        "node ci/local (docker-container, ssh://far) cannot be used: somebody has paused its container "
+        "node ci/local (docker-container, ssh://far) cannot be used: its container is paused "
         f"({PAUSED_BY_HAND.removeprefix('ERROR: ')})\n"
-        "  = let it go on: docker -H ssh://far unpause buildx_buildkit_ci-local"
+        "  = resume it: docker -H ssh://far unpause buildx_buildkit_ci-local"
     )
 
 
@@ -154,7 +154,7 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     engine.foreign = True
     with serving(certificates.engine()) as port:
         plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
-    assert "+ create container buildx_buildkit_ci-local: if there is none: only the context can show it\n" in plan
+    assert "+ create container buildx_buildkit_ci-local: if it does not exist: only the context can show that\n" in plan
     assert errors == [
         text("""
             ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
@@ -170,7 +170,7 @@ def test_drift_behind_a_docker_context_is_corrected_too(tmp_path: Path, certific
     engine = Engine(mark="driver=0", **NO_CONTEXT)
     with serving(certificates.engine()) as port:
         _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
-    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert said[0] == "ci/local: recreated with its cache, and answers"
     assert "container rm --force c0ffee" in engine.commands
 
 
@@ -180,7 +180,7 @@ def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, ce
         node = secured(port, certificates, without="cert key")
         _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(node,)))
     assert errors == [WANTS_CERTIFICATE]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert said == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert engine.commands == []
 
 
@@ -192,7 +192,7 @@ def test_an_engine_that_does_not_answer(tmp_path: Path, driver: Driver) -> None:
     assert errors == [
         text(f"""
             node ci/local does not answer at tcp://127.0.0.1:9: [Errno {errno.ECONNREFUSED}] Connection refused
-              = is dockerd running there, and is the port open to this machine?
+              = check that dockerd runs there, and that the port is open to this machine
             """)
     ]
     assert engine.commands == []
@@ -214,7 +214,7 @@ def test_stop(tmp_path: Path) -> None:
     assert engine.commands[-1] == "container stop c0ffee"
     engine.status = "exited"
     assert stop(site, CI) == []
-    assert said == ["ci/local: stopped", "ci/local: does not run"]
+    assert said == ["ci/local: stopped", "ci/local: is not running"]
     engine.status = "restarting"
     assert stop(site, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
@@ -241,7 +241,7 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     assert [each.partition(" cannot")[0] for each in errors] == [
         f"node ci/local (docker-container, {far.nodes[0].endpoint})"
     ]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert said == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not engine.kept
     site, said = site_with(tmp_path, engine)
     assert site.tools.records.of_plan(site.plan) == []

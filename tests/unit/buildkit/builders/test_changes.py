@@ -48,7 +48,7 @@ def test_everything_is_missing() -> None:
         == text("""
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
-          + create container buildx_buildkit_ci-local: if there is none: only the context can show it
+          + create container buildx_buildkit_ci-local: if it does not exist: only the context can show that
           + create builder ci: for use by hand: docker buildx build --builder ci
         """)
         + "\n"
@@ -124,7 +124,7 @@ def test_an_entry_that_says_something_else() -> None:
         decided(found(), kept=kept, declared=declared)
         == text("""
         CI (docker-container)
-          ~ correct builder ci: buildx's store says something else
+          ~ correct builder ci: buildx's store has other values
               driver: docker-container -> remote
               x-b: flags: (none) -> --debug
               x-b: env.A: another -> as declared

@@ -31,7 +31,7 @@ def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> No
     engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
     engine.answers["buildx inspect"] = failed("ERROR: bad entry")
     _, _, errors = brought_up(tmp_path, engine)
-    assert errors == ["ci: buildx does not take it as declared: bad entry; its store is as it was"]
+    assert errors == ["ci: buildx does not accept it as declared: bad entry; its store is unchanged"]
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
 
@@ -44,8 +44,8 @@ def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_pa
     _, _, errors = brought_up(tmp_path, engine)
     (error,) = errors
     assert error == (
-        f"ci: buildx does not take it as declared: {refused}; its store is as it was\n"
-        "  = install a newer buildx, or take that option away"
+        f"ci: buildx does not accept it as declared: {refused}; its store is unchanged\n"
+        "  = install a newer buildx, or remove that option"
     )
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
@@ -69,14 +69,14 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     assert errors == [
         text("""
             ci: a builder ci is in buildx's store that mpbake did not make; it is left as it is
-              = rename yours, use that one (external = true), or take it out and keep what it uses: \
+              = rename yours, use that one (external = true), or remove it and keep what it uses: \
 docker buildx rm --keep-daemon ci
             """)
     ]
     assert json.loads(path.read_text()) == entry
     site, said = site_with(tmp_path, engine)
     assert remove(site, replace(CI, nodes=(remote,)), keep_state=False) == []
-    assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
+    assert said == ["ci: the builder of that name in buildx's store stays: mpbake did not make it"]
 
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.REMOTE])
@@ -94,7 +94,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
         _, _, errors = brought_up(tmp_path, engine, declared)
         assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
     assert remove(site, declared, keep_state=False) == []
-    assert said[-1] == "ci: the builder of that name in buildx's store is not mpbake's, and stays"
+    assert said[-1] == "ci: the builder of that name in buildx's store stays: mpbake did not make it"
     assert path.read_text() == before
 
 
@@ -107,11 +107,11 @@ def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Pat
         declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
         brought_up(tmp_path, Engine(), replace(declared, nodes=(replace(remote, platforms=()),)))
         plan, said, errors = brought_up(tmp_path, Engine(), declared)
-    assert "~ correct builder ci: buildx's store says something else" in plan
+    assert "~ correct builder ci: buildx's store has other values" in plan
     assert (said, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
     site, said = site_with(tmp_path, Engine())
     assert remove(site, declared, keep_state=False) == []
-    assert said == ["ci: taken out of buildx's store"]
+    assert said == ["ci: removed from buildx's store"]
 
 
 def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
@@ -122,7 +122,7 @@ def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
     declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
     _, said, errors = brought_up(tmp_path, Engine(), declared)
     assert [each.partition("\n")[0] for each in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert said == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not (tmp_path / ".docker/buildx/instances").exists()
     site, _ = site_with(tmp_path, Engine())
     assert site.tools.records.of_plan(site.plan) == []
@@ -141,12 +141,12 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     assert listed.drift == ("entry: driver",)
     said.clear()
     found = reconcile(one, declared, lambda _: None)
-    why = "it is the engine's own builder by now, which needs none in buildx's store"
+    why = "it is the engine's own builder now, which needs no entry in buildx's store"
     assert changes_text(declared, found.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",
     ]
-    assert said == ["ci: taken out of buildx's store"]
+    assert said == ["ci: removed from buildx's store"]
     assert reconcile(one, declared, lambda _: None).changes == ()
     (record,) = one.tools.records.of_plan(one.plan)
     assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"

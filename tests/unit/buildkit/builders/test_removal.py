@@ -42,7 +42,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     assert remove(site, CI, keep_state=keep) == []
     assert said == [
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
-        "ci: taken out of buildx's store",
+        "ci: removed from buildx's store",
     ]
     volumes = [each for each in engine.commands if each.startswith("volume rm")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
@@ -53,7 +53,7 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     assert said == [], "there is nothing more to remove"
 
 
-GONE = "ci/local: its container was gone, its cache is removed"
+GONE = "ci/local: its container was gone; its cache is removed"
 
 
 @pytest.mark.parametrize("made", ["here", "elsewhere"])
@@ -102,7 +102,7 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
             assert remove(site, CI, keep_state=False) == []
         else:
             assert prune(site, record_of(CI, site.plan, None), {}) == []
-        assert said == [GONE, "ci: taken out of buildx's store"]
+        assert said == [GONE, "ci: removed from buildx's store"]
         assert site.tools.records.read("ci", site.plan) is None
         said.clear()
         assert remove(site, CI, keep_state=False) == []
@@ -128,7 +128,7 @@ def test_a_volume_that_somebody_else_made_stays(tmp_path: Path, *, gone: bool, d
     else:
         assert prune(site, record_of(CI, site.plan, None), {}) == []
     removed = [] if gone else ["ci/local: container removed, its cache stays"]
-    assert said == [*removed, FOREIGN_STAYS, "ci: taken out of buildx's store"]
+    assert said == [*removed, FOREIGN_STAYS, "ci: removed from buildx's store"]
     assert engine.volume is not None
     assert site.tools.records.of_plan(site.plan) == [], "nothing of mpbake's is left"
 
@@ -148,9 +148,9 @@ def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> 
     assert GONE not in said
 
 
-FIREWALL = "is the machine up, and does a firewall let this machine through? try: ssh far true"
+FIREWALL = "check that the machine is up, and its firewall; try: ssh far true"
 FORGOTTEN = (
-    "ci/local: out of reach, and forgotten; on ssh://far may be left: "
+    "ci/local: does not answer, and is forgotten; ssh://far may still have: "
     "container buildx_buildkit_ci-local, volume buildx_buildkit_ci-local_state"
 )
 
@@ -170,9 +170,9 @@ def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_pat
         return [str(each) for each in prune(site, record, {}, forget=forget)]
 
     command = "rm --forget ci" if declared else "prune --forget"
-    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good: mpbake builders {command}"
+    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good, run: mpbake builders {command}"
     assert taken_away() == [error]
-    assert said == ["ci: taken out of buildx's store"]
+    assert said == ["ci: removed from buildx's store"]
     assert site.tools.records.read("ci", site.plan) == record
     assert taken_away() == [error]
     assert taken_away(forget=True) == []
@@ -194,8 +194,8 @@ def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach
     engine.kept = False
     assert [str(each) for each in remove(site, far, keep_state=False)] == [
         text("""
-            ci/local: what was made there cannot be reached: the docker context mpbake-ci-local is gone
-              = if it is gone for good: mpbake builders rm --forget ci
+            ci/local: its resources cannot be reached: the docker context mpbake-ci-local is gone
+              = if it is gone for good, run: mpbake builders rm --forget ci
             """)
     ]
     engine.kept = True
@@ -217,7 +217,7 @@ def test_prune(tmp_path: Path) -> None:
     assert left is not None
     assert left.nodes == ()
     assert prune(site, record, {}) == []
-    assert said[-1] == "ci: taken out of buildx's store"
+    assert said[-1] == "ci: removed from buildx's store"
     assert site.tools.records.read("ci", site.plan) is None
 
 
@@ -265,7 +265,7 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
         assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
         assert prune(site, before, {"ci": renamed}) == []
     assert not [each for each in engine.commands if each.startswith("context rm")]
-    assert said[0] == "ci/local: ci/Local still is the same container, which stays"
+    assert said[0] == "ci/local: its container stays, since ci/Local uses it"
 
 
 ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
@@ -280,7 +280,7 @@ def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path
     (record,) = other.tools.records.of_plan(other.plan)
     assert record.gone(CI) == ()
     assert remove(other, CI, keep_state=False) == []
-    assert said == ["ci/local: container removed, and its cache", "ci: taken out of buildx's store"]
+    assert said == ["ci/local: container removed, and its cache", "ci: removed from buildx's store"]
     (record,) = one.tools.records.of_plan(one.plan)
     assert [each.name for each in record.gone(CI)] == ["arm"]
 
@@ -297,7 +297,7 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     said.clear()
     (record,) = other.tools.records.of_plan(other.plan)
     assert prune(other, record, declared) == []
-    assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
+    assert set(said) == {f"ci/{name}: stays, since it was made for {one.plan} too" for name in gone}
     assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.tools.records.read("ci", other.plan)
@@ -313,7 +313,10 @@ def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp
     for each in (one, other):
         each.tools.records.add("ci", [LOCAL, ARM], each.plan)
     assert remove(other, CI, keep_state=False) == []
-    assert said == [f"ci/arm: made for {one.plan} too, and stays", "ci/local: container removed, and its cache"]
+    assert said == [
+        f"ci/arm: stays, since it was made for {one.plan} too",
+        "ci/local: container removed, and its cache",
+    ]
     assert other.tools.records.of_plan(other.plan) == []
 
 
@@ -327,7 +330,7 @@ def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> 
     default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))
     before = record_of(default, site.plan, None)
     stays = (
-        "default/local: its container is that of every plan that declares no builder, and stays; "
+        "default/local: its container stays, since all plans without a builder share it; "
         "docker rm --force buildx_buildkit_default-local removes it"
     )
     one = replace(default, nodes=(SHARED,))

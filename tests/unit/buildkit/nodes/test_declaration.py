@@ -126,7 +126,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
         declare(replace(CONTAINER, config="x = 1", config_names=(huge,)))
     assert str(caught.value) == (
         f"ci/Local: registry: {huge} cannot be read: it is larger than 64 MB\n"
-        "  = it must be a file that this user may read"
+        "  = make it a file that this user can read"
     )
 
 

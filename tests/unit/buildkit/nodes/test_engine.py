@@ -100,7 +100,7 @@ def test_an_engine_that_this_user_may_not_use() -> None:
         ask_engine(docker)
     assert str(caught.value) == (
         f"this user may not use Docker ({denied})\n"
-        "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST"
+        "  = add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST"
     )
 
 

@@ -28,7 +28,7 @@ DENIED = (
         (
             "@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",
             255,
-            "the host key of me@far:2222 is another than before (Host key verification failed.)",
+            "the host key of me@far:2222 has changed (Host key verification failed.)",
         ),
         (
             (
@@ -41,7 +41,7 @@ DENIED = (
         (
             "me@far: Permission denied (publickey,password).\r\n",
             255,
-            "ssh does not let this user in at me@far:2222 (me@far: Permission denied (publickey,password).)",
+            "ssh denies this user access to me@far:2222 (me@far: Permission denied (publickey,password).)",
         ),
         (
             "ssh: connect to host far port 2222: Connection refused",
@@ -83,8 +83,8 @@ def test_the_engine_in_use() -> None:
 def test_options_that_buildx_does_not_know(driver: Driver) -> None:
     said = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
     assert explain(Node(builder="x", name="n", driver=driver), said) == (
-        f"this buildx does not know all of its options ({said.removeprefix('ERROR: ')})",
-        "install a newer buildx, or take that option away",
+        f"this buildx does not know one of its options ({said.removeprefix('ERROR: ')})",
+        "install a newer buildx, or remove that option",
     )
     assert is_refused(said)
     assert not is_refused(DENIED)
@@ -104,7 +104,7 @@ def test_options_that_buildx_does_not_know(driver: Driver) -> None:
 )
 def test_a_container_that_somebody_has_paused(node: Node, command: str) -> None:
     said = "Error response from daemon: Container b is paused, unpause the container before exec"
-    assert explain(node, said) == (f"somebody has paused its container ({said})", f"let it go on: {command}")
+    assert explain(node, said) == (f"its container is paused ({said})", f"resume it: {command}")
 
 
 PULL = 'Error response from daemon: failed to resolve reference "r.example.com/bk:1": '
@@ -135,7 +135,7 @@ def test_an_image_that_cannot_be_pulled(node: Node, said: str, message: str) -> 
     found, hint = explain(node, said)
     assert found.startswith(f"{message}")
     assert found.endswith(f"({said})")
-    assert 'ame a BuildKit image that can be had with image = "…" in the builder' in hint
+    assert 'set image = "…" in the builder' in hint
 
 
 def test_the_progress_of_a_start_is_no_complaint() -> None:
@@ -144,7 +144,7 @@ def test_the_progress_of_a_start_is_no_complaint() -> None:
     assert explain(cluster, progress) == ("", "")
     assert explain(cluster, f"{progress}ERROR: something odd\n") == ("something odd", "")
     log = "#1 1.52 OCI runtime create failed: no buildctl\n#1 ERROR: exit code 1\nERROR: exit code 1\n"
-    assert explain(HERE, log)[0] == "the image is not one of BuildKit (exit code 1)"
+    assert explain(HERE, log)[0] == "the image is not a BuildKit image (exit code 1)"
     assert is_no_buildkit(explain(HERE, log)[0])
 
 
@@ -177,9 +177,9 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-            "kubectl knows no cluster",
+            "kubectl has no cluster to talk to",
         ),
-        ('error: context "gone" does not exist', "kubectl knows no cluster"),
+        ('error: context "gone" does not exist', "kubectl has no cluster to talk to"),
         (
             'Error from server (Forbidden): deployments.apps "x" is forbidden: User "me" cannot get resource',
             "this user may not do that in the cluster",
@@ -207,7 +207,7 @@ def test_a_pod_that_does_not_answer(endpoint: str, look: str) -> None:
     node = Node(builder="x", name="n", driver=Driver.REMOTE, endpoint=endpoint)
     assert explain(node, "#1 ERROR: x\nERROR: context deadline exceeded\n") == (
         "no pod nosuch answers (context deadline exceeded)",
-        f"is it there and running, and does BuildKit run in it? try: {look}",
+        f"check that the pod and BuildKit in it run; try: {look}",
     )
 
 
@@ -215,7 +215,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     node = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
     assert explain(node, 'ERROR: no builder "team" found\n') == (
         'no builder "team" found',
-        "name it as docker buildx ls does; without external = true, mpbake makes one",
+        "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
     )
 
 
@@ -225,7 +225,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
         (
             DOCKER.format(code=255, said="ssh: Could not resolve hostname far: Name or service not known"),
             "there is no host far (ssh: Could not resolve hostname far: Name or service not known)",
-            "is its name right, and known to this machine or to ~/.ssh/config?",
+            "check the name in the endpoint, and in DNS or ~/.ssh/config",
         ),
         (
             'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /x: no',
@@ -238,7 +238,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
         (
             "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: foo://bar",
             (
-                "DOCKER_HOST is no address of an engine (Failed to initialize: unable to resolve docker endpoint: "
+                "DOCKER_HOST is not the address of an engine (Failed to initialize: unable to resolve docker endpoint: "
                 "invalid bind address format: foo://bar)"
             ),
             "set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it",

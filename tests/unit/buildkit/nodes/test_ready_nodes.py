@@ -94,9 +94,9 @@ def test_what_buildx_says_of_a_node() -> None:
     assert parse_inspect("") == {}
 
 
-NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+NO_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
 DENIED_IMAGE = f"log in to it (docker login); or {NO_IMAGE}"
-NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be? Or {NO_IMAGE}"
+NO_REGISTRY = f"give the engine access to it, with a proxy or a mirror if necessary; or {NO_IMAGE}"
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Pat
     with pytest.raises(UsageError) as caught:
         Instances(docker, tmp_path, {}).write(cluster)
     assert str(caught.value) == (
-        "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know all of its options "
-        f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or take that option away"
+        "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know one of its options "
+        f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or remove that option"
     )
 
 
@@ -501,7 +501,7 @@ def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
     missing = failed("Error: No such container: x")
     nodes, _ = nodes_with(tmp_path, {"container inspect": missing, "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
-    assert warning.startswith("mpbake builders prune will not know what was made of ci: it cannot be noted (")
+    assert warning.startswith("mpbake cannot record the nodes of ci, so prune will not find them (")
     assert str(tmp_path / "state") in warning
 
 
@@ -525,7 +525,7 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci makes it anew, and its "
+        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci recreates it, and its "
         "cache stays"
     )
 
@@ -538,8 +538,8 @@ def test_a_container_may_name_an_earlier_workflow_run(
     made = container(f"{MARK}={declare(node).mark}")
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
     told = (
-        "ci/Local: provenance names the workflow run that made its container, perhaps not this one; mpbake builders rm "
-        "--keep-state ci before the run, which then makes it anew with its cache"
+        "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
+        "mpbake builders rm --keep-state ci before the run, which then recreates it with its cache"
     )
     assert nodes.ready(node).warnings == ((told,) if is_told else ())
 
@@ -601,7 +601,7 @@ def test_nothing_is_made_for_an_engine_that_does_not_answer(tmp_path: Path, node
 
 def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
     nodes, docker = nodes_with(tmp_path, {})
-    with serving(certificates.engine()) as port, pytest.raises(UsageError, match=r"^node ci/Local wants a client"):
+    with serving(certificates.engine()) as port, pytest.raises(UsageError, match=r"^node ci/Local requires a client"):
         nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without="cert key")))
     assert docker.commands == []
 

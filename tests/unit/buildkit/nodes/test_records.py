@@ -122,8 +122,7 @@ def test_what_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder is to be")
     (warning,) = Records(folder=tmp_path / "state/mpbake").add("ci", [ONE], PLAN)
     assert warning == (
-        "mpbake builders prune will not know what was made of ci: "
-        f"it cannot be noted ({tmp_path}/state/mpbake: Not a directory)"
+        f"mpbake cannot record the nodes of ci, so prune will not find them ({tmp_path}/state/mpbake: Not a directory)"
     )
 
 

@@ -151,7 +151,7 @@ def test_a_pull_that_takes_too_long(drawn: str, arrived: str) -> None:
     assert str(caught.value) == (
         f"node CI/local (docker-container, ssh://far) cannot be used: pulling {image} takes too long: "
         f"{arrived} arrived within 5m00s\n"
-        f"  = give it longer with boot-timeout; or pull it beforehand: docker -H ssh://far pull {image}"
+        f"  = raise boot-timeout; or pull it beforehand: docker -H ssh://far pull {image}"
     )
 
 

@@ -34,7 +34,7 @@ NODE = Node(
     options=(("image", "moby/buildkit:v2"), ("namespace", "ci"), ("nodeselector", "a=b"), ("requests.cpu", "2")),
 )
 CLUSTER = Builder(name="k", driver=Driver.KUBERNETES, nodes=(NODE,))
-LOOK = "look at them (kubectl describe pods), or give them longer with `timeout`"
+LOOK = "look at them (kubectl describe pods), or raise `timeout`"
 MARKED = declare(NODE).mark
 
 
@@ -94,7 +94,7 @@ def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tu
     """What was to be done about the Deployment, what was said of it, and what went wrong with it."""
     told, said, errors = sites.brought_up(folder, cluster, builder)
     lines = [line for line in told.splitlines() if " builder k:" not in line]
-    return "\n".join(lines), said, [each for each in errors if "did not write down" not in each]
+    return "\n".join(lines), said, [each for each in errors if "did not write its entry" not in each]
 
 
 def waiting(reason: str, restarts: int = 0) -> dict[str, Any]:
@@ -156,14 +156,14 @@ def test_no_kubectl() -> None:
         Deployments(docker=docker).own(NODE)
     assert str(caught.value) == text("""
         k/n: the kubectl command was not found
-          = install it: without it nobody can tell whose a Deployment is; buildx would use any of that name
+          = install it: mpbake needs it to see who made a Deployment; buildx would use any of that name
         """)
 
 
 def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
     cluster = Cluster()
     plan, said, errors = brought_up(tmp_path, cluster)
-    assert plan == "k (kubernetes)\n  + create Deployment k-n: there is none"
+    assert plan == "k (kubernetes)\n  + create Deployment k-n: it does not exist"
     assert said == ["k/n: created, and answers"]
     assert errors == []
     assert brought_up(tmp_path, cluster)[0] == "k (kubernetes)"
@@ -173,7 +173,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
     cluster = Cluster(deployment(""))
     plan, said, errors = brought_up(tmp_path, cluster)
     assert plan == "k (kubernetes)\n  ? node k/n: whether it is as declared is not known"
-    assert said == ["k: not put into buildx's store before all of its nodes can be made"]
+    assert said == ["k: not added to buildx's store until all of its nodes can be made"]
     assert errors == [
         text("""
             k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
@@ -198,7 +198,7 @@ def test_drift_is_corrected(tmp_path: Path) -> None:
               nodeselector: another -> a=b
               requests.cpu: 1 -> 2
         """)
-    assert said == ["k/n: made anew, and answers"]
+    assert said == ["k/n: recreated, and answers"]
     assert errors == []
     deleted = "deployment/k-n configmap/k-n-config --ignore-not-found --cascade=foreground --timeout=120s"
     assert f"kubectl delete {deleted}" in cluster.commands, "with its own configuration and no other's"
@@ -210,16 +210,16 @@ def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     _, _, errors = brought_up(tmp_path, cluster)
     assert errors == [
         text("""
-            k/n: something builds in k-n just now; it is left as it is
-              = repeat this when it is idle
+            k/n: a build runs in k-n, so mpbake leaves it as it is
+              = try again when it is idle
             """)
     ]
     assert "kubectl exec k-n-1 -- pgrep -f buildctl dial-stdio" in cluster.commands
     assert cluster.found, "it is still there"
 
 
-BY_HAND = "if nothing does: kubectl --namespace=ci delete deployment k-n"
-ROLE = "its role must allow deployments, configmaps, pods and pods/exec there; try: kubectl auth can-i --list"
+BY_HAND = "if no build runs: kubectl --namespace=ci delete deployment k-n"
+ROLE = "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list"
 FORBIDDEN = 'Error from server (Forbidden): pods "k-n-1" is forbidden: cannot create resource "pods/exec"'
 NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminated with exit code 126'
 
@@ -248,7 +248,7 @@ NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminate
 )
 def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Completed, said: str, hint: str) -> None:
     cluster = Cluster(deployment("driver=0"), kubectl_exec=answer)
-    error = f"k/n: the pod k-n-1 does not say whether something builds in it: {said}\n  = {hint}"
+    error = f"k/n: mpbake cannot tell whether a build runs in the pod k-n-1: {said}\n  = {hint}"
     assert brought_up(tmp_path, cluster)[2] == [error]
     site, _ = sites.site_with(tmp_path, cluster)
     assert [str(each) for each in remove(site, CLUSTER, keep_state=False)] == [error]
@@ -269,7 +269,7 @@ def test_nothing_builds_where_nothing_runs(tmp_path: Path, status: dict[str, Any
     """It may be what is to be corrected."""
     pods = done(json.dumps({"items": [pod(**status)]}))
     cluster = Cluster(deployment("driver=0"), kubectl_get_pods=pods, kubectl_exec=failed("container not found"))
-    assert brought_up(tmp_path, cluster)[1:] == (["k/n: made anew, and answers"], [])
+    assert brought_up(tmp_path, cluster)[1:] == (["k/n: recreated, and answers"], [])
 
 
 def test_one_of_several_pods_is_used() -> None:
@@ -299,7 +299,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
         (
             {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
             "its pods wait:\n  pod k-n-1: ImagePullBackOff: no such image",
-            'name a BuildKit image that the cluster can pull with image = "…" in the builder',
+            'set image = "…" in the builder to a BuildKit image that the cluster can pull',
         ),
         (
             {"initContainerStatuses": [{"state": {"terminated": {"reason": "Error", "exitCode": 1}}}]},
@@ -314,7 +314,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
                 ]
             },
             "its pods wait:\n  pod k-n-1: Unschedulable: 0/3\\nnodes",
-            "no machine of the cluster takes its pods: look at nodeselector, tolerations and requests",
+            "check nodeselector, tolerations and requests: no machine of the cluster takes its pods",
         ),
         (
             {
@@ -345,7 +345,7 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
-        "  = is it up, and is the right one in use? try: kubectl version"
+        "  = check that it is up, and that the right context is in use; try: kubectl version"
     )
 
 

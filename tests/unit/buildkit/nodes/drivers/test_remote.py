@@ -43,7 +43,7 @@ def test_a_node_in_a_container(tmp_path: Path, answer: Completed, problem: str) 
         with pytest.raises(Unreachable) as caught:
             REMOTE.survey(instances, node)
         starting = 'start it; a plan makes containers with driver = "docker-container"'
-        hint = "let it go on: docker unpause bk" if "paused" in problem else starting
+        hint = "resume it: docker unpause bk" if "paused" in problem else starting
         assert str(caught.value) == f"node CI/local cannot be used: {problem}\n  = {hint}"
     else:
         REMOTE.survey(instances, node)
