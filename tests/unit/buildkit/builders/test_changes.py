@@ -26,25 +26,25 @@ RIGHT = NodeResource(id="c0ffee", name="buildx_buildkit_ci-local", status="runni
 ENTRY = StoredBuilder(driver="docker-container", nodes=(StoredNode(name="ci-local", endpoint="desktop"),))
 
 
-def found(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
+def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
     return replace(NodeState(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
 
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
-    """The changes as people read them."""
+    """Return the changes as text."""
     return changes_text(CI, builder_changes(CI, nodes, kept, declared))
 
 
 def test_nothing_to_do() -> None:
-    assert builder_changes(CI, [found()], ENTRY, ENTRY) == ()
-    assert decided(found()) == "CI (docker-container)\n  as declared\n"
-    assert decided(found(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
+    assert builder_changes(CI, [state()], ENTRY, ENTRY) == ()
+    assert decided(state()) == "CI (docker-container)\n  as declared\n"
+    assert decided(state(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
 
 
 def test_everything_is_missing() -> None:
     secured = replace(LOCAL, endpoint="tcp://far:2376", tls=TlsFiles(ca=Path("/c/ca.crt")))
     assert (
-        decided(found(None, node=secured, context=False), kept=None)
+        decided(state(None, node=secured, context=False), kept=None)
         == text("""
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
@@ -57,7 +57,7 @@ def test_everything_is_missing() -> None:
 
 def test_what_stands_still_is_started() -> None:
     assert (
-        decided(found(replace(RIGHT, status="exited")))
+        decided(state(replace(RIGHT, status="exited")))
         == text("""
         CI (docker-container)
           > start container buildx_buildkit_ci-local: it is exited
@@ -73,8 +73,8 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
         mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
         settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
     )
-    changes = builder_changes(CI, [found(old)], ENTRY, ENTRY)
-    assert [(each.action, each.kind, each.node) for each in changes] == [
+    changes = builder_changes(CI, [state(old)], ENTRY, ENTRY)
+    assert [(change.action, change.kind, change.node) for change in changes] == [
         (Action.REPLACE, ResourceKind.CONTAINER, LOCAL)
     ]
     assert (
@@ -97,15 +97,15 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
 @pytest.mark.parametrize(("count", "shown"), [(1 << 30, "1g"), (3 << 29, "1536m"), (1 << 10, "1k"), (1000, "1000b")])
 def test_amounts(count: int, shown: str) -> None:
     old = replace(RIGHT, mark=MARK.replace("memory=5", "memory=0"), settings=(("memory", str(count)),))
-    assert f"memory: {shown} -> 8g" in decided(found(old))
+    assert f"memory: {shown} -> 8g" in decided(state(old))
 
 
 def test_a_mark_of_another_format_is_drift() -> None:
-    assert "replace container" in decided(found(replace(RIGHT, mark="96c5747e0ee97b71")))
+    assert "replace container" in decided(state(replace(RIGHT, mark="96c5747e0ee97b71")))
 
 
 def test_a_node_in_trouble_is_left_alone() -> None:
-    assert builder_changes(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [state(None, trouble="no route to host")], ENTRY, ENTRY) == ()
 
 
 def test_an_entry_that_says_something_else() -> None:
@@ -121,7 +121,7 @@ def test_an_entry_that_says_something_else() -> None:
         ),
     )
     assert (
-        decided(found(), kept=kept, declared=declared)
+        decided(state(), kept=kept, declared=declared)
         == text("""
         CI (docker-container)
           ~ correct builder ci: buildx's store has other values
@@ -141,9 +141,9 @@ def test_an_entry_that_says_something_else() -> None:
 def test_the_order_of_nodes_matters() -> None:
     one, two = StoredNode(name="x-a", endpoint="a"), StoredNode(name="x-b", endpoint="b")
     kept, declared = (StoredBuilder(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
-    assert "order: x-b, x-a -> x-a, x-b" in decided(found(), kept=kept, declared=declared)
+    assert "order: x-b, x-a -> x-a, x-b" in decided(state(), kept=kept, declared=declared)
 
 
 def test_what_is_found_is_safe_to_print() -> None:
     evil = replace(ENTRY, nodes=(StoredNode(name="ci-local", endpoint="\x1b[2J"),))
-    assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
+    assert r"endpoint: \x1b[2J -> desktop" in decided(state(), kept=evil)

@@ -1,4 +1,4 @@
-"""Declared nodes beside the real ones."""
+"""The list of declared nodes with their actual state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is worked on by one process at a time, and only when it is idle."""
+"""One process at a time changes a builder, and only while no build runs."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ def test_a_container_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
               = try again when it is idle
             """)
     ]
-    assert not [each for each in engine.commands if each.startswith("container rm")]
+    assert not [command for command in engine.commands if command.startswith("container rm")]

@@ -1,4 +1,4 @@
-"""Remote nodes that can be reached and trusted, and those that cannot."""
+"""Checks of connections to nodes, and of certificates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PAIR = "  = use the tls.key of tls.cert, and PEM files"
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Certificates of another authority."""
+    """Return certificates of another authority."""
     folder = tmp_path_factory.mktemp("strangers")
     ensure_certificates(folder)
     return Certificates(folder=folder)
@@ -45,7 +45,7 @@ def node_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") -> N
 
 
 def refusal(port: int, tls: TlsFiles, host: str = "127.0.0.1") -> str:
-    """What is wrong with the certificates."""
+    """Return the error about the certificates."""
     with pytest.raises(UsageError) as caught:
         check_connection(node_at(port, tls, host))
     return str(caught.value)
@@ -188,8 +188,8 @@ def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
 )
 def test_a_node_of_another_name(certificates: Certificates, name: str, problem: str) -> None:
     with serving(certificates.server()) as port:
-        found = refusal(port, certificates.tls(servername=name))
-    assert found == f"the certificate of node release/arm does not contain {problem}"
+        message = refusal(port, certificates.tls(servername=name))
+    assert message == f"the certificate of node release/arm does not contain {problem}"
 
 
 def test_a_node_that_wants_a_client_certificate(certificates: Certificates) -> None:
@@ -266,7 +266,7 @@ def test_a_node_without_tls(certificates: Certificates) -> None:
 
 
 def test_a_node_that_hangs_up(certificates: Certificates) -> None:
-    """Some close the connection instead of saying what they have against a certificate."""
+    """Some nodes close the connection instead of naming the problem with a certificate."""
     with serving(certificates.server(says=b"", waits=False)) as port:
         assert refusal(port, certificates.tls()) == (
             f"node release/arm closes the TLS connection at once: it may not trust tls.cert\n{CLIENT}"
@@ -286,7 +286,7 @@ def engine_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") ->
 
 
 def engines_refusal(port: int, tls: TlsFiles) -> str:
-    """What is wrong with the certificates, to who wants to reach an engine."""
+    """Return the error about the certificates of an engine."""
     with pytest.raises(UsageError) as caught:
         check_connection(engine_at(port, tls))
     return str(caught.value)
@@ -336,7 +336,7 @@ def test_an_engine_whose_certificate_is_wrong(
 
 
 def test_an_engine_of_another_name(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
-    """Docker takes no `tls.servername` for one."""
+    """Docker does not support `tls.servername` for an engine."""
     connect = socket.create_connection
 
     def connect_here(address: tuple[str, int], **options: Any) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Docker contexts of mpbake's own."""
+"""Docker contexts that mpbake makes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def node_of(tls: TlsFiles) -> Node:
 
 
 def context(folder: Path, *, description: str = "made by mpbake", host: str = "tcp://10.0.0.7:2376") -> Completed:
-    found = {
+    context = {
         "Name": "mpbake-far-arm",
         "Metadata": {"Description": description} if description else {},
         "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}},
         "Storage": {"TLSPath": str(folder)},
     }
-    return done(json.dumps([found]))
+    return done(json.dumps([context]))
 
 
 @pytest.fixture
 def kept(tmp_path: Path, certificates: Certificates) -> Path:
-    """A folder as docker keeps the certificates of a context."""
+    """Return a folder with certificates of a context, as docker stores them."""
     folder = tmp_path / "docker"
     folder.mkdir()
     for name, file in (("ca", "ca.crt"), ("cert", "client.crt"), ("key", "client.key")):

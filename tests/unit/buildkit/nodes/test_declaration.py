@@ -1,4 +1,4 @@
-"""Nodes as buildx is told of them."""
+"""Declarations of nodes for buildx."""
 
 from __future__ import annotations
 

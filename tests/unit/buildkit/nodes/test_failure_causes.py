@@ -1,4 +1,4 @@
-"""What docker says of a node that cannot be used, and what is made of it."""
+"""Causes of failures, recognized in docker's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = Node(builder="x", name="here", driver=Driver.DOCKER_CONTAINER)
 DOCKER = (
     'error during connect: Get "http://docker.example.com/v1.45/containers/x/json": command [ssh -o ConnectTimeout=30 '
     "-- far docker system dial-stdio] has exited with exit status {code}, please make sure the URL is valid, and "
-    "Docker 18.09 or later is installed on the remote host: stderr={said}"
+    "Docker 18.09 or later is installed on the remote host: stderr={output}"
 )
 DENIED = (
     "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "
@@ -23,7 +23,7 @@ DENIED = (
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "message"),
+    ("output", "code", "message"),
     [
         (
             "@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",
@@ -61,9 +61,9 @@ DENIED = (
         (DENIED, 1, f"the user on me@far:2222 may not use Docker there ({DENIED})"),
     ],
 )
-def test_a_machine_behind_ssh(said: str, code: int, message: str) -> None:
-    found, hint = explain(FAR, DOCKER.format(said=said, code=code))
-    assert found == message
+def test_a_machine_behind_ssh(output: str, code: int, message: str) -> None:
+    explanation, hint = explain(FAR, DOCKER.format(output=output, code=code))
+    assert explanation == message
     assert hint
 
 
@@ -81,12 +81,12 @@ def test_the_engine_in_use() -> None:
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
 def test_options_that_buildx_does_not_know(driver: Driver) -> None:
-    said = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
-    assert explain(Node(builder="x", name="n", driver=driver), said) == (
-        f"this buildx does not know one of its options ({said.removeprefix('ERROR: ')})",
+    output = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
+    assert explain(Node(builder="x", name="n", driver=driver), output) == (
+        f"this buildx does not know one of its options ({output.removeprefix('ERROR: ')})",
         "install a newer buildx, or remove that option",
     )
-    assert is_refused(said)
+    assert is_refused(output)
     assert not is_refused(DENIED)
 
 
@@ -103,15 +103,15 @@ def test_options_that_buildx_does_not_know(driver: Driver) -> None:
     ],
 )
 def test_a_container_that_somebody_has_paused(node: Node, command: str) -> None:
-    said = "Error response from daemon: Container b is paused, unpause the container before exec"
-    assert explain(node, said) == (f"its container is paused ({said})", f"resume it: {command}")
+    output = "Error response from daemon: Container b is paused, unpause the container before exec"
+    assert explain(node, output) == (f"its container is paused ({output})", f"resume it: {command}")
 
 
 PULL = 'Error response from daemon: failed to resolve reference "r.example.com/bk:1": '
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [
         (f"{PULL}r.example.com/bk:1: not found", "there is no such image"),
         ("Error response from daemon: manifest for r.example.com/bk:1 not found: manifest unknown", "there is no such"),
@@ -131,10 +131,10 @@ PULL = 'Error response from daemon: failed to resolve reference "r.example.com/b
     ],
 )
 @pytest.mark.parametrize("node", [HERE, FAR])
-def test_an_image_that_cannot_be_pulled(node: Node, said: str, message: str) -> None:
-    found, hint = explain(node, said)
-    assert found.startswith(f"{message}")
-    assert found.endswith(f"({said})")
+def test_an_image_that_cannot_be_pulled(node: Node, output: str, message: str) -> None:
+    explanation, hint = explain(node, output)
+    assert explanation.startswith(f"{message}")
+    assert explanation.endswith(f"({output})")
     assert 'set image = "…" in the builder' in hint
 
 
@@ -153,10 +153,10 @@ def test_what_is_said_is_safe_to_print() -> None:
 
 
 def test_docker_hides_why_an_engine_behind_ssh_does_not_answer() -> None:
-    said = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
-    assert hides_missing_engine(FAR, said)
-    assert not hides_missing_engine(FAR, DOCKER.format(said="x", code=1))
-    assert not hides_missing_engine(HERE, said)
+    output = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
+    assert hides_missing_engine(FAR, output)
+    assert not hides_missing_engine(FAR, DOCKER.format(output="x", code=1))
+    assert not hides_missing_engine(HERE, output)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
@@ -190,9 +190,9 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
         ("ERROR: expected 2 replicas to be ready, got 0", "its pods do not become ready"),
     ],
 )
-def test_clusters(said: str, message: str) -> None:
-    found, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), said)
-    assert found == f"{message} ({said.removeprefix('ERROR: ')})"
+def test_clusters(output: str, message: str) -> None:
+    explanation, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), output)
+    assert explanation == f"{message} ({output.removeprefix('ERROR: ')})"
     assert hint
 
 
@@ -220,10 +220,10 @@ def test_a_builder_of_others_that_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "hint"),
+    ("output", "message", "hint"),
     [
         (
-            DOCKER.format(code=255, said="ssh: Could not resolve hostname far: Name or service not known"),
+            DOCKER.format(code=255, output="ssh: Could not resolve hostname far: Name or service not known"),
             "there is no host far (ssh: Could not resolve hostname far: Name or service not known)",
             "check the name in the endpoint, and in DNS or ~/.ssh/config",
         ),
@@ -246,16 +246,16 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     ],
     ids=["ssh", "context", "address"],
 )
-def test_the_way_to_the_engine_in_use_is_wrong(said: str, message: str, hint: str) -> None:
-    assert explain(HERE, said) == explain_engine(said) == (message, hint)
+def test_the_way_to_the_engine_in_use_is_wrong(output: str, message: str, hint: str) -> None:
+    assert explain(HERE, output) == explain_engine(output) == (message, hint)
 
 
 def test_podman_needs_a_program_that_starts_processes() -> None:
-    said = (
+    output = (
         'Error response from daemon: container create: lookup init binary: exec: "catatonit": executable file not '
         "found in $PATH"
     )
-    assert explain(HERE, said) == (
-        f"podman lacks the program that starts a container's processes ({said})",
+    assert explain(HERE, output) == (
+        f"podman lacks the program that starts a container's processes ({output})",
         "install catatonit on the machine of the engine: sudo apt-get install catatonit",
     )

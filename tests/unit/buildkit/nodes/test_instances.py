@@ -1,4 +1,4 @@
-"""What buildx is told of a node, and what the node says."""
+"""buildx instances of single nodes: the create call, and the facts of a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_a_kubernetes_builder(tmp_path: Path) -> None:
-    """What `create` is told."""
+    """The arguments of `create`."""
     node = Node(
         builder="k",
         name="n",

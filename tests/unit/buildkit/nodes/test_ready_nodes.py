@@ -1,4 +1,4 @@
-"""Nodes made ready, as far as it does not take a real engine."""
+"""Nodes made ready with a fake engine."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ NO_REGISTRY = f"give the engine access to it, with a proxy or a mirror if necess
 
 
 @pytest.mark.parametrize(
-    ("node", "said", "remedy"),
+    ("node", "output", "remedy"),
     [
         (
             CONTAINER,
@@ -134,20 +134,20 @@ NO_REGISTRY = f"give the engine access to it, with a proxy or a mirror if necess
         (CONTAINER, "no space left on device", ""),
     ],
 )
-def test_remedies(node: Node, said: str, remedy: str) -> None:
-    assert explain(node, said)[1] == remedy
+def test_remedies(node: Node, output: str, remedy: str) -> None:
+    assert explain(node, output)[1] == remedy
 
 
 def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Path) -> None:
-    said = "ERROR: failed to initialize builder k-n (k-n): invalid driver option timeout for driver kubernetes"
-    answers = {"buildx create": failed(said), "get deployments": failed("NotFound")}
+    output = "ERROR: failed to initialize builder k-n (k-n): invalid driver option timeout for driver kubernetes"
+    answers = {"buildx create": failed(output), "get deployments": failed("NotFound")}
     docker = FakeDocker(answers)
     cluster = Node(builder="k", name="n", driver=Driver.KUBERNETES, options=(("timeout", "2m"),))
     with pytest.raises(UsageError) as caught:
         Instances(docker, tmp_path, {}).write(cluster)
     assert str(caught.value) == (
         "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know one of its options "
-        f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or remove that option"
+        f"({output.removeprefix('ERROR: ')})\n  = install a newer buildx, or remove that option"
     )
 
 
@@ -157,7 +157,7 @@ def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Pat
 def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[ReadyNodes, FakeDocker]:
-    """Nodes of somebody whose docker context is called desktop."""
+    """Return the nodes of a user whose docker context is `desktop`."""
     docker = FakeDocker({"context inspect": context_in_use("desktop"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return ReadyNodes(docker, folder, environment, PLAN), docker
@@ -221,8 +221,8 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
     assert docker.commands == ["system info --format {{json .}}", *asks_buildx]
     assert nodes.ready(AUTOMATIC).node.driver is driver
     assert not (tmp_path / "state").exists(), "it is every plan's: none of them removes it"
-    created = [each for each in docker.commands if each.startswith("buildx create")]
-    assert [each.partition(" --driver-opt ")[0] for each in created] == (
+    created = [command for command in docker.commands if command.startswith("buildx create")]
+    assert [command.partition(" --driver-opt ")[0] for command in created] == (
         ["buildx create --name default-local --node default-local --driver docker-container"]
         if driver is Driver.DOCKER_CONTAINER
         else []
@@ -230,8 +230,8 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
 
 
 def test_an_engine_without_buildkit_is_no_node_of_the_driver_docker(tmp_path: Path) -> None:
-    said = "Name:   default\nDriver: docker-container\n\nNodes:\nName:     default\nStatus:   inactive\n"
-    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(said)})
+    output = "Name:   default\nDriver: docker-container\n\nNodes:\nName:     default\nStatus:   inactive\n"
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(output)})
     with pytest.raises(UsageError) as caught:
         nodes.ready(ENGINE)
     assert str(caught.value) == (
@@ -330,19 +330,19 @@ def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
 
 def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
-    found: list[ReadyNode] = []
-    threads = [threading.Thread(target=lambda: found.append(nodes.ready(ENGINE))) for _ in range(8)]
+    results: list[ReadyNode] = []
+    threads = [threading.Thread(target=lambda: results.append(nodes.ready(ENGINE))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert docker.commands == ["context inspect", "buildx inspect desktop"]
-    assert len(found) == 8
-    assert all(each is found[0] for each in found)
+    assert len(results) == 8
+    assert all(node is results[0] for node in results)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "output"),
     [
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
@@ -350,11 +350,11 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
     ],
 )
-def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, said: str) -> None:
+def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, output: str) -> None:
     nodes, _ = nodes_with(tmp_path, {"buildx inspect": answer})
     with pytest.raises(Unreachable) as caught:
         nodes.ready(ENGINE)
-    assert caught.value.message == f"node default/local (docker, the engine in use) cannot be used: {said}"
+    assert caught.value.message == f"node default/local (docker, the engine in use) cannot be used: {output}"
 
 
 def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> Non
 
 
 def made_for(status: str = "running", *, image: str = "moby/buildkit:v1") -> Completed:
-    """An existing container, made by mpbake for a node with this image."""
+    """Return an existing container that mpbake made for a node with this image."""
     node = replace(CONTAINER, options=(("image", image), ("network", "host")))
     return container(f"{MARK}={declare(node).mark}", status=status, image=image)
 
@@ -400,13 +400,15 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[6:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [settings["environment"] for settings in docker.settings[6:]] == [
+        {"BUILDX_CONFIG": str(tmp_path / "ci-local")}
+    ] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
-    assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
+    assert [made.node("ci").id for made in record.nodes] == ["ci/Local"]
 
 
 def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
-    """A docker to which a bootstrap and what comes after it say that."""
+    """Return a docker that answers so to a bootstrap and to the question after it."""
     again = iter(asked)
     return {
         "container inspect --format {{.State": done(state),
@@ -423,10 +425,10 @@ LATE = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\n", "#1 
 
 def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, starting(LATE, done(INSPECTED)))
-    said: list[str] = []
-    assert nodes.ready(CONTAINER, said.append).facts.version == "v0.13.1"
+    output: list[str] = []
+    assert nodes.ready(CONTAINER, output.append).facts.version == "v0.13.1"
     assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
-    assert said == ["creating container c"]
+    assert output == ["creating container c"]
 
 
 def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
@@ -446,9 +448,9 @@ def test_a_buildkit_that_is_still_starting_is_waited_for(tmp_path: Path) -> None
     answers = starting(failed("ERROR: exit code 1"), state="running 0")
     boots = iter([failed("ERROR: exit code 1"), failed("ERROR: exit code 1"), done(INSPECTED)])
     nodes, docker = nodes_with(tmp_path, {**answers, "buildx inspect ci-local --bootstrap": lambda _: next(boots)})
-    said: list[str] = []
-    assert nodes.ready(CONTAINER, said.append).note == "created"
-    assert said == ["waiting for BuildKit to answer"] * 2
+    output: list[str] = []
+    assert nodes.ready(CONTAINER, output.append).note == "created"
+    assert output == ["waiting for BuildKit to answer"] * 2
     assert docker.commands.count("buildx inspect ci-local --bootstrap") == 3
 
 
@@ -492,8 +494,8 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
             """)
     else:
         assert nodes.ready(CONTAINER).note == "created"
-    assert not [each for each in docker.commands if each.startswith(("volume create", "volume rm"))]
-    assert any(each.startswith("buildx") for each in docker.commands) is not foreign
+    assert not [command for command in docker.commands if command.startswith(("volume create", "volume rm"))]
+    assert any(command.startswith("buildx") for command in docker.commands) is not foreign
 
 
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
@@ -506,8 +508,8 @@ def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
 
 
 def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
-    said = iter([done(INSPECTED), failed("unexpected EOF"), failed("unexpected EOF"), done(INSPECTED)])
-    nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(said)})
+    output = iter([done(INSPECTED), failed("unexpected EOF"), failed("unexpected EOF"), done(INSPECTED)])
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(output)})
     nodes.ready(ENGINE)
     assert nodes.answers_at_last(ENGINE, 7.0)
     assert len(docker.commands) == 5  # with that for the context in use
@@ -588,7 +590,7 @@ def test_an_engine_that_can_be_trusted_is_connected_to_once(tmp_path: Path, cert
     )
     with serving(certificates.engine()) as port:
         nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls()))
-    assert [each for each in docker.commands if each.startswith("context create mpbake-ci-local ")]
+    assert [command for command in docker.commands if command.startswith("context create mpbake-ci-local ")]
 
 
 @pytest.mark.parametrize("node", [CONTAINER, ENGINE])
@@ -622,7 +624,7 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
-    """What buildx keeps of a right instance of a node, with changes in its node."""
+    """Return buildx's entry of a right instance of a node, with changes in its node."""
     name = node.buildx_name
     entry = {
         "Name": name,
@@ -638,7 +640,7 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
 def created_again(
     folder: Path, written: str | None, environment: dict[str, str] | None = None, node: Node = CONTAINER
 ) -> bool:
-    """Whether the instance of `node` is made anew where `written` stands in its file."""
+    """Whether the instance of `node` is written anew if its file holds `written`."""
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
@@ -879,7 +881,7 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(tmp_path: Path, in_use: C
 
 
 def theirs(folder: Path, builder: str, *endpoints: str) -> None:
-    """Somebody's builder, each of whose nodes is called x and a number."""
+    """Return an external builder whose nodes are named x and a number."""
     nodes = [
         {
             "Name": f"x{number}",
@@ -902,14 +904,16 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
     (tmp_path / "nodes").mkdir()
     nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
     named = [("team-a", "x0"), ("team-a", "x1"), ("team-b", "x0")]
-    found = [nodes.ready(Node(builder=each, name=name, driver=Driver.REMOTE, external=True)) for each, name in named]
-    kept = [json.loads((each.store / "instances" / each.builder).read_text())["Nodes"] for each in found]
-    assert [(each["Name"], each["Endpoint"]) for (each,) in kept] == [
+    results = [
+        nodes.ready(Node(builder=builder, name=name, driver=Driver.REMOTE, external=True)) for builder, name in named
+    ]
+    kept = [json.loads((node.store / "instances" / node.builder).read_text())["Nodes"] for node in results]
+    assert [(entry["Name"], entry["Endpoint"]) for (entry,) in kept] == [
         ("x0", "tcp://a0:1"),
         ("x1", "tcp://a1:1"),
         ("x0", "tcp://b0:1"),
     ]
-    assert len({each.store for each in found}) == len(found)
+    assert len({node.store for node in results}) == len(results)
 
 
 STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
@@ -1004,7 +1008,7 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
 
 
 def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None:
-    """Nobody waits for another one: neither who forgets it, nor who makes it ready."""
+    """Neither the thread that forgets a node nor the one that makes it ready waits for the other."""
     nodes, docker = nodes_with(tmp_path, {})
     asked, forgotten = threading.Event(), threading.Event()
 
@@ -1023,11 +1027,11 @@ def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None
 
 
 class Forgotten(UserDict[str, Any]):
-    """What was found out about nodes."""
+    """Results about nodes."""
 
-    def __setitem__(self, node: str, found: Any) -> None:
-        """Keep it, and forget it at once, as another thread may."""
-        super().__setitem__(node, found)
+    def __setitem__(self, node: str, results: Any) -> None:
+        """Store a result, and forget it at once, as another thread may."""
+        super().__setitem__(node, results)
         self.pop(node)
 
 

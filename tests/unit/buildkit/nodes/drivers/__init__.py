@@ -1,1 +1,1 @@
-"""Tests of `mpbake/buildkit/nodes/`."""
+"""Tests of `mpbake/buildkit/nodes/drivers/`."""

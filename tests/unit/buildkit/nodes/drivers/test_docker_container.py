@@ -1,4 +1,4 @@
-"""Containers of nodes: found, known by their mark, ended."""
+"""Containers of nodes: found, recognized by their mark, removed."""
 
 from __future__ import annotations
 
@@ -124,21 +124,21 @@ DOWNLOADING = "9db0c266a1c0: Downloading  2.097MB/251.3MB\r"
 
 def test_an_image_that_the_engine_has_is_left_to_buildx() -> None:
     this, docker = containers()
-    said: list[str] = []
-    this.fetch(NODE, NodeStart.of(NODE, said.append))
+    output: list[str] = []
+    this.fetch(NODE, NodeStart.of(NODE, output.append))
     assert docker.commands == ["image inspect -- moby/buildkit:buildx-stable-1"]
-    assert said == []
+    assert output == []
 
 
 def test_an_image_that_the_engine_lacks_is_pulled() -> None:
     this, docker = containers(image_inspect=failed("No such image"), pull=done(DOWNLOADING))
     docker.redact = lambda text: text.replace("hunter2", "***")
-    said: list[str] = []
-    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), NodeStart.of(NODE, said.append))
+    output: list[str] = []
+    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), NodeStart.of(NODE, output.append))
     assert docker.commands[1:] == ["pull -- r/hunter2:1"]
     assert docker.settings[1]["endpoint"] == "ssh://far"
     assert 290 < docker.settings[1]["timeout"] <= 300
-    assert said == ["pulling r/***:1", "pulling r/***:1: 2.1 MB of 251.3 MB"]
+    assert output == ["pulling r/***:1", "pulling r/***:1: 2.1 MB of 251.3 MB"]
 
 
 @pytest.mark.parametrize(("drawn", "arrived"), [("", "nothing"), (DOWNLOADING, "only 2.1 MB of 251.3 MB")])
@@ -181,8 +181,8 @@ def test_commands_that_have_ended_are_told_by_the_processes(top: Completed, *, u
 
 
 def test_last_words() -> None:
-    said = "\n".join(f"line {number}" for number in range(30))
-    this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))
+    output = "\n".join(f"line {number}" for number in range(30))
+    this, _ = containers(container_logs=done(stderr=f"{output}\n\x1b[31mbad\x1b[0m flag\n"))
     lines = this.last_words(NODE).splitlines()
     assert (lines[:2], lines[-1]) == (["its log ends with:", "  line 21"], "  bad flag")
 
