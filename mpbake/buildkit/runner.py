@@ -32,7 +32,7 @@ from mpbake.graph.node_facts import NodeFacts, declaration_conflicts
 from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import is_set
 from mpbake.model.expected_images import expected_of
-from mpbake.model.plan import Driver
+from mpbake.model.plan import AUTOMATIC_DRIVER
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Outcome, Publish, Step, Verify
 from mpbake.run.events import NodeProgressed
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.bake.image_forms import ImageForm
     from mpbake.buildkit.nodes.instances import ReadyNode
     from mpbake.buildkit.registry.client import Client
-    from mpbake.model.plan import Node, Plan, Target
+    from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult
     from mpbake.run.events import Reporter
     from mpbake.run.state.directory import State
@@ -68,7 +68,7 @@ class BuildKitRunner:
     builds: PieceBuilder
     registries: Registries
     images: EngineImages
-    default: Driver = Driver.AUTOMATIC
+    default: Driver = AUTOMATIC_DRIVER
     shared: frozenset[str] = frozenset()
     uploaded: dict[Target, dict[str, str]] = field(default_factory=dict)
 
@@ -180,7 +180,7 @@ class BuildKitRunner:
 
     def _cpus(self, node: Node) -> int:
         """The CPUs of a node's engine; 0 if they do not matter or are unknown, as before its context is created."""
-        has_engine = node.driver in {Driver.DOCKER, Driver.DOCKER_CONTAINER}
+        has_engine = node.driver.rules.endpoint.is_engine
         if node.slots or node.id not in self.shared or not has_engine:
             return 0
         try:
@@ -220,7 +220,7 @@ class BuildKitRunner:
         own = _of_target(step.target, inputs)
         node, ready_node = self._instance_of(own)
         digest = TagPublisher(client=self._client(step.target)).publish(step, self._sources(step.target, own))
-        if ready_node.facts.driver is Driver.DOCKER and not step.target.load:
+        if ready_node.facts.driver.rules.is_engine and not step.target.load:
             built = next(iter(own.values())).outcome
             self.images.name_later(step.target, built.digest or built.kept, ready_node, reporter)
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
@@ -319,8 +319,8 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
 
 def settle_default(nodes: ReadyNodes, targets: Sequence[Target]) -> Driver:
     """Decide which driver the default builder has, if `targets` use it, and return the driver."""
-    automatic = [target for target in targets if target.builder.driver is Driver.AUTOMATIC]
-    return nodes.settle_default(automatic) if automatic else Driver.AUTOMATIC
+    automatic = [target for target in targets if target.builder.driver.rules.is_automatic]
+    return nodes.settle_default(automatic) if automatic else AUTOMATIC_DRIVER
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions, make_options, option_names
 from mpbake.cli.world import open_world
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +22,7 @@ def _target_names(plan: Plan) -> Iterable[str]:
 
 
 def _builder_names(plan: Plan) -> Iterable[str]:
-    return (builder.name for builder in plan.builders.values() if builder.driver is not Driver.AUTOMATIC)
+    return (builder.name for builder in plan.builders.values() if not builder.driver.rules.is_automatic)
 
 
 def _complete(names_in: Callable[[Plan], Iterable[str]], values: Mapping[str, Any], redactor: Redactor) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mpbake.cli.options import SourceOptions
     from mpbake.cli.world import World
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.model.plan import Plan
     from mpbake.spec.plan_files import PlanFiles
     from mpbake.spec.plan_tables import PlanSpec

@@ -7,7 +7,6 @@ from signal import SIGPIPE
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from mpbake.model.plan import Driver
 from mpbake.report.formats import REPORTERS, ReportStyle
 from mpbake.run.events import EngineProbeStarted, RunFinished, Warned
 
@@ -68,7 +67,7 @@ def slow_engine_notice(targets: Sequence[Target], reporter: Reporter, patience: 
     """Report that the engine is asked for the default builder of `targets`, if that takes longer than `patience`."""
     timer = Timer(patience, reporter.handle, [EngineProbeStarted()])
     timer.daemon = True
-    if any(target.builder.driver is Driver.AUTOMATIC for target in targets):
+    if any(target.builder.driver.rules.is_automatic for target in targets):
         timer.start()
     try:
         yield

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.platforms import can_execute
 from mpbake.graph.links import grouped_by_variant
-from mpbake.model.plan import Driver
+from mpbake.model.plan import CONTAINER_DRIVER, ENGINE_DRIVER, Driver
 from mpbake.spec.drivers import unsupported_requests
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
     """
     targets = tuple(targets)
     if any(target.push and _is_split(target) for target in targets):
-        return Driver.DOCKER_CONTAINER
+        return CONTAINER_DRIVER
     if engine.containerd_store or all(_suits_classic_store(target, engine.platform) for target in targets):
-        return Driver.DOCKER
-    return Driver.DOCKER_CONTAINER
+        return ENGINE_DRIVER
+    return CONTAINER_DRIVER
 
 
 def _is_split(target: Target) -> bool:
@@ -40,5 +40,5 @@ def _suits_classic_store(target: Target, own: Platform) -> bool:
     """Whether an engine with the classic image store and the platform `own` can do all that `target` requests."""
     if target.push and target.outputs:
         return False
-    unsupported = unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False)
+    unsupported = unsupported_requests(target, target.platforms, ENGINE_DRIVER, containerd_store=False)
     return all(can_execute(own, platform) for platform in target.platforms) and next(unsupported, None) is None

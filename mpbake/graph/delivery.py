@@ -6,14 +6,12 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from mpbake.base.references import parse_fields, parse_reference
-from mpbake.model.plan import Driver
 from mpbake.model.steps import Delivery
 
 if TYPE_CHECKING:
     from mpbake.model.plan import Target
     from mpbake.model.steps import BuildPiece
 
-_ENGINE_DRIVERS = (Driver.DOCKER, Driver.AUTOMATIC)
 _UPLOAD_TAG = "mpbake-upload"
 
 
@@ -24,7 +22,7 @@ def delivery_of(piece: BuildPiece) -> Delivery:
 
 def possible_upload_tags(target: Target) -> list[str]:
     """Return the upload tags of `target`, if an engine's own builder pushes it or may push it."""
-    return upload_tags(target) if target.builder.driver in _ENGINE_DRIVERS else []
+    return upload_tags(target) if target.builder.driver.rules.may_be_engine else []
 
 
 def upload_tags(target: Target) -> list[str]:

@@ -12,9 +12,9 @@ from mpbake.base.text import one_line
 from mpbake.graph.links import link_platforms, linked_platforms, links_in
 from mpbake.graph.node_facts import declaration_conflicts, declares, is_unreachable, reported_platforms
 from mpbake.model.bake_fields import deletes
+from mpbake.model.drivers.rules import Ability
 from mpbake.model.plan import Emulation
 from mpbake.model.steps import Execution
-from mpbake.spec.drivers import Ability, abilities_of
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def unsplittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterator[Probl
     """Yield the requests of `target` that are impossible if its platforms are built in several `pieces`."""
     if len(pieces) < 2:
         return
-    if target.push and abilities_of(target.builder.driver).parts is Ability.NO:
+    if target.push and target.builder.driver.rules.abilities.parts is Ability.NO:
         message = f"the {target.builder.driver} driver cannot push it, since its platforms {_reason_for_split(pieces)}"
         hint = "use docker-container or remote: the engine's own builder cannot join pieces"
         yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)

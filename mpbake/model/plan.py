@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.references import is_local_context
+from mpbake.model.drivers.table import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
+    from mpbake.model.drivers.rules import DriverRules
 
 
 BOOT_TIMEOUT = 300.0
@@ -25,7 +27,7 @@ CERTIFICATE_DAYS = 30
 
 
 class Driver(StrEnum):
-    """How a builder's nodes are reached; the names are buildx's."""
+    """The name of a driver, under buildx's own names. `rules` holds all that differs from driver to driver."""
 
     DOCKER = "docker"
     DOCKER_CONTAINER = "docker-container"
@@ -34,7 +36,20 @@ class Driver(StrEnum):
     AUTOMATIC = "automatic"
     """The plan's default builder: the engine's own builder if the engine can do what is asked, else a container."""
     EXTERNAL = "external"
-    """A builder that somebody else made, with a driver of which mpbake knows nothing, or that is not to be found."""
+    """A builder that somebody else made, with a driver that mpbake does not know, or that buildx does not list."""
+
+    @property
+    def rules(self) -> DriverRules:
+        """The rules of the driver."""
+        return RULES[self]
+
+
+ENGINE_DRIVER = Driver.DOCKER
+"""The driver of the builder that every Docker engine has; the first choice for the default builder."""
+CONTAINER_DRIVER = Driver.DOCKER_CONTAINER
+"""The driver of a declared builder that names none; the second choice for the default builder."""
+AUTOMATIC_DRIVER = Driver.AUTOMATIC
+"""The driver of the default builder until the engine in use is known."""
 
 
 class Emulation(StrEnum):
@@ -62,6 +77,11 @@ class TlsFiles:
     cert: Path | None = None
     key: Path | None = None
     servername: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the plan sets any of them."""
+        return bool(self.files or self.servername)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -118,8 +138,7 @@ class Node:
         """Its name in buildx and in the name of its container. The builder's name in it keeps projects apart."""
         if self.external:
             return self.name
-        name = f"{self.builder}-{self.name}".lower()
-        return name.replace("_", "-") if self.driver is Driver.KUBERNETES else name  # as buildx names Deployments
+        return self.driver.rules.buildx_name(f"{self.builder}-{self.name}".lower())
 
     @property
     def folder_name(self) -> str:

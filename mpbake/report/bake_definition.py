@@ -10,7 +10,6 @@ from mpbake.base.errors import UsageError
 from mpbake.base.references import format_fields, parse_reference
 from mpbake.base.text import abbreviated
 from mpbake.model.bake_fields import enforced_policies
-from mpbake.model.plan import Driver
 from mpbake.report.formats import Export
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def export_losses(targets: Iterable[Target]) -> Iterator[str]:
     exported = _with_links(targets)
     builders: dict[str, list[str]] = {}
     for target in exported:
-        if target.builder.driver is not Driver.AUTOMATIC:
+        if not target.builder.driver.rules.is_automatic:
             builders.setdefault(target.builder.name, []).append(target.name)
     for builder, names in builders.items():
         yield f"{abbreviated(names)}: bake files name no builder: {builder} is not exported"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, assert_never
 from mpbake.base.text import columns, count, join_shared, one_line
 from mpbake.graph.delivery import archives, possible_upload_tags
 from mpbake.graph.links import linked_platforms, linked_targets
-from mpbake.model.plan import Driver
 from mpbake.model.steps import (
     BootstrapNode,
     BuildPiece,
@@ -51,7 +50,7 @@ def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
 
 
 def _node_row(node: Node) -> list[str]:
-    if node.driver is Driver.AUTOMATIC:
+    if node.driver.rules.is_automatic:
         return [node.id, _AUTOMATIC, "", ""]
     platforms = ", ".join(map(str, node.platforms)) or "platforms: what the node reports"
     return [node.id, str(node.driver), one_line(node.endpoint) or "the engine in use", platforms]
@@ -117,16 +116,8 @@ def _details(step: Step) -> list[str]:
 
 def _bootstrap(node: Node) -> str:
     """Return how a run makes sure that a node answers: mpbake creates some nodes, and only contacts others."""
-    match node.driver:
-        case Driver.DOCKER | Driver.REMOTE:
-            return "check that it answers"
-        case Driver.AUTOMATIC:
-            return "check that it answers; if a container, create or start it if needed"
-        case Driver.DOCKER_CONTAINER | Driver.KUBERNETES | Driver.EXTERNAL:
-            own = "create or start it if needed"
-            return "check that it answers; buildx starts it if needed" if node.external else own
-        case _:
-            assert_never(node.driver)
+    rules = node.driver.rules
+    return rules.external_start_text if node.external else rules.start_text
 
 
 def check_text(check: Check) -> str:
@@ -197,7 +188,7 @@ def _results(piece: BuildPiece) -> list[str]:
 def _pushes(piece: BuildPiece) -> list[str]:
     """Return how a build pushes. An engine's own builder builds whole targets only, and cannot push without a tag."""
     uploads = possible_upload_tags(piece.target) if piece.of == 1 else []
-    if piece.target.builder.driver is Driver.DOCKER:
+    if piece.target.builder.driver.rules.is_engine:
         return [f"push as {tag}" for tag in uploads]
     return [
         "push by digest, without a tag",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.template.filters import AskGit
 

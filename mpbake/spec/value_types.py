@@ -137,14 +137,14 @@ def _with_hint(text: str, value: str) -> str:
 
 
 def _known(names: type[StrEnum]) -> list[str]:
-    return [str(name) for name in names if name not in {Driver.AUTOMATIC, Driver.EXTERNAL}]
+    return [str(name) for name in names if not isinstance(name, Driver) or name.rules.is_declarable]
 
 
 def one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
     """Return a check that a value is one of `names`; messages call it by its `kind`."""
-    known = _known(names)
 
     def check(value: str) -> None:
+        known = _known(names)
         if value not in known:
             msg = f'unknown {kind} "{short_name(value)}"\n{did_you_mean(value, known, kind=f"{kind}s")}'
             raise ValueError(msg)

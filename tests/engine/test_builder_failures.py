@@ -79,8 +79,8 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "-o PubkeyAuthentication=no",
             "",
             (
-                "ssh does not let this user in at mpbake-node (root@127.0.0.1: Permission denied (publickey).)\n"
-                "  = load the key that it knows (ssh-add), or name it in ~/.ssh/config; try: ssh mpbake-node true\n"
+                "ssh denies this user access to mpbake-node (root@127.0.0.1: Permission denied (publickey).)\n"
+                "  = load the right key (ssh-add), or set it in ~/.ssh/config; try: ssh mpbake-node true\n"
             ),
         ),
         (
@@ -88,7 +88,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "",
             (
                 "no ssh server answers at mpbake-node (ssh: connect to host 127.0.0.1 port 9: Connection refused)\n"
-                "  = is sshd running there, and is the port the right one? try: ssh mpbake-node true\n"
+                "  = check that sshd runs there, and the port; try: ssh mpbake-node true\n"
             ),
         ),
         (
@@ -96,7 +96,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "",
             (
                 "there is no host mpbake-node (ssh: Could not resolve hostname no-such-host.invalid: {unknown})\n"
-                "  = is its name right, and known to this machine or to ~/.ssh/config?\n"
+                "  = check the name in the endpoint, and in DNS or ~/.ssh/config\n"
             ),
         ),
         (
@@ -104,7 +104,8 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "PATH=/nowhere;",
             (
                 "there is no docker command on mpbake-node (bash: line 1: docker: command not found)\n"
-                "  = install Docker there, or put it on the PATH of plain commands: ssh mpbake-node docker version\n"
+                "  = install Docker there, or add it to the PATH of non-interactive shells: ssh mpbake-node "
+                "docker version\n"
             ),
         ),
         (
@@ -112,7 +113,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "setpriv --reuid=65534 --regid=65534 --clear-groups",
             (
                 "the user on mpbake-node may not use Docker there ({denied})\n"
-                "  = let that user in: sudo usermod -aG docker USER, then log in anew\n"
+                "  = add that user to the group docker: sudo usermod -aG docker USER, then log in again\n"
             ),
         ),
         (
@@ -152,8 +153,8 @@ def test_a_machine_with_another_host_key_than_before(testbed: Testbed, fails: Fa
     known.write_text(f"* {(tmp_path / 'old.pub').read_text()}")
     ssh_in_the_way(testbed, tmp_path, f"-o UserKnownHostsFile={known}")
     assert fails() == FAR.format(name=name) + (
-        "the host key of mpbake-node is another than before (Host key verification failed.)\n"
-        "  = if that is right, forget the old one: ssh-keygen -R mpbake-node\n"
+        "the host key of mpbake-node has changed (Host key verification failed.)\n"
+        "  = if the change is intended, remove the old key: ssh-keygen -R mpbake-node\n"
     )
 
 
@@ -184,7 +185,9 @@ def without_permission(tmp_path: Path) -> None:
     program.chmod(0o755)
 
 
-NOT_LET_IN = "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST\n"
+NOT_LET_IN = (
+    "  = add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST\n"
+)
 
 
 def test_an_engine_that_this_user_may_not_use(
@@ -220,7 +223,7 @@ def test_an_image_that_cannot_be_had(testbed: Testbed, fails: Fails, name: str, 
     found = fails()
     assert f"node {name}/local (docker-container, the engine in use) cannot be used: " in found
     assert f"{testbed.registry.host}/no/such:1" in found
-    assert '  = name a BuildKit image that can be had with image = "…" in the builder' in found
+    assert '  = set image = "…" in the builder' in found
 
 
 def test_an_image_of_something_else(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
@@ -228,7 +231,7 @@ def test_an_image_of_something_else(testbed: Testbed, fails: Fails, name: str, t
     (tmp_path / "build.toml").write_text(plan.replace("FROM", "from"))
     found = fails()
     assert "exec --allow-insecure-entitlement=network.host failed: No such file or directory\n" in found, "its own log"
-    assert '  = name a BuildKit image with image = "…"; moby/buildkit is the usual one\n' in found
+    assert '  = set image = "…" to a BuildKit image; moby/buildkit is the usual one\n' in found
 
 
 @pytest.fixture
@@ -292,8 +295,8 @@ def test_a_machine_that_is_gone_can_be_forgotten(
         plan.write_text("version = 1\n[targets.web]\n")
         said = prune(code=5)
         assert f"{name}/local: container removed, and its cache\n" in said
-        assert f"{name}: taken out of buildx's store\n" in said
-        assert said.endswith("; if it is gone for good: mpbake builders prune --forget\n")
+        assert f"{name}: removed from buildx's store\n" in said
+        assert said.endswith("; if it is gone for good, run: mpbake builders prune --forget\n")
         assert f"{name}-local" not in docker("ps", "--all")
         prune(code=5)
         assert f"may be left: container buildx_buildkit_{name}-far, volume" in prune("--forget", code=0)

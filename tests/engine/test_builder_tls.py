@@ -139,7 +139,7 @@ def test_an_engine_of_another_authority(testbed: Testbed, all_say: AllSay, tls_p
     all_say(
         3,
         f"the certificate of node {name}/far is signed by another authority than tls.ca\n"
-        "  = tls.ca must be what signed it",
+        "  = set tls.ca to the authority that signed it",
     )
 
 
@@ -150,8 +150,8 @@ def test_an_engine_that_wants_a_client_certificate(
     (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port, client=False))
     all_say(
         3,
-        f"node {name}/far wants a client certificate (tlsv13 alert certificate required)\n"
-        "  = give tls.cert and tls.key",
+        f"node {name}/far requires a client certificate (tlsv13 alert certificate required)\n"
+        "  = set tls.cert and tls.key",
     )
 
 
@@ -162,7 +162,7 @@ def test_an_engine_that_is_not_there(testbed: Testbed, all_say: AllSay, closed_p
     all_say(
         5,
         f"node {name}/far does not answer at tcp://127.0.0.1:{closed_port}: {refused}\n"
-        "  = is dockerd running there, and is the port open to this machine?",
+        "  = check that dockerd runs there, and that the port is open to this machine",
     )
 
 

@@ -108,7 +108,7 @@ def test_the_life_of_a_container(
 
     assert mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
         f"{name} (docker-container)\n"
-        f"  + create container buildx_buildkit_{name}-local: there is none\n"
+        f"  + create container buildx_buildkit_{name}-local: it does not exist\n"
         f"  + create builder {name}: for use by hand: docker buildx build --builder {name}\n"
         "2 to create\n"
     )
@@ -133,14 +133,14 @@ def test_the_life_of_a_container(
         "      config: (none) -> as declared\n"
         "      flags: others -> --debug\n"
         "      memory: 1g -> 2g\n"
-        f"  ~ correct builder {name}: buildx's store says something else\n"
+        f"  ~ correct builder {name}: buildx's store has other values\n"
         f"      {name}-local: mark: another -> as declared\n"
         f"      {name}-local: flags: (none) -> --debug\n"
         f"      {name}-local: memory: 1g -> 2g\n"
         "1 to replace, 1 to correct\n"
     )
     assert container_id(docker, name) == identity
-    assert f"{name}/local: made anew with its cache, and answers" in mpbake("builders", "up").stderr
+    assert f"{name}/local: recreated with its cache, and answers" in mpbake("builders", "up").stderr
     assert container_id(docker, name) != identity
     assert docker("inspect", "--format", "{{.HostConfig.Memory}}", f"buildx_buildkit_{name}-local") == f"{2 << 30}\n"
     assert "RUN echo built: cached" in mpbake("run", "--verbose", "web").stderr, "its cache is warm"
@@ -168,11 +168,11 @@ def test_a_container_stays_until_its_new_image_is_there_and_its_cache_goes_thoug
     mpbake("builders", "up")
     identity, before = container_id(docker, name), own(testbed_env)
     plan.write_text(container_plan(testbed, name).replace(testbed.node_image(), f"{testbed.registry.host}/no/such:1"))
-    assert '  = name a BuildKit image that can be had with image = "…"' in mpbake("builders", "up", code=5).stderr
+    assert '  = set image = "…" in the builder' in mpbake("builders", "up", code=5).stderr
     assert container_id(docker, name) == identity
     assert own(testbed_env) == before
     docker("rm", "--force", identity.strip())
-    assert f"{name}/local: its container was gone, its cache is removed" in mpbake("builders", "rm").stderr
+    assert f"{name}/local: its container was gone; its cache is removed" in mpbake("builders", "rm").stderr
     assert name not in docker("volume", "ls") + docker("buildx", "ls")
 
 
@@ -251,7 +251,7 @@ def test_the_life_of_remote_nodes(
     plan.write_text(remote_plan(testbed, name, platforms='"linux/amd64"'))
     assert mpbake("builders", "plan").stdout == (
         f"{name} (remote)\n"
-        f"  ~ correct builder {name}: buildx's store says something else\n"
+        f"  ~ correct builder {name}: buildx's store has other values\n"
         f"      {name}-amd64: platforms: linux/amd64, linux/386 -> linux/amd64\n"
         "1 to correct\n"
     )
@@ -272,7 +272,7 @@ def test_a_builder_that_becomes_the_engines_own(
     plan.write_text(f'version = 1\n[builders.{name}]\ndriver = "docker"\n[targets.web]\nbuilder = "{name}"\n')
     assert f"  - remove builder {name}: " in mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
     assert "entry: driver" in mpbake("builders").stdout
-    assert f"{name}: taken out of buildx's store" in mpbake("builders", "up").stderr
+    assert f"{name}: removed from buildx's store" in mpbake("builders", "up").stderr
     assert own(testbed_env) == before
     assert mpbake("builders", "up").stdout.endswith("  as declared\n")
     assert f"{name}/local: container removed, and its cache" in mpbake("builders", "prune").stderr
@@ -334,7 +334,7 @@ def test_a_node_that_is_reached_in_another_way_is_not_pruned(
     mpbake("builders", "up")
     identity = container_id(docker, name)
     plan.write_text(container_plan(testbed, name, nodes=f'local = {{ endpoint = "{testbed.ssh.endpoint}" }}'))
-    assert f"{name}/local still is the same container, which stays" in mpbake("builders", "prune").stderr
+    assert f"its container stays, since {name}/local uses it" in mpbake("builders", "prune").stderr
     assert container_id(docker, name) == identity
     assert f"buildx_buildkit_{name}-local_state" in docker("volume", "ls")
     assert mpbake("builders", "prune").stdout == "nothing to do\n"
@@ -387,7 +387,7 @@ def test_somebody_elses_builder_stays_after_a_run_with_one_of_its_name(
         for _ in range(2):
             assert f"a builder {name} is in buildx's store" in mpbake("builders", "up", code=3).stderr
         said = mpbake("builders", "rm").stderr
-        assert f"{name}: the builder of that name in buildx's store is not mpbake's, and stays" in said
+        assert f"{name}: the builder of that name in buildx's store stays: mpbake did not make it" in said
         assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
     finally:
         docker("buildx", "rm", "--force", name)
@@ -408,7 +408,7 @@ def test_a_node_that_builds_is_not_replaced(
         assert build.stderr is not None
         assert any("RUN sleep" in line for line in build.stderr)
         done = mpbake("builders", "up", "-f", "other.toml", code=4)
-        said = f"{name}/local: something builds in buildx_buildkit_{name}-local just now; it is left as it is"
+        said = f"{name}/local: a build runs in buildx_buildkit_{name}-local, so mpbake leaves it as it is"
         assert said in done.stderr
         assert container_id(docker, name) == identity
         build.stderr.read()
@@ -610,7 +610,7 @@ def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
     try:
         kept.write_text(json.dumps(entry | {"Nodes": None}))
         said = mpbake("plan", "web").stdout
-        assert f"warning: {name}: buildx itself places on its nodes, all platforms in one piece" in said
+        assert f"warning: {name}: buildx itself chooses among its nodes, and builds all platforms in one piece" in said
         kept.write_text(json.dumps(entry))
     finally:
         docker("buildx", "rm", "--force", name)
@@ -648,7 +648,7 @@ def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed,
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
     said = mpbake("run", "web", code=5).stderr
     assert f'node {name}/{name} (docker, {name}) cannot be used: no builder "{name}" found\n' in said
-    assert "  = name it as docker buildx ls does; without external = true, mpbake makes one\n" in said
+    assert "  = use the name that docker buildx ls shows; without external = true, mpbake makes a builder\n" in said
     assert f"warning: {name}: buildx's store has no such builder" in said
     assert "buildx itself places" not in said
 

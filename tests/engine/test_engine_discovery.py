@@ -241,7 +241,7 @@ def test_another_connection_to_the_same_machine_is_drift_once(settings: Settings
     near.mpbake("builders", "up")
     assert far.mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
         f"{builder} (docker-container)\n"
-        f"  ~ correct builder {builder}: buildx's store says something else\n"
+        f"  ~ correct builder {builder}: buildx's store has other values\n"
         f"      {builder}-local: endpoint: unix:///var/run/docker.sock -> {settings.testbed.ssh.endpoint}\n"
         "1 to correct\n"
     )
@@ -309,13 +309,13 @@ NO_ENGINE = (
         ({"DOCKER_HOST": "tcp://127.0.0.1:9"}, "tcp://127.0.0.1:9", NO_ENGINE),
         (
             {"DOCKER_HOST": "nowhere://x"},
-            "DOCKER_HOST is no address of an engine",
+            "DOCKER_HOST is not the address of an engine",
             "  = set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it\n",
         ),
         (
             {"DOCKER_HOST": "ssh://mpbake-node-x@127.0.0.1:9"},
             "no ssh server answers at 127.0.0.1",
-            "  = is sshd running there, and is the port the right one? try: ssh 127.0.0.1 true\n",
+            "  = check that sshd runs there, and the port; try: ssh 127.0.0.1 true\n",
         ),
         (
             {"DOCKER_CONTEXT": "stale"},
@@ -348,7 +348,10 @@ def test_a_user_who_may_not_use_the_socket(settings: Settings, command: tuple[st
         machine = replace(settings.machine, engine=engine, is_default=True, as_user=user)
         done = machine.mpbake(*command, code=5)
     assert "this user may not use Docker (" in done.stderr
-    assert "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST\n" in done.stderr
+    assert (
+        "  = add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST\n"
+        in done.stderr
+    )
 
 
 def _as_nobody(machine: Machine) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def test_a_whole_life(
     file.write_text(plan(testbed, name, options=options, tags=f"{repository}:1"))
 
     created = mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
-    assert f"+ create Deployment {deployment}: there is none" in created
+    assert f"+ create Deployment {deployment}: it does not exist" in created
     assert deployment not in objects(cluster), "a plan makes nothing"
     assert f"{name}/one: created, and answers" in mpbake("builders", "up").stderr
     assert (
@@ -112,7 +112,7 @@ def test_a_whole_life(
     drifted = mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
     what = f"± replace Deployment {deployment}: it was made with other options; its cache goes with its pods"
     assert f"  {what}\n      requests.cpu: 1 -> 2\n" in drifted
-    assert f"{name}/one: made anew, and answers" in mpbake("builders", "up").stderr
+    assert f"{name}/one: recreated, and answers" in mpbake("builders", "up").stderr
     mpbake("run", "web")
     made = json.loads(cluster.kubectl("get", "deployment", deployment, "--output", "json"))
     assert made["spec"]["template"]["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "2"}}
@@ -161,7 +161,7 @@ def test_a_deployment_in_which_somebody_builds_stays(
             changed = tmp_path / "changed.toml"
             changed.write_text(plan(testbed, name, options="replicas = 2"))
             said = mpbake("builders", "up", "-f", str(changed), code=4).stderr
-            assert f"something builds in {name}-one just now; it is left as it is" in said
+            assert f"a build runs in {name}-one, so mpbake leaves it as it is" in said
             assert f"{name}-one" in objects(cluster)
         finally:
             run.terminate()
@@ -188,8 +188,9 @@ PATH={testbed_env["PATH"]} exec kubectl "$@"
     for command in ("up", "rm"):
         done = run_mpbake(["builders", command], env={"PATH": f"{kubectl.parent}:{testbed_env['PATH']}"})
         assert done.returncode == 5, done.stderr
-        assert "does not say whether something builds in it: this user may not do that in the cluster (" in done.stderr
-        assert f"if nothing does: kubectl delete deployment {name}-one" in done.stderr
+        assert f"{name}/one: mpbake cannot tell whether a build runs in the pod {name}-one" in done.stderr
+        assert ": this user may not do that in the cluster (" in done.stderr
+        assert f"if no build runs: kubectl delete deployment {name}-one" in done.stderr
     assert f"{name}-one" in objects(cluster)
 
 
@@ -206,7 +207,7 @@ def test_pods_that_cannot_start_say_why(
     assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: {late}\n" in said
     assert "its pods wait:\n" in said
     assert "ImagePull" in said
-    assert 'name a BuildKit image that the cluster can pull with image = "…" in the builder' in said
+    assert 'set image = "…" in the builder to a BuildKit image that the cluster can pull' in said
 
 
 def test_a_cluster_that_does_not_answer(
@@ -289,7 +290,7 @@ def test_the_life_of_a_stateful_set(cluster: Cluster, mpbake: Mpbake, claiming: 
     if buildx < CLAIMS_SINCE:
         mpbake("builders", "up", code=3)
         return
-    assert f"+ create StatefulSet {name}-one: there is none" in mpbake("builders", "plan").stdout
+    assert f"+ create StatefulSet {name}-one: it does not exist" in mpbake("builders", "plan").stdout
     assert f"{name}/one: created, and answers" in mpbake("builders", "up").stderr
     assert mpbake("builders", "plan").stdout == f"{name} (kubernetes)\n  as declared\nnothing to do\n"
     mpbake("run", "web")

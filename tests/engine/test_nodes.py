@@ -224,7 +224,7 @@ platforms = ["linux/amd64"]
     ("tls", "message"),
     [
         ('ca = "ca.crt"', "the certificate of node b/far is signed by another authority than tls.ca"),
-        ('ca = "{certs}/ca.crt"', "node b/far closes the TLS connection at once: it may want a client certificate"),
+        ('ca = "{certs}/ca.crt"', "node b/far closes the TLS connection at once: it may require a client certificate"),
         (
             'ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "client.key"',
             "builders.b.nodes.far.tls.key: does not belong to tls.cert [bad-certificate]",
@@ -235,7 +235,7 @@ platforms = ["linux/amd64"]
         ),
         (
             'ca = "{certs}/ca.crt", servername = "elsewhere"',
-            "the certificate of node b/far does not hold the name else",
+            "the certificate of node b/far does not contain the name else",
         ),
         ('ca = "missing.crt"', "builders.b.nodes.far.tls.ca: there is no file"),
     ],
@@ -341,7 +341,7 @@ platforms = ["linux/amd64", "linux/arm64"]
     both = run_mpbake(["run", "two"], env=dict(engine.client))
     assert both.returncode == 5, both.stderr
     assert "node default/local (docker-container, the engine in use) cannot be used" in both.stderr
-    assert 'name a BuildKit image that can be had with image = "…"' in both.stderr
+    assert 'set image = "…" in the builder' in both.stderr
 
 
 def test_classic_engine_with_a_buildkit_image(

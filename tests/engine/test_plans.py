@@ -144,7 +144,7 @@ platforms = ["linux/amd64"]
     steps = re.sub(" +", " ", before.stdout)
     assert f" build web linux/amd64, linux/arm64 (native or emulated: not known yet) on {builder}/local\n" in steps
     assert " build tool linux/amd64 native, linux/arm64 EMULATED on default/local\n" in steps
-    assert f"warning: {builder}/local was not asked: it is missing, and is not started to be asked\n" in before.stdout
+    assert f"warning: {builder}/local was not asked: it is missing, and a probe starts no node\n" in before.stdout
     assert builder not in docker("ps", "--all")
 
     assert run_mpbake(["builders", "up", builder]).returncode == 0

@@ -161,7 +161,7 @@ def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR09
         assert re.search(
             rf"node {name}/local \(docker-container, the engine in use\) cannot be used: pulling {image} takes too "
             r"long: only [\d.]+ MB of [\d.]+ MB arrived within 3\.0s\n"
-            rf"  = give it longer with boot-timeout; or pull it beforehand: docker pull {image}\n",
+            rf"  = raise boot-timeout; or pull it beforehand: docker pull {image}\n",
             said,
         ), said
     assert name not in containers(docker, name)
@@ -243,7 +243,7 @@ def test_why_an_image_cannot_be_had(
         for command in (("builders", "up"), ("run", "web")):
             said = mpbake(*command, code=5).stderr
             assert f"node {name}/local (docker-container, the engine in use) cannot be used: {reason}" in said
-            assert 'ame a BuildKit image that can be had with image = "…" in the builder' in said
+            assert 'set image = "…" in the builder' in said
     assert name not in containers(docker, name)
 
 

@@ -1,4 +1,4 @@
-"""A site whose engine only pretends, and a builder that is worked on there."""
+"""A workspace with a fake engine, and a builder in it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.tools import tools_for
-from mpbake.model.lifecycle import ALWAYS, MARK, VOLUME_LABEL, changes_text
+from mpbake.buildkit.nodes.tools import services_for
+from mpbake.model.marks import MARK, VOLUME_LABEL
+from mpbake.model.node_state import ADDED_FLAG
 from mpbake.model.plan import Builder, Driver, Node
+from mpbake.report.builder_text import changes_text
 from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import text
 
@@ -39,9 +41,9 @@ INSPECTED = (
 
 
 class Engine(FakeDocker):
-    """An engine with at most one container, and a buildx that writes instances down as the real one does.
+    """An engine with at most one container, and a buildx that writes instances as the real one does.
 
-    At the endpoint `other`, if any, is another engine, with a container of the same name.
+    The endpoint `other`, if set, leads to another engine, with a container of the same name.
     """
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
@@ -53,7 +55,7 @@ class Engine(FakeDocker):
             "image inspect": done(),
             "buildx inspect": done(INSPECTED),
         }
-        super().__init__({**named, **{words: each for words, each in usual.items() if words not in named}})
+        super().__init__({**named, **{words: answer for words, answer in usual.items() if words not in named}})
         self.made = mark
         self.status = status
         self.busy = busy
@@ -63,15 +65,15 @@ class Engine(FakeDocker):
         self.volume: dict[str, str] | None = {VOLUME_LABEL: "ci/local"} if mark else None
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        """Do as docker does, where it matters."""
+        """Answer as docker does, as far as mpbake reads it."""
         command = " ".join(arguments)
         if command.startswith("container inspect"):
             self.commands.append("container inspect")
             if self.unreachable:
                 return failed("no route to host")
             if settings["endpoint"] == self.other != "":
-                found = container(f"{MARK}={self.made}")
-                return replace(found, stdout=found.stdout.replace("c0ffee", "7ea"))
+                other = container(f"{MARK}={self.made}")
+                return replace(other, stdout=other.stdout.replace("c0ffee", "7ea"))
             if self.foreign:
                 return container("OTHER=1")
             if not self.made:
@@ -94,7 +96,7 @@ class Engine(FakeDocker):
         return super().run(arguments, **settings)
 
     def _volume(self, what: str) -> Completed:
-        """The volume with the cache of its container."""
+        """Handle the volume with the cache of the container."""
         if self.unreachable:
             return failed("no route to host")
         match what:
@@ -109,9 +111,15 @@ class Engine(FakeDocker):
     def _create(self, arguments: list[str], store: Path) -> None:
         name = arguments[arguments.index("--name") + 1]
         options = dict(
-            arguments[index + 1].partition("=")[::2] for index, each in enumerate(arguments) if each == "--driver-opt"
+            arguments[index + 1].partition("=")[::2] for index, name in enumerate(arguments) if name == "--driver-opt"
         )
-        node = {"Name": name, "Endpoint": arguments[-1], "Platforms": None, "DriverOpts": options, "Flags": [ALWAYS]}
+        node = {
+            "Name": name,
+            "Endpoint": arguments[-1],
+            "Platforms": None,
+            "DriverOpts": options,
+            "Flags": [ADDED_FLAG],
+        }
         driver = arguments[arguments.index("--driver") + 1]
         (store / "instances").mkdir(exist_ok=True)
         entry = {"Name": name, "Driver": driver, "Nodes": [{**node, "Files": None}], "Dynamic": False}
@@ -119,12 +127,12 @@ class Engine(FakeDocker):
 
 
 class Contexts(Engine):
-    """An engine behind TLS, and a docker that keeps at most one context."""
+    """An engine behind TLS, and a docker with at most one context."""
 
     kept = False
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        """Keep, show or remove it."""
+        """Make, show or remove the context."""
         match list(arguments[:2]):
             case ["context", "create"]:
                 self.kept = True
@@ -133,40 +141,42 @@ class Contexts(Engine):
             case ["context", "inspect"] if not self.kept:
                 return failed("not found")
             case ["context", "inspect"]:
-                found = {"Name": arguments[2], "Metadata": {"Description": "made by mpbake"}}
-                return done(json.dumps([{**found, "Endpoints": {"docker": {"Host": "tcp://as-it-was"}}}]))
+                context = {"Name": arguments[2], "Metadata": {"Description": "made by mpbake"}}
+                return done(json.dumps([{**context, "Endpoints": {"docker": {"Host": "tcp://as-it-was"}}}]))
             case ["container", "inspect"] if not self.kept:
                 return failed(f'context "{settings["endpoint"]}" not found')
         return super().run(arguments, **settings)
 
 
 def site_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[str]]:
-    """The site of somebody whose home is the folder, and what they said."""
+    """Return the workspace of a user whose home is the folder, and the list of its messages."""
     (folder / "scratch").mkdir(exist_ok=True)
-    said: list[str] = []
+    messages: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    tools = tools_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
-    return BuilderWorkspace(tools=tools, plan=Path("/plan/build.toml"), say=said.append, progress=lambda *_: None), said
+    tools = services_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
+    return BuilderWorkspace(
+        tools=tools, plan=Path("/plan/build.toml"), say=messages.append, progress=lambda *_: None
+    ), messages
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
-    """What was to be done, what was said, and what went wrong."""
-    site, said = site_with(folder, engine)
-    told: list[str] = []
-    found = reconcile(
-        site, builder, lambda found: told.append(changes_text(found.builder, found.changes, found.unclear))
+    """Return the planned changes, the messages, and the errors of a reconcile."""
+    site, messages = site_with(folder, engine)
+    plans: list[str] = []
+    state = reconcile(
+        site, builder, lambda state: plans.append(changes_text(state.builder, state.changes, state.unclear))
     )
-    return "".join(told), said, [str(each) for each in found.errors]
+    return "".join(plans), messages, [str(error) for error in state.errors]
 
 
 def two_plans(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, BuilderWorkspace, list[str]]:
-    """The sites of two plans that are there, and what is said of both."""
-    site, said = site_with(folder, engine)
+    """Return the workspaces of two existing plans, and the list of their messages."""
+    site, messages = site_with(folder, engine)
     plans = [folder / name for name in ("a.toml", "b.toml")]
     for plan in plans:
         plan.touch()
     one, other = (replace(site, plan=plan) for plan in plans)
-    return one, other, said
+    return one, other, messages
 
 
 # What lives behind a docker context that is still to be made is seen only then.
@@ -174,12 +184,12 @@ NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_c
 
 
 def secured(port: int, certificates: Certificates, *, without: str = "") -> Node:
-    """A node on an engine behind TLS on this machine."""
+    """Return a node on an engine behind TLS on this machine."""
     return replace(LOCAL, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without=without))
 
 
 WANTS_CERTIFICATE = text("""
-    node ci/local wants a client certificate (tlsv13 alert certificate required)
-      = give tls.cert and tls.key
+    node ci/local requires a client certificate (tlsv13 alert certificate required)
+      = set tls.cert and tls.key
     """)
 OUT_OF_REACH = "node ci/local (docker-container, ssh://far) cannot be used: far does not answer (no route to host)"

@@ -24,7 +24,7 @@ from mpbake.buildkit.bake.published_bases import published_contexts
 from mpbake.buildkit.bake.stall_watch import StallWatch
 from mpbake.graph.links import linked_targets
 from mpbake.graph.node_facts import declaration_conflicts
-from mpbake.model.plan import Driver, Emulation
+from mpbake.model.plan import Emulation
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome
 from mpbake.spec.drivers import unsupported_requests
 
@@ -159,7 +159,7 @@ class PieceBuilder:
             watch=stall_watch.watch,
             engine_error=stall_watch.engine_error,
         )
-        if context.driver is Driver.DOCKER and not context.classic:
+        if context.driver.rules.is_engine and not context.classic:
             self.images.remember_uploads([piece.target for piece in pieces if piece.target.push], ready_node)
         if any(piece.target.push for piece in pieces):
             self.registries.import_ahead()
@@ -188,7 +188,7 @@ class PieceBuilder:
         reporter: Reporter,
     ) -> Outcome | MpbakeError:
         """Load what the call itself has not loaded of a built piece; return `outcome`, or the error of the load."""
-        if outcome.uploaded and context.driver is Driver.DOCKER:
+        if outcome.uploaded and context.driver.rules.is_engine:
             try:
                 self._name(piece, outcome, call.ready_node)
             except Cancelled:
@@ -257,7 +257,7 @@ class PieceBuilder:
         with_links = dict.fromkeys(part for target in targets for part in (target, *linked_targets(target)))
         bases = {target: published_contexts(target, self.published) for target in with_links}
         driver = ready_node.facts.driver
-        pushes = driver is Driver.DOCKER and any(target.push for target in targets)
+        pushes = driver.rules.is_engine and any(target.push for target in targets)
         classic = pushes and not self.nodes.engines.facts(ready_node.endpoint).containerd_store
         return DefinitionContext(driver=driver, bases=bases, built=built, classic=classic)
 
@@ -275,7 +275,7 @@ class PieceBuilder:
 
     def _stall_watch(self, piece: BuildPiece, ready_node: ReadyNode, *, loads: bool) -> StallWatch:
         """The watch for a build of `piece`. An engine's own builder needs no load into an engine."""
-        loads = loads and ready_node.facts.driver is not Driver.DOCKER
+        loads = loads and not ready_node.facts.driver.rules.is_engine
         return StallWatch(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
 
 

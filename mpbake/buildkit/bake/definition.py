@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Target
+    from mpbake.model.plan import Driver, Target
     from mpbake.model.steps import CheckPiece
 
 CHECKED = "FROM checked"
@@ -132,7 +132,7 @@ def _is_plain(piece: BuildPiece) -> bool:
 def _link(target: Target, platforms: Sequence[Platform], context: DefinitionContext, links: _Links) -> dict[str, Any]:
     """The definition of a linked target: it has no name, and exports neither itself nor its cache."""
     # An engine that does not pull uses its own image of that name, even if that image is outdated.
-    rebuilds = _NO_CACHE if context.driver is Driver.DOCKER else _NO_CACHE + _PULL
+    rebuilds = _NO_CACHE if context.driver.rules.is_engine else _NO_CACHE + _PULL
     omitted = _RESULT + (rebuilds if target in context.built else ())
     attributes = _common(target, platforms, context, links)
     kept = {name: value for name, value in attributes.items() if name not in omitted}
@@ -213,7 +213,7 @@ def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True,
     image = _image(piece, context)
     entries = [format_fields(_load_output(piece))] if piece.target.load and load else []
     entries += _local_outputs(piece, parts)
-    if context.driver is Driver.DOCKER and image:
+    if context.driver.rules.is_engine and image:
         entries = [entry for entry in entries if not names_tags(entry, piece)]
     if piece.delivery is Delivery.UNTAGGED and not context.classic:
         entries = [_named(entry, piece.target.tags) for entry in entries]
@@ -243,7 +243,7 @@ def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
     match piece.delivery:
         case Delivery.KEEP:
             return {}
-        case Delivery.UNTAGGED if context.driver is Driver.DOCKER:
+        case Delivery.UNTAGGED if context.driver.rules.is_engine:
             return _pushed_by_engine(piece, context)
         case Delivery.UNTAGGED:
             return {**_pushed_by_digest(piece), **options}

@@ -12,7 +12,6 @@ from mpbake.base.errors import BuildFailed
 from mpbake.base.references import format_fields, parse_fields
 from mpbake.buildkit.registry.manifests import is_attestation
 from mpbake.model.bake_fields import attestations_declined
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,7 +92,7 @@ class ImageForms:
 
         Waits until the preferred nodes of all pieces of the target have been started.
         """
-        if piece.of == 1 or piece.node.driver is Driver.DOCKER:
+        if piece.of == 1 or piece.node.driver.rules.is_engine:
             return False
         if piece.target not in self._common:
             self._common.setdefault(piece.target, not self._have_same_release(piece.siblings))

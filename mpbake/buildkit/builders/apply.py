@@ -1,4 +1,4 @@
-"""Declared builders made real: what `lifecycle` decided is done, by one process at a time."""
+"""Reconciles declared builders: applies the changes that give them their declared state, in one process at a time."""
 
 from __future__ import annotations
 
@@ -7,133 +7,147 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
+from mpbake.buildkit.builders.changes import entry_action, node_changes
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
-from mpbake.buildkit.nodes.containers import PAUSED
 from mpbake.buildkit.nodes.first_start import NodeStart
-from mpbake.buildkit.nodes.tools import errors_of, reached, side_by_side, start
-from mpbake.model.lifecycle import Action, context_name, entry_action, keeps_cache, node_changes, resource_kind
-from mpbake.model.plan import Driver
+from mpbake.buildkit.nodes.tools import errors_of, find_own_resource, side_by_side, start_node
+from mpbake.model.node_resources import context_name, keeps_cache, resource_kind
+from mpbake.model.node_state import Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.builders.workspace import BuilderWorkspace
-    from mpbake.buildkit.nodes.tools import Keeper
-    from mpbake.model.lifecycle import Change, NodeState
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.model.node_state import Change, NodeState
     from mpbake.model.plan import Builder, Node
 
 
-def reconcile(site: BuilderWorkspace, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
-    """Make the world match `builder`; `tell` hears before what will be done.
+def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[[BuilderState], None]) -> BuilderState:
+    """Give `builder` its declared state. `announce` receives the changes before they are applied.
 
-    What comes back has the errors of finding and doing. Whoever had to wait for another process finds nothing to
-    do.
+    The result holds the errors of the survey and of the changes. After waiting for another process, there is usually
+    nothing left to do.
     """
-    with site.locked(builder.name):
-        found = survey_builder(site.tools, builder, site.plan)
-        tell(found)
-        if not found.changes:
-            return found
-        doable = [each for each in found.nodes if not each.trouble]
-        results = side_by_side(lambda each: _bring_up_node(site, each, found.changes), doable)
-        errors, unnoted = errors_of(results), [each for each in results if isinstance(each, tuple)]
-        entry = entry_action(found.changes)
-        if entry is Action.REMOVE:
-            unregister(site, builder.name)
-        elif entry is not None:
-            if _is_unmakable(found, errors) or (errors and not _has_contexts(site, builder)):
-                site.say(f"{builder.name}: not put into buildx's store before all of its nodes can be made")
-            else:
-                unnoted.append(_note(site, [each for each in builder.nodes if each.driver is Driver.REMOTE]))
-                errors += register(site, builder, sure=not errors and not found.errors)
-        warnings = dict.fromkeys([*found.warnings, *chain.from_iterable(unnoted)])
-        return replace(found, warnings=tuple(warnings), errors=_told_once([*found.errors, *errors]))
+    with workspace.locked(builder.name):
+        state = survey_builder(workspace.tools, builder, workspace.plan)
+        announce(state)
+        if not state.changes:
+            return state
+        usable = [node for node in state.nodes if not node.trouble]
+        results = side_by_side(lambda node: _bring_up_node(workspace, node, state.changes), usable)
+        errors, warnings = errors_of(results), [result for result in results if isinstance(result, tuple)]
+        entry_warnings, entry_errors = _apply_to_entry(workspace, state, errors)
+        every_warning = dict.fromkeys([*state.warnings, *chain.from_iterable(warnings), *entry_warnings])
+        every_error = _without_repeats([*state.errors, *errors, *entry_errors])
+        return replace(state, warnings=tuple(every_warning), errors=every_error)
 
 
-def _bring_up_node(site: BuilderWorkspace, found: NodeState, changes: Iterable[Change]) -> tuple[str, ...]:
-    """Do what is to be done about one node, which is noted, and see that it answers; warnings of that.
+def _apply_to_entry(
+    workspace: BuilderWorkspace, state: BuilderState, errors: Sequence[MpbakeError]
+) -> tuple[tuple[str, ...], list[MpbakeError]]:
+    """Change the builder's entry in buildx's store, after its nodes with these `errors`. Return warnings and errors."""
+    builder, action = state.builder, entry_action(state.changes)
+    if action is Action.REMOVE:
+        unregister(workspace, builder.name)
+    elif action is not None:
+        if _is_unmakable(state, errors) or (errors and not _has_contexts(workspace, builder)):
+            workspace.say(f"{builder.name}: not added to buildx's store until all of its nodes can be made")
+        else:
+            existing = [node for node in builder.nodes if resource_kind(node) is None]
+            warnings = _record(workspace, existing)
+            return warnings, register(workspace, builder, verify=not errors and not state.errors)
+    return (), []
 
-    What it lives in is looked at anew: it may be seen through its docker context only, or be another's by now.
+
+def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Iterable[Change]) -> tuple[str, ...]:
+    """Apply the changes of one node, record it, and make sure that it answers. Return warnings.
+
+    The resource is inspected again: without its docker context it could not be seen, and another process may have
+    replaced it.
     """
-    node = found.node
-    keeper = site.tools.keeper(node)
+    node = state.node
+    keeper = workspace.tools.keeper(node)
     if keeper is None:
         return ()
     if not any(change.node is node for change in changes):
-        return _note(site, [node])
-    with site.node_locked(node):
-        boot = NodeStart.of(node, lambda activity: site.progress(node.id, activity))
-        made = reached(site.tools.contexts, keeper, node)
-        unnoted = _note(site, [node])
-        todo = node_changes(replace(found, made=made))
-        action = next((change.action for change in todo if change.thing is resource_kind(node)), None)
+        return _record(workspace, [node])
+    with workspace.node_locked(node):
+        start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
+        made = find_own_resource(workspace.tools.contexts, keeper, node)
+        warnings = _record(workspace, [node])
+        current = node_changes(replace(state, made=made))
+        action = next((change.action for change in current if change.kind is resource_kind(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
-            keeper.fetch(node, boot)
+            keeper.fetch(node, start)
         if action is Action.CREATE:
             keeper.prepare(node)
         if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
             _remove_idle(node, keeper)
-        elif made is not None and made.status == PAUSED:
-            site.tools.containers.unpause(node, made)
-        start(site.tools.instances, keeper, site.tools.instances.written(node), boot)
-    site.say(f"{node.id}: {_said(node, action)}")
-    return unnoted
+        elif made is not None:
+            keeper.resume(node, made)
+        instance = workspace.tools.instances.write(node)
+        start_node(workspace.tools.instances, keeper, instance, start)
+    workspace.say(f"{node.id}: {_outcome(node, action)}")
+    return warnings
 
 
 def _remove_idle(node: Node, keeper: Keeper) -> None:
-    """Take away what `node` lives in when nobody builds there; its cache stays where it can. Raises LockHeld."""
+    """Remove the resource of `node` if no build runs in it. Its cache stays if it can. Raises LockHeld."""
     made = idle_resource(node, keeper)
     if made is not None:
         keeper.remove(node, made)
 
 
-def _note(site: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Note that `nodes` of a builder are made, right before they are. Warnings if that cannot be."""
-    return site.tools.records.add(nodes[0].builder, nodes, site.plan) if nodes else ()
+def _record(workspace: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
+    """Add `nodes` of one builder to the records, right before they are made. Return warnings if that fails."""
+    return workspace.tools.records.add(nodes[0].builder, nodes, workspace.plan) if nodes else ()
 
 
-def _has_contexts(site: BuilderWorkspace, builder: Builder) -> bool:
-    """Whether the docker contexts are there through which the nodes of `builder` are reached."""
+def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
+    """Whether all docker contexts exist that lead to the nodes of `builder`."""
     names = (context_name(node) for node in builder.nodes)
-    return all(site.tools.contexts.has(name) for name in names if name)
+    return all(workspace.tools.contexts.has(name) for name in names if name)
 
 
-def stop(site: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Stop the containers of `builder` in which nobody builds; the next run starts them again."""
-    with site.locked(builder.name):
-        nodes = [node for node in builder.nodes if node.driver is Driver.DOCKER_CONTAINER]
-        return errors_of(side_by_side(lambda node: _stop_node(site, node), nodes))
+def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
+    """Stop the containers of `builder` in which no build runs, and return errors. The next run starts them again."""
+    with workspace.locked(builder.name):
+        return errors_of(side_by_side(lambda node: _stop_node(workspace, node), builder.nodes))
 
 
-def _stop_node(site: BuilderWorkspace, node: Node) -> None:
-    container = idle_resource(node, site.tools.containers)
-    if container is None or container.status not in {"running", "restarting", PAUSED}:
-        site.say(f"{node.id}: does not run")
+def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
+    keeper = workspace.tools.keeper(node)
+    if keeper is None or not keeper.can_stop:
         return
-    site.tools.containers.stop(node, container)
-    site.say(f"{node.id}: stopped")
+    made = idle_resource(node, keeper)
+    if made is None or keeper.is_stopped(made):
+        workspace.say(f"{node.id}: is not running")
+        return
+    keeper.stop(node, made)
+    workspace.say(f"{node.id}: stopped")
 
 
-def _is_unmakable(found: BuilderState, errors: Iterable[MpbakeError]) -> bool:
-    """Whether a node cannot be made or be used as declared: buildx would not have it, or another's in its place."""
-    in_trouble = any(each.trouble and resource_kind(each.node) for each in found.nodes)
-    return in_trouble or any(isinstance(error, UsageError | ImageUnavailable) for error in (*found.errors, *errors))
+def _is_unmakable(state: BuilderState, errors: Iterable[MpbakeError]) -> bool:
+    """Whether a node cannot be made or used as declared. With an entry, buildx would fail or use a foreign resource."""
+    in_trouble = any(node.trouble and resource_kind(node.node) for node in state.nodes)
+    return in_trouble or any(isinstance(error, UsageError | ImageUnavailable) for error in (*state.errors, *errors))
 
 
-def _told_once(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
-    """Without those that say what another has said: a node may have been asked twice."""
+def _without_repeats(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
+    """Return the errors, those with the same text once: a node may have been asked twice."""
     return tuple({str(error): error for error in errors}.values())
 
 
-def _said(node: Node, action: Action | None) -> str:
+def _outcome(node: Node, action: Action | None) -> str:
     match action:
         case Action.CREATE:
             return "created, and answers"
         case Action.REPLACE:
-            return f"made anew{' with its cache' if keeps_cache(node) else ''}, and answers"
+            return f"recreated{' with its cache' if keeps_cache(node) else ''}, and answers"
         case Action.START:
             return "started, and answers"
         case _:

@@ -1,4 +1,4 @@
-"""What nodes say of themselves before anything is made or started: for `mpbake plan --probe`."""
+"""Asks nodes for their facts before anything is made or started, for `mpbake plan --probe`."""
 
 from __future__ import annotations
 
@@ -9,50 +9,52 @@ from mpbake.base.errors import Unreachable
 from mpbake.buildkit.builders.inventory import inventory, unusable_row
 from mpbake.buildkit.nodes.engine import Engines
 from mpbake.graph.node_facts import NodeFacts
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from mpbake.buildkit.nodes.tools import NodeServices
-    from mpbake.model.lifecycle import NodeRow
+    from mpbake.model.node_state import NodeRow
     from mpbake.model.plan import Builder, Target
 
 
 def probe_nodes(
     tools: NodeServices, targets: Sequence[Target], plan: Path
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """What the nodes of `targets` of a `plan` say, by node id, and a word on each that says nothing."""
+    """Return the facts of the nodes of `targets` by node id, and a note on each node that reports none.
+
+    `plan` is the file that declares the nodes.
+    """
     builders = dict.fromkeys(target.builder for target in targets)
-    lines = [line for each in builders for line in _lines(tools, each, targets, plan)]
-    facts = {line.node.id: _facts(line) for line in lines if line.reported or line.silent}
-    return facts, tuple(_silence(line) for line in lines if not line.reported)
+    rows = [row for builder in builders for row in _rows(tools, builder, targets, plan)]
+    facts = {row.node.id: _facts(row) for row in rows if row.reported or row.silent}
+    return facts, tuple(_note(row) for row in rows if not row.reported)
 
 
-def _lines(tools: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
+def _rows(tools: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
-        settled = _settled(tools, builder, targets)
-    except Unreachable as error:  # the engine alone knows what the default builder is
+        settled = _with_settled_driver(tools, builder, targets)
+    except Unreachable as error:  # only the engine can decide the driver of the default builder
         return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
     return inventory(tools, settled, plan)
 
 
-def _settled(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
-    """`builder`, with the driver that a run would use where the plan leaves it to the engine. Raises Unreachable."""
-    if builder.driver is not Driver.AUTOMATIC:
+def _with_settled_driver(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
+    """Return `builder` with the driver that a run would use if the engine decides it. Raises Unreachable."""
+    if not builder.driver.rules.is_automatic:
         return builder
     own = [target for target in targets if target.builder is builder]
     driver = tools.instances.default_driver(own, Engines(tools.docker).facts())
     return replace(builder, driver=driver, nodes=tuple(replace(node, driver=driver) for node in builder.nodes))
 
 
-def _facts(line: NodeRow) -> NodeFacts:
-    return NodeFacts(driver=line.node.driver, platforms=line.reported, version=line.version, unreachable=line.silent)
+def _facts(row: NodeRow) -> NodeFacts:
+    return NodeFacts(driver=row.node.driver, platforms=row.reported, version=row.version, unreachable=row.silent)
 
 
-def _silence(line: NodeRow) -> str:
-    if line.trouble:
-        why = line.trouble.partition("\n")[0]
-        return f"{line.node.id} cannot be asked: {why}"
-    return f"{line.node.id} was not asked: it is {line.status}, and is not started to be asked"
+def _note(row: NodeRow) -> str:
+    if row.trouble:
+        reason = row.trouble.partition("\n")[0]
+        return f"{row.node.id} cannot be asked: {reason}"
+    return f"{row.node.id} was not asked: it is {row.status}, and a probe starts no node"

@@ -1,4 +1,4 @@
-"""Builders taken away: what mpbake made of them, and nothing that is somebody else's or still declared."""
+"""Removes what mpbake made of builders, and nothing that is foreign or still declared."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
+from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
-from mpbake.buildkit.nodes.containers import is_shared
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.records import record_of
 from mpbake.buildkit.nodes.tools import side_by_side
-from mpbake.model.lifecycle import (
-    Action,
-    CacheRemoval,
+from mpbake.model.node_resources import (
     context_name,
-    entry_action,
     keeps_cache,
+    resource_kind,
     resource_name,
     resource_word,
     volume_name,
 )
-from mpbake.model.plan import Driver
+from mpbake.model.node_state import Action, CacheRemoval
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -35,244 +34,245 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Removal:
-    """Which nodes of a builder go, and how: not what those that are `staying` live in and are reached by.
+    """The nodes of a builder to remove, and how. Resources and contexts of the nodes that are `staying` stay.
 
-    What is `noted` was made from here, for all that is known; other nodes may never have been. With `forget` those
-    out of reach are given up; `command` does that.
+    The `recorded` nodes were made from this machine, as far as the records know; the others may never have been made.
+    `forget` gives up nodes that do not answer; `command` is the command that does so.
     """
 
     builder: str
     nodes: tuple[MadeNode, ...]
-    noted: Collection[MadeNode]
+    recorded: Collection[MadeNode]
     command: str
     staying: tuple[Node, ...] = ()
     keep_state: bool = False
     forget: bool = False
 
-    def way_out(self, error: Unreachable) -> Unreachable:
-        """The error of a node out of reach, with what to do about one that will never be reached again."""
-        remedies = [each for each in (error.hint, f"if it is gone for good: mpbake builders {self.command}") if each]
-        return Unreachable(error.message, hint="; ".join(remedies))
+    def with_forget_hint(self, error: Unreachable) -> Unreachable:
+        """Return the error of a node that does not answer, with a hint how to give up the node."""
+        hints = [hint for hint in (error.hint, f"if it is gone for good, run: mpbake builders {self.command}") if hint]
+        return Unreachable(error.message, hint="; ".join(hints))
 
     def namesakes(self, node: Node) -> list[Node]:
-        """Those that are staying and are called as `node` is, maybe on another engine."""
+        """Return the staying nodes whose resource has the name of `node`'s, perhaps on another engine."""
         name = (node.driver, node.buildx_name)
-        return [each for each in self.staying if (each.driver, each.buildx_name) == name]
+        return [other for other in self.staying if (other.driver, other.buildx_name) == name]
 
 
-def remove(site: BuilderWorkspace, builder: Builder, *, keep_state: bool, forget: bool = False) -> list[MpbakeError]:
-    """Remove what mpbake made of `builder`: containers, their caches unless `keep_state`, contexts, its entry.
+def remove(
+    workspace: BuilderWorkspace, builder: Builder, *, keep_state: bool, forget: bool = False
+) -> list[MpbakeError]:
+    """Remove what mpbake made of `builder`: resources, caches unless `keep_state`, contexts, the entry.
 
-    What is out of reach is an error and stays noted, unless it is to be forgotten. So does a node whose cache is kept:
-    nothing else tells that it is there.
+    A node that does not answer is an error and stays in the record, unless `forget` is set. A node whose cache is kept
+    stays in the record too, since nothing else shows that the cache exists.
     """
-    with site.locked(builder.name):
-        before = site.tools.records.read(builder.name, site.plan)
-        record = record_of(builder, site.plan, before)
-        others = _others(site, record, record.gone(builder))
-        nodes = tuple(each for each in record.nodes if each.driver != Driver.REMOTE and each not in others)
-        noted = before.nodes if before else ()
+    with workspace.locked(builder.name):
+        before = workspace.tools.records.read(builder.name, workspace.plan)
+        record = record_of(builder, workspace.plan, before)
+        of_others = _also_made_for_others(workspace, record, record.gone(builder))
+        nodes = tuple(made for made in record.nodes if resource_kind(made.node(builder.name)) and made not in of_others)
+        recorded = before.nodes if before else ()
         removal = _Removal(
             builder=builder.name,
             nodes=nodes,
-            noted=noted,
+            recorded=recorded,
             keep_state=keep_state,
             forget=forget,
             command=f"rm --forget {builder.name}",
         )
-        failed, kept = _remove_nodes(site, removal)
-        _note_kept(site, builder, {made.name for made in kept if made not in noted})
+        failed, kept = _remove_nodes(workspace, removal)
+        _record_kept(workspace, builder, {made.name for made in kept if made not in recorded})
         if _entry_may_go(failed.values()):
-            unregister(site, builder.name)
-            _drop(site, record, [each for each in record.nodes if each not in failed and each not in kept])
+            unregister(workspace, builder.name)
+            _drop(workspace, record, [made for made in record.nodes if made not in failed and made not in kept])
         return list(failed.values())
 
 
 def prune(
-    site: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
+    workspace: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
 ) -> list[MpbakeError]:
-    """Remove what was made of nodes that are no longer among the `declared`.
+    """Remove what was made of the nodes of a record that are no longer `declared`.
 
-    What is out of reach is an error and stays noted, unless it is to be forgotten.
+    A node that does not answer is an error and stays in the record, unless `forget` is set.
     """
-    with site.locked(record.builder):
+    with workspace.locked(record.builder):
         builder = record.declared_in(declared)
         gone = record.gone(builder)
-        others = _others(site, record, gone)
-        staying = tuple(node for each in declared.values() for node in each.nodes)
-        leaving = tuple(each for each in gone if each not in others)
+        of_others = _also_made_for_others(workspace, record, gone)
+        leaving = tuple(made for made in gone if made not in of_others)
         removal = _Removal(
             builder=record.builder,
             nodes=leaving,
-            noted=leaving,
-            staying=staying,
+            recorded=leaving,
+            staying=tuple(node for other in declared.values() for node in other.nodes),
             forget=forget,
             command="prune --forget",
         )
-        failed, _ = _remove_nodes(site, removal)
+        failed, _ = _remove_nodes(workspace, removal)
         errors = list(failed.values())
         if not _entry_may_go(errors):
             return errors
-        if builder is None and not site.tools.records.of_others(record.builder, site.plan):
-            unregister(site, record.builder)
-        _drop(site, record, [each for each in gone if each not in failed], declared=builder is not None)
-        return errors + (_correct_entry(site, builder) if builder else [])
+        if builder is None and not workspace.tools.records.of_others(record.builder, workspace.plan):
+            unregister(workspace, record.builder)
+        _drop(workspace, record, [made for made in gone if made not in failed], declared=builder is not None)
+        return errors + (_correct_entry(workspace, builder) if builder else [])
 
 
-def _note_kept(site: BuilderWorkspace, builder: Builder, names: Collection[str]) -> None:
-    """Note the nodes of these names, which were made elsewhere, and whose caches were kept here."""
-    nodes = [each for each in builder.nodes if each.name in names]
-    for warning in site.tools.records.add(builder.name, nodes, site.plan):
-        site.say(f"warning: {warning}")
+def _record_kept(workspace: BuilderWorkspace, builder: Builder, names: Collection[str]) -> None:
+    """Record the nodes of these names, which were made from another machine, and whose caches this one keeps."""
+    nodes = [node for node in builder.nodes if node.name in names]
+    for warning in workspace.tools.records.add(builder.name, nodes, workspace.plan):
+        workspace.say(f"warning: {warning}")
 
 
-def _drop(site: BuilderWorkspace, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
-    """Note that `nodes` of a record are no more; without a node it is none, unless its builder is `declared`."""
+def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
+    """Remove `nodes` from a record. An empty record is removed as a whole, unless its builder is `declared`."""
     if declared or set(record.nodes) - set(nodes):
-        site.tools.records.drop(record.builder, site.plan, nodes)
+        workspace.tools.records.drop(record.builder, workspace.plan, nodes)
     else:
-        site.tools.records.remove(record.builder, site.plan)
+        workspace.tools.records.remove(record.builder, workspace.plan)
 
 
-def _correct_entry(site: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Correct what buildx's store says of `builder`, if it says something."""
-    match entry_action(survey_builder(site.tools, builder, site.plan).changes):
+def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
+    """Correct the entry of `builder` in buildx's store, if there is one."""
+    match entry_action(survey_builder(workspace.tools, builder, workspace.plan).changes):
         case Action.CORRECT:
-            return register(site, builder, sure=False)
+            return register(workspace, builder, verify=False)
         case Action.REMOVE:
-            unregister(site, builder.name)
+            unregister(workspace, builder.name)
     return []
 
 
-def _others(site: BuilderWorkspace, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
-    """The nodes `gone` from this plan that were made for another one too, such as another checkout of it."""
-    others = site.tools.records.of_others(record.builder, site.plan)
+def _also_made_for_others(workspace: BuilderWorkspace, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
+    """Return the nodes `gone` from this plan that were also made for another plan, such as another checkout of it."""
+    others = workspace.tools.records.of_others(record.builder, workspace.plan)
     plans = {made: other.plan for other in others for made in other.nodes if made in gone}
     for made, plan in plans.items():
-        site.say(f"{record.builder}/{made.name}: made for {plan} too, and stays")
+        workspace.say(f"{record.builder}/{made.name}: stays, since it was made for {plan} too")
     return set(plans)
 
 
-def _remove_nodes(site: BuilderWorkspace, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
-    """Remove what there is of nodes.
-
-    Returns those of which something stays that was to go, each with its error, and those whose cache was to be kept.
-    """
-    results = side_by_side(lambda made: _remove_made(site, made, removal), removal.nodes)
+def _remove_nodes(workspace: BuilderWorkspace, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
+    """Remove nodes. Return the error of each node that is not removed as a whole, and the nodes whose cache is kept."""
+    results = side_by_side(lambda made: _remove_made(workspace, made, removal), removal.nodes)
     pairs = list(zip(removal.nodes, results, strict=True))
     failed = {made: result for made, result in pairs if isinstance(result, MpbakeError)}
     return failed, {made for made, result in pairs if result is True}
 
 
-def _remove_made(site: BuilderWorkspace, made: MadeNode, removal: _Removal) -> bool:
-    """Remove what there is of one node, and the docker context that leads there; whether its cache is kept."""
+def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> bool:
+    """Remove the resource of one node, and the docker context that leads to it. Return whether its cache is kept."""
     node, kept = made.node(removal.builder), False
-    with site.node_locked(node):
+    with workspace.node_locked(node):
         try:
-            same = _same(site, node, removal.namesakes(node))
+            same = _same_resource(workspace, node, removal.namesakes(node))
             if same:
-                site.say(f"{node.id}: {same.id} still is the same {resource_word(node)}, which stays")
+                workspace.say(f"{node.id}: its {resource_word(node)} stays, since {same.id} uses it")
             else:
-                kept = _remove_node(site, node, removal, noted=made in removal.noted)
+                kept = _remove_node(workspace, node, removal, recorded=made in removal.recorded)
         except NodeMayBeInUse:
             raise
         except Unreachable as error:
-            _give_up(site, made, removal, error)
+            _give_up(workspace, made, removal, error)
         else:
             if not kept:
-                _remove_context(site, made, removal)
+                _remove_context(workspace, made, removal)
     return kept
 
 
-def _give_up(site: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
-    """What to do about a node out of reach. Raises Unreachable, unless nothing is there or it is to be forgotten.
+def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
+    """Forget a node that does not answer, if the user wants that or nothing was made. Otherwise raise Unreachable.
 
-    Its docker context stays where something may be left: nothing else leads there.
+    Its docker context stays if something may be left on the engine: nothing else leads there.
     """
     node = made.node(removal.builder)
     if removal.forget:
-        _remove_context(site, made, removal)
+        _remove_context(workspace, made, removal)
         where = one_line(made.engine) or "the engine in use"
-        site.say(f"{node.id}: out of reach, and forgotten; on {where} may be left: {', '.join(_left_of(node))}")
+        remains = ", ".join(_possible_remains(node))
+        workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return
-    way_gone = bool(made.context) and not site.tools.contexts.has(made.context)
-    if made not in removal.noted:
-        _remove_context(site, made, removal)
-        if way_gone:
-            return  # no engine was ever reached in this way
-    elif way_gone:
-        message = f"{node.id}: what was made there cannot be reached: the docker context {made.context} is gone"
-        raise removal.way_out(Unreachable(message))
-    raise removal.way_out(error)
+    is_context_gone = bool(made.context) and not workspace.tools.contexts.has(made.context)
+    if made not in removal.recorded:
+        _remove_context(workspace, made, removal)
+        if is_context_gone:
+            return  # no engine was ever reached through the context
+    elif is_context_gone:
+        message = f"{node.id}: its resources cannot be reached: the docker context {made.context} is gone"
+        raise removal.with_forget_hint(Unreachable(message))
+    raise removal.with_forget_hint(error)
 
 
-def _remove_context(site: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:
-    """Remove the docker context that was made for a node, unless one that is staying is reached by it."""
-    node, contexts = made.node(removal.builder), {context_name(each) for each in removal.staying}
-    if made.context not in {"", *contexts} and site.tools.contexts.remove(node, made.context):
-        site.say(f"{node.id}: docker context {made.context} removed")
+def _remove_context(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:
+    """Remove the docker context that was made for a node, unless a staying node uses it."""
+    node, contexts = made.node(removal.builder), {context_name(staying) for staying in removal.staying}
+    if made.context not in {"", *contexts} and workspace.tools.contexts.remove(node, made.context):
+        workspace.say(f"{node.id}: docker context {made.context} removed")
 
 
-def _same(site: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
-    """Which of its `namesakes` lives in the same as `node`, though it may be reached in another way."""
-    keeper = site.tools.keeper(node)
+def _same_resource(workspace: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
+    """Return the one of its `namesakes` that has the same resource as `node`, perhaps through another endpoint."""
+    keeper = workspace.tools.keeper(node)
     made = keeper.find(node) if keeper and namesakes else None
     if keeper is None or made is None:
         return None
-    found = ((each, keeper.find(each)) for each in namesakes)
-    return next((each for each, its in found if its and its.id == made.id), None)
+    resources = ((namesake, keeper.find(namesake)) for namesake in namesakes)
+    return next((namesake for namesake, resource in resources if resource and resource.id == made.id), None)
 
 
-def _remove_node(site: BuilderWorkspace, node: Node, removal: _Removal, *, noted: bool) -> bool:
-    """Remove what there is of a node, which may be nothing, or just the cache of what was made from here.
+def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, recorded: bool) -> bool:
+    """Remove the resource of a node, or only the cache that is left of a `recorded` one.
 
-    Returns whether there may be a cache that is kept, and that is mpbake's to remove another time.
+    Return whether a cache is kept that mpbake may remove another time.
     """
-    if is_shared(node):
-        _leave(site, node)
+    if back_end_of(node).is_shared(node):
+        _report_shared(workspace, node)
         return False
-    keeper = site.tools.keeper(node)
+    keeper = workspace.tools.keeper(node)
     if keeper is None:
         return False
-    what, made = resource_word(node), idle_resource(node, keeper)
+    word, made = resource_word(node), idle_resource(node, keeper)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
         keeper.remove(node, made)
         cache = CacheRemoval.NOTHING if stays else keeper.forget_cache(node)
-        with_it = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
-        site.say(f"{node.id}: {what} removed, {with_it}")
-        _say_of_foreign(site, node, cache)
-    elif noted and not stays and not removal.namesakes(node):
-        # A cache that is called the same may be its namesake's, on the same engine.
+        with_cache = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
+        workspace.say(f"{node.id}: {word} removed, {with_cache}")
+        _report_foreign(workspace, node, cache)
+    elif recorded and not stays and not removal.namesakes(node):
+        # With a namesake, a cache of this name may belong to the namesake, on the same engine.
         cache = keeper.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
-            site.say(f"{node.id}: its {what} was gone, its cache is removed")
-        _say_of_foreign(site, node, cache)
-    return removal.keep_state and node.driver is Driver.DOCKER_CONTAINER and (noted or made is not None)
+            workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
+        _report_foreign(workspace, node, cache)
+    return removal.keep_state and bool(volume_name(node)) and (recorded or made is not None)
 
 
-def _say_of_foreign(site: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
-    """Say of a volume that mpbake did not make that it stays."""
+def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
+    """Report that a volume stays that mpbake did not make."""
     if cache is CacheRemoval.FOREIGN:
         volume = volume_name(node)
-        site.say(
+        workspace.say(
             f"{node.id}: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
         )
 
 
-def _leave(site: BuilderWorkspace, node: Node) -> None:
-    """Say of the container that is every plan's why it stays, if there is one."""
-    if site.tools.containers.find(node) is not None:
-        why = "its container is that of every plan that declares no builder, and stays"
-        site.say(f"{node.id}: {why}; docker rm --force {resource_name(node)} removes it")
+def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
+    """Report why the container stays that plans without a builder share, if there is one."""
+    keeper = workspace.tools.keeper(node)
+    if keeper is not None and keeper.find(node) is not None:
+        reason = "its container stays, since all plans without a builder share it"
+        workspace.say(f"{node.id}: {reason}; docker rm --force {resource_name(node)} removes it")
 
 
 def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
-    """Whether what buildx's store and the notes say may go, too: nothing had to stay but what does not answer."""
+    """Whether the entry in buildx's store and the record may go too: all that is left are nodes that do not answer."""
     return all(isinstance(error, Unreachable) and not isinstance(error, NodeMayBeInUse) for error in errors)
 
 
-def _left_of(node: Node) -> list[str]:
-    """What may be left of a node that was forgotten."""
+def _possible_remains(node: Node) -> list[str]:
+    """Return the names of what may be left of a forgotten node."""
     made = f"{resource_word(node)} {resource_name(node)}"
-    return [made, f"volume {volume_name(node)}"] if node.driver is Driver.DOCKER_CONTAINER else [made]
+    volume = volume_name(node)
+    return [made, f"volume {volume}"] if volume else [made]

@@ -1,4 +1,4 @@
-"""Where builders are worked on: the tools, the plan that declares them, who is told, and one process at a time."""
+"""What every change of builders needs: services, the plan file, messages to the user, and locks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import LockHeld
-from mpbake.model.lifecycle import resource_name
+from mpbake.model.node_resources import resource_name
 from mpbake.run.state.locks import WAITING, hold_lock, hold_node_lock
 
 if TYPE_CHECKING:
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.tools import Keeper, NodeServices
-    from mpbake.model.lifecycle import NodeResource
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
-_IDLE_TRIES = 10
+_IDLE_ATTEMPTS = 10
 _IDLE_PAUSE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderWorkspace:
-    """What everybody needs who changes builders. `plan` is the file that declares them; `say` tells what was done.
+    """Everything that changes of builders share. `plan` is the file that declares them; `say` reports what was done.
 
-    `progress` tells of a node, by its id, what is being done to start it; it may be called often.
+    `progress` reports the current activity of a node that starts, by the id of the node; it may be called often.
     """
 
     tools: NodeServices
@@ -37,7 +38,7 @@ class BuilderWorkspace:
     cancelled: Callable[[], bool] = lambda: False
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
-        """Keep other processes from working on a builder meanwhile."""
+        """Keep other processes from changing a builder within a block."""
         return hold_lock(
             self.tools.environment,
             f"builder-{builder}",
@@ -46,7 +47,7 @@ class BuilderWorkspace:
         )
 
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
-        """Keep other processes, runs too, from making or removing what a node lives in meanwhile."""
+        """Keep other processes, including runs, from making or removing the resource of a node within a block."""
         return hold_node_lock(
             self.tools.environment,
             node,
@@ -56,16 +57,16 @@ class BuilderWorkspace:
 
 
 def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
-    """What `node` lives in, looked at anew, once nobody is connected to it; a mere question is soon over.
+    """Return the current resource of `node` once no client is connected to it; None if there is none.
 
-    Raises LockHeld while something builds there.
+    Wait a moment, since a client that only asks the node is soon gone. Raises LockHeld while a build runs.
     """
-    for _ in range(_IDLE_TRIES):
+    for _ in range(_IDLE_ATTEMPTS):
         made = keeper.own(node)
         if made is None or not keeper.is_used(node, made):
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(
-        f"{node.id}: something builds in {resource_name(node)} just now; it is left as it is",
-        hint="repeat this when it is idle",
+        f"{node.id}: a build runs in {resource_name(node)}, so mpbake leaves it as it is",
+        hint="try again when it is idle",
     )

@@ -1,8 +1,8 @@
-"""buildx's own store of builders: entries come and go as whole files, under buildx's lock, and nothing else changes.
+"""Reads and writes entries of buildx's own store of builders, as whole files and under buildx's lock.
 
-`buildx create --append` is no way to make a builder of several nodes: it waits for every node there is, takes declared
-platforms away from other nodes, and damages the rest when one fails. So each node is made by buildx in a store of its
-own, and the entry of the builder is put together from those.
+mpbake does not use `buildx create --append` for a builder of several nodes: it waits for every existing node, takes
+declared platforms away from other nodes, and damages the entry if one node fails. So buildx makes each node in a store
+of its own, and mpbake merges those entries into one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from mpbake.base.errors import MpbakeError
 from mpbake.base.files import read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.platforms import Platform, platform_of_entry
-from mpbake.model.lifecycle import ALWAYS, CERTIFICATES, StoredBuilder, StoredNode, split_mark
+from mpbake.model.marks import split_mark
+from mpbake.model.node_state import ADDED_FLAG, CERTIFICATE_OPTIONS, StoredBuilder, StoredNode
 from mpbake.run.state.locks import wait_for
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Builder, Node
 
-_PATIENCE = 60.0
+_LOCK_SECONDS = 60.0
 _SIGNATURE = {"MadeBy": "mpbake"}
-"""What an entry of mpbake's says besides; buildx passes over it."""
+"""The extra field in an entry that mpbake wrote; buildx ignores it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildxStore:
-    """The store in a folder: the user's, or a private one."""
+    """A buildx store: the user's own, or a private one."""
 
     folder: Path
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """What buildx keeps of a builder; None when it keeps nothing. Raises MpbakeError when it cannot be read."""
+        """Return the entry of a builder; None if there is none. Raises MpbakeError if it cannot be read."""
         path = self._path(name)
         try:
             return dict(parse_json(path.read_bytes()))
@@ -46,48 +47,52 @@ class BuildxStore:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise MpbakeError(
-                f"{path} cannot be read: {error}", hint="remove it, or have buildx write it anew"
+                f"{path} cannot be read: {error}", hint="remove it, or have buildx write it again"
             ) from None
 
     def put(self, name: str, entry: Mapping[str, Any]) -> None:
-        """Write a builder: it is there as a whole, or as it was. Raises MpbakeError when it does not read back."""
+        """Write the entry of a builder as a whole, or not at all. Raises MpbakeError if it does not read back."""
         path = self._path(name)
         with self._changing():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            # What lies beside it is a builder to buildx.
+            # buildx takes every other file in this folder for a builder.
             write_whole(path, json.dumps(entry, separators=(",", ":")), within=self.folder)
         if self.read(name) != dict(entry):
-            raise MpbakeError(f"{path} does not hold what was written", hint="does something else write there?")
+            raise MpbakeError(
+                f"{path} does not hold what was written", hint="check whether another program writes there"
+            )
 
     def remove(self, name: str) -> bool:
-        """Take a builder's entry out; what it refers to stays. Whether there was one."""
+        """Remove the entry of a builder, and return whether there was one. Its containers or Deployments stay."""
         with self._changing():
             for folder in ("activity", "instances"):
                 path = self.folder / folder / name.lower()
-                there = path.is_file()
+                existed = path.is_file()
                 path.unlink(missing_ok=True)
-        return there
+        return existed
 
     def _path(self, name: str) -> Path:
         return self.folder / "instances" / name.lower()
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock that buildx itself takes to change its store."""
+        """Hold buildx's own lock of the store within a block."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (self.folder / ".lock").open("a") as lock:
-                if not wait_for(lock, seconds=_PATIENCE):
+                if not wait_for(lock, seconds=_LOCK_SECONDS):
                     message = f"{self.folder} is locked by a buildx command that does not end"
-                    raise MpbakeError(message, hint="such as docker buildx ls, which waits for nodes that are dead")
+                    raise MpbakeError(
+                        message, hint="end that command, such as docker buildx ls, which waits for dead nodes"
+                    )
                 yield
         except OSError as error:
             message = f"{error.filename or self.folder}: {error.strerror}"
-            raise MpbakeError(message, hint="buildx keeps its builders there: it must be writable") from error
+            raise MpbakeError(message, hint="make it writable: buildx keeps its builders there") from error
 
 
 def store_folder(environment: Mapping[str, str]) -> Path:
-    """Where the user's buildx keeps its builders."""
+    """Return the folder of the user's buildx store."""
     folder = environment.get("BUILDX_CONFIG")
     if folder:
         return Path(folder)
@@ -96,59 +101,64 @@ def store_folder(environment: Mapping[str, str]) -> Path:
 
 
 def stored_entry(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
-    """What the user's buildx keeps of a builder; None when there is none, or none that can be understood."""
+    """Return the builder in the user's buildx store; None if there is none, or its entry is not understood."""
     try:
-        found = BuildxStore(folder=store_folder(environment)).read(name)
-        return entry_of(found) if found else None
+        entry = BuildxStore(folder=store_folder(environment)).read(name)
+        return entry_of(entry) if entry else None
     except MpbakeError:
         return None
 
 
-def entry_of(found: Mapping[str, Any]) -> StoredBuilder:
-    """What an entry in buildx's store says. Raises MpbakeError when it is no such entry."""
+def entry_of(entry: Mapping[str, Any]) -> StoredBuilder:
+    """Return the builder of an entry in buildx's store. Raises MpbakeError if the entry is not understood."""
     try:
-        nodes = tuple(_entry_node(each) for each in found["Nodes"] or ())
-        return StoredBuilder(driver=str(found["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= found.items())
+        nodes = tuple(_entry_node(node) for node in entry["Nodes"] or ())
+        return StoredBuilder(driver=str(entry["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= entry.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MpbakeError(f"an entry in buildx's store cannot be understood: {error!r}") from None
 
 
-def _entry_node(found: Mapping[str, Any]) -> StoredNode:
-    options = dict(found["DriverOpts"] or {})
+def _entry_node(entry: Mapping[str, Any]) -> StoredNode:
+    options = dict(entry["DriverOpts"] or {})
     return StoredNode(
-        name=str(found["Name"]),
-        endpoint=_endpoint(str(found["Endpoint"])),
-        platforms=tuple(str(platform_of_entry(each)) for each in found["Platforms"] or ()),
+        name=str(entry["Name"]),
+        endpoint=_endpoint(str(entry["Endpoint"])),
+        platforms=tuple(str(platform_of_entry(platform)) for platform in entry["Platforms"] or ()),
         mark=split_mark(options),
         options=by_content(options),
-        flags=_flags(found["Flags"] or ()),
+        flags=_flags(entry["Flags"] or ()),
     )
 
 
 def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> StoredNode:
-    """What the entry of a node is to say."""
-    told = dict(options)
+    """Return the declared node as buildx's store should hold it."""
+    stored_options = dict(options)
     return StoredNode(
         name=node.buildx_name,
         endpoint=_endpoint(endpoint),
-        platforms=tuple(str(each) for each in node.platforms),
-        mark=split_mark(told),
-        options=by_content(told),
+        platforms=tuple(map(str, node.platforms)),
+        mark=split_mark(stored_options),
+        options=by_content(stored_options),
         flags=_flags(node.flags),
     )
 
 
 def merged_entry(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The entry of a builder, from those that buildx made of its single nodes, in the order of the plan."""
+    """Return the entry of a builder, merged from buildx's entries of its single nodes in the order of the plan."""
     nodes = [
-        {**single["Nodes"][0], "Platforms": _fixed(node)} for node, single in zip(builder.nodes, singles, strict=True)
+        {**single["Nodes"][0], "Platforms": _declared_platforms(node)}
+        for node, single in zip(builder.nodes, singles, strict=True)
     ]
     return {**singles[0], "Name": builder.name.lower(), "Nodes": nodes, **_SIGNATURE}
 
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Driver options, sorted, with the content of certificates for their path: another checkout has them elsewhere."""
-    return tuple(sorted((name, _content(value) if name in CERTIFICATES else value) for name, value in options.items()))
+    """Return driver options, sorted, with a hash of each certificate instead of its path.
+
+    Another checkout has the same certificates at other paths.
+    """
+    shown = {name: _content(value) if name in CERTIFICATE_OPTIONS else value for name, value in options.items()}
+    return tuple(sorted(shown.items()))
 
 
 def _content(path: str) -> str:
@@ -159,19 +169,22 @@ def _content(path: str) -> str:
 
 
 def _endpoint(endpoint: str) -> str:
-    """What buildx makes up for kubernetes names the builder, and where the store's owner keeps his configuration."""
+    """Return an endpoint without the one that buildx invents for kubernetes.
+
+    That one holds the name of the builder, and the path of the store owner's configuration.
+    """
     return "" if endpoint.startswith("kubernetes://") else endpoint
 
 
 def _flags(flags: Iterable[str]) -> tuple[str, ...]:
-    return tuple(each for each in flags if each != ALWAYS)
+    return tuple(flag for flag in flags if flag != ADDED_FLAG)
 
 
-def _fixed(node: Node) -> list[dict[str, str]] | None:
-    return [_as_json(each) for each in node.platforms] or None
+def _declared_platforms(node: Node) -> list[dict[str, str]] | None:
+    return [_platform_entry(platform) for platform in node.platforms] or None
 
 
-def _as_json(platform: Platform) -> dict[str, str]:
-    """As the image specification writes a platform."""
-    found = {"architecture": platform.architecture, "os": platform.os}
-    return found | ({"variant": platform.variant} if platform.variant else {})
+def _platform_entry(platform: Platform) -> dict[str, str]:
+    """Return a platform in the form of the OCI image specification."""
+    entry = {"architecture": platform.architecture, "os": platform.os}
+    return entry | ({"variant": platform.variant} if platform.variant else {})

@@ -1,7 +1,6 @@
-"""Whether a node can be reached and trusted, asked before anything is made or started.
+"""Checks the connection to a node, and its certificates, before anything is made or started.
 
-buildx would try for 20 seconds to reach a BuildKit, in silence; docker tells in Go's words why it does not reach an
-engine.
+buildx would try for 20 seconds to reach a BuildKit, without a message; docker reports connection errors in Go's words.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import is_loopback
 from mpbake.base.text import one_line
 from mpbake.graph.preflight.certificates import check_certificates, end_warning, read_der, utc_now
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,43 +24,43 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, TlsFiles
 
 _TIMEOUT = 5.0
-_LATE = 1.0
-"""Seconds in which a node may still refuse a client certificate: in TLS 1.3 it does so after the handshake."""
+_REFUSAL_SECONDS = 1.0
+"""Seconds to wait for a refusal of the client certificate: in TLS 1.3 it comes after the handshake."""
 
-_CLIENT = "tls.cert must be a client certificate that the node's own CA signed"
-_NO_CERTIFICATE = ("it may want a client certificate", "give tls.cert and tls.key")
-_NEW = "have a new one issued"
+_CLIENT = "set tls.cert to a client certificate that the node's own CA signed"
+_NO_CERTIFICATE = ("it may require a client certificate", "set tls.cert and tls.key")
+_NEW = "issue a new one"
 _NO_TLS = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
-_NO_NAME = "use a name in the endpoint that it holds, or have one issued for it"
-"""Of an engine, for which docker takes no other name."""
+_NO_NAME = "use a name in the endpoint that it contains, or issue one with this name"
+"""The hint for an engine, since docker does not support `servername`."""
 
-# What OpenSSL calls a certificate of the node that it does not accept: X509_V_ERR_….
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
-        9: ("is not valid yet", "are the clocks of both machines right?"),
+        9: ("is not valid yet", "check the clocks of both machines"),
         10: ("has expired", _NEW),
-        18: ("is signed by itself, not by tls.ca", "name that certificate as tls.ca, or have one issued"),
-        19: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        20: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        21: ("is signed by another authority than tls.ca", "tls.ca must be what signed it"),
-        26: ("is not for servers", "have one issued for servers: extendedKeyUsage = serverAuth"),
-        62: ("does not hold the name {name}", "give the right name as tls.servername, or have one issued for it"),
+        18: ("is self-signed, not signed by tls.ca", "set tls.ca to that certificate, or issue another one"),
+        19: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        20: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        21: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
+        26: ("is not for servers", "issue one for servers: extendedKeyUsage = serverAuth"),
+        62: ("does not contain the name {name}", "set tls.servername to a name in it, or issue one with this name"),
         64: (
-            "does not hold the address {name}",
-            "give a name that it holds as tls.servername, or have one issued for it",
+            "does not contain the address {name}",
+            "set tls.servername to a name in it, or issue one with this address",
         ),
     }
 )
 
+"""Messages and hints for a certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
+
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
 
-# What a node says of our certificate: the names of TLS alerts, by their ends in OpenSSL's reasons.
 _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "alert certificate required": ("wants a client certificate", "give tls.cert and tls.key"),
-        "alert handshake failure": ("wants a client certificate, or another version of TLS", _CLIENT),
-        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; are the clocks of both right?"),
+        "alert certificate required": ("requires a client certificate", "set tls.cert and tls.key"),
+        "alert handshake failure": ("requires a client certificate, or another version of TLS", _CLIENT),
+        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; check the clocks of both machines"),
         "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT),
         "alert bad certificate": ("does not accept tls.cert", _CLIENT),
         "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT),
@@ -70,12 +68,16 @@ _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "record layer failure": ("does not speak TLS at that port", _NO_TLS),
     }
 )
+"""Messages and hints for a node that refuses the client certificate.
+
+The keys are the names of TLS alerts, as OpenSSL's reasons end.
+"""
 
 
 def check_node(node: Node, now: Callable[[], datetime], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """See that what a plan says of `node` can be right, and that it can be reached and trusted; the warnings of it.
+    """Check the certificates of `node` and the connection to it. Return warnings.
 
-    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    Raises Unreachable if the node does not answer, UsageError for a wrong certificate.
     """
     return (*check_certificates(node, now()), *check_connection(node, now, environment))
 
@@ -83,9 +85,9 @@ def check_node(node: Node, now: Callable[[], datetime], environment: Mapping[str
 def check_connection(
     node: Node, now: Callable[[], datetime] = utc_now, environment: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[str, ...]:
-    """Connect as buildx or docker will, in this `environment`; the warnings of it.
+    """Connect to `node` as buildx or docker will in this `environment`. Return warnings.
 
-    Raises Unreachable where nobody answers, UsageError for a wrong certificate.
+    Raises Unreachable if the node does not answer, UsageError for a wrong certificate.
     """
     try:
         url = urlsplit(node.endpoint)
@@ -99,90 +101,93 @@ def check_connection(
                 connection.connect(url.path)
     except (OSError, ValueError) as error:
         message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {one_line(str(error))}"
-        raise Unreachable(message, hint=_remedy(node, error)) from None
+        raise Unreachable(message, hint=_connection_hint(node, error)) from None
     return ()
 
 
 def _is_engine(node: Node) -> bool:
-    return node.driver is not Driver.REMOTE
+    return node.driver.rules.endpoint.is_engine
 
 
 def _is_left_to_docker(node: Node, url: SplitResult, environment: Mapping[str, str]) -> bool:
-    """Whether docker reaches an engine in a way of its own: at a port that is not stated, or through a proxy."""
+    """Whether docker reaches an engine in its own way: at a default port, or through a proxy."""
     return _is_engine(node) and (url.port is None or _is_proxied(node.endpoint, environment))
 
 
 def _is_proxied(endpoint: str, environment: Mapping[str, str]) -> bool:
-    """Whether docker goes through a proxy, as far as can be told; Go does not to this machine, nor to an exception."""
-    named = {name.lower(): value for name, value in environment.items() if value}
-    if is_loopback(endpoint) or not any(named.get(f"{each}_proxy") for each in ("http", "https", "all")):
+    """Whether docker uses a proxy, as far as the environment tells.
+
+    Go uses none for this machine, nor for an exception in `no_proxy`.
+    """
+    variables = {name.lower(): value for name, value in environment.items() if value}
+    if is_loopback(endpoint) or not any(variables.get(f"{scheme}_proxy") for scheme in ("http", "https", "all")):
         return False
     host = urlsplit(endpoint).hostname or ""
-    exceptions = [each.strip().lower() for each in named.get("no_proxy", "").split(",") if each.strip()]
-    return not any(each in {"*", host} or host.endswith(f".{each.lstrip('.')}") for each in exceptions)
+    exceptions = [name.strip().lower() for name in variables.get("no_proxy", "").split(",") if name.strip()]
+    return not any(name in {"*", host} or host.endswith(f".{name.lstrip('.')}") for name in exceptions)
 
 
 def _daemon(node: Node) -> str:
     return "dockerd" if _is_engine(node) else "buildkitd"
 
 
-def _remedy(node: Node, error: Exception) -> str:
+def _connection_hint(node: Node, error: Exception) -> str:
     match error:
         case PermissionError():
-            return "may this user open that socket? its group or its permissions say who may"
+            return "check the permissions and the group of that socket"
         case FileNotFoundError():
-            return "is buildkitd running there? the socket is made when it starts"
+            return "start buildkitd there: it makes the socket"
         case socket.gaierror():
-            return "is the host's name right, and is it known to this machine?"
+            return "check the name of the host in the endpoint, and in DNS"
         case TimeoutError():
-            return "is the machine up, and does a firewall let this machine through?"
+            return "check that the machine is up, and its firewall"
         case _:
-            return f"is {_daemon(node)} running there, and is the port open to this machine?"
+            return f"check that {_daemon(node)} runs there, and that the port is open to this machine"
 
 
 def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[], datetime]) -> tuple[str, ...]:
     try:
         with _context(node).wrap_socket(connection, server_hostname=name) as channel:
             own = channel.getpeercert(binary_form=True) or b""
-            refused = _refuses(channel)
+            is_refused = _refuses(channel)
     except ssl.SSLCertVerificationError as error:
-        raise _distrust(node, name, error) from None
+        raise _untrusted(node, name, error) from None
     except ssl.SSLError as error:
         raise _refusal(node, _words(error)) from None
-    if refused:
-        raise _hung_up(node)
+    if is_refused:
+        raise _closed_connection(node)
     ends = end_warning(read_der(own), now(), node.certificate_days)
-    return tuple(f"{node.id}: the node's own certificate {each}" for each in ends)
+    return tuple(f"{node.id}: the node's own certificate {warning}" for warning in ends)
 
 
-def _distrust(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
-    said, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
+def _untrusted(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
+    problem, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
     if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
-        said, hint = "is signed by an authority that this machine does not know", "name that authority as tls.ca"
+        problem, hint = "is signed by an authority that this machine does not know", "set tls.ca to that authority"
     if error.verify_code in _OTHER_NAME and _is_engine(node):
         hint = _NO_NAME
-    return UsageError(f"the certificate of node {node.id} {said.format(name=one_line(name))}", hint=hint)
+    return UsageError(f"the certificate of node {node.id} {problem.format(name=one_line(name))}", hint=hint)
 
 
 def _refusal(node: Node, words: str) -> UsageError:
-    known = (found for alert, found in _ALERTS.items() if words.endswith(alert))
-    said, hint = next(known, ("refuses the TLS connection", _CLIENT))
+    known = (explanation for alert, explanation in _ALERTS.items() if words.endswith(alert))
+    problem, hint = next(known, ("refuses the TLS connection", _CLIENT))
     flags = "--tlsverify, " if _is_engine(node) else ""
-    return UsageError(f"node {node.id} {said} ({words})", hint=hint.format(daemon=_daemon(node), flags=flags))
+    return UsageError(f"node {node.id} {problem} ({words})", hint=hint.format(daemon=_daemon(node), flags=flags))
 
 
-def _hung_up(node: Node) -> UsageError:
-    """Some close the connection instead of saying what they have against a certificate, or miss in one."""
-    said, hint = ("it may not trust tls.cert", _CLIENT) if node.tls.cert else _NO_CERTIFICATE
-    return UsageError(f"node {node.id} closes the TLS connection at once: {said}", hint=hint)
+def _closed_connection(node: Node) -> UsageError:
+    """Return the error of a node that closes the connection instead of naming the problem with a certificate."""
+    problem, hint = ("it may not trust tls.cert", _CLIENT) if node.tls.cert else _NO_CERTIFICATE
+    return UsageError(f"node {node.id} closes the TLS connection at once: {problem}", hint=hint)
 
 
 def _refuses(channel: ssl.SSLSocket) -> bool:
-    channel.settimeout(_LATE)
+    channel.settimeout(_REFUSAL_SECONDS)
     try:
         return not channel.recv(1)
     except TimeoutError:
-        return False  # it waits for what buildx will say: all is well
+        return False  # it waits for the first request, so it accepts the certificate
 
 
 def _context(node: Node) -> ssl.SSLContext:
@@ -193,14 +198,14 @@ def _context(node: Node) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
     except ssl.SSLError as error:
         message = f"the certificates for node {node.id} cannot be used: {_words(error)}"
-        raise UsageError(message, hint="tls.key must belong to tls.cert, and all files must be PEM") from None
-    if not _is_engine(node):  # to an engine docker speaks HTTP/1.1, of which it says nothing
+        raise UsageError(message, hint="use the tls.key of tls.cert, and PEM files") from None
+    if not _is_engine(node):  # docker speaks HTTP/1.1 with an engine, which it does not announce
         context.set_alpn_protocols(["h2"])
-    # Python asks more of a certificate than Go, which is what buildx is written in.
+    # Python checks certificates more strictly than Go, in which buildx is written.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def _words(error: ssl.SSLError) -> str:
-    """OpenSSL's reason in words: `TLSV13_ALERT_CERTIFICATE_REQUIRED` is "tlsv13 alert certificate required"."""
+    """Return OpenSSL's reason in words: `TLSV13_ALERT_CERTIFICATE_REQUIRED` is "tlsv13 alert certificate required"."""
     return (error.reason or str(error)).lower().replace("_", " ")

@@ -1,4 +1,4 @@
-"""A node as buildx is told of it: driver options, flags, configuration, and the mark that names all of them."""
+"""The declaration of a node for buildx: driver options, flags, configuration, and the mark of all of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.model.lifecycle import add_mark, resource_kind
-from mpbake.model.plan import Driver
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.builder_tables import OPTIONS
 from mpbake.spec.toml_values import read_values
@@ -28,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declaration:
-    """What buildx is told of a node. `config` is the text of its buildkitd.toml; `mark` is empty for a remote one."""
+    """The values of a node for buildx. `config` is the text of its buildkitd.toml.
+
+    `mark` is empty if mpbake makes nothing for the node.
+    """
 
     options: Mapping[str, str]
     flags: tuple[str, ...]
@@ -37,17 +38,18 @@ class Declaration:
 
 
 def declare(node: Node) -> Declaration:
-    """Read what the declaration of `node` names. Raises UsageError where a file of its configuration cannot be had."""
+    """Return the declaration of `node`. Raises UsageError if a file that it names cannot be read."""
     config, files = _config(node)
-    options = _tls_options(node) | dict(node.options)
-    mark = _mark(node, config, files) if resource_kind(node) else ""
-    if mark:
-        add_mark(options, node.driver, mark)
+    options = node.driver.rules.tls_options(node) | dict(node.options)
+    rules = node.driver.rules.resource
+    mark = _mark(node, config, files) if rules else ""
+    if rules:
+        rules.add_mark(options, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)
 
 
 def create_arguments(declaration: Declaration, config: Path) -> list[str]:
-    """The arguments of `buildx create` for a node; its configuration, if any, is written to the file `config`."""
+    """Return the arguments of `buildx create` for a node. Write its configuration, if any, to the file `config`."""
     options = declaration.options.items()
     arguments = [part for name, value in options for part in ("--driver-opt", format_fields({name: value}))]
     if declaration.flags:
@@ -58,23 +60,15 @@ def create_arguments(declaration: Declaration, config: Path) -> list[str]:
     return arguments
 
 
-def _tls_options(node: Node) -> dict[str, str]:
-    """How a remote node is told of certificates; a docker context holds those of an engine."""
-    if node.driver is not Driver.REMOTE:
-        return {}
-    names = {"ca": "cacert"}
-    options = {names.get(name, name): str(path) for name, path in node.tls.files.items()}
-    return options | ({"servername": node.tls.servername} if node.tls.servername else {})
-
-
 def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
-    made_with: dict[str, Any] = {key: value for key, value in node.options if not _is_of_client(key)}
-    made_with["driver"] = node.driver
+    """Return the mark of a node. Options that only the client uses are not part of it."""
+    values: dict[str, Any] = {name: value for name, value in node.options if not _is_of_client(name)}
+    values["driver"] = node.driver
     if node.flags:
-        made_with["flags"] = node.flags
+        values["flags"] = node.flags
     if config:
-        made_with["config"] = [config, *(_digest(_content(node, path)) for path in files)]
-    return ";".join(f"{key}={_digest(json.dumps(value).encode())}" for key, value in sorted(made_with.items()))
+        values["config"] = [config, *(_digest(_content(node, path)) for path in files)]
+    return ";".join(f"{name}={_digest(json.dumps(value).encode())}" for name, value in sorted(values.items()))
 
 
 def _is_of_client(option: str) -> bool:
@@ -86,15 +80,15 @@ def _digest(data: bytes) -> str:
 
 
 def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
-    """The configuration of a node, and the files that it names, all of which are there."""
+    """Return the configuration of a node, and the existing files that it names. Raises UsageError."""
     text, files = node.config, node.config_names
     if node.config_file is not None:
-        _must_exist(node, "config", node.config_file)
+        _check_exists(node, "config", node.config_file)
         folder = node.config_file.parent
         table = absolute_paths(read_values(node.config_file, shown=str(node.config_file)), lambda _: folder)
         text, files = toml_document(table), named_files(table)
     for path in files:
-        _must_exist(node, "registry", path)
+        _check_exists(node, "registry", path)
     return text, files
 
 
@@ -103,10 +97,10 @@ def _content(node: Node, path: Path) -> bytes:
         return read_bounded(path, pipe=False)
     except OSError as error:
         message = f"{node.id}: registry: {one_line(str(path))} cannot be read: {error.strerror}"
-        raise UsageError(message, hint="it must be a file that this user may read") from None
+        raise UsageError(message, hint="make it a file that this user can read") from None
 
 
-def _must_exist(node: Node, key: str, path: Path) -> None:
+def _check_exists(node: Node, key: str, path: Path) -> None:
     if not is_file(path):
         message = f"{node.id}: {key}: there is no file {one_line(str(path))}"
         raise UsageError(message, hint="paths count from the folder of the file that states them")

@@ -1,4 +1,4 @@
-"""Resolves the names of Docker engines: a docker context and a URL may mean the same engine."""
+"""Resolves the endpoints of Docker engines: a docker context and a URL may lead to the same engine."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DEFAULT_CONTEXT = "default"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """The engine that an endpoint leads to: its URL, and the certificates of its docker context by name.
+    """The engine at an endpoint: its URL, and the certificates of its docker context by name.
 
-    A unix socket is named by its real path.
+    The URL of a unix socket holds its real path.
     """
 
     url: str
@@ -32,25 +32,25 @@ class Address:
 
 
 class Endpoints:
-    """Resolves endpoints as docker does with this `environment`; safe to use from several threads."""
+    """Resolves endpoints as docker does with this `environment`. Several threads may use it."""
 
     def __init__(self, docker: Docker, environment: Mapping[str, str]) -> None:
         self._docker = docker
         self._environment = environment
-        self._asked: dict[str, Any] | None = None
+        self._context_in_use: dict[str, Any] | None = None
         self._asking = threading.Lock()
 
     def context_in_use(self) -> str:
         """Return the name of the docker context in use, which is also the name of the engine's own builder.
 
-        Raises Unreachable when the context does not exist.
+        Raises Unreachable if the context does not exist.
         """
         return DEFAULT_CONTEXT if self._environment.get("DOCKER_HOST") else str(self._in_use()["Name"])
 
     def in_use(self) -> str:
         """Return the endpoint of the engine in use as buildx stores it: a docker context, or the URL of `default`.
 
-        Raises Unreachable when the context does not exist, and UsageError when buildx cannot use it.
+        Raises Unreachable if the context does not exist, and UsageError if buildx cannot use it.
         """
         context = self._in_use()
         if context["Name"] != DEFAULT_CONTEXT:
@@ -64,14 +64,16 @@ class Endpoints:
         return host_of(context)
 
     def address(self, endpoint: str) -> Address | None:
-        """Return the engine that `endpoint` leads to; None when it names a docker context that does not exist.
+        """Return the engine at `endpoint`; None if it names a docker context that does not exist.
 
-        An empty endpoint is the engine in use. Raises Unreachable when the context in use does not exist.
+        An empty endpoint is the engine in use. Raises Unreachable if the context in use does not exist.
         """
         if "://" in endpoint:
-            return Address(url=_real(endpoint), certificates={})
-        found = self._context(endpoint)
-        return Address(url=_real(host_of(found)), certificates=certificates_of(found)) if found else None
+            return Address(url=_with_real_path(endpoint), certificates={})
+        context = self._context(endpoint)
+        if not context:
+            return None
+        return Address(url=_with_real_path(host_of(context)), certificates=certificates_of(context))
 
     def same(self, one: str, other: str) -> bool:
         """Whether two endpoints, neither of them empty, lead to the same engine."""
@@ -81,7 +83,7 @@ class Endpoints:
         return address is not None and address == self.address(other)
 
     def _context(self, name: str) -> dict[str, Any] | None:
-        """Ask docker for a context; an instance that came with a checkout may name it."""
+        """Ask docker for a context. The name may come from an instance in a checkout, so it is checked first."""
         if not name:
             return self._in_use()
         return inspect_context(self._docker, name) if DOCKER_NAME.fullmatch(name) else None
@@ -89,12 +91,12 @@ class Endpoints:
     def _in_use(self) -> dict[str, Any]:
         """Ask docker for the context in use, once."""
         with self._asking:
-            if self._asked is None:
-                self._asked = inspect_context_in_use(self._docker)
-            return self._asked
+            if self._context_in_use is None:
+                self._context_in_use = inspect_context_in_use(self._docker)
+            return self._context_in_use
 
 
-def _real(url: str) -> str:
+def _with_real_path(url: str) -> str:
     """Return `url` with the real path of its unix socket: /var/run is usually a link to /run."""
     scheme, _, path = url.partition("://")
     return f"unix://{os.path.realpath(path)}" if scheme == "unix" else url

@@ -1,4 +1,4 @@
-"""The Docker engine in use: what it can do."""
+"""Asks Docker engines for their facts, such as the platform and the image store."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from mpbake.buildkit.process.docker import Docker
 
 _TIMEOUT = 30.0
-
-
 _MACHINES = {"armv6l": "arm/v6", "armv7l": "arm/v7", "armv8l": "arm/v7", "loongarch64": "loong64"}
-"""What an engine's kernel calls the machine, where no image says so. An armv8l runs 32-bit code."""
+"""Architectures by the kernel's name of the machine, where images use another name. An armv8l runs 32-bit code."""
 
 
 class Engines:
-    """What engines say of themselves, each asked once in a run; safe to use from several threads."""
+    """Facts of engines, asked once for each engine in a run. Several threads may use it."""
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
@@ -30,7 +28,7 @@ class Engines:
         self._locks: dict[str, threading.Lock] = {}
 
     def facts(self, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
-        """Those of the engine in use, or of that of an endpoint. Raises Unreachable, and asks again the next time."""
+        """Return the facts of the engine at `endpoint`, or in use. Raises Unreachable; the next call asks again."""
         with self._locks.setdefault(endpoint, threading.Lock()):
             if endpoint not in self._facts:
                 self._facts[endpoint] = ask_engine(self._docker, endpoint, timeout)
@@ -38,15 +36,16 @@ class Engines:
 
 
 def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
-    """Ask the engine in use, or that of an endpoint, what it is. Raises Unreachable with the engine's own words."""
-    found = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=timeout)
+    """Ask the engine at `endpoint`, or in use, for its facts. Raises Unreachable with the engine's own error."""
+    completed = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=timeout)
     try:
-        info = json.loads(found.stdout)
+        info = json.loads(completed.stdout)
         store = str(info.get("DriverStatus") or "")
         machine = info["Architecture"]
         platform = parse_platform(f"{info['OSType']}/{_MACHINES.get(machine, machine)}")
     except (ValueError, KeyError, AttributeError):
-        raise no_engine("no answer in time" if found.timed_out else _complaint(found.stdout, found.stderr)) from None
+        error = _engine_error(completed.stdout, completed.stderr)
+        raise engine_unreachable("no answer in time" if completed.timed_out else error) from None
     cpus = info.get("NCPU")
     return EngineFacts(
         platform=platform,
@@ -55,8 +54,8 @@ def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) ->
     )
 
 
-def _complaint(stdout: str, stderr: str) -> str:
-    """Without an engine docker still prints JSON, with what went wrong in a list."""
+def _engine_error(stdout: str, stderr: str) -> str:
+    """Return the error of docker, which prints JSON even without an engine, with a list of errors in it."""
     try:
         errors: Any = json.loads(stdout).get("ServerErrors")
     except (ValueError, AttributeError):
@@ -64,7 +63,7 @@ def _complaint(stdout: str, stderr: str) -> str:
     return str(errors[0]) if isinstance(errors, list) and errors else stderr
 
 
-def no_engine(said: str) -> Unreachable:
-    """The error of an engine that does not answer, with the last line of what was `said` instead."""
-    message, hint = explain_engine(said)
+def engine_unreachable(output: str) -> Unreachable:
+    """Return the error of an engine that does not answer, with the last line of docker's `output`."""
+    message, hint = explain_engine(output)
     return Unreachable(message, hint=hint)

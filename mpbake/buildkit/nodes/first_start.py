@@ -1,4 +1,4 @@
-"""The progress of a node's first start: what `docker pull` draws on a terminal, and what `buildx inspect` prints."""
+"""The progress of a node's start, parsed from the output of `docker pull` and of `buildx inspect`."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _SIZES = re.compile(r"([\d.]+)([kMGT]?B)/([\d.]+)([kMGT]?B)")
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _LOADED = ("Download complete", "Verifying", "Extracting", "Pull complete", "Already exists")
 _STEP = re.compile(r"^#\d+ (?![\d.]+ |\[|DONE|ERROR|CACHED)(?P<step>.+)$")
-"""A line in which buildx says what it does to start a node; others quote a log, or say how long something took."""
+"""A line in which buildx names its current step. Other lines quote a log, or state a duration."""
 
 
 def ignore_progress(_: str) -> None:
-    """A `Tell` for a start whose progress is not shown."""
+    """Ignore the progress of a start that is not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeStart:
-    """One start of a node: `tell` hears what happens, and it fails at `deadline`, a time of `time.monotonic`."""
+    """One start of a node. `tell` receives its progress; the start fails at `deadline`, a time of `time.monotonic`."""
 
     tell: Tell
     deadline: float
 
     @classmethod
     def of(cls, node: Node, tell: Tell = ignore_progress) -> NodeStart:
-        """A start that begins now and may take the `boot-timeout` of `node`."""
+        """Return a start that begins now and may take the `boot-timeout` of `node`."""
         return cls(tell=tell, deadline=time.monotonic() + node.boot_timeout)
 
     @property
     def seconds(self) -> float:
-        """The seconds that are left; at least one, in which the last command can say why it fails."""
+        """The seconds that are left; at least one, so that the last command can report why it fails."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     @property
@@ -54,7 +54,7 @@ class NodeStart:
 
 @dataclass(kw_only=True, slots=True)
 class _Layer:
-    """A layer of an image: bytes that have arrived, bytes in all (0: not known yet), and whether all have arrived."""
+    """A layer of an image: the bytes that have arrived, its size in bytes (0: unknown), and whether it is complete."""
 
     arrived: float = 0.0
     size: float = 0.0
@@ -62,62 +62,62 @@ class _Layer:
 
 
 class PullProgress:
-    """Follows a `docker pull` of `image` and tells each change, such as `pulling IMAGE: 12.3 MB of 98.0 MB`."""
+    """Parses the output of `docker pull` of `image`, and reports each change: `pulling IMAGE: 12.3 MB of 98.0 MB`."""
 
     def __init__(self, image: str, tell: Tell) -> None:
         self._image = one_line(image)
         self._tell = tell
-        self._told = ""
+        self._reported = ""
         self._pending = b""
         self._layers: dict[str, _Layer] = {}
 
     def start(self) -> None:
-        """Tell that the pull begins."""
-        self._tell_changes()
+        """Report the start of the pull."""
+        self._report_change()
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes that docker draws."""
+        """Parse the next bytes of docker's output."""
         *lines, self._pending = re.split(rb"[\r\n]", self._pending + data)
         for line in lines:
-            self._take(without_colour(line.decode(errors="replace")).strip())
-        self._tell_changes()
+            self._parse(without_colour(line.decode(errors="replace")).strip())
+        self._report_change()
 
     @property
     def amount(self) -> str:
-        """How much has arrived; empty while docker has not said."""
+        """The amount that has arrived; empty until docker reports it."""
         layers = self._layers.values()
         if not layers:
             return ""
-        arrived, loaded = _size(sum(each.arrived for each in layers)), sum(each.loaded for each in layers)
-        if all(each.size or each.loaded for each in layers):
-            return f"{arrived} of {_size(sum(each.size for each in layers))}"
+        arrived, loaded = _size_text(sum(layer.arrived for layer in layers)), sum(layer.loaded for layer in layers)
+        if all(layer.size or layer.loaded for layer in layers):
+            return f"{arrived} of {_size_text(sum(layer.size for layer in layers))}"
         return f"{arrived}, {loaded} of {len(layers)} layers"
 
-    def _take(self, line: str) -> None:
-        found = _LAYER.match(line)
-        if found is None:
+    def _parse(self, line: str) -> None:
+        match = _LAYER.match(line)
+        if match is None:
             return
-        layer, state = self._layers.setdefault(found["id"], _Layer()), found["state"]
+        layer, state = self._layers.setdefault(match["id"], _Layer()), match["state"]
         if state.startswith(_LOADED):
             layer.loaded, layer.arrived = True, layer.size
         elif sizes := _SIZES.search(state):
             arrived, arrived_unit, size, size_unit = sizes.groups()
             layer.arrived, layer.size = float(arrived) * _UNITS[arrived_unit], float(size) * _UNITS[size_unit]
 
-    def _tell_changes(self) -> None:
-        if self._layers and all(each.loaded for each in self._layers.values()):
+    def _report_change(self) -> None:
+        if self._layers and all(layer.loaded for layer in self._layers.values()):
             activity = f"unpacking {self._image}"
         else:
             activity = f"pulling {self._image}{f': {self.amount}' if self.amount else ''}"
-        if activity != self._told:
-            self._told = activity
+        if activity != self._reported:
+            self._reported = activity
             self._tell(activity)
 
 
 class BootProgress:
-    """Follows `buildx inspect --bootstrap` and tells each step, such as `creating container NAME`.
+    """Parses the output of `buildx inspect --bootstrap`, and reports each step, such as `creating container NAME`.
 
-    `text` is all that buildx printed.
+    `step` is the last step.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -128,26 +128,26 @@ class BootProgress:
 
     @property
     def text(self) -> str:
-        """Everything that buildx has printed to standard error."""
+        """All of buildx's output to standard error."""
         return self._data.decode(errors="replace")
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes that buildx prints."""
+        """Parse the next bytes of buildx's output."""
         self._data += data
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            self._take(without_colour(line.decode(errors="replace")).strip())
+            self._parse(without_colour(line.decode(errors="replace")).strip())
 
-    def _take(self, line: str) -> None:
-        found = _STEP.match(line)
-        if found is None or found["step"].endswith(" done"):
+    def _parse(self, line: str) -> None:
+        match = _STEP.match(line)
+        if match is None or match["step"].endswith(" done"):
             return
-        step = one_line(found["step"].partition(", timeout:")[0])
+        step = one_line(match["step"].partition(", timeout:")[0])
         if step != self.step:
             self.step = step
             self._tell(step)
 
 
-def _size(size: float) -> str:
-    """A number of bytes, as docker writes them: in decimal units."""
+def _size_text(size: float) -> str:
+    """Return a number of bytes in decimal units, as docker does."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

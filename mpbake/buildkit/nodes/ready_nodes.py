@@ -1,4 +1,4 @@
-"""Nodes made ready: created when missing, started when stopped, left alone when right, never taken over."""
+"""Makes nodes ready: creates missing ones, starts stopped ones, leaves right ones alone, and takes over none."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.buildkit.nodes.connection import check_node
-from mpbake.buildkit.nodes.containers import Containers
 from mpbake.buildkit.nodes.contexts import Contexts
 from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.engine import Engines, ask_engine
 from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
 from mpbake.buildkit.nodes.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
-from mpbake.buildkit.nodes.tools import keeper_of, reached, start
+from mpbake.buildkit.nodes.tools import find_own_resource, start_node
 from mpbake.graph.preflight.certificates import utc_now
-from mpbake.model.lifecycle import drifted_names, keeps_cache
-from mpbake.model.plan import Driver
+from mpbake.model.marks import drifted_names
+from mpbake.model.node_resources import keeps_cache
+from mpbake.model.plan import ENGINE_DRIVER
 from mpbake.run.state.locks import WAITING, hold_engine_lock, hold_node_lock
 
 if TYPE_CHECKING:
@@ -30,20 +31,20 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.first_start import Tell
-    from mpbake.buildkit.nodes.tools import Keeper
     from mpbake.buildkit.process.docker import Docker
-    from mpbake.model.lifecycle import NodeResource
-    from mpbake.model.plan import Node, Target
+    from mpbake.model.node_state import NodeResource
+    from mpbake.model.plan import Driver, Node, Target
 
 _CREATED = "created"
-"""What a run notes of a node that it has made."""
-_ASK_AGAIN = 2.0
-"""Seconds between two questions to a node that says no, which may be a connection that broke."""
+"""The note of a node that the run has created."""
+_RETRY_SECONDS = 2.0
+"""Seconds between two questions to a node whose connection may have broken."""
 
 
 class ReadyNodes:
-    """Makes nodes ready, each once for a run; safe to use from several threads.
+    """Makes each node ready once in a run. Several threads may use it.
 
     `folder` holds the instances, `plan` is the file that declares the nodes.
     """
@@ -62,10 +63,9 @@ class ReadyNodes:
         self._plan = plan
         self._records = Records(folder=records_folder(environment))
         self._instances = Instances(docker, folder, environment)
-        self._containers = Containers(docker=docker)
         self._contexts = Contexts(docker=docker)
         self._now = now
-        self._of_default: Sequence[Target] = ()
+        self._targets_of_default: Sequence[Target] = ()
         self._ready: dict[str, ReadyNode | MpbakeError] = {}
         self._known: dict[str, ReadyNode] = {}
         self._failed: set[str] = set()
@@ -73,53 +73,54 @@ class ReadyNodes:
         self._lock = threading.Lock()
 
     def settle_default(self, targets: Sequence[Target]) -> Driver:
-        """Decide which driver the default builder of `targets` has, where the plan leaves it to the engine; the driver.
+        """Choose and return the driver of the default builder of `targets`.
 
-        Where the engine does not answer, its node will say so until it is forgotten: what does not need it goes on.
+        If the engine does not answer, the builder's node raises that error until it is forgotten. Steps that do not
+        need the node go on.
         """
-        self._of_default = targets
+        self._targets_of_default = targets
         try:
             return self._default_driver()
         except Unreachable as error:
             self._ready |= {node.id: error for target in targets for node in target.builder.nodes}
-            return Driver.DOCKER
+            return ENGINE_DRIVER
 
     def _default_driver(self) -> Driver:
-        """The driver of the default builder. Raises Unreachable, and asks the engine again the next time."""
-        return self._instances.default_driver(self._of_default, self.engines.facts())
+        """Return the driver of the default builder. Raises Unreachable; the next call asks the engine again."""
+        return self._instances.default_driver(self._targets_of_default, self.engines.facts())
 
     def ready(self, node: Node, tell: Tell = ignore_progress) -> ReadyNode:
-        """Make sure that `node` exists and answers; `tell` hears what is done for that, often.
+        """Make sure that `node` exists and answers. `tell` receives each step of that.
 
-        Raises Unreachable, or UsageError when it is somebody else's.
+        Raises Unreachable, or UsageError if mpbake did not make it.
         """
         with self._lock_of(f"ready {node.id}"):
-            found = self._ready.get(node.id) or self._try(node, tell)
-            if isinstance(found, MpbakeError):
-                raise found
-            return found
+            result = self._ready.get(node.id) or self._try(node, tell)
+            if isinstance(result, MpbakeError):
+                raise result
+            return result
 
     def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
-        """What became of `node`; what failed once is not tried again until it is to be forgotten."""
-        found: ReadyNode | MpbakeError
+        """Make `node` ready, and remember the result. A node that failed is not tried again until it is forgotten."""
+        result: ReadyNode | MpbakeError
         try:
-            found = self._known[node.id] = self._make_ready(node, tell)
+            result = self._known[node.id] = self._make_ready(node, tell)
         except Cancelled:
             raise
         except MpbakeError as error:
-            found = error
+            result = error
             self._failed.add(node.id)
-        self._ready[node.id] = found  # which is not read back: another thread may forget it at once
-        return found
+        self._ready[node.id] = result  # not read back, since another thread may forget it at once
+        return result
 
     def instance(self, node: Node) -> ReadyNode:
-        """The instance of a node that has been ready in this run, whether or not it answers now."""
+        """Return the instance of a node that has been ready in this run, even if it no longer answers."""
         return self._known.get(node.id) or self.ready(node)
 
     def version(self, node: Node) -> str:
-        """The BuildKit version that `node` states, which is made ready unless that was tried in this run.
+        """Return the BuildKit version that `node` reports. Make it ready unless this run has already tried.
 
-        Empty if it states none, or could not be made ready.
+        Empty if the node reports none, or cannot be made ready.
         """
         with self._lock_of(f"ready {node.id}"):
             known: ReadyNode | MpbakeError | None = self._known.get(node.id)
@@ -128,123 +129,120 @@ class ReadyNodes:
         return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
-        """`node` was lost: when it is asked for again, it is made ready anew.
+        """Forget a lost `node`, so that it is made ready anew the next time it is needed.
 
-        Where another thread is about it, that is not waited for, and what comes of it counts.
+        If another thread is making it ready, this call does not wait, and the result of that thread counts.
         """
         self._ready.pop(node.id, None)
 
     @contextlib.contextmanager
     def pushing(self, ready: ReadyNode) -> Iterator[None]:
-        """Within, an engine pushes from its own store, and no other process of this user has it do so.
+        """Keep other processes of this user from pushing from the store of the node's engine within a block.
 
-        It takes layers that another push still sends for sent, and the registry then refuses the manifest.
+        An engine counts layers as sent that another push is still sending, and the registry then refuses the manifest.
         """
         address = self._instances.endpoints.address(ready.endpoint)
         engine = address.url if address else ready.endpoint
-        among_us = hold_engine_lock(self._environment, engine, cancelled=lambda: self._docker.cancelled)
-        with self._lock_of(f"push {ready.endpoint}"), among_us:
+        among_processes = hold_engine_lock(self._environment, engine, cancelled=lambda: self._docker.cancelled)
+        with self._lock_of(f"push {ready.endpoint}"), among_processes:
             yield
 
-    def _lock_of(self, what: str) -> threading.Lock:
+    def _lock_of(self, activity: str) -> threading.Lock:
         with self._lock:
-            return self._locks.setdefault(what, threading.Lock())
+            return self._locks.setdefault(activity, threading.Lock())
 
     def answers(self, node: Node, timeout: float) -> bool:
-        """Whether a node that has been ready still answers, within so many seconds."""
+        """Whether a node that has been ready still answers within `timeout` seconds."""
         try:
-            self._instances.asked(self.instance(node), timeout)
+            self._instances.ask(self.instance(node), timeout)
         except Unreachable:
             return False
         return True
 
     def answers_at_last(self, node: Node, timeout: float) -> bool:
-        """As `answers`, of a node that may say no for a moment: it is asked until the time is over."""
-        return any(self.answers(node, left) for left in self._until(timeout))
+        """Whether a node answers within `timeout` seconds, though it may fail for a moment: it is asked repeatedly."""
+        return any(self.answers(node, seconds) for seconds in self._attempts(timeout))
 
     def engine_complaint(self, timeout: float) -> Unreachable | None:
-        """Why the engine in use does not answer within so many seconds, if it does not; it is asked as a node is."""
-        found: Unreachable | None = None
-        for left in self._until(timeout):
+        """Return why the engine in use does not answer within `timeout` seconds; None if it does.
+
+        The engine is asked repeatedly, as a node is.
+        """
+        complaint: Unreachable | None = None
+        for seconds in self._attempts(timeout):
             try:
-                ask_engine(self._docker, timeout=left)
+                ask_engine(self._docker, timeout=seconds)
             except Unreachable as error:
-                found = error
+                complaint = error
             else:
                 return None
-        return found
+        return complaint
 
-    def _until(self, timeout: float) -> Iterator[float]:
-        """The seconds that are left, as often as something may be asked within `timeout`, with pauses in between."""
+    def _attempts(self, timeout: float) -> Iterator[float]:
+        """Yield the remaining seconds for each attempt within `timeout`, with pauses in between."""
         end = time.monotonic() + timeout
-        while (left := end - time.monotonic()) > 0:
-            yield left
-            self._docker.pause(min(_ASK_AGAIN, end - time.monotonic()))
+        while (seconds := end - time.monotonic()) > 0:
+            yield seconds
+            self._docker.pause(min(_RETRY_SECONDS, end - time.monotonic()))
 
     def tidy(self) -> None:
-        """Remove what buildx writes down of each build, which nobody reads in a private store."""
+        """Remove buildx's notes about each build, which are of no use in a private store."""
         for ready in self._known.values():
-            if ready.node.driver is not Driver.EXTERNAL:
+            if not ready.node.driver.rules.is_placed_by_buildx:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
 
     def _make_ready(self, declared: Node, tell: Tell) -> ReadyNode:
-        automatic = declared.driver is Driver.AUTOMATIC
+        automatic = declared.driver.rules.is_automatic
         node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
-            return self._instances.external(node, NodeStart.of(node, tell))
+            return self._instances.boot_external(node, NodeStart.of(node, tell))
         warnings = check_node(node, self._now, self._environment)
-        ready = self._declared(node, tell)
+        ready = self._make_declared_ready(node, tell)
         return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
-    def _declared(self, node: Node, tell: Tell) -> ReadyNode:
-        """A node that the plan says all of, and that can be reached as far as that can be told beforehand."""
-        if node.driver is Driver.DOCKER:
-            return self._instances.engine(node)
-        keeper = keeper_of(self._docker, node)
+    def _make_declared_ready(self, node: Node, tell: Tell) -> ReadyNode:
+        """Make a declared node ready whose connection has been checked."""
+        back_end = back_end_of(node)
+        keeper = back_end.keeper(self._docker)
         if keeper is None:
-            return self._remote_node(node, tell)
-        return self._kept_node(node, keeper, tell)
+            return back_end.connect(self._instances, node, NodeStart.of(node, tell))
+        return self._make_resource_ready(node, keeper, tell)
 
-    def _remote_node(self, node: Node, tell: Tell) -> ReadyNode:
-        self._containers.check_endpoint(node)
-        return self._instances.booted(self._instances.written(node), NodeStart.of(node, tell))
-
-    def _kept_node(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
-        """A BuildKit that lives in a container or a Deployment: known by its mark; made when missing, and noted."""
+    def _make_resource_ready(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
+        """Make a node in a container or a Deployment ready. A new one is written to the records first."""
         waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
         with hold_node_lock(self._environment, node, waiting=waiting, cancelled=cancelled):
-            boot = NodeStart.of(node, tell)
-            made = reached(self._contexts, keeper, node)
+            start = NodeStart.of(node, tell)
+            made = find_own_resource(self._contexts, keeper, node)
             if made is None:
-                keeper.fetch(node, boot)
+                keeper.fetch(node, start)
                 keeper.prepare(node)
-            unnoted = () if made else self._records.add(node.builder, [node], self._plan)
-            ready = start(self._instances, keeper, self._instances.written(node), boot)
-        return replace(ready, note=_note(made), warnings=(*unnoted, *_drift(node, made)))
+            warnings = () if made else self._records.add(node.builder, [node], self._plan)
+            ready = start_node(self._instances, keeper, self._instances.write(node), start)
+        return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
 
 def _note(before: NodeResource | None) -> str:
-    """What had to be done with what a node lives in, from what it was before."""
+    """Return what the run had to do with the resource of a node, from its state before."""
     if before is None:
         return _CREATED
     return "running" if before.status == "running" else "started"
 
 
 def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
-    """Warn of a container that was made before this run, if it is to put a workflow run into provenance."""
+    """Warn about a container from before this run, if provenance should name the workflow run."""
     if not ready.workflow or ready.note == _CREATED:
         return ()
     builder = ready.node.builder
-    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then makes it anew with its cache"
-    return (
-        f"{ready.node.id}: provenance names the workflow run that made its container, perhaps not this one; {remedy}",
-    )
+    problem = "provenance names the workflow run that made its container, which may be an earlier one"
+    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then recreates it with its cache"
+    return (f"{ready.node.id}: {problem}; {remedy}",)
 
 
 def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
-    """What a run says of what was made with other options: it is used as it is."""
+    """Warn about a resource that was made with other options, which the run uses as it is."""
     changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
-    remedy = f"mpbake builders up {node.builder} makes it anew{', and its cache stays' if keeps_cache(node) else ''}"
+    remedy = f"mpbake builders up {node.builder} recreates it{', and its cache stays' if keeps_cache(node) else ''}"
     return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)

@@ -1,4 +1,4 @@
-"""What mpbake made on this machine, written down, so that what is no longer in a plan can be found and removed."""
+"""Records of the nodes that mpbake made from this machine, so that it can remove nodes that left their plan."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.files import is_file, read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
-from mpbake.buildkit.nodes.containers import is_shared
 from mpbake.buildkit.nodes.contexts import engine_of
-from mpbake.model.lifecycle import PLACE, context_name
+from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.model.node_resources import context_name
 from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for
 
@@ -33,9 +33,10 @@ _FIND_BY_HAND = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MadeNode:
-    """A node that was made. `engine` is how docker reached its engine, `context` the docker context made for it.
+    """A node that mpbake made.
 
-    `place` are the options of a kubernetes node that say where in the cluster it is, and as what.
+    `engine` is the docker context or URL of its engine, `context` the docker context that mpbake made for it. `place`
+    are the driver options that find its resource again, such as the namespace of a kubernetes node.
     """
 
     name: str
@@ -45,32 +46,35 @@ class MadeNode:
     place: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def node(self, builder: str) -> Node:
-        """The node, as far as it takes to find what there is of it."""
+        """Return a node with all that is needed to find its resource."""
         options = tuple(self.place.items())
         return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """What was made of a builder, and for which plan."""
+    """The nodes of a builder that were made for a plan."""
 
     builder: str
     plan: str
     nodes: tuple[MadeNode, ...]
 
     def declared_in(self, builders: Mapping[str, Builder]) -> Builder | None:
-        """The builder of a plan that this is a record of, by its name in whatever case; None when there is none."""
-        others = (each for name, each in builders.items() if name.lower() == self.builder.lower())
+        """Return the builder of this record among the `builders` of a plan, ignoring case; None if there is none."""
+        others = (builder for name, builder in builders.items() if name.lower() == self.builder.lower())
         return builders.get(self.builder) or next(others, None)
 
     def gone(self, builder: Builder | None) -> tuple[MadeNode, ...]:
-        """Nodes that are no longer declared, or not in these words: another may lead to what they live in."""
+        """Return the recorded nodes that `builder` no longer declares in this form.
+
+        Another declared node may still lead to the same resource.
+        """
         declared = {_made(node) for node in builder.nodes} if builder else set()
-        return tuple(each for each in self.nodes if each not in declared)
+        return tuple(made for made in self.nodes if made not in declared)
 
 
 def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
-    """A record of `builder`; nodes that it had before stay in it until they are removed."""
+    """Return a record of `builder`. The nodes of the record `before` stay in it until they are removed."""
     return _record(builder.name, builder.nodes, plan, before)
 
 
@@ -80,7 +84,8 @@ def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | Non
 
 
 def _made(node: Node) -> MadeNode:
-    place = {name: value for name, value in node.options if name in PLACE} if node.driver is Driver.KUBERNETES else {}
+    rules = node.driver.rules.resource
+    place = {name: value for name, value in node.options if rules and name in rules.location_options}
     return MadeNode(
         name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_name(node), place=place
     )
@@ -88,44 +93,44 @@ def _made(node: Node) -> MadeNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """A file in the folder of records that cannot be read as a record: why, and what to do about it."""
+    """A file in the folder of records that is not a valid record, with the reason and a hint."""
 
     path: Path
-    why: str
+    reason: str
     hint: str
 
     def __str__(self) -> str:
-        """The warning, with its hint in a second line."""
-        return f"{one_line(str(self.path))} {self.why}: mpbake does not know which nodes it records\n  = {self.hint}"
+        """Return the warning, with its hint in a second line."""
+        return f"{one_line(str(self.path))} {self.reason}: mpbake does not know which nodes it records\n  = {self.hint}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Records:
-    """The records of this user. A file that cannot be read counts as no record; `unreadable` lists such files."""
+    """The records of this user. An invalid file counts as no record; `unreadable` lists such files."""
 
     folder: Path
 
     def read(self, builder: str, plan: Path) -> Record | None:
-        """The record of a builder that was made for a plan; None when there is none."""
-        found = self._read(self._path(builder, plan))
-        return found if isinstance(found, Record) else None
+        """Return the record of a builder that was made for a plan; None if there is none."""
+        record = self._read(self._path(builder, plan))
+        return record if isinstance(record, Record) else None
 
     def of_plan(self, plan: Path) -> list[Record]:
-        """The records of builders that were made for a plan, sorted by name."""
-        return [each for each in self._all() if each.plan == str(plan)]
+        """Return the records of builders that were made for a plan, sorted by name."""
+        return [record for record in self._all() if record.plan == str(plan)]
 
     def of_others(self, builder: str, plan: Path) -> list[Record]:
-        """The records of builders of this name that were made for other plans, of those that still are there."""
-        return [each for each in self._namesakes(builder, plan) if is_file(Path(each.plan))]
+        """Return the records of builders of this name that were made for other plans whose files still exist."""
+        return [record for record in self._namesakes(builder, plan) if is_file(Path(record.plan))]
 
     def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> tuple[str, ...]:
-        """Note that `nodes` of a builder are made for a plan, beside those that were before. A warning if it cannot.
+        """Add `nodes` of a builder to its record for a plan. Return a warning if the record cannot be written.
 
         A record that this mpbake cannot read is not overwritten: a newer mpbake, or the user, may still need it.
-        A plan that is no more, and had one of these nodes, was moved here: what was made for it is noted for this one.
-        What is every plan's is not noted: none of them removes it.
+        A missing plan file whose record has one of these nodes was moved here: this plan takes over its record.
+        Nodes that all plans share are not recorded: no plan removes them.
         """
-        nodes = [node for node in nodes if not is_shared(node)]
+        nodes = [node for node in nodes if not back_end_of(node).is_shared(node)]
         if not nodes:
             return ()
         try:
@@ -134,27 +139,27 @@ class Records:
                 if isinstance(before, Unreadable):
                     return (str(before),)
                 record = _record(builder, nodes, plan, before)
-                moved = [each for each in self._namesakes(builder, plan) if _was_moved(each, record)]
-                earlier = [node for each in moved for node in each.nodes]
+                moved = [other for other in self._namesakes(builder, plan) if _was_moved(other, record)]
+                earlier = [made for other in moved for made in other.nodes]
                 self.write(replace(record, nodes=tuple(dict.fromkeys([*earlier, *record.nodes]))))
-                for each in moved:
-                    self.remove(each.builder, Path(each.plan))
+                for other in moved:
+                    self.remove(other.builder, Path(other.plan))
         except OSError as error:
-            what = f"{error.filename}: {error.strerror}"
-            return (f"mpbake builders prune will not know what was made of {builder}: it cannot be noted ({what})",)
+            reason = f"{error.filename}: {error.strerror}"
+            return (f"mpbake cannot record the nodes of {builder}, so prune will not find them ({reason})",)
         return ()
 
     def drop(self, builder: str, plan: Path, nodes: Collection[MadeNode]) -> None:
-        """Note that `nodes` of a builder are no more, as far as a plan goes."""
+        """Remove `nodes` from the record of a builder for a plan."""
         with self._locked():
             record = self.read(builder, plan)
             if record is not None:
-                self.write(replace(record, nodes=tuple(each for each in record.nodes if each not in nodes)))
+                self.write(replace(record, nodes=tuple(made for made in record.nodes if made not in nodes)))
 
     def unreadable(self) -> list[Unreadable]:
-        """The files that cannot be read as records, sorted by path."""
-        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
-        return [each for each in found if isinstance(each, Unreadable)]
+        """Return the files that are not valid records, sorted by path."""
+        results = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [result for result in results if isinstance(result, Unreadable)]
 
     def write(self, record: Record) -> None:
         """Write a record, unless the file holds it already."""
@@ -165,39 +170,41 @@ class Records:
         write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
 
     def remove(self, builder: str, plan: Path) -> None:
-        """Forget what was made of a builder for a plan. A file that cannot be read stays."""
+        """Remove the record of a builder for a plan. An invalid file stays."""
         if self.read(builder, plan) is not None:
             self._path(builder, plan).unlink(missing_ok=True)
 
     def _all(self) -> list[Record]:
-        found = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
-        return [each for each in found if isinstance(each, Record)]
+        results = [self._read(path) for path in sorted(self.folder.glob("*.json"))]
+        return [result for result in results if isinstance(result, Record)]
 
     def _read(self, path: Path) -> Record | Unreadable | None:
-        """What a file holds; None when there is no file.
+        """Return the record in a file; None if there is no file.
 
-        A record names its builder and plan, which give the name of its file: a copy under another name is damaged.
+        The file name follows from the builder and plan in the record: a copy under another name counts as damaged.
         """
         try:
-            found = parse_json(read_bounded(path, pipe=False))
-            if found["format"] > _FORMAT:
-                return Unreadable(path=path, why="was written by a newer mpbake", hint="use that version of mpbake")
-            record = _parsed(found)
+            document = parse_json(read_bounded(path, pipe=False))
+            if document["format"] > _FORMAT:
+                return Unreadable(path=path, reason="was written by a newer mpbake", hint="use that version of mpbake")
+            record = _parse_record(document)
             if self._path(record.builder, Path(record.plan)) == path:
                 return record
         except FileNotFoundError:
             return None
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             pass
-        return Unreadable(path=path, why="is damaged", hint=_FIND_BY_HAND)
+        return Unreadable(path=path, reason="is damaged", hint=_FIND_BY_HAND)
 
     def _namesakes(self, builder: str, plan: Path) -> list[Record]:
-        """The records of builders of this name, in whatever case, that were made for other plans."""
-        return [each for each in self._all() if each.builder.lower() == builder.lower() and each.plan != str(plan)]
+        """Return the records of builders of this name, ignoring case, that were made for other plans."""
+        return [
+            record for record in self._all() if record.builder.lower() == builder.lower() and record.plan != str(plan)
+        ]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """For a moment, nobody else changes a record."""
+        """Keep other processes from changing a record within a block."""
         self._make_folder()
         with Path(self.folder, _LOCK).open("ab") as file:
             wait_for(file)
@@ -207,31 +214,34 @@ class Records:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _path(self, builder: str, plan: Path) -> Path:
-        """Each plan has its own: two may have builders of one name that have nothing to do with each other."""
+        """Return the file of a record. Its name holds a hash of the plan.
+
+        Two plans may declare unrelated builders of one name.
+        """
         digest = hashlib.sha256(os.fsencode(plan)).hexdigest()
         return self.folder / f"{builder.lower()}-{digest[:12]}.json"
 
 
 def records_folder(environment: Mapping[str, str]) -> Path:
-    """Where this user's records are, by the XDG base directory specification."""
+    """Return the folder of this user's records, by the XDG base directory specification."""
     state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/"), ".local", "state"))
     return Path(state, "mpbake", "builders")
 
 
 def _was_moved(record: Record, here: Record) -> bool:
-    """Whether the plan of a record is no more, and that of another had one of its nodes made."""
+    """Whether the plan file of a record is missing, and the record `here` has one of its nodes."""
     return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
 
 
-def _parsed(found: dict[str, Any]) -> Record:
-    """A record from its JSON. Raises ValueError, LookupError or TypeError where a value is not of its type."""
-    if found["format"] != _FORMAT:
-        raise ValueError(found["format"])
-    nodes = tuple(_parsed_node(**each) for each in found["nodes"])
-    return Record(builder=_text(found["builder"]), plan=_text(found["plan"]), nodes=nodes)
+def _parse_record(document: dict[str, Any]) -> Record:
+    """Return a record from its JSON. Raises ValueError, LookupError or TypeError for a value of another type."""
+    if document["format"] != _FORMAT:
+        raise ValueError(document["format"])
+    nodes = tuple(_parse_node(**node) for node in document["nodes"])
+    return Record(builder=_text(document["builder"]), plan=_text(document["plan"]), nodes=nodes)
 
 
-def _parsed_node(name: Any, driver: Any, engine: Any, context: Any = "", place: Any = None) -> MadeNode:
+def _parse_node(name: Any, driver: Any, engine: Any, context: Any = "", place: Any = None) -> MadeNode:
     options = {_text(option): _text(value) for option, value in (place or {}).items()}
     return MadeNode(
         name=_text(name), driver=str(Driver(driver)), engine=_text(engine), context=_text(context), place=options
@@ -239,7 +249,7 @@ def _parsed_node(name: Any, driver: Any, engine: Any, context: Any = "", place: 
 
 
 def _text(value: Any) -> str:
-    """`value`, which must be text. Raises TypeError."""
+    """Return `value` if it is text. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(value)
     return value

@@ -1,4 +1,4 @@
-"""The hands that work on builders, one for each kind of thing, and how several work side by side."""
+"""The services that work on nodes, how a node starts, and how several nodes are handled at the same time."""
 
 from __future__ import annotations
 
@@ -12,40 +12,38 @@ from typing import TYPE_CHECKING, TypeVar
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.base.limits import affordable_threads
 from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
-from mpbake.buildkit.nodes.containers import Containers
+from mpbake.buildkit.nodes.causes import is_no_buildkit, is_paused
 from mpbake.buildkit.nodes.contexts import Contexts
-from mpbake.buildkit.nodes.deployments import Deployments
-from mpbake.buildkit.nodes.failure_causes import is_no_buildkit, is_paused, remedy_of_log
+from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances import Instances
+from mpbake.buildkit.nodes.node_errors import hint_from_log
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances import ReadyNode
-    from mpbake.model import lifecycle
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-Keeper = Containers | Deployments
-_ASK_AGAIN = 2.0
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_RETRY_SECONDS = 2.0
 """Seconds between two questions to a node that is starting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeServices:
-    """Everything that touches builders. `store` is the user's own, `scratch` a private folder."""
+    """Everything that touches nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
 
     docker: Docker
     environment: Mapping[str, str]
     scratch: Path
-    containers: Containers
     contexts: Contexts
     instances: Instances
     store: BuildxStore
@@ -53,8 +51,8 @@ class NodeServices:
     now: Callable[[], datetime]
 
     def keeper(self, node: Node) -> Keeper | None:
-        """See `keeper_of`."""
-        return keeper_of(self.docker, node)
+        """Return the keeper of what mpbake makes for `node`; None if it makes nothing."""
+        return back_end_of(node).keeper(self.docker)
 
 
 @contextmanager
@@ -64,39 +62,27 @@ def open_services(
     now: Callable[[], datetime],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[NodeServices]:
-    """Such tools; no process and no private folder of them is left when the block is left.
+    """Provide services within a block. Their processes and their private folder are gone when the block ends.
 
-    `when_stopped` is told how to end what runs.
+    `when_stopped` receives the function that ends running processes.
     """
     with tempfile.TemporaryDirectory(prefix="mpbake-") as folder:
         docker = Docker(child_environment(environment, ()), Path(folder), redact)
         when_stopped(docker.cancel)
         try:
-            yield tools_for(docker, environment, Path(folder), now)
+            yield services_for(docker, environment, Path(folder), now)
         finally:
             docker.close()
 
 
-def keeper_of(docker: Docker, node: Node) -> Keeper | None:
-    """Who looks after what mpbake makes for a node of this driver; None where it makes nothing."""
-    match node.driver:
-        case Driver.DOCKER_CONTAINER:
-            return Containers(docker=docker)
-        case Driver.KUBERNETES:
-            return Deployments(docker=docker)
-        case _:
-            return None
-
-
-def tools_for(
+def services_for(
     docker: Docker, environment: Mapping[str, str], scratch: Path, now: Callable[[], datetime]
 ) -> NodeServices:
-    """The tools of a user with this environment."""
+    """Return the services of a user with this `environment`."""
     return NodeServices(
         docker=docker,
         environment=environment,
         scratch=scratch,
-        containers=Containers(docker=docker),
         contexts=Contexts(docker=docker),
         instances=Instances(docker, scratch, environment),
         store=BuildxStore(folder=store_folder(environment)),
@@ -105,10 +91,11 @@ def tools_for(
     )
 
 
-def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.NodeResource | None:
-    """What `node` lives in, which mpbake made; its docker context is made as declared, and goes if it was for nothing.
+def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
+    """Return the resource of `node`; None if it can be made. Make the docker context of the node as declared.
 
-    Raises UsageError when one, or the volume for its cache, is somebody else's, Unreachable.
+    A context that is new is removed again if the node cannot be used. Raises UsageError if mpbake did not make the
+    resource, the context or the volume for the cache, Unreachable.
     """
     is_new = contexts.ensure(node)
     try:
@@ -122,45 +109,45 @@ def reached(contexts: Contexts, keeper: Keeper, node: Node) -> lifecycle.NodeRes
     return made
 
 
-def start(instances: Instances, keeper: Keeper, instance: ReadyNode, boot: NodeStart) -> ReadyNode:
-    """Start a node, and wait until it answers, for as long as it is starting and `boot` has time.
+def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start: NodeStart) -> ReadyNode:
+    """Start a node, and wait for its answer as long as it is starting and `start` has time.
 
     buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
     with the last lines of the node's log.
     """
     while True:
         try:
-            return instances.booted(instance, boot)
+            return instances.boot(instance, start)
         except Unreachable as error:
-            if boot.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
-                raise _with_last_words(keeper, instance.node, error) from None
-        boot.tell("waiting for BuildKit to answer")
-        keeper.docker.pause(_ASK_AGAIN)
+            if start.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
+                raise _with_log(keeper, instance.node, error) from None
+        start.tell("waiting for BuildKit to answer")
+        keeper.docker.pause(_RETRY_SECONDS)
 
 
-def _with_last_words(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
-    """`error` with the last lines of the log of `node`, as far as they can be had, and what to do about them."""
-    words = "" if is_paused(error.message) else keeper.last_words(node)
-    if not words:
+def _with_log(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
+    """Return `error` with the last lines of the log of `node`, if there are any, and a hint about them."""
+    log = "" if is_paused(error.message) else keeper.last_words(node)
+    if not log:
         return error
-    return Unreachable(f"{error.message}\n{words}", hint=remedy_of_log(node, words) or error.hint)
+    return Unreachable(f"{error.message}\n{log}", hint=hint_from_log(node, log) or error.hint)
 
 
-def side_by_side(do: Callable[[Given], Made], each: Sequence[Given]) -> list[Made | MpbakeError]:
-    """What came of every one of `each`, done at the same time: a result or an error. Raises Cancelled."""
+def side_by_side(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | MpbakeError]:
+    """Call `do` for all `items` at the same time, and return a result or an error for each. Raises Cancelled."""
 
-    def attempt(one: Given) -> Made | MpbakeError:
+    def attempt(item: Item) -> Result | MpbakeError:
         try:
-            return do(one)
+            return do(item)
         except Cancelled:
             raise
         except MpbakeError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=affordable_threads(max(len(each), 1))) as workers:
-        return list(workers.map(attempt, each))
+    with ThreadPoolExecutor(max_workers=affordable_threads(max(len(items), 1))) as workers:
+        return list(workers.map(attempt, items))
 
 
 def errors_of(results: Iterable[object]) -> list[MpbakeError]:
-    """The errors among what came of several."""
-    return [each for each in results if isinstance(each, MpbakeError)]
+    """Return the errors among several results."""
+    return [result for result in results if isinstance(result, MpbakeError)]

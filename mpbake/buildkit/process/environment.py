@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import secret_source
-from mpbake.model.plan import Driver
+from mpbake.model.node_resources import resource_kind
+from mpbake.model.node_state import ResourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,7 +119,7 @@ def child_environment(environment: Mapping[str, str], targets: Iterable[Target])
 
 def workflow_variables(environment: Mapping[str, str], node: Node) -> dict[str, str]:
     """Return the variables about the workflow run that buildx gets for `node`, if the plan asks for them."""
-    is_asked = node.driver is Driver.DOCKER_CONTAINER and ("provenance-add-gha", "true") in node.options
+    is_asked = resource_kind(node) is ResourceKind.CONTAINER and ("provenance-add-gha", "true") in node.options
     return {name: environment[name] for name in WORKFLOW if is_asked and name in environment}
 
 

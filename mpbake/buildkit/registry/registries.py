@@ -15,7 +15,6 @@ from mpbake.buildkit.registry.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts, registry_settings
 from mpbake.buildkit.registry.transport import Transport, import_urllib3
-from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,7 +85,7 @@ def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str
 
 def _takes_defaults(node: Node) -> bool:
     """Whether mpbake makes a container for a node, or may, which then has the user's defaults."""
-    return node.driver in {Driver.DOCKER_CONTAINER, Driver.AUTOMATIC}
+    return node.driver.rules.takes_default_config
 
 
 def _stored_configs(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:

@@ -17,8 +17,7 @@ from mpbake.buildkit.nodes.tools import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
 from mpbake.graph.preflight.buildx_versions import check_builders
-from mpbake.model.lifecycle import AUTOMATIC, changes_summary, changes_text, inventory_text
-from mpbake.model.plan import Driver
+from mpbake.report.builder_text import DEFAULT_BUILDER_TEXT, changes_summary, changes_text, inventory_text
 from mpbake.report.pace import Pace
 from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -171,10 +170,14 @@ def _report_errors(errors: Iterable[list[MpbakeError]], world: World) -> int:
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
     """Return the declared builders of these names; all if there are no names. Raises UsageError."""
-    declared = {name: builder for name, builder in plan.builders.items() if builder.driver is not Driver.AUTOMATIC}
+    declared = {name: builder for name, builder in plan.builders.items() if not builder.driver.rules.is_automatic}
     unknown = [name for name in names if name not in declared]
     if unknown:
-        hint = AUTOMATIC if unknown[0] == DEFAULT_BUILDER else did_you_mean(unknown[0], declared, kind="builders")
+        hint = (
+            DEFAULT_BUILDER_TEXT
+            if unknown[0] == DEFAULT_BUILDER
+            else did_you_mean(unknown[0], declared, kind="builders")
+        )
         raise UsageError(f'no builder "{unknown[0]}" is declared', hint=hint)
     return tuple(declared[name] for name in dict.fromkeys(names or declared))
 

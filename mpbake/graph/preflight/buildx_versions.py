@@ -8,7 +8,7 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import deletes
-from mpbake.model.plan import Driver
+from mpbake.model.plan import AUTOMATIC_DRIVER, Driver
 from mpbake.spec.attributes import version_text
 from mpbake.spec.builder_tables import SINCE
 from mpbake.spec.problem import Problem
@@ -84,11 +84,11 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
 
 
 def _refused_options(
-    document: PlanFiles, builder: Builder, version: Version, default: Driver = Driver.AUTOMATIC
+    document: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
     """Yield a problem for each option of a node of `builder` that is too new, once for each node that has it."""
     for node in builder.nodes:
-        driver = default if node.driver is Driver.AUTOMATIC else node.driver
+        driver = default if node.driver.rules.is_automatic else node.driver
         for name in _versioned_options(node, driver):
             since = SINCE[name].version
             if since > version:
@@ -105,7 +105,7 @@ def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
 
 def _versioned_options(node: Node, driver: Driver) -> list[str]:
     """Return the options of `node` that not every buildx supports for `driver`, by their names in SINCE."""
-    if driver is Driver.DOCKER:  # the node holds the options of a container that may be created instead
+    if driver.rules.is_engine:  # the node holds the options of a container that may be created instead
         return []
     options = [f"{option}." for option, _ in node.options]
     versioned = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]

@@ -9,7 +9,7 @@ from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.graph.placement import place
 from mpbake.graph.preflight.certificates import PATH_HINT, certificate_findings
-from mpbake.model.plan import Driver, TlsFiles
+from mpbake.model.plan import TlsFiles
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platfo
 
 def _has_files(node: Node) -> bool:
     """Whether a node uses files. The default builder may be an engine, which needs none."""
-    return node.tls != TlsFiles() or (node.config_file is not None and node.driver is not Driver.AUTOMATIC)
+    return node.tls != TlsFiles() or (node.config_file is not None and not node.driver.rules.is_automatic)
 
 
 def _configuration_problems(node: Node) -> Iterator[Problem]:

@@ -10,7 +10,18 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import has_host
 from mpbake.base.text import one_line, parse_duration
-from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS, Builder, Driver, Emulation, Node, TlsFiles
+from mpbake.model.drivers.rules import Ability
+from mpbake.model.plan import (
+    AUTOMATIC_DRIVER,
+    BOOT_TIMEOUT,
+    CERTIFICATE_DAYS,
+    CONTAINER_DRIVER,
+    Builder,
+    Driver,
+    Emulation,
+    Node,
+    TlsFiles,
+)
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.builders.node_options import (
     folder_of_path,
@@ -32,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.resolve.values import ValueRenderer
     from mpbake.spec.plan_tables import PlanSpec
 
@@ -64,14 +75,14 @@ def resolve_builders(
             entry = stored(name) if DOCKER_NAME.fullmatch(name) else None
             builders[name] = external_builder(name, table, entry)
         else:
-            driver = Driver(table.driver or Driver.DOCKER_CONTAINER)
+            driver = Driver(table.driver or CONTAINER_DRIVER)
             renderer.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, folder, key_of)
     key_of = key_below("defaults", "builder")
     table = _resolved_table(defaults, scope, renderer, key_of)
     renderer.problems.extend(value_problems(key_of(()), table.written()))
     if DEFAULT_BUILDER not in builders:
-        driver = Driver(table.driver or Driver.AUTOMATIC)
+        driver = Driver(table.driver or AUTOMATIC_DRIVER)
         builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, folder, key_of)
     renderer.problems.extend(_shared_names(builders.values(), spec.builders))
     return builders
@@ -131,7 +142,7 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
     own_folder = folder_of_path(folder, key_below("nodes", name))
     resolved = node_options(
         # The engine's own builder may become a container.
-        Driver.DOCKER_CONTAINER if driver is Driver.AUTOMATIC else driver,
+        CONTAINER_DRIVER if driver.rules.is_automatic else driver,
         with_absolute_paths(table.written(), folder),
         with_absolute_paths(node.written(), own_folder),
     )
@@ -171,7 +182,7 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
     yield from option_problems(key, driver, {name: value for name, value in table.written().items() if name in own})
     for node_name, node in _nodes(table).items():
         yield from _node_problems((*key, "nodes", node_name), driver, node)
-    if driver is not Driver.KUBERNETES:
+    if driver.rules.endpoint.schemes:
         yield from _shared_endpoints((*key, "nodes"), table.nodes)
 
 
@@ -180,18 +191,11 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pro
     if not NAME.fullmatch(str(key[-1])):
         yield name_problem(key, str(key[-1]))
     yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
-    if driver is Driver.REMOTE and not node.endpoint:
-        message, hint = "a remote node needs an endpoint", 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
+    if driver.rules.endpoint.is_required and not node.endpoint:
+        message, hint = f"a {driver} node needs an endpoint", 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
         yield Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint)
     yield from option_problems(key, driver, node.written())
     yield from tls_problems(key, driver, node)
-
-
-_SCHEMES = {
-    Driver.REMOTE: ("tcp", "unix", "docker-container", "kube-pod"),
-    Driver.DOCKER: ("ssh", "tcp", "unix"),
-    Driver.DOCKER_CONTAINER: ("ssh", "tcp", "unix"),
-}
 
 
 _POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
@@ -202,15 +206,14 @@ _NAMED_KINDS = {"docker-container": "container", "kube-pod": "pod"}
 
 def _endpoint_problems(key: KeyPath, driver: Driver, endpoint: str) -> Iterator[Problem]:
     """Yield the problems of a node's endpoint. An endpoint without `://` is the name of a docker context."""
-    schemes = _SCHEMES.get(driver, ())
+    schemes = driver.rules.endpoint.schemes
     scheme, colon, rest = endpoint.partition("://")
     if not endpoint:
         return
     if not schemes:
-        hint = "remove it: the Deployment is created in the current context of KUBECONFIG, as with kubectl"
-        yield _bad_endpoint(key, f"a {driver} node cannot have an endpoint", hint)
+        yield _bad_endpoint(key, f"a {driver} node cannot have an endpoint", driver.rules.endpoint.misplaced_hint)
     elif not colon:
-        if driver is Driver.REMOTE:
+        if driver.rules.abilities.contexts is Ability.NO:
             hint = f"write {one_line(f'tcp://{endpoint}')}"
             yield _bad_endpoint(key, "is not a URL", hint)
         elif not DOCKER_NAME.fullmatch(endpoint):

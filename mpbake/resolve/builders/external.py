@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
-    from mpbake.model.lifecycle import StoredBuilder
+    from mpbake.model.node_state import StoredBuilder
     from mpbake.spec.builder_tables import BuilderSpec
 
-_KNOWN = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE)
 _ALLOWED_KEYS = ("external", "emulation", "slots")
 _ENGINE_BUILDER = "default"
 """buildx's name for the engine's own builder, which has no entry in the store."""
@@ -43,7 +42,7 @@ def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ..
     if entry is None:
         context = "" if name.lower() == _ENGINE_BUILDER else name
         return (replace(single, driver=Driver.DOCKER, endpoint=context, missing=bool(context)),)
-    known = next((driver for driver in _KNOWN if driver == entry.driver), None)
+    known = next((driver for driver in Driver if driver.rules.is_stored and driver == entry.driver), None)
     if known is None or not entry.nodes:
         return (single,)
     return tuple(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.codes import Code
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.model.plan import Driver
+from mpbake.model.drivers.rules import Ability
 from mpbake.resolve.names import key_below
 from mpbake.spec.attributes import OptionForm
 from mpbake.spec.builder_tables import OPTIONS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
+    from mpbake.model.plan import Driver
 
 _CONFIG_KEYS = ("config", "buildkitd")
 _AMOUNT = (re.compile(r"\d+(\.\d+)?[bkmgt]?b?", re.IGNORECASE), "write an amount such as 512m or 8g")
@@ -122,7 +123,8 @@ def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]
 
 
 def _driver_hint(driver: Driver, drivers: tuple[Driver, ...]) -> str:
-    if driver is Driver.REMOTE and drivers != (Driver.KUBERNETES,):
+    of_clusters = not any(other.rules.endpoint.is_engine for other in drivers)
+    if driver.rules.abilities.configuration is Ability.ELSEWHERE and not of_clusters:
         return "remove it: a remote BuildKit is configured where it is started"
     return f"remove it, or use driver = {alternatives_text(drivers)}"
 

@@ -10,7 +10,7 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.base.text import count, one_line, parse_duration
 from mpbake.model.bake_fields import pushes
-from mpbake.model.plan import Builder, Check, Driver, PlatformVariant, Target
+from mpbake.model.plan import Builder, Check, PlatformVariant, Target
 from mpbake.resolve.builders.declared import DEFAULT_BUILDER
 from mpbake.resolve.names import UnknownReferences, topological_order
 from mpbake.resolve.targets.drafts import PlatformPart, TargetDraft
@@ -237,8 +237,8 @@ class Linker:
             self.problems.append(UnknownReferences(Code.UNKNOWN_BUILDER, self.builders).problem(name, key))
             return self.builders[DEFAULT_BUILDER]
         builder = self.builders[name]
-        if name not in self.spec.builders and builder.driver is Driver.REMOTE:
-            message = "the default driver is remote, but no builder is named"
+        if name not in self.spec.builders and builder.driver.rules.endpoint.is_required:
+            message = f"the default driver is {builder.driver}, but no builder is named"
             hint = f"name a builder that has nodes, or declare [builders.{name}]"
             self._report(Code.DEFAULT_REMOTE, ("targets", draft.table_name), message, hint)
         return builder

@@ -581,7 +581,7 @@ def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_p
     pieces = pieces_of("web", "tool", plan=plan)
     ends = built(tmp_path, docker, pieces)
     assert isinstance(ends["web"], UsageError)
-    assert "the docker driver cannot do cache-to type=local,dest=" in ends["web"].message
+    assert "the docker driver does not support cache-to type=local,dest=" in ends["web"].message
     assert isinstance(ends["tool"], Outcome), "what can be done is done"
     assert [call["targets"] for call in docker.calls] == [["tool"]]
     assert docker.commands[-1] == "system info --format {{json .}}"

@@ -1,4 +1,4 @@
-"""Builders brought up and stopped, as far as it does not take a real engine."""
+"""Builders reconciled and stopped with a fake engine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
     assert brought_up(tmp_path, engine) == (
         text("""
             ci (docker-container)
-              + create container buildx_buildkit_ci-local: there is none
+              + create container buildx_buildkit_ci-local: it does not exist
               + create builder ci: for use by hand: docker buildx build --builder ci
             """)
         + "\n",
@@ -56,56 +56,56 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
 
 def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     engine = Engine(mark="driver=0;memory=0")
-    plan, said, errors = brought_up(tmp_path, engine)
+    plan, messages, errors = brought_up(tmp_path, engine)
     assert "± replace container" in plan
-    assert said[0] == "ci/local: made anew with its cache, and answers"
+    assert messages[0] == "ci/local: recreated with its cache, and answers"
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
-    assert not [each for each in engine.commands if each.startswith("volume rm")], "its cache stays"
+    assert not [command for command in engine.commands if command.startswith("volume rm")], "its cache stays"
 
 
 @pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])
 def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, image: str) -> None:
     engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=failed("x: manifest unknown"))
     options = (("image", image),) if image else ()
-    _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
+    _, messages, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
     assert errors == [
         text("""
             node ci/local (docker-container, ssh://far) cannot be used: there is no such image (x: manifest unknown)
-              = name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]
+              = set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled
             """)
     ]
     assert f"pull -- {image or 'moby/buildkit:buildx-stable-1'}" in engine.commands
-    assert not [each for each in engine.commands if each.startswith(("container rm", "container stop"))]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "container stop"))]
+    assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
 
 
 def test_a_new_image_is_fetched_before_the_old_container_goes(tmp_path: Path) -> None:
     engine = Engine(mark="driver=0", image_inspect=failed("No such image"), pull=done())
     assert not brought_up(tmp_path, engine)[2]
-    commands = [each.partition(" --")[0] for each in engine.commands]
+    commands = [command.partition(" --")[0] for command in engine.commands]
     assert commands.index("pull") < commands.index("container rm")
 
 
 def test_a_stopped_container_is_started(tmp_path: Path) -> None:
-    _, said, _ = brought_up(tmp_path, Engine(mark=declare(LOCAL).mark, status="exited"))
-    assert said[0] == "ci/local: started, and answers"
+    _, messages, _ = brought_up(tmp_path, Engine(mark=declare(LOCAL).mark, status="exited"))
+    assert messages[0] == "ci/local: started, and answers"
 
 
 def test_a_container_that_was_paused_goes_on(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark, status="paused")
-    _, said, errors = brought_up(tmp_path, engine)
-    assert (said[0], errors) == ("ci/local: started, and answers", [])
+    _, messages, errors = brought_up(tmp_path, engine)
+    assert (messages[0], errors) == ("ci/local: started, and answers", [])
     assert engine.commands.index("container unpause c0ffee") < next(
-        index for index, each in enumerate(engine.commands) if each == "buildx create"
+        index for index, name in enumerate(engine.commands) if name == "buildx create"
     )
 
 
 def test_a_container_that_was_paused_is_stopped(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark, status="paused")
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert stop(site, CI) == []
-    assert said == ["ci/local: stopped"]
+    assert messages == ["ci/local: stopped"]
     assert engine.commands[-2:] == ["container unpause c0ffee", "container stop c0ffee"]
 
 
@@ -122,9 +122,9 @@ def test_of_a_node_that_is_paused_nothing_is_told_but_that(tmp_path: Path) -> No
     engine = Engine(buildx_boot=failed(PAUSED_BY_HAND), container_logs=done(HARMLESS))
     (error,) = brought_up(tmp_path, engine)[2]
     assert error == (
-        "node ci/local (docker-container, ssh://far) cannot be used: somebody has paused its container "
+        "node ci/local (docker-container, ssh://far) cannot be used: its container is paused "
         f"({PAUSED_BY_HAND.removeprefix('ERROR: ')})\n"
-        "  = let it go on: docker -H ssh://far unpause buildx_buildkit_ci-local"
+        "  = resume it: docker -H ssh://far unpause buildx_buildkit_ci-local"
     )
 
 
@@ -154,7 +154,7 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     engine.foreign = True
     with serving(certificates.engine()) as port:
         plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
-    assert "+ create container buildx_buildkit_ci-local: if there is none: only the context can show it\n" in plan
+    assert "+ create container buildx_buildkit_ci-local: if it does not exist: only the context can show that\n" in plan
     assert errors == [
         text("""
             ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
@@ -162,15 +162,15 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
 or remove it: docker rm -f buildx_buildkit_ci-local
             """)
     ]
-    assert not [each for each in engine.commands if each.endswith("--bootstrap")]
+    assert not [command for command in engine.commands if command.endswith("--bootstrap")]
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
 
 
 def test_drift_behind_a_docker_context_is_corrected_too(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(mark="driver=0", **NO_CONTEXT)
     with serving(certificates.engine()) as port:
-        _, said, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
-    assert said[0] == "ci/local: made anew with its cache, and answers"
+        _, messages, _ = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
+    assert messages[0] == "ci/local: recreated with its cache, and answers"
     assert "container rm --force c0ffee" in engine.commands
 
 
@@ -178,9 +178,9 @@ def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, ce
     engine = Engine(**NO_CONTEXT)
     with serving(certificates.engine()) as port:
         node = secured(port, certificates, without="cert key")
-        _, said, errors = brought_up(tmp_path, engine, replace(CI, nodes=(node,)))
+        _, messages, errors = brought_up(tmp_path, engine, replace(CI, nodes=(node,)))
     assert errors == [WANTS_CERTIFICATE]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert engine.commands == []
 
 
@@ -192,7 +192,7 @@ def test_an_engine_that_does_not_answer(tmp_path: Path, driver: Driver) -> None:
     assert errors == [
         text(f"""
             node ci/local does not answer at tcp://127.0.0.1:9: [Errno {errno.ECONNREFUSED}] Connection refused
-              = is dockerd running there, and is the port open to this machine?
+              = check that dockerd runs there, and that the port is open to this machine
             """)
     ]
     assert engine.commands == []
@@ -202,34 +202,34 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     engine = Engine()
     engine.answers["buildx inspect"] = done("Name: far\nPlatforms: linux/amd64\n")
     node = Node(builder="e", name="n", driver=Driver.DOCKER, endpoint="far")
-    plan, said, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
-    assert (plan, said, errors) == ("e (docker)\n  as declared\n", [], [])
+    plan, messages, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
+    assert (plan, messages, errors) == ("e (docker)\n  as declared\n", [], [])
     assert engine.commands == ["buildx inspect far"]
 
 
 def test_stop(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert stop(site, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
     engine.status = "exited"
     assert stop(site, CI) == []
-    assert said == ["ci/local: stopped", "ci/local: does not run"]
+    assert messages == ["ci/local: stopped", "ci/local: is not running"]
     engine.status = "restarting"
     assert stop(site, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
-    assert said[2:] == ["ci/local: stopped"], "it would start again and again"
+    assert messages[2:] == ["ci/local: stopped"], "it would start again and again"
 
 
 def test_a_node_that_was_never_reached_is_not_noted(tmp_path: Path) -> None:
     engine = Engine()
     engine.unreachable = True
     assert OUT_OF_REACH in brought_up(tmp_path, engine)[2][0]
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert site.tools.records.of_plan(site.plan) == []
     engine.unreachable = False
     assert remove(site, CI, keep_state=False) == []
-    assert said == []
+    assert messages == []
 
 
 def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certificates: Certificates) -> None:
@@ -237,31 +237,31 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     engine.unreachable = True
     with serving(certificates.engine()) as port:
         far = replace(CI, nodes=(secured(port, certificates),))
-        _, said, errors = brought_up(tmp_path, engine, far)
-    assert [each.partition(" cannot")[0] for each in errors] == [
+        _, messages, errors = brought_up(tmp_path, engine, far)
+    assert [error.partition(" cannot")[0] for error in errors] == [
         f"node ci/local (docker-container, {far.nodes[0].endpoint})"
     ]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not engine.kept
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert site.tools.records.of_plan(site.plan) == []
     assert remove(site, far, keep_state=False) == [], "there is nothing, and no way there"
     engine.kept = True
     assert len(remove(site, far, keep_state=False)) == 1, "another machine may have made it"
-    assert said == ["ci/local: docker context mpbake-ci-local removed"]
+    assert messages == ["ci/local: docker context mpbake-ci-local removed"]
 
 
 def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> None:
     engine = Engine()
     engine.volume = {}
-    told, _, errors = brought_up(tmp_path, engine)
+    plans, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
             ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
               = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
             """)
     ]
-    assert "? node ci/local: whether it is as declared is not known" in told
+    assert "? node ci/local: whether it is as declared is not known" in plans
     assert not engine.made
     assert engine.volume == {}
 

@@ -1,4 +1,4 @@
-"""What nodes say of themselves before a run, of an engine that only pretends."""
+"""Probing of nodes before a run, with a fake engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def test_an_engine_that_does_not_answer_is_warned_of_though_it_decides_what_builds(tmp_path: Path) -> None:
     site, _ = site_with(tmp_path, FakeDocker({"system info": failed("Cannot connect to the Docker daemon at x")}))
     facts, warnings = probe_nodes(site.tools, [target_of_text("[targets.web]")], site.plan)
-    assert [(name, each.unreachable, each.platforms) for name, each in facts.items()] == [("default/local", True, ())]
+    assert [(name, facts.unreachable, facts.platforms) for name, facts in facts.items()] == [
+        ("default/local", True, ())
+    ]
     silence = "the Docker engine does not answer: Cannot connect to the Docker daemon at x"
     assert warnings == (f"default/local cannot be asked: {silence}",)

@@ -1,4 +1,4 @@
-"""Entries of builders in buildx's store, and what is not put there."""
+"""Entries of builders in buildx's store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import remove
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.model.lifecycle import changes_text
 from mpbake.model.plan import Builder, Driver, Node
+from mpbake.report.builder_text import changes_text
 from tests.unit.dockers import done, failed
 from tests.unit.plans import text
 from tests.unit.sites import CI, INSPECTED, LOCAL, Engine, brought_up, site_with, two_plans
@@ -31,12 +31,12 @@ def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> No
     engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
     engine.answers["buildx inspect"] = failed("ERROR: bad entry")
     _, _, errors = brought_up(tmp_path, engine)
-    assert errors == ["ci: buildx does not take it as declared: bad entry; its store is as it was"]
+    assert errors == ["ci: buildx does not accept it as declared: bad entry; its store is unchanged"]
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
 
 def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_path: Path) -> None:
-    """It lists the node all the same."""
+    """Buildx still lists the node."""
     engine = Engine()
     engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
     refused = "invalid driver option memory for docker-container driver"
@@ -44,8 +44,8 @@ def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_pa
     _, _, errors = brought_up(tmp_path, engine)
     (error,) = errors
     assert error == (
-        f"ci: buildx does not take it as declared: {refused}; its store is as it was\n"
-        "  = install a newer buildx, or take that option away"
+        f"ci: buildx does not accept it as declared: {refused}; its store is unchanged\n"
+        "  = install a newer buildx, or remove that option"
     )
     assert not (tmp_path / ".docker/buildx/instances").exists()
 
@@ -69,14 +69,14 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     assert errors == [
         text("""
             ci: a builder ci is in buildx's store that mpbake did not make; it is left as it is
-              = rename yours, use that one (external = true), or take it out and keep what it uses: \
+              = rename yours, use that one (external = true), or remove it and keep what it uses: \
 docker buildx rm --keep-daemon ci
             """)
     ]
     assert json.loads(path.read_text()) == entry
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert remove(site, replace(CI, nodes=(remote,)), keep_state=False) == []
-    assert said == ["ci: the builder of that name in buildx's store is not mpbake's, and stays"]
+    assert messages == ["ci: the builder of that name in buildx's store stays: mpbake did not make it"]
 
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.REMOTE])
@@ -88,30 +88,30 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
     path.write_text(json.dumps({"Name": "ci", "Driver": str(driver), "Nodes": [node]}))
     before = path.read_text()
     engine = Engine()
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     site.tools.records.add("ci", declared.nodes, site.plan)
     for _ in range(2):
         _, _, errors = brought_up(tmp_path, engine, declared)
         assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
     assert remove(site, declared, keep_state=False) == []
-    assert said[-1] == "ci: the builder of that name in buildx's store is not mpbake's, and stays"
+    assert messages[-1] == "ci: the builder of that name in buildx's store stays: mpbake did not make it"
     assert path.read_text() == before
 
 
 def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Path) -> None:
-    """Nodes that somebody else runs bear no mark."""
+    """Remote nodes bear no mark."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(tmp_path / "s"))
         server.listen()
         remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
         declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
         brought_up(tmp_path, Engine(), replace(declared, nodes=(replace(remote, platforms=()),)))
-        plan, said, errors = brought_up(tmp_path, Engine(), declared)
-    assert "~ correct builder ci: buildx's store says something else" in plan
-    assert (said, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
-    site, said = site_with(tmp_path, Engine())
+        plan, messages, errors = brought_up(tmp_path, Engine(), declared)
+    assert "~ correct builder ci: buildx's store has other values" in plan
+    assert (messages, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
+    site, messages = site_with(tmp_path, Engine())
     assert remove(site, declared, keep_state=False) == []
-    assert said == ["ci: taken out of buildx's store"]
+    assert messages == ["ci: removed from buildx's store"]
 
 
 def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
@@ -120,33 +120,33 @@ def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
     tls = replace(certificates.tls(), key=certificates.folder / "server.key")
     remote = replace(LOCAL, driver=Driver.REMOTE, endpoint="tcp://10.0.0.7:1234", options=(), tls=tls)
     declared = replace(CI, driver=Driver.REMOTE, nodes=(remote,))
-    _, said, errors = brought_up(tmp_path, Engine(), declared)
-    assert [each.partition("\n")[0] for each in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
-    assert said == ["ci: not put into buildx's store before all of its nodes can be made"]
+    _, messages, errors = brought_up(tmp_path, Engine(), declared)
+    assert [error.partition("\n")[0] for error in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
+    assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not (tmp_path / ".docker/buildx/instances").exists()
     site, _ = site_with(tmp_path, Engine())
     assert site.tools.records.of_plan(site.plan) == []
 
 
 def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Path) -> None:
-    """Else `docker buildx build --builder` would mean the old one. Another plan's stays."""
+    """Otherwise `docker buildx build --builder` would use the old one. The entry of another plan stays."""
     engine = Engine()
     engine.answers = {"buildx inspect far": done("Name: far\nPlatforms: linux/amd64\n"), **engine.answers}
     node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
     declared = Builder(name="ci", driver=Driver.DOCKER, nodes=(node,))
-    one, other, said = two_plans(tmp_path, engine)
+    one, other, messages = two_plans(tmp_path, engine)
     assert not reconcile(one, CI, lambda _: None).errors
     assert reconcile(other, declared, lambda _: None).changes == ()
     (listed,) = inventory(one.tools, declared, one.plan)
     assert listed.drift == ("entry: driver",)
-    said.clear()
-    found = reconcile(one, declared, lambda _: None)
-    why = "it is the engine's own builder by now, which needs none in buildx's store"
-    assert changes_text(declared, found.changes).splitlines()[1:] == [
+    messages.clear()
+    state = reconcile(one, declared, lambda _: None)
+    why = "it is the engine's own builder now, which needs no entry in buildx's store"
+    assert changes_text(declared, state.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",
     ]
-    assert said == ["ci: taken out of buildx's store"]
+    assert messages == ["ci: removed from buildx's store"]
     assert reconcile(one, declared, lambda _: None).changes == ()
     (record,) = one.tools.records.of_plan(one.plan)
-    assert [each.name for each in record.gone(declared)] == ["local"], "prune still finds what was made"
+    assert [made.name for made in record.gone(declared)] == ["local"], "prune still finds what was made"

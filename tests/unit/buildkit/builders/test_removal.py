@@ -1,4 +1,4 @@
-"""Builders taken away, and what is left of those that are no longer declared."""
+"""Removal of builders, and pruning of nodes that are no longer declared."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 def test_remove(tmp_path: Path, *, keep: bool) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert remove(site, CI, keep_state=keep) == []
-    assert said == [
+    assert messages == [
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
-        "ci: taken out of buildx's store",
+        "ci: removed from buildx's store",
     ]
-    volumes = [each for each in engine.commands if each.startswith("volume rm")]
+    volumes = [command for command in engine.commands if command.startswith("volume rm")]
     assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
     assert (site.tools.records.read("ci", site.plan) is not None) == keep
-    said.clear()
+    messages.clear()
     assert remove(site, CI, keep_state=keep) == []
-    assert said == [], "there is nothing more to remove"
+    assert messages == [], "there is nothing more to remove"
 
 
-GONE = "ci/local: its container was gone, its cache is removed"
+GONE = "ci/local: its container was gone; its cache is removed"
 
 
 @pytest.mark.parametrize("made", ["here", "elsewhere"])
@@ -66,15 +66,15 @@ def test_a_cache_that_was_kept_can_be_removed_later(
     if made == "here":
         brought_up(tmp_path, engine)
         engine.made = "" if by_hand else engine.made
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert remove(site, CI, keep_state=True) == []
-    said.clear()
+    messages.clear()
     if declared:
         assert remove(site, CI, keep_state=False) == []
     else:
         (record,) = site.tools.records.of_plan(site.plan)
         assert prune(site, record, {}) == []
-    assert said == [GONE]
+    assert messages == [GONE]
     assert site.tools.records.of_plan(site.plan) == []
 
 
@@ -83,12 +83,12 @@ def test_the_docker_context_that_leads_to_a_kept_cache_stays(tmp_path: Path, cer
     with serving(certificates.engine()) as port:
         far = replace(CI, nodes=(secured(port, certificates),))
         assert not brought_up(tmp_path, engine, far)[2]
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert remove(site, far, keep_state=True) == []
     assert engine.kept
-    said.clear()
+    messages.clear()
     assert remove(site, far, keep_state=False) == []
-    assert said == [GONE, "ci/local: docker context mpbake-ci-local removed"]
+    assert messages == [GONE, "ci/local: docker context mpbake-ci-local removed"]
     assert not engine.kept
 
 
@@ -97,16 +97,16 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
         engine = Engine()
         brought_up(tmp_path, engine)
         engine.made = ""
-        site, said = site_with(tmp_path, engine)
+        site, messages = site_with(tmp_path, engine)
         if declared:
             assert remove(site, CI, keep_state=False) == []
         else:
             assert prune(site, record_of(CI, site.plan, None), {}) == []
-        assert said == [GONE, "ci: taken out of buildx's store"]
+        assert messages == [GONE, "ci: removed from buildx's store"]
         assert site.tools.records.read("ci", site.plan) is None
-        said.clear()
+        messages.clear()
         assert remove(site, CI, keep_state=False) == []
-        assert said == []
+        assert messages == []
 
 
 FOREIGN_STAYS = (
@@ -122,20 +122,20 @@ def test_a_volume_that_somebody_else_made_stays(tmp_path: Path, *, gone: bool, d
     brought_up(tmp_path, engine)
     engine.volume = {}
     engine.made = "" if gone else engine.made
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     if declared:
         assert remove(site, CI, keep_state=False) == []
     else:
         assert prune(site, record_of(CI, site.plan, None), {}) == []
     removed = [] if gone else ["ci/local: container removed, its cache stays"]
-    assert said == [*removed, FOREIGN_STAYS, "ci: taken out of buildx's store"]
+    assert messages == [*removed, FOREIGN_STAYS, "ci: removed from buildx's store"]
     assert engine.volume is not None
     assert site.tools.records.of_plan(site.plan) == [], "nothing of mpbake's is left"
 
 
 def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
     engine = Engine()
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     assert remove(site, CI, keep_state=False) == [], "nothing was made from here"
     for keep in (True, False):
         site.tools.records.add("ci", CI.nodes, site.plan)
@@ -144,13 +144,13 @@ def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> 
         else:
             respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
             assert prune(site, record_of(CI, site.plan, None), {"ci": respelled}) == []
-    assert not [each for each in engine.commands if each.startswith("volume rm")]
-    assert GONE not in said
+    assert not [command for command in engine.commands if command.startswith("volume rm")]
+    assert GONE not in messages
 
 
-FIREWALL = "is the machine up, and does a firewall let this machine through? try: ssh far true"
+FIREWALL = "check that the machine is up, and its firewall; try: ssh far true"
 FORGOTTEN = (
-    "ci/local: out of reach, and forgotten; on ssh://far may be left: "
+    "ci/local: does not answer, and is forgotten; ssh://far may still have: "
     "container buildx_buildkit_ci-local, volume buildx_buildkit_ci-local_state"
 )
 
@@ -160,23 +160,23 @@ def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_pat
     engine = Engine()
     brought_up(tmp_path, engine)
     engine.unreachable = True
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     record = site.tools.records.read("ci", site.plan)
     assert record is not None
 
     def taken_away(*, forget: bool = False) -> list[str]:
         if declared:
-            return [str(each) for each in remove(site, CI, keep_state=False, forget=forget)]
-        return [str(each) for each in prune(site, record, {}, forget=forget)]
+            return [str(error) for error in remove(site, CI, keep_state=False, forget=forget)]
+        return [str(error) for error in prune(site, record, {}, forget=forget)]
 
     command = "rm --forget ci" if declared else "prune --forget"
-    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good: mpbake builders {command}"
+    error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good, run: mpbake builders {command}"
     assert taken_away() == [error]
-    assert said == ["ci: taken out of buildx's store"]
+    assert messages == ["ci: removed from buildx's store"]
     assert site.tools.records.read("ci", site.plan) == record
     assert taken_away() == [error]
     assert taken_away(forget=True) == []
-    assert said[1:] == [FORGOTTEN]
+    assert messages[1:] == [FORGOTTEN]
     assert site.tools.records.read("ci", site.plan) is None
 
 
@@ -187,37 +187,37 @@ def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach
     with serving(certificates.engine()) as port:
         far = replace(CI, nodes=(secured(port, certificates),))
         assert not brought_up(tmp_path, engine, far)[2]
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     engine.unreachable = True
     assert len(remove(site, far, keep_state=False)) == 1
     assert engine.kept
     engine.kept = False
-    assert [str(each) for each in remove(site, far, keep_state=False)] == [
+    assert [str(error) for error in remove(site, far, keep_state=False)] == [
         text("""
-            ci/local: what was made there cannot be reached: the docker context mpbake-ci-local is gone
-              = if it is gone for good: mpbake builders rm --forget ci
+            ci/local: its resources cannot be reached: the docker context mpbake-ci-local is gone
+              = if it is gone for good, run: mpbake builders rm --forget ci
             """)
     ]
     engine.kept = True
     assert remove(site, far, keep_state=False, forget=True) == []
-    assert "ci/local: docker context mpbake-ci-local removed" in said
+    assert "ci/local: docker context mpbake-ci-local removed" in messages
     assert site.tools.records.of_plan(site.plan) == []
 
 
 def test_prune(tmp_path: Path) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
     record = record_of(CI, site.plan, None)
     assert prune(site, record, {"ci": moved}) == []
-    assert said[0] == "ci/local: container removed, and its cache"
-    assert said[1] == "ci: in buildx's store, for docker buildx build --builder ci"
+    assert messages[0] == "ci/local: container removed, and its cache"
+    assert messages[1] == "ci: in buildx's store, for docker buildx build --builder ci"
     left = site.tools.records.read("ci", site.plan)
     assert left is not None
     assert left.nodes == ()
     assert prune(site, record, {}) == []
-    assert said[-1] == "ci: taken out of buildx's store"
+    assert messages[-1] == "ci: removed from buildx's store"
     assert site.tools.records.read("ci", site.plan) is None
 
 
@@ -233,39 +233,39 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     engine = Engine()
     brought_up(tmp_path, engine)
     brought_up(tmp_path, engine, declared)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     record = record_of(declared, site.plan, record_of(CI, site.plan, None))
     assert prune(site, record, {declared.name: declared}) == []
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = site.tools.records.read("ci", site.plan)
     assert left is not None
     assert left.gone(declared) == ()
-    assert not [each for each in said if "removed" in each]
+    assert not [message for message in messages if "removed" in message]
 
 
 def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Path) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
     engine.other = "ssh://new"
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://new"),))
     assert prune(site, record_of(CI, site.plan, None), {"ci": moved}) == []
-    assert said[0] == "ci/local: container removed, and its cache"
+    assert messages[0] == "ci/local: container removed, and its cache"
     assert "container rm --force c0ffee" in engine.commands
 
 
 def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(mark=declare(LOCAL).mark, **NO_CONTEXT)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     with serving(certificates.engine()) as port:
         node = secured(port, certificates)
         renamed = replace(CI, nodes=(replace(node, name="Local"),))
         before = record_of(replace(CI, nodes=(node,)), site.plan, None)
-        assert [each.context for each in before.gone(renamed)] == ["mpbake-ci-local"]
+        assert [made.context for made in before.gone(renamed)] == ["mpbake-ci-local"]
         assert prune(site, before, {"ci": renamed}) == []
-    assert not [each for each in engine.commands if each.startswith("context rm")]
-    assert said[0] == "ci/local: ci/Local still is the same container, which stays"
+    assert not [command for command in engine.commands if command.startswith("context rm")]
+    assert messages[0] == "ci/local: its container stays, since ci/Local uses it"
 
 
 ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
@@ -273,16 +273,16 @@ ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
 
 def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
-    one, other, said = two_plans(tmp_path, engine)
+    one, other, messages = two_plans(tmp_path, engine)
     one.tools.records.add("ci", [LOCAL, ARM], one.plan)
     reconcile(other, CI, lambda _: None)
-    said.clear()
+    messages.clear()
     (record,) = other.tools.records.of_plan(other.plan)
     assert record.gone(CI) == ()
     assert remove(other, CI, keep_state=False) == []
-    assert said == ["ci/local: container removed, and its cache", "ci: taken out of buildx's store"]
+    assert messages == ["ci/local: container removed, and its cache", "ci: removed from buildx's store"]
     (record,) = one.tools.records.of_plan(one.plan)
-    assert [each.name for each in record.gone(CI)] == ["arm"]
+    assert [made.name for made in record.gone(CI)] == ["arm"]
 
 
 @pytest.mark.parametrize(("declared", "gone"), [({"ci": CI}, {"arm"}), ({}, {"arm", "local"})])
@@ -290,30 +290,33 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     tmp_path: Path, declared: dict[str, Builder], gone: set[str]
 ) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
-    one, other, said = two_plans(tmp_path, engine)
+    one, other, messages = two_plans(tmp_path, engine)
     reconcile(other, CI, lambda _: None)
-    for each in (one, other):
-        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
-    said.clear()
+    for workspace in (one, other):
+        workspace.tools.records.add("ci", [LOCAL, ARM], workspace.plan)
+    messages.clear()
     (record,) = other.tools.records.of_plan(other.plan)
     assert prune(other, record, declared) == []
-    assert set(said) == {f"ci/{name}: made for {one.plan} too, and stays" for name in gone}
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
+    assert set(messages) == {f"ci/{name}: stays, since it was made for {one.plan} too" for name in gone}
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.tools.records.read("ci", other.plan)
     assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
     (record,) = one.tools.records.of_plan(one.plan)
     assert prune(one, record, {"ci": CI}) == []
-    assert "ci/arm: container removed, and its cache" in said
+    assert "ci/arm: container removed, and its cache" in messages
 
 
 def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
-    one, other, said = two_plans(tmp_path, engine)
-    for each in (one, other):
-        each.tools.records.add("ci", [LOCAL, ARM], each.plan)
+    one, other, messages = two_plans(tmp_path, engine)
+    for workspace in (one, other):
+        workspace.tools.records.add("ci", [LOCAL, ARM], workspace.plan)
     assert remove(other, CI, keep_state=False) == []
-    assert said == [f"ci/arm: made for {one.plan} too, and stays", "ci/local: container removed, and its cache"]
+    assert messages == [
+        f"ci/arm: stays, since it was made for {one.plan} too",
+        "ci/local: container removed, and its cache",
+    ]
     assert other.tools.records.of_plan(other.plan) == []
 
 
@@ -321,19 +324,19 @@ SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
 
 
 def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> None:
-    """Whether a plan says how it is made, or declares it itself."""
+    """Whether the plan makes the builder, or declares it external."""
     engine = Engine(mark=declare(SHARED).mark)
-    site, said = site_with(tmp_path, engine)
+    site, messages = site_with(tmp_path, engine)
     default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))
     before = record_of(default, site.plan, None)
     stays = (
-        "default/local: its container is that of every plan that declares no builder, and stays; "
+        "default/local: its container stays, since all plans without a builder share it; "
         "docker rm --force buildx_buildkit_default-local removes it"
     )
     one = replace(default, nodes=(SHARED,))
     assert remove(site, one, keep_state=False) == []
     assert prune(site, replace(before, nodes=before.nodes[:1]), {}) == []
-    assert said == [stays, stays]
-    assert not [each for each in engine.commands if each.startswith(("container rm", "volume rm"))]
+    assert messages == [stays, stays]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
     assert remove(site, default, keep_state=False) == []
-    assert "default/far: container removed, and its cache" in said, "others of such a builder are the plan's own"
+    assert "default/far: container removed, and its cache" in messages, "others of such a builder are the plan's own"

@@ -1,4 +1,4 @@
-"""What there is of builders."""
+"""Surveys of the actual state of builders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_one_engine_out_of_reach_does_not_hide_the_others(tmp_path: Path) -> Non
     engine = Engine()
     engine.unreachable = True
     site, _ = site_with(tmp_path, engine)
-    found = survey_builder(site.tools, CI, site.plan)
-    assert [each.message for each in found.errors] == [OUT_OF_REACH]
-    assert [change.thing.value for change in found.changes] == ["builder"]
-    assert found.unclear == ("node ci/local",)
+    state = survey_builder(site.tools, CI, site.plan)
+    assert [error.message for error in state.errors] == [OUT_OF_REACH]
+    assert [change.kind.value for change in state.changes] == ["builder"]
+    assert state.unclear == ("node ci/local",)

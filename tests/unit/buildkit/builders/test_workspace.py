@@ -1,4 +1,4 @@
-"""What is worked on by one process at a time, and only when it is idle."""
+"""One process at a time changes a builder, and only while no build runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_a_container_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     _, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci/local: something builds in buildx_buildkit_ci-local just now; it is left as it is
-              = repeat this when it is idle
+            ci/local: a build runs in buildx_buildkit_ci-local, so mpbake leaves it as it is
+              = try again when it is idle
             """)
     ]
-    assert not [each for each in engine.commands if each.startswith("container rm")]
+    assert not [command for command in engine.commands if command.startswith("container rm")]

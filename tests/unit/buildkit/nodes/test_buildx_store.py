@@ -21,7 +21,8 @@ from mpbake.buildkit.nodes.buildx_store import (
     merged_entry,
     store_folder,
 )
-from mpbake.model.lifecycle import ALWAYS, MARK, StoredBuilder, StoredNode
+from mpbake.model.marks import MARK
+from mpbake.model.node_state import ADDED_FLAG, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node
 
 if TYPE_CHECKING:
@@ -29,8 +30,15 @@ if TYPE_CHECKING:
 
 
 def single(name: str, endpoint: str, **more: Any) -> dict[str, Any]:
-    """What buildx writes down of a builder of one node."""
-    node = {"Name": name, "Endpoint": endpoint, "Platforms": None, "DriverOpts": None, "Flags": [ALWAYS], "Files": None}
+    """Return buildx's entry of a builder with one node."""
+    node = {
+        "Name": name,
+        "Endpoint": endpoint,
+        "Platforms": None,
+        "DriverOpts": None,
+        "Flags": [ADDED_FLAG],
+        "Files": None,
+    }
     return {"Name": name, "Driver": "docker-container", "Nodes": [node | more], "Dynamic": False}
 
 
@@ -78,7 +86,7 @@ def test_whose_an_entry_is() -> None:
     made = [single("ci-one", "ssh://a", DriverOpts=ours), single("ci-two", "ssh://b", DriverOpts=theirs)]
     assert entry_of(made[0]).is_ours, "buildx drops what it does not know when somebody changes an entry by hand"
     assert not entry_of(made[1]).is_ours
-    assert not entry_of({**made[0], "Nodes": [each["Nodes"][0] for each in made]}).is_ours
+    assert not entry_of({**made[0], "Nodes": [entry["Nodes"][0] for entry in made]}).is_ours
     assert not entry_of({**made[0], "Nodes": []}).is_ours
 
 
@@ -88,14 +96,14 @@ def test_a_node_that_leaves_its_platforms_open() -> None:
 
 
 def test_what_an_entry_says() -> None:
-    found = single(
+    entry = single(
         "ci-one",
         "ssh://a",
         Platforms=[{"os": "linux", "architecture": "arm64", "variant": "v8"}],
         DriverOpts={"network": "host", "image": "i"},
-        Flags=["--debug", ALWAYS],
+        Flags=["--debug", ADDED_FLAG],
     )
-    assert entry_of(found).nodes == (
+    assert entry_of(entry).nodes == (
         StoredNode(
             name="ci-one",
             endpoint="ssh://a",
@@ -109,18 +117,20 @@ def test_what_an_entry_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [{}, {"Driver": "x"}, {"Driver": "x", "Nodes": [1]}, {"Driver": "x", "Nodes": [{"Name": "a"}]}]
+    "entry", [{}, {"Driver": "x"}, {"Driver": "x", "Nodes": [1]}, {"Driver": "x", "Nodes": [{"Name": "a"}]}]
 )
-def test_what_is_no_entry(found: dict[str, Any]) -> None:
+def test_what_is_no_entry(entry: dict[str, Any]) -> None:
     with pytest.raises(MpbakeError, match="an entry in buildx's store cannot be understood"):
-        entry_of(found)
+        entry_of(entry)
 
 
 def test_certificates_count_by_content(tmp_path: Path) -> None:
     for checkout in ("one", "two"):
         (tmp_path / checkout).mkdir()
         (tmp_path / checkout / "ca.crt").write_text("same")
-    one, two = (by_content({"cacert": str(tmp_path / each / "ca.crt"), "servername": "x"}) for each in ("one", "two"))
+    one, two = (
+        by_content({"cacert": str(tmp_path / folder / "ca.crt"), "servername": "x"}) for folder in ("one", "two")
+    )
     assert one == two
     (tmp_path / "two/ca.crt").write_text("other")
     assert by_content({"cacert": str(tmp_path / "two/ca.crt"), "servername": "x"}) != one
@@ -182,7 +192,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_buildx_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(MpbakeError, match="is locked by a buildx command that does not end"):

@@ -1,4 +1,4 @@
-"""Remote nodes that can be reached and trusted, and those that cannot."""
+"""Checks of connections to nodes, and of certificates."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REMOTE = Node(builder="release", name="arm", driver=Driver.REMOTE)
-IS_IT_THERE = "  = is buildkitd running there, and is the port open to this machine?"
-CLIENT = "  = tls.cert must be a client certificate that the node's own CA signed"
-PAIR = "  = tls.key must belong to tls.cert, and all files must be PEM"
+IS_IT_THERE = "  = check that buildkitd runs there, and that the port is open to this machine"
+CLIENT = "  = set tls.cert to a client certificate that the node's own CA signed"
+PAIR = "  = use the tls.key of tls.cert, and PEM files"
 
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Certificates of another authority."""
+    """Return certificates of another authority."""
     folder = tmp_path_factory.mktemp("strangers")
     ensure_certificates(folder)
     return Certificates(folder=folder)
@@ -45,7 +45,7 @@ def node_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") -> N
 
 
 def refusal(port: int, tls: TlsFiles, host: str = "127.0.0.1") -> str:
-    """What is wrong with the certificates."""
+    """Return the error about the certificates."""
     with pytest.raises(UsageError) as caught:
         check_connection(node_at(port, tls, host))
     return str(caught.value)
@@ -78,7 +78,7 @@ def test_a_node_on_a_socket(tmp_path: Path) -> None:
         check_connection(node)
     assert str(caught.value) == text(f"""
         node release/arm does not answer at unix://{path}: [Errno 2] No such file or directory
-          = is buildkitd running there? the socket is made when it starts
+          = start buildkitd there: it makes the socket
         """)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(path))
@@ -89,13 +89,16 @@ def test_a_node_on_a_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (PermissionError(13, "Permission denied"), "may this user open that socket? its group or its permissions say"),
+        (PermissionError(13, "Permission denied"), "check the permissions and the group of that socket"),
         (
             socket.gaierror(-2, "Name or service not known"),
-            "is the host's name right, and is it known to this machine?",
+            "check the name of the host in the endpoint, and in DNS",
         ),
-        (TimeoutError("timed out"), "is the machine up, and does a firewall let this machine through?"),
-        (OSError(113, "No route to host"), "is buildkitd running there, and is the port open to this machine?"),
+        (TimeoutError("timed out"), "check that the machine is up, and its firewall"),
+        (
+            OSError(113, "No route to host"),
+            "check that buildkitd runs there, and that the port is open to this machine",
+        ),
     ],
 )
 def test_ways_not_to_be_reached(monkeypatch: pytest.MonkeyPatch, error: OSError, remedy: str) -> None:
@@ -142,7 +145,7 @@ def test_all_is_well(certificates: Certificates) -> None:
 
 
 def test_a_node_that_waits_for_the_first_word(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
-    monkeypatch.setattr(connection, "_LATE", 0.1)
+    monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
     with serving(certificates.server(says=b"")) as port:
         check_connection(node_at(port, certificates.tls()))
 
@@ -158,7 +161,7 @@ def test_a_node_of_another_authority(certificates: Certificates, strangers: Cert
     with serving(certificates.server()) as port:
         assert refusal(port, tls) == text("""
             the certificate of node release/arm is signed by another authority than tls.ca
-              = tls.ca must be what signed it
+              = set tls.ca to the authority that signed it
             """)
 
 
@@ -166,7 +169,7 @@ def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
     with serving(certificates.server()) as port:
         assert refusal(port, certificates.tls(without="ca")) == text("""
             the certificate of node release/arm is signed by an authority that this machine does not know
-              = name that authority as tls.ca
+              = set tls.ca to that authority
             """)
 
 
@@ -175,25 +178,25 @@ def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
     [
         (
             "build",
-            "the name build\n  = give the right name as tls.servername, or have one issued for it",
+            "the name build\n  = set tls.servername to a name in it, or issue one with this name",
         ),
         (
             "10.0.0.5",
-            "the address 10.0.0.5\n  = give a name that it holds as tls.servername, or have one issued for it",
+            "the address 10.0.0.5\n  = set tls.servername to a name in it, or issue one with this address",
         ),
     ],
 )
 def test_a_node_of_another_name(certificates: Certificates, name: str, problem: str) -> None:
     with serving(certificates.server()) as port:
-        found = refusal(port, certificates.tls(servername=name))
-    assert found == f"the certificate of node release/arm does not hold {problem}"
+        message = refusal(port, certificates.tls(servername=name))
+    assert message == f"the certificate of node release/arm does not contain {problem}"
 
 
 def test_a_node_that_wants_a_client_certificate(certificates: Certificates) -> None:
     with serving(certificates.server()) as port:
         assert refusal(port, certificates.tls(without="cert key")) == text("""
-            node release/arm wants a client certificate (tlsv13 alert certificate required)
-              = give tls.cert and tls.key
+            node release/arm requires a client certificate (tlsv13 alert certificate required)
+              = set tls.cert and tls.key
             """)
 
 
@@ -219,16 +222,16 @@ def test_a_client_certificate_that_has_expired(certificates: Certificates, tmp_p
     with serving(expired.server()) as port:
         assert refusal(port, expired.tls()) == text("""
             node release/arm says that tls.cert has expired (sslv3 alert certificate expired)
-              = have a new one issued; are the clocks of both right?
+              = issue a new one; check the clocks of both machines
             """)
 
 
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = have a new one issued"),
-        ((2, 9), "server", "is not valid yet\n  = are the clocks of both machines right?"),
-        ((-1, 9), "client", "is not for servers\n  = have one issued for servers: extendedKeyUsage = serverAuth"),
+        ((-9, -2), "server", "has expired\n  = issue a new one"),
+        ((2, 9), "server", "is not valid yet\n  = check the clocks of both machines"),
+        ((-1, 9), "client", "is not for servers\n  = issue one for servers: extendedKeyUsage = serverAuth"),
     ],
 )
 def test_a_node_whose_certificate_is_wrong(
@@ -263,15 +266,15 @@ def test_a_node_without_tls(certificates: Certificates) -> None:
 
 
 def test_a_node_that_hangs_up(certificates: Certificates) -> None:
-    """Some close the connection instead of saying what they have against a certificate."""
+    """Some nodes close the connection instead of naming the problem with a certificate."""
     with serving(certificates.server(says=b"", waits=False)) as port:
         assert refusal(port, certificates.tls()) == (
             f"node release/arm closes the TLS connection at once: it may not trust tls.cert\n{CLIENT}"
         )
     with serving(certificates.server(says=b"", waits=False, wants_client=False)) as port:
         assert refusal(port, certificates.tls(without="cert key")) == text("""
-            node release/arm closes the TLS connection at once: it may want a client certificate
-              = give tls.cert and tls.key
+            node release/arm closes the TLS connection at once: it may require a client certificate
+              = set tls.cert and tls.key
             """)
 
 
@@ -283,7 +286,7 @@ def engine_at(port: int, tls: TlsFiles = TlsFiles(), host: str = "127.0.0.1") ->
 
 
 def engines_refusal(port: int, tls: TlsFiles) -> str:
-    """What is wrong with the certificates, to who wants to reach an engine."""
+    """Return the error about the certificates of an engine."""
     with pytest.raises(UsageError) as caught:
         check_connection(engine_at(port, tls))
     return str(caught.value)
@@ -292,7 +295,7 @@ def engines_refusal(port: int, tls: TlsFiles) -> str:
 def test_an_engine_is_waited_for_and_asked_for_no_protocol(
     monkeypatch: pytest.MonkeyPatch, certificates: Certificates
 ) -> None:
-    monkeypatch.setattr(connection, "_LATE", 0.1)
+    monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
     with serving(certificates.engine(says=b"")) as port:
         assert check_connection(engine_at(port, certificates.tls())) == ()
 
@@ -300,8 +303,8 @@ def test_an_engine_is_waited_for_and_asked_for_no_protocol(
 def test_an_engine_that_wants_another_client_certificate(certificates: Certificates, strangers: Certificates) -> None:
     with serving(certificates.engine()) as port:
         assert engines_refusal(port, certificates.tls(without="cert key")) == text("""
-            node release/arm wants a client certificate (tlsv13 alert certificate required)
-              = give tls.cert and tls.key
+            node release/arm requires a client certificate (tlsv13 alert certificate required)
+              = set tls.cert and tls.key
             """)
     with serving(certificates.engine()) as port:
         assert engines_refusal(port, replace(strangers.tls(), ca=certificates.tls().ca)) == (
@@ -313,15 +316,15 @@ def test_an_engine_of_another_authority(certificates: Certificates, strangers: C
     with serving(certificates.engine()) as port:
         assert engines_refusal(port, replace(certificates.tls(), ca=strangers.tls().ca)) == text("""
             the certificate of node release/arm is signed by another authority than tls.ca
-              = tls.ca must be what signed it
+              = set tls.ca to the authority that signed it
             """)
 
 
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = have a new one issued"),
-        ((-1, 9), "client", "is not for servers\n  = have one issued for servers: extendedKeyUsage = serverAuth"),
+        ((-9, -2), "server", "has expired\n  = issue a new one"),
+        ((-1, 9), "client", "is not for servers\n  = issue one for servers: extendedKeyUsage = serverAuth"),
     ],
 )
 def test_an_engine_whose_certificate_is_wrong(
@@ -333,7 +336,7 @@ def test_an_engine_whose_certificate_is_wrong(
 
 
 def test_an_engine_of_another_name(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
-    """Docker takes no `tls.servername` for one."""
+    """Docker does not support `tls.servername` for an engine."""
     connect = socket.create_connection
 
     def connect_here(address: tuple[str, int], **options: Any) -> socket.socket:
@@ -344,8 +347,8 @@ def test_an_engine_of_another_name(monkeypatch: pytest.MonkeyPatch, certificates
     with serving(certificates.engine()) as port, pytest.raises(UsageError) as caught:
         check_connection(engine_at(port, certificates.tls(), host="build.internal"))
     assert str(caught.value) == text("""
-        the certificate of node release/arm does not hold the name build.internal
-          = use a name in the endpoint that it holds, or have one issued for it
+        the certificate of node release/arm does not contain the name build.internal
+          = use a name in the endpoint that it contains, or issue one with this name
         """)
 
 
@@ -364,7 +367,7 @@ def test_no_engine_listens(driver: Driver) -> None:
     with pytest.raises(Unreachable) as caught:
         check_connection(replace(node_at(port), driver=driver))
     assert caught.value.message.endswith("Connection refused")
-    assert caught.value.hint == "is dockerd running there, and is the port open to this machine?"
+    assert caught.value.hint == "check that dockerd runs there, and that the port is open to this machine"
 
 
 @pytest.mark.parametrize("endpoint", ["", "desktop", "ssh://far", "unix:///no.sock", "tcp://127.0.0.1"])

@@ -1,4 +1,4 @@
-"""Docker contexts of mpbake's own."""
+"""Docker contexts that mpbake makes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.nodes.contexts import Contexts, engine_of
-from mpbake.model.lifecycle import context_name
+from mpbake.model.node_resources import context_name
 from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
@@ -27,18 +27,18 @@ def node_of(tls: TlsFiles) -> Node:
 
 
 def context(folder: Path, *, description: str = "made by mpbake", host: str = "tcp://10.0.0.7:2376") -> Completed:
-    found = {
+    context = {
         "Name": "mpbake-far-arm",
         "Metadata": {"Description": description} if description else {},
         "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}},
         "Storage": {"TLSPath": str(folder)},
     }
-    return done(json.dumps([found]))
+    return done(json.dumps([context]))
 
 
 @pytest.fixture
 def kept(tmp_path: Path, certificates: Certificates) -> Path:
-    """A folder as docker keeps the certificates of a context."""
+    """Return a folder with certificates of a context, as docker stores them."""
     folder = tmp_path / "docker"
     folder.mkdir()
     for name, file in (("ca", "ca.crt"), ("cert", "client.crt"), ("key", "client.key")):

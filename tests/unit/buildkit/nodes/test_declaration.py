@@ -1,4 +1,4 @@
-"""Nodes as buildx is told of them."""
+"""Declarations of nodes for buildx."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import Declaration, create_arguments, declare
-from mpbake.model.lifecycle import MARK, drifted_names, read_mark
+from mpbake.model.marks import MARK, drifted_names, read_mark
 from mpbake.model.plan import Driver, Node, TlsFiles
 
 CONTAINER = Node(
@@ -126,7 +126,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
         declare(replace(CONTAINER, config="x = 1", config_names=(huge,)))
     assert str(caught.value) == (
         f"ci/Local: registry: {huge} cannot be read: it is larger than 64 MB\n"
-        "  = it must be a file that this user may read"
+        "  = make it a file that this user can read"
     )
 
 

@@ -1,4 +1,4 @@
-"""Endpoints resolved to the engines that they lead to."""
+"""Resolution of endpoints to engines."""
 
 from __future__ import annotations
 
@@ -20,31 +20,33 @@ SOCKET = "unix:///tmp/no/such.sock"
 
 
 def endpoints(**contexts: Completed) -> Endpoints:
-    """Endpoints of somebody with these docker contexts; the one called `used` is in use."""
-    answers = {f"context inspect{'' if name == 'used' else ' ' + name}": found for name, found in contexts.items()}
+    """Return the endpoints of a user with these docker contexts, of which `used` is in use."""
+    answers = {
+        f"context inspect{'' if name == 'used' else ' ' + name}": resolved for name, resolved in contexts.items()
+    }
     return Endpoints(FakeDocker({"context inspect gone": failed("not found"), **dict(reversed(answers.items()))}), {})
 
 
 def context_with_tls(folder: Path, certificate: str) -> Completed:
     (folder / "docker").mkdir(parents=True)
     (folder / "docker" / "ca.pem").write_text(certificate)
-    found = {"Name": "far", "Endpoints": {"docker": {"Host": "tcp://far:2376"}}, "Storage": {"TLSPath": str(folder)}}
-    return done(json.dumps([found]))
+    resolved = {"Name": "far", "Endpoints": {"docker": {"Host": "tcp://far:2376"}}, "Storage": {"TLSPath": str(folder)}}
+    return done(json.dumps([resolved]))
 
 
 @pytest.mark.parametrize(
     ("context", "endpoint"), [("default", SOCKET), ("desktop", "desktop")], ids=["default", "another"]
 )
 def test_buildx_is_told_the_name_of_a_context_but_the_url_of_the_default_one(context: str, endpoint: str) -> None:
-    found = endpoints(used=context_in_use(context, SOCKET))
-    assert found.in_use() == endpoint
-    assert found.context_in_use() == context
+    resolved = endpoints(used=context_in_use(context, SOCKET))
+    assert resolved.in_use() == endpoint
+    assert resolved.context_in_use() == context
 
 
 def test_docker_is_asked_once_for_the_context_in_use() -> None:
     docker = FakeDocker({"context inspect": context_in_use("desktop")})
-    found = Endpoints(docker, {"DOCKER_HOST": ""})
-    assert [found.context_in_use(), found.in_use(), found.context_in_use()] == ["desktop"] * 3
+    resolved = Endpoints(docker, {"DOCKER_HOST": ""})
+    assert [resolved.context_in_use(), resolved.in_use(), resolved.context_in_use()] == ["desktop"] * 3
     assert docker.commands == ["context inspect"]
     assert docker.settings == [{"endpoint": "", "environment": {}, "timeout": 30.0}]
 
@@ -61,8 +63,10 @@ def test_a_context_in_use_that_does_not_exist() -> None:
 
 
 def test_buildx_takes_no_certificates_from_the_environment() -> None:
-    found = json.loads(context_in_use("default", "tcp://far:2376").stdout)[0] | {"TLSMaterial": {"docker": ["ca.pem"]}}
-    in_use = endpoints(used=done(json.dumps([found])))
+    context = json.loads(context_in_use("default", "tcp://far:2376").stdout)[0] | {
+        "TLSMaterial": {"docker": ["ca.pem"]}
+    }
+    in_use = endpoints(used=done(json.dumps([context])))
     assert in_use.context_in_use() == "default", "the engine's own builder can be used"
     assert in_use.address("") == Address(url="tcp://far:2376", certificates={})
     with pytest.raises(UsageError) as caught:
@@ -77,26 +81,26 @@ def test_buildx_takes_no_certificates_from_the_environment() -> None:
 def test_one_engine_by_every_name(tmp_path: Path) -> None:
     socket, link = tmp_path / "docker.sock", tmp_path / "link.sock"
     link.symlink_to(socket)
-    found = endpoints(
+    resolved = endpoints(
         used=context_in_use("mine", f"unix://{link}"),
         mine=context_in_use("mine", f"unix://{link}"),
         default=context_in_use("default", f"unix://{socket}"),
     )
     names = ["mine", "default", f"unix://{socket}", f"unix://{link}"]
-    assert all(found.same(one, other) for one in names for other in names)
-    assert found.address("") == Address(url=f"unix://{socket}", certificates={})
+    assert all(resolved.same(one, other) for one in names for other in names)
+    assert resolved.address("") == Address(url=f"unix://{socket}", certificates={})
 
 
 def test_other_engines(tmp_path: Path) -> None:
-    found = endpoints(
+    resolved = endpoints(
         used=context_in_use("default", SOCKET),
         one=context_with_tls(tmp_path / "one", "one"),
         other=context_with_tls(tmp_path / "other", "other"),
     )
-    assert not found.same("unix:///tmp/no/other.sock", SOCKET)
-    assert not found.same("ssh://far", SOCKET), "another way to the same machine may not be open"
-    assert not found.same("one", "other"), "other certificates"
-    assert not found.same("one", "tcp://far:2376"), "buildx knows no certificates of a URL"
-    assert not found.same("gone", SOCKET)
-    assert not found.same("--help", SOCKET), "which may come with a checkout, and is no name"
-    assert not found.same("", "kubernetes:///x"), "kubernetes has no endpoint"
+    assert not resolved.same("unix:///tmp/no/other.sock", SOCKET)
+    assert not resolved.same("ssh://far", SOCKET), "another way to the same machine may not be open"
+    assert not resolved.same("one", "other"), "other certificates"
+    assert not resolved.same("one", "tcp://far:2376"), "buildx knows no certificates of a URL"
+    assert not resolved.same("gone", SOCKET)
+    assert not resolved.same("--help", SOCKET), "which may come with a checkout, and is no name"
+    assert not resolved.same("", "kubernetes:///x"), "kubernetes has no endpoint"

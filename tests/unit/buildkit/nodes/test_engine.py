@@ -1,4 +1,4 @@
-"""What the engine in use says of itself."""
+"""Facts of the engine in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from mpbake.base.errors import Unreachable
 from mpbake.base.platforms import parse_platform
 from mpbake.buildkit.nodes.contexts import inspect_context_in_use
-from mpbake.buildkit.nodes.engine import Engines, ask_engine, no_engine
+from mpbake.buildkit.nodes.engine import Engines, ask_engine, engine_unreachable
 from mpbake.graph.node_facts import EngineFacts
 from tests.unit.dockers import FakeDocker, done, failed
 
@@ -24,9 +24,9 @@ HINT = (
 
 
 def info(**changes: Any) -> str:
-    """What `docker system info` prints, as much of it as matters."""
-    said = {"ID": "x", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Supports d_type", "true"]]}
-    return json.dumps(said | changes) + "\n"
+    """Return the output of `docker system info`, as far as mpbake reads it."""
+    output = {"ID": "x", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Supports d_type", "true"]]}
+    return json.dumps(output | changes) + "\n"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cann
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "output"),
     [
         (failed("errors pretty printing info", stdout=NOBODY), "Cannot connect to it"),
         (done(NOBODY), "Cannot connect to it"),
@@ -87,10 +87,10 @@ NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cann
         (done("{}"), "it says nothing"),
     ],
 )
-def test_an_engine_that_does_not_answer(answer: Completed, said: str) -> None:
+def test_an_engine_that_does_not_answer(answer: Completed, output: str) -> None:
     with pytest.raises(Unreachable) as caught:
         ask_engine(FakeDocker({"system info": answer}))
-    assert str(caught.value) == f"the Docker engine does not answer: {said}\n{HINT}"
+    assert str(caught.value) == f"the Docker engine does not answer: {output}\n{HINT}"
 
 
 def test_an_engine_that_this_user_may_not_use() -> None:
@@ -100,30 +100,30 @@ def test_an_engine_that_this_user_may_not_use() -> None:
         ask_engine(docker)
     assert str(caught.value) == (
         f"this user may not use Docker ({denied})\n"
-        "  = let this user in: sudo usermod -aG docker USER, then log in anew; or set DOCKER_HOST"
+        "  = add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST"
     )
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         'current context "x" is not found on the file system',
         'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /meta.json: no',
     ],
 )
-def test_a_context_that_is_not_there(said: str) -> None:
-    docker = FakeDocker({"context inspect": failed(f"{said}\n"), "system info": failed(said)})
+def test_a_context_that_is_not_there(output: str) -> None:
+    docker = FakeDocker({"context inspect": failed(f"{output}\n"), "system info": failed(output)})
     for ask in (lambda: inspect_context_in_use(docker), lambda: ask_engine(docker)):
         with pytest.raises(Unreachable) as caught:
             ask()
         assert str(caught.value) == (
-            f"the docker context in use does not exist ({said})\n"
+            f"the docker context in use does not exist ({output})\n"
             "  = choose another: docker context use NAME, and unset DOCKER_CONTEXT; docker context ls lists them"
         )
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("output", "told"),
     [
         ("", "it says nothing"),
         (" \n \n", "it says nothing"),
@@ -131,8 +131,8 @@ def test_a_context_that_is_not_there(said: str) -> None:
         ("\x1b[31mred\x1b[0m", "red"),
     ],
 )
-def test_the_last_line_counts(said: str, told: str) -> None:
-    assert no_engine(said).message == f"the Docker engine does not answer: {told}"
+def test_the_last_line_counts(output: str, told: str) -> None:
+    assert engine_unreachable(output).message == f"the Docker engine does not answer: {told}"
 
 
 def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> None:
@@ -143,4 +143,4 @@ def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> N
     with pytest.raises(Unreachable):
         engines.facts("far")
     assert [engines.facts("far").cpus, engines.facts("far").cpus] == [0, 0]
-    assert [each["endpoint"] for each in docker.settings] == ["", "far", "far"]
+    assert [settings["endpoint"] for settings in docker.settings] == ["", "far", "far"]

@@ -1,17 +1,12 @@
-"""What docker says of a node that cannot be used, and what is made of it."""
+"""Causes of failures, recognized in docker's output."""
 
 from __future__ import annotations
 
 import pytest
 
-from mpbake.buildkit.nodes.failure_causes import (
-    explain,
-    explain_engine,
-    hides_missing_engine,
-    is_no_buildkit,
-    is_refused,
-    ssh_command,
-)
+from mpbake.buildkit.nodes.causes import is_no_buildkit, is_refused
+from mpbake.buildkit.nodes.failure_causes import explain_engine, hides_missing_engine, ssh_command
+from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.model.plan import Driver, Node
 
 FAR = Node(builder="x", name="far", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://me@far:2222")
@@ -19,7 +14,7 @@ HERE = Node(builder="x", name="here", driver=Driver.DOCKER_CONTAINER)
 DOCKER = (
     'error during connect: Get "http://docker.example.com/v1.45/containers/x/json": command [ssh -o ConnectTimeout=30 '
     "-- far docker system dial-stdio] has exited with exit status {code}, please make sure the URL is valid, and "
-    "Docker 18.09 or later is installed on the remote host: stderr={said}"
+    "Docker 18.09 or later is installed on the remote host: stderr={output}"
 )
 DENIED = (
     "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "
@@ -28,12 +23,12 @@ DENIED = (
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "message"),
+    ("output", "code", "message"),
     [
         (
             "@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",
             255,
-            "the host key of me@far:2222 is another than before (Host key verification failed.)",
+            "the host key of me@far:2222 has changed (Host key verification failed.)",
         ),
         (
             (
@@ -46,7 +41,7 @@ DENIED = (
         (
             "me@far: Permission denied (publickey,password).\r\n",
             255,
-            "ssh does not let this user in at me@far:2222 (me@far: Permission denied (publickey,password).)",
+            "ssh denies this user access to me@far:2222 (me@far: Permission denied (publickey,password).)",
         ),
         (
             "ssh: connect to host far port 2222: Connection refused",
@@ -66,9 +61,9 @@ DENIED = (
         (DENIED, 1, f"the user on me@far:2222 may not use Docker there ({DENIED})"),
     ],
 )
-def test_a_machine_behind_ssh(said: str, code: int, message: str) -> None:
-    found, hint = explain(FAR, DOCKER.format(said=said, code=code))
-    assert found == message
+def test_a_machine_behind_ssh(output: str, code: int, message: str) -> None:
+    explanation, hint = explain(FAR, DOCKER.format(output=output, code=code))
+    assert explanation == message
     assert hint
 
 
@@ -86,12 +81,12 @@ def test_the_engine_in_use() -> None:
 
 @pytest.mark.parametrize("driver", [Driver.DOCKER_CONTAINER, Driver.KUBERNETES, Driver.REMOTE])
 def test_options_that_buildx_does_not_know(driver: Driver) -> None:
-    said = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
-    assert explain(Node(builder="x", name="n", driver=driver), said) == (
-        f"this buildx does not know all of its options ({said.removeprefix('ERROR: ')})",
-        "install a newer buildx, or take that option away",
+    output = f"ERROR: failed to initialize builder x (x0): invalid driver option timeout for driver {driver}"
+    assert explain(Node(builder="x", name="n", driver=driver), output) == (
+        f"this buildx does not know one of its options ({output.removeprefix('ERROR: ')})",
+        "install a newer buildx, or remove that option",
     )
-    assert is_refused(said)
+    assert is_refused(output)
     assert not is_refused(DENIED)
 
 
@@ -108,15 +103,15 @@ def test_options_that_buildx_does_not_know(driver: Driver) -> None:
     ],
 )
 def test_a_container_that_somebody_has_paused(node: Node, command: str) -> None:
-    said = "Error response from daemon: Container b is paused, unpause the container before exec"
-    assert explain(node, said) == (f"somebody has paused its container ({said})", f"let it go on: {command}")
+    output = "Error response from daemon: Container b is paused, unpause the container before exec"
+    assert explain(node, output) == (f"its container is paused ({output})", f"resume it: {command}")
 
 
 PULL = 'Error response from daemon: failed to resolve reference "r.example.com/bk:1": '
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [
         (f"{PULL}r.example.com/bk:1: not found", "there is no such image"),
         ("Error response from daemon: manifest for r.example.com/bk:1 not found: manifest unknown", "there is no such"),
@@ -136,11 +131,11 @@ PULL = 'Error response from daemon: failed to resolve reference "r.example.com/b
     ],
 )
 @pytest.mark.parametrize("node", [HERE, FAR])
-def test_an_image_that_cannot_be_pulled(node: Node, said: str, message: str) -> None:
-    found, hint = explain(node, said)
-    assert found.startswith(f"{message}")
-    assert found.endswith(f"({said})")
-    assert 'ame a BuildKit image that can be had with image = "…" in the builder' in hint
+def test_an_image_that_cannot_be_pulled(node: Node, output: str, message: str) -> None:
+    explanation, hint = explain(node, output)
+    assert explanation.startswith(f"{message}")
+    assert explanation.endswith(f"({output})")
+    assert 'set image = "…" in the builder' in hint
 
 
 def test_the_progress_of_a_start_is_no_complaint() -> None:
@@ -149,7 +144,7 @@ def test_the_progress_of_a_start_is_no_complaint() -> None:
     assert explain(cluster, progress) == ("", "")
     assert explain(cluster, f"{progress}ERROR: something odd\n") == ("something odd", "")
     log = "#1 1.52 OCI runtime create failed: no buildctl\n#1 ERROR: exit code 1\nERROR: exit code 1\n"
-    assert explain(HERE, log)[0] == "the image is not one of BuildKit (exit code 1)"
+    assert explain(HERE, log)[0] == "the image is not a BuildKit image (exit code 1)"
     assert is_no_buildkit(explain(HERE, log)[0])
 
 
@@ -158,10 +153,10 @@ def test_what_is_said_is_safe_to_print() -> None:
 
 
 def test_docker_hides_why_an_engine_behind_ssh_does_not_answer() -> None:
-    said = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
-    assert hides_missing_engine(FAR, said)
-    assert not hides_missing_engine(FAR, DOCKER.format(said="x", code=1))
-    assert not hides_missing_engine(HERE, said)
+    output = "Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"
+    assert hides_missing_engine(FAR, output)
+    assert not hides_missing_engine(FAR, DOCKER.format(output="x", code=1))
+    assert not hides_missing_engine(HERE, output)
 
 
 @pytest.mark.parametrize(
@@ -178,13 +173,13 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("output", "message"),
     [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-            "kubectl knows no cluster",
+            "kubectl has no cluster to talk to",
         ),
-        ('error: context "gone" does not exist', "kubectl knows no cluster"),
+        ('error: context "gone" does not exist', "kubectl has no cluster to talk to"),
         (
             'Error from server (Forbidden): deployments.apps "x" is forbidden: User "me" cannot get resource',
             "this user may not do that in the cluster",
@@ -195,9 +190,9 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
         ("ERROR: expected 2 replicas to be ready, got 0", "its pods do not become ready"),
     ],
 )
-def test_clusters(said: str, message: str) -> None:
-    found, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), said)
-    assert found == f"{message} ({said.removeprefix('ERROR: ')})"
+def test_clusters(output: str, message: str) -> None:
+    explanation, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), output)
+    assert explanation == f"{message} ({output.removeprefix('ERROR: ')})"
     assert hint
 
 
@@ -212,7 +207,7 @@ def test_a_pod_that_does_not_answer(endpoint: str, look: str) -> None:
     node = Node(builder="x", name="n", driver=Driver.REMOTE, endpoint=endpoint)
     assert explain(node, "#1 ERROR: x\nERROR: context deadline exceeded\n") == (
         "no pod nosuch answers (context deadline exceeded)",
-        f"is it there and running, and does BuildKit run in it? try: {look}",
+        f"check that the pod and BuildKit in it run; try: {look}",
     )
 
 
@@ -220,17 +215,17 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     node = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
     assert explain(node, 'ERROR: no builder "team" found\n') == (
         'no builder "team" found',
-        "name it as docker buildx ls does; without external = true, mpbake makes one",
+        "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
     )
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "hint"),
+    ("output", "message", "hint"),
     [
         (
-            DOCKER.format(code=255, said="ssh: Could not resolve hostname far: Name or service not known"),
+            DOCKER.format(code=255, output="ssh: Could not resolve hostname far: Name or service not known"),
             "there is no host far (ssh: Could not resolve hostname far: Name or service not known)",
-            "is its name right, and known to this machine or to ~/.ssh/config?",
+            "check the name in the endpoint, and in DNS or ~/.ssh/config",
         ),
         (
             'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /x: no',
@@ -243,7 +238,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
         (
             "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: foo://bar",
             (
-                "DOCKER_HOST is no address of an engine (Failed to initialize: unable to resolve docker endpoint: "
+                "DOCKER_HOST is not the address of an engine (Failed to initialize: unable to resolve docker endpoint: "
                 "invalid bind address format: foo://bar)"
             ),
             "set it to unix:///PATH, tcp://HOST:PORT or ssh://HOST, or unset it",
@@ -251,16 +246,16 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     ],
     ids=["ssh", "context", "address"],
 )
-def test_the_way_to_the_engine_in_use_is_wrong(said: str, message: str, hint: str) -> None:
-    assert explain(HERE, said) == explain_engine(said) == (message, hint)
+def test_the_way_to_the_engine_in_use_is_wrong(output: str, message: str, hint: str) -> None:
+    assert explain(HERE, output) == explain_engine(output) == (message, hint)
 
 
 def test_podman_needs_a_program_that_starts_processes() -> None:
-    said = (
+    output = (
         'Error response from daemon: container create: lookup init binary: exec: "catatonit": executable file not '
         "found in $PATH"
     )
-    assert explain(HERE, said) == (
-        f"podman lacks the program that starts a container's processes ({said})",
+    assert explain(HERE, output) == (
+        f"podman lacks the program that starts a container's processes ({output})",
         "install catatonit on the machine of the engine: sudo apt-get install catatonit",
     )

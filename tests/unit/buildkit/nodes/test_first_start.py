@@ -1,4 +1,4 @@
-"""The progress of a node's start, as docker draws it and buildx prints it."""
+"""The progress of a node's start, from the output of docker and buildx."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER, boot_tim
 
 
 def drawn(*lines: str) -> bytes:
-    """Lines of layers as docker redraws them on a terminal."""
+    """Return lines of layers as docker redraws them on a terminal."""
     return "".join(f"\x1b[1A\x1b[2K\r{line}\r\x1b[1B" for line in lines).encode()
 
 
 def pulled(*chunks: bytes) -> list[str]:
-    said: list[str] = []
-    progress = PullProgress("moby/buildkit:v1", said.append)
+    output: list[str] = []
+    progress = PullProgress("moby/buildkit:v1", output.append)
     progress.start()
     for chunk in chunks:
         progress.feed(chunk)
-    return said
+    return output
 
 
 def test_one_layer() -> None:
@@ -63,18 +63,21 @@ def test_several_layers_whose_sizes_become_known_one_after_the_other() -> None:
 
 def test_bytes_come_in_any_pieces() -> None:
     whole = drawn("9db0c266a1c0: Downloading  2.097MB/251.3MB", "9db0c266a1c0: Downloading  4MB/251.3MB")
-    said = pulled(*(whole[index : index + 1] for index in range(len(whole))))
-    assert said[1:] == ["pulling moby/buildkit:v1: 2.1 MB of 251.3 MB", "pulling moby/buildkit:v1: 4.0 MB of 251.3 MB"]
+    output = pulled(*(whole[index : index + 1] for index in range(len(whole))))
+    assert output[1:] == [
+        "pulling moby/buildkit:v1: 2.1 MB of 251.3 MB",
+        "pulling moby/buildkit:v1: 4.0 MB of 251.3 MB",
+    ]
 
 
 def test_words_that_nobody_knows_are_no_progress() -> None:
-    said = pulled(b"\xff\x00 nonsense\r\n", drawn("abc: Downloading 1MB/2MB", "9db0c266a1c0: Doing 1 of 2"))
-    assert said == ["pulling moby/buildkit:v1", "pulling moby/buildkit:v1: 0.0 MB, 0 of 1 layers"]
+    output = pulled(b"\xff\x00 nonsense\r\n", drawn("abc: Downloading 1MB/2MB", "9db0c266a1c0: Doing 1 of 2"))
+    assert output == ["pulling moby/buildkit:v1", "pulling moby/buildkit:v1: 0.0 MB, 0 of 1 layers"]
 
 
 def test_what_buildx_does_to_start_a_node() -> None:
-    said: list[str] = []
-    progress = BootProgress(said.append)
+    output: list[str] = []
+    progress = BootProgress(output.append)
     lines = (
         b"#0 building\n#1 [internal] booting buildkit\n#1 pulling image m/b:1\n#1 pulling im",
         b"age m/b:1 3.2s done\n#1 creating container c\n#1 creating container c\n",
@@ -83,8 +86,8 @@ def test_what_buildx_does_to_start_a_node() -> None:
     )
     for chunk in lines:
         progress.feed(chunk)
-    assert said == ["building", "pulling image m/b:1", "creating container c", "waiting for 1 pods to be ready"]
-    assert progress.step == said[-1]
+    assert output == ["building", "pulling image m/b:1", "creating container c", "waiting for 1 pods to be ready"]
+    assert progress.step == output[-1]
     assert progress.text == b"".join(lines).decode()
 
 

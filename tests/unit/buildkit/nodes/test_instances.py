@@ -1,4 +1,4 @@
-"""What buildx is told of a node, and what the node says."""
+"""buildx instances of single nodes: the create call, and the facts of a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_a_kubernetes_builder(tmp_path: Path) -> None:
-    """What `create` is told."""
+    """The arguments of `create`."""
     node = Node(
         builder="k",
         name="n",
@@ -28,7 +28,7 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
     )
     docker = FakeDocker({"buildx create": done(), "buildx inspect": done("Platforms: linux/amd64\n")})
     site, _ = site_with(tmp_path, docker)
-    ready = site.tools.instances.written(node)
+    ready = site.tools.instances.write(node)
     assert docker.commands == [
         (
             "buildx create --name k-n --node k-n --driver kubernetes --driver-opt namespace=ci "
@@ -36,7 +36,7 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
             f"--driver-opt annotations=mpbake-node={declare(node).mark.replace('=', ':')}"
         )
     ]
-    assert site.tools.instances.booted(ready, NodeStart.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
+    assert site.tools.instances.boot(ready, NodeStart.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
 
 
 @pytest.mark.parametrize("asked", ["true", "false", ""])
@@ -46,7 +46,7 @@ def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_
     docker = FakeDocker({"buildx create": done(), "buildx inspect": done("Platforms: windows(10.0.20348)/amd64\n")})
     instances = Instances(docker, tmp_path, {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "secret"})
 
-    ready = instances.booted(instances.written(node), NodeStart.of(node))
+    ready = instances.boot(instances.write(node), NodeStart.of(node))
 
     told = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
     assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}
@@ -63,7 +63,7 @@ def test_the_users_logins_for_single_repositories_are_found_beside_an_instance(d
     node = Node(builder="k", name="n", driver=driver, endpoint="unix:///n")
     for _ in range(2):  # also where an earlier run has left one
         docker = FakeDocker({"buildx create": done()})
-        ready = Instances(docker, folder, {"BUILDX_CONFIG": str(user)}).written(node)
+        ready = Instances(docker, folder, {"BUILDX_CONFIG": str(user)}).write(node)
         assert (ready.store / "config/r/config.json").read_text() == "{}"
         assert (ready.store / "config").is_symlink()
     assert (user / "config/r/config.json").exists()

@@ -1,4 +1,4 @@
-"""Nodes made ready, as far as it does not take a real engine."""
+"""Nodes made ready with a fake engine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ import pytest
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.failure_causes import explain
-from mpbake.buildkit.nodes.instances import Instances, ReadyNode, parse_inspect
+from mpbake.buildkit.nodes.inspect_output import parse_inspect
+from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
 from mpbake.graph.node_facts import NodeFacts
-from mpbake.model.lifecycle import MARK
+from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.run.state.locks import hold_lock
 from tests.unit.dockers import FakeDocker, container, context_in_use, done, failed
@@ -93,13 +94,13 @@ def test_what_buildx_says_of_a_node() -> None:
     assert parse_inspect("") == {}
 
 
-NO_IMAGE = 'name a BuildKit image that can be had with image = "…" in the builder, or in [defaults.builder]'
+NO_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
 DENIED_IMAGE = f"log in to it (docker login); or {NO_IMAGE}"
-NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be? Or {NO_IMAGE}"
+NO_REGISTRY = f"give the engine access to it, with a proxy or a mirror if necessary; or {NO_IMAGE}"
 
 
 @pytest.mark.parametrize(
-    ("node", "said", "remedy"),
+    ("node", "output", "remedy"),
     [
         (
             CONTAINER,
@@ -133,20 +134,20 @@ NO_REGISTRY = f"does the engine reach it, through a proxy or a mirror if need be
         (CONTAINER, "no space left on device", ""),
     ],
 )
-def test_remedies(node: Node, said: str, remedy: str) -> None:
-    assert explain(node, said)[1] == remedy
+def test_remedies(node: Node, output: str, remedy: str) -> None:
+    assert explain(node, output)[1] == remedy
 
 
 def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Path) -> None:
-    said = "ERROR: failed to initialize builder k-n (k-n): invalid driver option timeout for driver kubernetes"
-    answers = {"buildx create": failed(said), "get deployments": failed("NotFound")}
+    output = "ERROR: failed to initialize builder k-n (k-n): invalid driver option timeout for driver kubernetes"
+    answers = {"buildx create": failed(output), "get deployments": failed("NotFound")}
     docker = FakeDocker(answers)
     cluster = Node(builder="k", name="n", driver=Driver.KUBERNETES, options=(("timeout", "2m"),))
     with pytest.raises(UsageError) as caught:
-        Instances(docker, tmp_path, {}).written(cluster)
+        Instances(docker, tmp_path, {}).write(cluster)
     assert str(caught.value) == (
-        "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know all of its options "
-        f"({said.removeprefix('ERROR: ')})\n  = install a newer buildx, or take that option away"
+        "node k/n (kubernetes, the cluster in use) cannot be used: this buildx does not know one of its options "
+        f"({output.removeprefix('ERROR: ')})\n  = install a newer buildx, or remove that option"
     )
 
 
@@ -156,7 +157,7 @@ def test_what_buildx_does_not_take_is_no_node_that_does_not_answer(tmp_path: Pat
 def nodes_with(
     folder: Path, answers: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> tuple[ReadyNodes, FakeDocker]:
-    """Nodes of somebody whose docker context is called desktop."""
+    """Return the nodes of a user whose docker context is `desktop`."""
     docker = FakeDocker({"context inspect": context_in_use("desktop"), **answers})
     environment = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **(environment or {})}
     return ReadyNodes(docker, folder, environment, PLAN), docker
@@ -220,8 +221,8 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
     assert docker.commands == ["system info --format {{json .}}", *asks_buildx]
     assert nodes.ready(AUTOMATIC).node.driver is driver
     assert not (tmp_path / "state").exists(), "it is every plan's: none of them removes it"
-    created = [each for each in docker.commands if each.startswith("buildx create")]
-    assert [each.partition(" --driver-opt ")[0] for each in created] == (
+    created = [command for command in docker.commands if command.startswith("buildx create")]
+    assert [command.partition(" --driver-opt ")[0] for command in created] == (
         ["buildx create --name default-local --node default-local --driver docker-container"]
         if driver is Driver.DOCKER_CONTAINER
         else []
@@ -229,8 +230,8 @@ def test_the_default_builder_is_what_its_targets_and_the_engine_make_it(
 
 
 def test_an_engine_without_buildkit_is_no_node_of_the_driver_docker(tmp_path: Path) -> None:
-    said = "Name:   default\nDriver: docker-container\n\nNodes:\nName:     default\nStatus:   inactive\n"
-    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(said)})
+    output = "Name:   default\nDriver: docker-container\n\nNodes:\nName:     default\nStatus:   inactive\n"
+    nodes, _ = nodes_with(tmp_path, {"buildx inspect": done(output)})
     with pytest.raises(UsageError) as caught:
         nodes.ready(ENGINE)
     assert str(caught.value) == (
@@ -329,19 +330,19 @@ def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
 
 def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)})
-    found: list[ReadyNode] = []
-    threads = [threading.Thread(target=lambda: found.append(nodes.ready(ENGINE))) for _ in range(8)]
+    results: list[ReadyNode] = []
+    threads = [threading.Thread(target=lambda: results.append(nodes.ready(ENGINE))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert docker.commands == ["context inspect", "buildx inspect desktop"]
-    assert len(found) == 8
-    assert all(each is found[0] for each in found)
+    assert len(results) == 8
+    assert all(node is results[0] for node in results)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "output"),
     [
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
@@ -349,11 +350,11 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
     ],
 )
-def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, said: str) -> None:
+def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, output: str) -> None:
     nodes, _ = nodes_with(tmp_path, {"buildx inspect": answer})
     with pytest.raises(Unreachable) as caught:
         nodes.ready(ENGINE)
-    assert caught.value.message == f"node default/local (docker, the engine in use) cannot be used: {said}"
+    assert caught.value.message == f"node default/local (docker, the engine in use) cannot be used: {output}"
 
 
 def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> None:
@@ -370,7 +371,7 @@ def test_what_buildx_writes_down_of_each_build_is_removed(tmp_path: Path) -> Non
 
 
 def made_for(status: str = "running", *, image: str = "moby/buildkit:v1") -> Completed:
-    """An existing container, made by mpbake for a node with this image."""
+    """Return an existing container that mpbake made for a node with this image."""
     node = replace(CONTAINER, options=(("image", image), ("network", "host")))
     return container(f"{MARK}={declare(node).mark}", status=status, image=image)
 
@@ -399,13 +400,15 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
         f"--driver-opt network=host --driver-opt env.MPBAKE_NODE={declare(CONTAINER).mark} desktop"
     )
     assert bootstrap == "buildx inspect ci-local --bootstrap"
-    assert [each["environment"] for each in docker.settings[6:]] == [{"BUILDX_CONFIG": str(tmp_path / "ci-local")}] * 2
+    assert [settings["environment"] for settings in docker.settings[6:]] == [
+        {"BUILDX_CONFIG": str(tmp_path / "ci-local")}
+    ] * 2
     (record,) = Records(folder=tmp_path / "state" / "mpbake" / "builders").of_plan(PLAN)
-    assert [each.node("ci").id for each in record.nodes] == ["ci/Local"]
+    assert [made.node("ci").id for made in record.nodes] == ["ci/Local"]
 
 
 def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
-    """A docker to which a bootstrap and what comes after it say that."""
+    """Return a docker that answers so to a bootstrap and to the question after it."""
     again = iter(asked)
     return {
         "container inspect --format {{.State": done(state),
@@ -422,10 +425,10 @@ LATE = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\n", "#1 
 
 def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, starting(LATE, done(INSPECTED)))
-    said: list[str] = []
-    assert nodes.ready(CONTAINER, said.append).facts.version == "v0.13.1"
+    output: list[str] = []
+    assert nodes.ready(CONTAINER, output.append).facts.version == "v0.13.1"
     assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
-    assert said == ["creating container c"]
+    assert output == ["creating container c"]
 
 
 def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
@@ -445,9 +448,9 @@ def test_a_buildkit_that_is_still_starting_is_waited_for(tmp_path: Path) -> None
     answers = starting(failed("ERROR: exit code 1"), state="running 0")
     boots = iter([failed("ERROR: exit code 1"), failed("ERROR: exit code 1"), done(INSPECTED)])
     nodes, docker = nodes_with(tmp_path, {**answers, "buildx inspect ci-local --bootstrap": lambda _: next(boots)})
-    said: list[str] = []
-    assert nodes.ready(CONTAINER, said.append).note == "created"
-    assert said == ["waiting for BuildKit to answer"] * 2
+    output: list[str] = []
+    assert nodes.ready(CONTAINER, output.append).note == "created"
+    assert output == ["waiting for BuildKit to answer"] * 2
     assert docker.commands.count("buildx inspect ci-local --bootstrap") == 3
 
 
@@ -491,8 +494,8 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
             """)
     else:
         assert nodes.ready(CONTAINER).note == "created"
-    assert not [each for each in docker.commands if each.startswith(("volume create", "volume rm"))]
-    assert any(each.startswith("buildx") for each in docker.commands) is not foreign
+    assert not [command for command in docker.commands if command.startswith(("volume create", "volume rm"))]
+    assert any(command.startswith("buildx") for command in docker.commands) is not foreign
 
 
 def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
@@ -500,13 +503,13 @@ def test_a_node_is_made_even_where_that_cannot_be_noted(tmp_path: Path) -> None:
     missing = failed("Error: No such container: x")
     nodes, _ = nodes_with(tmp_path, {"container inspect": missing, "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
-    assert warning.startswith("mpbake builders prune will not know what was made of ci: it cannot be noted (")
+    assert warning.startswith("mpbake cannot record the nodes of ci, so prune will not find them (")
     assert str(tmp_path / "state") in warning
 
 
 def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
-    said = iter([done(INSPECTED), failed("unexpected EOF"), failed("unexpected EOF"), done(INSPECTED)])
-    nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(said)})
+    output = iter([done(INSPECTED), failed("unexpected EOF"), failed("unexpected EOF"), done(INSPECTED)])
+    nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(output)})
     nodes.ready(ENGINE)
     assert nodes.answers_at_last(ENGINE, 7.0)
     assert len(docker.commands) == 5  # with that for the context in use
@@ -524,7 +527,7 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci makes it anew, and its "
+        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci recreates it, and its "
         "cache stays"
     )
 
@@ -537,8 +540,8 @@ def test_a_container_may_name_an_earlier_workflow_run(
     made = container(f"{MARK}={declare(node).mark}")
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
     told = (
-        "ci/Local: provenance names the workflow run that made its container, perhaps not this one; mpbake builders rm "
-        "--keep-state ci before the run, which then makes it anew with its cache"
+        "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
+        "mpbake builders rm --keep-state ci before the run, which then recreates it with its cache"
     )
     assert nodes.ready(node).warnings == ((told,) if is_told else ())
 
@@ -587,7 +590,7 @@ def test_an_engine_that_can_be_trusted_is_connected_to_once(tmp_path: Path, cert
     )
     with serving(certificates.engine()) as port:
         nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls()))
-    assert [each for each in docker.commands if each.startswith("context create mpbake-ci-local ")]
+    assert [command for command in docker.commands if command.startswith("context create mpbake-ci-local ")]
 
 
 @pytest.mark.parametrize("node", [CONTAINER, ENGINE])
@@ -600,7 +603,7 @@ def test_nothing_is_made_for_an_engine_that_does_not_answer(tmp_path: Path, node
 
 def test_nothing_is_made_for_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
     nodes, docker = nodes_with(tmp_path, {})
-    with serving(certificates.engine()) as port, pytest.raises(UsageError, match=r"^node ci/Local wants a client"):
+    with serving(certificates.engine()) as port, pytest.raises(UsageError, match=r"^node ci/Local requires a client"):
         nodes.ready(replace(CONTAINER, endpoint=f"tcp://127.0.0.1:{port}", tls=certificates.tls(without="cert key")))
     assert docker.commands == []
 
@@ -621,7 +624,7 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
-    """What buildx keeps of a right instance of a node, with changes in its node."""
+    """Return buildx's entry of a right instance of a node, with changes in its node."""
     name = node.buildx_name
     entry = {
         "Name": name,
@@ -637,7 +640,7 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
 def created_again(
     folder: Path, written: str | None, environment: dict[str, str] | None = None, node: Node = CONTAINER
 ) -> bool:
-    """Whether the instance of `node` is made anew where `written` stands in its file."""
+    """Whether the instance of `node` is written anew if its file holds `written`."""
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
@@ -766,7 +769,7 @@ def test_a_remote_node_is_always_told_anew(tmp_path: Path) -> None:
     right = json.dumps(instance(node, Endpoint=node.endpoint, DriverOpts=None, Flags=None))
     path.write_text(right.replace('"Platforms"', f'"endpoint": {EVIL}, "Platforms"'))
     _, docker = nodes_with(tmp_path, {})
-    Instances(docker, tmp_path, {}).written(node)
+    Instances(docker, tmp_path, {}).write(node)
     assert json.loads(path.read_text()) == json.loads(right) | {"Dynamic": False}
     assert docker.commands == []
 
@@ -878,7 +881,7 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(tmp_path: Path, in_use: C
 
 
 def theirs(folder: Path, builder: str, *endpoints: str) -> None:
-    """Somebody's builder, each of whose nodes is called x and a number."""
+    """Return an external builder whose nodes are named x and a number."""
     nodes = [
         {
             "Name": f"x{number}",
@@ -901,14 +904,16 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
     (tmp_path / "nodes").mkdir()
     nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
     named = [("team-a", "x0"), ("team-a", "x1"), ("team-b", "x0")]
-    found = [nodes.ready(Node(builder=each, name=name, driver=Driver.REMOTE, external=True)) for each, name in named]
-    kept = [json.loads((each.store / "instances" / each.builder).read_text())["Nodes"] for each in found]
-    assert [(each["Name"], each["Endpoint"]) for (each,) in kept] == [
+    results = [
+        nodes.ready(Node(builder=builder, name=name, driver=Driver.REMOTE, external=True)) for builder, name in named
+    ]
+    kept = [json.loads((node.store / "instances" / node.builder).read_text())["Nodes"] for node in results]
+    assert [(entry["Name"], entry["Endpoint"]) for (entry,) in kept] == [
         ("x0", "tcp://a0:1"),
         ("x1", "tcp://a1:1"),
         ("x0", "tcp://b0:1"),
     ]
-    assert len({each.store for each in found}) == len(found)
+    assert len({node.store for node in results}) == len(results)
 
 
 STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
@@ -930,7 +935,7 @@ ONE_OF_TWO = f"{INSPECTED}\n{STOPPED.partition('Nodes:')[2]}"
 def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answer: str, note: str) -> None:
     theirs(tmp_path, "team", "tcp://a0:1")
     docker = FakeDocker({"buildx inspect": done(answer)})
-    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).seen(node)
+    seen = Instances(docker, tmp_path, {"HOME": str(tmp_path)}).ask_external(node)
     assert (seen.note, bool(seen.facts.platforms)) == (note, note == "running")
     assert docker.commands == [f"buildx inspect {seen.builder}"]
 
@@ -946,7 +951,7 @@ def test_what_is_only_looked_at_is_not_started(tmp_path: Path, node: Node, answe
 )
 def test_what_cannot_be_looked_at(tmp_path: Path, answer: Completed) -> None:
     with pytest.raises(Unreachable, match=r"cannot be used: no$"):
-        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).seen(CLOUD)
+        Instances(FakeDocker({"buildx inspect": answer}), tmp_path, {}).ask_external(CLOUD)
 
 
 # --- remote nodes -----------------------------------------------------------------------------------------------------
@@ -1004,7 +1009,7 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
 
 
 def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None:
-    """Nobody waits for another one: neither who forgets it, nor who makes it ready."""
+    """Neither the thread that forgets a node nor the one that makes it ready waits for the other."""
     nodes, docker = nodes_with(tmp_path, {})
     asked, forgotten = threading.Event(), threading.Event()
 
@@ -1023,11 +1028,11 @@ def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None
 
 
 class Forgotten(UserDict[str, Any]):
-    """What was found out about nodes."""
+    """Results about nodes."""
 
-    def __setitem__(self, node: str, found: Any) -> None:
-        """Keep it, and forget it at once, as another thread may."""
-        super().__setitem__(node, found)
+    def __setitem__(self, node: str, results: Any) -> None:
+        """Store a result, and forget it at once, as another thread may."""
+        super().__setitem__(node, results)
         self.pop(node)
 
 
@@ -1064,7 +1069,7 @@ def test_what_a_node_builds_at_once(node: Node, shown: str, defaults: str, slots
     _, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED + shown)})
     instances = Instances(docker, tmp_path, {"BUILDX_CONFIG": str(tmp_path)})
     ready = ReadyNode(node=node, facts=NodeFacts(driver=node.driver), builder="x", store=tmp_path)
-    assert instances.asked(ready).facts.slots == slots
+    assert instances.ask(ready).facts.slots == slots
 
 
 def test_the_version_of_a_node_makes_it_ready_once(tmp_path: Path) -> None:

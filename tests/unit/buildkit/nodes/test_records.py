@@ -1,4 +1,4 @@
-"""What mpbake made on this machine."""
+"""Records of the nodes that mpbake made from this machine."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_what_is_no_longer_declared_stays_in_the_record() -> None:
     before = record_of(BUILDER, PLAN, None)
     moved = replace(BUILDER, nodes=(replace(ONE, endpoint="ssh://c"),))
     record = record_of(moved, PLAN, before)
-    assert [each.engine for each in record.nodes] == ["ssh://a", "mpbake-ci-two", "ssh://c"]
-    assert [each.engine for each in record.gone(moved)] == ["ssh://a", "mpbake-ci-two"]
+    assert [made.engine for made in record.nodes] == ["ssh://a", "mpbake-ci-two", "ssh://c"]
+    assert [made.engine for made in record.gone(moved)] == ["ssh://a", "mpbake-ci-two"]
 
 
 def test_records_are_kept(tmp_path: Path) -> None:
@@ -115,15 +115,14 @@ def test_what_is_every_plans_is_not_noted(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
     records.add("default", [shared, replace(shared, name="far")], PLAN)
     (record,) = records.of_plan(PLAN)
-    assert [each.name for each in record.nodes] == ["far"]
+    assert [made.name for made in record.nodes] == ["far"]
 
 
 def test_what_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder is to be")
     (warning,) = Records(folder=tmp_path / "state/mpbake").add("ci", [ONE], PLAN)
     assert warning == (
-        "mpbake builders prune will not know what was made of ci: "
-        f"it cannot be noted ({tmp_path}/state/mpbake: Not a directory)"
+        f"mpbake cannot record the nodes of ci, so prune will not find them ({tmp_path}/state/mpbake: Not a directory)"
     )
 
 
@@ -133,7 +132,7 @@ def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
         list(workers.map(lambda node: Records(folder=tmp_path).add("ci", [node], PLAN), nodes))
     record = Records(folder=tmp_path).read("ci", PLAN)
     assert record is not None
-    assert {each.name for each in record.nodes} == {node.name for node in nodes}
+    assert {made.name for made in record.nodes} == {node.name for node in nodes}
 
 
 NODE_FIELDS = {"name": "one", "driver": "docker-container", "engine": "ssh://a", "context": "", "place": {}}
@@ -141,12 +140,12 @@ RECORD_FIELDS = {"format": 1, "builder": "ci", "plan": str(PLAN), "nodes": [NODE
 
 
 def damaged_by(**fields: object) -> str:
-    """A record of which some fields have other values."""
+    """Return the JSON of a record with other values in some fields."""
     return json.dumps({**RECORD_FIELDS, **fields})
 
 
 def damaged_node(**fields: object) -> str:
-    """A record of a node of which some fields have other values."""
+    """Return the JSON of a record with other values in some fields of its node."""
     return damaged_by(nodes=[{**NODE_FIELDS, **fields}])
 
 
@@ -187,7 +186,7 @@ def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     path.write_text(damage, encoding="latin-1")
     records.add("fine", [TWO], PLAN)
     assert records.read("ci", PLAN) is None
-    assert [each.builder for each in records.of_plan(PLAN)] == ["fine"]
+    assert [record.builder for record in records.of_plan(PLAN)] == ["fine"]
     (unreadable,) = records.unreadable()
     assert str(unreadable) == (
         f"{path} is damaged: mpbake does not know which nodes it records\n"
@@ -215,7 +214,7 @@ def test_what_is_no_file_is_no_record(tmp_path: Path, make: Callable[[Path], Non
     (path,) = tmp_path.glob("*.json")
     path.unlink()
     make(path)
-    assert [each.path for each in records.unreadable()] == [path]
+    assert [file.path for file in records.unreadable()] == [path]
     records.remove("ci", PLAN)
     assert path.exists()
 

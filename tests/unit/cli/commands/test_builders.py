@@ -19,8 +19,9 @@ from mpbake.buildkit.builders.survey import BuilderState
 from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
 from mpbake.cli.options import BuildersOptions
-from mpbake.model.lifecycle import AUTOMATIC, Action, Change, ResourceKind
+from mpbake.model.node_state import Action, Change, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
+from mpbake.report.builder_text import DEFAULT_BUILDER_TEXT
 from mpbake.run.executor import StopRequest
 from mpbake.run.state.directory import open_state
 from tests.unit.cli.test_app import Called, plain_environment, typed
@@ -72,7 +73,7 @@ def test_a_command_line_wins_over_the_environment_wherever_it_stands(monkeypatch
 
 NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER)
 CI = Builder(name="ci", driver=Driver.DOCKER_CONTAINER, nodes=(NODE,))
-START = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="c", why="it is exited", node=NODE)
+START = Change(action=Action.START, kind=ResourceKind.CONTAINER, name="c", reason="it is exited", node=NODE)
 
 
 def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, str]:
@@ -176,7 +177,7 @@ def test_which_builders() -> None:
         ),
         (
             lambda plan: command._chosen(plan, ("default",)),
-            f'no builder "default" is declared\n  = {AUTOMATIC}',
+            f'no builder "default" is declared\n  = {DEFAULT_BUILDER_TEXT}',
         ),
         (
             lambda plan: command._own(
@@ -232,7 +233,7 @@ def test_a_plan_without_builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(command, "_open_workspace", lambda *_: contextlib.nullcontext(_Pretended()))
     here = world(tmp_path)
     assert call(command.main, here, action="list") == 0
-    assert written(here.stdout) == (f"no builder is declared; {AUTOMATIC}\n")
+    assert written(here.stdout) == (f"no builder is declared; {DEFAULT_BUILDER_TEXT}\n")
 
 
 class Hesitant(io.StringIO):

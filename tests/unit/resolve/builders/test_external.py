@@ -7,7 +7,7 @@ import pytest
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.base.platforms import parse_platforms
-from mpbake.model.lifecycle import StoredBuilder, StoredNode
+from mpbake.model.node_state import StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Emulation, Node
 from mpbake.resolve import Inputs, resolve
 from mpbake.spec.drivers import node_warnings

@@ -1,4 +1,4 @@
-"""Deployments of nodes: found by kubectl, known by their mark, ended."""
+"""Deployments of nodes: found through kubectl, recognized by their mark, removed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.deployments import Deployments
+from mpbake.buildkit.nodes.drivers.kubernetes import Deployments
 from mpbake.buildkit.process.docker import Completed
-from mpbake.model.lifecycle import ANNOTATION, NodeResource, inventory_text
+from mpbake.model.marks import ANNOTATION
+from mpbake.model.node_state import NodeResource
 from mpbake.model.plan import Builder, Driver, Node
+from mpbake.report.builder_text import inventory_text
 from tests.unit import sites
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
@@ -32,12 +34,12 @@ NODE = Node(
     options=(("image", "moby/buildkit:v2"), ("namespace", "ci"), ("nodeselector", "a=b"), ("requests.cpu", "2")),
 )
 CLUSTER = Builder(name="k", driver=Driver.KUBERNETES, nodes=(NODE,))
-LOOK = "look at them (kubectl describe pods), or give them longer with `timeout`"
+LOOK = "look at them (kubectl describe pods), or raise `timeout`"
 MARKED = declare(NODE).mark
 
 
 def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
-    """What a cluster says of the Deployment of `NODE`, as far as it is read."""
+    """Return a cluster's description of the Deployment of `NODE`, as far as mpbake reads it."""
     container = {
         "image": "moby/buildkit:v1",
         "resources": {"requests": {"cpu": "1"}},
@@ -61,7 +63,7 @@ def pod(**status: Any) -> dict[str, Any]:
 class Cluster(FakeDocker):
     """A cluster with at most one Deployment, and a buildx that makes it."""
 
-    def __init__(self, found: dict[str, Any] | None = None, **answers: Any) -> None:
+    def __init__(self, described: dict[str, Any] | None = None, **answers: Any) -> None:
         defaults = {
             "buildx create": done(),
             "buildx inspect": done("Platforms: linux/amd64\n"),
@@ -69,30 +71,30 @@ class Cluster(FakeDocker):
             "kubectl exec": failed("command terminated with exit code 1"),
         }
         super().__init__({**defaults, **{name.replace("_", " "): answer for name, answer in answers.items()}})
-        self.found = found
+        self.described = described
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        """Do as buildx and kubectl do; the namespace is seen to, and then left out."""
+        """Do as buildx and kubectl do. The namespace is checked, then left out of the recorded command."""
         if arguments[0] == "kubectl":
             assert arguments[1] == "--namespace=ci"
             arguments = [arguments[0], *arguments[2:]]
         command = " ".join(arguments)
         if command.startswith("kubectl get deployment/k-n --ignore-not-found"):
-            return done(json.dumps(self.found) if self.found else "")
+            return done(json.dumps(self.described) if self.described else "")
         if command.startswith("kubectl delete"):
             self.commands.append(command)
-            self.found = None
+            self.described = None
             return done()
         if "--bootstrap" in arguments and self.answers["buildx inspect"].returncode == 0:
-            self.found = self.found or deployment()
+            self.described = self.described or deployment()
         return super().run(arguments, **settings)
 
 
 def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
-    """What was to be done about the Deployment, what was said of it, and what went wrong with it."""
-    told, said, errors = sites.brought_up(folder, cluster, builder)
-    lines = [line for line in told.splitlines() if " builder k:" not in line]
-    return "\n".join(lines), said, [each for each in errors if "did not write down" not in each]
+    """Return the planned changes of the Deployment, the messages about it, and the errors."""
+    plans, messages, errors = sites.brought_up(folder, cluster, builder)
+    lines = [line for line in plans.splitlines() if " builder k:" not in line]
+    return "\n".join(lines), messages, [error for error in errors if "did not write its entry" not in error]
 
 
 def waiting(reason: str, restarts: int = 0) -> dict[str, Any]:
@@ -114,7 +116,7 @@ UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedul
     ],
 )
 def test_starting(pods: list[dict[str, Any]], *, starting: bool) -> None:
-    cluster = Cluster(kubectl_get_pods=done(json.dumps({"items": [pod(**each) for each in pods]})))
+    cluster = Cluster(kubectl_get_pods=done(json.dumps({"items": [pod(**fields) for fields in pods]})))
     assert Deployments(docker=cluster).is_starting(NODE) is starting
 
 
@@ -154,24 +156,24 @@ def test_no_kubectl() -> None:
         Deployments(docker=docker).own(NODE)
     assert str(caught.value) == text("""
         k/n: the kubectl command was not found
-          = install it: without it nobody can tell whose a Deployment is; buildx would use any of that name
+          = install it: mpbake needs it to see who made a Deployment; buildx would use any of that name
         """)
 
 
 def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
     cluster = Cluster()
-    plan, said, errors = brought_up(tmp_path, cluster)
-    assert plan == "k (kubernetes)\n  + create Deployment k-n: there is none"
-    assert said == ["k/n: created, and answers"]
+    plan, messages, errors = brought_up(tmp_path, cluster)
+    assert plan == "k (kubernetes)\n  + create Deployment k-n: it does not exist"
+    assert messages == ["k/n: created, and answers"]
     assert errors == []
     assert brought_up(tmp_path, cluster)[0] == "k (kubernetes)"
 
 
 def test_somebody_elses_stays(tmp_path: Path) -> None:
     cluster = Cluster(deployment(""))
-    plan, said, errors = brought_up(tmp_path, cluster)
+    plan, messages, errors = brought_up(tmp_path, cluster)
     assert plan == "k (kubernetes)\n  ? node k/n: whether it is as declared is not known"
-    assert said == ["k: not put into buildx's store before all of its nodes can be made"]
+    assert messages == ["k: not added to buildx's store until all of its nodes can be made"]
     assert errors == [
         text("""
             k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
@@ -185,7 +187,7 @@ or remove it: kubectl --namespace=ci delete deployment k-n
 def test_drift_is_corrected(tmp_path: Path) -> None:
     options = ("driver", "env.A", "image", "nodeselector", "requests.cpu")
     cluster = Cluster(deployment(";".join(f"{name}=0" for name in options)))
-    plan, said, errors = brought_up(tmp_path, cluster)
+    plan, messages, errors = brought_up(tmp_path, cluster)
     assert plan == text("""
         k (kubernetes)
           ± replace Deployment k-n: it was made with other options; its cache goes with its pods
@@ -196,7 +198,7 @@ def test_drift_is_corrected(tmp_path: Path) -> None:
               nodeselector: another -> a=b
               requests.cpu: 1 -> 2
         """)
-    assert said == ["k/n: made anew, and answers"]
+    assert messages == ["k/n: recreated, and answers"]
     assert errors == []
     deleted = "deployment/k-n configmap/k-n-config --ignore-not-found --cascade=foreground --timeout=120s"
     assert f"kubectl delete {deleted}" in cluster.commands, "with its own configuration and no other's"
@@ -208,22 +210,22 @@ def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     _, _, errors = brought_up(tmp_path, cluster)
     assert errors == [
         text("""
-            k/n: something builds in k-n just now; it is left as it is
-              = repeat this when it is idle
+            k/n: a build runs in k-n, so mpbake leaves it as it is
+              = try again when it is idle
             """)
     ]
     assert "kubectl exec k-n-1 -- pgrep -f buildctl dial-stdio" in cluster.commands
-    assert cluster.found, "it is still there"
+    assert cluster.described, "it is still there"
 
 
-BY_HAND = "if nothing does: kubectl --namespace=ci delete deployment k-n"
-ROLE = "its role must allow deployments, configmaps, pods and pods/exec there; try: kubectl auth can-i --list"
+BY_HAND = "if no build runs: kubectl --namespace=ci delete deployment k-n"
+ROLE = "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list"
 FORBIDDEN = 'Error from server (Forbidden): pods "k-n-1" is forbidden: cannot create resource "pods/exec"'
 NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminated with exit code 126'
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "hint"),
+    ("answer", "messages", "hint"),
     [
         (failed(FORBIDDEN), f"this user may not do that in the cluster ({FORBIDDEN})", f"{ROLE}; or, {BY_HAND}"),
         (
@@ -244,14 +246,16 @@ NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminate
         (failed("", stdout="command terminated with exit code 1"), "exit code 1", BY_HAND),
     ],
 )
-def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Completed, said: str, hint: str) -> None:
+def test_what_does_not_say_whether_it_is_in_use_stays(
+    tmp_path: Path, answer: Completed, messages: str, hint: str
+) -> None:
     cluster = Cluster(deployment("driver=0"), kubectl_exec=answer)
-    error = f"k/n: the pod k-n-1 does not say whether something builds in it: {said}\n  = {hint}"
+    error = f"k/n: mpbake cannot tell whether a build runs in the pod k-n-1: {messages}\n  = {hint}"
     assert brought_up(tmp_path, cluster)[2] == [error]
     site, _ = sites.site_with(tmp_path, cluster)
-    assert [str(each) for each in remove(site, CLUSTER, keep_state=False)] == [error]
-    assert [str(each) for each in remove(site, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
-    assert cluster.found, "it is still there"
+    assert [str(error) for error in remove(site, CLUSTER, keep_state=False)] == [error]
+    assert [str(error) for error in remove(site, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
+    assert cluster.described, "it is still there"
 
 
 @pytest.mark.parametrize(
@@ -264,15 +268,15 @@ def test_what_does_not_say_whether_it_is_in_use_stays(tmp_path: Path, answer: Co
     ],
 )
 def test_nothing_builds_where_nothing_runs(tmp_path: Path, status: dict[str, Any]) -> None:
-    """It may be what is to be corrected."""
+    """The Deployment may be what the change corrects."""
     pods = done(json.dumps({"items": [pod(**status)]}))
     cluster = Cluster(deployment("driver=0"), kubectl_get_pods=pods, kubectl_exec=failed("container not found"))
-    assert brought_up(tmp_path, cluster)[1:] == (["k/n: made anew, and answers"], [])
+    assert brought_up(tmp_path, cluster)[1:] == (["k/n: recreated, and answers"], [])
 
 
 def test_one_of_several_pods_is_used() -> None:
     names = ["k-n-1", "k-n-2"]
-    items = [{"metadata": {"name": each}, "status": RUNNING} for each in names]
+    items = [{"metadata": {"name": name}, "status": RUNNING} for name in names]
     idle = failed("command terminated with exit code 1")
     cluster = Cluster(deployment(), kubectl_get_pods=done(json.dumps({"items": items})), kubectl_exec=idle)
     cluster.answers = {"kubectl exec k-n-2": done("17\n"), **cluster.answers}
@@ -297,7 +301,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
         (
             {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
             "its pods wait:\n  pod k-n-1: ImagePullBackOff: no such image",
-            'name a BuildKit image that the cluster can pull with image = "…" in the builder',
+            'set image = "…" in the builder to a BuildKit image that the cluster can pull',
         ),
         (
             {"initContainerStatuses": [{"state": {"terminated": {"reason": "Error", "exitCode": 1}}}]},
@@ -312,7 +316,7 @@ def test_the_remedy_is_for_what_there_is() -> None:
                 ]
             },
             "its pods wait:\n  pod k-n-1: Unschedulable: 0/3\\nnodes",
-            "no machine of the cluster takes its pods: look at nodeselector, tolerations and requests",
+            "check nodeselector, tolerations and requests: no machine of the cluster takes its pods",
         ),
         (
             {
@@ -331,9 +335,9 @@ def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, A
         kubectl_logs=done("buildkitd: unknown flag --nope\n"),
     )
     _, _, errors = brought_up(tmp_path, cluster)
-    said = "its pods do not become ready (expected 1 replicas to be ready, got 0)"
+    messages = "its pods do not become ready (expected 1 replicas to be ready, got 0)"
     node = "node k/n (kubernetes, the cluster in use)"
-    assert errors == [f"{node} cannot be used: {said}\n{words}\n  = {hint}"]
+    assert errors == [f"{node} cannot be used: {messages}\n{words}\n  = {hint}"]
 
 
 def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
@@ -343,7 +347,7 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
-        "  = is it up, and is the right one in use? try: kubectl version"
+        "  = check that it is up, and that the right context is in use; try: kubectl version"
     )
 
 
@@ -355,33 +359,33 @@ def test_as_listed(tmp_path: Path) -> None:
 
 
 def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
-    plan, said, _ = brought_up(tmp_path, Cluster(deployment(ready=0)))
+    plan, messages, _ = brought_up(tmp_path, Cluster(deployment(ready=0)))
     assert plan == "k (kubernetes)\n  > start Deployment k-n: it is not ready (0 of 1 pods)"
-    assert said == ["k/n: started, and answers"]
+    assert messages == ["k/n: started, and answers"]
 
 
 def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     cluster = Cluster()
     brought_up(tmp_path, cluster)
-    site, said = sites.site_with(tmp_path, cluster)
+    site, messages = sites.site_with(tmp_path, cluster)
     record = site.tools.records.read("k", site.plan)
     assert record is not None
     assert prune(site, record, {}) == []
-    assert said == ["k/n: Deployment removed, and its cache"]
-    assert cluster.found is None
+    assert messages == ["k/n: Deployment removed, and its cache"]
+    assert cluster.described is None
     assert site.tools.records.read("k", site.plan) is None
 
 
 def test_a_claim_outlives_it(tmp_path: Path) -> None:
     claimed = replace(NODE, options=(*NODE.options, ("persistent-volume-claim.requests.storage", "9Gi")))
-    found = done(json.dumps(deployment()))
+    described = done(json.dumps(deployment()))
     docker = FakeDocker(
         {
-            "kubectl --namespace=ci get statefulset/k-n": found,
+            "kubectl --namespace=ci get statefulset/k-n": described,
             "kubectl --namespace=ci get pods": done(json.dumps({"items": []})),
             "kubectl --namespace=ci delete statefulset/k-n": done(),
         }
     )
-    site, said = sites.site_with(tmp_path, docker)
+    site, messages = sites.site_with(tmp_path, docker)
     assert remove(site, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
-    assert said == ["k/n: StatefulSet removed, its cache stays"]
+    assert messages == ["k/n: StatefulSet removed, its cache stays"]

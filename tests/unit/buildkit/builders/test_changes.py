@@ -1,4 +1,4 @@
-"""What is to be done about a declared builder: declared and found in, changes out."""
+"""The changes of a declared builder: declared and actual state in, changes out."""
 
 from __future__ import annotations
 
@@ -7,24 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mpbake.base.platforms import parse_platforms
-from mpbake.model.lifecycle import (
-    Action,
-    Change,
-    NodeResource,
-    NodeRow,
-    NodeState,
-    ResourceKind,
-    StoredBuilder,
-    StoredNode,
-    add_mark,
-    builder_changes,
-    changes_summary,
-    changes_text,
-    inventory_text,
-    split_mark,
-)
+from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.model.node_state import Action, NodeResource, NodeState, ResourceKind, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node, TlsFiles
+from mpbake.report.builder_text import changes_text
 from tests.unit.plans import text
 
 LOCAL = Node(
@@ -40,43 +26,29 @@ RIGHT = NodeResource(id="c0ffee", name="buildx_buildkit_ci-local", status="runni
 ENTRY = StoredBuilder(driver="docker-container", nodes=(StoredNode(name="ci-local", endpoint="desktop"),))
 
 
-def found(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
+def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
     return replace(NodeState(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
 
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
-    """The changes as people read them."""
+    """Return the changes as text."""
     return changes_text(CI, builder_changes(CI, nodes, kept, declared))
 
 
-def test_a_mark_among_driver_options() -> None:
-    """Of Kubernetes, older buildx knows no environment; and it cuts annotations at `=` and `,`."""
-    for driver, told in (
-        (Driver.DOCKER_CONTAINER, {"annotations": "a=b", "env.MPBAKE_NODE": "image=1;memory=2"}),
-        (Driver.KUBERNETES, {"annotations": "a=b,mpbake-node=image:1;memory:2"}),
-    ):
-        options = {"annotations": "a=b"}
-        add_mark(options, driver, "image=1;memory=2")
-        assert options == told
-        assert split_mark(options) == "image=1;memory=2"
-        assert options == {"annotations": "a=b"}
-        assert split_mark(options) == ""
-
-
 def test_nothing_to_do() -> None:
-    assert builder_changes(CI, [found()], ENTRY, ENTRY) == ()
-    assert decided(found()) == "CI (docker-container)\n  as declared\n"
-    assert decided(found(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
+    assert builder_changes(CI, [state()], ENTRY, ENTRY) == ()
+    assert decided(state()) == "CI (docker-container)\n  as declared\n"
+    assert decided(state(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
 
 
 def test_everything_is_missing() -> None:
     secured = replace(LOCAL, endpoint="tcp://far:2376", tls=TlsFiles(ca=Path("/c/ca.crt")))
     assert (
-        decided(found(None, node=secured, context=False), kept=None)
+        decided(state(None, node=secured, context=False), kept=None)
         == text("""
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
-          + create container buildx_buildkit_ci-local: if there is none: only the context can show it
+          + create container buildx_buildkit_ci-local: if it does not exist: only the context can show that
           + create builder ci: for use by hand: docker buildx build --builder ci
         """)
         + "\n"
@@ -85,7 +57,7 @@ def test_everything_is_missing() -> None:
 
 def test_what_stands_still_is_started() -> None:
     assert (
-        decided(found(replace(RIGHT, status="exited")))
+        decided(state(replace(RIGHT, status="exited")))
         == text("""
         CI (docker-container)
           > start container buildx_buildkit_ci-local: it is exited
@@ -101,8 +73,8 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
         mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
         settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
     )
-    changes = builder_changes(CI, [found(old)], ENTRY, ENTRY)
-    assert [(each.action, each.thing, each.node) for each in changes] == [
+    changes = builder_changes(CI, [state(old)], ENTRY, ENTRY)
+    assert [(change.action, change.kind, change.node) for change in changes] == [
         (Action.REPLACE, ResourceKind.CONTAINER, LOCAL)
     ]
     assert (
@@ -125,15 +97,15 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
 @pytest.mark.parametrize(("count", "shown"), [(1 << 30, "1g"), (3 << 29, "1536m"), (1 << 10, "1k"), (1000, "1000b")])
 def test_amounts(count: int, shown: str) -> None:
     old = replace(RIGHT, mark=MARK.replace("memory=5", "memory=0"), settings=(("memory", str(count)),))
-    assert f"memory: {shown} -> 8g" in decided(found(old))
+    assert f"memory: {shown} -> 8g" in decided(state(old))
 
 
 def test_a_mark_of_another_format_is_drift() -> None:
-    assert "replace container" in decided(found(replace(RIGHT, mark="96c5747e0ee97b71")))
+    assert "replace container" in decided(state(replace(RIGHT, mark="96c5747e0ee97b71")))
 
 
 def test_a_node_in_trouble_is_left_alone() -> None:
-    assert builder_changes(CI, [found(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [state(None, trouble="no route to host")], ENTRY, ENTRY) == ()
 
 
 def test_an_entry_that_says_something_else() -> None:
@@ -149,10 +121,10 @@ def test_an_entry_that_says_something_else() -> None:
         ),
     )
     assert (
-        decided(found(), kept=kept, declared=declared)
+        decided(state(), kept=kept, declared=declared)
         == text("""
         CI (docker-container)
-          ~ correct builder ci: buildx's store says something else
+          ~ correct builder ci: buildx's store has other values
               driver: docker-container -> remote
               x-b: flags: (none) -> --debug
               x-b: env.A: another -> as declared
@@ -169,57 +141,9 @@ def test_an_entry_that_says_something_else() -> None:
 def test_the_order_of_nodes_matters() -> None:
     one, two = StoredNode(name="x-a", endpoint="a"), StoredNode(name="x-b", endpoint="b")
     kept, declared = (StoredBuilder(driver="remote", nodes=nodes) for nodes in ((two, one), (one, two)))
-    assert "order: x-b, x-a -> x-a, x-b" in decided(found(), kept=kept, declared=declared)
+    assert "order: x-b, x-a -> x-a, x-b" in decided(state(), kept=kept, declared=declared)
 
 
 def test_what_is_found_is_safe_to_print() -> None:
     evil = replace(ENTRY, nodes=(StoredNode(name="ci-local", endpoint="\x1b[2J"),))
-    assert r"endpoint: \x1b[2J -> desktop" in decided(found(), kept=evil)
-
-
-def test_a_summary() -> None:
-    create = Change(action=Action.CREATE, thing=ResourceKind.CONTAINER, name="x", why="")
-    start = Change(action=Action.START, thing=ResourceKind.CONTAINER, name="x", why="")
-    assert changes_summary([start, create, create]) == "2 to create, 1 to start"
-    assert changes_summary([]) == "nothing to do"
-
-
-def test_the_list() -> None:
-    far = Node(
-        builder="release",
-        name="arm",
-        driver=Driver.REMOTE,
-        endpoint="tcp://far:1234",
-        platforms=parse_platforms(["linux/arm64"]),
-    )
-    running = NodeRow(
-        node=LOCAL,
-        status="running",
-        version="v0.20.0",
-        reported=parse_platforms(["linux/amd64", "linux/amd64/v2", "linux/386", "linux/arm64"]),
-        drift=("memory", "entry: flags"),
-    )
-    stopped = NodeRow(node=LOCAL, status="exited")
-    gone = NodeRow(node=far, status="unusable", trouble="node release/arm: no answer\n  = is it up?")
-    table, _, troubles = inventory_text([[running, stopped], [gone]]).partition("\n\n")
-    assert troubles == "node release/arm: no answer\n  = is it up?\n"
-    assert table == text("""
-        node         driver            endpoint        status    buildkit  drift
-        CI/local     docker-container  (in use)        running   v0.20.0   memory, entry: flags
-          native    linux/amd64, linux/amd64/v2, linux/386
-          emulated  linux/arm64
-        CI/local     docker-container  (in use)        exited    -         -
-        release/arm  remote            tcp://far:1234  unusable  -         -
-          declared  linux/arm64
-        """)
-    assert inventory_text([]).startswith('no builder is declared; "default" is ')
-
-
-def test_many_platforms_fit_a_terminal() -> None:
-    names = "linux/amd64 linux/arm64 linux/riscv64 linux/ppc64le linux/s390x linux/mips64le linux/arm/v7 linux/arm/v6"
-    shown = inventory_text([[NodeRow(node=LOCAL, status="running", reported=parse_platforms(names.split()))]])
-    assert shown.partition("\n  native ")[2] == (
-        "   linux/amd64\n"
-        "  emulated  linux/arm64, linux/riscv64, linux/ppc64le, linux/s390x,\n"
-        "            linux/mips64le, linux/arm/v7, linux/arm/v6\n"
-    )
+    assert r"endpoint: \x1b[2J -> desktop" in decided(state(), kept=evil)

@@ -1,4 +1,4 @@
-"""Containers of nodes: found, known by their mark, ended."""
+"""Containers of nodes: found, recognized by their mark, removed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import ImageUnavailable, Unreachable
-from mpbake.buildkit.nodes.containers import Containers
+from mpbake.buildkit.nodes.drivers.docker_container import Containers
 from mpbake.buildkit.nodes.first_start import NodeStart
-from mpbake.model.lifecycle import CacheRemoval, NodeResource, container_name, volume_name
+from mpbake.model.drivers.docker_container import container_name
+from mpbake.model.node_resources import volume_name
+from mpbake.model.node_state import CacheRemoval, NodeResource
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
@@ -122,21 +124,21 @@ DOWNLOADING = "9db0c266a1c0: Downloading  2.097MB/251.3MB\r"
 
 def test_an_image_that_the_engine_has_is_left_to_buildx() -> None:
     this, docker = containers()
-    said: list[str] = []
-    this.fetch(NODE, NodeStart.of(NODE, said.append))
+    output: list[str] = []
+    this.fetch(NODE, NodeStart.of(NODE, output.append))
     assert docker.commands == ["image inspect -- moby/buildkit:buildx-stable-1"]
-    assert said == []
+    assert output == []
 
 
 def test_an_image_that_the_engine_lacks_is_pulled() -> None:
     this, docker = containers(image_inspect=failed("No such image"), pull=done(DOWNLOADING))
     docker.redact = lambda text: text.replace("hunter2", "***")
-    said: list[str] = []
-    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), NodeStart.of(NODE, said.append))
+    output: list[str] = []
+    this.fetch(replace(NODE, options=(("image", "r/hunter2:1"),)), NodeStart.of(NODE, output.append))
     assert docker.commands[1:] == ["pull -- r/hunter2:1"]
     assert docker.settings[1]["endpoint"] == "ssh://far"
     assert 290 < docker.settings[1]["timeout"] <= 300
-    assert said == ["pulling r/***:1", "pulling r/***:1: 2.1 MB of 251.3 MB"]
+    assert output == ["pulling r/***:1", "pulling r/***:1: 2.1 MB of 251.3 MB"]
 
 
 @pytest.mark.parametrize(("drawn", "arrived"), [("", "nothing"), (DOWNLOADING, "only 2.1 MB of 251.3 MB")])
@@ -149,7 +151,7 @@ def test_a_pull_that_takes_too_long(drawn: str, arrived: str) -> None:
     assert str(caught.value) == (
         f"node CI/local (docker-container, ssh://far) cannot be used: pulling {image} takes too long: "
         f"{arrived} arrived within 5m00s\n"
-        f"  = give it longer with boot-timeout; or pull it beforehand: docker -H ssh://far pull {image}"
+        f"  = raise boot-timeout; or pull it beforehand: docker -H ssh://far pull {image}"
     )
 
 
@@ -179,43 +181,10 @@ def test_commands_that_have_ended_are_told_by_the_processes(top: Completed, *, u
 
 
 def test_last_words() -> None:
-    said = "\n".join(f"line {number}" for number in range(30))
-    this, _ = containers(container_logs=done(stderr=f"{said}\n\x1b[31mbad\x1b[0m flag\n"))
+    output = "\n".join(f"line {number}" for number in range(30))
+    this, _ = containers(container_logs=done(stderr=f"{output}\n\x1b[31mbad\x1b[0m flag\n"))
     lines = this.last_words(NODE).splitlines()
     assert (lines[:2], lines[-1]) == (["its log ends with:", "  line 21"], "  bad flag")
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (done("running\n"), ""),
-        (failed("Error: No such container: bk"), "the container bk does not exist"),
-        (done("exited\n"), "the container bk is exited"),
-        (done("paused\n"), "the container bk is paused"),
-    ],
-)
-def test_a_remote_node_in_a_container(answer: Completed, said: str) -> None:
-    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk")
-    this, docker = containers(container_inspect=answer)
-    if said:
-        with pytest.raises(Unreachable) as caught:
-            this.check_endpoint(node)
-        starting = 'start it; a plan makes containers with driver = "docker-container"'
-        hint = "let it go on: docker unpause bk" if "paused" in said else starting
-        assert str(caught.value) == f"node CI/local cannot be used: {said}\n  = {hint}"
-    else:
-        this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
-    this.check_endpoint(replace(node, endpoint="tcp://10.0.0.5:1234"))
-    assert len(docker.commands) == 1
-
-
-def test_a_remote_node_in_a_container_of_another_context() -> None:
-    node = replace(NODE, driver=Driver.REMOTE, endpoint="docker-container://bk?context=far")
-    this, docker = containers(container_inspect=done("running\n"))
-    this.check_endpoint(node)
-    assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
-    assert [each["endpoint"] for each in docker.settings] == ["far"]
 
 
 def test_an_image_is_no_option() -> None:

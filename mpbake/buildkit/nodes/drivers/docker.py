@@ -1,0 +1,31 @@
+"""The back end of the docker driver: the builder that every Docker engine has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.nodes.causes import REFUSED, engine_causes
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, no_keeper
+from mpbake.buildkit.nodes.drivers.external import external_causes
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.nodes.causes import Cause
+    from mpbake.buildkit.nodes.first_start import NodeStart
+    from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+    from mpbake.model.plan import Node
+
+
+def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
+    """A node of a builder that buildx's store does not list is looked up as a docker context of that name."""
+    return external_causes(node, far_host) if node.missing else (REFUSED, *engine_causes(far_host))
+
+
+def _ask(instances: Instances, node: Node) -> ReadyNode:
+    return instances.ask_engine(node)
+
+
+def _connect(instances: Instances, node: Node, _: NodeStart) -> ReadyNode:
+    return instances.ask_engine(node)
+
+
+DOCKER = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)

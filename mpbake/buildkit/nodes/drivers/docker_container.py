@@ -1,0 +1,276 @@
+"""The back end of the docker-container driver: containers, their volumes and their images.
+
+mpbake finds a container by its name, recognizes its own containers by their mark, and never takes over another one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import ImageUnavailable, Unreachable
+from mpbake.base.text import duration, one_line, without_colour
+from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, engine_causes
+from mpbake.buildkit.nodes.contexts import engine_of
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
+from mpbake.buildkit.nodes.failure_causes import (
+    docker_command,
+    hides_missing_engine,
+    log_paragraph,
+    node_text,
+    ssh_command,
+    unreachable_by,
+)
+from mpbake.buildkit.nodes.first_start import PullProgress
+from mpbake.buildkit.nodes.ownership import check_volume, owned_resource
+from mpbake.model.drivers.docker_container import container_name
+from mpbake.model.marks import MARK, VOLUME_LABEL
+from mpbake.model.node_resources import volume_name
+from mpbake.model.node_state import CacheRemoval, NodeResource
+from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.nodes.causes import Cause
+    from mpbake.buildkit.nodes.first_start import NodeStart
+    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.model.plan import Node
+
+_PAUSED = "paused"
+"""The status of a container that was paused by hand, which buildx does not start."""
+_RUNNING = frozenset({"running", "restarting", _PAUSED})
+_STOP_TIMEOUT = 60.0
+_DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
+"""The image that buildx uses for a container if none is declared."""
+_LAST_LINES = 10
+_CONNECTION = "dial-stdio"
+"""The argument of the command by which any client reaches BuildKit in a container."""
+_OTHER_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
+_NO_IMAGES = (
+    cause(
+        r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
+        r"|https?://\S+/v2/.*(denied|unauthorized|forbidden)",
+        "the registry denies the pull of its image",
+        "log in to it (docker login); or " + _OTHER_IMAGE,
+    ),
+    cause(
+        r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
+        r"|HTTP response to HTTPS client)|message.:.lookup ",
+        "the registry of its image cannot be reached",
+        "give the engine access to it, with a proxy or a mirror if necessary; or " + _OTHER_IMAGE,
+    ),
+    cause(
+        r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
+        "there is no such image",
+        _OTHER_IMAGE,
+    ),
+)
+_NO_INIT = cause(
+    r"lookup init binary",
+    "podman lacks the program that starts a container's processes",
+    "install catatonit on the machine of the engine: sudo apt-get install catatonit",
+)
+
+
+def _causes(_: Node, far_host: str) -> tuple[Cause, ...]:
+    return (REFUSED, PAUSED, *_NO_IMAGES, _NO_INIT, NO_BUILDKIT, *engine_causes(far_host))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Containers:
+    """The keeper of containers."""
+
+    docker: Docker
+    can_stop: bool = True
+
+    def find(self, node: Node) -> NodeResource | None:
+        """Return the container of `node`; None if there is none. Raises Unreachable."""
+        inspected = self._run(node, "container", "inspect", "--format", "{{json .}}", container_name(node))
+        if inspected.returncode:
+            if "no such container" in inspected.stderr.lower():
+                return None
+            raise self._unreachable(node, inspected)
+        return _container(json.loads(inspected.stdout))
+
+    def _unreachable(self, node: Node, completed: Completed) -> Unreachable:
+        """Return the error of an engine that does not answer. Ask its machine for the reason if docker hides it."""
+        if not hides_missing_engine(node, completed.stderr):
+            return unreachable_by(_causes, node, completed)
+        far = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
+        return unreachable_by(_causes, node, completed, f"{completed.stderr}\nstderr={far.stderr}")
+
+    def own(self, node: Node) -> NodeResource | None:
+        """Return the container of `node`. Raises UsageError if mpbake did not make it, Unreachable."""
+        return owned_resource(node, self.find(node), "docker rm -f")
+
+    def is_used(self, node: Node, made: NodeResource) -> bool:
+        """Whether a client is connected to BuildKit in the container.
+
+        A container that has ended may still list commands that ended with it. podman lists commands for five minutes
+        after their end, so the processes decide; if they cannot be listed, the container counts as used.
+        """
+        if not made.busy or made.status not in {"running", _PAUSED}:
+            return False
+        top = self._run(node, "container", "top", made.id)
+        return bool(top.returncode) or _CONNECTION in top.stdout
+
+    def fetch(self, node: Node, start: NodeStart) -> None:
+        """Pull the image of `node` if its engine does not have it. Raises ImageUnavailable.
+
+        buildx also pulls when it creates a container, but reports neither the progress nor why it fails. buildx itself
+        handles an image that the engine has: it looks for a newer one, and uses the present one if that fails.
+        """
+        image = dict(node.options).get("image", _DEFAULT_IMAGE)
+        if not self._run(node, "image", "inspect", "--", image).returncode:
+            return
+        progress = PullProgress(image, lambda activity: start.tell(self.docker.redact(activity)))
+        progress.start()
+        pulled = self.docker.run(
+            ["pull", "--", image], endpoint=engine_of(node), timeout=start.seconds, on_terminal=progress.feed
+        )
+        if pulled.timed_out:
+            raise _slow_pull(node, self.docker.redact(one_line(image)), progress.amount)
+        if pulled.returncode:
+            error = unreachable_by(_causes, node, pulled)
+            raise ImageUnavailable(error.message, hint=error.hint)
+
+    def is_starting(self, node: Node) -> bool:
+        """Whether the container of `node` runs and was never restarted, so that BuildKit in it may still answer."""
+        state = "{{.State.Status}} {{.RestartCount}}"
+        inspected = self._run(node, "container", "inspect", "--format", state, container_name(node))
+        return inspected.stdout.split() == ["running", "0"]
+
+    def is_stopped(self, made: NodeResource) -> bool:
+        """Whether nothing runs in the container."""
+        return made.status not in _RUNNING
+
+    def resume(self, node: Node, made: NodeResource) -> None:
+        """Resume a container that somebody has paused."""
+        if made.status == _PAUSED:
+            self._must(node, "container", "unpause", made.id)
+
+    def stop(self, node: Node, made: NodeResource) -> None:
+        """Stop the container. BuildKit gets the time to write its state to disk."""
+        self.resume(node, made)
+        self._must(node, "container", "stop", made.id)
+
+    def remove(self, node: Node, made: NodeResource) -> None:
+        """Stop and remove the container by its id, so another one of its name stays. The cache stays in its volume."""
+        if made.status in {"running", _PAUSED}:
+            self.stop(node, made)
+        self._must(node, "container", "rm", "--force", made.id)
+
+    def check_new(self, node: Node) -> None:
+        """Check that mpbake can make a container for `node`, with a cache of its own.
+
+        Raises UsageError if mpbake did not make the volume, Unreachable.
+        """
+        check_volume(node, self._labels_of_volume(node))
+
+    def prepare(self, node: Node) -> None:
+        """Make the volume for the cache of a new container, with mpbake's label. Raises as `check_new` does.
+
+        docker would make the volume without a label when it creates the container, and nothing would show its owner.
+        """
+        labels = self._labels_of_volume(node)
+        check_volume(node, labels)
+        if labels is None:
+            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_name(node))
+
+    def forget_cache(self, node: Node) -> CacheRemoval:
+        """Remove the volume with the cache of `node`, if mpbake made it."""
+        labels = self._labels_of_volume(node)
+        if labels is None:
+            return CacheRemoval.NOTHING
+        if VOLUME_LABEL not in labels:
+            return CacheRemoval.FOREIGN
+        self._must(node, "volume", "rm", volume_name(node))
+        return CacheRemoval.REMOVED
+
+    def _labels_of_volume(self, node: Node) -> dict[str, str] | None:
+        """Return the labels of the volume for the cache of `node`; None if there is no volume. Raises Unreachable."""
+        inspected = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", volume_name(node))
+        if not inspected.returncode:
+            return dict(json.loads(inspected.stdout) or {})
+        if "no such volume" in inspected.stderr.lower():
+            return None
+        raise unreachable_by(_causes, node, inspected)
+
+    def last_words(self, node: Node) -> str:
+        """Return the end of the container's log; empty if there is none."""
+        logs = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), container_name(node))
+        if logs.returncode:
+            return ""
+        lines = without_colour(f"{logs.stdout}{logs.stderr}").strip().splitlines()
+        return log_paragraph("its log ends with", "\n".join(lines[-_LAST_LINES:]))
+
+    def _must(self, node: Node, *command: str) -> None:
+        completed = self._run(node, *command, timeout=_STOP_TIMEOUT)
+        if completed.returncode:
+            raise unreachable_by(_causes, node, completed)
+
+    def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
+        return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)
+
+
+def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
+    """Return the error of a pull that took longer than the `boot-timeout` of `node`, with the `amount` that arrived."""
+    arrived = f"only {amount} arrived" if amount else "nothing arrived"
+    message = f"{node_text(node)} cannot be used: pulling {image} takes too long: {arrived} within "
+    docker = docker_command(node)
+    hint = f"raise boot-timeout; or pull it beforehand: {docker} pull {image}"
+    return ImageUnavailable(f"{message}{duration(node.boot_timeout)}", hint=hint)
+
+
+def _container(inspected: dict[str, Any]) -> NodeResource:
+    variables = dict(variable.partition("=")[::2] for variable in inspected["Config"]["Env"] or ())
+    return NodeResource(
+        id=inspected["Id"],
+        name=inspected["Name"].lstrip("/"),
+        status=inspected["State"]["Status"],
+        mark=variables.get(MARK, ""),
+        busy=bool(inspected.get("ExecIDs")),
+        settings=_settings(inspected["Config"].get("Image", ""), inspected.get("HostConfig", {}), variables),
+    )
+
+
+def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the options that a container was made with, without those that are not set."""
+    policy = host.get("RestartPolicy") or {}
+    settings = {
+        "image": image,
+        "network": host.get("NetworkMode"),
+        "memory": host.get("Memory"),
+        "memory-swap": host.get("MemorySwap"),
+        "cpu-quota": host.get("CpuQuota"),
+        "cpu-period": host.get("CpuPeriod"),
+        "cpu-shares": host.get("CpuShares"),
+        "cpuset-cpus": host.get("CpusetCpus"),
+        "cpuset-mems": host.get("CpusetMems"),
+        "cgroup-parent": host.get("CgroupParent"),
+        "restart-policy": policy.get("Name"),
+    }
+    settings |= {f"env.{name}": value for name, value in variables.items() if name != MARK}
+    return tuple(sorted((name, str(value)) for name, value in settings.items() if value))
+
+
+def _keeper(docker: Docker) -> Containers:
+    return Containers(docker=docker)
+
+
+def _is_shared(node: Node) -> bool:
+    """Whether the container of `node` is the one of the default builder, which all plans without a builder share.
+
+    Its name decides, even if a plan declares a builder of that name itself.
+    """
+    return node.buildx_name == f"{DEFAULT_BUILDER}-{DEFAULT_NODE}"
+
+
+DOCKER_CONTAINER = BackEnd(
+    causes=_causes,
+    keeper=_keeper,
+    survey=ask_nothing,
+    ask=ask_instance,
+    connect=boot_instance,
+    is_shared=_is_shared,
+)

@@ -1,0 +1,28 @@
+"""The back end of external builders whose driver mpbake does not know: buildx itself reaches their nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.buildkit.nodes.causes import NEAR, PAUSED, cause
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_keeper
+
+if TYPE_CHECKING:
+    from mpbake.buildkit.nodes.causes import Cause
+    from mpbake.model.plan import Node
+
+_NO_BUILDER = cause(
+    r"no builder \S+ found",
+    "",
+    "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
+)
+
+
+def external_causes(_: Node, __: str) -> tuple[Cause, ...]:
+    """Return the causes for which buildx cannot use a builder that it may not have."""
+    return (_NO_BUILDER, PAUSED, *NEAR)
+
+
+EXTERNAL = BackEnd(
+    causes=external_causes, keeper=no_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+)

@@ -1,0 +1,38 @@
+"""Checks that mpbake itself made a resource before it uses, changes or removes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.base.errors import UsageError
+from mpbake.model.marks import VOLUME_LABEL
+from mpbake.model.node_resources import resource_word, volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpbake.model.node_state import NodeResource
+    from mpbake.model.plan import Node
+
+
+def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> NodeResource | None:
+    """Return the `resource` of `node`, or None if there is none. The command `remove` removes it by hand.
+
+    Raises UsageError if mpbake did not make it.
+    """
+    if resource is not None and not resource.mark:
+        raise UsageError(
+            f"{node.id}: a {resource_word(node)} {resource.name} exists that mpbake did not make; it is left as it is",
+            hint="rename the builder or the node, use its builder (external = true), "
+            f"or remove it: {remove} {resource.name}",
+        )
+    return resource
+
+
+def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
+    """Raise UsageError if the volume for the cache of `node` lacks mpbake's label. `labels` are None for no volume."""
+    if labels is not None and VOLUME_LABEL not in labels:
+        raise UsageError(
+            f"{node.id}: a volume {volume_name(node)} exists that mpbake did not make; it is left as it is",
+            hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_name(node)}",
+        )

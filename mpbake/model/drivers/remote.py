@@ -1,0 +1,32 @@
+"""The rules of the remote driver: a BuildKit that somebody else starts, at an address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.model.drivers.rules import CHECK_ONLY, Abilities, Ability, DriverRules, EndpointRules
+
+if TYPE_CHECKING:
+    from mpbake.model.plan import Node
+
+
+def _tls_options(node: Node) -> dict[str, str]:
+    names = {"ca": "cacert"}
+    options = {names.get(name, name): str(path) for name, path in node.tls.files.items()}
+    return options | ({"servername": node.tls.servername} if node.tls.servername else {})
+
+
+REMOTE = DriverRules(
+    name="remote",
+    abilities=Abilities(configuration=Ability.ELSEWHERE),
+    endpoint=EndpointRules(
+        schemes=("tcp", "unix", "docker-container", "kube-pod"),
+        is_required=True,
+        takes_tls=True,
+        takes_servername=True,
+    ),
+    connects_on_create=True,
+    start_text=CHECK_ONLY,
+    external_start_text=CHECK_ONLY,
+    tls_options=_tls_options,
+)

@@ -1,0 +1,124 @@
+"""The rules of a driver: everything in which drivers differ and that needs no Docker to decide. Pure.
+
+One object for each driver answers every question about it. The part of a driver that talks to Docker is its back end
+in `mpbake.buildkit.nodes.drivers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.model.node_state import ResourceKind
+    from mpbake.model.plan import Node
+
+CHECK_ONLY = "check that it answers"
+
+
+class Ability(Enum):
+    """Whether a driver supports a feature."""
+
+    YES = "yes"
+    NO = "no"
+    WITH_CONTAINERD = "with the containerd image store"
+    """Only if the engine reports that it uses this store."""
+    ELSEWHERE = "where BuildKit is started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Abilities:
+    """The features that nodes of a driver support; each field is a row of the table in the documentation.
+
+    The defaults are the abilities of a BuildKit that runs apart from the Docker engine.
+    """
+
+    load: Ability = Ability.NO
+    cache_export: Ability = Ability.YES
+    archives: Ability = Ability.YES
+    folders: Ability = Ability.YES
+    several_platforms: Ability = Ability.YES
+    parts: Ability = Ability.YES
+    configuration: Ability = Ability.YES
+    contexts: Ability = Ability.NO
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointRules:
+    """The rules for `endpoint` and `tls` of a driver's nodes.
+
+    `schemes` are the supported URL schemes; without any, nodes of the driver have no endpoint, and `misplaced_hint` is
+    the hint for a plan that sets one. `is_engine` says that an endpoint is a Docker engine. `when_empty` names the
+    endpoint of a node that sets none. `no_tls_hint` is the hint for a TCP endpoint without TLS on another machine.
+    """
+
+    schemes: tuple[str, ...] = ()
+    is_required: bool = False
+    is_engine: bool = False
+    misplaced_hint: str = "remove the key"
+    when_empty: str = "the engine in use"
+    takes_tls: bool = False
+    takes_servername: bool = False
+    no_tls_hint: str = "set tls = { ca, cert, key }, or accept the risk with insecure = true"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourceRules:
+    """The rules for the resource that mpbake makes for a node, such as a container or a Deployment.
+
+    `volume` returns the name of the volume with the cache; empty if mpbake makes none. `keeps_cache` returns whether
+    the cache outlives the resource, if the user wants that. `add_mark` adds a mark to the driver options of a node.
+    `location_options` are the driver options that find the resource again.
+    """
+
+    kind: Callable[[Node], ResourceKind]
+    name: Callable[[Node], str]
+    keeps_cache: Callable[[Node, bool], bool]
+    add_mark: Callable[[dict[str, str], str], None]
+    volume: Callable[[Node], str] = lambda _: ""
+    context: Callable[[Node], str] = lambda _: ""
+    location_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriverRules:
+    """The rules of one driver.
+
+    `is_declarable`: a plan may name the driver.
+    `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
+    `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
+    `is_automatic`: the engine in use decides which other driver stands in for this one.
+    `is_placed_by_buildx`: buildx itself chooses among the nodes of a builder; mpbake sees one node.
+    `takes_default_config`: a node without a configuration gets the user's default configuration of BuildKit.
+    `connects_on_create`: `buildx create` connects to the node, so mpbake writes the entry itself.
+    `resource`: None if mpbake makes nothing for a node.
+    `start_text`, `external_start_text`: what a plan says of making a node ready, and one of an external builder.
+    `buildx_name`: return the name of a node in buildx.
+    `tls_options`: return the driver options that name the certificates of a node.
+    `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
+    """
+
+    name: str
+    abilities: Abilities = field(default_factory=Abilities)
+    endpoint: EndpointRules = field(default_factory=EndpointRules)
+    resource: ResourceRules | None = None
+    is_declarable: bool = True
+    is_stored: bool = True
+    is_engine: bool = False
+    is_automatic: bool = False
+    is_placed_by_buildx: bool = False
+    takes_default_config: bool = False
+    connects_on_create: bool = False
+    start_text: str = "create or start it if needed"
+    external_start_text: str = "check that it answers; buildx starts it if needed"
+    buildx_name: Callable[[str], str] = str
+    tls_options: Callable[[Node], dict[str, str]] = lambda _: {}
+    log_hint: Callable[[Node], str] = lambda _: ""
+
+    @property
+    def may_be_engine(self) -> bool:
+        """Whether a node is the BuildKit of a Docker engine, or may turn out to be."""
+        return self.is_engine or self.is_automatic

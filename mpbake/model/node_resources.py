@@ -1,0 +1,45 @@
+"""The resources of a node: what mpbake makes for it, under which names, and whether its cache survives. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpbake.model.node_state import ResourceKind
+    from mpbake.model.plan import Node
+
+
+def resource_kind(node: Node) -> ResourceKind | None:
+    """Return the kind of the resource that mpbake makes for `node`; None if it makes nothing."""
+    rules = node.driver.rules.resource
+    return rules.kind(node) if rules else None
+
+
+def resource_word(node: Node) -> str:
+    """Return the word for the resource of `node` in messages; empty if mpbake makes nothing."""
+    kind = resource_kind(node)
+    return kind.value if kind else ""
+
+
+def resource_name(node: Node) -> str:
+    """Return the name of the resource of `node`."""
+    rules = node.driver.rules.resource
+    return rules.name(node) if rules else node.buildx_name
+
+
+def keeps_cache(node: Node, *, wanted: bool = True) -> bool:
+    """Whether the cache of `node` outlives its resource, if that is `wanted`."""
+    rules = node.driver.rules.resource
+    return rules.keeps_cache(node, wanted) if rules else wanted
+
+
+def volume_name(node: Node) -> str:
+    """Return the name of the volume that mpbake makes for the cache of `node`; empty if it makes none."""
+    rules = node.driver.rules.resource
+    return rules.volume(node) if rules else ""
+
+
+def context_name(node: Node) -> str:
+    """Return the name of the docker context that mpbake makes for `node`; empty if it needs none."""
+    rules = node.driver.rules.resource
+    return rules.context(node) if rules else ""

@@ -1,0 +1,157 @@
+"""Values about nodes and builders: their actual state, their entries in buildx's store, and changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+from mpbake.base.text import one_line
+
+if TYPE_CHECKING:
+    from mpbake.base.platforms import Platform
+    from mpbake.model.plan import Node
+
+Pairs = tuple[tuple[str, str], ...]
+ADDED_FLAG = "--allow-insecure-entitlement=network.host"
+"""The flag of buildkitd that buildx adds to every node by itself."""
+CERTIFICATE_OPTIONS = ("cacert", "cert", "key")
+"""Driver options that name certificates of a remote node."""
+
+
+class CacheRemoval(Enum):
+    """The result of removing the cache of a node. mpbake keeps a volume that it did not make: it is foreign."""
+
+    NOTHING = "nothing"
+    REMOVED = "removed"
+    FOREIGN = "foreign"
+
+
+class Action(StrEnum):
+    """What a change does to a resource."""
+
+    CREATE = "create"
+    REPLACE = "replace"
+    CORRECT = "correct"
+    START = "start"
+    REMOVE = "remove"
+
+    @property
+    def sign(self) -> str:
+        """The sign in front of the change, as in a diff."""
+        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
+
+
+class ResourceKind(Enum):
+    """A kind of resource that mpbake makes for builders."""
+
+    CONTEXT = "docker context"
+    CONTAINER = "container"
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+    ENTRY = "builder"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeResource:
+    """The container or Deployment of a node, as its engine or cluster describes it.
+
+    `mark` is empty if mpbake did not make it. `busy` says that a client is connected to a container: buildx reaches
+    BuildKit by a command that it runs in the container, so a running build has such a command. `settings` are the
+    options that the engine or cluster reports, under buildx's names.
+    """
+
+    id: str
+    name: str
+    status: str
+    mark: str
+    busy: bool = False
+    settings: Pairs = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredNode:
+    """A node in buildx's store.
+
+    `mark` is taken out of `options`. Options that name certificates hold a hash of the content instead of the path.
+    """
+
+    name: str
+    endpoint: str
+    platforms: tuple[str, ...] = ()
+    options: Pairs = ()
+    flags: tuple[str, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredBuilder:
+    """A builder in buildx's store. `signed` says that mpbake wrote the entry and buildx has not rewritten it since."""
+
+    driver: str
+    nodes: tuple[StoredNode, ...]
+    signed: bool = field(default=False, compare=False)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether mpbake made the builder: the entry is signed, or each of its nodes bears mpbake's mark."""
+        return self.signed or (bool(self.nodes) and all(node.mark for node in self.nodes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeState:
+    """A declared node and its actual state.
+
+    `mark` is the mark of the declaration. `context` says whether the docker context of the node is as declared; None
+    if the node needs no context. `trouble` is the reason why the state is unknown; `silent` says that the node did not
+    answer.
+    """
+
+    node: Node
+    mark: str = ""
+    made: NodeResource | None = None
+    context: bool | None = None
+    trouble: str = ""
+    silent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drift:
+    """One difference between the actual and the declared state."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        """Return the difference in the form `memory: 4g -> 8g`."""
+        return f"{self.name}: {one_line(self.before) or '(none)'} -> {one_line(self.after) or '(none)'}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One change and its reason. `node` is None for a change of the builder's entry in buildx's store."""
+
+    action: Action
+    kind: ResourceKind
+    name: str
+    reason: str
+    node: Node | None = None
+    differences: tuple[Drift, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeRow:
+    """A declared node and its actual state, as one row of the table of `mpbake builders`.
+
+    `reported` are the platforms of the node in its own order, starting with the platform of its hardware. `trouble` is
+    the reason why the node cannot be used, with a hint; `silent` says that the node did not answer.
+    """
+
+    node: Node
+    status: str
+    trouble: str = ""
+    silent: bool = False
+    version: str = ""
+    reported: tuple[Platform, ...] = ()
+    drift: tuple[str, ...] = ()

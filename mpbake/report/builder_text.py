@@ -1,0 +1,80 @@
+"""Builders as text: their changes as a diff, and their nodes as a table. Pure."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from mpbake.base.platforms import runs_natively
+from mpbake.base.text import columns, one_line
+from mpbake.model.node_state import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mpbake.model.node_state import Change, NodeRow
+    from mpbake.model.plan import Builder
+
+DEFAULT_BUILDER_TEXT = '"default" is the engine in use, or a container that a run starts on it'
+"""A description of the default builder, which is not declared."""
+_WIDTH = 80
+"""The width at which long lists of platforms are folded, whatever the terminal."""
+
+
+def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[str] = ()) -> str:
+    """Return the changes of one builder as a diff, and the parts of it whose state is `unclear`."""
+    lines = [f"{builder.name} ({builder.driver})"]
+    for change in changes:
+        lines.append(f"  {change.action.sign} {change.action} {change.kind.value} {change.name}: {change.reason}")
+        lines += [f"      {difference}" for difference in change.differences]
+    lines += [f"  ? {part}: whether it is as declared is not known" for part in unclear]
+    if len(lines) == 1:
+        lines.append("  as declared")
+    return "\n".join(lines) + "\n"
+
+
+def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
+    """Return `2 to create, 1 to correct, 1 not known`, or `nothing to do`."""
+    actions = [change.action for change in changes]
+    counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
+    counts += [f"{len(unclear)} not known"] if unclear else []
+    return ", ".join(counts) or "nothing to do"
+
+
+def inventory_text(builders: Iterable[Sequence[NodeRow]]) -> str:
+    """Return the nodes of `builders` as a table of status, version and drift.
+
+    The platforms of each node stand below its row, the errors of all nodes below the table.
+    """
+    nodes = [row for rows in builders for row in rows]
+    if not nodes:
+        return f"no builder is declared; {DEFAULT_BUILDER_TEXT}\n"
+    header = ("node", "driver", "endpoint", "status", "buildkit", "drift")
+    head, *lines = columns([header, *map(_cells, nodes)])
+    lines = [part for line, node in zip(lines, nodes, strict=True) for part in (line, *_platform_lines(node))]
+    troubles = dict.fromkeys(f"\n{node.trouble}" for node in nodes if node.trouble)
+    return "\n".join([head, *lines, *troubles]) + "\n"
+
+
+def _cells(row: NodeRow) -> tuple[str, ...]:
+    node = row.node
+    return (
+        node.id,
+        str(node.driver),
+        one_line(node.endpoint) or "(in use)",
+        row.status,
+        row.version or "-",
+        ", ".join(row.drift) or "-",
+    )
+
+
+def _platform_lines(row: NodeRow) -> list[str]:
+    """Return lines with the platforms that a node reports, or the declared ones if it reports none."""
+    native = [platform for platform in row.reported if runs_natively(row.reported, platform)]
+    emulated = [platform for platform in row.reported if platform not in native]
+    named = {"native": native, "emulated": emulated, "declared": () if row.reported else row.node.platforms}
+    lines = []
+    for name, platforms in named.items():
+        text = ", ".join(map(str, platforms))  # an empty text gives no line
+        lines += wrap(text, _WIDTH, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12)
+    return lines
