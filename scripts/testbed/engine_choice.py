@@ -1,4 +1,4 @@
-"""The choice between the engine that is there and one of the testbed's own."""
+"""The choice between the engine that is already there and one of the testbed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def ensure_engine(place: Place) -> Engine:
-    """The engine of this testbed, running.
+    """Return the engine of this testbed, running.
 
-    The one that the user's settings lead to, if it can build for several platforms: by its containerd image
-    store, or by a BuildKit container. Else one of our own, where that is possible. The choice is kept.
+    This is the engine that the user's settings point to, if it can build for several platforms: by its containerd image
+    store, or by a BuildKit container. Otherwise it is an engine of the testbed, if that is possible. The choice is
+    kept.
     """
     kept = Engine.load(engine_file(place), place.environ)
     engine = start_engine(place, "main") if kept is not None and kept.own else _choose(place, kept)
@@ -28,7 +29,7 @@ def ensure_engine(place: Place) -> Engine:
 
 
 def engine_file(place: Place) -> Path:
-    """Where the choice is written down."""
+    """Return the file that records the choice."""
     return place.root / "engine.json"
 
 
@@ -54,7 +55,7 @@ def _choose(place: Place, kept: Engine | None) -> Engine:
 
 
 def _with_buildkit(found: Engine | None, kept: Engine | None) -> Engine | None:
-    """The engine with BuildKit's image if it can be had: tried once, since that may take a while."""
+    """Return the engine with BuildKit's image if it can get it: tried only once, since that may take a while."""
     if found is None:
         return None
     if kept is not None and kept.host == found.host:
