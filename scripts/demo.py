@@ -83,7 +83,7 @@ class Demo:
     def _env(self) -> dict[str, str]:
         return {**os.environ, **self.bed.env()}
 
-    # --- an engine that existed before the demo and stays ----------------------------------------------------------------
+    # --- an engine that existed before the demo and stays -------------------------------------------------------------
 
     @property
     def _containers_file(self) -> Path:
