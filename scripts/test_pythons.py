@@ -33,16 +33,18 @@ def main() -> int:
         parser.error(f"{', '.join(unknown)}: the versions are {', '.join(OLDEST_PIPS)}")
     pythons = {version: find(version) for version in versions}
     for version, python in pythons.items():
-        print(f"Python {version}: {python or 'not found on this machine, not tested'}", flush=True)
-    found = {version: python for version, python in pythons.items() if python}
-    failed = [why for version, python in found.items() for why in failures(version, python, install=arguments.install)]
-    print("\n".join(failed) or f"passed with Python {', '.join(found) or 'none'}")
-    return 1 if failed or not found else 0
+        print(f"Python {version}: {python or 'not available on this machine, not tested'}", flush=True)
+    available = {version: python for version, python in pythons.items() if python}
+    failed = [
+        why for version, python in available.items() for why in failures(version, python, install=arguments.install)
+    ]
+    print("\n".join(failed) or f"passed with Python {', '.join(available) or 'none'}")
+    return 1 if failed or not available else 0
 
 
 def find(version: str) -> Path | None:
     """Return a Python of this version that can make environments."""
-    folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     folders += sorted(pyenv.glob(f"{version}.*/bin"))
     return next(

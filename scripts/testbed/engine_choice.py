@@ -34,30 +34,30 @@ def engine_file(place: Place) -> Path:
 
 
 def _choose(place: Place, kept: Engine | None) -> Engine:
-    found = _with_buildkit(find_engine(place), kept)
-    if found is not None and (found.store == "containerd" or found.buildkit):
-        place.say(f"using the engine at {found.host}, which has the {found.store} image store")
-        return found
+    engine = _with_buildkit(find_engine(place), kept)
+    if engine is not None and (engine.store == "containerd" or engine.buildkit):
+        place.say(f"using the engine at {engine.host}, which has the {engine.store} image store")
+        return engine
     if is_root_on_linux():
         place.say("starting an engine of the testbed's own")
         return start_engine(place, "main")
-    if found is None:
+    if engine is None:
         message = (
             "No Docker engine answers, and only root on Linux can start one.\n"
             "Start Docker, or set DOCKER_HOST, so that `docker info` succeeds."
         )
         raise TestbedError(message)
     message = (
-        f"The engine at {found.host} has the classic image store and can not pull {BUILDKIT_IMAGE}.\n"
+        f"The engine at {engine.host} has the classic image store and can not pull {BUILDKIT_IMAGE}.\n"
         "Switch on its containerd image store, or load that image into it."
     )
     raise TestbedError(message)
 
 
-def _with_buildkit(found: Engine | None, kept: Engine | None) -> Engine | None:
+def _with_buildkit(engine: Engine | None, kept: Engine | None) -> Engine | None:
     """Return the engine with BuildKit's image if it can get it: tried only once, since that may take a while."""
-    if found is None:
+    if engine is None:
         return None
-    if kept is not None and kept.host == found.host:
-        return replace(found, buildkit=kept.buildkit)
-    return replace(found, buildkit=obtains_buildkit(found))
+    if kept is not None and kept.host == engine.host:
+        return replace(engine, buildkit=kept.buildkit)
+    return replace(engine, buildkit=obtains_buildkit(engine))

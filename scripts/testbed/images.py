@@ -158,9 +158,9 @@ def _build_named_node_image(place: Place) -> Image:
 
 def _node_programs(place: Place) -> dict[str, bytes]:
     """Return the programs of a node and their shared libraries, at the paths where the loader looks."""
-    found = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
-    libraries = {library for program in found for library in _libraries(place, program)}
-    programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in found}
+    paths = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
+    libraries = {library for program in paths for library in _libraries(place, program)}
+    programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in paths}
     return programs | _files(libraries)
 
 
@@ -171,10 +171,10 @@ def _files(paths: Iterable[str]) -> dict[str, bytes]:
 
 def _must_find(place: Place, name: str) -> str:
     environ = {key: value for key, value in place.environ.items() if key != "MPBAKE_TEST_BUILDX"}
-    if (found := tool_path(name, environ)) is None:
+    if (path := tool_path(name, environ)) is None:
         message = f"The node image needs {name}, which this machine does not have."
         raise TestbedError(message)
-    return found
+    return path
 
 
 def _libraries(place: Place, program: str) -> set[str]:

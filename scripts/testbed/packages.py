@@ -59,8 +59,8 @@ def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
     if name == "docker-buildx":
         return _buildx_path(environ)
     if name.startswith("qemu-"):
-        found = Path(f"/usr/lib/binfmt.d/{name}.conf")
-        return str(found) if found.exists() else None
+        registration = Path(f"/usr/lib/binfmt.d/{name}.conf")
+        return str(registration) if registration.exists() else None
     return find_tool(name, f"{environ.get('PATH', '')}:{_DOCKERS_SCRIPTS}")
 
 

@@ -40,8 +40,8 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", time
         message = f"{command}: {error}"
         raise TestbedError(message) from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        message = f"{command}: exit code {done.returncode}: {said}"
+        output = (done.stderr or done.stdout).decode(errors="replace").strip()
+        message = f"{command}: exit code {done.returncode}: {output}"
         raise TestbedError(message)
     return done.stdout
 

@@ -54,8 +54,8 @@ class RegistryClient:
 
     def repositories(self) -> list[str]:
         """Return the names of all repositories that hold something."""
-        found: list[str] = json.loads(self._good(self.ask("GET", "/v2/_catalog?n=1000")).body)["repositories"]
-        return found
+        repositories: list[str] = json.loads(self._good(self.ask("GET", "/v2/_catalog?n=1000")).body)["repositories"]
+        return repositories
 
     def manifest(self, reference: str) -> tuple[str, bytes]:
         """Return the digest and the bytes of REPOSITORY:TAG or REPOSITORY@DIGEST; KeyError if it does not exist.

@@ -157,8 +157,8 @@ class Testbed:
         On a testbed with its own engines, all nodes that pose as linux/arm64 share one engine, and all others another.
         `beside` names another platform whose engine the node uses.
         """
-        found = self._upstream(beside or poses_as, release)
-        node = mtls_node(self.place, name, found if states else replace(found, version=""), poses_as=poses_as)
+        backend = self._upstream(beside or poses_as, release)
+        node = mtls_node(self.place, name, backend if states else replace(backend, version=""), poses_as=poses_as)
         node.start()
         return node
 

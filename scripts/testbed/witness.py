@@ -99,10 +99,10 @@ class MessageReader:
 def solve_attributes(message: bytes) -> dict[str, str] | None:
     """Return the frontend's attributes if the message asks to build a Dockerfile, otherwise None."""
     with contextlib.suppress(ValueError, IndexError):  # most messages are other requests
-        found = _bytes_fields(message)
+        parts = _bytes_fields(message)
         for frontend, attributes in _FRONTEND_AND_ATTRIBUTES:
-            if any(number == frontend and value in _FRONTENDS for number, value in found):
-                return dict(_map_entry(value) for number, value in found if number == attributes)
+            if any(number == frontend and value in _FRONTENDS for number, value in parts):
+                return dict(_map_entry(value) for number, value in parts if number == attributes)
     return None
 
 

@@ -108,7 +108,7 @@ class Api:
 
     def _lives(self, pod: Object) -> bool:
         pods = self.store.list(PODS, pod["metadata"]["namespace"])
-        return pod["metadata"]["uid"] in [each["metadata"]["uid"] for each in pods]
+        return pod["metadata"]["uid"] in [other["metadata"]["uid"] for other in pods]
 
     def _list(self, request: Request, target: Target) -> Object:
         return {
@@ -127,8 +127,8 @@ class Api:
 
     def _find(self, request: Request, target: Target) -> list[Object]:
         labels, fields = request.asks("labelSelector"), request.asks("fieldSelector")
-        found = self.store.list(target.resource, target.namespace)
-        return [item for item in found if selected(item, labels, fields)]
+        items = self.store.list(target.resource, target.namespace)
+        return [item for item in items if selected(item, labels, fields)]
 
     def _patch(self, request: Request, target: Target) -> Object:
         if request.headers.get("content-type") != "application/merge-patch+json":

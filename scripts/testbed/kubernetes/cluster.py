@@ -70,8 +70,8 @@ class Cluster(Background):
     def deployments(self, namespace: str = "default") -> list[dict[str, Any]]:
         """Return the Deployments of the namespace, as the cluster holds them, sorted by name."""
         listed = self.kubectl("get", "deployments", "--namespace", namespace, "--output", "json")
-        found: list[dict[str, Any]] = json.loads(listed)["items"]
-        return found
+        deployments: list[dict[str, Any]] = json.loads(listed)["items"]
+        return deployments
 
     def add_namespace(self, name: str) -> None:
         """Add a namespace."""

@@ -174,7 +174,7 @@ class _Session:
 
 def _check(pod: Object, container: str) -> None:
     name = pod["metadata"]["name"]
-    names = [each["name"] for each in pod["spec"]["containers"]]
+    names = [entry["name"] for entry in pod["spec"]["containers"]]
     if container and container not in names:
         raise bad_request(f"container {container} is not valid for pod {name}")
     if pod["status"]["phase"] != "Running":

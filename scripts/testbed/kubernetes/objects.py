@@ -60,8 +60,8 @@ class ApiError(Exception):
 
     def status(self) -> Object:
         """The object of the answer."""
-        told = {"message": str(self), "reason": self.reason, "code": self.code.value}
-        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **told}
+        details = {"message": str(self), "reason": self.reason, "code": self.code.value}
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **details}
 
 
 def bad_request(message: str) -> ApiError:
@@ -254,10 +254,10 @@ def _holds(part: tuple[str, str, str], get: Any) -> bool:
 
 
 def _field(item: Object, path: str) -> Any:
-    found: Any = item
+    value: Any = item
     for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _digest(text: str, size: int) -> str:

@@ -60,9 +60,9 @@ class Programs:
             running.discard(number)
 
     def _pgrep(self, pod: Object, pattern: str, streams: Streams) -> int:
-        found = self.dialed.get(pod["metadata"]["uid"], set()) if re.search(pattern, _DIAL) else set()
-        streams.stdout.write("".join(f"{number}\n" for number in sorted(found)).encode())
-        return 0 if found else 1
+        dialed = self.dialed.get(pod["metadata"]["uid"], set()) if re.search(pattern, _DIAL) else set()
+        streams.stdout.write("".join(f"{number}\n" for number in sorted(dialed)).encode())
+        return 0 if dialed else 1
 
     def _node(self, pod: Object) -> Node:
         """Return the BuildKit in the pod; it shares a record with all pods of its Deployment or StatefulSet."""

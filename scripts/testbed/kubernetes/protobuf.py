@@ -164,26 +164,26 @@ def decode(body: bytes) -> Object:
 
 def _message(name: str, message: bytes) -> Object:
     known = _MESSAGES[name]
-    found: Object = {}
+    decoded: Object = {}
     for number, raw in fields(message):
         if number not in known:
             if not _is_zero(raw):
                 raise bad_request(f"field {number} of a {name} is unknown here")
             continue
         key, kind = known[number]
-        _add(found, key, kind, raw)
-    return found
+        _add(decoded, key, kind, raw)
+    return decoded
 
 
-def _add(found: Object, key: str, kind: str, raw: int | bytes) -> None:
+def _add(decoded: Object, key: str, kind: str, raw: int | bytes) -> None:
     """Put the value of one field into the object."""
     value = _value(kind.lstrip("*?"), raw)
     if kind.startswith("*"):
-        found.setdefault(key, []).append(value)
-    elif isinstance(value, dict) and (not key or key in found):
-        (found[key] if key else found).update(value)
+        decoded.setdefault(key, []).append(value)
+    elif isinstance(value, dict) and (not key or key in decoded):
+        (decoded[key] if key else decoded).update(value)
     elif value or kind.startswith("?"):
-        found[key] = value
+        decoded[key] = value
 
 
 def _value(kind: str, raw: int | bytes) -> Any:

@@ -33,11 +33,11 @@ class Watch:
         end = loop.time() + self.seconds
         known = {uid: item for uid, item in self._found().items() if _version(item) <= self.since}
         while not reader.at_eof() and loop.time() < end:
-            found = self._found()
-            for event in changes(known, found):
+            current = self._found()
+            for event in changes(known, current):
                 writer.write(json.dumps(event).encode() + b"\n")
             await writer.drain()
-            known = found
+            known = current
             await asyncio.sleep(_POLL_SECONDS)
 
     def _found(self) -> dict[str, Object]:
