@@ -1,19 +1,20 @@
-"""The tutorial in `docs/tutorial.md`: every command in it works, and prints what the page shows.
+"""Output of runs in the docs: the commands work, and print what the pages show.
 
-`UPDATE_GOLDEN=1` writes the real output into the page. Times, digests and the names of runs are not compared. Of a run
-without `--quiet` only the summary is compared, since its lines come in any order.
+`UPDATE_GOLDEN=1` writes the real output into the pages. Times, digests and the names of runs are not compared. In the
+tutorial, only the summary of a run without `--quiet` is compared, since its lines come in any order.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.checkout import CHECKOUT, DOCS
+from tests.checkout import CHECKOUT, DOCS, PLANS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +22,16 @@ if TYPE_CHECKING:
 
     from testbed.testbed import Testbed
 
-_PAGE = DOCS / "tutorial.md"
+    from tests.engine.conftest import RunMpbake
+
+_TUTORIAL = DOCS / "tutorial.md"
+_COMMANDS = DOCS / "commands.md"
+_README = CHECKOUT / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DOCKERFILE = re.compile(r"^`(\w+/Dockerfile)`.*?^```dockerfile\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VARYING = re.compile(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|\b\d+\.\ds|\b\d{8}T\d{6}-\d+")
+_SUMMARY = re.compile(r"^target  result .*?(?=^```)", re.MULTILINE | re.DOTALL)
+_PROGRESS = re.compile(r"\d\.\ds  \w+ linux/")
 _SECONDS = 240
 
 
@@ -91,6 +98,11 @@ def comparable(block: str) -> str:
     return re.sub(" {2,}", "  ", _VARYING.sub("…", block))
 
 
+def events_of(block: str) -> list[str]:
+    """Return the lines of a run, sorted, without the progress of builds, which differs from run to run."""
+    return sorted(comparable(line) for line in block.splitlines() if not _PROGRESS.search(line))
+
+
 def test_the_tutorial_shows_what_its_commands_print(
     testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -106,11 +118,32 @@ def test_the_tutorial_shows_what_its_commands_print(
         "PYTHONPATH": str(CHECKOUT),
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
-    page = _PAGE.read_text(encoding="utf-8")
+    page = _TUTORIAL.read_text(encoding="utf-8")
     registry = f"{testbed.registry.host}/tut"  # as long as the page's, so that columns are as wide
     reader = Reader(page=page, folder=folder, env=env, registry=registry, working=folder)
     blocks = {block: reader.follow(block) for block in _BLOCK.findall(page)}
     if os.environ.get("UPDATE_GOLDEN"):
-        _PAGE.write_text(_BLOCK.sub(lambda match: f"```console\n{blocks[match[1]]}```", page), encoding="utf-8")
+        _TUTORIAL.write_text(_BLOCK.sub(lambda match: f"```console\n{blocks[match[1]]}```", page), encoding="utf-8")
         return
     assert [comparable(block) for block in blocks] == [comparable(block) for block in blocks.values()]
+
+
+def test_the_page_of_commands_and_the_readme_show_what_a_run_prints(
+    testbed_env: dict[str, str], run_mpbake: RunMpbake, tmp_path: Path
+) -> None:
+    shutil.copytree(PLANS / "native", tmp_path / "plans/native", ignore=shutil.ignore_patterns(".mpbake"))
+    command = "mpbake run release -C plans/native"
+    done = run_mpbake(command.split()[1:], env={"REGISTRY": f"{testbed_env['REGISTRY']}/shown"})
+    assert done.returncode == 0, done.stderr
+    shown = f"$ {command}\n{done.stderr}{done.stdout}"
+    page = _COMMANDS.read_text(encoding="utf-8")
+    (block,) = _BLOCK.findall(page)
+    readme = _README.read_text(encoding="utf-8")
+    if os.environ.get("UPDATE_GOLDEN"):
+        _COMMANDS.write_text(page.replace(block, shown), encoding="utf-8")
+        summary = shown[shown.index("\ntarget  ") + 1 :]
+        _README.write_text(_SUMMARY.sub(lambda _: summary, readme), encoding="utf-8")
+        return
+    assert events_of(block) == events_of(shown)
+    (summary,) = _SUMMARY.findall(readme)
+    assert comparable(summary) in comparable(shown)
