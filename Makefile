@@ -1,16 +1,16 @@
-# Everything a contributor types; `make` alone lists it.
+# The commands of a contributor; `make` alone lists them.
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest
 
-# The pure core, whose line coverage is held up.
+# The pure core, whose line coverage must not fall.
 COVERED := spec model resolve graph run.schedule
-# Each process has a testbed of its own; one that has no tests left takes some of the other's.
+# Two processes, each with a testbed of its own; a process that has finished its tests takes over some of the other's.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
-# Tests start mpbake hundreds of times: Python is to keep what it has compiled.
+# Tests start mpbake hundreds of times, so let Python keep its compiled files.
 unexport PYTHONDONTWRITEBYTECODE
 
 # A folder with docker-buildx, buildkitd and buildctl of a newer release, for test-newest.
@@ -18,51 +18,51 @@ NEWEST ?=
 
 .PHONY: help demo demo-clean test test-unit test-engine test-newest test-long test-pythons faulty-registry lint docs lock clean
 
-help: ## list what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
-demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and `mpbake run release` on them
+demo: $(VENV)/.installed ## set up an engine, a registry and two nodes, and run `mpbake run release` on them
 	@$(PYTHON) scripts/demo.py
 
-demo-clean: $(VENV)/.installed ## end what the demo started and remove what it made
+demo-clean: $(VENV)/.installed ## stop what the demo started and remove what it made
 	@$(PYTHON) scripts/demo.py --clean
 
-test: lint ## every check but the hour-long ones, on a real engine that it sets up
+test: lint ## run all checks except the hour-long ones, on a real engine that it sets up
 	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit tests/engine
 
-test-unit: $(VENV)/.installed ## what needs no engine, in seconds
+test-unit: $(VENV)/.installed ## run the tests that need no engine, in seconds
 	$(PYTEST) -m "not long and not newest" tests/unit
 
-test-engine: $(VENV)/.installed ## what needs an engine, with the buildx that MPBAKE_TEST_BUILDX names (default: the installed one)
+test-engine: $(VENV)/.installed ## run the tests that need an engine, with the buildx that MPBAKE_TEST_BUILDX names (default: the installed one)
 	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) tests/engine
 
-test-newest: $(VENV)/.installed ## the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
+test-newest: $(VENV)/.installed ## run the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
 	@test -x "$(NEWEST)/docker-buildx" || { echo "test-newest: set NEWEST to a folder with docker-buildx, buildkitd, buildctl"; exit 2; }
 	MPBAKE_TEST_BUILDX=$(abspath $(NEWEST))/docker-buildx MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) \
 		$(PYTEST) -m "not long" $(SIDE_BY_SIDE) tests/engine
 	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest tests/engine
 
-test-long: $(VENV)/.installed ## what takes longer: fuzzing, kill loops
+test-long: $(VENV)/.installed ## run the tests that take longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests
 
-faulty-registry: $(VENV)/.installed ## what runs claim of tags beside what a registry serves that fails at one request after another
+faulty-registry: $(VENV)/.installed ## run against a registry that fails at one request after another; print the claims of each run and what is served
 	$(PYTEST) -s -q --timeout 3600 tests/engine/test_faulty_registry.py -k claimed
 
-test-pythons: ## install with the oldest pips of each Python on this machine, and run the unit tests on it
+test-pythons: ## install with the oldest pips of each Python on this machine, and run the unit tests on each
 	python3 scripts/test_pythons.py
 
-lint: $(VENV)/.installed ## ruff, mypy and import-linter
+lint: $(VENV)/.installed ## run ruff, mypy and import-linter
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-docs: $(VENV)/.installed ## write anew what is made from the code: docs/build.schema.json, docs/reference.md, docs/diagnostics.md
+docs: $(VENV)/.installed ## regenerate docs/build.schema.json, docs/reference.md and docs/diagnostics.md from the code
 	$(PYTHON) -m mpbake schema > docs/build.schema.json
 	$(PYTHON) -m mpbake schema --format markdown > docs/reference.md
 	$(PYTHON) -m mpbake schema --format diagnostics > docs/diagnostics.md
 
-lock: ## bring requirements.lock up to date with pyproject.toml (needs uv)
+lock: ## update requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --quiet \
 		--no-header --output-file requirements.lock
 

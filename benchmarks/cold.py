@@ -2,15 +2,16 @@
 
     .venv/bin/python benchmarks/cold.py [--runs N] [--seconds S]
 
-mpbake and `docker buildx bake` in turn, on the very same nodes, each time upon a base image that no node has seen.
-bake gets the plan as `mpbake export` writes it; what bake cannot express is left out: some plans, and a `needs`. mpbake
-also reads back every tag from the registry, which bake does not: the time after the last tag is shown apart.
+This runs mpbake and `docker buildx bake` alternately, on the same nodes, each time from a base image that no node has
+seen. bake gets the plan as `mpbake export` prints it; what bake cannot express is left out: some plans, and a `needs`.
+mpbake also reads back every tag from the registry, which bake does not: the time after the last tag is shown
+separately.
 
-The example plans build next to nothing, so that what a process costs to start is most of it. With --seconds each image
-takes so much longer to build, on each platform, as one that compiles or installs something does.
+The example plans build almost nothing, so that starting processes is most of the time. With --seconds each image takes
+that much longer to build on each platform, as an image that compiles or installs something does.
 
 Goal: with --seconds 20, mpbake without reading back at most 1.05 times as long as bake, all plans together, as sums of
-medians. As they are, the plans build for less time than five processes of Python and thirty of docker take to start.
+medians. As they are, the plans build for less time than five processes of Python and thirty of docker need to start.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _NUMBERS = itertools.count(1)
 
 
 def fresh(here: Ground, seconds: int) -> Ground:
-    """The same place with a base image that is new to every node, on which it takes so long to build anything."""
+    """Return the same place with a base image that is new to every node; each build from it takes this long."""
     name = f"{here.bed.registry.host}/base:cold-{next(_NUMBERS)}"
     folder = here.folder.parent / "fresh"
     folder.mkdir(exist_ok=True)
@@ -55,7 +56,7 @@ def fresh(here: Ground, seconds: int) -> Ground:
 
 
 def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, float, float]:
-    """Medians of one plan: mpbake until the last tag, reading back, bake."""
+    """Return the medians of one plan: mpbake until the last tag, reading back, bake."""
     folder = here.folder / plan
     shutil.copytree(CHECKOUT / "plans" / plan, folder, ignore=shutil.ignore_patterns(".mpbake"))
     here, options = replace(here, folder=folder), PLANS[plan]
@@ -73,7 +74,7 @@ def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, fl
 
 
 def baked(here: Ground, builder: str, options: Sequence[str], seconds: int) -> float:
-    """Seconds of bake."""
+    """Return the seconds of bake."""
 
     def once() -> float:
         there = fresh(here, seconds)

@@ -1,15 +1,15 @@
-"""The ordinary set-up: the engine's own builder or one container node, several CPUs, and no records of earlier runs.
+"""The ordinary setup: the engine's own builder or one container node, several CPUs, no records of earlier runs.
 
     .venv/bin/python benchmarks/ordinary.py [--runs N] [--row NAME]… [--buildx PATH]…
 
-mpbake and one `docker buildx bake` of the same targets in turn, two platforms each, pushed to a registry on this
-machine; medians. mpbake also reads back every tag, which bake does not: its times include that. Without `--buildx` the
-installed buildx is measured, else each that is named, one after the other.
+This runs mpbake and one `docker buildx bake` of the same targets alternately, two platforms each, pushed to a registry
+on this machine; medians. mpbake also reads back every tag, which bake does not: its times include that. Without
+`--buildx` it measures the installed buildx, otherwise each named one in turn.
 
 Rows: `waiting`, 8 independent targets that wait 4 s, as for a network. `base`, a base and 6 targets linked to it,
 nothing cached. `cached`, the same, all cached. `container`, 20 cached targets of 20 repositories and contexts, on one
-docker-container node. `first`, 20 small targets, nothing cached. `failing`, as `first`, but one of them fails: what is
-compared with is mpbake's own time of `first`. mpbake finds no records but in `cached` and `container`, where it has run
+docker-container node. `first`, 20 small targets, nothing cached. `failing`, as `first`, but one of them fails: it is
+compared with mpbake's own time of `first`. mpbake has no records except in `cached` and `container`, where it has run
 before.
 
 Goals: at most 1.10 times as long as bake; `cached` at most 1.20. For `failing` there is none.
@@ -44,7 +44,7 @@ _NONCES = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A target of both tools, in a folder of its own: what its Dockerfile does, and the base that it links to."""
+    """A target of both tools, in a folder of its own: the step of its Dockerfile, and the base that it links to."""
 
     name: str
     work: str
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of the table: its targets are called `prefix` and a number, and `work` is what each does."""
+    """A row of the table: its targets are called `prefix` and a number, and `work` is the step of each."""
 
     name: str
     what: str
@@ -65,7 +65,7 @@ class Row:
     container: bool = False
 
     def targets(self, nonce: str) -> Iterator[Target]:
-        """The targets; with another `nonce` nothing of them is in a cache."""
+        """Return the targets; with another `nonce` none of their steps is in a cache."""
         base = f"base{nonce}" if self.base else ""
         if base:
             yield Target(name="base", work=f"RUN echo {nonce} > /base; sleep 1")
@@ -85,12 +85,12 @@ FAILING = Row(name="failing", what="20 small targets, one of which fails", goal=
 
 
 def nonce() -> str:
-    """Text that no build has seen."""
+    """Return text that no build has seen."""
     return f"{next(_NONCES)}-{time.time()}"
 
 
 def write_plans(here: Ground, row: Row, targets: Sequence[Target]) -> None:
-    """The same targets for both tools, each with a context and a repository of its own."""
+    """Write the same targets for both tools, each with a context and a repository of its own."""
     image = here.env["BASE_IMAGE"]
     for target in targets:
         folder = here.folder / target.name
@@ -136,31 +136,31 @@ push = true
 
 
 def baked(here: Ground, row: Row) -> float:
-    """Seconds of bake."""
+    """Return the seconds of bake."""
     if row.container:
         return here.bake(here.folder / ".mpbake/nodes" / NODE, NODE)
     return here.bake(Path(here.env["BUILDX_CONFIG"]), "default")
 
 
 def mpbaked(here: Ground, row: Row) -> float:
-    """Seconds of mpbake, which remembers nothing unless the row is about what is cached."""
+    """Return the seconds of mpbake, which has no records unless the row is about cached targets."""
     if not row.cached:
         (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)
     return here.mpbake("run")[0]
 
 
 def once(here: Ground, row: Row, tool: str, same: str) -> float:
-    """Seconds of a tool with the targets of a row: the `same` if they are cached, else new ones."""
+    """Return the seconds of a tool with the targets of a row: the `same` if they are cached, otherwise new ones."""
     write_plans(here, row, list(row.targets(same if row.cached else nonce())))
     return mpbaked(here, row) if tool == "mpbake" else baked(here, row)
 
 
 def measure(here: Ground, row: Row, runs: int) -> tuple[float, float]:
-    """The medians of mpbake and bake, in turn."""
+    """Return the medians of mpbake and bake, measured alternately."""
     same = nonce()
     if row.cached:
         write_plans(here, row, list(row.targets(same)))
-        for _ in range(2):  # the first fills the cache, the next leaves short durations
+        for _ in range(2):  # the first run fills the cache, the next one records short durations
             mpbaked(here, row)
             in_the_end(f"{row.name}: bake", partial(baked, here, row))
     seconds: dict[str, list[float]] = {"mpbake": [], "bake": []}
@@ -172,7 +172,7 @@ def measure(here: Ground, row: Row, runs: int) -> tuple[float, float]:
 
 
 def measure_failing(here: Ground, runs: int) -> tuple[float, float]:
-    """The medians of mpbake where one of the targets fails, and where none does, in turn."""
+    """Return the medians of mpbake if one of the targets fails, and if none does, measured alternately."""
     failing, whole = [], []
     for _ in range(runs):
         targets = list(FAILING.targets(nonce()))
@@ -213,7 +213,7 @@ def main() -> None:
 
 
 def told(row: Row, ours: float, other: float) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     goal = f"{row.goal:>5.2f}" if row.goal else "     "
     return f"{row.name:<9}  {row.what:<36}  {ours:>8.2f}  {other:>6.2f}  {ours / other:>5.2f} {goal}"
 

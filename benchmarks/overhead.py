@@ -1,10 +1,10 @@
-"""What mpbake costs over one bake call when there is nothing to do: everything is cached, and pushed all the same.
+"""The overhead of mpbake over one bake call if there is nothing to build: all is cached, and pushed anyway.
 
     .venv/bin/python benchmarks/overhead.py [--runs N] [--targets N]
 
-Targets of two platforms on one node, pushed to a registry on this machine; mpbake and `docker buildx bake` in turn, on
-the very same node. mpbake has run before, so that it knows that its pieces are short: they share calls. It also reads
-back every tag from the registry, which bake does not: the time after the last build is shown apart.
+Targets of two platforms on one node, pushed to a registry on this machine; mpbake and `docker buildx bake` alternately,
+on the same node. mpbake has run before, so that it knows that its build pieces are short: they share calls. It also
+reads back every tag from the registry, which bake does not: the time after the last build is shown separately.
 
 Goal: mpbake without reading back at most 1.25 times as long as bake, as medians.
 """
@@ -32,7 +32,7 @@ _LAST = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
 
 
 def write_plans(here: Ground, targets: int) -> None:
-    """The same targets for both."""
+    """Write the same targets for both tools."""
     dockerfile = f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME > /name\nRUN uname -m\n"
     (here.folder / "Dockerfile").write_text(dockerfile)
     repository = f"{here.bed.registry.host}/overhead"
@@ -70,7 +70,7 @@ push = true
 
 
 def building(told: str) -> float:
-    """The seconds until the last build was done, from what mpbake told."""
+    """Return the seconds until the last build was done, from the output of mpbake."""
     return max(map(float, _BUILT.findall(told)))
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     with ground() as here:
         write_plans(here, options.targets)
         store = here.folder / ".mpbake/nodes" / NODE
-        for _ in range(3):  # the first fills the cache, the next leave short durations
+        for _ in range(3):  # the first run fills the cache, the next ones record short durations
             here.mpbake("run")
         here.bake(store, NODE)
         totals, until_built, reading, bakes = [], [], [], []

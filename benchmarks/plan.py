@@ -1,17 +1,17 @@
-"""How long `mpbake plan --format json` takes against `docker buildx bake --print`, for the same targets.
+"""The time of `mpbake plan --format json` against `docker buildx bake --print`, for the same targets.
 
     .venv/bin/python benchmarks/plan.py [--sizes 100,1000,10000] [--runs 5] [--json FILE] [--keep FOLDER]
 
-Needs the docker command with buildx, but no engine. For each size it writes a plan and the bake definition that says
-the same (inheritance, links, tags and arguments from variables; half of the targets come from matrices), proves that
-both resolve to the same targets with the same tags, arguments, labels, contexts and platforms, and then times both
-as whole processes, in turn, so that a slow moment of the machine hits either. Times are medians in seconds; memory is
-the most that one process held (of bake: docker or its plugin).
+This needs the docker command with buildx, but no engine. For each size it writes a plan and a bake definition of the
+same targets (inheritance, links, tags and arguments from variables; half of the targets come from matrices). It proves
+that both resolve to the same targets with the same tags, arguments, labels, contexts and platforms. Then it times both
+as whole processes, alternately, so that a slow moment of the machine affects both. Times are medians in seconds; memory
+is the maximum of one process (for bake: docker or its plugin).
 
 Goals, as ratios mpbake/bake: at 100 targets at most 6, at 1,000 at most 1, at 10,000 at most 0.1; there at most 300 MB;
 and from 1,000 to 10,000 targets at most 12 times as long.
 
-Bake reads HCL a little faster than JSON of the same content, so HCL is what it gets (`--bake-format json` shows it).
+Bake reads HCL a little faster than JSON of the same content, so it gets HCL (`--bake-format json` shows it).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 ROWS = 10
-"""Targets that one matrix makes."""
+"""The number of targets of one matrix."""
 
 _VARIABLES = {"registry": "registry.example.com/team", "tag": "1.2.3", "revision": "4f2a9c1"}
 _PLATFORMS = ["linux/amd64", "linux/arm64"]
@@ -38,7 +38,7 @@ _COMPARED = ("tags", "args", "labels", "contexts", "platforms", "context", "dock
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A target as both languages can say it; `{name}` in its strings stands for a variable."""
+    """A target that both languages can express; `{name}` in its strings is a variable."""
 
     name: str
     values: dict[str, Any]
@@ -46,7 +46,7 @@ class Table:
 
 
 def tables(size: int) -> list[Table]:
-    """Tables that make `size` targets, templates aside: bases, services that link to one, and matrices."""
+    """Return tables that make `size` targets, templates excluded: bases, services that link to one, and matrices."""
     bases = max(1, size // 50)
     matrices = size // 2 // ROWS
     found = [_image(), _compiled()]
@@ -94,7 +94,7 @@ def _matrix(number: int, bases: int) -> Table:
 
 
 def plan_toml(size: int) -> str:
-    """The plan in mpbake's language."""
+    """Return the plan in the language of mpbake."""
     lines = ["version = 1", "[variables]", *(f'{name} = "{value}"' for name, value in _VARIABLES.items())]
     lines += ["[groups]", f"default = {json.dumps(_names(size))}"]
     for table in tables(size):
@@ -118,7 +118,7 @@ def _with_dollars(value: Any) -> Any:
 
 
 def _replaced(value: Any, form: str) -> Any:
-    """`value` with its variables written as one of the languages does."""
+    """Return `value` with its variables written as one of the languages writes them."""
     if isinstance(value, dict):
         return {key: _replaced(each, form) for key, each in value.items()}
     if isinstance(value, list):
@@ -135,7 +135,7 @@ def _toml(value: Any) -> str:
 
 
 def bake_hcl(size: int) -> str:
-    """The plan in bake's language."""
+    """Return the plan in the language of bake."""
     lines = [f'variable "{name}" {{ default = "{value}" }}' for name, value in _VARIABLES.items()]
     lines.append(f'group "default" {{ targets = {json.dumps(_names(size))} }}')
     for table in tables(size):
@@ -154,7 +154,7 @@ def _hcl(value: Any) -> str:
 
 
 def bake_json(size: int) -> str:
-    """The same as JSON."""
+    """Return the same plan as JSON."""
     targets = {
         table.name: ({"matrix": {"version": table.rows}} if table.rows else {}) | _with_dollars(table.values)
         for table in tables(size)
@@ -172,7 +172,7 @@ class Measured:
 
 
 def measure(command: list[str], folder: Path, output: Path | None = None) -> Measured:
-    """Run `command` in `folder`, its output into a file (or nowhere). Its own children's memory counts, too."""
+    """Run `command` in `folder`, with its output into a file (or nowhere). The memory of its children counts too."""
     with (output or Path(os.devnull)).open("wb") as sink:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=sink, stderr=subprocess.PIPE)
@@ -186,7 +186,7 @@ def measure(command: list[str], folder: Path, output: Path | None = None) -> Mea
 
 
 def commands(bake_format: str) -> dict[str, list[str]]:
-    """What is compared."""
+    """Return the two commands that are compared."""
     return {
         "mpbake": [sys.executable, "-m", "mpbake", "plan", "--format", "json"],
         "bake": ["docker", "buildx", "bake", "-f", f"docker-bake.{bake_format}", "--print"],
@@ -194,7 +194,7 @@ def commands(bake_format: str) -> dict[str, list[str]]:
 
 
 def prove_equal(folder: Path, compared: dict[str, list[str]]) -> int:
-    """Exits unless both tools resolve to the same targets; how many there are."""
+    """Return how many targets both tools resolve to; exit if they differ."""
     resolved = {}
     for tool, command in compared.items():
         measure(command, folder, folder / f"{tool}.json")
@@ -224,7 +224,7 @@ def _stated(target: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one size gave."""
+    """The result for one size."""
 
     targets: int
     runs: int
@@ -236,7 +236,7 @@ class Result:
 
 
 def compare(size: int, runs: int, folder: Path, bake_format: str) -> Result:
-    """Write both plans, prove them equal, and time both tools in turn."""
+    """Write both plans, prove them equal, and time both tools alternately."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.toml").write_text(plan_toml(size), encoding="utf-8")
     definition = bake_hcl(size) if bake_format == "hcl" else bake_json(size)

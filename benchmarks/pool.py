@@ -1,19 +1,19 @@
-"""What equal nodes are good for: targets of one platform on one, two and four of them, with nothing cached.
+"""The gain of equal nodes: targets of one platform on one, two and four of them, with nothing cached.
 
     .venv/bin/python benchmarks/pool.py [--runs N] [--targets N] [--only one|two|waiting] [--slots N]
 
-mpbake and `docker buildx bake` in turn, on a builder with the very same nodes, whose strength is limited. With real
-buildkitd nodes (NODE_IMAGE in the environment names their image) each has `max-parallelism = 1`, and a build sleeps. An
-engine's embedded BuildKit knows no such limit: there each node container gets a fixed share of the CPU, and a build
-burns a known amount of it. With --slots the plan gives the slots of these nodes; without, they have none.
+This runs mpbake and `docker buildx bake` alternately, on a builder with the same nodes, whose power is limited. With
+real buildkitd nodes (NODE_IMAGE in the environment names their image) each has `max-parallelism = 1`, and a build
+sleeps. An engine's embedded BuildKit knows no such limit: there each node container gets a fixed share of the CPU, and
+a build uses a known amount of it. With --slots the plan declares the slots of these nodes; without, they have none.
 
 Goals, as ratios of wall times mpbake/bake: one node at most 1.1, two at most 0.6, four at most 0.35.
 
-With embedded nodes, `waiting` are builds that only wait, as for a network: a node can do any number of them at once, so
-that equal nodes save nothing. Goal: at most 1.1 on one node, at most 1.0 on two and four.
+With embedded nodes, `waiting` are builds that only wait, as for a network: a node can run any number of them at once,
+so that equal nodes save nothing. Goal: at most 1.1 on one node, at most 1.0 on two and four.
 
-Then half as many targets of two platforms each, on two nodes for either platform. What was built where the nodes
-themselves tell: in front of each stands a witness that notes every build that it is asked for.
+Then half as many targets of two platforms each, on two nodes for either platform. The nodes themselves report what they
+built: in front of each, a witness records every build that it is asked for.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 BUILDER = "pool"
 CPUS = 0.4
-"""The share of one CPU that an embedded node gets: four fit on two cores."""
+"""The share of one CPU for an embedded node: four fit on two cores."""
 BURNED = 1.2
-"""Seconds of CPU that a build burns there: three in wall time, when it has its node for itself."""
+"""The seconds of CPU of a build there: three seconds of wall time if it has its node for itself."""
 GOALS = {1: 1.1, 2: 0.6, 4: 0.35}
 WAITING_GOALS = {1: 1.1, 2: 1.0, 4: 1.0}
 PAIRS = ("linux/amd64", "linux/amd64", "linux/arm64", "linux/arm64")
@@ -63,7 +63,7 @@ class Nodes:
             here.docker("context", "create", _context(name), "--docker", f"host={here.bed.engine.host}")
 
     def write_plans(self, names: Sequence[str], work: str) -> None:
-        """The same new targets for both tools, on the nodes called `names`."""
+        """Write the same new targets for both tools, on the nodes called `names`."""
         here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
         (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
         targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
@@ -73,7 +73,7 @@ class Nodes:
         (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, PAIRS[:1])))
 
     def prepare(self) -> None:
-        """Have mpbake make every node, by itself, and limit it."""
+        """Have mpbake create every node, one by one, and limit it."""
         for name in self.names:
             self.write_plans([name], "true")
             self.here.mpbake("run")
@@ -81,7 +81,7 @@ class Nodes:
                 self.here.docker("update", "--cpus", str(CPUS), _container(name))
 
     def store(self, names: Sequence[str]) -> Path:
-        """A store of instances with one builder that has all of the nodes called `names`."""
+        """Return a store of instances with one builder that has all nodes called `names`."""
         here, path = self.here, self.here.folder / f"store-{len(names)}"
         env = {**here.env, "BUILDX_CONFIG": str(path)}
         for name in names:
@@ -96,7 +96,7 @@ class Nodes:
         return path
 
     def remove(self) -> None:
-        """Leave nothing behind in an engine that lives on."""
+        """Leave nothing behind in an engine that stays."""
         for name in self.names:
             self.here.docker("rm", "--force", "--volumes", _container(name))
             self.here.docker("context", "rm", _context(name))
@@ -111,7 +111,7 @@ def _container(name: str) -> str:
 
 
 def _containers(here: Ground, names: Sequence[str], slots: str) -> str:
-    """The builder of the nodes called `names`."""
+    """Return the builder of the nodes called `names`."""
     nodes = "\n".join(
         f'[builders.{BUILDER}.nodes.{name}]\nendpoint = "{_context(name)}"\nplatforms = ["linux/amd64"]'
         for name in names
@@ -127,7 +127,7 @@ network = "host"
 
 
 def _plan(builder: str, name: str, platforms: Sequence[str], targets: dict[str, str]) -> str:
-    """A plan of `targets`, names and what is particular of each, on the builder of that name."""
+    """Return a plan of `targets`, which maps names to values, on the builder of that name."""
     tables = "\n".join(
         f'[targets.{each}]\ninherits = ["_t"]\nargs = {{ NAME = "{value}" }}' for each, value in targets.items()
     )
@@ -152,7 +152,7 @@ def _definition(targets: dict[str, str], platforms: Sequence[str]) -> dict[str, 
 
 
 class Pairs:
-    """Two nodes for each of two platforms, before the containers of `nodes`, each with a witness."""
+    """Two nodes for each of two platforms, in front of the containers of `nodes`, each with a witness."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.here = nodes.here
@@ -164,7 +164,7 @@ class Pairs:
         ]
 
     def store(self) -> Path:
-        """A store of instances with one builder of all four nodes."""
+        """Return a store of instances with one builder of all four nodes."""
         path = self.here.folder / f"store-{MIXED}"
         there = replace(self.here, env={**self.here.env, "BUILDX_CONFIG": str(path)})
         for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True)):
@@ -174,7 +174,7 @@ class Pairs:
         return path
 
     def write_plans(self, work: str) -> None:
-        """The same new targets for both tools."""
+        """Write the same new targets for both tools."""
         here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
         (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
         targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
@@ -182,29 +182,29 @@ class Pairs:
             f'[builders.{MIXED}.nodes.n{number}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]'
             for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True))
         )
-        slots = self.slots if here.embedded else "slots = 1"  # a remote node does not tell its own limit
+        slots = self.slots if here.embedded else "slots = 1"  # a remote node does not report its limit
         platforms = list(dict.fromkeys(PAIRS))
         builder = f'[builders.{MIXED}]\ndriver = "remote"\n{slots}\n{nodes}'
         (here.folder / "build.toml").write_text(_plan(builder, MIXED, platforms, targets))
         (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, platforms)))
 
     def forget(self) -> None:
-        """Have the witnesses begin anew."""
+        """Let the witnesses begin anew."""
         for node in self.witnesses:
             node.forget()
 
     def told(self) -> str:
-        """How many builds each node was asked for, in the order of the plan."""
+        """Return how many builds each node was asked for, in the order of the plan."""
         return "+".join(str(len(node.builds())) for node in self.witnesses)
 
 
 def calibrated(here: Ground, platform: str = PAIRS[0]) -> str:
-    """A shell loop that burns `BURNED` seconds of CPU on a node, measured in the base image itself."""
+    """Return a shell loop that uses `BURNED` seconds of CPU on a node, measured in the base image itself."""
     loop = "i=0; while [ $i -lt {} ]; do i=$((i+1)); done"
     base = ("run", "--rm", "--network", "none", "--platform", platform, here.env["BASE_IMAGE"], "sh", "-c")
     here.docker(*base, "true")
     probe = 1_000_000
-    uptime = "read -r now _ < /proc/uptime; echo $now"  # an emulator keeps no account of the time that it takes
+    uptime = "read -r now _ < /proc/uptime; echo $now"  # an emulator does not account for its time
     began, ended = map(float, here.docker(*base, f"{uptime}; {loop.format(probe)}; {uptime}").split())
     return loop.format(round(probe * BURNED / (ended - began)))
 
@@ -239,7 +239,7 @@ def main() -> None:
 
 
 def measure_one(nodes: Nodes, runs: int, work: str, goals: Mapping[int, float]) -> None:
-    """Targets of one platform, each of which does so much `work`, on one, two and four nodes."""
+    """Measure targets of one platform, each of which does so much `work`, on one, two and four nodes."""
     what = "wait" if work.startswith("sleep") else "burn CPU"
     print(f"{nodes.targets} targets of one platform that {what}\nnodes  mpbake s  bake s  ratio  goal", flush=True)
     for count, goal in goals.items():
@@ -248,7 +248,7 @@ def measure_one(nodes: Nodes, runs: int, work: str, goals: Mapping[int, float]) 
 
 
 def measure_two(nodes: Nodes, runs: int) -> None:
-    """Targets of two platforms, on two nodes for each."""
+    """Measure targets of two platforms, on two nodes for each."""
     here, pairs = nodes.here, Pairs(nodes)
     work = "sleep 3"
     if here.embedded:
@@ -272,12 +272,12 @@ def measure_two(nodes: Nodes, runs: int) -> None:
 
 
 def compare(nodes: Nodes, names: Sequence[str], work: str, runs: int) -> tuple[float, float]:
-    """The medians of mpbake and bake on the nodes called `names`, in turn."""
+    """Return the medians of mpbake and bake on the nodes called `names`, measured alternately."""
     here, store = nodes.here, nodes.store(names)
     ours, theirs = [], []
     for _ in range(runs):
         nodes.write_plans(names, work)
-        (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)  # nothing is known of new targets
+        (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)  # there is no record of new targets
         ours.append(here.mpbake("run")[0])
         nodes.write_plans(names, work)
         theirs.append(here.bake(store, BUILDER))

@@ -1,4 +1,4 @@
-"""What the benchmarks on real nodes share: a testbed of their own, mpbake and bake as whole processes, medians."""
+"""Shared by the benchmarks on real nodes: a testbed, mpbake and bake as whole processes, medians."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "scripts"))
 
-from testbed.nodes import Upstream, unix_node  # noqa: E402 - the testbed is no package that is installed
+from testbed.nodes import Upstream, unix_node  # noqa: E402 - the testbed is not an installed package
 from testbed.testbed import Testbed  # noqa: E402
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ _TRIES = 5
 
 
 class Failed(SystemExit):
-    """What is measured did not work, which ends the benchmark unless somebody knows better."""
+    """A measured command failed, which ends the benchmark unless the caller handles it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """Where a benchmark takes place: a folder for its plan, a testbed, and the image of its nodes."""
+    """The place of a benchmark: a folder for its plan, a testbed, and the image of its nodes."""
 
     folder: Path
     bed: Testbed
@@ -44,7 +44,7 @@ class Ground:
     image: str
 
     def with_buildx(self, buildx: Path, config: Path) -> Ground:
-        """The same place with another buildx, as a plugin in the docker configuration folder `config`."""
+        """Return the same place with another buildx, as a plugin in the docker configuration folder `config`."""
         plugins = config / "cli-plugins"
         plugins.mkdir(parents=True)
         shutil.copy(buildx, plugins / "docker-buildx")
@@ -57,11 +57,11 @@ class Ground:
         return self.image == self.bed.node_image() and "buildkit:" not in self.image
 
     def mpbake(self, *arguments: str) -> tuple[float, str]:
-        """Run mpbake in the folder: its seconds, and what it told on standard error."""
+        """Run mpbake in the folder; return its seconds and its standard error."""
         return self._timed([sys.executable, "-m", "mpbake", *arguments], self.env)
 
     def printed(self, *arguments: str) -> str:
-        """What mpbake prints in the folder; the benchmark ends when it fails."""
+        """Return what mpbake prints in the folder; the benchmark ends if it fails."""
         command = [sys.executable, "-m", "mpbake", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=dict(self.env), capture_output=True, text=True, check=False)
         if done.returncode:
@@ -69,7 +69,7 @@ class Ground:
         return done.stdout
 
     def bake(self, store: Path, builder: str) -> float:
-        """Run bake on a builder of that store of instances: its seconds."""
+        """Run bake on a builder of that store of instances; return its seconds."""
         command = ["docker", "buildx", "--builder", builder, "bake", "-f", "docker-bake.json"]
         return self._timed(command, {**self.env, "BUILDX_CONFIG": str(store)})[0]
 
@@ -89,7 +89,7 @@ class Ground:
         return done.stdout.strip()
 
     def witness(self, container: str, *, poses_as: str) -> Node:
-        """A remote node in front of the BuildKit in a container, which notes what it is asked for."""
+        """Return a remote node in front of the BuildKit in a container, which records requested builds."""
         command = ("docker", "exec", "-i", container, "buildctl", "dial-stdio")
         node = unix_node(self.bed.place, container, Upstream(command=command, env=self.env), poses_as=poses_as)
         node.start()
@@ -98,7 +98,7 @@ class Ground:
 
 @contextlib.contextmanager
 def ground(*extras: Extra) -> Iterator[Ground]:
-    """A testbed with these extras, by default an image for nodes, gone afterwards.
+    """Give a testbed with these extras, by default an image for nodes, and remove it afterwards.
 
     NODE_IMAGE in the environment names another image for its nodes.
     """
@@ -109,7 +109,7 @@ def ground(*extras: Extra) -> Iterator[Ground]:
         try:
             bed.up(extras or ("node-image",))
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
-            # As an installed mpbake, this one is compiled once.
+            # Compile this mpbake once, as an installed one is.
             compiled = {"PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{temporary}/compiled"}
             env = {**os.environ, **bed.env(), **compiled}
             env.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -119,7 +119,7 @@ def ground(*extras: Extra) -> Iterator[Ground]:
 
 
 def in_the_end(what: str, do: Callable[[], Done]) -> Done:
-    """What `do` gives the first time that it works: bake does not retry where the registry answers 500."""
+    """Return the first result of `do` that is no failure: bake does not retry if the registry answers 500."""
     for _ in range(_TRIES):
         try:
             return do()
@@ -129,5 +129,5 @@ def in_the_end(what: str, do: Callable[[], Done]) -> Done:
 
 
 def median(seconds: Sequence[float]) -> float:
-    """The median, to hundredths."""
+    """Return the median, to hundredths."""
     return round(statistics.median(seconds), 2)

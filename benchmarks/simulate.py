@@ -1,11 +1,11 @@
-"""How good and how fast the schedule's decisions are, on pools far larger than any at hand; no Docker, no clock.
+"""The quality and speed of the schedule's decisions, on very large pools; no Docker, no clock.
 
     .venv/bin/python benchmarks/simulate.py [--pieces N] [--nodes N] [--seed N]
 
-Makes random layered graphs of pieces whose durations are known, runs each through `mpbake.run.schedule` in simulated
-time, and prints a table: how long the run took against the least that any schedule could take (the longest chain of
+This makes random layered graphs of build pieces whose durations are known, and runs each through `mpbake.run.schedule`
+in simulated time. It prints how long the run took against the least that any schedule could take (the longest chain of
 pieces, or all work divided by all slots, whichever is more), and how long the decisions took. The last rows lose nodes
-half-way: what ran on them is given to others, and the nodes do not come back.
+half-way: other nodes take over their pieces, and the lost nodes do not come back.
 
 Goals: at most 10 % above the bound; all decisions in less than 3 s; no piece is lost with the nodes.
 """
@@ -38,19 +38,19 @@ PLATFORM = parse_platform("linux/amd64")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A graph to make: so many pieces in so many layers on so many nodes of so many slots."""
+    """A graph to make: the number of pieces, layers, nodes, and slots of a node."""
 
     pieces: int
     nodes: int
     layers: int
     slots: int = 1
     lost: float = 0.0
-    """The share of the nodes that goes away half-way."""
+    """The share of the nodes that is lost half-way."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a case went, in simulated seconds, and what the decisions took in real ones."""
+    """The result of a case, in simulated seconds, and the real seconds of the decisions."""
 
     seconds: float
     bound: float
@@ -65,8 +65,8 @@ class Outcome:
 
 
 def make(case: Case, seed: int) -> tuple[BuildGraph, Estimates]:
-    """A random layered graph: each piece waits for up to three of the layer before it, and all durations are known."""
-    chance = random.Random(seed)  # noqa: S311 - the same graph each time is what is wanted
+    """Return a random layered graph: each piece waits for up to three of the previous layer; durations are known."""
+    chance = random.Random(seed)  # noqa: S311 - the graph must be the same each time
     nodes = [_node(number, case.slots) for number in range(case.nodes)]
     orders = [tuple(nodes[turn:] + nodes[:turn]) for turn in range(len(nodes))]
     builder = Builder(name="pool", driver=Driver.REMOTE, nodes=tuple(nodes))
@@ -104,7 +104,7 @@ def _graph(pieces: Sequence[BuildPiece], before: dict[Step, tuple[Step, ...]]) -
 
 @dataclass(kw_only=True)
 class Simulation:
-    """One run in simulated time. `deciding` adds up the real seconds that the schedule took."""
+    """One run in simulated time. `deciding` adds up the real seconds of the schedule."""
 
     graph: BuildGraph
     estimates: Estimates
@@ -114,7 +114,7 @@ class Simulation:
     gone: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Making the schedule is deciding, too: it finds the longest paths."""
+        """Make the schedule. This counts as deciding, too, since it finds the longest paths."""
         began = time.perf_counter()
         self.schedule = Schedule(self.graph, estimates=self.estimates)
         self.deciding += time.perf_counter() - began
@@ -124,7 +124,7 @@ class Simulation:
         self._done: set[Step] = set()
 
     def run(self, lose: Sequence[str] = (), when: float = float("inf")) -> None:
-        """Run to the end; the nodes called `lose` go away at `when`."""
+        """Run to the end; the nodes called `lose` are lost at `when`."""
         while not self.schedule.finished:
             self._start()
             if self._ends[0][0] >= when:
@@ -135,7 +135,7 @@ class Simulation:
 
     @property
     def built(self) -> int:
-        """How many pieces have been built."""
+        """The number of pieces that have been built."""
         return len(self._done)
 
     def _start(self) -> None:
@@ -193,7 +193,7 @@ def simulate(case: Case, seed: int = 0) -> Outcome:
 
 
 def cases(pieces: int, nodes: int) -> list[Case]:
-    """Wide and deep graphs, one and several slots, all nodes and some that are lost."""
+    """Return wide and deep graphs, with one and several slots, without and with lost nodes."""
     found = [Case(pieces=pieces, nodes=nodes, layers=layers) for layers in (1, 2, 5, 20, 100)]
     found.append(Case(pieces=pieces, nodes=max(nodes // 4, 1), layers=5, slots=4))
     return found + [Case(pieces=pieces, nodes=nodes, layers=layers, lost=0.05) for layers in (1, 5, 20)]

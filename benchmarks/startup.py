@@ -1,4 +1,4 @@
-"""How long `mpbake --help` takes, as a whole process, against an empty Python in the same run.
+"""The time of `mpbake --help`, as a whole process, against an empty Python in the same run.
 
     .venv/bin/python benchmarks/startup.py [RUNS]
 
@@ -20,14 +20,14 @@ COMMANDS = {
 
 
 def milliseconds(command: list[str]) -> float:
-    """The wall time of one run of `command`."""
+    """Return the wall time of one run of `command`."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - began) * 1000
 
 
 def main() -> None:
-    """Run the commands in turn, so that a slow moment of the machine hits all of them."""
+    """Run the commands alternately, so that a slow moment of the machine affects all of them."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(runs):

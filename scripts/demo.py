@@ -1,7 +1,7 @@
 """`make demo` and `make demo-clean`: `mpbake run release` on real nodes, on one machine.
 
-The testbed of the engine tests (an engine, a registry, QEMU, two BuildKit nodes behind mutual TLS) lives in `.demo/`
-and stays up between runs; `--clean` ends it and leaves the machine as it was.
+The testbed of the engine tests (an engine, a registry, QEMU, two BuildKit nodes behind mutual TLS) is in `.demo/` and
+stays up between runs. `--clean` stops it and leaves the machine as it was.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SHOWN = ("quickstart/app:1", "native/worker:1.0")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """The demo in a checkout; its testbed's folder is `.demo/`."""
+    """The demo in a checkout; the folder of its testbed is `.demo/`."""
 
     bed: Testbed
 
     def show(self) -> int:
-        """Set up what is missing, run both plans, and show what came of it. Returns the exit code."""
+        """Start what is missing, run both plans, and print the results. Return the exit code."""
         began = time.monotonic()
         self.bed.up()
         print(f"== an engine, a registry, two nodes: ready in {time.monotonic() - began:.1f} s")
@@ -51,7 +51,7 @@ class Demo:
         return 0
 
     def clean(self) -> None:
-        """End the testbed, and take away what mpbake left in an engine that lives on."""
+        """Stop the testbed, and remove what mpbake left in an engine that stays."""
         if self._containers_file.exists() and not self.bed.engine.own:
             self._clean_foreign_engine()
         self.bed.down()
@@ -65,7 +65,7 @@ class Demo:
         ).returncode
 
     def _show_image(self, name: str) -> None:
-        """What the registry really holds, asked without Docker, and what runs on each platform."""
+        """Print the image in the registry, read without Docker, and what it runs on each platform."""
         reference = f"{self.bed.registry.host}/{name}"
         digest, index = self.bed.registry.client.manifest(reference)
         print(f"\n== {reference} is {digest}")
@@ -83,7 +83,7 @@ class Demo:
     def _env(self) -> dict[str, str]:
         return {**os.environ, **self.bed.env()}
 
-    # --- an engine that was there before and stays ----------------------------------------------------------------
+    # --- an engine that existed before the demo and stays -------------------------------------------------------------
 
     @property
     def _containers_file(self) -> Path:
@@ -106,7 +106,7 @@ class Demo:
             self._docker("image", "rm", "--force", image)
 
     def _demo_images(self) -> Iterator[str]:
-        """What the engine's own builder kept: names below the demo's registry, and nameless images of its plans."""
+        """Yield images that the engine's own builder kept: of the demo's registry, and nameless ones of its plans."""
         listed = self._docker("image", "ls", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}")
         for line in listed.splitlines():
             repository, tag, digest = line.split()
@@ -116,7 +116,7 @@ class Demo:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the demo, or with `--clean` undo it. What is missing is said, never a traceback."""
+    """Run the demo, or with `--clean` undo it. If something is missing, print a message, never a traceback."""
     demo = Demo(bed=Testbed(CHECKOUT / ".demo"))
     try:
         if "--clean" in words:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Test mpbake with every Python of this machine that it supports, installed by the oldest pips that they come with.
+"""Test mpbake with every supported Python of this machine, installed by the oldest pips that they come with.
 
     scripts/test_pythons.py                  install with each of these pips, and run the unit tests on each Python
     scripts/test_pythons.py --install 3.11   only install, on Python 3.11 and with the oldest pip
 
-Takes Pythons from PATH and from pyenv; a line says which it takes and which versions it does not find.
+The script takes Pythons from PATH and from pyenv. It prints which ones it takes and which versions it does not find.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PIPS = {"3.11": ("22.3", "23.0"), "3.12": ("23.2.1",), "3.13": ("24.2",), "3.14": ("25.2",)}
-"""By Python: the pip that its first release brings, and for 3.11 that of Debian 12, too."""
+"""For each Python: the pip of its first release, and for 3.11 also that of Debian 12."""
 _USABLE = "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != {version!r})"
 
 
 def main() -> int:
-    """Test with each Python; 1 if one fails or none is found."""
+    """Test with each Python; return 1 if one fails or none is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", action="store_true", help="only install, and with the oldest pip")
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="such as 3.11; all without one")
@@ -33,16 +33,18 @@ def main() -> int:
         parser.error(f"{', '.join(unknown)}: the versions are {', '.join(OLDEST_PIPS)}")
     pythons = {version: find(version) for version in versions}
     for version, python in pythons.items():
-        print(f"Python {version}: {python or 'not found on this machine, not tested'}", flush=True)
-    found = {version: python for version, python in pythons.items() if python}
-    failed = [why for version, python in found.items() for why in failures(version, python, install=arguments.install)]
-    print("\n".join(failed) or f"passed with Python {', '.join(found) or 'none'}")
-    return 1 if failed or not found else 0
+        print(f"Python {version}: {python or 'not available on this machine, not tested'}", flush=True)
+    available = {version: python for version, python in pythons.items() if python}
+    failed = [
+        why for version, python in available.items() for why in failures(version, python, install=arguments.install)
+    ]
+    print("\n".join(failed) or f"passed with Python {', '.join(available) or 'none'}")
+    return 1 if failed or not available else 0
 
 
 def find(version: str) -> Path | None:
-    """A Python of this version that can make environments."""
-    folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
+    """Return a Python of this version that can make environments."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     folders += sorted(pyenv.glob(f"{version}.*/bin"))
     return next(
@@ -51,7 +53,7 @@ def find(version: str) -> Path | None:
 
 
 def is_usable(path: Path, version: str) -> bool:
-    """Whether `path` is a Python of this version with ensurepip: a shim of pyenv may be none, Debian's may lack it."""
+    """Return whether `path` is a Python of this version with ensurepip; pyenv's shims and Debian's may not be."""
     if not path.is_file():
         return False
     command = [str(path), "-c", _USABLE.format(version=version)]
@@ -59,7 +61,7 @@ def is_usable(path: Path, version: str) -> bool:
 
 
 def failures(version: str, python: Path, *, install: bool) -> list[str]:
-    """What fails with a Python: the installation by its pips, and the unit tests in the first environment."""
+    """Return what fails with a Python: the installation by its pips, and the unit tests in the first environment."""
     failed = []
     for number, pip in enumerate(OLDEST_PIPS[version][: 1 if install else None]):
         with tempfile.TemporaryDirectory(prefix=f"mpbake-{version}-") as folder:
@@ -77,7 +79,7 @@ _TESTS = ("-m", "pytest", "-q", "-n", "2", "-m", "not long", "tests/unit")
 
 
 def runs(*command: str, **environment: str) -> bool:
-    """Run a command in the checkout; whether it succeeds."""
+    """Run a command in the checkout; return whether it succeeds."""
     return subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, **environment}).returncode == 0
 
 

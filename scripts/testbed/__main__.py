@@ -1,4 +1,4 @@
-"""`python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, run with PYTHONPATH=scripts."""
+"""`python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, with PYTHONPATH=scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code is 1 when something is missing or failed."""
+    """Run one command; the exit code is 1 if something is missing or failed."""
     options = _parser().parse_args(arguments)
     testbed = Testbed(options.dir)
     try:
@@ -36,14 +36,14 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m testbed", description="A testbed on this machine.")
     parser.add_argument("command", choices=("up", "down", "env"))
-    parser.add_argument("--dir", type=Path, required=True, help="its folder")
+    parser.add_argument("--dir", type=Path, required=True, help="the folder of the testbed")
     parser.add_argument(
         "--with",
         dest="extras",
         type=_extras,
         default=(),
         metavar="EXTRA,…",
-        help=f"what 'up' starts besides: {', '.join(get_args(Extra))}",
+        help=f"what 'up' starts in addition: {', '.join(get_args(Extra))}",
     )
     return parser
 
@@ -57,7 +57,7 @@ def _extras(listed: str) -> tuple[str, ...]:
 
 
 def _exports(testbed: Testbed) -> str:
-    """The variables as a shell reads them."""
+    """Return the variables as `export` lines for a shell."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in testbed.env().items())
 
 

@@ -1,4 +1,4 @@
-"""The BuildKit to which the testbed's nodes lead."""
+"""The BuildKit behind each node of the testbed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 _SECONDS = 30
 
 
-# Of 14 characters each, as `state_version` wants it. The second stands for whatever release is named.
+# Each has 14 characters, as `state_version` needs. The second represents the release in MPBAKE_TEST_BUILDKIT.
 _DEBIAN_VERSION, _NAMED_VERSION = "v0.13.2+debian", "v0.32.0+newest"
 
 Release = Literal["default", "engine", "named"]
-"""Whose BuildKit a node has: the engine's own, that of MPBAKE_TEST_BUILDKIT, or the second if there is one."""
+"""Which BuildKit a node has: the engine's own, that of MPBAKE_TEST_BUILDKIT, or by default the latter if it is set."""
 
 
 def upstream(place: Place, engine: Engine, platform: str, release: Release = "default") -> Upstream:
-    """The BuildKit behind a node that stands for a machine of that platform.
+    """Return the BuildKit behind a node that represents a machine of that platform.
 
-    With engines of our own the arm64 machine has one to itself. Two nodes before one engine share its image
-    store, where each sets the name of what it exports: now and then one of two at once then fails with
+    If the testbed has its own engines, the arm64 machine has one of its own. Two nodes in front of one engine share its
+    image store, where each sets the name of what it exports. If both do so at once, one of them sometimes fails with
     "already exists". A BuildKit container has no such store.
     """
     if release == "named" or (release == "default" and named_buildkit(place.environ)):
@@ -48,7 +48,7 @@ def upstream(place: Place, engine: Engine, platform: str, release: Release = "de
 
 
 def start_buildkit(place: Place, engine: Engine) -> None:
-    """Start what nodes need besides the engine, unless it runs."""
+    """Start what nodes need in addition to the engine, unless it runs."""
     if named_buildkit(place.environ):
         for name in ("main", "arm64"):
             start_buildkitd(place, name)
@@ -59,7 +59,7 @@ def start_buildkit(place: Place, engine: Engine) -> None:
 
 
 def check_platforms(engine: Engine) -> None:
-    """TestbedError unless the engine builds for both platforms, natively or by emulation."""
+    """Raise TestbedError unless the engine builds for both platforms, natively or by emulation."""
     inspected = engine.docker("buildx", "inspect", "default")
     if missing := [name for name in ("linux/amd64", "linux/arm64") if name not in inspected]:
         message = (
@@ -74,7 +74,7 @@ def _start_container(place: Place, engine: Engine) -> None:
     if not succeeds(("docker", "container", "inspect", name), env=engine.env):
         place.note("container", name)
         engine.docker("create", "--privileged", "--network", "host", "--name", name, BUILDKIT_IMAGE)
-    engine.docker("start", name)  # of no effect on one that runs
+    engine.docker("start", name)  # no effect if it runs already
     workers = ("docker", "exec", name, "buildctl", "debug", "workers")
     if not wait_until(lambda: succeeds(workers, env=engine.env), seconds=_SECONDS):
         message = f"{name} does not answer:\n{engine.docker('logs', name)}"

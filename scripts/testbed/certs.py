@@ -1,4 +1,4 @@
-"""Keys and certificates for BuildKit nodes that let in nobody without one."""
+"""Keys and certificates for BuildKit nodes that require a client certificate."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authority:
-    """A certificate authority that exists only while it signs."""
+    """A certificate authority that is never stored: it exists only while it signs."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
     @classmethod
     def create(cls) -> Authority:
-        """A new one that signs itself."""
+        """Return a new, self-signed authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("mpbake testbed CA")
         only_signs = x509.BasicConstraints(ca=True, path_length=0)
@@ -54,7 +54,7 @@ class Authority:
     def issue(
         self, name: str, usage: x509.ObjectIdentifier, *, days: tuple[int, int] = (-1, 365)
     ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """A key and its certificate for localhost, good for that one extended usage, from and to so many days on."""
+        """Return a key and its certificate for localhost, with one extended usage, valid in this range of days."""
         key = ec.generate_private_key(ec.SECP256R1())
         here = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")))
         certificate = (
@@ -62,15 +62,15 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(here), critical=False)
-            # Python 3.13 refuses a certificate that does not say whose key signed it.
+            # Python 3.13 refuses a certificate that does not name the key that signed it.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         return key, certificate.sign(self.key, hashes.SHA256())
 
 
 def ensure_certificates(folder: Path) -> None:
-    """Write ca.crt, server.crt, server.key, client.crt and client.key, unless good ones are there."""
-    last = folder / "client.crt"  # to be written
+    """Write ca.crt, server.crt, server.key, client.crt and client.key, unless valid ones exist."""
+    last = folder / "client.crt"  # the last one to be written
     if last.exists() and _still_valid(last):
         return
     authority = Authority.create()

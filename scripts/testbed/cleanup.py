@@ -1,4 +1,4 @@
-"""Undoing what a testbed did outside its folder."""
+"""Undo what a testbed changed outside its folder."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def undo_all(place: Place, engine: Engine | None) -> None:
     """Undo every change of the place, the newest first, and remove its folder.
 
-    One failure does not keep the rest from being undone; TestbedError names them all at the end, and the
-    folder stays.
+    A failure does not stop the rest. At the end TestbedError lists all failures, and the folder stays.
     """
     if engine is not None and not engine.own:
         _remove_builders(place, engine)
@@ -41,12 +40,12 @@ def undo_all(place: Place, engine: Engine | None) -> None:
 def _remove_builders(place: Place, engine: Engine) -> None:
     """Remove the builders that were made in the testbed, with their containers in the user's engine."""
     for builder in (place.root / "buildx" / "instances").glob("*"):
-        with suppress(TestbedError):  # the engine of a node may be gone, which is not worth to fail for
+        with suppress(TestbedError):  # the engine of a node may be gone
             engine.docker("buildx", "rm", "--force", builder.name)
 
 
 def _try(place: Place, engine: Engine | None, change: Change) -> str:
-    """What went wrong with undoing the change; empty when nothing did."""
+    """Undo the change; return the error, or an empty text."""
     try:
         _undo(place, engine, change)
     except (OSError, TestbedError) as error:
@@ -96,13 +95,13 @@ def _remove_container(engine: Engine | None, name: str) -> None:
 
 
 def _remove_image(engine: Engine | None, name: str) -> None:
-    """Remove the image from an engine that lives on; an own one goes as a whole."""
+    """Remove the image from an engine that stays; the testbed's own engine is removed as a whole."""
     if engine is not None and not engine.own and engine.has_image(name):
         engine.docker("image", "rm", "--force", name)
 
 
 def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # somebody else uses it by now
+    with suppress(OSError):  # something else uses it by now
         folder.rmdir()
 
 
@@ -121,7 +120,7 @@ def _unmount_below(place: Place, folder: Path) -> None:
 
 
 def _remove_cgroup(place: Place, name: str) -> None:
-    """End what a crashed engine left running, and remove its control groups."""
+    """Kill what a crashed engine left running, and remove its control groups."""
     shims = list(_shims(place))
     _kill([*shims, *_children(shims)])
     for top in (*_CGROUPS.glob(f"*/{name}"), _CGROUPS / name):
@@ -137,17 +136,17 @@ def _empty(group: Path) -> None:
 
 
 def _shims(place: Place) -> Iterator[int]:
-    """The helper processes of containers that were started through a containerd of this testbed."""
+    """Yield the helper processes of containers that a containerd of this testbed started."""
     ours = f"{place.sockets}/".encode()
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it may end while we look
+        with suppress(OSError):  # the process may end meanwhile
             command = (folder / "cmdline").read_bytes()
             if b"containerd-shim" in command and ours in command:
                 yield int(folder.name)
 
 
 def _children(parents: list[int]) -> Iterator[int]:
-    """The first processes of those containers, with which all others in them end."""
+    """Yield the first processes of those containers; all others in the containers end with them."""
     for parent in parents:
         with suppress(OSError):
             listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()

@@ -1,4 +1,4 @@
-"""The settings with which docker and buildx reach a testbed's engine and leave the user's files alone."""
+"""Settings with which docker and buildx reach a testbed's engine and do not change the user's files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from testbed.place import Place
 
-# They would lead a client away from the engine or the builder that it is told to use.
+# These variables would point a client to another engine or builder.
 _MISLEADING = ("BUILDX_BUILDER", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY")
 
 
 def own_client(place: Place, host: str) -> dict[str, str]:
-    """The variables for an engine of the testbed's own."""
+    """Return the variables for an engine of the testbed."""
     config = _docker_config(place, inherit=False)
     misleading = {name: "" for name in _MISLEADING if name in place.environ}
     return misleading | {
@@ -28,7 +28,7 @@ def own_client(place: Place, host: str) -> dict[str, str]:
 
 
 def users_client(place: Place) -> dict[str, str]:
-    """The variables for the engine that the user's own settings lead to."""
+    """Return the variables for the engine that the user's own settings point to."""
     client = {"BUILDX_CONFIG": str(place.folder("buildx"))}
     if "BUILDX_BUILDER" in place.environ:
         client["BUILDX_BUILDER"] = ""
@@ -38,7 +38,7 @@ def users_client(place: Place) -> dict[str, str]:
 
 
 def _docker_config(place: Place, *, inherit: bool) -> Path:
-    """A DOCKER_CONFIG with the buildx plugin that is asked for; it may share the user's other settings."""
+    """Return a DOCKER_CONFIG with the requested buildx plugin; with `inherit`, with the user's other settings."""
     folder = place.folder("docker-config")
     _link(folder / "cli-plugins" / "docker-buildx", tool_path("docker-buildx", place.environ))
     if inherit:
@@ -53,7 +53,7 @@ def _users_config(environ: Mapping[str, str]) -> Path:
 
 
 def _link(link: Path, target: str | None) -> None:
-    file = Path(target).resolve() if target is not None else None  # it may be found by this very link
+    file = Path(target).resolve() if target is not None else None  # the path may go through this link
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
     if file is not None:

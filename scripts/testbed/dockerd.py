@@ -1,4 +1,4 @@
-"""Engines of the testbed's own: containerd and dockerd beside whatever the machine runs."""
+"""Engines of the testbed: containerd and dockerd, separate from those of the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EngineName = Literal["main", "arm64", "classic"]
 
 
 def start_engine(place: Place, name: EngineName) -> Engine:
-    """The testbed's own engine of that name, started unless it runs; "classic" has the classic image store."""
+    """Start the testbed's engine of that name unless it runs; "classic" has the classic image store."""
     engine = own_engine(place, name)
     ensure_tools(place, "containerd", "dockerd", "docker", "docker-buildx", "ip")
     bridge = ensure_bridge(place, name[0])
@@ -39,7 +39,7 @@ def start_engine(place: Place, name: EngineName) -> Engine:
 
 
 def own_engine(place: Place, name: EngineName) -> Engine:
-    """The testbed's own engine of that name, whether it runs or not."""
+    """Return the testbed's engine of that name, whether it runs or not."""
     host = f"unix://{engine_socket(place, name)}"
     return Engine(
         host=host,
@@ -53,12 +53,12 @@ def own_engine(place: Place, name: EngineName) -> Engine:
 
 
 def engine_socket(place: Place, name: EngineName) -> Path:
-    """Where that engine listens."""
+    """Return the socket on which that engine listens."""
     return place.sockets / f"{name}.sock"
 
 
 def answers(path: Path) -> bool:
-    """Whether a Docker engine answers on the unix socket."""
+    """Return whether a Docker engine answers on the unix socket."""
     with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
         client.settimeout(5)
         client.connect(str(path))
@@ -68,7 +68,7 @@ def answers(path: Path) -> bool:
 
 
 def remove_containers(place: Place, path: str) -> None:
-    """Remove every container of the engine of one's own that listens there, so that it ends quickly."""
+    """Remove every container of the testbed's engine on that socket, so that the engine stops quickly."""
     if not answers(Path(path)):
         return
     env = {**place.environ, **own_client(place, f"unix://{path}")}
@@ -85,7 +85,7 @@ def _note_leftovers(place: Place) -> None:
 
 
 def _start_containerd(place: Place, name: EngineName) -> None:
-    """An own containerd: dockerd would else use the machine's, and store its images there."""
+    """Start a separate containerd: otherwise dockerd would use the machine's, and store its images there."""
     folder = _folder(place, name)
     config = folder / "containerd.toml"
     address = _containerd_socket(place, name)
@@ -114,7 +114,7 @@ def _start_dockerd(place: Place, name: EngineName, bridge: str) -> None:
 
 
 def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, Any]:
-    """Settings that keep it off everything a system's dockerd has, the machine's firewall included."""
+    """Return settings with which dockerd does not touch anything of a system's dockerd, nor the firewall."""
     return {
         "hosts": [f"unix://{engine_socket(place, name)}"],
         "data-root": f"{_folder(place, name)}/data",

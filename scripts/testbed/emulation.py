@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.place import Place
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-# For each machine the emulators of what the testbed builds and the machine does not run itself.
+# For each machine, the emulators of platforms that the testbed builds and the machine does not run natively.
 _EMULATORS: Mapping[str, tuple[str, ...]] = {
     "x86_64": ("qemu-aarch64", "qemu-arm"),
     "aarch64": ("qemu-x86_64",),
@@ -26,7 +26,7 @@ _EMULATORS: Mapping[str, tuple[str, ...]] = {
 
 
 def ensure_emulation(place: Place) -> None:
-    """Register the emulators, as root; an engine must start after it, since it looks for them only once."""
+    """Register the emulators, as root. Start engines after it: an engine looks for emulators only once."""
     ensure_tools(place, *missing_emulators())
     for change in shared_changes():
         place.note("shared", change.name)
@@ -34,12 +34,12 @@ def ensure_emulation(place: Place) -> None:
 
 
 def missing_emulators() -> tuple[str, ...]:
-    """The emulators that the kernel does not know yet."""
+    """Return the emulators that are not registered with the kernel yet."""
     return tuple(name for name in _emulators() if not (_BINFMT / name).exists())
 
 
 def shared_changes() -> tuple[Shared, ...]:
-    """What registering changes on the machine, in the order in which it is done."""
+    """Return the changes of the machine that registering makes, in their order."""
     mount = Shared(
         name="binfmt_misc",
         exists=(_BINFMT / "register").exists,
@@ -59,9 +59,9 @@ def _registration(name: str) -> Shared:
 
 
 def _register(name: str) -> None:
-    """Hand the kernel the line that Debian's package has for it.
+    """Give the kernel the line that Debian's package has for the emulator.
 
-    Its flag F makes the kernel open the emulator now, so that it works inside containers.
+    Because of its flag F the kernel opens the emulator now, so that it works inside containers.
     """
     lines = Path(f"/usr/lib/binfmt.d/{name}.conf").read_text().splitlines()
     line = next(line for line in lines if line.startswith(f":{name}:"))

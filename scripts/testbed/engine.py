@@ -1,4 +1,4 @@
-"""Which Docker engine the testbed works with."""
+"""The Docker engine of a testbed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Store = Literal["containerd", "classic"]
 
 BUILDKIT_IMAGE = "moby/buildkit:buildx-stable-1"
-_PROBE_SECONDS = 20  # an engine behind ssh may take its time, or never answer
+_PROBE_SECONDS = 20  # an engine behind ssh may be slow, or never answer
 _PULL_SECONDS = 300
 
 
@@ -30,9 +30,9 @@ _PULL_SECONDS = 300
 class Engine:
     """An engine that answers.
 
-    `own` says whether this testbed started it, `local` whether the ports of 127.0.0.1 are the same for it as
-    for us, as they are not for an engine in a virtual machine, and `buildkit` whether it has BuildKit's own
-    image. `client` holds the variables that lead a docker command to it, to be laid over `environ`.
+    `own` says whether this testbed started it. `local` says whether it and this process have the same ports on
+    127.0.0.1, which is not so for an engine in a virtual machine. `buildkit` says whether it has BuildKit's own image.
+    `client` holds the variables that point a docker command to it, on top of `environ`.
     """
 
     host: str
@@ -55,11 +55,11 @@ class Engine:
         return Path(path) if scheme == "unix" else None
 
     def docker(self, *args: str, timeout: float = 120) -> str:
-        """What `docker ARGS` prints; TestbedError when it fails."""
+        """Run `docker ARGS` and return its output; TestbedError if it fails."""
         return run(("docker", *args), env=self.env, timeout=timeout).decode().strip()
 
     def has_image(self, reference: str) -> bool:
-        """Whether the image is in its store."""
+        """Return whether the image is in its store."""
         return bool(self.docker("image", "ls", "--quiet", reference))
 
     def save(self, file: Path) -> None:
@@ -69,14 +69,14 @@ class Engine:
 
     @classmethod
     def load(cls, file: Path, environ: Mapping[str, str]) -> Engine | None:
-        """The engine that was written down; None when none was."""
+        """Return the engine that was written down, or None."""
         return cls(environ=environ, **json.loads(file.read_text())) if file.exists() else None
 
 
 def find_engine(place: Place) -> Engine | None:
-    """The engine to which the user's settings lead, whatever its store; None when none answers.
+    """Return the engine that the user's settings point to, with any image store; None if none answers.
 
-    Whether it has BuildKit's image is not asked: see `obtains_buildkit`.
+    This does not check for BuildKit's image: see `obtains_buildkit`.
     """
     if tool_path("docker", place.environ) is None or tool_path("docker-buildx", place.environ) is None:
         return None
@@ -88,7 +88,7 @@ def find_engine(place: Place) -> Engine | None:
         host = run(context, env=env).decode().strip()
     except TestbedError:
         return None
-    if not info.get("ServerVersion"):  # without an engine `docker info` succeeds all the same
+    if not info.get("ServerVersion"):  # `docker info` succeeds also without an engine
         return None
     return Engine(
         host=host,
@@ -102,7 +102,7 @@ def find_engine(place: Place) -> Engine | None:
 
 
 def obtains_buildkit(engine: Engine) -> bool:
-    """Whether the engine has BuildKit's image, or can pull it now."""
+    """Return whether the engine has BuildKit's image, or can pull it now."""
     if engine.has_image(BUILDKIT_IMAGE):
         return True
     try:
@@ -113,5 +113,5 @@ def obtains_buildkit(engine: Engine) -> bool:
 
 
 def is_root_on_linux() -> bool:
-    """Whether an engine of one's own can be started here."""
+    """Return whether the testbed can start an engine here."""
     return os.uname().sysname == "Linux" and os.getuid() == 0

@@ -1,4 +1,4 @@
-"""The choice between the engine that is there and one of the testbed's own."""
+"""The choice between the engine that is already there and one of the testbed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def ensure_engine(place: Place) -> Engine:
-    """The engine of this testbed, running.
+    """Return the engine of this testbed, running.
 
-    The one that the user's settings lead to, if it can build for several platforms: by its containerd image
-    store, or by a BuildKit container. Else one of our own, where that is possible. The choice is kept.
+    This is the engine that the user's settings point to, if it can build for several platforms: by its containerd image
+    store, or by a BuildKit container. Otherwise it is an engine of the testbed, if that is possible. The choice is
+    kept.
     """
     kept = Engine.load(engine_file(place), place.environ)
     engine = start_engine(place, "main") if kept is not None and kept.own else _choose(place, kept)
@@ -28,35 +29,35 @@ def ensure_engine(place: Place) -> Engine:
 
 
 def engine_file(place: Place) -> Path:
-    """Where the choice is written down."""
+    """Return the file that records the choice."""
     return place.root / "engine.json"
 
 
 def _choose(place: Place, kept: Engine | None) -> Engine:
-    found = _with_buildkit(find_engine(place), kept)
-    if found is not None and (found.store == "containerd" or found.buildkit):
-        place.say(f"using the engine at {found.host}, which has the {found.store} image store")
-        return found
+    engine = _with_buildkit(find_engine(place), kept)
+    if engine is not None and (engine.store == "containerd" or engine.buildkit):
+        place.say(f"using the engine at {engine.host}, which has the {engine.store} image store")
+        return engine
     if is_root_on_linux():
         place.say("starting an engine of the testbed's own")
         return start_engine(place, "main")
-    if found is None:
+    if engine is None:
         message = (
             "No Docker engine answers, and only root on Linux can start one.\n"
             "Start Docker, or set DOCKER_HOST, so that `docker info` succeeds."
         )
         raise TestbedError(message)
     message = (
-        f"The engine at {found.host} has the classic image store and can not pull {BUILDKIT_IMAGE}.\n"
+        f"The engine at {engine.host} has the classic image store and can not pull {BUILDKIT_IMAGE}.\n"
         "Switch on its containerd image store, or load that image into it."
     )
     raise TestbedError(message)
 
 
-def _with_buildkit(found: Engine | None, kept: Engine | None) -> Engine | None:
-    """The engine with BuildKit's image if it can be had: tried once, since that may take a while."""
-    if found is None:
+def _with_buildkit(engine: Engine | None, kept: Engine | None) -> Engine | None:
+    """Return the engine with BuildKit's image if it can get it: tried only once, since that may take a while."""
+    if engine is None:
         return None
-    if kept is not None and kept.host == found.host:
-        return replace(found, buildkit=kept.buildkit)
-    return replace(found, buildkit=obtains_buildkit(found))
+    if kept is not None and kept.host == engine.host:
+        return replace(engine, buildkit=kept.buildkit)
+    return replace(engine, buildkit=obtains_buildkit(engine))

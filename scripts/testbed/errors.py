@@ -1,4 +1,4 @@
-"""The one error of the testbed."""
+"""The error of the testbed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import ClassVar
 
 
 class TestbedError(Exception):
-    """Something the testbed needs can not be had; the message says what and what to do about it."""
+    """Something that the testbed needs is unavailable; the message says what, and what to do."""
 
-    __test__: ClassVar[bool] = False  # the name begins as pytest's test classes do
+    __test__: ClassVar[bool] = False  # pytest would collect a class whose name begins with "Test"

@@ -1,4 +1,4 @@
-"""`python forward.py PORT HOST`: lead connections to a port of this machine's loopback to the same port of a host."""
+"""`python forward.py PORT HOST`: forward connections from a port of the loopback to the same port of a host."""
 
 from __future__ import annotations
 

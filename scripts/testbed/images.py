@@ -1,4 +1,4 @@
-"""The images that builds of the testbed start from, made of Debian's packages where that is possible."""
+"""The images that builds of the testbed start from, made of Debian's packages if possible."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _NODE_FILES = Path(__file__).parent / "node_image"
 
 
 def base_packages(place: Place) -> dict[str, Path]:
-    """Debian's packages of the base image for each architecture, fetched once; none on other systems."""
+    """Return Debian's packages of the base image for each architecture, fetched once; none on other systems."""
     return fetch(place, "busybox-static", tuple(_PLATFORMS)) if can_fetch(place) else {}
 
 
 def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[str, Path]) -> None:
-    """See to it that the registry has `base:1`: a busybox for linux/amd64 and linux/arm64."""
+    """Push `base:1`, a busybox for linux/amd64 and linux/arm64, unless the registry has it."""
     if registry.has(_BASE):
         return
     if packages:
@@ -51,20 +51,21 @@ def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[
 
 
 def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None:
-    """See to it that the node image of that name can be pulled."""
+    """Build and push the node image of that name, unless it can be pulled."""
     image = name.rpartition("/")[2]
     if name != BUILDKIT_IMAGE and not registry.has(image):
         repository, _, tag = image.partition(":")
         made = _build_named_node_image(place) if image == _NAMED_NODE else _build_node_image(place)
         push_image(registry, repository, tag, made)
-        place.note("image", name)  # which buildx will pull into the engine
+        place.note("image", name)  # buildx will pull it into the engine
 
 
 def node_image(engine: Engine, registry: RegistryClient, release: Release = "default") -> str:
-    """The name of the image from which buildx makes docker-container nodes here.
+    """Return the name of the image from which buildx creates docker-container nodes here.
 
-    If MPBAKE_TEST_BUILDKIT names a release, the image holds that one. Else an own engine gets one of dockerd, which
-    holds the real BuildKit and can be had offline; a found engine rather uses BuildKit's own, if it can be had.
+    If MPBAKE_TEST_BUILDKIT names a release, the image holds that one. Otherwise an engine of the testbed gets an image
+    of dockerd, which holds the real BuildKit and is available offline. An engine that was already there gets BuildKit's
+    own image, if it is available.
     """
     if release == "named" or (release == "default" and named_buildkit(engine.environ)):
         return f"{registry.host}/{_NAMED_NODE}"
@@ -84,7 +85,7 @@ def _busybox_images(environ: Mapping[str, str], packages: Mapping[str, Path]) ->
 
 
 def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
-    """The program in Debian's package."""
+    """Return the program in Debian's package."""
     tar = run(("dpkg-deb", "--fsys-tarfile", str(package)), env=environ)
     with tarfile.open(fileobj=io.BytesIO(tar)) as files:
         member = next(entry for entry in files if entry.name.endswith("bin/busybox"))
@@ -96,7 +97,7 @@ def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
 
 
 def _commands(busybox: bytes, environ: Mapping[str, str]) -> list[str]:
-    """The names by which that busybox, one for this machine, can be called."""
+    """Return the names of the commands of that busybox, which must be one for this machine."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "busybox"
         program.write_bytes(busybox)
@@ -138,7 +139,7 @@ def _build_node_image(place: Place) -> Image:
 
 
 def _build_named_node_image(place: Place) -> Image:
-    """The image of a BuildKit release: its two programs, the runc of this machine with its libraries, and busybox."""
+    """Build the image of a BuildKit release: its programs, this machine's runc with libraries, and busybox."""
     ensure_tools(place, "runc")
     folder = require_buildkit(place.environ)
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -156,24 +157,24 @@ def _build_named_node_image(place: Place) -> Image:
 
 
 def _node_programs(place: Place) -> dict[str, bytes]:
-    """What a node runs, with every shared library, at the paths where the loader looks."""
-    found = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
-    libraries = {library for program in found for library in _libraries(place, program)}
-    programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in found}
+    """Return the programs of a node and their shared libraries, at the paths where the loader looks."""
+    paths = [_must_find(place, name) for name in (*_NODE_PROGRAMS, "docker-buildx")]
+    libraries = {library for program in paths for library in _libraries(place, program)}
+    programs = {f"usr/bin/{Path(program).name}": Path(program).read_bytes() for program in paths}
     return programs | _files(libraries)
 
 
 def _files(paths: Iterable[str]) -> dict[str, bytes]:
-    """Files of this machine, for the same paths in an image."""
+    """Return files of this machine, for the same paths in an image."""
     return {path.lstrip("/"): Path(path).read_bytes() for path in sorted(paths)}
 
 
 def _must_find(place: Place, name: str) -> str:
     environ = {key: value for key, value in place.environ.items() if key != "MPBAKE_TEST_BUILDX"}
-    if (found := tool_path(name, environ)) is None:
+    if (path := tool_path(name, environ)) is None:
         message = f"The node image needs {name}, which this machine does not have."
         raise TestbedError(message)
-    return found
+    return path
 
 
 def _libraries(place: Place, program: str) -> set[str]:

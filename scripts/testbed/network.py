@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def ensure_bridge(place: Place, suffix: str) -> str:
-    """The name of this testbed's bridge of that (short) suffix, up and with an address of its own."""
+    """Return the name of the testbed's bridge with this (short) suffix, up and with an address of its own."""
     name = f"mpb{place.key}{suffix}"  # a network device's name has at most 15 characters
     if succeeds(("ip", "link", "show", name), env=place.environ):
         return name
@@ -32,7 +32,7 @@ def ensure_bridge(place: Place, suffix: str) -> str:
 
 
 def remove_bridge(place: Place, name: str) -> None:
-    """Remove the bridge if it is there."""
+    """Remove the bridge if it exists."""
     if succeeds(("ip", "link", "show", name), env=place.environ):
         run(("ip", "link", "del", name), env=place.environ)
 

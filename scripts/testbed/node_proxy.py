@@ -1,6 +1,6 @@
-"""A BuildKit node: a port, or a socket, that leads to the BuildKit of an engine and notes what is built.
+"""A BuildKit node: a port or a socket that leads to the BuildKit of an engine, and records builds.
 
-Run as `python -m testbed.node_proxy SETTINGS.json`; `nodes.py` writes the settings.
+Run it as `python -m testbed.node_proxy SETTINGS.json`; `nodes.py` writes the settings.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 1 << 18
-# How Docker's engine hands a connection over to the BuildKit inside it.
+# The request with which Docker's engine hands a connection over to the BuildKit inside it.
 _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
 class Source(Protocol):
-    """What bytes are read from."""
+    """A stream to read bytes from."""
 
     async def read(self, size: int, /) -> bytes:
-        """The next bytes, about as many as asked for at most; none at the end."""
+        """Return the next bytes, about as many as requested at most; none at the end."""
 
 
 class Sink(Protocol):
-    """What bytes are written to."""
+    """A stream to write bytes to."""
 
     def write(self, data: bytes) -> None:
-        """Write, later if need be."""
+        """Write, perhaps later."""
 
     async def drain(self) -> None:
         """Wait until there is room again."""
@@ -47,7 +47,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
-    """The file in which a node notes each connection and each build, one JSON object a line."""
+    """The file in which a node records each connection and each build, one JSON object a line."""
 
     file: Path
 
@@ -67,7 +67,7 @@ class Node:
     numbers: itertools.count[int]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first byte until either side ends it."""
+        """Serve one connection, from its first byte until either side ends it."""
         try:
             await self.bridge(reader, writer)
         finally:
@@ -113,7 +113,7 @@ class Node:
             await process.wait()
 
     async def _exchange(self, number: int, client: tuple[Source, Sink], engine: tuple[Source, Sink]) -> None:
-        """Copy both ways until one side ends: then the other must learn of it, or a build would go on."""
+        """Copy in both directions until one side ends, and then end the other side: otherwise a build would go on."""
         copies = [
             asyncio.ensure_future(_copy(client[0], engine[1], self._watch(number))),
             asyncio.ensure_future(_copy(engine[0], client[1], self._posed())),
@@ -126,7 +126,7 @@ class Node:
             await asyncio.gather(*copies, return_exceptions=True)
 
     def _watch(self, number: int) -> Callable[[bytes], bytes]:
-        """Passes bytes on as they are, and notes the builds that they ask for."""
+        """Return a function that passes bytes on as they are, and records the builds that they ask for."""
         messages = MessageReader()
 
         def watch(data: bytes) -> bytes:
@@ -138,7 +138,7 @@ class Node:
         return watch
 
     def _posed(self) -> Callable[[bytes], bytes]:
-        """Passes bytes on, frame by frame where the node states a version, or poses as another machine than it is."""
+        """Return a function that passes bytes on, changed frame by frame if the node states a version or poses."""
         platform, version = self.settings.poses_as, self.settings.version
         if not platform and not version:
             return lambda data: data
@@ -152,7 +152,7 @@ class Node:
 
 
 async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Have a Docker engine hand the connection over to the BuildKit inside it."""
+    """Ask a Docker engine to hand the connection over to the BuildKit inside it."""
     writer.write(_UPGRADE)
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 101 " not in head.partition(b"\r\n")[0]:
@@ -166,7 +166,7 @@ async def _copy(source: Source, sink: Sink, through: Callable[[bytes], bytes]) -
 
 
 def _tls(certificates: Path) -> ssl.SSLContext:
-    """Only clients with a certificate of our authority, and HTTP/2 only, as gRPC wants it."""
+    """Return settings that admit only clients with a certificate of our authority, and only HTTP/2, as gRPC needs."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.load_verify_locations(certificates / "ca.crt")
@@ -191,7 +191,7 @@ async def _main(settings: Settings) -> None:
     node = Node(settings=settings, witness=witness, numbers=itertools.count(1))
     server = await _listen(settings, node)
     await ended.wait()
-    server.close()  # the end of the loop cancels the connections
+    server.close()  # the connections are cancelled when the loop ends
 
 
 if __name__ == "__main__":

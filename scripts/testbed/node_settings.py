@@ -1,4 +1,4 @@
-"""What a node's process is told by those who start it."""
+"""The settings of a node's process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What one node does.
+    """The settings of one node.
 
-    It listens on `port` of 127.0.0.1 with the certificates in `certificates`, or on the unix socket
-    `socket` without any. It leads to the BuildKit of the engine behind `engine_socket`, to the buildkitd
-    behind `buildkit_socket`, or to the standard streams of `command`. `poses_as` is the platform that it
-    lists first, `version` what it states as its BuildKit's if that was built without one. Each connection has
-    to wait `delay` seconds for an answer.
+    It listens on `port` of 127.0.0.1 with the certificates in `certificates`, or on the unix socket `socket` without
+    any. It leads to the BuildKit of the engine behind `engine_socket`, to the buildkitd behind `buildkit_socket`, or to
+    the standard streams of `command`. `poses_as` is the platform that it lists first. `version` is what it states as
+    the version of its BuildKit if that was built without one. Each connection waits `delay` seconds for an answer.
     """
 
     witness: str

@@ -1,4 +1,4 @@
-"""BuildKit nodes as the rest of the testbed, and tests, see them."""
+"""BuildKit nodes, as the rest of the testbed and tests see them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from testbed.processes import Daemon
 
 SOURCES = Path(__file__).parent.parent
-"""What the background processes must find Python's modules below."""
+"""The PYTHONPATH of background processes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
-    """The BuildKit to which nodes lead: that in the engine behind a socket, a buildkitd, or a command's streams.
+    """The BuildKit behind nodes: that in the engine behind a socket, a buildkitd, or a command's streams.
 
-    `env` is the environment of the command. `version` is what nodes state as the BuildKit's version if it was built
-    without one, as Debian's is; nodes of users state one.
+    `env` is the environment of the command. `version` is what nodes state as the version of a BuildKit that was built
+    without one, as Debian's is; the nodes of users state one.
     """
 
     engine_socket: str = ""
@@ -40,9 +40,9 @@ class Upstream:
 class Build:
     """A build that a node was asked for.
 
-    `platforms` is empty when the client left the choice to the node. `attributes` are those of BuildKit's
-    frontend: `filename`, `target`, `build-arg:NAME`, `label:NAME` and so on. Builds over one `connection`
-    belong to one run of buildx.
+    `platforms` is empty if the client left the choice to the node. `attributes` are those of BuildKit's frontend:
+    `filename`, `target`, `build-arg:NAME`, `label:NAME` and so on. Builds over one `connection` belong to one run of
+    buildx.
     """
 
     time: float
@@ -67,51 +67,51 @@ class Node:
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(asdict(self.settings)))
         if self.settings.socket and self.daemon.pid() is None:
-            Path(self.settings.socket).unlink(missing_ok=True)  # else it would seem to listen at once
+            Path(self.settings.socket).unlink(missing_ok=True)  # otherwise it would seem to listen at once
         env = {**self.env, "PYTHONPATH": str(SOURCES)}
         argv = (sys.executable, "-m", "testbed.node_proxy", str(file))
         self.daemon.start(argv, env=env, ready=self._listens)
 
     def stop(self) -> None:
-        """End it with every connection: a dead node, which refuses new ones."""
+        """Stop it with every connection: a dead node, which refuses new ones."""
         self.daemon.stop()
 
     def pause(self) -> None:
-        """Freeze it: a hanging node, which takes connections and never answers."""
+        """Freeze it: a hanging node, which accepts connections and never answers."""
         self.daemon.pause()
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Resume it after a pause."""
         self.daemon.resume()
 
     def builds(self) -> list[Build]:
-        """Every build that it was asked for since it was made or last told to forget, in order."""
+        """Return every build that it was asked for since it was made or last told to forget, in order."""
         return read_builds(Path(self.settings.witness))
 
     def connections(self) -> int:
-        """How many connections it took, those of mere questions included."""
+        """Return how many connections it accepted, those of mere queries included."""
         return len([event for event in self._events() if event["event"] == "connected"])
 
     def open_connections(self) -> int:
-        """How many of them have not ended."""
+        """Return how many of its connections have not ended."""
         return read_open_connections(Path(self.settings.witness))
 
     def forget(self) -> None:
-        """Start a new witness' note."""
+        """Begin a new record of builds and connections."""
         Path(self.settings.witness).unlink(missing_ok=True)
 
     def _events(self) -> list[dict[str, Any]]:
         return _events(Path(self.settings.witness))
 
     def _listens(self) -> bool:
-        """Asked without connecting, so that the witness has nothing to note but what clients do."""
+        """Return whether it listens. This makes no connection, so that the record holds only those of clients."""
         if self.settings.socket:
             return Path(self.settings.socket).exists()
         return not is_free(self.settings.port)
 
 
 def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
-    """A node on a port of its own that lets in only holders of the testbed's client certificate."""
+    """Return a node on a port of its own that admits only holders of the testbed's client certificate."""
     port = place.port(f"node-{name}")
     certificates = str(place.folder("certs"))
     settings = _settings(place, name, upstream, port=port, certificates=certificates, poses_as=poses_as)
@@ -119,19 +119,19 @@ def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = ""
 
 
 def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "", delay: float = 0.0) -> Node:
-    """A node on a unix socket, open to whoever may open the socket."""
+    """Return a node on a unix socket, open to everybody who may open the socket."""
     path = str(place.sockets / f"{name}.sock")
     settings = _settings(place, name, upstream, socket=path, poses_as=poses_as, delay=delay)
     return _node(place, name, f"unix://{path}", settings, upstream)
 
 
 def read_builds(witness: Path) -> list[Build]:
-    """The builds that a witness has noted; none when it had nothing to note."""
+    """Return the builds in a record; none if there is no record."""
     return [_build(event) for event in _events(witness) if event["event"] == "build"]
 
 
 def read_open_connections(witness: Path) -> int:
-    """How many of the connections that a witness has noted have not ended."""
+    """Return how many of the connections in a record have not ended."""
     events = [event["event"] for event in _events(witness)]
     return events.count("connected") - events.count("closed")
 

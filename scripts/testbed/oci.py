@@ -1,4 +1,4 @@
-"""Images put together from files, without an engine: the same files always give the same digest."""
+"""Images made from files, without an engine: the same files always give the same digest."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
-    """Files, symbolic links (path to target) and empty folders; paths have no first slash."""
+    """Files, symbolic links (path to target) and empty folders; paths have no leading slash."""
 
     files: Mapping[str, bytes]
     links: Mapping[str, str] = field(default_factory=dict)
     folders: Sequence[str] = ()
 
     def write_tar(self, file: IO[bytes]) -> None:
-        """Write one tar archive of it, every file executable, every date 1970."""
+        """Write a tar archive of the tree, with every file executable and every date in 1970."""
         with tarfile.open(fileobj=file, mode="w") as tar:
             for path in self.folders:
                 tar.addfile(_entry(path, kind=tarfile.DIRTYPE))
@@ -42,7 +42,7 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blob:
-    """Bytes with the type and the digest under which registries know them."""
+    """Bytes with the media type and the digest by which registries know them."""
 
     media_type: str
     data: bytes
@@ -50,18 +50,18 @@ class Blob:
 
     @classmethod
     def of(cls, media_type: str, data: bytes) -> Blob:
-        """The blob of these bytes."""
+        """Return the blob of these bytes."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         return cls(media_type=media_type, data=data, digest=digest)
 
     @classmethod
     def document(cls, media_type: str, **content: object) -> Blob:
-        """A manifest or an index."""
+        """Return a manifest or an index."""
         document = {"schemaVersion": 2, "mediaType": media_type, **content}
         return cls.of(media_type, json.dumps(document).encode())
 
     def descriptor(self, **more: object) -> dict[str, object]:
-        """How a manifest or an index refers to it."""
+        """Return the descriptor of the blob, for a manifest or an index."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data), **more}
 
 
@@ -76,7 +76,7 @@ class Image:
 
 
 def build_image(platform: str, tree: Tree, run: Mapping[str, Any], *, compress: bool) -> Image:
-    """An image of the tree; `run` is the part of the OCI configuration that says how to run it."""
+    """Return an image of the tree; `run` is the part of the OCI configuration that says how to run it."""
     archive = io.BytesIO()
     tree.write_tar(archive)
     plain = Blob.of(_LAYER, archive.getvalue())

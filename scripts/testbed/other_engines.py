@@ -1,4 +1,4 @@
-"""Engines that are not Docker's usual one: rootless Docker, and podman with its Docker-compatible socket.
+"""Engines other than Docker as root: rootless Docker, and podman with its Docker-compatible socket.
 
 Each runs in a mount namespace of its own, so that nothing of the machine's /run and /etc changes.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from testbed.place import Place
 
 _USER = 61234
-"""A number that no user of the machine has; only a namespace of its own knows its name."""
+"""A number that no user of the machine has; its name exists only in a separate namespace."""
 _HOST = "10.0.2.2"
-"""The machine itself, as slirp4netns calls it."""
+"""The address of the machine itself in slirp4netns."""
 _SECONDS = 60
 
 _ROOTLESS = f"""\
@@ -49,7 +49,7 @@ unshare --mount --pid --fork --kill-child --mount-proc sh -c "$@" &
 trap "kill -KILL $!" TERM
 wait
 """
-"""Runs a script in namespaces of its own; with it ends everything that it started, also what podman leaves behind."""
+"""Runs a script in namespaces of its own. All its processes end with it, also those that podman leaves behind."""
 
 _PODMAN = """\
 set -eu
@@ -65,7 +65,7 @@ exec podman --root "$1/root" --runroot "$1/runroot" --cgroup-manager=cgroupfs sy
 def start_rootless(place: Place, registry_port: int) -> str:
     """Start Docker as a user without privileges, unless it runs; return its DOCKER_HOST.
 
-    The registry on `registry_port` of the machine, and the bridge of node containers, are there for it, too.
+    It also reaches the registry on `registry_port` of the machine, and has the bridge of node containers.
     """
     ensure_tools(place, "dockerd", "docker", "rootlesskit", "slirp4netns", "newuidmap", "setpriv", "unshare", "ip")
     folder = _public_folder(place, "rootless")
@@ -113,7 +113,7 @@ def start_podman(place: Place, registry: str) -> str:
 
 
 def _public_folder(place: Place, name: str) -> Path:
-    """A folder that another user may enter, as those above the testbed's own may not be."""
+    """Return a folder that another user may enter; the parents of the testbed's own folder may forbid that."""
     folder = Path("/tmp") / f"mpbake-{place.key}-{name}"  # noqa: S108 (it must be root's)
     folder.mkdir(mode=0o755, exist_ok=True)
     place.note("folder", str(folder))
@@ -121,7 +121,7 @@ def _public_folder(place: Place, name: str) -> Path:
 
 
 def _connect(place: Place, child: int, registry_port: int) -> None:
-    """Give the network of the process `child` a way to the registry, and the bridge that node containers expect."""
+    """Let the network of the process `child` reach the registry, and add the bridge that node containers expect."""
     inside = ("nsenter", "--target", str(child), "--net")
     bridge = ensure_bridge(place, "n")
     if not succeeds((*inside, "ip", "link", "show", bridge), env=place.environ):

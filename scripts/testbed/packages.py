@@ -1,4 +1,4 @@
-"""Debian packages: installing what is missing, and fetching single ones without installing them."""
+"""Debian packages: install missing ones, and download single ones without installing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.place import Place
 
-# For each tool the packages that may hold it, in the names of the newest Debian first.
+# For each tool the packages that may contain it; first the package's name in the newest Debian.
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "catatonit": ("catatonit",),
     "containerd": ("containerd",),
@@ -42,7 +42,7 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "sshd": ("openssh-server",),
     "unshare": ("util-linux",),
 }
-# Debian starts these at once, and at every boot: not on a machine that has an init system to do so.
+# Debian starts these at once and at every boot. So do not install them on a machine with an init system.
 _BRING_A_SERVICE = frozenset({"docker-registry", "podman", "sshd"})
 _PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
@@ -55,24 +55,24 @@ _APT_TIMEOUT = 600
 
 
 def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
-    """Where the tool is on this machine; `docker-buildx` is looked for where docker keeps plugins."""
+    """Return the path of the tool on this machine; `docker-buildx` is one of docker's plugins."""
     if name == "docker-buildx":
         return _buildx_path(environ)
     if name.startswith("qemu-"):
-        found = Path(f"/usr/lib/binfmt.d/{name}.conf")
-        return str(found) if found.exists() else None
+        registration = Path(f"/usr/lib/binfmt.d/{name}.conf")
+        return str(registration) if registration.exists() else None
     return find_tool(name, f"{environ.get('PATH', '')}:{_DOCKERS_SCRIPTS}")
 
 
 def ensure_tools(place: Place, *names: str) -> None:
     """Install the packages of the tools that are missing.
 
-    Raises TestbedError, which names the packages, where that is not possible or not wanted.
+    If that is impossible or not wanted, TestbedError names the packages.
     """
     if not _missing(place, names):
         return
     with one_at_a_time():
-        missing = _missing(place, names)  # another testbed may have installed them meanwhile
+        missing = _missing(place, names)  # another testbed may have installed them in the meantime
         if missing and (reason := _why_not_install(missing)):
             message = f"Missing: {', '.join(missing)}. {reason}\nInstall {_wanted(missing)}."
             raise TestbedError(message)
@@ -88,7 +88,7 @@ def _missing(place: Place, names: Sequence[str]) -> list[str]:
 
 
 def fetch(place: Place, package: str, architectures: Sequence[str]) -> dict[str, Path]:
-    """Download the package for each architecture, once; the machine's own package lists stay as they are."""
+    """Download the package for each architecture, once; the machine's own package lists do not change."""
     kept = place.folder("packages")
     if not all(_downloaded(kept, package, architecture) for architecture in architectures):
         with tempfile.TemporaryDirectory(dir=place.root) as folder:
@@ -97,7 +97,7 @@ def fetch(place: Place, package: str, architectures: Sequence[str]) -> dict[str,
 
 
 def can_fetch(place: Place) -> bool:
-    """Whether this is a Debian or one of its children."""
+    """Return whether this is Debian or a distribution based on it."""
     return all(tool_path(name, place.environ) for name in ("apt-get", "dpkg-deb"))
 
 
@@ -113,7 +113,7 @@ def _buildx_path(environ: Mapping[str, str]) -> str | None:
 
 
 def _why_not_install(missing: Sequence[str]) -> str:
-    """Why the testbed does not install these tools itself; empty when it does."""
+    """Return why the testbed does not install these tools itself, or an empty text if it does."""
     if tool_path("apt-get", {}) is None:
         return "They are installed without asking on Debian only."
     if os.getuid() != 0:
@@ -162,13 +162,13 @@ def _download(scratch: Path, target: Path, packages: Sequence[str], environ: Map
     config.write_text(_private_apt(scratch, [name.partition(":")[2] for name in packages]))
     env = {**environ, "APT_CONFIG": str(config)}
     run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
-    # It downloads into the current folder, whatever its configuration says.
+    # apt-get downloads into the current folder, whatever its configuration says.
     download = 'cd "$1" && shift && exec apt-get -q download "$@"'
     run(("sh", "-c", download, "sh", str(target), *packages), env=env, timeout=_APT_TIMEOUT)
 
 
 def _private_apt(folder: Path, architectures: Sequence[str]) -> str:
-    """A configuration whose lists, cache and idea of what is installed are in the folder."""
+    """Return a configuration whose lists, cache and list of installed packages are in the folder."""
     listed = "".join(f' "{name}";' for name in architectures)
     return (
         f'Dir::State "{folder}/state";\n'

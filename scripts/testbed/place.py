@@ -1,4 +1,4 @@
-"""Where one testbed keeps its files, its ports, and the note of what it changed elsewhere."""
+"""The files and ports of one testbed, and its record of what it changed elsewhere."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from testbed.processes import Daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_LONGEST_ROOT_WITH_SOCKETS = 50  # a unix socket's path has 107 characters, Docker's own parts take half
-_FIRST_PORT, _PORTS = 20000, 12000  # below the range from which Linux takes ports for clients
+_LONGEST_ROOT_WITH_SOCKETS = 50  # the path of a unix socket has at most 107 characters; Docker's parts of it need half
+_FIRST_PORT, _PORTS = 20000, 12000  # below the range of ports that Linux gives to clients
 
 Kind = Literal[
     "bridge", "cgroup", "container", "containers", "daemon", "folder", "image", "leftover", "mounts", "shared"
@@ -26,7 +26,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One thing outside the testbed's folder that its end must undo."""
+    """One thing outside the testbed's folder that `down` must undo."""
 
     kind: Kind
     what: str
@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """One testbed's folder and the names that follow from it; two places never share a name."""
+    """The folder of one testbed and the names that follow from it; two places never share a name."""
 
     root: Path
     environ: Mapping[str, str]
@@ -42,7 +42,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        """Eight characters that tell this testbed's bridges, containers and cgroups from others'."""
+        """Eight characters that distinguish this testbed's bridges, containers and cgroups from those of others."""
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     @property
@@ -50,20 +50,20 @@ class Place:
         """A folder whose path is short enough for unix sockets."""
         if len(str(self.root)) <= _LONGEST_ROOT_WITH_SOCKETS:
             return self.root / "run"
-        return Path("/tmp") / f"mpbake-{self.key}"  # noqa: S108 (prepare() sees to it that it is ours)
+        return Path("/tmp") / f"mpbake-{self.key}"  # noqa: S108 (prepare() checks the owner)
 
     def folder(self, name: str) -> Path:
-        """The folder of that name below the root, made if needed."""
+        """Return the folder of that name below the root, made if needed."""
         path = self.root / name
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def daemon(self, name: str) -> Daemon:
-        """The background process of that name."""
+        """Return the background process of that name."""
         return Daemon(name=name, folder=self.folder("daemons"))
 
     def prepare(self) -> None:
-        """Make the folders; the one for sockets must be ours alone."""
+        """Make the folders; the one for sockets must belong to this user."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         if self.sockets.parent != self.root:
@@ -73,7 +73,7 @@ class Place:
             raise TestbedError(message)
 
     def port(self, name: str) -> int:
-        """The port on 127.0.0.1 that belongs to the name: free when first asked for, then kept."""
+        """Return the port on 127.0.0.1 for this name: free when first requested, then kept."""
         kept = self.folder("ports") / name
         if not kept.exists():
             taken = {int(file.read_text()) for file in kept.parent.iterdir()}
@@ -82,13 +82,13 @@ class Place:
         return int(kept.read_text())
 
     def note(self, kind: Kind, what: str) -> None:
-        """Write down what is about to be changed outside the folder, before it is changed."""
+        """Record what is about to be changed outside the folder, before it is changed."""
         if Change(kind=kind, what=what) not in self.changes():
             with (self.root / "changes.jsonl").open("a") as file:
                 file.write(json.dumps({"kind": kind, "what": what}) + "\n")
 
     def changes(self) -> tuple[Change, ...]:
-        """What the end must undo, the newest first."""
+        """Return the changes that `down` must undo, the newest first."""
         notes = self.root / "changes.jsonl"
         lines = notes.read_text().splitlines() if notes.exists() else []
         return tuple(Change(**json.loads(line)) for line in reversed(lines))
@@ -99,7 +99,7 @@ class Place:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port of 127.0.0.1."""
+    """Return whether nothing listens on the port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -24,14 +24,14 @@ _START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing
 
 
 def find_tool(name: str, path: str) -> str | None:
-    """The program's absolute path, searched for in PATH and where a plain user's PATH often does not look."""
+    """Return the program's absolute path, from PATH and from folders that are often missing in a user's PATH."""
     return shutil.which(name, path=f"{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", timeout: float = 120) -> bytes:
-    """What the command prints on standard output.
+    """Run the command and return its standard output.
 
-    Raises TestbedError with the command and what it said when it can not run, fails or takes too long.
+    If it cannot run, fails or takes too long, TestbedError has the command and its output.
     """
     command = " ".join(argv)
     try:
@@ -40,14 +40,14 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", time
         message = f"{command}: {error}"
         raise TestbedError(message) from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        message = f"{command}: exit code {done.returncode}: {said}"
+        output = (done.stderr or done.stdout).decode(errors="replace").strip()
+        message = f"{command}: exit code {done.returncode}: {output}"
         raise TestbedError(message)
     return done.stdout
 
 
 def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30) -> bool:
-    """Whether the command ends with exit code 0 in time."""
+    """Return whether the command ends with exit code 0 in time."""
     try:
         run(argv, env=env, timeout=timeout)
     except TestbedError:
@@ -56,7 +56,7 @@ def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30
 
 
 def wait_until(ready: Callable[[], bool], *, seconds: float) -> bool:
-    """Whether it became ready in that time; it is asked at least once."""
+    """Return whether it became ready in that time; it is asked at least once."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -67,14 +67,14 @@ def wait_until(ready: Callable[[], bool], *, seconds: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Daemon:
-    """A background process, known by a file that holds its number and the moment it started."""
+    """A background process, identified by a file that holds its number and the moment it started."""
 
     name: str
     folder: Path
 
     @property
     def log(self) -> Path:
-        """Where everything it prints is appended."""
+        """The file to which its output is appended."""
         return self.folder / f"{self.name}.log"
 
     @property
@@ -82,7 +82,7 @@ class Daemon:
         return self.folder / f"{self.name}.pid"
 
     def pid(self) -> int | None:
-        """Its process number while it runs; a later process that got the same number is not it."""
+        """Return its process number while it runs; None if a later process has got the same number."""
         try:
             number, _, born = self._pid_file.read_text().partition(" ")
         except FileNotFoundError:
@@ -110,9 +110,9 @@ class Daemon:
             raise TestbedError(message)
 
     def stop(self, *, seconds: float = 20) -> None:
-        """End it, gracefully if it can in that time; nothing happens when it does not run."""
+        """Stop it, gracefully if that succeeds in time; do nothing if it does not run."""
         if (pid := self.pid()) is not None:
-            for number in (signal.SIGCONT, signal.SIGTERM):  # a paused process hears nothing else
+            for number in (signal.SIGCONT, signal.SIGTERM):  # a paused process handles no other signal
                 _send(pid, number)
             if not wait_until(lambda: self.pid() is None, seconds=seconds):
                 _send(pid, signal.SIGKILL)
@@ -120,17 +120,17 @@ class Daemon:
         self._pid_file.unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """Freeze it: its port still takes connections, and nothing ever answers."""
+        """Freeze it: its port still accepts connections, and nothing ever answers."""
         if (pid := self.pid()) is not None:
             _send(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused one go on."""
+        """Resume a paused process."""
         if (pid := self.pid()) is not None:
             _send(pid, signal.SIGCONT)
 
     def log_end(self) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
@@ -141,7 +141,7 @@ class Daemon:
             raise TestbedError(message)
         self.folder.mkdir(parents=True, exist_ok=True)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        # Not subprocess.Popen: that one minds a process still running when its object goes away.
+        # Not subprocess.Popen, which warns if its object goes away while the process still runs.
         pid = os.posix_spawn(
             program,
             list(argv),
@@ -157,7 +157,7 @@ class Daemon:
 
 
 class Background:
-    """What runs as a daemon, `_daemon`, and takes connections while it does."""
+    """Something that runs as a daemon, `_daemon`, and accepts connections while it does."""
 
     __slots__ = ()
 
@@ -166,15 +166,15 @@ class Background:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End it: connections are refused from then on."""
+        """Stop it: it refuses connections from then on."""
         self._daemon.stop()
 
     def pause(self) -> None:
-        """Freeze it: it takes connections and never answers."""
+        """Freeze it: it accepts connections and never answers."""
         self._daemon.pause()
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Resume it after a pause."""
         self._daemon.resume()
 
 
@@ -184,7 +184,7 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def _birth(pid: int) -> str:
-    """A stamp that no other process of this number has; empty when the process has ended."""
+    """Return a stamp that no other process of this number has; empty if the process has ended."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     if not sys.platform.startswith("linux"):

@@ -1,4 +1,4 @@
-"""Protobuf messages, cut into their fields."""
+"""Protobuf messages, split into their fields."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message that hold a varint or bytes, with their numbers; ValueError if it is none.
+    """Yield the fields of a message that hold a varint or bytes, with their numbers.
 
-    Those of a fixed size are left out. IndexError, too, says that it is no message.
+    Fields of a fixed size are skipped. ValueError or IndexError means that it is not a message.
     """
     at = 0
     while at < len(message):
@@ -33,7 +33,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number that begins there, and where it ends."""
+    """Return the number that begins there, and the position after it."""
     value = shift = 0
     while message[at] & 0x80:
         value |= (message[at] & 0x7F) << shift

@@ -1,4 +1,4 @@
-"""A registry on this machine, kept in the testbed's folder."""
+"""A registry on this machine, stored in the testbed's folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.processes import Daemon
 
 USER, PASSWORD = "tester", "push-allowed"
-# The registry knows no other hash than bcrypt, which neither Python nor every machine can make.
+# The registry supports only bcrypt, which neither Python nor every machine can compute.
 _HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuJI6OJygcGQ7LLZLdLIriLpYnp3gciPa\n"
 _IMAGE = "registry:2"
 _SERVER = {"certificate": "crt", "key": "key"}
@@ -29,27 +29,27 @@ _SECONDS = 20
 
 
 class Registry(Protocol):
-    """A registry that can be stopped and started again with what it holds."""
+    """A registry that can be stopped and started again with its contents."""
 
     @property
     def host(self) -> str:
-        """What stands before the first slash of its references."""
+        """The host in its image references."""
 
     @property
     def client(self) -> RegistryClient:
-        """A way to ask it what it holds."""
+        """A client that reads its contents."""
 
     def start(self) -> None:
         """Start it unless it runs, and wait until it answers."""
 
     def stop(self) -> None:
-        """End it: connections are refused from then on."""
+        """Stop it: it refuses connections from then on."""
 
 
 def find_registry(place: Place, engine: Engine) -> Registry:
-    """The testbed's registry, not started yet.
+    """Return the testbed's registry, not started yet.
 
-    A process if the engine reaches this machine's ports and the program can be had; else a container.
+    It is a process if the engine reaches this machine's ports and the program is available; otherwise a container.
     """
     if engine.local:
         with suppress(TestbedError):
@@ -62,7 +62,7 @@ def find_registry(place: Place, engine: Engine) -> Registry:
 class ProcessRegistry(Background):
     """Debian's docker-registry as a background process.
 
-    With `password` it lets nobody in without it, with `tls` it speaks nothing else, as the testbed's CA vouches for.
+    With `password` it requires a login; with `tls` it accepts only TLS, with a certificate of the testbed's CA.
     """
 
     place: Place
@@ -72,12 +72,12 @@ class ProcessRegistry(Background):
 
     @property
     def host(self) -> str:
-        """What stands before the first slash of its references."""
+        """The host in its image references."""
         return f"localhost:{self.place.port(self.name)}"
 
     @property
     def client(self) -> RegistryClient:
-        """A way to ask it what it holds."""
+        """A client that reads its contents."""
         ca = self._certificate("ca.crt") if self.tls else None
         return RegistryClient(host=self.host, login=(USER, PASSWORD) if self.password else None, ca=ca)
 
@@ -85,7 +85,7 @@ class ProcessRegistry(Background):
         """Start it unless it runs, and wait until it answers."""
         ensure_tools(self.place, "docker-registry")
         config = self.place.folder(self.name) / "config.json"
-        config.write_text(json.dumps(self._config()))  # it reads YAML, and JSON is YAML
+        config.write_text(json.dumps(self._config()))  # the registry reads YAML, and JSON is YAML
         self.place.note("daemon", self.name)
         argv = ("docker-registry", "serve", str(config))
         self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.client))
@@ -124,12 +124,12 @@ class ContainerRegistry:
 
     @property
     def host(self) -> str:
-        """What stands before the first slash of its references."""
+        """The host in its image references."""
         return f"localhost:{self.place.port(self.name)}"
 
     @property
     def client(self) -> RegistryClient:
-        """A way to ask it what it holds."""
+        """A client that reads its contents."""
         return RegistryClient(host=self.host, login=None)
 
     def start(self) -> None:
@@ -145,7 +145,7 @@ class ContainerRegistry:
             raise TestbedError(message)
 
     def stop(self) -> None:
-        """End it: connections are refused from then on."""
+        """Stop it: it refuses connections from then on."""
         self.engine.docker("stop", self._container)
 
     @property
@@ -167,7 +167,7 @@ class ContainerRegistry:
 
 
 def answers(client: RegistryClient) -> bool:
-    """Whether a registry answers, if only that one must log in."""
+    """Return whether a registry answers, even if it only asks for a login."""
     try:
         return client.ask("GET", "/v2/").status in {200, 401}
     except (OSError, http.client.HTTPException):

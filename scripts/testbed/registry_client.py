@@ -36,9 +36,9 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryClient:
-    """Asks the registry at `host`, as the user of `login` (name and password) if one is given.
+    """A client of the registry at `host`, with the `login` (name and password) if one is given.
 
-    It is one behind TLS if there is a `ca` that vouches for it.
+    It uses TLS if `ca`, the certificate authority of the registry, is given.
     """
 
     host: str
@@ -46,21 +46,21 @@ class RegistryClient:
     ca: Path | None = None
 
     def tags(self, repository: str) -> list[str]:
-        """The repository's tags, sorted; none when there is no such repository."""
+        """Return the repository's tags, sorted; none if there is no such repository."""
         reply = self.ask("GET", f"/v2/{repository}/tags/list")
         if reply.status == http.HTTPStatus.NOT_FOUND:
             return []
         return sorted(json.loads(self._good(reply).body)["tags"] or [])
 
     def repositories(self) -> list[str]:
-        """The names of all repositories that hold something."""
-        found: list[str] = json.loads(self._good(self.ask("GET", "/v2/_catalog?n=1000")).body)["repositories"]
-        return found
+        """Return the names of all repositories that hold something."""
+        repositories: list[str] = json.loads(self._good(self.ask("GET", "/v2/_catalog?n=1000")).body)["repositories"]
+        return repositories
 
     def manifest(self, reference: str) -> tuple[str, bytes]:
-        """The digest and the bytes of REPOSITORY:TAG or REPOSITORY@DIGEST; KeyError when there is none.
+        """Return the digest and the bytes of REPOSITORY:TAG or REPOSITORY@DIGEST; KeyError if it does not exist.
 
-        The registry's own host may stand before the repository.
+        The repository may have the registry's own host before it.
         """
         repository, name = _split(reference.removeprefix(f"{self.host}/"))
         reply = self.ask("GET", f"/v2/{repository}/manifests/{name}", headers={"Accept": _MANIFESTS})
@@ -70,7 +70,7 @@ class RegistryClient:
         return f"sha256:{hashlib.sha256(body).hexdigest()}", body
 
     def has(self, reference: str) -> bool:
-        """Whether the registry has that manifest."""
+        """Return whether the registry has that manifest."""
         try:
             self.manifest(reference)
         except KeyError:
@@ -78,7 +78,7 @@ class RegistryClient:
         return True
 
     def blob(self, repository: str, digest: str) -> bytes:
-        """The bytes of a layer or a configuration."""
+        """Return the bytes of a layer or a configuration."""
         return self._good(self.ask("GET", f"/v2/{repository}/blobs/{digest}")).body
 
     def put_blob(self, repository: str, data: bytes) -> None:
@@ -99,7 +99,7 @@ class RegistryClient:
         self._good(self.ask("DELETE", f"/v2/{repository}/manifests/{digest}"))
 
     def ask(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
-        """Send one request, whatever the answer."""
+        """Send one request and return the answer, whatever its status."""
         connection = self._connection()
         try:
             sent = {"Host": self.host, **(headers or {}), **self._authorization()}
@@ -130,9 +130,9 @@ class RegistryClient:
 
 
 def platforms_of(index: bytes) -> list[str]:
-    """The platforms that an index lists, sorted, each as OS/ARCHITECTURE[/VARIANT].
+    """Return the platforms that an index lists, sorted, each as OS/ARCHITECTURE[/VARIANT].
 
-    Attestations are no platforms. A plain manifest lists none.
+    Entries of attestations do not count. A plain manifest lists no platforms.
     """
     manifests = json.loads(index).get("manifests", [])
     named = ("/".join(_platform_parts(entry.get("platform", {}))) for entry in manifests)

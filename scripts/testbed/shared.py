@@ -1,7 +1,7 @@
 """Changes of the machine that several testbeds use at once: made by the first, undone by the last.
 
-Which testbeds use them is written in one file for the whole machine. What was there before any testbed
-came is nobody's, and stays.
+One file for the whole machine records which testbeds use them. What existed before any testbed came belongs to none of
+them, and stays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Shared:
     undo: Callable[[], object]
 
     def join(self, root: Path) -> None:
-        """Make it unless it exists, and count this testbed among its users if a testbed made it."""
+        """Make the change unless it exists, and record this testbed as its user if a testbed made it."""
         with _users() as users:
             if not self.exists():
                 self.make()
@@ -39,7 +39,7 @@ class Shared:
                 users[self.name].append(str(root))
 
     def leave(self, root: Path) -> None:
-        """Take this testbed off the list, and undo the change when no living testbed is left on it."""
+        """Remove this testbed from the users, and undo the change if no living testbed is left among them."""
         with _users() as users:
             if self.name not in users:
                 return
@@ -52,7 +52,7 @@ class Shared:
 
 @contextmanager
 def _users() -> Iterator[dict[str, list[str]]]:
-    """The machine's list, name of the change to roots of its users, locked while it is looked at."""
+    """Give the machine's record, from the name of a change to the roots of its users; lock it meanwhile."""
     file = _RUN / "mpbake-testbeds.json"
     with one_at_a_time():
         users: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
@@ -66,8 +66,8 @@ def _users() -> Iterator[dict[str, list[str]]]:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait until no other testbed changes this machine, and have them wait meanwhile."""
-    lock = os.open(_RUN, os.O_RDONLY)  # the folder, so that no lock file stays behind
+    """Wait until no other testbed changes this machine, and make the others wait meanwhile."""
+    lock = os.open(_RUN, os.O_RDONLY)  # lock the folder, so that no lock file stays behind
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""A machine behind ssh: a server on this one, with keys of its own, that leads to the testbed's engine."""
+"""A machine behind ssh: an ssh server on this machine, with keys of its own, for the testbed's engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PRIVILEGES = Path("/run/sshd")
 
 
 def privilege_folder() -> Shared:
-    """The folder that sshd wants to exist when root starts it."""
+    """Return the folder that must exist when root starts sshd."""
     return Shared(name=str(_PRIVILEGES), exists=_PRIVILEGES.is_dir, make=_PRIVILEGES.mkdir, undo=_PRIVILEGES.rmdir)
 
 
@@ -38,17 +38,17 @@ class SshNode(Background):
 
     @property
     def endpoint(self) -> str:
-        """The endpoint for buildx; a suffix to it, as in `…-2`, makes one more of the same machine."""
+        """The endpoint for buildx; with a suffix such as `-2` it is another endpoint of the same machine."""
         return f"ssh://{ALIAS}"
 
     @property
     def bin(self) -> Path:
-        """A folder for the front of PATH: the `ssh` in it reads the testbed's configuration alone."""
+        """A folder to put first in PATH: its `ssh` reads only the testbed's configuration."""
         return self.place.root / "bin"
 
     @property
     def client_path(self) -> str:
-        """A PATH with that folder at its front."""
+        """A PATH with that folder first."""
         return f"{self.bin}:{self._path_without_ours()}"
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class SshNode(Background):
             self.place.note("shared", privilege_folder().name)
             privilege_folder().join(self.place.root)
         self.place.note("daemon", "sshd")
-        program = tool_path("sshd", self.place.environ) or "sshd"  # it insists on an absolute path
+        program = tool_path("sshd", self.place.environ) or "sshd"  # sshd requires an absolute path
         argv = (program, "-D", "-e", "-f", str(server))
         self._daemon.start(argv, env=self.place.environ, ready=self._listens)
 
@@ -79,7 +79,7 @@ class SshNode(Background):
         return self.place.port("sshd")
 
     def _path_without_ours(self) -> str:
-        """The PATH of the environment, which may be one that this testbed set."""
+        """Return the PATH of the environment without this folder, which this testbed may have added."""
         folders = self.place.environ.get("PATH", os.defpath).split(os.pathsep)
         return os.pathsep.join(folder for folder in folders if folder != str(self.bin))
 
@@ -96,7 +96,7 @@ class SshNode(Background):
                 run(keygen, env=self.place.environ)
 
     def _server_config(self) -> str:
-        """Its own keys, no passwords, and an environment in which `docker` finds the testbed's engine."""
+        """Return a configuration with its own keys, without passwords, in which `docker` uses the testbed's engine."""
         env = {**self.client, "PATH": self._path_without_ours()}
         variables = " ".join(f'"{name}={value}"' for name, value in env.items())
         return (
@@ -104,7 +104,7 @@ class SshNode(Background):
             f"HostKey {self._folder}/host_key\nPidFile none\n"
             f"AuthorizedKeysFile {self._folder}/user_key.pub\n"
             "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nUsePAM no\n"
-            "StrictModes no\n"  # the folder may be below /tmp, which is everybody's
+            "StrictModes no\n"  # the folder may be below /tmp, which everybody may write to
             "MaxStartups 100\nMaxSessions 100\n"
             f"SetEnv {variables}\n"
         )

@@ -41,17 +41,17 @@ _MARK = "mpbake-testbed"
 
 
 def tell(message: str) -> None:
-    """Print what the testbed is doing, apart from what its command prints as a result."""
+    """Print the progress of the testbed on standard error; results of a command go to standard output."""
     print(f"testbed: {message}", file=sys.stderr, flush=True)
 
 
 class Testbed:
-    """One testbed: all that it is can be read from its folder, so any number of objects may stand for it.
+    """One testbed. Its whole state is in its folder, so several objects may represent the same testbed.
 
-    `up` and `down` may be called at any time. The rest needs an `up` before it, by whatever process.
+    Call `up` and `down` at any time. Everything else needs an `up` before it, by any process.
     """
 
-    __test__: ClassVar[bool] = False  # its name begins as pytest's test classes do
+    __test__: ClassVar[bool] = False  # pytest would collect a class whose name begins with "Test"
 
     def __init__(
         self, root: Path, *, environ: Mapping[str, str] = os.environ, say: Callable[[str], None] = tell
@@ -82,7 +82,7 @@ class Testbed:
             self.cluster.start()
 
     def down(self) -> None:
-        """End and undo all of it; nothing happens where there is no testbed."""
+        """Stop and undo everything; do nothing if there is no testbed."""
         if not self.place.root.exists():
             return
         self._claim()
@@ -90,7 +90,7 @@ class Testbed:
             undo_all(self.place, Engine.load(engine_file(self.place), self.place.environ))
 
     def env(self) -> dict[str, str]:
-        """The variables that lead docker, buildx and the example plans to this testbed."""
+        """Return the variables that point docker, buildx and the example plans to this testbed."""
         env = {
             **self.engine.client,
             "REGISTRY": self.registry.host,
@@ -110,7 +110,7 @@ class Testbed:
 
     @property
     def engine(self) -> Engine:
-        """The engine it works with."""
+        """The engine of this testbed."""
         engine = Engine.load(engine_file(self.place), self.place.environ)
         if engine is None:
             message = f"There is no testbed in {self.place.root}: start it first."
@@ -119,84 +119,85 @@ class Testbed:
 
     @property
     def registry(self) -> Registry:
-        """The registry that holds the base image and takes what is pushed."""
+        """The registry that holds the base image and receives pushed images."""
         return find_registry(self.place, self.engine)
 
     @property
     def certificates(self) -> Path:
-        """The folder of ca.crt, client.crt and client.key."""
+        """The folder with ca.crt, client.crt and client.key."""
         return self.place.root / "certs"
 
     @property
     def ssh(self) -> SshNode:
-        """The machine behind ssh; it runs after `up` with the extra "ssh", or its own `start`."""
+        """The machine behind ssh; it runs after `up` with the extra "ssh", or after its own `start`."""
         return SshNode(place=self.place, client=self.engine.client)
 
     @property
     def cluster(self) -> Cluster:
-        """The Kubernetes cluster; it runs after `up` with the extra "cluster", or its own `start`."""
+        """The Kubernetes cluster; it runs after `up` with the extra "cluster", or after its own `start`."""
         platforms = {"": "", "amd64": "linux/amd64", "arm64": "linux/arm64"}
         upstreams = {name: self._upstream(platform) for name, platform in platforms.items()}
         return Cluster(place=self.place, upstreams=upstreams)
 
     def node(self, name: str) -> Node:
-        """The mTLS node of that name; those that are always there are linux-amd64 and linux-arm64.
+        """The mTLS node of that name; linux-amd64 and linux-arm64 always exist.
 
-        Each tells the truth of itself: on one machine, one of the two emulates its platform.
+        Each reports its real platform: on one machine, one of the two emulates the platform in its name.
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
     def add_node(
         self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default", states: bool = True
     ) -> Node:
-        """One more mTLS node, started; `poses_as` is the platform that it lists first, `release` whose BuildKit it has.
+        """Start one more mTLS node.
 
-        `states` says whether it states the version of its BuildKit.
+        `poses_as` is the platform that it lists first. `release` says whose BuildKit it has, and `states` whether it
+        reports the version of its BuildKit.
 
-        With engines of the testbed's own all that pose as linux/arm64 share one, and all others another, unless
-        `beside` says as what they pose that it is to share one with.
+        On a testbed with its own engines, all nodes that pose as linux/arm64 share one engine, and all others another.
+        `beside` names another platform whose engine the node uses.
         """
-        found = self._upstream(beside or poses_as, release)
-        node = mtls_node(self.place, name, found if states else replace(found, version=""), poses_as=poses_as)
+        backend = self._upstream(beside or poses_as, release)
+        node = mtls_node(self.place, name, backend if states else replace(backend, version=""), poses_as=poses_as)
         node.start()
         return node
 
     def add_unix_node(self, name: str, *, poses_as: str = "", delay: float = 0.0) -> Node:
-        """A node on a unix socket, started; each connection has to wait `delay` seconds for an answer."""
+        """Start a node on a unix socket; each connection waits `delay` seconds for an answer."""
         node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as, delay=delay)
         node.start()
         return node
 
     def node_image(self, release: Release = "default") -> str:
-        """An image for docker-container nodes, made if need be; `release` says whose BuildKit it holds."""
+        """Return an image for docker-container nodes, built if needed; `release` says whose BuildKit it holds."""
         name = node_image(self.engine, self.registry.client, release)
         with self._locked():
             ensure_node_image(self.place, name, self.registry.client)
         return name
 
     def classic_engine(self) -> Engine:
-        """A second engine, of the testbed's own, that has the classic image store."""
+        """Start a second engine of the testbed, with the classic image store."""
         with self._locked():
             return start_engine(self.place, "classic")
 
     def rootless_engine(self) -> str:
-        """The DOCKER_HOST of rootless Docker, started; it has a store and a network of its own."""
+        """Start rootless Docker, with a store and a network of its own; return its DOCKER_HOST."""
         with self._locked():
             return start_rootless(self.place, int(self.registry.host.rpartition(":")[2]))
 
     def podman(self) -> str:
-        """The DOCKER_HOST of podman's service, started."""
+        """Start the service of podman; return its DOCKER_HOST."""
         with self._locked():
             return start_podman(self.place, self.registry.host)
 
     def password_registry(self) -> ProcessRegistry:
-        """A second registry, started, that answers 401 to whoever does not log in as USER, PASSWORD."""
+        """Start a second registry, which answers 401 without the login USER, PASSWORD."""
         registry = ProcessRegistry(place=self.place, name="password-registry", password=True)
         registry.start()
         return registry
 
     def tls_registry(self) -> ProcessRegistry:
-        """A third one, started, behind TLS that only the testbed's CA vouches for, and behind the same password."""
+        """Start a third registry, behind TLS with a certificate of the testbed's CA, and behind the same login."""
         registry = ProcessRegistry(place=self.place, name="tls-registry", password=True, tls=True)
         registry.start()
         return registry
@@ -205,7 +206,7 @@ class Testbed:
         return upstream(self.place, self.engine, platform, release)
 
     def _claim(self) -> None:
-        """Make the folder a testbed's, unless it is somebody else's: its end removes it."""
+        """Mark the folder as a testbed's; refuse a folder with other contents, since `down` removes it."""
         root = self.place.root
         if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
             message = f"{root} holds something else than a testbed: choose another folder."
@@ -215,7 +216,7 @@ class Testbed:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One process at a time starts or ends things."""
+        """Let one process at a time start or stop things."""
         lock = os.open(self.place.root, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

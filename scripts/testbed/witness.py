@@ -1,4 +1,4 @@
-"""What passes between buildx and a BuildKit node: HTTP/2 frames, gRPC messages, and Solve requests in them."""
+"""The traffic between buildx and a BuildKit node: HTTP/2 frames, gRPC messages, and Solve requests in them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FRAME_HEADER, _GRPC_HEADER = 9, 5
 _DATA, _RST_STREAM = 0x0, 0x3
 _END_STREAM, _PADDED = 0x1, 0x8
 
-# Where requests name the frontend, and where they hold its attributes: that of the gateway, by which buildx
-# builds, and BuildKit's own, by which other clients do.
+# The fields of a request with the frontend and its attributes: first for the gateway, which buildx uses, then for
+# BuildKit's own requests, which other clients use.
 _FRONTEND_AND_ATTRIBUTES = ((2, 3), (6, 7))
 _FRONTENDS = frozenset({b"dockerfile.v0", b"gateway.v0"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """One HTTP/2 frame, and its bytes as they came."""
+    """One HTTP/2 frame, and its bytes as received."""
 
     kind: int
     flags: int
@@ -35,18 +35,18 @@ class Frame:
 
 @dataclass(kw_only=True, slots=True)
 class FrameReader:
-    """Cuts bytes that come in any pieces into frames; `preface` is what a client sends before them."""
+    """Splits bytes that come in any pieces into frames; a client sends a `preface` before them."""
 
     _rest: bytearray = field(default_factory=bytearray)
     _expects_preface: bool = False
 
     @classmethod
     def of_client(cls) -> FrameReader:
-        """A reader of what a client sends."""
+        """Return a reader for the bytes of a client."""
         return cls(_expects_preface=True)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that these bytes complete."""
+        """Yield the frames that these bytes complete."""
         self._rest += data
         if self._expects_preface and len(self._rest) >= len(_PREFACE):
             self._expects_preface = False
@@ -63,7 +63,7 @@ class FrameReader:
             )
 
     def _complete_size(self) -> int:
-        """The size of the first frame with its header; 0 while it is not all there."""
+        """Return the size of the first frame with its header; 0 while it is incomplete."""
         if len(self._rest) < _FRAME_HEADER:
             return 0
         size = _FRAME_HEADER + int.from_bytes(self._rest[:3], "big")
@@ -72,13 +72,13 @@ class FrameReader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageReader:
-    """Puts the gRPC messages together that a client sends on its streams."""
+    """Assembles the gRPC messages that a client sends on its streams."""
 
     _frames: FrameReader = field(default_factory=FrameReader.of_client)
     _streams: dict[int, bytearray] = field(default_factory=dict)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that these bytes complete."""
+        """Yield the messages that these bytes complete."""
         for frame in self._frames.feed(data):
             if frame.kind == _DATA:
                 yield from self._data(frame)
@@ -97,25 +97,25 @@ class MessageReader:
 
 
 def solve_attributes(message: bytes) -> dict[str, str] | None:
-    """The frontend's attributes when the message asks to build a Dockerfile; None for any other."""
-    with contextlib.suppress(ValueError, IndexError):  # most messages are something else
-        found = _bytes_fields(message)
+    """Return the frontend's attributes if the message asks to build a Dockerfile, otherwise None."""
+    with contextlib.suppress(ValueError, IndexError):  # most messages are other requests
+        parts = _bytes_fields(message)
         for frontend, attributes in _FRONTEND_AND_ATTRIBUTES:
-            if any(number == frontend and value in _FRONTENDS for number, value in found):
-                return dict(_map_entry(value) for number, value in found if number == attributes)
+            if any(number == frontend and value in _FRONTENDS for number, value in parts):
+                return dict(_map_entry(value) for number, value in parts if number == attributes)
     return None
 
 
 def pose(raw: bytes, platform: str) -> bytes:
-    """The frame as a machine of that platform would send it.
+    """Return the frame as a machine of that platform would send it.
 
-    A node lists the platforms it builds with its own first. One that emulates arm64 lists amd64 before it;
-    where the frame is such a list, and another platform than the wanted one comes first, the two change
-    places, which changes no length.
+    A node lists the platforms it builds with its own first. A node that emulates arm64 lists amd64 before it. If the
+    frame is such a list, and another platform than the wanted one comes first, the two are swapped, which changes no
+    length.
     """
     if b"org.mobyproject.buildkit.worker." not in raw:
         return raw
-    # The length before the name leaves out entries that have a variant, as linux/amd64/v2 does.
+    # The length before the name excludes entries that have a variant, as linux/amd64/v2 does.
     amd64, arm64 = b"\x0e\x0a\x05amd64\x12\x05linux", b"\x0e\x0a\x05arm64\x12\x05linux"
     wanted = arm64 if platform == "linux/arm64" else amd64
     other = amd64 if wanted == arm64 else arm64
@@ -126,14 +126,14 @@ def pose(raw: bytes, platform: str) -> bytes:
     return wanted.join(parts)
 
 
-# The message by which a BuildKit states its version: here one that was built without any, of 14 characters.
+# The message in which a BuildKit states its version, here one that was built without a version: 14 characters.
 _PACKAGE, _UNSTATED = b"\x0a\x18github.com/moby/buildkit\x12\x0e", b"v0.0.0+unknown"
 
 
 def state_version(raw: bytes, version: str) -> bytes:
-    """The frame as a BuildKit of that version would send it, if one sends it that was built without a version.
+    """Return the frame with this version in place of that of a BuildKit which was built without one.
 
-    The version has as many characters as what it replaces, so no length changes.
+    The version has as many characters as the text that it replaces, so no length changes.
     """
     stated = version.encode()
     if len(stated) != len(_UNSTATED):

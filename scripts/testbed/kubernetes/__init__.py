@@ -1,1 +1,1 @@
-"""A stand-in for a Kubernetes cluster, which buildx and kubectl take for one."""
+"""A stand-in for a Kubernetes cluster, which buildx and kubectl accept as one."""

@@ -1,6 +1,6 @@
-"""A stand-in for a Kubernetes cluster: its API, with pods whose `buildctl` leads to the BuildKit of an engine.
+"""The API of a stand-in for a Kubernetes cluster, with pods whose `buildctl` leads to an engine's BuildKit.
 
-Run as `python -m testbed.kubernetes.api SETTINGS.json`; `cluster.py` writes the settings.
+Run it as `python -m testbed.kubernetes.api SETTINGS.json`; `cluster.py` writes the settings.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from testbed.kubernetes.http import Request
     from testbed.kubernetes.objects import Object, Resource
 
-_LIMIT = 1 << 20  # of a request's head, and of what is read ahead
+_LIMIT = 1 << 20  # limit of a request's head, and of bytes that are read ahead
 _WATCH_SECONDS = 1800
 
 
 class Takeover(Protocol):
-    """What takes over the connection of the request that asked for it."""
+    """Something that takes over the connection of the request that asked for it."""
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer, and go on to the end."""
+        """Answer, and continue to the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What a path names: all objects of a kind, one of them, or a part of that one."""
+    """The resource in a path: all objects of a kind, one of them, or a part of one."""
 
     resource: Resource
     namespace: str
@@ -59,7 +59,7 @@ class Api:
     programs: Programs
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until the client ends it or something that had taken it over has ended."""
+        """Serve one connection, until the client ends it or until a takeover of it has ended."""
         try:
             with suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (request := await read_request(reader)) is not None:
@@ -108,7 +108,7 @@ class Api:
 
     def _lives(self, pod: Object) -> bool:
         pods = self.store.list(PODS, pod["metadata"]["namespace"])
-        return pod["metadata"]["uid"] in [each["metadata"]["uid"] for each in pods]
+        return pod["metadata"]["uid"] in [other["metadata"]["uid"] for other in pods]
 
     def _list(self, request: Request, target: Target) -> Object:
         return {
@@ -127,8 +127,8 @@ class Api:
 
     def _find(self, request: Request, target: Target) -> list[Object]:
         labels, fields = request.asks("labelSelector"), request.asks("fieldSelector")
-        found = self.store.list(target.resource, target.namespace)
-        return [item for item in found if selected(item, labels, fields)]
+        items = self.store.list(target.resource, target.namespace)
+        return [item for item in items if selected(item, labels, fields)]
 
     def _patch(self, request: Request, target: Target) -> Object:
         if request.headers.get("content-type") != "application/merge-patch+json":
@@ -139,7 +139,7 @@ class Api:
 
 
 def _target(path: tuple[str, ...]) -> Target | None:
-    """What the path names; None for one about the API itself, or about nothing."""
+    """Return the resource in the path; None for a path of the API itself, or of nothing."""
     match path:
         case ("api", "v1", *rest):
             group = ""
@@ -178,7 +178,7 @@ def _deleted(resource: Resource, item: Object) -> Object:
 
 
 def _merged(before: Any, patch: Any) -> Any:
-    """The value changed by a merge patch (RFC 7386)."""
+    """Return the value changed by a merge patch (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     old = before if isinstance(before, dict) else {}
@@ -197,7 +197,7 @@ async def _main(settings: ClusterSettings) -> None:
     api = Api(store=Store.load(Path(settings.state)), programs=Programs.of(settings))
     server = await asyncio.start_server(api.serve, "127.0.0.1", settings.port, limit=_LIMIT, backlog=200)
     await ended.wait()
-    server.close()  # the end of the loop cancels the connections
+    server.close()  # the connections are cancelled when the loop ends
 
 
 if __name__ == "__main__":

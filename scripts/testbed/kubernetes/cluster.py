@@ -1,4 +1,4 @@
-"""The stand-in for a Kubernetes cluster as the rest of the testbed, and tests, see it."""
+"""The stand-in for a Kubernetes cluster, as the rest of the testbed and tests see it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from testbed.processes import Daemon
 
 UNPULLABLE = "registry.invalid/buildkit:1"
-"""An image that can not be pulled: a Deployment of it never gets ready."""
+"""An image that cannot be pulled: a Deployment of it never gets ready."""
 SLOW = "slow.invalid/buildkit:{seconds}"
-"""An image that takes so many seconds to be pulled: only then a pod of it is ready."""
+"""An image whose pull takes this many seconds: a pod of it is not ready before."""
 _NAME = "cluster"
 
 
@@ -33,9 +33,9 @@ _NAME = "cluster"
 class Cluster(Background):
     """One cluster in a background process, and the programs that reach it.
 
-    Its objects outlive a stop. It has the namespace `default` and those that are added. `upstreams` says to
-    which BuildKit the pods of a machine lead: "amd64" and "arm64" for those whose nodeSelector chooses one by
-    `kubernetes.io/arch`, which list that platform first, and "" for all others.
+    Its objects outlive a stop. It has the namespace `default` and those that are added. `upstreams` maps a machine to
+    the BuildKit behind its pods: "amd64" and "arm64" for pods whose nodeSelector chooses one by `kubernetes.io/arch`,
+    which list that platform first, and "" for all others.
     """
 
     place: Place
@@ -43,18 +43,18 @@ class Cluster(Background):
 
     @property
     def kubeconfig(self) -> Path:
-        """The file that leads buildx and kubectl to it."""
+        """The kubeconfig file of the cluster, for buildx and kubectl."""
         return self.place.root / "kubeconfig"
 
     @property
     def client(self) -> dict[str, str]:
-        """The variables by which buildx and kubectl find it, and which keep their files in the testbed."""
+        """The variables with which buildx and kubectl find it and keep their files in the testbed."""
         return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.place.root / "kubectl-cache")}
 
     def start(self) -> None:
         """Start it unless it runs."""
         ensure_tools(self.place, "kubectl")
-        self.kubeconfig.write_text(json.dumps(self._kubeconfig()))  # they read YAML, and JSON is YAML
+        self.kubeconfig.write_text(json.dumps(self._kubeconfig()))  # buildx and kubectl read YAML, and JSON is YAML
         file = self._daemon.folder / f"{_NAME}.json"
         file.write_text(json.dumps(asdict(self._settings())))
         self.place.note("daemon", _NAME)
@@ -63,22 +63,22 @@ class Cluster(Background):
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
 
     def kubectl(self, *args: str, stdin: str = "") -> str:
-        """What `kubectl ARGS` prints; TestbedError when it fails."""
+        """Run `kubectl ARGS` and return its output; TestbedError if it fails."""
         env = {**self.place.environ, **self.client}
         return run(("kubectl", *args), env=env, stdin=stdin.encode()).decode()
 
     def deployments(self, namespace: str = "default") -> list[dict[str, Any]]:
-        """The Deployments of the namespace, as the cluster holds them, sorted by name."""
+        """Return the Deployments of the namespace, as the cluster holds them, sorted by name."""
         listed = self.kubectl("get", "deployments", "--namespace", namespace, "--output", "json")
-        found: list[dict[str, Any]] = json.loads(listed)["items"]
-        return found
+        deployments: list[dict[str, Any]] = json.loads(listed)["items"]
+        return deployments
 
     def add_namespace(self, name: str) -> None:
         """Add a namespace."""
         self.kubectl("create", "namespace", name)
 
     def add_deployment(self, name: str, *, namespace: str = "default", image: str = "base:1") -> None:
-        """Add a Deployment as somebody else may have made it, of one pod."""
+        """Add a Deployment of one pod, as a foreign program may have made it."""
         labels = {"app": name}
         container = {"name": "main", "image": image}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
@@ -91,11 +91,11 @@ class Cluster(Background):
         self.kubectl("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(made))
 
     def builds(self, deployment: str, namespace: str = "default") -> list[Build]:
-        """Every build that the pods of the Deployments of that name were asked for, in order."""
+        """Return every build that the pods of the Deployments of that name were asked for, in order."""
         return read_builds(self._witness / namespace / f"{deployment}.jsonl")
 
     def open_connections(self, deployment: str, namespace: str = "default") -> int:
-        """How many ways to BuildKit through those pods have not ended."""
+        """Return how many connections to BuildKit through those pods have not ended."""
         return read_open_connections(self._witness / namespace / f"{deployment}.jsonl")
 
     @property

@@ -1,4 +1,4 @@
-"""A command in a pod, whose streams are carried by SPDY over the connection of the request that asked for it."""
+"""A command in a pod; SPDY carries its streams over the connection of the request that asked for it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"
-_KILLED = 137  # as a shell says it of a process that SIGKILL ended
+_KILLED = 137  # as a shell reports a process that SIGKILL ended
 _POLL_SECONDS = 0.1
 _AHEAD = 8  # pieces of input that wait for a command to read them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exec:
-    """One command, asked for and not started yet.
+    """One command, requested and not started yet.
 
-    `streams` are those that the client is about to open; `lives` says whether the pod is still there.
+    `streams` are those that the client is about to open; `lives` says whether the pod still exists.
     """
 
     pod: Object
@@ -43,9 +43,9 @@ class Exec:
 
     @classmethod
     def of(cls, request: Request, pod: Object, programs: Programs, *, lives: Callable[[], bool]) -> Exec:
-        """The command that the request asks for; ApiError when it can not run.
+        """Return the command that the request asks for; ApiError if it cannot run.
 
-        One that comes by WebSocket is refused as by a cluster before version 1.29: kubectl then turns to SPDY.
+        A request by WebSocket is refused, as by a cluster before version 1.29: kubectl then uses SPDY.
         """
         if not request.headers.get("upgrade", "").lower().startswith("spdy/3.1"):
             raise bad_request("unable to upgrade: only SPDY/3.1 is spoken here")
@@ -78,7 +78,7 @@ class Exec:
 
     async def _outlive(self) -> None:
         """Wait for the end of the pod."""
-        while self.lives():  # noqa: ASYNC110 (it goes as a part of its Deployment, of which nobody tells)
+        while self.lives():  # noqa: ASYNC110 (a pod ends with its Deployment, which sends no event)
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -93,25 +93,25 @@ class Streams:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """What a client sends to a command, in pieces; an empty one is the end."""
+    """The input of a command from a client, in pieces; an empty piece is the end."""
 
     pieces: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(_AHEAD))
 
     async def read(self, _size: int, /) -> bytes:
-        """The next piece; none after the end."""
+        """Return the next piece; an empty one after the end."""
         return await self.pieces.get()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """What a command writes to one of its streams; it goes nowhere when the client did not open that one."""
+    """One output stream of a command; it is discarded if the client did not open that stream."""
 
     stream: int
     frames: SpdyWriter
     writer: asyncio.StreamWriter
 
     def write(self, data: bytes) -> None:
-        """Write, later if need be."""
+        """Write, perhaps later."""
         if self.stream:
             for at in range(0, len(data), _CHUNK):
                 self.writer.write(self.frames.data(self.stream, data[at : at + _CHUNK]))
@@ -123,7 +123,7 @@ class Output:
 
 @dataclass(kw_only=True, slots=True)
 class _Session:
-    """The frames of one connection; `streams` maps what a stream is for to its number."""
+    """The frames of one connection; `streams` maps the purpose of a stream to its number."""
 
     writer: asyncio.StreamWriter
     frames: SpdyWriter = field(default_factory=SpdyWriter)
@@ -132,7 +132,7 @@ class _Session:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, reader: asyncio.StreamReader) -> None:
-        """Take in what the client sends until it ends the connection."""
+        """Handle the frames of the client until it ends the connection."""
         frames = SpdyReader()
         while data := await reader.read(_CHUNK):
             for event in frames.feed(data):
@@ -160,11 +160,11 @@ class _Session:
             await self.changed.wait()
 
     def output(self, name: str) -> Output:
-        """The stream of that name."""
+        """Return the stream of that name."""
         return Output(stream=self.streams.get(name, 0), frames=self.frames, writer=self.writer)
 
     async def end(self, code: int) -> None:
-        """End every stream, and say on that for errors with which exit code the command ended."""
+        """End every stream, and report the exit code of the command on the stream for errors."""
         self.writer.write(self.frames.data(self.streams["error"], json.dumps(_status(code)).encode(), last=True))
         for name in {"stdout", "stderr"} & self.streams.keys():
             self.writer.write(self.frames.data(self.streams[name], b"", last=True))
@@ -174,7 +174,7 @@ class _Session:
 
 def _check(pod: Object, container: str) -> None:
     name = pod["metadata"]["name"]
-    names = [each["name"] for each in pod["spec"]["containers"]]
+    names = [entry["name"] for entry in pod["spec"]["containers"]]
     if container and container not in names:
         raise bad_request(f"container {container} is not valid for pod {name}")
     if pod["status"]["phase"] != "Running":

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as clients of Kubernetes speak."""
+"""The part of HTTP/1.1 that clients of Kubernetes use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One request: its path cut at the slashes; header names in lower case, repeated ones joined by commas."""
+    """One request: its path split at the slashes; header names in lower case, repeated ones joined by commas."""
 
     method: str
     path: tuple[str, ...]
@@ -25,16 +25,16 @@ class Request:
     body: bytes
 
     def asks(self, name: str) -> str:
-        """The query's value of that name; empty when there is none."""
+        """Return the query's value of that name; empty if there is none."""
         return self.query.get(name, ("",))[0]
 
     def lists(self, name: str) -> list[str]:
-        """The items of a header."""
+        """Return the items of a header."""
         return [item.strip() for item in self.headers.get(name, "").split(",") if item.strip()]
 
 
 async def read_request(reader: StreamReader) -> Request | None:
-    """The next request of the connection; None when the client has ended it."""
+    """Return the next request of the connection; None if the client has ended it."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except IncompleteReadError:
@@ -53,13 +53,13 @@ async def read_request(reader: StreamReader) -> Request | None:
 
 
 def answer(status: int, value: Any) -> bytes:
-    """An answer in JSON, after which the connection goes on."""
+    """Return an answer in JSON, after which the connection continues."""
     body = json.dumps(value).encode()
     return head(status, {"Content-Type": "application/json", "Content-Length": str(len(body))}) + body
 
 
 def head(status: int, headers: Mapping[str, str]) -> bytes:
-    """What stands before the body of an answer."""
+    """Return the part of an answer before its body."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {text}" for name, text in headers.items())]
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
 

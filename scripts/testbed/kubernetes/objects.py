@@ -1,4 +1,4 @@
-"""Objects of Kubernetes as JSON has them: what a cluster adds to a Deployment, and the pods it makes of one."""
+"""Objects of Kubernetes as JSON: the fields that a cluster adds to a Deployment, and its pods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 ARCHITECTURE = "kubernetes.io/arch"
-"""The label by which a pod chooses a machine."""
+"""The label with which a pod chooses a machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """What its objects state."""
+        """The `apiVersion` of its objects."""
         return f"{self.group}/v1" if self.group else "v1"
 
     @property
@@ -51,7 +51,7 @@ RESOURCES = (NAMESPACES, CONFIG_MAPS, PODS, *WORKLOADS)
 
 
 class ApiError(Exception):
-    """A request that fails; clients go by the reason rather than by the HTTP status."""
+    """A request that fails; clients use the reason rather than the HTTP status."""
 
     def __init__(self, code: HTTPStatus, reason: str, message: str) -> None:
         super().__init__(message)
@@ -59,29 +59,29 @@ class ApiError(Exception):
         self.reason = reason
 
     def status(self) -> Object:
-        """The object that is answered."""
-        told = {"message": str(self), "reason": self.reason, "code": self.code.value}
-        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **told}
+        """The object of the answer."""
+        details = {"message": str(self), "reason": self.reason, "code": self.code.value}
+        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **details}
 
 
 def bad_request(message: str) -> ApiError:
-    """What answers a request that makes no sense."""
+    """Return the error for a malformed request."""
     return ApiError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
 
 
 def not_found(resource: Resource, name: str) -> ApiError:
-    """What answers a request for an object that is not there."""
+    """Return the error for an object that does not exist."""
     return ApiError(HTTPStatus.NOT_FOUND, "NotFound", f'{resource.qualified} "{name}" not found')
 
 
 def invalid(resource: Resource, name: str, why: str) -> ApiError:
-    """What answers an object that breaks a rule."""
+    """Return the error for an object that breaks a rule."""
     message = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
     return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", message)
 
 
 def complete_workload(resource: Resource, workload: Object) -> None:
-    """Add the defaults of a cluster and the status; ApiError (Invalid) when no cluster would take it."""
+    """Add the defaults of a cluster and the status; ApiError (Invalid) if no cluster would accept it."""
     spec = workload.setdefault("spec", {})
     template = spec.setdefault("template", {})
     _check(resource, workload)
@@ -99,19 +99,19 @@ def complete_workload(resource: Resource, workload: Object) -> None:
 
 
 def pods_of(workload: Object) -> list[Object]:
-    """The pods of a Deployment or StatefulSet: always the same for the same object."""
+    """Return the pods of a Deployment or StatefulSet: always the same for the same object."""
     return [_pod(workload, number) for number in range(workload["spec"]["replicas"])]
 
 
 def workload_of(pod: Object) -> str:
-    """The name of the Deployment or StatefulSet that a pod belongs to."""
+    """Return the name of the Deployment or StatefulSet that a pod belongs to."""
     (owner,) = pod["metadata"]["ownerReferences"]
     name: str = owner["name"]
     return name if owner["kind"] == STATEFUL_SETS.kind else name.rpartition("-")[0]
 
 
 def selected(item: Object, labels: str, fields: str) -> bool:
-    """Whether the object has those labels and fields, written as in requests; ApiError for sets of values."""
+    """Return whether the object has those labels and fields, as requests write them; ApiError for sets of values."""
     if " in (" in labels or " notin (" in labels:
         raise bad_request(f"no such selector here: {labels}")
     own = item["metadata"].get("labels", {})
@@ -154,22 +154,22 @@ def _workload_status(workload: Object) -> Object:
 
 
 def grown(workload: Object) -> Object:
-    """The Deployment or StatefulSet as it is now: itself unless its pods became ready since its status was written."""
+    """Return the Deployment or StatefulSet as it is now: a new one if its pods became ready since its last status."""
     status = _workload_status(workload)
     return workload if status == workload["status"] else {**workload, "status": status}
 
 
 def _starts(workload: Object) -> bool:
-    """Whether its images have been pulled by now."""
+    """Return whether its images have been pulled by now."""
     created = dt.datetime.fromisoformat(workload["metadata"]["creationTimestamp"])
     return _pull_seconds(workload) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
 
 
 def _pull_seconds(workload: Object) -> float:
-    """How long its images take to be pulled.
+    """Return how long the pull of its images takes.
 
-    Those of `slow.invalid` take as many seconds as their tags say; those of another registry below .invalid, a domain
-    that never exists, can not be pulled.
+    Images of `slow.invalid` take as many seconds as their tags say. Images of another registry below .invalid, a domain
+    that never exists, cannot be pulled.
     """
     images = [container["image"] for container in _containers(workload["spec"]["template"]["spec"])]
     return max(map(_seconds, images))
@@ -239,7 +239,7 @@ def _container_status(container: Object, *, starts: bool, hopeless: bool, since:
 
 
 def _parts(selector: str) -> Iterator[tuple[str, str, str]]:
-    """Each condition as a name, one of `=`, `!=` and nothing, and a value."""
+    """Return each condition as a name, one of `=`, `!=` and nothing, and a value."""
     for part in filter(None, selector.split(",")):
         sign = "!=" if "!=" in part else "=" if "=" in part else ""
         name, _, value = part.partition(sign or ",")
@@ -254,10 +254,10 @@ def _holds(part: tuple[str, str, str], get: Any) -> bool:
 
 
 def _field(item: Object, path: str) -> Any:
-    found: Any = item
+    value: Any = item
     for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _digest(text: str, size: int) -> str:

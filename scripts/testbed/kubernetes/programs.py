@@ -1,4 +1,4 @@
-"""The programs in the pods of a cluster: buildctl, and what asks for its processes."""
+"""The programs in the pods of a cluster: buildctl, and the program that lists its processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIAL = "buildctl dial-stdio"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Programs:
-    """All that runs in pods; `dialed` holds the process numbers of each pod's open ways to BuildKit."""
+    """The programs that run in pods; `dialed` holds the process numbers of each pod's open connections to BuildKit."""
 
     settings: ClusterSettings
     connections: itertools.count[int]
@@ -33,11 +33,11 @@ class Programs:
 
     @classmethod
     def of(cls, settings: ClusterSettings) -> Programs:
-        """Those of a cluster that begins."""
+        """Return the programs of a new cluster."""
         return cls(settings=settings, connections=itertools.count(1), processes=itertools.count(100), dialed={})
 
     async def run(self, pod: Object, command: tuple[str, ...], streams: Streams) -> int:
-        """Run the command in the pod, and give its exit code: 126 for one that does not exist there."""
+        """Run the command in the pod, and return its exit code: 126 for a command that does not exist there."""
         match command:
             case ("buildctl", *_, "dial-stdio"):
                 with self._process(pod):
@@ -60,12 +60,12 @@ class Programs:
             running.discard(number)
 
     def _pgrep(self, pod: Object, pattern: str, streams: Streams) -> int:
-        found = self.dialed.get(pod["metadata"]["uid"], set()) if re.search(pattern, _DIAL) else set()
-        streams.stdout.write("".join(f"{number}\n" for number in sorted(found)).encode())
-        return 0 if found else 1
+        dialed = self.dialed.get(pod["metadata"]["uid"], set()) if re.search(pattern, _DIAL) else set()
+        streams.stdout.write("".join(f"{number}\n" for number in sorted(dialed)).encode())
+        return 0 if dialed else 1
 
     def _node(self, pod: Object) -> Node:
-        """The BuildKit in the pod, which has a witness with all pods of its Deployment or StatefulSet."""
+        """Return the BuildKit in the pod; it shares a record with all pods of its Deployment or StatefulSet."""
         machines = self.settings.machines
         machine = machines.get(pod["spec"].get("nodeSelector", {}).get(ARCHITECTURE, ""), machines[""])
         folder = Path(self.settings.witness) / pod["metadata"]["namespace"]

@@ -1,4 +1,4 @@
-"""Objects of Kubernetes in protobuf, in which buildx sends them, read into what they are in JSON."""
+"""Objects of Kubernetes in protobuf, as buildx sends them, converted to JSON."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 
-# The fields of each message that a builder's objects may have: its number, its name in JSON, and its type. A
-# type is one of those below, another message, or either with "*" for a list. A "?" stands before one whose zero
-# differs from its absence. The fields of a message without a name belong to the message around it.
+# The fields of each message that the objects of a builder may have: number, name in JSON, and type. A type is one of
+# those below, another message, or either with "*" for a list. A "?" marks a field whose zero differs from its absence.
+# The fields of a message without a name belong to the message around it.
 _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "Unknown": {1: ("", "TypeMeta"), 2: ("raw", "bytes")},
     "TypeMeta": {1: ("apiVersion", "text"), 2: ("kind", "text")},
@@ -151,7 +151,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
 
 
 def decode(body: bytes) -> Object:
-    """The object in the body of a request; ApiError for one with fields that are unknown here."""
+    """Return the object in the body of a request; ApiError if it has fields that are unknown here."""
     if not body.startswith(_MAGIC):
         raise bad_request("the body of the request is no object in protobuf")
     try:
@@ -164,26 +164,26 @@ def decode(body: bytes) -> Object:
 
 def _message(name: str, message: bytes) -> Object:
     known = _MESSAGES[name]
-    found: Object = {}
+    decoded: Object = {}
     for number, raw in fields(message):
         if number not in known:
             if not _is_zero(raw):
                 raise bad_request(f"field {number} of a {name} is unknown here")
             continue
         key, kind = known[number]
-        _add(found, key, kind, raw)
-    return found
+        _add(decoded, key, kind, raw)
+    return decoded
 
 
-def _add(found: Object, key: str, kind: str, raw: int | bytes) -> None:
+def _add(decoded: Object, key: str, kind: str, raw: int | bytes) -> None:
     """Put the value of one field into the object."""
     value = _value(kind.lstrip("*?"), raw)
     if kind.startswith("*"):
-        found.setdefault(key, []).append(value)
-    elif isinstance(value, dict) and (not key or key in found):
-        (found[key] if key else found).update(value)
+        decoded.setdefault(key, []).append(value)
+    elif isinstance(value, dict) and (not key or key in decoded):
+        (decoded[key] if key else decoded).update(value)
     elif value or kind.startswith("?"):
-        found[key] = value
+        decoded[key] = value
 
 
 def _value(kind: str, raw: int | bytes) -> Any:
@@ -204,13 +204,13 @@ def _value(kind: str, raw: int | bytes) -> Any:
 
 
 def _entry(raw: bytes, kind: str) -> Object:
-    """One entry of a map; either half is left out when it is empty."""
+    """Return one entry of a map; an empty key or value is omitted in protobuf."""
     halves = dict(fields(raw))
     return {_value("text", halves.get(1, b"")): _value(kind, halves.get(2, b""))}
 
 
 def _is_zero(raw: int | bytes) -> bool:
-    """Whether the field says nothing: a zero, or a message of fields that say nothing."""
+    """Return whether the field is empty: a zero, or a message of empty fields."""
     if isinstance(raw, int):
         return raw == 0
     try:

@@ -1,4 +1,4 @@
-"""What the process that stands for a Kubernetes cluster is told by those who start it."""
+"""The settings of the process that represents a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterSettings:
-    """What the cluster does.
+    """The settings of the cluster.
 
-    It listens on `port` of 127.0.0.1 and keeps its objects in the file `state`. `machines` says for each
-    architecture, and with "" for pods that may run anywhere, to which BuildKit their `buildctl` leads. The
-    witness of a Deployment's pods is `witness`/NAMESPACE/DEPLOYMENT.jsonl.
+    It listens on `port` of 127.0.0.1 and keeps its objects in the file `state`. `machines` maps each architecture, and
+    "" for pods that may run anywhere, to the BuildKit behind their `buildctl`. The record of a Deployment's pods is
+    `witness`/NAMESPACE/DEPLOYMENT.jsonl.
     """
 
     port: int
@@ -27,6 +27,6 @@ class ClusterSettings:
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> ClusterSettings:
-        """The settings that were written as JSON."""
+        """Return the settings that were written as JSON."""
         machines = {name: Settings(**machine) for name, machine in fields["machines"].items()}
         return cls(**{**fields, "machines": machines})

@@ -1,6 +1,6 @@
 """SPDY/3 frames, as far as clients of Kubernetes need them to run a command in a pod.
 
-Flow control is left out, as it is by those clients.
+Like these clients, this module does without flow control.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_VERSION = 0x8003  # the first bit tells a control frame
+_VERSION = 0x8003  # the first bit marks a control frame
 _HEADER = 8
 _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING = 1, 2, 3, 6
 _FIN = 0x1
@@ -43,7 +43,7 @@ def _sized(text: str) -> bytes:
 
 
 DICTIONARY = b"".join(map(_sized, _SIZED.split("|"))) + _PLAIN.encode()
-"""What both sides take for granted when they compress headers."""
+"""The dictionary with which both sides compress headers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ping:
-    """The client wants the same number back."""
+    """The client expects the same number back."""
 
     number: int
 
@@ -83,15 +83,15 @@ def _compressor() -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpdyReader:
-    """Reads what the client of one connection sends, in any pieces."""
+    """Reads the bytes of the client of one connection, in any pieces."""
 
     _rest: bytearray = field(default_factory=bytearray)
     _headers: Any = field(default_factory=_decompressor)
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """What these bytes complete; ValueError when they are no SPDY/3.
+        """Yield the frames that these bytes complete; ValueError if they are not SPDY/3.
 
-        A stream that is reset ends. Settings, window updates and the like mean nothing here.
+        A stream that is reset ends. Settings, window updates and the like have no effect.
         """
         self._rest.extend(data)
         while size := self._complete_size():
@@ -101,7 +101,7 @@ class SpdyReader:
                 yield event
 
     def _complete_size(self) -> int:
-        """The size of the first frame with its header; 0 while it is not all there."""
+        """Return the size of the first frame with its header; 0 while it is incomplete."""
         if len(self._rest) < _HEADER:
             return 0
         size = _HEADER + int.from_bytes(self._rest[5:8], "big")
@@ -133,16 +133,16 @@ class SpdyWriter:
     _headers: Any = field(default_factory=_compressor)
 
     def accept(self, stream: int) -> bytes:
-        """The answer to a stream that was opened, with no headers."""
+        """Return the answer to an opened stream, with no headers."""
         block: bytes = self._headers.compress(struct.pack(">I", 0)) + self._headers.flush(zlib.Z_SYNC_FLUSH)
         return _control(_SYN_REPLY, struct.pack(">I", stream) + block)
 
     def data(self, stream: int, payload: bytes, *, last: bool = False) -> bytes:
-        """Bytes for a stream, fewer than 16 MiB."""
+        """Return bytes for a stream, fewer than 16 MiB."""
         return struct.pack(">II", stream, (_FIN if last else 0) << 24 | len(payload)) + payload
 
     def pong(self, number: int) -> bytes:
-        """The answer to a ping."""
+        """Return the answer to a ping."""
         return _control(_PING, struct.pack(">I", number))
 
 
@@ -151,7 +151,7 @@ def _control(kind: int, payload: bytes) -> bytes:
 
 
 def _headers(block: bytes) -> dict[str, str]:
-    """The names and values of a header block that is no longer compressed."""
+    """Return the names and values of a decompressed header block."""
     (count,) = struct.unpack_from(">I", block)
     texts, at = [], 4
     for _ in range(2 * count):

@@ -1,4 +1,4 @@
-"""What changes in a cluster, told to a client as it happens."""
+"""The events of a cluster, sent to a client as they happen."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """Tells of the objects that `find` finds, from those on that are newer than the version `since`."""
+    """Sends the events of the objects that `find` returns, from those newer than the version `since`."""
 
     find: Callable[[], list[Object]]
     since: int
     seconds: float
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Tell until the client ends the connection, or the time that it asked for is over."""
+        """Send events until the client ends the connection, or its requested time is over."""
         writer.write(head(HTTPStatus.OK, {"Content-Type": "application/json", "Connection": "close"}))
         loop = asyncio.get_running_loop()
         end = loop.time() + self.seconds
         known = {uid: item for uid, item in self._found().items() if _version(item) <= self.since}
         while not reader.at_eof() and loop.time() < end:
-            found = self._found()
-            for event in changes(known, found):
+            current = self._found()
+            for event in changes(known, current):
                 writer.write(json.dumps(event).encode() + b"\n")
             await writer.drain()
-            known = found
+            known = current
             await asyncio.sleep(_POLL_SECONDS)
 
     def _found(self) -> dict[str, Object]:
@@ -45,7 +45,7 @@ class Watch:
 
 
 def changes(before: Mapping[str, Object], after: Mapping[str, Object]) -> Iterator[Object]:
-    """The events that lead from one state to another, each a map from uid to object."""
+    """Return the events that lead from one state to another, each state a map from uid to object."""
     for uid, item in before.items():
         if uid not in after:
             yield {"type": "DELETED", "object": item}

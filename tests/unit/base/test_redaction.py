@@ -205,7 +205,7 @@ def test_a_stream_that_hides() -> None:
 
 
 def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
-    told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What is hidden")[0]
+    told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What mpbake redacts")[0]
     told = " ".join(told.split())
     names = {*redactor._PARAMETERS.split("|"), *redactor.CREDENTIAL_FIELDS}
     assert [name for name in sorted(names) if f"`{name}`" not in told] == []

@@ -1,1 +1,1 @@
-"""Tests of what `docs/` says."""
+"""Tests of the README and of the pages in `docs/`."""
