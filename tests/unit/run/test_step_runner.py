@@ -1,4 +1,4 @@
-"""Steps done on nodes and registries that only pretend."""
+"""The step runner, on fake nodes and registries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PLAN = """
 
 
 def engine_with(cpus: Any) -> Completed:
-    """What an engine with so many CPUs says of itself."""
+    """Return the report of an engine with that many CPUs."""
     return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
 
 
@@ -66,7 +66,7 @@ class Silent:
 def runner_with(
     docker: FakeDocker, folder: Path, *equal: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
-    """A runner whose folders are all `folder`."""
+    """Return a runner with `folder` as each of its folders."""
     docker.scratch = folder
     nodes, state = (
         ReadyNodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"),
@@ -113,7 +113,7 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
 def publish_and_verify(
     folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
-    """What publishing gives, and then verifying."""
+    """Publish, then verify, and return both outcomes."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, docker or {}, registry=registry)
@@ -126,7 +126,7 @@ def publish_and_verify(
 
 
 def two_platforms() -> tuple[MemoryRegistry, str]:
-    """A registry that has what the plan builds, without tags, and its digest."""
+    """Return a registry that holds the images of the plan without tags, and the digest."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -249,7 +249,7 @@ NODES = """
 
 
 class Network(FakeDocker):
-    """Each engine answers for itself."""
+    """A docker that answers for each engine."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
